@@ -1,0 +1,1 @@
+"""firstsight learns to see from your own video."""

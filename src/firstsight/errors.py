@@ -1,0 +1,21 @@
+"""The errors a user can meet. Each message is one line: what was given, what is valid, what to do."""
+
+
+class FirstsightError(Exception):
+    """Base of every error that firstsight raises on purpose; the command line prints it and exits with 2."""
+
+
+class SourceError(FirstsightError):
+    """The footage cannot be read, or holds nothing to learn from."""
+
+
+class PixelsError(FirstsightError):
+    """An array of pictures has the wrong shape, dtype or size."""
+
+
+class SettingsError(FirstsightError):
+    """An option has a value outside its range, or two options contradict each other."""
+
+
+class RunError(FirstsightError):
+    """A run folder or weights file is missing, already there, damaged, or of another version."""

@@ -1,0 +1,102 @@
+"""Pictures as arrays: which rectangle of a picture is used, and how it is cut out and resized.
+
+This is the array path. Video takes the same `Crop` through an FFmpeg graph (`video/decoding.py`); a test holds the two
+to one grey level in the mean.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import PixelsError
+
+# Luma of ITU-R BT.601, the weights that FFmpeg and PIL use to turn RGB into grey.
+_LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of a picture, in pixels from its top left corner, and the size it is brought to."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    out_width: int
+    out_height: int
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.height, self.out_width, self.out_height) < 1 or min(self.x, self.y) < 0:
+            raise PixelsError(f"crop {self} is empty or starts outside the picture: sizes from 1, positions from 0")
+
+    @property
+    def scale_x(self) -> float:
+        """Source pixels per output pixel, left to right."""
+        return self.width / self.out_width
+
+    @property
+    def scale_y(self) -> float:
+        """Source pixels per output pixel, top to bottom."""
+        return self.height / self.out_height
+
+    def share_of(self, width: int, height: int) -> float:
+        """The part of a picture of that size that lies inside the rectangle, 0 to 1."""
+        return self.width * self.height / (width * height)
+
+
+def as_pictures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures as uint8 (N, H, W, C) with C 1 or 3, from (N, H, W, 3), (N, H, W, 1) or grey (N, H, W).
+
+    Raises:
+        PixelsError: another dtype or shape, or no pixels at all.
+    """
+    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+        given = getattr(pixels, "dtype", type(pixels).__name__)
+        raise PixelsError(f"pictures are {given}; valid is a NumPy array of uint8, 0 to 255: convert them first")
+    pictures = pixels[..., None] if pixels.ndim == 3 else pixels
+    if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
+        raise PixelsError(
+            f"pictures have shape {pixels.shape}; valid are (N, H, W, 3) and (N, H, W): one picture is pixels[None]"
+        )
+    if pictures.size == 0:
+        raise PixelsError(f"pictures have shape {pixels.shape}: there is no pixel in them")
+    return pictures
+
+
+def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    """The pictures (N, H, W, 1 or 3) with that number of channels: grey is repeated, colour becomes BT.601 luma."""
+    if pictures.shape[-1] == channels:
+        return pictures
+    if channels == 3:
+        return np.repeat(pictures, 3, axis=-1)
+    return np.rint(pictures.astype(np.float32) @ _LUMA).astype(np.uint8)[..., None]
+
+
+def crop_and_resize(pictures: NDArray[np.uint8], crop: Crop, channels: int) -> NDArray[np.uint8]:
+    """The rectangle of every picture, brought to its output size.
+
+    Bilinear with the filter widened when shrinking (antialiased), as PIL does and as the article's torchvision
+    transform did.
+
+    Args:
+        pictures: uint8 (N, H, W, 1 or 3).
+        crop: lies inside the pictures.
+        channels: 1 or 3.
+
+    Returns:
+        uint8 (N, crop.out_height, crop.out_width, channels).
+    """
+    import torch  # a second to import, and not needed to name a video
+
+    height, width = pictures.shape[1:3]
+    if crop.x + crop.width > width or crop.y + crop.height > height:
+        raise PixelsError(f"{crop} does not lie inside pictures of {width}x{height}")
+    cut = pictures[:, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
+    cut = np.ascontiguousarray(with_channels(cut, channels))
+    if (crop.width, crop.height) == (crop.out_width, crop.out_height):
+        return cut
+    planes = torch.from_numpy(cut).permute(0, 3, 1, 2)
+    size = (crop.out_height, crop.out_width)
+    resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
+    return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())

@@ -1,0 +1,81 @@
+"""Where and how arithmetic runs: device, precision, threads, allocator, randomness. The only file that names a device."""
+
+import ctypes
+import os
+import platform
+from contextlib import AbstractContextManager
+from typing import Literal
+
+import torch
+
+from firstsight.errors import SettingsError
+
+Precision = Literal["float32", "bfloat16"]
+
+# glibc's mallopt options, from malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" is a CUDA GPU if there is one, else the CPU.
+
+    Raises:
+        SettingsError: PyTorch does not know the name, or this machine has no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"device {name!r} cannot be used: {reason}; valid here: auto, cpu") from error
+    return device
+
+
+def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+    """The context in which a network computes: plain float32, or bfloat16 for convolutions and matrix products.
+
+    Raises:
+        SettingsError: another precision.
+    """
+    if precision not in ("float32", "bfloat16"):
+        raise SettingsError(f"precision {precision!r}; valid are float32 and bfloat16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def has_fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 natively, so that the lower precision is also the faster one."""
+    capabilities = torch.backends.cpu.get_cpu_capability()
+    return "AVX512" in capabilities and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def generator(seed: int) -> torch.Generator:
+    """A source of random numbers on the CPU, so that a seed means the same on every device."""
+    return torch.Generator().manual_seed(seed)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what is freed for the next allocation. Does nothing under another C library.
+
+    By default it returns every large activation to the kernel after each operation, and the page faults to get it back
+    cost half the speed. This holds for the whole process from then on; memory still stays flat, at its peak.
+    """
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def describe_machine() -> dict[str, str | int]:
+    """What a result may depend on: platform, number of cores and threads, versions. For the record of a run."""
+    return {
+        "platform": platform.platform(),
+        "processor": torch.backends.cpu.get_cpu_capability(),
+        "num_cores": os.cpu_count() or 1,
+        "num_threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,121 @@
+"""Levels one after another, and where in the picture their cells lie."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from firstsight import device
+from firstsight.errors import SettingsError
+from firstsight.model.level import POOL_SIZE, Level, LevelConfig
+
+
+def article_levels(
+    *, num_levels: int = 4, channels: int = 3, maps: int = 16, hidden_maps: int = 64, kernel_size: int = 5
+) -> tuple[LevelConfig, ...]:
+    """The article's levels: the first reads the picture's channels, each later one the maps of the level before."""
+    if num_levels < 1:
+        raise SettingsError(f"{num_levels} levels; a network has at least 1")
+    inputs = (channels, *[maps] * (num_levels - 1))
+    return tuple(LevelConfig(n, maps=maps, hidden_maps=hidden_maps, kernel_size=kernel_size) for n in inputs)
+
+
+class Network(nn.Module):
+    """All levels. Level numbers count from 1.
+
+    Args:
+        levels: the shape of each level.
+        input_size: side of the square input in pixels.
+        seed: of the initial weights; equal to `torch.manual_seed(seed)` before building the article's network.
+
+    Raises:
+        SettingsError: a level would have nothing left to look at, or reads another number of channels than it is given.
+    """
+
+    def __init__(self, levels: Sequence[LevelConfig], *, input_size: int, seed: int) -> None:
+        super().__init__()
+        _check_chain(levels)
+        self.map_sizes = _map_sizes(levels, input_size)
+        self.input_size = input_size
+        random = device.generator(seed)
+        self.levels = nn.ModuleList(Level(config, generator=random) for config in levels)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing from PyTorch's stubs
+
+    @property
+    def configs(self) -> tuple[LevelConfig, ...]:
+        """The shape of each level."""
+        return tuple(level.config for level in self.levels)  # type: ignore[misc]  # a ModuleList forgets its type
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    def forward(self, inputs: Tensor, *, level: int | None = None) -> Tensor:
+        """The maps of a level, the last by default: (N, maps, H, W) of inputs (N, channels, H, W) in [0, 1]."""
+        outputs = inputs
+        for stage in self.levels[: self.number_of(level)]:
+            outputs = stage(outputs)
+        return outputs
+
+    def every_level(self, inputs: Tensor) -> list[Tensor]:
+        """The maps of each level, the first level first."""
+        outputs = [inputs]
+        for stage in self.levels:
+            outputs.append(stage(outputs[-1]))
+        return outputs[1:]
+
+    def number_of(self, level: int | None) -> int:
+        """The level's number; None means the last.
+
+        Raises:
+            SettingsError: there is no such level.
+        """
+        if level is None:
+            return len(self.levels)
+        if not 1 <= level <= len(self.levels):
+            raise SettingsError(f"level {level}; valid are 1 to {len(self.levels)}")
+        return level
+
+
+def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """What a network reads: float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
+    tensor = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
+    return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> NDArray[np.float64]:
+    """Where the cells of the last of these levels lie: pixel coordinates in the network's input, (num_cells,).
+
+    Pixel i covers [i - 0.5, i + 0.5]. A k x k convolution without padding moves the centre by (k - 1) / 2 cells, the
+    pool by half a cell, and then doubles the step: for 5x5 kernels 2i + 2.5, 4i + 7.5, 8i + 17.5, 16i + 37.5.
+    """
+    step, offset = 1.0, 0.0
+    for level in levels:
+        offset += step * ((level.kernel_size - 1) / 2 + (POOL_SIZE - 1) / 2)
+        step *= POOL_SIZE
+    return offset + step * np.arange(num_cells)
+
+
+def _check_chain(levels: Sequence[LevelConfig]) -> None:
+    if not levels:
+        raise SettingsError("0 levels; a network has at least 1")
+    for number, (before, after) in enumerate(zip(levels, levels[1:], strict=False), start=2):
+        if before.maps != after.in_channels:
+            raise SettingsError(
+                f"level {number} reads {after.in_channels} channels of {before.maps} maps; make them equal"
+            )
+
+
+def _map_sizes(levels: Sequence[LevelConfig], input_size: int) -> tuple[int, ...]:
+    sizes = [input_size]
+    for number, level in enumerate(levels, start=1):
+        sizes.append(level.out_size(sizes[-1]))
+        if sizes[-1] < 1:
+            raise SettingsError(
+                f"an input of {input_size} pixels is used up at level {number}; "
+                f"use fewer levels (at most {number - 1}), a smaller kernel or a larger input size"
+            )
+    return tuple(sizes[1:])

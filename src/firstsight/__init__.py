@@ -1,1 +1,38 @@
-"""firstsight learns to see from your own video."""
+"""firstsight learns to see from your own video.
+
+>>> import firstsight
+>>> encoder = firstsight.learn("bikes.mp4")  # doctest: +SKIP
+>>> vectors = encoder.encode(frames)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firstsight.errors import FirstsightError
+    from firstsight.learning.learner import learn
+    from firstsight.model.encoder import Encoder
+    from firstsight.retrieval.compare import CompareSettings, compare
+    from firstsight.video.source import open_source
+
+__all__ = ["CompareSettings", "Encoder", "FirstsightError", "compare", "learn", "open_source"]
+
+# Loaded when first asked for: importing the package costs nothing, and the command line starts without PyTorch.
+_HOMES = {
+    "CompareSettings": "firstsight.retrieval.compare",
+    "Encoder": "firstsight.model.encoder",
+    "FirstsightError": "firstsight.errors",
+    "compare": "firstsight.retrieval.compare",
+    "learn": "firstsight.learning.learner",
+    "open_source": "firstsight.video.source",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'firstsight' has no attribute {name!r}; valid are {', '.join(__all__)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

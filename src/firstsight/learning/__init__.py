@@ -1,0 +1,1 @@
+"""Frames and an unlearned network in, an encoder out."""

@@ -77,6 +77,11 @@ class Encoder:
         """Writes `config.json` and `model.safetensors` into the folder, each whole or not at all."""
         checkpoint.save(Path(folder), checkpoint.Saved(self.preprocessing, self.network, self.provenance))
 
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return self.network.configs[-1].maps * self.network.map_sizes[-1] ** 2
+
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: device.Precision = "float32"
     ) -> NDArray[np.float32]:

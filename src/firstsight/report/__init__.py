@@ -1,0 +1,1 @@
+"""What was learned and compared, as files that a person opens."""

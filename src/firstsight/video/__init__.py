@@ -1,0 +1,1 @@
+"""Pixels in, nothing learned: video files, pictures and arrays as one stream of frames."""

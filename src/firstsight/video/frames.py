@@ -32,6 +32,7 @@ class Frame:
     seconds: float  # presentation time
     index: int  # position in its video, from 0, counting frames that were left out
     source: str  # the file it came from, as a person would name it
+    size: tuple[int, int]  # width, height of the upright picture with square pixels, before any view
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

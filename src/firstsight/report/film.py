@@ -1,0 +1,115 @@
+"""The article's two windows as pictures: the anchor on the left, the current frame on the right."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from firstsight.model.encoder import Encoder
+from firstsight.report.drawing import Picture, cell_places
+from firstsight.retrieval.compare import Comparison
+from firstsight.video.encoding import VideoWriter
+
+_BAND = 40  # pixels below the pictures, for the text
+_RADIUS = 3  # pixels, for each map chosen at a place
+_BACKGROUND, _ANCHOR_COLOUR, _TEXT_COLOUR, _CIRCLE_COLOUR = (
+    (20, 22, 26),
+    (208, 160, 90),
+    (235, 235, 235),
+    (80, 220, 120),
+)
+# A film of pictures, or of every hundredth frame, should not stand still for longer; and where time does not rise (the
+# next file begins) it passes as at 25 frames a second.
+_LONGEST_SECONDS, _USUAL_SECONDS = 1.0, 1 / 25
+
+
+class Windows:
+    """Draws anchor and current frame side by side, with similarity, frame number and the places compared.
+
+    Args:
+        encoder: the one that compared.
+        level: the level that was compared.
+        panel: width and height of each of the two pictures, even.
+    """
+
+    def __init__(self, encoder: Encoder, *, level: int, panel: tuple[int, int]) -> None:
+        self.encoder = encoder
+        self.level = level
+        self.panel = panel
+        self.size = (2 * panel[0], panel[1] + _BAND)
+        self._font = ImageFont.load_default(size=18)
+
+    def draw(self, comparison: Comparison) -> Picture:
+        """The two pictures, uint8 (H, W, 3). `Frame.pictures[1]` must be the whole frame."""
+        width, height = self.panel
+        canvas = Image.new("RGB", self.size, _BACKGROUND)
+        canvas.paste(self._fit(comparison.anchor.pictures[1]), (0, 0))
+        current = self._fit(comparison.frame.pictures[1])
+        self._draw_circles(ImageDraw.Draw(current), comparison)
+        canvas.paste(current, (width, 0))
+        draw = ImageDraw.Draw(canvas)
+        draw.text((10, height + 9), _name(comparison.anchor.seconds), fill=_ANCHOR_COLOUR, font=self._font)
+        text = f"similarity {comparison.similarity:.2f}   frame {comparison.frame.index}"
+        draw.text((width + 10, height + 9), text, fill=_TEXT_COLOUR, font=self._font)
+        return np.asarray(canvas)
+
+    def _fit(self, picture: Picture) -> Image.Image:
+        image = Image.fromarray(picture)
+        return image if image.size == self.panel else image.resize(self.panel)
+
+    def _draw_circles(self, draw: ImageDraw.ImageDraw, comparison: Comparison) -> None:
+        """A circle at each place compared, its radius 3 pixels for each map chosen there."""
+        size = comparison.frame.size
+        places, counts = cell_places(
+            comparison.dimensions,
+            self.encoder.network.configs[: self.level],
+            self.encoder.network.map_sizes[self.level - 1],
+            self.encoder.preprocessing.crop(*size),
+        )
+        scale = np.array(self.panel) / np.array(size)
+        for (x, y), count in zip((places + 0.5) * scale - 0.5, counts, strict=True):
+            radius = _RADIUS * int(count)
+            draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_CIRCLE_COLOUR)
+
+
+class Film:
+    """Writes the two windows as an H.264 file, in the footage's own time."""
+
+    def __init__(self, path: Path, encoder: Encoder, *, level: int) -> None:
+        self._path = path
+        self._encoder = encoder
+        self._level = level
+        self._windows: Windows | None = None
+        self._writer: VideoWriter | None = None
+        self._seconds = 0.0  # of the film
+        self._last: float | None = None  # of the footage
+
+    def write(self, comparison: Comparison) -> None:
+        """Adds a picture; the first one gives the film its size."""
+        if self._windows is None or self._writer is None:
+            height, width = comparison.frame.pictures[1].shape[:2]
+            self._windows = Windows(self._encoder, level=self._level, panel=(width, height))
+            self._writer = VideoWriter(self._path, size=self._windows.size)
+        self._writer.write(self._windows.draw(comparison), seconds=self._time(comparison.frame.seconds))
+
+    def _time(self, seconds: float) -> float:
+        if self._last is not None:
+            passed = seconds - self._last
+            self._seconds += min(passed, _LONGEST_SECONDS) if passed > 0 else _USUAL_SECONDS
+        self._last = seconds
+        return self._seconds
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _name(seconds: float) -> str:
+    return "anchor" if np.isnan(seconds) else f"anchor at {seconds:.2f} s"

@@ -1,0 +1,76 @@
+"""What a comparison should show of itself: the anchors, and the most and least similar moments, from a stream."""
+
+from dataclasses import dataclass, field
+
+from firstsight.retrieval.compare import Comparison
+from firstsight.video.frames import Frame
+
+_MAX_STRETCHES = 32
+
+
+@dataclass
+class Anchored:
+    """An anchor and what was compared with it."""
+
+    anchor: Frame
+    num_compared: int = 0
+    total: float = 0.0
+
+    @property
+    def mean_similarity(self) -> float:
+        """Over the frames compared with it."""
+        return self.total / self.num_compared
+
+
+@dataclass
+class Highlights:
+    """Collects, in memory that does not grow with the footage.
+
+    The footage is cut into stretches, each of which remembers its most and its least similar frame; when there are too
+    many, neighbours are joined. So the moments listed lie apart, and are not one moment many times.
+    """
+
+    max_anchors: int = 24
+    anchors: list[Anchored] = field(default_factory=list)  # the first ones
+    num_anchors: int = 0
+    num_compared: int = 0
+    _stretches: list[tuple[Comparison, Comparison]] = field(default_factory=list)  # least, most similar
+    _stretch_length: int = 1  # frames
+    _current: Anchored | None = None
+
+    def add(self, comparison: Comparison) -> None:
+        """Counts one more comparison."""
+        if self._current is None or self._current.anchor is not comparison.anchor:
+            self._current = Anchored(comparison.anchor)
+            self.num_anchors += 1
+            if len(self.anchors) < self.max_anchors:
+                self.anchors.append(self._current)
+        self._current.num_compared += 1
+        self._current.total += comparison.similarity
+        self._remember(comparison)
+        self.num_compared += 1
+
+    def most_similar(self, num: int) -> list[Comparison]:
+        """The most similar frames, one a stretch, the most similar first."""
+        return sorted((most for _, most in self._stretches), key=lambda one: -one.similarity)[:num]
+
+    def least_similar(self, num: int) -> list[Comparison]:
+        """The least similar frames, one a stretch, the least similar first."""
+        return sorted((least for least, _ in self._stretches), key=lambda one: one.similarity)[:num]
+
+    def _remember(self, comparison: Comparison) -> None:
+        if self.num_compared % self._stretch_length == 0:
+            if len(self._stretches) == _MAX_STRETCHES:
+                pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
+                self._stretches = [_joined(*pair) for pair in pairs]
+                self._stretch_length *= 2
+            self._stretches.append((comparison, comparison))
+        else:
+            self._stretches[-1] = _joined(self._stretches[-1], (comparison, comparison))
+
+
+def _joined(
+    first: tuple[Comparison, Comparison], second: tuple[Comparison, Comparison]
+) -> tuple[Comparison, Comparison]:
+    least = min(first[0], second[0], key=lambda one: one.similarity)
+    return least, max(first[1], second[1], key=lambda one: one.similarity)

@@ -1,0 +1,85 @@
+"""The central claim made visible: each level's filters, maps and similarities, before and after learning."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from firstsight.learning import objective
+from firstsight.model.encoder import Encoder
+from firstsight.model.network import Network, to_inputs
+from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
+
+
+@dataclass(frozen=True)
+class LevelPictures:
+    """One level of one network, looking at one frame."""
+
+    filters: str  # pictures as `data:` addresses
+    maps: str
+    similarities: str
+    largest_similarity: float  # |cosine| of the most similar pair of maps, 0 to 1
+
+
+@dataclass(frozen=True)
+class LevelStory:
+    """One level before and after."""
+
+    number: int
+    shape: str
+    ended: str  # "threshold", "cap", or nothing known
+    before: LevelPictures
+    after: LevelPictures
+    health: dict[str, Any] | None  # on frames not learned from, if the run measured it
+    health_before: dict[str, Any] | None
+
+
+def initial_network(encoder: Encoder) -> tuple[Network, str]:
+    """The network before learning, and how to call it: from the run's seed, or random if that is not known."""
+    seed = encoder.provenance.get("seed")
+    network = Network(encoder.network.configs, input_size=encoder.network.input_size, seed=seed or 0).eval()
+    return network, "random weights" if seed is None else "before learning"
+
+
+def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStory]:
+    """Every level of the encoder, looking at that frame: uint8 (input_size, input_size, channels)."""
+    initial, _ = initial_network(encoder)
+    inputs = to_inputs(pixels[None], torch.device("cpu"))
+    before, after = _pictures(initial, inputs), _pictures(encoder.network, inputs.to(encoder.network.device))
+    outcome = encoder.provenance.get("outcome", {})
+    return [
+        LevelStory(
+            number=index + 1,
+            shape=f"{config.maps} maps of {size}x{size}",
+            ended=_at(outcome.get("levels"), index, {}).get("outcome", ""),
+            before=before[index],
+            after=after[index],
+            health=_at(outcome.get("health"), index, None),
+            health_before=_at(outcome.get("health_before"), index, None),
+        )
+        for index, (config, size) in enumerate(zip(initial.configs, initial.map_sizes, strict=True))
+    ]
+
+
+@torch.inference_mode()
+def _pictures(network: Network, inputs: torch.Tensor) -> list[LevelPictures]:
+    return [
+        _level_pictures(level.hidden.weight.detach().cpu().numpy(), maps)  # type: ignore[union-attr]
+        for level, maps in zip(network.levels, network.every_level(inputs), strict=True)
+    ]
+
+
+def _level_pictures(weights: NDArray[np.float32], maps: torch.Tensor) -> LevelPictures:
+    similarities = objective.map_similarities(maps)
+    return LevelPictures(
+        filters=png_uri(filters_picture(weights), enlarge=4 if weights.shape[1] in (1, 3) else 2),
+        maps=png_uri(maps_picture(maps[0].cpu().numpy()), enlarge=max(1, 100 // maps.shape[-1])),
+        similarities=png_uri(similarity_picture(similarities[0].cpu().numpy()), enlarge=12),
+        largest_similarity=objective.largest_similarity(objective.pairs(similarities)).item(),
+    )
+
+
+def _at(values: list[Any] | None, index: int, missing: Any) -> Any:
+    return values[index] if values and index < len(values) else missing

@@ -1,0 +1,93 @@
+"""`report.html`: one file, nothing fetched from anywhere."""
+
+import base64
+import math
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from firstsight.model.encoder import Encoder
+from firstsight.report.drawing import jpeg_uri, with_crop_drawn
+from firstsight.report.highlights import Highlights
+from firstsight.report.levels import initial_network, level_stories
+from firstsight.retrieval.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
+from firstsight.retrieval.compare import Comparison, CompareSettings
+from firstsight.video.frames import Frame
+
+_TEMPLATE = "page.html"
+_NUM_MOMENTS = 6
+
+
+def render_page(
+    encoder: Encoder, source_name: str, settings: CompareSettings, highlights: Highlights, plot: bytes
+) -> str:
+    """The page as HTML. The highlights' frames must carry the whole frame as their second picture."""
+    anchor = highlights.anchors[0].anchor
+    width, height = anchor.size
+    crop = encoder.preprocessing.crop(width, height)
+    return _template().render(
+        source=source_name,
+        facts=_facts(encoder, settings, highlights),
+        plot="data:image/png;base64," + base64.b64encode(plot).decode(),
+        anchors=highlights.anchors,
+        num_more_anchors=highlights.num_anchors - len(highlights.anchors),
+        most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
+        least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
+        crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.preprocessing)),
+        crop=crop,
+        width=width,
+        height=height,
+        share=crop.share_of(width, height),
+        levels=level_stories(encoder, anchor.pixels),
+        before_name=initial_network(encoder)[1],
+        outcome=encoder.provenance.get("outcome", {}),
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    environment.filters |= {"photo": _photo, "when": _when}
+    return environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
+
+
+def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) -> dict[str, Any]:
+    provenance = encoder.provenance
+    number = encoder.network.number_of(settings.level)
+    over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
+    dimensions = (
+        f"the {settings.num_dimensions} of largest standard deviation over {over}" if settings.num_dimensions else "all"
+    )
+    return {
+        "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
+        "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
+        "Compared": f"{highlights.num_compared} frames with {highlights.num_anchors} anchors",
+        "Anchor": _describe(settings.anchor),
+        "Level": f"{number} of {len(encoder.network.configs)}",
+        "Dimensions": dimensions,
+        "Similarity": "cosine, mean removed" if settings.centred else "cosine",
+    }
+
+
+def _describe(anchor: Anchor) -> str:
+    match anchor:
+        case EveryNFrames():
+            return f"a new one after every {anchor.num_frames} compared frames"
+        case BelowSimilarity():
+            return f"a new one after a similarity below {anchor.similarity:.2f}"
+        case AtSeconds():
+            return f"the frame at {anchor.seconds:g} s"
+        case _:
+            return anchor.name
+
+
+def _moment(comparison: Comparison) -> dict[str, Any]:
+    return {"frame": comparison.frame, "similarity": comparison.similarity, "anchor": comparison.anchor}
+
+
+def _photo(frame: Frame) -> str:
+    return jpeg_uri(frame.pictures[1])
+
+
+def _when(frame: Frame) -> str:
+    return frame.source if math.isnan(frame.seconds) else f"{frame.seconds:.2f} s"

@@ -1,0 +1,68 @@
+"""Pictures out: an H.264 file that every player and browser opens."""
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import RunError
+
+_TIME_BASE = Fraction(1, 90_000)
+
+
+class VideoWriter:
+    """Writes an MP4 file of pictures with their times.
+
+    Args:
+        path: the file, made anew.
+        size: width and height of every picture, both even.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path, *, size: tuple[int, int]) -> None:
+        self.path = path
+        try:
+            self._container = av.open(f"file:{path}", "w", format="mp4")
+        except OSError as error:
+            raise self._failed(error) from error
+        self._stream = self._container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "23"})
+        self._stream.width, self._stream.height = size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = _TIME_BASE
+
+    def write(self, picture: NDArray[np.uint8], *, seconds: float) -> None:
+        """Adds a picture, uint8 (H, W, 3), at that time, which must be later than the last one's."""
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = round(seconds / _TIME_BASE), _TIME_BASE
+        self._mux(frame)
+
+    def close(self) -> None:
+        """Finishes the file; before this, no player opens it."""
+        try:
+            self._mux(None)
+            self._container.close()
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _mux(self, frame: av.VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(frame))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> RunError:
+        return RunError(f"{self.path} cannot be written: {error.strerror or error}; choose another folder")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,119 @@
+"""Decoded frames to pictures: FFmpeg filter graphs that deinterlace, square the pixels, crop, resize and convert.
+
+The conversion follows the colour matrix and range that each frame states. High dynamic range (PQ, HLG) is converted
+plainly, without tone mapping: such footage looks flat, but always alike.
+"""
+
+from fractions import Fraction
+
+import numpy as np
+from av.filter import Graph
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from firstsight.pixels import Crop
+from firstsight.video.frames import View
+from firstsight.video.orientation import Orientation
+
+# A filter and its arguments, as on FFmpeg's command line.
+Filter = tuple[str, str]
+
+# Bilinear widens its support when shrinking, as antialiased resizing does; the other two avoid a bias of one to two
+# grey levels in the conversion from YUV.
+_SCALING = "flags=bilinear+accurate_rnd+full_chroma_int"
+
+
+class Viewer:
+    """Shows frames through views. Its graphs are rebuilt when size, pixel format, colours or orientation change."""
+
+    def __init__(self, views: tuple[View, ...]) -> None:
+        self._views = views
+        self._layout: object = None
+        self._orientation = Orientation()
+        self._graphs: list[Graph] = []
+
+    def pictures(self, frame: VideoFrame, pixel_aspect: Fraction) -> tuple[NDArray[np.uint8], ...]:
+        """The frame through every view: uint8 (H, W, C) each, upright and with square pixels."""
+        layout = (_buffer_arguments(frame), _display_matrix(frame), pixel_aspect)
+        if layout != self._layout:
+            self._orientation = orientation(frame)
+            self._graphs = [_view_graph(view, frame, pixel_aspect) for view in self._views]
+            self._layout = layout
+        return tuple(self._orientation.upright(_through(graph, frame)) for graph in self._graphs)
+
+
+class Deinterlacer:
+    """Gives each frame back one frame later, deinterlaced if it is flagged as interlaced."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self.layout = _buffer_arguments(frame)
+        # One frame out for each frame in, so that the order alone says which frame is which.
+        self._graph = _graph(frame, [("yadif", "mode=send_frame:deint=interlaced")])
+
+    def fits(self, frame: VideoFrame) -> bool:
+        """Whether the frame has the size and format that this one was made for."""
+        return self.layout == _buffer_arguments(frame)
+
+    def push(self, frame: VideoFrame | None) -> VideoFrame | None:
+        """Take a frame, or None at the end, and give the one before it."""
+        self._graph.vpush(frame)
+        try:
+            return self._graph.vpull()
+        except (BlockingIOError, EOFError):
+            return None
+
+
+def orientation(frame: VideoFrame) -> Orientation:
+    """How the frame has to be turned."""
+    matrix = _display_matrix(frame)
+    return Orientation.from_display_matrix(np.frombuffer(matrix, np.int32)) if matrix else Orientation()
+
+
+def square_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Width and height of the frame as stored, once its pixels are made square by stretching its width."""
+    return max(1, round(frame.width * pixel_aspect)), frame.height
+
+
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    return next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+
+
+def _view_graph(view: View, frame: VideoFrame, pixel_aspect: Fraction) -> Graph:
+    turn = orientation(frame)
+    width, height = turn.size(*square_size(frame, pixel_aspect))
+    crop = turn.stored(view.crop(width, height), width, height)
+    return _graph(frame, _view_filters(frame, crop, square_size(frame, pixel_aspect), view.channels))
+
+
+def _view_filters(frame: VideoFrame, crop: Crop, square: tuple[int, int], channels: int) -> list[Filter]:
+    filters: list[Filter] = []
+    if square != (frame.width, frame.height):
+        filters.append(("scale", f"{square[0]}:{square[1]}:{_SCALING}"))
+    filters.append(("crop", f"{crop.width}:{crop.height}:{crop.x}:{crop.y}:exact=1"))
+    if any(component.is_alpha for component in frame.format.components):
+        filters += [("scale", _SCALING), ("format", "gbrap"), ("premultiply", "inplace=1")]  # laid over black
+    filters += [("scale", f"{crop.out_width}:{crop.out_height}:{_SCALING}"), ("format", "rgb24")]
+    if channels == 1:  # by way of RGB, so that grey is the same luma whatever the colour matrix of the file
+        filters += [("scale", f"{_SCALING}:out_range=full:out_color_matrix=bt601"), ("format", "gray")]
+    return filters
+
+
+def _graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
+    graph = Graph()
+    graph.threads = 1  # the pictures are small, and learning needs the cores
+    steps = [("buffer", _buffer_arguments(frame)), *filters, ("buffersink", None)]
+    graph.link_nodes(*(graph.add(name, arguments) for name, arguments in steps)).configure()
+    return graph
+
+
+def _buffer_arguments(frame: VideoFrame) -> str:
+    return (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+
+
+def _through(graph: Graph, frame: VideoFrame) -> NDArray[np.uint8]:
+    graph.vpush(frame)
+    picture: NDArray[np.uint8] = graph.vpull().to_ndarray()
+    return picture.reshape(*picture.shape[:2], -1)

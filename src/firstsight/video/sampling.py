@@ -1,0 +1,94 @@
+"""Which frames of a video are used: a stretch of time, and every n-th frame or so many a second."""
+
+import math
+from dataclasses import dataclass
+
+from firstsight.errors import SettingsError
+
+# Matroska and others round times to a millisecond, so a frame that belongs to a tick can lie that much before it.
+_TICK_TOLERANCE_SECONDS = 0.001
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The frames to use. Times are seconds from the presentation zero of the file."""
+
+    start_seconds: float | None = None  # the first frame used is at or after it
+    end_seconds: float | None = None  # the last frame used is before it
+    every: int | None = None  # one frame in so many, counted from the first used
+    frames_per_second: float | None = None  # the first frame at or after each tick start + k / frames_per_second
+
+    def __post_init__(self) -> None:
+        _check_time("start", self.start_seconds)
+        _check_time("end", self.end_seconds)
+        if self.end_seconds is not None and (self.start_seconds or 0) >= self.end_seconds:
+            raise SettingsError(
+                f"the end, {self.end_seconds:g} s, is not after the start, {self.start_seconds or 0:g} s: "
+                "give an end that is later"
+            )
+        if self.every is not None and self.frames_per_second is not None:
+            raise SettingsError(
+                f"every {self.every} and {self.frames_per_second:g} frames per second contradict each other: give one"
+            )
+        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
+            raise SettingsError(f"every {self.every}; valid is a whole number from 1, which uses every frame")
+        rate = self.frames_per_second
+        if rate is not None and not (math.isfinite(rate) and rate > 0):
+            raise SettingsError(f"{rate} frames per second; valid is a number above 0, such as 0.5 or 10")
+
+    def is_before(self, seconds: float) -> bool:
+        """Whether a frame at that time lies before the stretch."""
+        return self.start_seconds is not None and seconds < self.start_seconds
+
+    def is_over(self, seconds: float) -> bool:
+        """Whether the stretch has ended at that time."""
+        return self.end_seconds is not None and seconds >= self.end_seconds
+
+    def step(self, nth: int, seconds: float) -> int:
+        """The step of the sampling that a frame of the stretch falls into; the first frame of each step is used.
+
+        Args:
+            nth: position of the frame, counted from the first frame of the stretch.
+            seconds: its time.
+        """
+        if self.frames_per_second is not None:
+            since_start = seconds - (self.start_seconds or 0) + _TICK_TOLERANCE_SECONDS
+            return math.floor(since_start * self.frames_per_second)
+        return nth // (self.every or 1)
+
+    def num_frames(self, first_seconds: float, rate: float, count: int) -> int:
+        """How many frames are used of `count` frames at a fixed rate, the first of them at `first_seconds`."""
+        start, end = self.start_seconds or -math.inf, self.end_seconds
+        skipped = max(0, math.ceil((start - first_seconds) * rate - 1e-6)) if start > first_seconds else 0
+        ended = count if end is None else min(count, math.ceil((end - first_seconds) * rate - 1e-6))
+        used = max(0, ended - skipped)
+        if self.frames_per_second is not None and used:
+            last = self.step(0, first_seconds + (ended - 1) / rate)
+            return min(used, last - self.step(0, first_seconds + skipped / rate) + 1)
+        return -(-used // (self.every or 1))
+
+
+class Sampler:
+    """Decides frame by frame, in order of presentation, whether a frame is used."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._first_index: int | None = None
+        self._step: int | None = None
+
+    def keeps(self, index: int, seconds: float) -> bool:
+        """Whether the frame at that position and time is used. Asked once for each frame."""
+        if self._sampling.is_before(seconds) or self._sampling.is_over(seconds):
+            return False
+        if self._first_index is None:
+            self._first_index = index
+        step = self._sampling.step(index - self._first_index, seconds)
+        if self._step is not None and step <= self._step:
+            return False
+        self._step = step
+        return True
+
+
+def _check_time(name: str, seconds: float | None) -> None:
+    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
+        raise SettingsError(f"{name} {seconds} s; valid is a number of seconds from 0")

@@ -1,0 +1,80 @@
+"""Footage to read: a video, a picture, several of them, a folder, a glob pattern, or an array of pictures."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError, SourceError
+from firstsight.video.finding import find_files
+from firstsight.video.frames import View
+from firstsight.video.reading import Reading
+from firstsight.video.sampling import Sampling
+from firstsight.video.stills import ArraySource, ImageFiles
+from firstsight.video.videos import VideoFile, VideoFiles
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Footage that can be read any number of times, each time from its beginning."""
+
+    @property
+    def name(self) -> str:
+        """Short, for people: "bikes.mp4", "12 videos in walks/", "array of 300 frames"."""
+
+    def read(self, *views: View) -> Reading:
+        """An iterator over its frames, each seen through every view; close it, or use it in a `with` block."""
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame, upright and with square pixels."""
+
+    def num_frames(self) -> int | None:
+        """How many frames reading will yield, as far as the containers state it; None when they do not."""
+
+    def split(self, share: float) -> "tuple[Source, Source | None]":
+        """What to learn from, and what to hold out: about that share of the frames.
+
+        Of each video the end is held out, at most a minute; of pictures every so-many-th. Nothing is held out of fewer
+        than 200 frames, nor of videos that do not state how long they last.
+        """
+
+
+Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8] | Source
+
+
+def open_source(
+    spec: Spec,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    every: int | None = None,
+    frames_per_second: float | None = None,
+) -> Source:
+    """The footage that `spec` names, with the frames to use of it.
+
+    Args:
+        spec: a video or picture file; a list of files and folders; a folder, searched with its subfolders for videos
+            and, if it has none, for pictures; a glob pattern, if there is no file of that name; or an array of
+            pictures, uint8 (N, H, W, 3) or (N, H, W). A source that is open already is given back.
+        start_seconds: leave out what is before this time of each video.
+        end_seconds: leave out this time of each video and all after it.
+        every: use one frame in so many.
+        frames_per_second: use the first frame at or after each tick of this rate. Pictures and frames of an array
+            count as one a second.
+
+    Raises:
+        SourceError: there is no such file, or nothing in it that could be read.
+        SettingsError: an option is out of its range, or two contradict each other.
+        PixelsError: the array has another dtype or shape.
+    """
+    sampling = Sampling(start_seconds, end_seconds, every, frames_per_second)
+    if isinstance(spec, Source):
+        if sampling != Sampling():
+            raise SettingsError(f"{spec.name} is open already: give start, end and rate where it is opened")
+        return spec
+    if isinstance(spec, str | os.PathLike | Sequence):
+        return _open_files(spec, sampling)
+    return ArraySource.of(spec, sampling)

@@ -1,4 +1,4 @@
-"""Where and how arithmetic runs: device, precision, threads, allocator, randomness. The only file that names a device."""
+"""Where and how arithmetic runs: device, precision, allocator, randomness. The only file that names a device."""
 
 import ctypes
 import os

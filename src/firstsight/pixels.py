@@ -70,7 +70,8 @@ def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint
         return pictures
     if channels == 3:
         return np.repeat(pictures, 3, axis=-1)
-    return np.rint(pictures.astype(np.float32) @ _LUMA).astype(np.uint8)[..., None]
+    luma: NDArray[np.float32] = pictures.astype(np.float32) @ _LUMA
+    return np.rint(luma).astype(np.uint8)[..., None]
 
 
 def crop_and_resize(pictures: NDArray[np.uint8], crop: Crop, channels: int) -> NDArray[np.uint8]:

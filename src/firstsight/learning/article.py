@@ -57,7 +57,7 @@ class ArticleLoop:
         similarities = objective.pairs(objective.map_similarities(self._maps(inputs)))
         loss = objective.loss(similarities)
         self.optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]  # missing from PyTorch's stubs
         self.optimiser.step()
         checks = self._observe(objective.largest_similarity(similarities.detach()).tolist())
         return Step(before.level, before.frame + len(inputs) - 1, loss.item(), checks)
@@ -66,12 +66,13 @@ class ArticleLoop:
         """The maps of the level that learns."""
         level = self.state.level
         with device.arithmetic(inputs.device, self.settings.precision):
-            if not self.settings.freeze_earlier_levels or level == 1:
-                return self.network(inputs, level=level)
-            with torch.no_grad():
-                inputs = self.network(inputs, level=level - 1)
-            maps: Tensor = self.network.levels[level - 1](inputs)
-            return maps
+            if self.settings.freeze_earlier_levels and level > 1:
+                with torch.no_grad():
+                    inputs = self.network(inputs, level=level - 1)
+                maps: Tensor = self.network.levels[level - 1](inputs)
+            else:
+                maps = self.network(inputs, level=level)
+        return maps
 
     def _observe(self, values: list[float]) -> tuple[Check, ...]:
         if not all(map(math.isfinite, values)):
@@ -90,6 +91,7 @@ class ArticleLoop:
 
 
 def _optimiser(network: Network, settings: ArticleSettings) -> torch.optim.Optimizer:
-    make = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam}[settings.optimiser]
-    # One call for all weights instead of one for each: at a batch of one frame that shows.
-    return make(network.parameters(), lr=settings.learning_rate, foreach=True)
+    # foreach: one call for all weights instead of one for each, which shows at a batch of one frame.
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, foreach=True)
+    return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, foreach=True)

@@ -1,14 +1,14 @@
 """The settings of each method: one frozen dataclass a method."""
 
 from dataclasses import dataclass, fields
-from typing import Any, TypedDict, get_args
+from typing import TypedDict, get_args
 
 from firstsight.device import Precision
 from firstsight.errors import SettingsError
 from firstsight.learning.choices import Method, Optimiser, Schedule
 from firstsight.learning.stopping import StoppingRule
 from firstsight.model.level import LevelConfig
-from firstsight.model.network import article_levels
+from firstsight.model.network import article_levels, map_sizes
 from firstsight.model.preprocessing import Preprocessing
 
 
@@ -60,14 +60,14 @@ class ArticleSettings:
     def __post_init__(self) -> None:
         for name, choices in (("schedule", Schedule), ("optimiser", Optimiser), ("precision", Precision)):
             _check_choice(name, getattr(self, name), get_args(choices))
-        if self.maps < 2:  # noqa: PLR2004
+        if self.maps < 2:
             raise SettingsError(f"{self.maps} maps; the method compares maps with each other: give at least 2")
         if self.batch_size < 1 or not 0 < self.learning_rate < float("inf"):
             raise SettingsError(
                 f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "
                 "frame and a positive rate"
             )
-        _ = self.rule, self.levels, self.preprocessing  # each checks its own
+        _ = self.rule, self.preprocessing, map_sizes(self.levels, self.input_size)  # each checks its own
 
     @property
     def rule(self) -> StoppingRule:
@@ -119,6 +119,6 @@ def settings_of(method: str, given: Settings) -> ArticleSettings:
     return ArticleSettings(**given)
 
 
-def _check_choice(name: str, value: Any, choices: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
         raise SettingsError(f"{name} {value!r}; valid are {', '.join(choices)}")

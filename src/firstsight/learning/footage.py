@@ -1,6 +1,6 @@
 """A source as the network's input: in order, again and again."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 
 import numpy as np
@@ -35,7 +35,7 @@ class Footage:
         self.num_frames = 0
         self.num_skipped = 0
 
-    def batches(self, size: int, *, skip: int = 0) -> Iterator[Tensor]:
+    def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
         """Inputs (size, channels, H, W) without end: after the last frame comes the first.
 
         Args:

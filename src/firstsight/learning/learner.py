@@ -99,7 +99,7 @@ class _Session:
     ended: list[Check] = field(default_factory=list)  # the check that ended each level so far
 
     def __post_init__(self) -> None:
-        if not 0 <= self.held_out <= 0.5:  # noqa: PLR2004
+        if not 0 <= self.held_out <= 0.5:
             raise SettingsError(f"held-out share {self.held_out}; valid is 0 to 0.5")
         place = device.choose_device(self.device_name)
         learned_from, kept = self.source.split(self.held_out) if self.held_out else (self.source, None)

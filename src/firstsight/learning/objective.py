@@ -22,14 +22,14 @@ def map_similarities(maps: Tensor, *, similarity: Similarity = "cosine") -> Tens
       that s_ij = (n - 1) / n times the correlation, and a map's similarity to itself is (n - 1) / n.
 
     Args:
-        maps: float (N, C, H, W), any precision; computed in float32.
+        maps: float (N, C, H, W), any precision; computed in float32, or float64 if they are that.
         similarity: which of the two.
 
     Returns:
-        float32 (N, C, C), symmetric, within -1 and 1. A map that is zero everywhere has similarity 0 to all.
+        float (N, C, C), symmetric, within -1 and 1. A map that is zero everywhere has similarity 0 to all.
     """
     with torch.autocast(maps.device.type, enabled=False):
-        flat = maps.float().flatten(2)
+        flat = maps.to(torch.promote_types(maps.dtype, torch.float32)).flatten(2)
         num_cells = flat.shape[2]
         if similarity == "pearson":
             flat = flat - flat.mean(dim=2, keepdim=True)
@@ -40,7 +40,8 @@ def map_similarities(maps: Tensor, *, similarity: Similarity = "cosine") -> Tens
 
 def pairs(similarities: Tensor) -> Tensor:
     """The similarities (N, C (C - 1) / 2) of all pairs of different maps, each pair once, from (N, C, C)."""
-    first, second = torch.triu_indices(*similarities.shape[1:], offset=1, device=similarities.device)
+    num_maps = similarities.shape[1]
+    first, second = torch.triu_indices(num_maps, num_maps, offset=1, device=similarities.device)
     return similarities[:, first, second]
 
 

@@ -82,7 +82,7 @@ class RunFolder:
                 f"{self.folder} has nothing to resume: it is finished, or is not a run of `firstsight learn`"
             )
         try:
-            with safetensors.safe_open(path, framework="pt") as file:  # type: ignore[no-untyped-call]
+            with safetensors.safe_open(path, framework="pt") as file:
                 record: dict[str, Any] = json.loads(file.metadata()["learning"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _restore(loop, tensors)

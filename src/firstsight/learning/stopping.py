@@ -29,8 +29,9 @@ class StoppingRule:
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 <= threshold <= 1 for threshold in self.thresholds):
             raise SettingsError(f"thresholds {self.thresholds}; valid is a number from 0 to 1 for each level")
-        if min(self.check_every, self.cap or 1, self.pass_length or 1) < 1:
-            raise SettingsError(f"{self}: numbers of frames must be at least 1")
+        lengths = [length for length in (self.check_every, self.cap, self.pass_length) if length is not None]
+        if min(lengths) < 1:
+            raise SettingsError(f"{min(lengths)} frames a level; valid is at least 1")
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from firstsight import device
 from firstsight.model import checkpoint
 from firstsight.model.network import Network, to_inputs
 from firstsight.model.preprocessing import Preprocessing
+from firstsight.pixels import as_pictures
 
 # Enough to fill the processor's units; larger only takes memory.
 _BATCH_SIZE = 16
@@ -100,8 +101,7 @@ class Encoder:
             SettingsError: no such level.
         """
         level = self.network.number_of(level)
-        outputs = list(self._in_batches(frames, level, precision))
-        return np.concatenate(outputs)
+        return np.concatenate(list(self._in_batches(as_pictures(frames), level, precision)))
 
     def encode(self, frames: NDArray[np.uint8], *, precision: device.Precision = "float32") -> NDArray[np.float32]:
         """The embedding of each frame: the flattened last level at unit length.
@@ -118,7 +118,8 @@ class Encoder:
         """
         flat = self.features(frames, precision=precision).reshape(len(frames), -1)
         lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-        return flat / np.maximum(lengths, np.finfo(np.float32).tiny)
+        unit: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return unit
 
     def to(self, name: str) -> Self:
         """The same encoder, moved to that device; "auto" is a GPU if there is one."""

@@ -1,6 +1,7 @@
 """Levels one after another, and where in the picture their cells lie."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -37,7 +38,7 @@ class Network(nn.Module):
     def __init__(self, levels: Sequence[LevelConfig], *, input_size: int, seed: int) -> None:
         super().__init__()
         _check_chain(levels)
-        self.map_sizes = _map_sizes(levels, input_size)
+        self.map_sizes = map_sizes(levels, input_size)
         self.input_size = input_size
         random = device.generator(seed)
         self.levels = nn.ModuleList(Level(config, generator=random) for config in levels)
@@ -96,20 +97,25 @@ def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> NDArray[np.fl
     for level in levels:
         offset += step * ((level.kernel_size - 1) / 2 + (POOL_SIZE - 1) / 2)
         step *= POOL_SIZE
-    return offset + step * np.arange(num_cells)
+    return offset + step * np.arange(num_cells, dtype=np.float64)
 
 
 def _check_chain(levels: Sequence[LevelConfig]) -> None:
     if not levels:
         raise SettingsError("0 levels; a network has at least 1")
-    for number, (before, after) in enumerate(zip(levels, levels[1:], strict=False), start=2):
+    for number, (before, after) in enumerate(pairwise(levels), start=2):
         if before.maps != after.in_channels:
             raise SettingsError(
                 f"level {number} reads {after.in_channels} channels of {before.maps} maps; make them equal"
             )
 
 
-def _map_sizes(levels: Sequence[LevelConfig], input_size: int) -> tuple[int, ...]:
+def map_sizes(levels: Sequence[LevelConfig], input_size: int) -> tuple[int, ...]:
+    """Side of each level's maps, in cells, for a square input of that side in pixels.
+
+    Raises:
+        SettingsError: a level would have nothing left to look at.
+    """
     sizes = [input_size]
     for number, level in enumerate(levels, start=1):
         sizes.append(level.out_size(sizes[-1]))

@@ -1,4 +1,4 @@
-"""What becomes of a frame before the network sees it. Saved with the encoder, so that learning and use cannot differ."""
+"""What becomes of a frame before the network sees it. Saved with the encoder: learning and use cannot differ."""
 
 from dataclasses import dataclass
 

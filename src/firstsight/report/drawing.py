@@ -9,9 +9,9 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from firstsight.model.level import LevelConfig
 from firstsight.model.network import cell_centres
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.model.level import LevelConfig
 from firstsight.pixels import Crop
 
 Picture = NDArray[np.uint8]  # (H, W, 3)

@@ -53,11 +53,11 @@ def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStor
         LevelStory(
             number=index + 1,
             shape=f"{config.maps} maps of {size}x{size}",
-            ended=_at(outcome.get("levels"), index, {}).get("outcome", ""),
+            ended=(_at(outcome.get("levels"), index) or {}).get("outcome", ""),
             before=before[index],
             after=after[index],
-            health=_at(outcome.get("health"), index, None),
-            health_before=_at(outcome.get("health_before"), index, None),
+            health=_at(outcome.get("health"), index),
+            health_before=_at(outcome.get("health_before"), index),
         )
         for index, (config, size) in enumerate(zip(initial.configs, initial.map_sizes, strict=True))
     ]
@@ -65,9 +65,10 @@ def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStor
 
 @torch.inference_mode()
 def _pictures(network: Network, inputs: torch.Tensor) -> list[LevelPictures]:
+    weights = network.state_dict()
     return [
-        _level_pictures(level.hidden.weight.detach().cpu().numpy(), maps)  # type: ignore[union-attr]
-        for level, maps in zip(network.levels, network.every_level(inputs), strict=True)
+        _level_pictures(weights[f"levels.{index}.hidden.weight"].cpu().numpy(), maps)
+        for index, maps in enumerate(network.every_level(inputs))
     ]
 
 
@@ -81,5 +82,5 @@ def _level_pictures(weights: NDArray[np.float32], maps: torch.Tensor) -> LevelPi
     )
 
 
-def _at(values: list[Any] | None, index: int, missing: Any) -> Any:
-    return values[index] if values and index < len(values) else missing
+def _at(values: list[dict[str, Any]] | None, index: int) -> dict[str, Any] | None:
+    return values[index] if values and index < len(values) else None

@@ -12,7 +12,7 @@ from firstsight.report.drawing import jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
 from firstsight.report.levels import initial_network, level_stories
 from firstsight.retrieval.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
-from firstsight.retrieval.compare import Comparison, CompareSettings
+from firstsight.retrieval.compare import CompareSettings, Comparison
 from firstsight.video.frames import Frame
 
 _TEMPLATE = "page.html"

@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -93,6 +94,6 @@ def _draw_curve(axes: Axes, position: NDArray[np.float64], similarity: NDArray[n
         axes.plot(position, similarity, color="#1f5f8b", linewidth=1.2)
         return
     edges = np.linspace(0, len(position), _MAX_POINTS + 1).astype(int)
-    parts = [similarity[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [similarity[a:b] for a, b in pairwise(edges)]
     low, high = (np.array([pick(part) for part in parts]) for pick in (np.nanmin, np.nanmax))
     axes.fill_between(position[edges[:-1]], low, high, color="#1f5f8b", linewidth=0.4)

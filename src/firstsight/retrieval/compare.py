@@ -5,7 +5,7 @@ Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, section on the comp
 
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -29,7 +29,7 @@ _WARM_UP = 2
 class CompareSettings:
     """How frames are compared. The defaults are the article's."""
 
-    anchor: Anchor = EveryNFrames()
+    anchor: Anchor = field(default_factory=EveryNFrames)
     level: int | None = None  # from 1; None is the last
     num_dimensions: int | None = 64  # those of largest standard deviation; None is all
     over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
@@ -37,7 +37,7 @@ class CompareSettings:
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
 
     def __post_init__(self) -> None:
-        if min(self.num_dimensions or 1, self.batch_size) < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
+        if min(1 if self.num_dimensions is None else self.num_dimensions, self.batch_size) < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
             raise SettingsError(
                 f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
                 f"at least 1 dimension, {_WARM_UP} embeddings and 1 frame"

@@ -1,99 +1,42 @@
-"""Video files through FFmpeg: what a container states, and its frames one after the other.
+"""The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
 
-Only this file and `filtering.py` import PyAV, and none of its errors leaves them. PyAV keeps FFmpeg's log silent.
-"""
-
-import math
-from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator
 from pathlib import Path
 
-import av
-from av.codec.context import Flags
-from av.container import InputContainer
-from av.format import Flags as FormatFlags
-from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
 from firstsight.video.clock import Clock
-from firstsight.video.filtering import Deinterlacer, Viewer, orientation, square_size
+from firstsight.video.container import Landing, OpenVideo, SeekMissedError, open_video
+from firstsight.video.deinterlacing import Decoded, deinterlaced
+from firstsight.video.filtering import Viewer, upright_size
 from firstsight.video.frames import Frame, View
 from firstsight.video.reading import Events, Skipped
 from firstsight.video.sampling import Sampler, Sampling
 
-# A file damaged so badly that this many reads in a row fail is over.
-_FAILED_READS = 100
-
-# Formats that FFmpeg draws as video: text and ANSI art.
-_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+# Taken for files that state neither times nor a rate.
+_USUAL_FRAMES_PER_SECOND = 25
 
 
-@dataclass(frozen=True)
-class Span:
-    """What a container states about its video, without decoding it."""
-
-    start_seconds: float
-    end_seconds: float | None
-    frames_per_second: float | None
-    num_frames: int | None
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A decoded frame, when it is shown, and its position in the file."""
-
-    frame: VideoFrame
-    seconds: float
-    index: int
-
-
-@dataclass(frozen=True)
-class _Landing:
-    """Where decoding begins: at a keyframe, the packet with this time stamp, or at the beginning."""
-
-    dts: int | None = None
-    seconds: float = -math.inf  # presentation time of the keyframe; frames before it are not whole
-    index: int = 0  # position of the keyframe in order of presentation
-
-
-class _SeekMissedError(Exception):
-    """Seeking led to a place behind the one asked for."""
-
-
-def span(path: Path, *, name: str) -> Span:
-    """What the container states about its video.
-
-    Raises:
-        SourceError: the file is not a video.
-    """
-    with _opened(path, name) as video:
-        return Span(video.start_seconds, video.end_seconds, video.rate, video.num_frames)
-
-
-def size(path: Path, *, name: str) -> tuple[int, int]:
+def first_size(path: Path, *, name: str) -> tuple[int, int]:
     """Width and height of the first frame, upright and with square pixels.
 
     Raises:
         SourceError: the file is not a video, or no frame of it can be decoded.
     """
-    with _opened(path, name) as video:
+    with open_video(path, name=name) as video:
         for frame in video.frames():
             if isinstance(frame, VideoFrame):
-                return orientation(frame).size(*square_size(frame, video.pixel_aspect))
-        raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
+                return upright_size(frame, video.pixel_aspect)
+    raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
 
 
 def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
     """The frames of a video file that sampling keeps, in order of presentation, and what had to be skipped.
 
-    Each is upright and has square pixels; interlaced frames are deinterlaced. Damaged frames are skipped, and so are
-    those that the container states but a file that was cut off does not have.
+    Frames are upright, have square pixels, and are deinterlaced where they are flagged as interlaced. Those that the
+    decoder refuses or marks as damaged are skipped, and so are those that the container states but that a file lacks
+    because it was cut off.
 
     Args:
         path: the file.
@@ -105,41 +48,52 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
         SourceError: the file is not a video.
         PixelsError: its frames are too small for a view.
     """
+    landing = Landing()
+    if sampling.start_seconds:
+        with open_video(path, name=name) as video:
+            landing = video.landing_before(sampling.start_seconds)
     try:
-        yield from _decode(path, name, views, sampling, seek=True)
-    except _SeekMissedError:
-        yield from _decode(path, name, views, sampling, seek=False)
+        yield from _decode_from(landing, path, name, views, sampling)
+    except SeekMissedError:
+        yield from _decode_from(Landing(), path, name, views, sampling)
 
 
-def _decode(path: Path, name: str, views: tuple[View, ...], sampling: Sampling, *, seek: bool) -> Events:
+def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
     viewer, sampler = Viewer(views), Sampler(sampling)
-    with _opened(path, name) as video:
-        landing = video.land(sampling.start_seconds) if seek and sampling.start_seconds else _Landing()
-        for event in _deinterlaced(_moments(video, landing, sampling)):
+    with open_video(path, name=name) as video:
+        video.seek(landing)
+        for event in deinterlaced(_decoded(video, landing, sampling)):
             if isinstance(event, Skipped):
                 yield event
             elif sampling.is_over(event.seconds):
                 return
             elif sampler.keeps(event.index, event.seconds):
                 pictures = viewer.pictures(event.frame, video.pixel_aspect)
-                yield Frame(pictures, seconds=event.seconds, index=event.index, source=name)
-        if lost := video.num_lost_at_end():
-            yield Skipped(lost)
+                size = upright_size(event.frame, video.pixel_aspect)
+                yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=size)
 
 
-def _moments(video: "_Video", landing: _Landing, sampling: Sampling) -> Iterator[_Moment | Skipped]:
-    index, is_before = landing.index, sampling.start_seconds is not None
+def _decoded(video: OpenVideo, landing: Landing, sampling: Sampling) -> Iterator[Decoded | Skipped]:
+    """The frames from the start of the sampling on, with their times and positions."""
+    clock = Clock(frame_seconds=1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND))
+    index, seconds = landing.index, landing.seconds
+    has_landed = landing.ticks is None
     for frame in video.frames():
         if isinstance(frame, VideoFrame):
-            seconds = video.clock.seconds(video.stamp(frame))
+            seconds = clock.seconds(video.stamp(frame))
             if seconds < landing.seconds:
-                continue
-            is_before = sampling.is_before(seconds)
-        if not is_before:
-            damaged = not isinstance(frame, VideoFrame) or frame.is_corrupt
-            yield Skipped(1) if damaged else _Moment(frame, seconds, index)
+                continue  # it leads up to the keyframe, and is not whole
+            if not has_landed and seconds > landing.seconds:
+                raise SeekMissedError
+            has_landed = True
+        elif not has_landed:
+            continue
+        if sampling.is_before(seconds):
+            pass
+        elif not isinstance(frame, VideoFrame) or frame.is_corrupt:
+            yield Skipped(num_frames=1)
+        else:
+            yield Decoded(frame, seconds, index)
         index += 1
-
-
-def _deinterlaced(moments: Iterable[_Moment | Skipped]) -> Iterator[_Moment | Skipped]:
-    """Nothing changes until a frame is flagged as interlaced; from then on, each frame waits for the next one."""
+    if num_lost := video.num_lost(index):
+        yield Skipped(num_lost)

@@ -5,9 +5,11 @@ plainly, without tone mapping: such footage looks flat, but always alike.
 """
 
 from fractions import Fraction
+from typing import cast
 
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -28,61 +30,60 @@ class Viewer:
 
     def __init__(self, views: tuple[View, ...]) -> None:
         self._views = views
-        self._layout: object = None
+        self._state: object = None
         self._orientation = Orientation()
         self._graphs: list[Graph] = []
 
     def pictures(self, frame: VideoFrame, pixel_aspect: Fraction) -> tuple[NDArray[np.uint8], ...]:
         """The frame through every view: uint8 (H, W, C) each, upright and with square pixels."""
-        layout = (_buffer_arguments(frame), _display_matrix(frame), pixel_aspect)
-        if layout != self._layout:
-            self._orientation = orientation(frame)
+        state = (layout(frame), _display_matrix(frame), pixel_aspect)
+        if state != self._state:
+            self._orientation = _orientation(frame)
             self._graphs = [_view_graph(view, frame, pixel_aspect) for view in self._views]
-            self._layout = layout
+            self._state = state
         return tuple(self._orientation.upright(_through(graph, frame)) for graph in self._graphs)
 
 
-class Deinterlacer:
-    """Gives each frame back one frame later, deinterlaced if it is flagged as interlaced."""
-
-    def __init__(self, frame: VideoFrame) -> None:
-        self.layout = _buffer_arguments(frame)
-        # One frame out for each frame in, so that the order alone says which frame is which.
-        self._graph = _graph(frame, [("yadif", "mode=send_frame:deint=interlaced")])
-
-    def fits(self, frame: VideoFrame) -> bool:
-        """Whether the frame has the size and format that this one was made for."""
-        return self.layout == _buffer_arguments(frame)
-
-    def push(self, frame: VideoFrame | None) -> VideoFrame | None:
-        """Take a frame, or None at the end, and give the one before it."""
-        self._graph.vpush(frame)
-        try:
-            return self._graph.vpull()
-        except (BlockingIOError, EOFError):
-            return None
+def upright_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Width and height of the frame, upright and with square pixels."""
+    return _orientation(frame).size(*_square_size(frame, pixel_aspect))
 
 
-def orientation(frame: VideoFrame) -> Orientation:
-    """How the frame has to be turned."""
+def layout(frame: VideoFrame) -> str:
+    """What a graph has to know of the frames that it takes, as arguments of FFmpeg's buffer filter."""
+    return (
+        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
+        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
+    )
+
+
+def build_graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
+    """The filters one after the other, for frames of the same layout."""
+    graph = Graph()
+    graph.threads = 1  # the pictures are small, and learning needs the cores
+    steps = [("buffer", layout(frame)), *filters, ("buffersink", None)]
+    graph.link_nodes(*(graph.add(name, arguments) for name, arguments in steps)).configure()
+    return graph
+
+
+def _orientation(frame: VideoFrame) -> Orientation:
     matrix = _display_matrix(frame)
     return Orientation.from_display_matrix(np.frombuffer(matrix, np.int32)) if matrix else Orientation()
 
 
-def square_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
-    """Width and height of the frame as stored, once its pixels are made square by stretching its width."""
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    side_data = cast("SideDataContainer", frame.side_data)  # PyAV's annotation says a dictionary
+    return next((bytes(data) for data in side_data if data.type is Type.DISPLAYMATRIX), None)
+
+
+def _square_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
     return max(1, round(frame.width * pixel_aspect)), frame.height
 
 
-def _display_matrix(frame: VideoFrame) -> bytes | None:
-    return next((bytes(data) for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
-
-
 def _view_graph(view: View, frame: VideoFrame, pixel_aspect: Fraction) -> Graph:
-    turn = orientation(frame)
-    width, height = turn.size(*square_size(frame, pixel_aspect))
-    crop = turn.stored(view.crop(width, height), width, height)
-    return _graph(frame, _view_filters(frame, crop, square_size(frame, pixel_aspect), view.channels))
+    width, height = upright_size(frame, pixel_aspect)
+    crop = _orientation(frame).stored(view.crop(width, height), width, height)
+    return build_graph(frame, _view_filters(frame, crop, _square_size(frame, pixel_aspect), view.channels))
 
 
 def _view_filters(frame: VideoFrame, crop: Crop, square: tuple[int, int], channels: int) -> list[Filter]:
@@ -98,22 +99,7 @@ def _view_filters(frame: VideoFrame, crop: Crop, square: tuple[int, int], channe
     return filters
 
 
-def _graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
-    graph = Graph()
-    graph.threads = 1  # the pictures are small, and learning needs the cores
-    steps = [("buffer", _buffer_arguments(frame)), *filters, ("buffersink", None)]
-    graph.link_nodes(*(graph.add(name, arguments) for name, arguments in steps)).configure()
-    return graph
-
-
-def _buffer_arguments(frame: VideoFrame) -> str:
-    return (
-        f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
-        f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
-    )
-
-
 def _through(graph: Graph, frame: VideoFrame) -> NDArray[np.uint8]:
     graph.vpush(frame)
-    picture: NDArray[np.uint8] = graph.vpull().to_ndarray()
+    picture = graph.vpull().to_ndarray().astype(np.uint8, copy=False)
     return picture.reshape(*picture.shape[:2], -1)

@@ -50,10 +50,12 @@ def _as_pixels(image: Image.Image) -> NDArray[np.uint8]:
 
 def _to_bytes(values: NDArray[np.generic], *, full_scale: float) -> NDArray[np.uint8]:
     brightness = np.nan_to_num(values.astype(np.float32)) * (255 / full_scale)
-    return np.rint(brightness.clip(0, 255)).astype(np.uint8)[..., None]
+    pixels: NDArray[np.uint8] = np.rint(brightness.clip(0, 255)).astype(np.uint8)
+    return pixels[..., None]
 
 
 def _over_black(image: Image.Image) -> NDArray[np.uint8]:
     *colour, alpha = np.moveaxis(np.asarray(image.convert("LA" if image.mode in ("1", "L", "LA") else "RGBA")), -1, 0)
     opacity = alpha.astype(np.float32) / 255
-    return np.rint(np.stack(colour, axis=-1) * opacity[..., None]).astype(np.uint8)
+    pixels: NDArray[np.uint8] = np.rint(np.stack(colour, axis=-1) * opacity[..., None]).astype(np.uint8)
+    return pixels

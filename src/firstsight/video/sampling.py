@@ -8,6 +8,9 @@ from firstsight.errors import SettingsError
 # Matroska and others round times to a millisecond, so a frame that belongs to a tick can lie that much before it.
 _TICK_TOLERANCE_SECONDS = 0.001
 
+# Of fewer frames than this nothing is held out: they are all needed for learning.
+LEAST_FRAMES_TO_SPLIT = 200
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -87,6 +90,12 @@ class Sampler:
             return False
         self._step = step
         return True
+
+
+def check_share(share: float) -> None:
+    """Raises SettingsError unless a share to hold out is above 0 and at most a half."""
+    if not 0 < share <= 0.5:
+        raise SettingsError(f"a share of {share} to hold out; valid is a number above 0, up to 0.5")
 
 
 def _check_time(name: str, seconds: float | None) -> None:

@@ -2,18 +2,17 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import SettingsError, SourceError
-from firstsight.video.finding import find_files
+from firstsight.errors import SettingsError
+from firstsight.video.finding import Found, find_files
 from firstsight.video.frames import View
 from firstsight.video.reading import Reading
 from firstsight.video.sampling import Sampling
-from firstsight.video.stills import ArraySource, ImageFiles
+from firstsight.video.stills import ArraySource, ImageFiles, sampled_positions
 from firstsight.video.videos import VideoFile, VideoFiles
 
 
@@ -76,5 +75,18 @@ def open_source(
             raise SettingsError(f"{spec.name} is open already: give start, end and rate where it is opened")
         return spec
     if isinstance(spec, str | os.PathLike | Sequence):
-        return _open_files(spec, sampling)
+        return _open_files(find_files(spec), sampling)
     return ArraySource.of(spec, sampling)
+
+
+def _open_files(found: Found, sampling: Sampling) -> Source:
+    source: Source
+    named = zip(found.paths, found.names, strict=True)
+    if found.are_images:
+        positions = sampled_positions(len(found.paths), sampling, name=found.name)
+        source = ImageFiles(found.name, tuple(named), positions)
+    else:
+        source = VideoFiles(found.name, tuple(VideoFile(path, name, sampling) for path, name in named))
+    if len(found.paths) == 1:
+        source.size()  # a single file that cannot be read is an error right away
+    return source

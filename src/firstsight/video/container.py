@@ -1,0 +1,226 @@
+"""An open video file: what its container states, where decoding can begin, and its frames one after the other.
+
+None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it up.
+"""
+
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from firstsight.errors import SourceError
+
+# A file so damaged that this many reads in a row fail has ended.
+_FAILED_READS = 100
+
+# Formats that FFmpeg draws as video: text and ANSI art.
+_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+
+# Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams.
+_RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg"}
+
+# Decoding stamps only run forward; when they fall back further than noise, another recording follows.
+_NEW_RECORDING_SECONDS = 1.0
+
+# How Matroska tags durations: "00:00:04.040000000".
+_CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A keyframe to decode from; the defaults are the beginning of the file."""
+
+    ticks: int | None = None  # what to seek to, in units of the stream's time base
+    seconds: float = -math.inf  # presentation time of the keyframe
+    index: int = 0  # its position in order of presentation
+
+
+class SeekMissedError(Exception):
+    """The file cannot be positioned at a landing: read it from the beginning."""
+
+
+class Undecodable:
+    """Stands for a packet that the decoder refused."""
+
+
+class OpenVideo:
+    """A video stream of an open container. Times are seconds from the presentation zero of the file."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container = container
+        self._stream = stream
+        self._time_base = stream.time_base or Fraction(1, 1000)
+        self._has_running_clock = container.format.name in _RUNNING_CLOCK_FORMATS
+        self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
+        self._reached_seconds = -math.inf  # where the last packet ends that was read
+        self._last_dts: int | None = None  # its decoding stamp
+        rate = stream.average_rate or stream.guessed_rate
+        self.frames_per_second = float(rate) if rate else None
+        self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.start_seconds = self._seconds(stream.start_time or 0)
+        self.end_seconds = self._stated_end()
+
+    def num_frames(self) -> int | None:
+        """How many frames the container states, without those that an edit list leaves out."""
+        counts = (self._stream.frames, self._num_frames_after(self.start_seconds))
+        return min((count for count in counts if count), default=None)
+
+    def num_lost(self, num_read: int) -> int:
+        """How many frames the container states that were missing, when so many were read to the end of the file."""
+        if self._stream.frames:
+            return max(0, (self.num_frames() or 0) - num_read)
+        if self._has_running_clock:
+            return 0  # how long it lasts was not stated, but found by looking at the end of the file
+        return self._num_frames_after(self._reached_seconds) or 0
+
+    def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
+        """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
+        ticks = timed.dts if timed.pts is None else timed.pts
+        return None if ticks is None else self._seconds(ticks)
+
+    def landing_before(self, seconds: float) -> Landing:
+        """The last keyframe at or before a time, found by reading packets without decoding them.
+
+        A file whose stamps are missing or start again is to be read from its beginning.
+        """
+        landing, num_passed, last_dts = Landing(), 0, None
+        for packet in self.packets():
+            stamp, dts = self.stamp(packet), packet.dts
+            if stamp is None or (dts is not None and last_dts is not None and dts < last_dts):
+                return Landing()
+            if dts is not None and self._seconds(dts) >= seconds:
+                break  # all that follows is shown later
+            if packet.is_keyframe and stamp <= seconds:
+                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed)
+            elif stamp < landing.seconds:
+                landing = replace(landing, index=landing.index + (not packet.is_discard))
+            num_passed += not packet.is_discard
+            last_dts = last_dts if dts is None else dts
+        return landing
+
+    def seek(self, landing: Landing) -> None:
+        """Go where decoding begins at or before the keyframe.
+
+        Raises:
+            SeekMissedError: the file cannot be positioned.
+        """
+        if landing.ticks is None:
+            return
+        try:
+            self._container.seek(landing.ticks, stream=self._stream)
+        except av.FFmpegError as error:
+            raise SeekMissedError from error
+
+    def packets(self) -> Iterator["Packet[VideoStream]"]:
+        """The packets in order of decoding, from the present place to the end of the file."""
+        num_failed = 0
+        while num_failed < _FAILED_READS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    num_failed = 0
+                    if packet.size:  # the last, empty one only asks the decoder for what it holds back
+                        yield packet
+            except av.FFmpegError:
+                num_failed += 1
+            else:
+                return
+
+    def frames(self) -> Iterator[VideoFrame | Undecodable]:
+        """The frames in order of presentation, from the present place to the end of the file."""
+        for packet in self.packets():
+            if self._starts_again(packet):
+                yield from self._decoded(None)
+                self._stream.codec_context.flush_buffers()
+                self._zero -= Fraction(self._reached_seconds) - Fraction(self.stamp(packet) or 0)
+            self._note_end(packet)
+            yield from self._decoded(packet)
+        yield from self._decoded(None)
+
+    def _starts_again(self, packet: "Packet[VideoStream]") -> bool:
+        """Whether another recording begins, whose clock is behind: transport streams are appended to each other."""
+        last, self._last_dts = self._last_dts, packet.dts if packet.dts is not None else self._last_dts
+        return (
+            last is not None
+            and packet.dts is not None
+            and (last - packet.dts) * self._time_base > _NEW_RECORDING_SECONDS
+        )
+
+    def _note_end(self, packet: "Packet[VideoStream]") -> None:
+        stamp = self.stamp(packet)
+        if stamp is not None:
+            duration = float((packet.duration or 0) * self._time_base)
+            self._reached_seconds = max(self._reached_seconds, stamp + duration)
+
+    def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
+        try:
+            return [*self._stream.codec_context.decode(packet)]
+        except av.FFmpegError:
+            return [Undecodable()]
+
+    def _seconds(self, ticks: int) -> float:
+        return float(ticks * self._time_base - self._zero)
+
+    def _num_frames_after(self, seconds: float) -> int | None:
+        if self.end_seconds is None or self.frames_per_second is None or math.isinf(seconds):
+            return None
+        return max(0, round((self.end_seconds - seconds) * self.frames_per_second))
+
+    def _stated_end(self) -> float | None:
+        stream, container = self._stream, self._container
+        if stream.duration is not None:
+            return self.start_seconds + float(stream.duration * self._time_base)
+        if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = tag.groups()
+            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        # With several streams, it may be the length of the sound.
+        if container.duration is not None and len(container.streams) == 1:
+            return container.duration / av.time_base
+        return None
+
+
+@contextmanager
+def open_video(path: Path, *, name: str) -> Iterator[OpenVideo]:
+    """The video in a file, closed again at the end of the block.
+
+    Raises:
+        SourceError: the file is not a video, or cannot be read.
+    """
+    try:
+        # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
+        with av.open(f"file:{path}", mode="r", metadata_errors="replace") as container:
+            yield OpenVideo(container, _video_stream(container, name))
+    except av.FFmpegError as error:
+        raise SourceError(f"{name} is not a video: {error.strerror or error}") from error
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if container.format.name in _TEXT_FORMATS:
+        raise SourceError(f"{name} is not a video: it is text")
+    if not streams:
+        raise SourceError(f"{name} is not a video: there is sound or other data in it, but no pictures")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{name} cannot be decoded: this build of FFmpeg has no decoder for it; convert it to H.264")
+    stream.codec_context.flags |= Flags.output_corrupt  # to count them; they are not used
+    return stream
+
+
+def _first_stamp(container: InputContainer) -> Fraction:
+    stamps = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    return min(stamps, default=Fraction(0))

@@ -1,0 +1,141 @@
+"""Video files as a source."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from firstsight.errors import PixelsError, SourceError
+from firstsight.video.container import open_video
+from firstsight.video.decoding import decode, first_size
+from firstsight.video.frames import Frame, View
+from firstsight.video.reading import Events, Reading, Skipped
+from firstsight.video.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
+
+# Held out of each video at most: enough to judge by, and footage is for learning.
+_MOST_HELD_OUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """One file, and which frames of it are used."""
+
+    path: Path
+    name: str  # what its frames and errors call it
+    sampling: Sampling
+
+    def num_frames(self) -> int | None:
+        """How many frames the container states, after sampling.
+
+        Raises:
+            SourceError: the file is not a video.
+        """
+        with open_video(self.path, name=self.name) as video:
+            count, rate = video.num_frames(), video.frames_per_second
+            if count is None or rate is None:
+                return None
+            return self.sampling.num_frames(video.start_seconds, rate, count)
+
+    def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
+        """The beginning, and the end that is that share of it; no end if it is not known when it ends."""
+        try:
+            with open_video(self.path, name=self.name) as video:
+                first, last = video.start_seconds, video.end_seconds
+        except SourceError:
+            return self, None  # reading it will tell
+        if last is None:
+            return self, None
+        first = max(first, self.sampling.start_seconds or 0)
+        last = min(last, self.sampling.end_seconds or last)
+        cut = last - min((last - first) * share, _MOST_HELD_OUT_SECONDS)
+        if not first < cut < last:
+            return self, None
+        learned, held_out = replace(self.sampling, end_seconds=cut), replace(self.sampling, start_seconds=cut)
+        return replace(self, sampling=learned), replace(self, sampling=held_out)
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """One video file or several, read one after the other.
+
+    Of several, one that cannot be read is skipped; a single one has to be readable.
+    """
+
+    name: str
+    files: tuple[VideoFile, ...]
+
+    def read(self, *views: View) -> Reading:
+        """An iterator over the frames of all files, each seen through every view."""
+        return Reading(self._events(views))
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame, upright and with square pixels.
+
+        Raises:
+            SourceError: no file can be read.
+        """
+        reasons = []
+        for file in self.files:
+            try:
+                return first_size(file.path, name=file.name)
+            except SourceError as error:
+                reasons.append(str(error))
+        raise SourceError(self._none_readable(reasons))
+
+    def num_frames(self) -> int | None:
+        """How many frames reading will yield, as far as the containers state it."""
+        counts = list(self._counts())
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def split(self, share: float) -> "tuple[VideoFiles, VideoFiles | None]":
+        """What to learn from, and the end of each video, at most a minute, to hold out."""
+        check_share(share)
+        if (self.num_frames() or 0) < LEAST_FRAMES_TO_SPLIT:
+            return self, None
+        parts = [file.split(share) for file in self.files]
+        held_out = tuple(end for _, end in parts if end)
+        if not held_out:
+            return self, None
+        return replace(self, files=tuple(beginning for beginning, _ in parts)), replace(self, files=held_out)
+
+    def _counts(self) -> Iterator[int | None]:
+        for file in self.files:
+            try:
+                yield file.num_frames()
+            except SourceError:
+                yield 0  # reading will skip it
+
+    def _events(self, views: tuple[View, ...]) -> Events:
+        reasons: list[str] = []
+        for file in self.files:
+            try:
+                yield from _events_of(file, views)
+            except (SourceError, PixelsError) as error:
+                if len(self.files) == 1:
+                    raise
+                reasons.append(str(error))
+                yield Skipped(reason=str(error))
+        if len(reasons) == len(self.files):
+            raise SourceError(self._none_readable(reasons))
+
+    def _none_readable(self, reasons: list[str]) -> str:
+        return reasons[0] if len(reasons) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
+
+
+def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
+    num_frames = 0
+    for event in decode(file.path, name=file.name, views=views, sampling=file.sampling):
+        num_frames += isinstance(event, Frame)
+        yield event
+    if not num_frames:
+        raise SourceError(_nothing_in(file))
+
+
+def _nothing_in(file: VideoFile) -> str:
+    start, end = file.sampling.start_seconds, file.sampling.end_seconds
+    if start is None and end is None:
+        return f"{file.name} has no frame that can be decoded: it is empty or damaged"
+    stretch = f"from {start or 0:g} s" + ("" if end is None else f" to {end:g} s")
+    with open_video(file.path, name=file.name) as video:
+        last = video.end_seconds
+    lasts = "" if last is None else f"; it states that it lasts until {last:g} s"
+    return f"{file.name} has no frame {stretch}{lasts}: give an earlier start or a later end"

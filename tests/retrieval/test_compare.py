@@ -1,0 +1,116 @@
+"""The stream against a slow, obvious version of the article's demonstration."""
+
+import numpy as np
+import pytest
+
+from firstsight.errors import SettingsError, SourceError
+from firstsight.model.encoder import Encoder
+from firstsight.model.network import Network, article_levels
+from firstsight.model.preprocessing import Preprocessing
+from firstsight.retrieval.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+from firstsight.retrieval.compare import CompareSettings, compare
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
+    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=0))
+
+
+def cosine(first: np.ndarray, second: np.ndarray) -> float:
+    return float(first @ second / np.linalg.norm(first) / np.linalg.norm(second))
+
+
+def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object) -> list[tuple[int, int, float]]:
+    """(frame, anchor, similarity) with every standard deviation computed afresh."""
+    anchor, remembered, compared, result = None, [], 0, []
+    for index, vector in enumerate(features.astype(np.float64)):
+        if anchor is None:
+            anchor, compared = index, 0
+            continue
+        remembered.append(vector)
+        over = np.array(remembered[-(settings.over_last or len(remembered)) :])
+        chosen = np.arange(len(vector))
+        if len(remembered) > 1 and settings.num_dimensions:
+            chosen = np.argsort(-over.std(axis=0), kind="stable")[: settings.num_dimensions]
+        mean = over.mean(axis=0) if settings.centred else np.zeros_like(vector)
+        if settings.centred and len(remembered) == 1:
+            similarity = float("nan")
+        else:
+            similarity = cosine((features[anchor] - mean)[chosen], (vector - mean)[chosen])
+        compared += 1
+        result.append((index, anchor, similarity))
+        if renew(compared, similarity):
+            anchor = None
+    return result
+
+
+@pytest.mark.parametrize("extra", [{}, {"num_dimensions": None}, {"over_last": 16}, {"centred": True}, {"level": 1}, {"batch_size": 1}])
+@pytest.mark.parametrize(
+    ("anchor", "renew"),
+    [
+        (EveryNFrames(30), lambda compared, _: compared >= 30),
+        (BelowSimilarity(0.97), lambda _, similarity: similarity < 0.97),
+    ],
+)
+def test_equals_the_slow_version(encoder: Encoder, moving_square: np.ndarray, extra: dict, anchor: object, renew: object) -> None:
+    frames = moving_square[:100]
+    settings = CompareSettings(anchor=anchor, **extra)
+    features = encoder.features(frames, level=settings.level).reshape(100, -1)
+    expected = slow_compare(features, settings, renew)
+    found = list(compare(encoder, frames, settings))
+    assert [(one.frame.index, one.anchor.index) for one in found] == [row[:2] for row in expected]
+    np.testing.assert_allclose([one.similarity for one in found], [row[2] for row in expected], atol=1e-5)
+
+
+def test_the_articles_anchor_takes_a_frame_of_its_own(encoder: Encoder, moving_square: np.ndarray) -> None:
+    found = list(compare(encoder, moving_square[:70], CompareSettings(anchor=EveryNFrames(30))))
+    assert [one.frame.index for one in found] == [*range(1, 31), *range(32, 62), *range(63, 70)]
+    assert sorted({one.anchor.index for one in found}) == [0, 31, 62]
+
+
+def test_an_anchor_at_a_time_is_compared_with_every_frame(encoder: Encoder, moving_square: np.ndarray) -> None:
+    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=AtSeconds(19.5))))
+    assert len(found) == 50
+    assert {one.anchor.index for one in found} == {20}
+    assert found[20].similarity == pytest.approx(1)
+
+
+def test_a_picture_as_anchor(encoder: Encoder, moving_square: np.ndarray) -> None:
+    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=FromPicture(moving_square[7]))))
+    assert len(found) == 50
+    assert int(np.argmax([one.similarity for one in found])) == 7
+
+
+def test_until_two_frames_are_remembered_all_dimensions_count(encoder: Encoder, moving_square: np.ndarray) -> None:
+    found = list(compare(encoder, moving_square[:5]))
+    assert [len(one.dimensions) for one in found] == [encoder.dim, 64, 64, 64]
+
+
+def test_still_footage_is_similar_to_itself(encoder: Encoder, moving_square: np.ndarray) -> None:
+    still = np.repeat(moving_square[:1], 20, axis=0)
+    found = list(compare(encoder, still))
+    assert [one.similarity for one in found] == [pytest.approx(1)] * 19
+    assert found[-1].dimensions.tolist() == list(range(64))  # all deviations are zero: the lowest
+
+
+@pytest.mark.parametrize(("frames", "anchor"), [(1, EveryNFrames()), (10, AtSeconds(100))])
+def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames: int, anchor: object) -> None:
+    with pytest.raises(SourceError):
+        list(compare(encoder, moving_square[:frames], CompareSettings(anchor=anchor)))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: EveryNFrames(0),
+        lambda: BelowSimilarity(1.1),
+        lambda: AtSeconds(-1),
+        lambda: CompareSettings(num_dimensions=0),
+        lambda: CompareSettings(over_last=1),
+        lambda: CompareSettings(batch_size=0),
+    ],
+)
+def test_settings(make: object) -> None:
+    with pytest.raises(SettingsError, match="valid"):
+        make()

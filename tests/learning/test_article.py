@@ -35,7 +35,9 @@ class PublishedNetwork(nn.Module):
         return inputs
 
 
-def published_step(network: PublishedNetwork, optimiser: torch.optim.Optimizer, image: torch.Tensor, level: int) -> float:
+def published_step(
+    network: PublishedNetwork, optimiser: torch.optim.Optimizer, image: torch.Tensor, level: int
+) -> float:
     """Two Python loops over the maps; returns the observed value."""
     optimiser.zero_grad()
     maps = network(image, level)[0]
@@ -56,7 +58,13 @@ def images(num: int, size: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
 def test_forty_steps_equal_the_slow_reference(optimiser: str) -> None:
-    settings = ArticleSettings(**SMALL, thresholds=(0.0,), frames_per_level=19, optimiser=optimiser, learning_rate=0.02 if optimiser == "sgd" else 1e-3)
+    settings = ArticleSettings(
+        **SMALL,
+        thresholds=(0.0,),
+        frames_per_level=19,
+        optimiser=optimiser,
+        learning_rate=0.02 if optimiser == "sgd" else 1e-3,
+    )
     # In float64: the dynamics are chaotic at the article's learning rate (a map of small norm has a large gradient), so
     # that float32 rounding alone, or another order of the same sums, grows to 1e-3 and more within 40 steps.
     loop = ArticleLoop(Network(settings.levels, input_size=52, seed=3).double(), settings)
@@ -100,7 +108,9 @@ def test_later_levels_are_left_alone_and_earlier_ones_go_on_learning() -> None:
     assert {name.split(".")[1] for name in before if not torch.equal(before[name], after_first[name])} == {"0"}
     for image in frames[21:]:
         loop.step(image[None])
-    changed = {name.split(".")[1] for name, value in network.state_dict().items() if not torch.equal(after_first[name], value)}
+    changed = {
+        name.split(".")[1] for name, value in network.state_dict().items() if not torch.equal(after_first[name], value)
+    }
     assert changed == {"0", "1"}
 
 

@@ -63,7 +63,9 @@ def test_a_seed_gives_pytorchs_own_initialisation() -> None:
 
 def test_cell_centres_are_the_articles() -> None:
     levels = article_levels()
-    for number, (step, offset, size) in enumerate([(2, 2.5, 110), (4, 7.5, 53), (8, 17.5, 24), (16, 37.5, 10)], start=1):
+    for number, (step, offset, size) in enumerate(
+        [(2, 2.5, 110), (4, 7.5, 53), (8, 17.5, 24), (16, 37.5, 10)], start=1
+    ):
         np.testing.assert_array_equal(cell_centres(levels[:number], size), step * np.arange(size) + offset)
 
 
@@ -159,7 +161,9 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("content", [{}, {"a": torch.zeros(2)}, [torch.zeros(2)], {"main.0.conv1.conv2d.weight": torch.zeros(4, 3, 5, 5)}])
+@pytest.mark.parametrize(
+    "content", [{}, {"a": torch.zeros(2)}, [torch.zeros(2)], {"main.0.conv1.conv2d.weight": torch.zeros(4, 3, 5, 5)}]
+)
 def test_other_tensors_are_not_the_articles(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(RunError):
@@ -178,7 +182,14 @@ def test_levels_count_from_one(level: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [np.zeros((2, 30, 30, 3)), np.zeros((30, 30), np.uint8), np.zeros((2, 30, 30, 4), np.uint8), np.zeros((0, 30, 30, 3), np.uint8), [1]]
+    "bad",
+    [
+        np.zeros((2, 30, 30, 3)),
+        np.zeros((30, 30), np.uint8),
+        np.zeros((2, 30, 30, 4), np.uint8),
+        np.zeros((0, 30, 30, 3), np.uint8),
+        [1],
+    ],
 )
 def test_frames_are_checked(bad: object) -> None:
     with pytest.raises(PixelsError):

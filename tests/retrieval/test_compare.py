@@ -45,7 +45,9 @@ def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object)
     return result
 
 
-@pytest.mark.parametrize("extra", [{}, {"num_dimensions": None}, {"over_last": 16}, {"centred": True}, {"level": 1}, {"batch_size": 1}])
+@pytest.mark.parametrize(
+    "extra", [{}, {"num_dimensions": None}, {"over_last": 16}, {"centred": True}, {"level": 1}, {"batch_size": 1}]
+)
 @pytest.mark.parametrize(
     ("anchor", "renew"),
     [
@@ -53,7 +55,9 @@ def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object)
         (BelowSimilarity(0.97), lambda _, similarity: similarity < 0.97),
     ],
 )
-def test_equals_the_slow_version(encoder: Encoder, moving_square: np.ndarray, extra: dict, anchor: object, renew: object) -> None:
+def test_equals_the_slow_version(
+    encoder: Encoder, moving_square: np.ndarray, extra: dict, anchor: object, renew: object
+) -> None:
     frames = moving_square[:100]
     settings = CompareSettings(anchor=anchor, **extra)
     features = encoder.features(frames, level=settings.level).reshape(100, -1)

@@ -85,7 +85,7 @@ def write_video(
         if rotation is not None or mirrored:
             stream.set_display_rotation(rotation or 0, hflip=mirrored)
         if sound:
-            _write_silence(container, sound)
+            write_silence(container, sound)
         for position, picture in enumerate([first, *pictures]):
             frame = av.VideoFrame.from_ndarray(picture, format="rgba" if picture.shape[-1] == 4 else "rgb24")
             if colorspace:
@@ -97,7 +97,8 @@ def write_video(
     return path
 
 
-def _write_silence(container: av.container.OutputContainer, stream: av.AudioStream) -> None:
+def write_silence(container: av.container.OutputContainer, stream: av.AudioStream) -> None:
+    """Half a second of silence."""
     for position in range(24):
         layout = stream.codec_context.layout.name
         samples = stream.codec_context.frame_size or 1000

@@ -82,16 +82,17 @@ def test_forgetting_it_stops_the_thread():
 
 
 def test_reads_while_the_consumer_works():
-    def slow():
+    taken = threading.Semaphore(0)
+
+    def counted():
         for number in range(10):
-            time.sleep(0.02)
+            taken.release()
             yield number
 
-    started = time.monotonic()
-    with prefetch(slow(), depth=4) as items:
-        for _ in items:
-            time.sleep(0.02)
-    assert time.monotonic() - started < 0.36  # 0.4 one after the other, 0.22 at once
+    with prefetch(counted(), depth=4) as items:
+        next(items)
+        for _ in range(5):
+            assert taken.acquire(timeout=5)  # without asking for another item
 
 
 def test_refuses_a_depth_of_nothing():

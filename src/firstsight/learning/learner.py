@@ -116,7 +116,7 @@ class _Session:
         outcome = {
             "finished": self.loop.finished,
             "levels": [asdict(check) for check in self.ended],
-            "frames_in_a_pass": self.footage.num_frames,
+            "frames_in_a_pass": self.footage.source.num_frames() or self.footage.num_frames,
             "frames_skipped": self.footage.num_skipped,
             "frames_learned_from": self.frames_drawn,
             "seconds": round(time.monotonic() - begin, 1),

@@ -37,7 +37,10 @@ class CompareSettings:
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
 
     def __post_init__(self) -> None:
-        if min(1 if self.num_dimensions is None else self.num_dimensions, self.batch_size) < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
+        if (
+            min(1 if self.num_dimensions is None else self.num_dimensions, self.batch_size) < 1
+            or (self.over_last or _WARM_UP) < _WARM_UP
+        ):
             raise SettingsError(
                 f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
                 f"at least 1 dimension, {_WARM_UP} embeddings and 1 frame"

@@ -1,6 +1,7 @@
 """The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from av.video.frame import VideoFrame
@@ -48,19 +49,23 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
         SourceError: the file is not a video.
         PixelsError: its frames are too small for a view.
     """
-    landing = Landing()
-    if sampling.start_seconds:
-        with open_video(path, name=name) as video:
-            landing = video.landing_before(sampling.start_seconds)
+    landing = _landing(path, name, sampling.start_seconds) if sampling.start_seconds else Landing()
     try:
         yield from _decode_from(landing, path, name, views, sampling)
     except SeekMissedError:
         yield from _decode_from(Landing(), path, name, views, sampling)
 
 
-def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
-    viewer, sampler = Viewer(views), Sampler(sampling)
+@lru_cache(maxsize=1024)  # held-out footage is read again and again, and to find where it starts takes time
+def _landing(path: Path, name: str, start_seconds: float) -> Landing:
     with open_video(path, name=name) as video:
+        return video.landing_before(start_seconds)
+
+
+def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
+    sampler = Sampler(sampling)
+    with open_video(path, name=name) as video:
+        viewer = Viewer(views, video.pixel_aspect)
         video.seek(landing)
         for event in deinterlaced(_decoded(video, landing, sampling)):
             if isinstance(event, Skipped):
@@ -68,9 +73,8 @@ def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...
             elif sampling.is_over(event.seconds):
                 return
             elif sampler.keeps(event.index, event.seconds):
-                pictures = viewer.pictures(event.frame, video.pixel_aspect)
-                size = upright_size(event.frame, video.pixel_aspect)
-                yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=size)
+                pictures = viewer.pictures(event.frame)
+                yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
 
 
 def _decoded(video: OpenVideo, landing: Landing, sampling: Sampling) -> Iterator[Decoded | Skipped]:

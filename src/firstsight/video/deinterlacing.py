@@ -40,7 +40,7 @@ class _Deinterlacer:
 
     def __init__(self, frame: VideoFrame) -> None:
         self.layout = layout(frame)
-        self._graph = build_graph(frame, [("yadif", "mode=send_frame:deint=interlaced")])
+        self._graph = build_graph(frame, [("yadif", "mode=send_frame:deint=interlaced:threads=1")])
         self._waiting: list[Decoded] = []
 
     def push(self, decoded: Decoded) -> list[Decoded]:

@@ -1,4 +1,4 @@
-"""Decoded frames to pictures: FFmpeg filter graphs that deinterlace, square the pixels, crop, resize and convert.
+"""Decoded frames to pictures: FFmpeg filter graphs that square the pixels, crop, resize and convert.
 
 The conversion follows the colour matrix and range that each frame states. High dynamic range (PQ, HLG) is converted
 plainly, without tone mapping: such footage looks flat, but always alike.
@@ -21,25 +21,28 @@ from firstsight.video.orientation import Orientation
 Filter = tuple[str, str]
 
 # Bilinear widens its support when shrinking, as antialiased resizing does; the other two avoid a bias of one to two
-# grey levels in the conversion from YUV.
-_SCALING = "flags=bilinear+accurate_rnd+full_chroma_int"
+# grey levels in the conversion from YUV. One thread, because the pictures are small and learning needs the cores.
+_SCALING = "flags=bilinear+accurate_rnd+full_chroma_int:threads=1"
 
 
 class Viewer:
     """Shows frames through views. Its graphs are rebuilt when size, pixel format, colours or orientation change."""
 
-    def __init__(self, views: tuple[View, ...]) -> None:
+    def __init__(self, views: tuple[View, ...], pixel_aspect: Fraction) -> None:
+        self.size = (0, 0)  # width and height of the last frame shown, upright and with square pixels
         self._views = views
+        self._pixel_aspect = pixel_aspect
         self._state: object = None
         self._orientation = Orientation()
         self._graphs: list[Graph] = []
 
-    def pictures(self, frame: VideoFrame, pixel_aspect: Fraction) -> tuple[NDArray[np.uint8], ...]:
+    def pictures(self, frame: VideoFrame) -> tuple[NDArray[np.uint8], ...]:
         """The frame through every view: uint8 (H, W, C) each, upright and with square pixels."""
-        state = (layout(frame), _display_matrix(frame), pixel_aspect)
+        state = (layout(frame), frame.rotation)
         if state != self._state:
             self._orientation = _orientation(frame)
-            self._graphs = [_view_graph(view, frame, pixel_aspect) for view in self._views]
+            self.size = upright_size(frame, self._pixel_aspect)
+            self._graphs = [_view_graph(view, frame, self._pixel_aspect) for view in self._views]
             self._state = state
         return tuple(self._orientation.upright(_through(graph, frame)) for graph in self._graphs)
 
@@ -60,20 +63,19 @@ def layout(frame: VideoFrame) -> str:
 def build_graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
     """The filters one after the other, for frames of the same layout."""
     graph = Graph()
-    graph.threads = 1  # the pictures are small, and learning needs the cores
     steps = [("buffer", layout(frame)), *filters, ("buffersink", None)]
     graph.link_nodes(*(graph.add(name, arguments) for name, arguments in steps)).configure()
     return graph
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
-    matrix = _display_matrix(frame)
-    return Orientation.from_display_matrix(np.frombuffer(matrix, np.int32)) if matrix else Orientation()
-
-
-def _display_matrix(frame: VideoFrame) -> bytes | None:
-    side_data = cast("SideDataContainer", frame.side_data)  # PyAV's annotation says a dictionary
-    return next((bytes(data) for data in side_data if data.type is Type.DISPLAYMATRIX), None)
+    # Not to be asked of every frame: PyAV ties a frame to its side data in a circle, which only the garbage collector
+    # undoes, and memory grows until it runs.
+    side_data = cast("SideDataContainer", frame.side_data)  # the annotation says a dictionary
+    for data in side_data:
+        if data.type is Type.DISPLAYMATRIX:
+            return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32))
+    return Orientation()
 
 
 def _square_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:

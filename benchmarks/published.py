@@ -1,7 +1,7 @@
 """The published way of learning, as a yardstick: OpenCV decodes, one frame at a time, two Python loops over the pairs.
 
-Written afresh from the description of the method; the order of operations and the libraries are the published ones, with
-Pillow in place of torchvision's transforms (which call it).
+Written afresh from the description of the method. The order of operations and the libraries are the published ones,
+with Pillow in place of torchvision's transforms (which call it).
 """
 
 from collections.abc import Iterator

@@ -3,8 +3,8 @@
     python benchmarks/speed.py learn            # on bikes.mp4, about five minutes on two cores
     python benchmarks/speed.py learn --video mine.mp4 --json results.json
 
-Every variant runs in a process of its own, because one of the cures (glibc keeping its memory) holds for a whole process;
-the variants take turns, so that a noisy machine is noisy for all of them. A figure is the median over the turns.
+Every variant runs in a process of its own, because one of the cures (glibc keeping its memory) holds for a whole
+process; the variants take turns, so that a noisy machine is noisy for all of them. A figure is the median over the turns.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def published_steps(_: str, video: str, level: int) -> Iterator[int]:
 
 
 def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
-    """firstsight's loop at that level, decoding included."""
+    """The loop of this project at that level, decoding included."""
     from firstsight import device, open_source
     from firstsight.learning.article import ArticleLoop
     from firstsight.learning.config import ArticleSettings
@@ -174,8 +174,8 @@ def table(result: dict[str, object]) -> str:
         lines.append(f"| {variant} | {levels} | {overall:.1f} | {overall / published:.2f} | {asked} |")
     limits = result["limits"]
     lines.append(
-        f"\nConvolutions alone, at the speed of a large matrix product, would allow {limits['float32']:.0f} frames/s at "
-        f"level 4 in float32, {limits['bfloat16']:.0f} in bfloat16."
+        f"\nConvolutions alone, at the speed of a large matrix product, would allow {limits['float32']:.0f} frames/s "
+        f"at level 4 in float32, {limits['bfloat16']:.0f} in bfloat16."
     )
     shares = ", ".join(f"{name} {100 * share:.0f} %" for name, share in result["where_the_time_goes"])
     lines.append(f"Where the time of batch 16, bfloat16 goes at level 4: {shares}.")

@@ -33,9 +33,9 @@ def test_a_dead_map_is_counted(network: Network) -> None:
 
 
 def test_a_collapsed_level_is_called_collapsed(network: Network) -> None:
-    weights = network.levels[1].maps.weight
     with torch.no_grad():
-        weights -= weights.mean(dim=1, keepdim=True)
+        network.levels[1].maps.weight.normal_(generator=torch.Generator().manual_seed(0))
+        network.levels[1].maps.bias.zero_()
     assert not health.measure(network, batches())[1].collapsed
     with torch.no_grad():
         network.levels[1].maps.weight[:] = network.levels[1].maps.weight[:1]

@@ -54,8 +54,8 @@ def published_loop(thresholds: list[float], values: list[float], cap: float, pas
     [
         # (level, frame of the check, outcome) of the checks that end a level
         ("repository", 0.1, [(1, 20, "threshold"), (2, 20, "threshold"), (3, 20, "threshold"), (4, 20, "threshold")]),
-        # 21 * 0.28 / 20 = 0.294 ends the first level; 0.294 carried over: (21 * 0.28 + 0.294) / 20 = 0.3087 does not end
-        # the second at its first check, 0.28 does at the next; the last asks for 0.20 and is capped.
+        # 21 * 0.28 / 20 = 0.294 ends the first level; carried over, (21 * 0.28 + 0.294) / 20 = 0.3087 does not end the
+        # second at its first check, 0.28 does at the next; the last asks for 0.20 and is capped.
         ("repository", 0.28, [(1, 20, "threshold"), (2, 40, "threshold"), (3, 40, "threshold"), (4, 7020, "cap")]),
         # 21 * 0.29 / 20 = 0.3045 is above: the first check sums one value more.
         ("article", 0.29, [(1, 40, "threshold"), (2, 40, "threshold"), (3, 40, "threshold"), (4, 40, "threshold")]),

@@ -52,7 +52,7 @@ def test_grey() -> None:
 
 
 def test_too_small() -> None:
-    with pytest.raises(PixelsError, match="20x20 are too small.*at least 23"):
+    with pytest.raises(PixelsError, match=r"20x20 are too small.*at least 23"):
         Preprocessing().crop(20, 20)
 
 

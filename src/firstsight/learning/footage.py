@@ -24,15 +24,15 @@ class Footage:
     """The frames of a source, through the preprocessing.
 
     Attributes:
-        num_frames: in the longest pass so far.
-        num_skipped: frames of that pass that could not be decoded.
+        num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
+        num_skipped: frames of a pass that could not be decoded.
     """
 
     def __init__(self, source: Source, preprocessing: Preprocessing, *, place: torch.device) -> None:
         self.source = source
         self.preprocessing = preprocessing
         self.place = place
-        self.num_frames = 0
+        self.num_frames = source.num_frames()
         self.num_skipped = 0
 
     def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
@@ -68,19 +68,24 @@ class Footage:
         if batch:
             yield self._inputs(batch)
 
+    def check(self) -> None:
+        """Refuses footage that is known to hold too little.
+
+        Raises:
+            SourceError: fewer than two frames.
+        """
+        if self.num_frames is not None and self.num_frames < _MIN_FRAMES:
+            raise SourceError(
+                f"{self.source.name} has {self.num_frames} frame to learn from; "
+                f"give a video, or at least {_MIN_FRAMES} pictures"
+            )
+
     def _endless(self) -> Iterator[Frame]:
         while True:
             with closing(self.source.read(self.preprocessing)) as reading:
-                for frame in reading:
-                    self.num_frames = max(self.num_frames, reading.num_frames)
-                    self.num_skipped = max(self.num_skipped, reading.num_skipped)
-                    yield frame
-                self.num_skipped = max(self.num_skipped, reading.num_skipped)
-            if self.num_frames < _MIN_FRAMES:
-                raise SourceError(
-                    f"{self.source.name} has {self.num_frames} frame to learn from; "
-                    f"give a video, or at least {_MIN_FRAMES} pictures"
-                )
+                yield from reading
+                self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
+            self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:
         return to_inputs(np.stack([frame.pixels for frame in frames]), self.place)

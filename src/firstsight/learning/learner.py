@@ -1,5 +1,6 @@
 """`learn`: footage in, an encoder out; the run is kept in a folder as it goes."""
 
+import math
 import signal
 import threading
 import time
@@ -79,7 +80,6 @@ def learn(
     """
     chosen = settings_of(method, settings)
     footage = open_source(source)
-    device.keep_freed_memory()
     folder = None if out is None else RunFolder.create(Path(out), force=force)
     session = _Session(footage, chosen, seed=seed, held_out=held_out, device_name=device_name, folder=folder)
     return session.run(progress)
@@ -104,11 +104,13 @@ class _Session:
         place = device.choose_device(self.device_name)
         learned_from, kept = self.source.split(self.held_out) if self.held_out else (self.source, None)
         self.footage = Footage(learned_from, self.settings.preprocessing, place=place)
+        self.footage.check()
         self.kept = kept and Footage(kept, self.settings.preprocessing, place=place)
         self.loop = ArticleLoop(self._initial_network().to(place), self.settings)
         self.frames_drawn = 0
 
     def run(self, progress: Callable[[Progress], None] | None) -> Encoder:
+        device.keep_freed_memory()
         begin = time.monotonic()
         before = self._health(self._initial_network().to(self.footage.place))
         with _deferred_interrupt() as interrupted:
@@ -116,7 +118,7 @@ class _Session:
         outcome = {
             "finished": self.loop.finished,
             "levels": [asdict(check) for check in self.ended],
-            "frames_in_a_pass": self.footage.source.num_frames() or self.footage.num_frames,
+            "frames_in_a_pass": self.footage.num_frames,
             "frames_skipped": self.footage.num_skipped,
             "frames_learned_from": self.frames_drawn,
             "seconds": round(time.monotonic() - begin, 1),
@@ -133,8 +135,7 @@ class _Session:
     def _learn(
         self, begin: float, progress: Callable[[Progress], None] | None, interrupted: Callable[[], bool]
     ) -> None:
-        saved = begin
-        self._save()
+        saved = -math.inf  # once something has been learned, so that a run in the way is not lost for nothing
         batches = self.footage.batches(self.settings.batch_size, skip=self.frames_drawn)
         with closing(batches):
             for inputs in batches:

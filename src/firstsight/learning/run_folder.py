@@ -43,13 +43,12 @@ class RunFolder:
             raise RunError(f"{folder} is a file; give the name of a folder for the run")
         if (folder / CONFIG_FILE).exists() and not force:
             raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
-        write_whole(folder / METRICS_FILE, b"")
         return cls(folder)
 
     def write_check(self, check: Check, **more: float) -> None:
         """Adds a line to `metrics.jsonl`."""
         try:
-            with (self.folder / METRICS_FILE).open("a", encoding="utf-8") as file:
+            with (self.folder / METRICS_FILE).open("a" if self.num_checks else "w", encoding="utf-8") as file:
                 file.write(json.dumps({**asdict(check), **more}) + "\n")
         except OSError as error:
             raise RunError(

@@ -1,0 +1,64 @@
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstsight.cli.main import main
+from firstsight.video.encoding import VideoWriter
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def firstsight(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
+    """Runs the command line in this process."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["firstsight", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        try:
+            main()
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) -> Path:
+    """240 frames of 64x48 at 25 frames/s, in a folder whose name has a blank and a quote."""
+    folder = tmp_path_factory.mktemp("it's footage")
+    with VideoWriter(folder / "moving square.mp4", size=(64, 48)) as writer:
+        for index, frame in enumerate(moving_square):
+            writer.write(frame, seconds=index / 25)
+    return folder / "moving square.mp4"
+
+
+_SMALL = ("--levels", 2, "--maps", 4, "--hidden-maps", 8, "--crop", 48, "--input-size", 32, "--frames-per-level", 30)
+
+
+@pytest.fixture(scope="session")
+def small() -> tuple:
+    """Options that make learning a matter of a second."""
+    return _SMALL
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, clip: Path) -> Path:
+    """A small run learned from the clip."""
+    from firstsight import learn
+
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    learn(clip, out=folder, num_levels=2, maps=4, hidden_maps=8, crop_size=48, input_size=32, frames_per_level=30)
+    return folder

@@ -1,0 +1,160 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from firstsight import CompareSettings, Encoder, compare
+
+
+def test_learn_prints_what_it_sees_how_levels_ended_and_where_it_is(
+    firstsight, small: tuple, clip: Path, tmp_path: Path
+) -> None:
+    ran = firstsight("learn", clip, "--out", tmp_path / "run", *small)
+    assert ran.code == 0, ran.err
+    assert "the network sees 75 % of each 64x48 picture, 48x48 in the middle" in ran.err
+    assert re.search(r"level 1 ended by cap after 41 frames: largest similarity \d\.\d{3}, asked below 0\.30", ran.err)
+    assert "asked below 0.20" in ran.err
+    assert re.search(r"level 2  4x5x5 +cap after 41 frames +max\|similarity\| \d\.\d+ -> \d\.\d+ on 24 frames", ran.out)
+    assert "learned from 82 frames (216 in a pass)" in ran.out
+    assert Encoder.load(tmp_path / "run").dim == 100
+
+
+def test_learn_as_json(firstsight, small: tuple, clip: Path, tmp_path: Path) -> None:
+    ran = firstsight("learn", clip, "--out", tmp_path / "run", "--json", *small)
+    result = json.loads(ran.out)
+    assert [level["outcome"] for level in result["levels"]] == ["cap", "cap"]
+
+
+def test_an_existing_run_needs_force(firstsight, small: tuple, clip: Path, tmp_path: Path) -> None:
+    assert firstsight("learn", clip, "--out", tmp_path / "run", *small).code == 0
+    ran = firstsight("learn", clip, "--out", tmp_path / "run", *small)
+    assert ran.code == 2
+    assert "overwrite it with --force" in ran.err
+    assert firstsight("learn", clip, "--out", tmp_path / "run", "--force", *small).code == 0
+
+
+def test_info(firstsight, run_folder: Path) -> None:
+    ran = firstsight("info", run_folder)
+    assert ran.code == 0
+    assert "embedding     100 numbers" in ran.out
+    assert "cap after 41 frames" in ran.out
+    assert json.loads(firstsight("info", run_folder, "--json").out)["provenance"]["seed"] == 0
+
+
+def test_info_of_the_authors_file(firstsight, article_weights: Path) -> None:
+    ran = firstsight("info", article_weights)
+    assert "model_videoplayback_1.pth" in ran.out
+    assert "level 4  16x10x10" in ran.out
+
+
+class Addresses(HTMLParser):
+    """Everything that a page would load or link to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.linked: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in {"src", "srcset", "data", "action", "poster"} or (name == "href" and tag == "link"):
+                self.loaded.append(value or "")
+            elif name == "href":
+                self.linked.append(value or "")
+
+
+def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Path, clip: Path, tmp_path: Path) -> None:
+    ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", "--anchor-every", 50)
+    assert ran.code == 0, ran.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "timeline.csv",
+        "timeline.png",
+        "comparison.mp4",
+        "report.html",
+    }
+    expected = list(compare(Encoder.load(run_folder), clip, CompareSettings(anchor=anchor_every(50))))
+    with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["seconds", "frame", "anchor_seconds", "similarity"]
+    assert [int(row["frame"]) for row in rows] == [one.frame.index for one in expected]
+    np.testing.assert_allclose([float(row["similarity"]) for row in rows], [c.similarity for c in expected], atol=2e-6)
+    np.testing.assert_allclose([float(row["seconds"]) for row in rows], [c.frame.seconds for c in expected], atol=1e-6)
+
+    with av.open(str(tmp_path / "out" / "comparison.mp4")) as film:
+        assert film.streams.video[0].codec_context.name == "h264"
+        pictures = list(film.decode(video=0))
+    assert len(pictures) == len(rows)
+    assert float(pictures[-1].time) == pytest.approx(float(rows[-1]["seconds"]) - float(rows[0]["seconds"]), abs=0.2)
+
+    with Image.open(tmp_path / "out" / "timeline.png") as plot:
+        assert plot.width > 1000
+    page = (tmp_path / "out" / "report.html").read_text()
+    addresses = Addresses()
+    addresses.feed(page)
+    assert len(addresses.loaded) > 15
+    assert all(address.startswith("data:image/") for address in addresses.loaded)
+    assert set(addresses.linked) == {"comparison.mp4", "timeline.csv"}
+    assert "http" not in re.sub(r'src="data:[^"]*"', "", page)
+    for words in (
+        "Most similar",
+        "Least similar",
+        "What the network sees",
+        "Level 2",
+        "ended by cap",
+        "before learning",
+    ):
+        assert words in page
+
+
+def anchor_every(num_frames: int) -> object:
+    from firstsight.retrieval.anchor import EveryNFrames
+
+    return EveryNFrames(num_frames)
+
+
+def test_compare_with_a_picture_and_as_json(
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path, moving_square
+) -> None:
+    Image.fromarray(moving_square[20]).save(tmp_path / "anchor.png")
+    ran = firstsight(
+        "compare", run_folder, clip, "--out", tmp_path / "out", "--anchor-image", tmp_path / "anchor.png", "--json"
+    )
+    result = json.loads(ran.out)
+    assert (result["num_compared"], result["num_anchors"], result["num_skipped"]) == (240, 1, 0)
+    assert result["most_similar"]["similarity"] > 0.99
+    lines = (tmp_path / "out" / "timeline.csv").read_text().splitlines()
+    assert {line.split(",")[2] for line in lines[1:]} == {""}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--anchor-below", 0.9),
+        ("--anchor-at", 2.5, "--level", 1, "--dimensions", 0),
+        ("--over-last", 16, "--centred", "--every", 3),
+        ("--start", 1, "--end", 4, "--fps", 5),
+    ],
+)
+def test_compare_takes_all_its_options(
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path, options: tuple
+) -> None:
+    ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", *options)
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+@pytest.mark.parametrize("command", [(), ("learn",), ("compare",), ("info",)])
+def test_help_has_an_example(firstsight, command: tuple[str, ...]) -> None:
+    ran = firstsight(*command, "--help")
+    assert ran.code == 0
+    assert not command or "Example: firstsight " in re.sub(r"\s+", " ", ran.out)
+
+
+def test_version(firstsight) -> None:
+    assert firstsight("--version").out.startswith("firstsight 0.")

@@ -104,7 +104,7 @@ def test_a_truncated_file_is_learned_from_and_the_loss_is_told(
     assert int(lost[1]) + int(lost[2]) == 240
     assert 20 < int(lost[2]) < 120
     ran = firstsight("compare", tmp_path / "run", tmp_path / "cut.mp4", "--out", tmp_path / "out")
-    assert f"compared {int(lost[1]) - 1} frames with 1 anchors, {lost[2]} lost" in ran.out
+    assert f"compared {int(lost[1]) - 1} frames with 1 anchor, {lost[2]} lost" in ran.out
 
 
 def index_first(path: Path, out: Path) -> Path:

@@ -93,7 +93,8 @@ def test_until_two_frames_are_remembered_all_dimensions_count(encoder: Encoder, 
 
 def test_still_footage_is_similar_to_itself(encoder: Encoder, moving_square: np.ndarray) -> None:
     still = np.repeat(moving_square[:1], 20, axis=0)
-    found = list(compare(encoder, still))
+    # One frame at a time: the place in a batch can change the last bit of a feature, and then nothing is equal.
+    found = list(compare(encoder, still, CompareSettings(batch_size=1)))
     assert [one.similarity for one in found] == [pytest.approx(1)] * 19
     assert found[-1].dimensions.tolist() == list(range(64))  # all deviations are zero: the lowest
 

@@ -111,7 +111,8 @@ def _print_summary(summary: "Summary", out: Path, *, as_json: bool) -> None:
         typer.echo(json.dumps(content))
         return
     lost = f", {summary.num_skipped} lost: they could not be decoded" if summary.num_skipped else ""
-    typer.echo(f"compared {summary.num_compared} frames with {summary.num_anchors} anchors{lost}")
+    anchors = "1 anchor" if summary.num_anchors == 1 else f"{summary.num_anchors} anchors"
+    typer.echo(f"compared {summary.num_compared} frames with {anchors}{lost}")
     typer.echo(
         f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
         f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"

@@ -3,8 +3,8 @@
     python benchmarks/speed.py learn            # on bikes.mp4, about five minutes on two cores
     python benchmarks/speed.py learn --video mine.mp4 --json results.json
 
-Every variant runs in a process of its own, because one of the cures (glibc keeping its memory) holds for a whole process.
-The variants take turns, so that a noisy machine is noisy for all of them. A figure is the median over the turns.
+Every variant runs in a process of its own: one of the cures (glibc keeping its memory) holds for a whole process. The
+variants take turns, so that a noisy machine is noisy for all of them. A figure is the median over the turns.
 """
 
 import argparse

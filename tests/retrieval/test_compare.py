@@ -31,8 +31,8 @@ def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object)
         remembered.append(vector)
         over = np.array(remembered[-(settings.over_last or len(remembered)) :])
         chosen = np.arange(len(vector))
-        if len(remembered) > 1 and settings.num_dimensions:
-            chosen = np.argsort(-over.std(axis=0), kind="stable")[: settings.num_dimensions]
+        if len(remembered) > 1 and settings.num_dimensions != 0:
+            chosen = np.argsort(-over.std(axis=0), kind="stable")[: settings.num_dimensions or 64]
         mean = over.mean(axis=0) if settings.centred else np.zeros_like(vector)
         if settings.centred and len(remembered) == 1:
             similarity = float("nan")
@@ -46,7 +46,7 @@ def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object)
 
 
 @pytest.mark.parametrize(
-    "extra", [{}, {"num_dimensions": None}, {"over_last": 16}, {"centred": True}, {"level": 1}, {"batch_size": 1}]
+    "extra", [{}, {"num_dimensions": 0}, {"over_last": 16}, {"centred": True}, {"level": 1}, {"batch_size": 1}]
 )
 @pytest.mark.parametrize(
     ("anchor", "renew"),
@@ -111,7 +111,7 @@ def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames:
         lambda: EveryNFrames(0),
         lambda: BelowSimilarity(1.1),
         lambda: AtSeconds(-1),
-        lambda: CompareSettings(num_dimensions=0),
+        lambda: CompareSettings(num_dimensions=-1),
         lambda: CompareSettings(over_last=1),
         lambda: CompareSettings(batch_size=0),
     ],

@@ -2,6 +2,6 @@
 
 from typing import Literal
 
-Method = Literal["article"]
+Method = Literal["default", "random", "article"]
 Schedule = Literal["article", "repository"]
 Optimiser = Literal["sgd", "adam"]

@@ -12,8 +12,11 @@ from firstsight.model.network import article_levels, map_sizes
 from firstsight.model.preprocessing import Preprocessing
 
 
+_LEAST_FRAMES = 3
+
+
 class Settings(TypedDict, total=False):
-    """The keywords of `learn` that set up a method; the fields of `ArticleSettings`, all optional."""
+    """The keywords of `learn` that set up a method: the fields of the dataclasses below, all optional."""
 
     schedule: Schedule
     thresholds: tuple[float, ...] | None
@@ -30,6 +33,21 @@ class Settings(TypedDict, total=False):
     input_size: int
     channels: int
     precision: Precision
+    max_frames: int
+
+
+@dataclass(frozen=True)
+class ClosedFormSettings:
+    """The default method, and its floor with random filters. All else is derived from the footage."""
+
+    max_frames: int = 5_000  # that are learned from, spread over all of the footage
+    precision: Precision | None = None  # of the matrix products; None is bfloat16 where the processor has it
+
+    def __post_init__(self) -> None:
+        if self.precision is not None:
+            _check_choice("precision", self.precision, get_args(Precision))
+        if self.max_frames < _LEAST_FRAMES:
+            raise SettingsError(f"at most {self.max_frames} frames; valid is {_LEAST_FRAMES} or more")
 
 
 @dataclass(frozen=True)
@@ -105,18 +123,25 @@ class ArticleSettings:
         return tuple(self.thresholds)
 
 
-def settings_of(method: str, given: Settings) -> ArticleSettings:
+def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSettings:
     """The settings of that method, with what is given in place of its defaults.
 
     Raises:
         SettingsError: no such method, a setting that it does not have, or a value outside its range.
     """
     _check_choice("method", method, get_args(Method))
-    valid = [field.name for field in fields(ArticleSettings)]
+    kind = ArticleSettings if method == "article" else ClosedFormSettings
+    valid = [field.name for field in fields(kind)]
     unknown = sorted(set(given) - set(valid))
     if unknown:
         raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
-    return ArticleSettings(**given)
+    return kind(**given)
+
+
+def method_for(given: Settings) -> Method:
+    """The method meant when none is named: the article's if a setting is given that only it has, else the default."""
+    only_the_articles = {field.name for field in fields(ArticleSettings)} - {field.name for field in fields(ClosedFormSettings)}
+    return "article" if only_the_articles & set(given) else "default"
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

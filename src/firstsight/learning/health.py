@@ -3,14 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight.learning import objective
-from firstsight.model.network import Network
+from firstsight.model.network import Network, to_inputs
+from firstsight.model.pyramid import Pyramid
 
 # All maps of a level this alike are one map, many times.
 _COLLAPSED = 0.999
+_NO_SPREAD = 0.001
+_STILL = 0.05  # grey levels
 # A map whose values differ by less than this part of the largest shows nothing.
 _DEAD = 1e-6
 
@@ -32,7 +37,7 @@ class LevelHealth:
 
 
 @torch.inference_mode()
-def measure(network: Network, batches: Iterable[Tensor]) -> tuple[LevelHealth, ...]:
+def measure(network: Network | Pyramid, batches: Iterable[Tensor]) -> tuple[LevelHealth, ...]:
     """The health of every level over those inputs, (N, channels, H, W) in [0, 1] each; empty without inputs."""
     parts: list[list[tuple[Tensor, ...]]] = [[] for _ in network.configs]
     for inputs in batches:
@@ -41,6 +46,47 @@ def measure(network: Network, batches: Iterable[Tensor]) -> tuple[LevelHealth, .
     if not parts[0]:
         return ()
     return tuple(_health(number, seen) for number, seen in enumerate(parts, start=1))
+
+
+def measure_frames(network: Network | Pyramid, frames: NDArray[np.uint8]) -> tuple[LevelHealth, ...]:
+    """The health of every level over frames that are inputs already: uint8 (N, H, W, C)."""
+    parts = np.array_split(frames, max(1, len(frames) // 16))
+    return measure(network, (to_inputs(part, network.device) for part in parts))
+
+
+@dataclass(frozen=True)
+class EmbeddingHealth:
+    """The embedding as a whole, measured over some frames."""
+
+    spread: float  # mean distance of two frames, 1 - cosine: 0 when all are alike, about 1 when they are all different
+    effective_rank: float  # exp of the entropy of the variances: how many directions are in use
+    pixel_spread: float  # grey levels: mean standard deviation of a pixel over the frames
+
+    def warnings(self) -> list[str]:
+        """What a user should know, a line each; empty if all is well."""
+        if self.pixel_spread < _STILL:
+            return ["the frames are all alike (black, constant or a frozen camera): there is nothing to tell apart"]
+        if self.spread < _NO_SPREAD:
+            return ["collapsed: all frames get nearly the same embedding"]
+        return []
+
+
+def measure_embedding(frames: NDArray[np.uint8], vectors: NDArray[np.float32]) -> EmbeddingHealth:
+    """The health of an embedding: frames (N, H, W, C), and their vectors (N, dim) of unit length.
+
+    Source of the effective rank: Roy, Vetterli, "The effective rank", EUSIPCO 2007.
+    """
+    num = len(vectors)
+    similarities = vectors @ vectors.T
+    others = (similarities.sum() - np.trace(similarities)) / max(1, num * (num - 1))
+    variances = np.linalg.svd(vectors - vectors.mean(axis=0), compute_uv=False).astype(np.float64) ** 2
+    total = variances.sum()
+    shares = variances[variances > 0] / total if total > 0 else np.ones(1)
+    return EmbeddingHealth(
+        spread=float(1 - others),
+        effective_rank=float(np.exp(-(shares * np.log(shares)).sum())),
+        pixel_spread=float(frames.std(axis=0, dtype=np.float64).mean()),
+    )
 
 
 def _summarise(maps: Tensor) -> tuple[Tensor, ...]:

@@ -30,7 +30,7 @@ class RunFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.num_checks = 0
+        self.checks: list[Check] = []
 
     @classmethod
     def create(cls, folder: Path, *, force: bool) -> "RunFolder":
@@ -47,58 +47,62 @@ class RunFolder:
 
     def write_check(self, check: Check, **more: float) -> None:
         """Adds a line to `metrics.jsonl`."""
+        self.write_line({**asdict(check), **more})
+        self.checks.append(check)
+
+    def write_line(self, content: dict[str, Any]) -> None:
+        """Adds a line to `metrics.jsonl`; the first line of a new run begins the file anew."""
+        path = self.folder / METRICS_FILE
         try:
-            with (self.folder / METRICS_FILE).open("a" if self.num_checks else "w", encoding="utf-8") as file:
-                file.write(json.dumps({**asdict(check), **more}) + "\n")
+            with path.open("a" if self.checks else "w", encoding="utf-8") as file:
+                file.write(json.dumps(content) + "\n")
         except OSError as error:
             raise RunError(
-                f"{self.folder / METRICS_FILE} cannot be written: {error.strerror}; "
+                f"{path} cannot be written: {error.strerror}; "
                 "free some space and go on with `firstsight learn --resume`"
             ) from error
-        self.num_checks += 1
 
     def save_learning(self, loop: ArticleLoop, *, frames_drawn: int) -> None:
         """Writes all that is needed to go on from this step, whole or not at all."""
         tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
         for index, values in loop.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
-        record = {"state": asdict(loop.state), "frames_drawn": frames_drawn, "num_checks": self.num_checks}
+        record = {"state": asdict(loop.state), "frames_drawn": frames_drawn, "checks": [asdict(check) for check in self.checks]}
         content = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"learning": json.dumps(record)},
         )
         write_whole(self.folder / LEARNING_FILE, content)
 
-    def load_learning(self, loop: ArticleLoop) -> int:
-        """Puts the loop where `save_learning` found it, forgets later checks, and gives the frames drawn until then.
+    def load_learning(self, loop: ArticleLoop) -> tuple[int, list[Check]]:
+        """Puts the loop where `save_learning` found it and forgets later checks; the frames drawn and checks until then.
 
         Raises:
             RunError: nothing to go on from, or it is damaged.
         """
         path = self.folder / LEARNING_FILE
         if not path.is_file():
-            raise RunError(
-                f"{self.folder} has nothing to resume: it is finished, or is not a run of `firstsight learn`"
-            )
+            raise RunError(f"{self.folder} has nothing to resume; learn it anew with --force")
         try:
             with safetensors.safe_open(path, framework="pt") as file:
                 record: dict[str, Any] = json.loads(file.metadata()["learning"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _restore(loop, tensors)
             loop.state = StoppingState(**record["state"])
-            self._keep_checks(record["num_checks"])
+            self.checks = [Check(**check) for check in record["checks"]]
+            self._forget_later_lines()
         except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
             raise RunError(f"{path} is damaged; learn the run anew with --force") from error
-        return int(record["frames_drawn"])
+        return int(record["frames_drawn"]), list(self.checks)
 
     def end_learning(self) -> None:
         """Nothing is left to go on with."""
         (self.folder / LEARNING_FILE).unlink(missing_ok=True)
 
-    def _keep_checks(self, num_checks: int) -> None:
-        lines = (self.folder / METRICS_FILE).read_bytes().splitlines(keepends=True)
-        write_whole(self.folder / METRICS_FILE, b"".join(lines[:num_checks]))
-        self.num_checks = num_checks
+    def _forget_later_lines(self) -> None:
+        path = self.folder / METRICS_FILE
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        write_whole(path, b"".join(lines[: len(self.checks)]))
 
 
 def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:

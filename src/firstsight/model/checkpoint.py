@@ -14,20 +14,26 @@ from firstsight.errors import FirstsightError, RunError
 from firstsight.files import write_whole
 from firstsight.model.level import LevelConfig
 from firstsight.model.network import Network
+from firstsight.model.patch_level import PatchLevelConfig
 from firstsight.model.preprocessing import Preprocessing
+from firstsight.model.pyramid import Pyramid
+from firstsight.model.readout import Flattened, Pooled, PoolingConfig, Projection
+from firstsight.model.whole_frame import WholeFrame
 
 FORMAT = "firstsight"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
+_READOUT = "readout."
 
 
 @dataclass(frozen=True)
 class Saved:
     """What a run folder holds of an encoder."""
 
-    preprocessing: Preprocessing
-    network: Network
+    preprocessing: Preprocessing | WholeFrame
+    network: Network | Pyramid
+    readout: Flattened | Pooled
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -37,7 +43,6 @@ def save(folder: Path, saved: Saved) -> None:
     Raises:
         RunError: the folder cannot be written.
     """
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in saved.network.state_dict().items()}
     config = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -45,7 +50,12 @@ def save(folder: Path, saved: Saved) -> None:
         "levels": [asdict(level) for level in saved.network.configs],
         "provenance": dict(saved.provenance),
     }
-    write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(weights))
+    weights = saved.network.state_dict()
+    if isinstance(saved.readout, Pooled):
+        config["pooling"] = asdict(saved.readout.config)
+        weights |= {_READOUT + name: tensor for name, tensor in saved.readout.state_dict().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
     write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
 
 
@@ -59,15 +69,32 @@ def load(path: Path) -> Saved:
         return load_article_weights(path)
     config = read_config(path)
     try:
-        preprocessing = Preprocessing(**config["preprocessing"])
-        levels = [LevelConfig(**level) for level in config["levels"]]
-        network = Network(levels, input_size=preprocessing.input_size, seed=0)
-        network.load_state_dict(safetensors.torch.load_file(path / WEIGHTS_FILE))
+        tensors = safetensors.torch.load_file(path / WEIGHTS_FILE)
+        make = _closed_form if "pooling" in config else _article
+        return make(config, tensors)
     except FileNotFoundError as error:
         raise RunError(f"{path} has no {WEIGHTS_FILE}; learn it anew with `firstsight learn`") from error
     except (KeyError, TypeError, ValueError, RuntimeError, FirstsightError, safetensors.SafetensorError) as error:
         raise RunError(f"{path} is damaged ({_first_line(error)}); learn it anew with `firstsight learn`") from error
-    return Saved(preprocessing, network, config.get("provenance", {}))
+
+
+def _article(config: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
+    preprocessing = Preprocessing(**config["preprocessing"])
+    levels = [LevelConfig(**level) for level in config["levels"]]
+    network = Network(levels, input_size=preprocessing.input_size, seed=0)
+    network.load_state_dict(tensors)
+    return Saved(preprocessing, network, Flattened(), config.get("provenance", {}))
+
+
+def _closed_form(config: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
+    network = Pyramid([PatchLevelConfig(**level) for level in config["levels"]])
+    network.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(_READOUT)})
+    pooling = {name: tuple(value) if isinstance(value, list) else value for name, value in config["pooling"].items()}
+    readout = Pooled(PoolingConfig(**pooling), Projection(*tensors[f"{_READOUT}projection.matrix"].shape))
+    readout.load_state_dict(
+        {name.removeprefix(_READOUT): tensor for name, tensor in tensors.items() if name.startswith(_READOUT)}
+    )
+    return Saved(WholeFrame(**config["preprocessing"]), network, readout, config.get("provenance", {}))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -118,7 +145,7 @@ def load_article_weights(path: Path) -> Saved:
             f"{path} does not hold the article's network ({_first_line(error)}); "
             "valid are tensors named main.0.conv1.conv2d.weight and so on"
         ) from error
-    return Saved(preprocessing, network, {"method": "article", "weights_file": path.name})
+    return Saved(preprocessing, network, Flattened(), {"method": "article", "weights_file": path.name})
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

@@ -1,17 +1,21 @@
 """The encoder: what was learned, ready for use. Frames in, maps or embeddings out, as NumPy arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from firstsight import device
 from firstsight.model import checkpoint
 from firstsight.model.network import Network, to_inputs
 from firstsight.model.preprocessing import Preprocessing
+from firstsight.model.pyramid import Pyramid
+from firstsight.model.readout import Flattened, Pooled
+from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import as_pictures
 
 # Enough to fill the processor's units; larger only takes memory.
@@ -19,11 +23,12 @@ _BATCH_SIZE = 16
 
 
 class Encoder:
-    """Preprocessing and levels. Made by `firstsight.learn` or `Encoder.load`.
+    """Preprocessing, levels and read-out. Made by `firstsight.learn` or `Encoder.load`.
 
     Attributes:
         preprocessing: what becomes of a frame before the network sees it.
         network: the levels.
+        readout: from the levels' maps to the embedding.
         provenance: how it came to be (method, settings, seed, outcome), as plain JSON values; empty if unknown.
 
     Example:
@@ -37,10 +42,16 @@ class Encoder:
     """
 
     def __init__(
-        self, preprocessing: Preprocessing, network: Network, *, provenance: Mapping[str, Any] | None = None
+        self,
+        preprocessing: Preprocessing | WholeFrame,
+        network: Network | Pyramid,
+        readout: Flattened | Pooled | None = None,
+        *,
+        provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.preprocessing = preprocessing
         self.network = network.eval()
+        self.readout = readout or Flattened()
         self.provenance = dict(provenance or {})
 
     @classmethod
@@ -60,7 +71,7 @@ class Encoder:
             RunError: nothing there, damaged, or of another version.
         """
         saved = checkpoint.load(Path(path))
-        return cls(saved.preprocessing, saved.network, provenance=saved.provenance)
+        return cls(saved.preprocessing, saved.network, saved.readout, provenance=saved.provenance)
 
     @classmethod
     def from_article_weights(cls, path: str | Path) -> Self:
@@ -72,16 +83,24 @@ class Encoder:
             RunError: not such a file.
         """
         saved = checkpoint.load_article_weights(Path(path))
-        return cls(saved.preprocessing, saved.network, provenance=saved.provenance)
+        return cls(saved.preprocessing, saved.network, saved.readout, provenance=saved.provenance)
 
     def save(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors` into the folder, each whole or not at all."""
-        checkpoint.save(Path(folder), checkpoint.Saved(self.preprocessing, self.network, self.provenance))
+        checkpoint.save(Path(folder), checkpoint.Saved(self.preprocessing, self.network, self.readout, self.provenance))
 
     @property
     def dim(self) -> int:
         """Numbers in an embedding."""
-        return self.network.configs[-1].maps * self.network.map_sizes[-1] ** 2
+        if isinstance(self.readout, Pooled):
+            return self.readout.projection.matrix.shape[1]
+        rows, columns = self.network.map_shapes[-1]
+        return self.network.configs[-1].maps * rows * columns
+
+    @property
+    def compares_dimensions(self) -> int | None:
+        """How many dimensions a comparison uses unless told otherwise: the article's 64; None is all."""
+        return 64 if isinstance(self.readout, Flattened) else None
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: device.Precision = "float32"
@@ -100,15 +119,16 @@ class Encoder:
             PixelsError: frames of another shape or dtype, or too small.
             SettingsError: no such level.
         """
-        level = self.network.number_of(level)
-        return np.concatenate(list(self._in_batches(as_pictures(frames), level, precision)))
+        number = self.network.number_of(level)
+        return self._in_batches(as_pictures(frames), lambda inputs: self.network(inputs, level=number), precision)
 
-    def encode(self, frames: NDArray[np.uint8], *, precision: device.Precision = "float32") -> NDArray[np.float32]:
-        """The embedding of each frame: the flattened last level at unit length.
+    def encode(self, frames: NDArray[np.uint8], *, precision: device.Precision | None = None) -> NDArray[np.float32]:
+        """The embedding of each frame.
 
         Args:
             frames: uint8 (N, H, W, 3) or (N, H, W).
-            precision: of the arithmetic; the result is float32 either way.
+            precision: of the arithmetic; the result is float32 either way. By default float32 for the article's
+                encoder; for the closed-form one bfloat16 where the processor has it.
 
         Returns:
             float32 (N, dim), each row of length 1 (or 0 for a frame on which every map is zero).
@@ -116,30 +136,49 @@ class Encoder:
         Raises:
             PixelsError: frames of another shape or dtype, or too small.
         """
-        flat = self.features(frames, precision=precision).reshape(len(frames), -1)
+        flat = self._embed(as_pictures(frames), precision)
         lengths = np.linalg.norm(flat, axis=1, keepdims=True)
         unit: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
         return unit
 
+    def compared(self, frames: NDArray[np.uint8], *, level: int | None = None) -> NDArray[np.float32]:
+        """What `compare` compares, float32 (N, dim): a level's maps flattened, or without a level the read-out."""
+        if level is None:
+            return self._embed(as_pictures(frames), None)
+        return self.features(frames, level=level).reshape(len(frames), -1)
+
     def to(self, name: str) -> Self:
         """The same encoder, moved to that device; "auto" is a GPU if there is one."""
-        self.network.to(device.choose_device(name))
+        place = device.choose_device(name)
+        self.network.to(place)
+        if isinstance(self.readout, Pooled):
+            self.readout.to(place)
         return self
 
+    def _embed(self, frames: NDArray[np.uint8], precision: device.Precision | None) -> NDArray[np.float32]:
+        if precision is None:
+            wants_speed = isinstance(self.readout, Pooled) and device.has_fast_bfloat16()
+            precision = "bfloat16" if wants_speed else "float32"
+        return self._in_batches(frames, lambda inputs: self.readout(self.network, inputs), precision)
+
     def _in_batches(
-        self, frames: NDArray[np.uint8], level: int, precision: device.Precision
-    ) -> Iterator[NDArray[np.float32]]:
+        self, frames: NDArray[np.uint8], compute: Callable[[Tensor], Tensor], precision: device.Precision
+    ) -> NDArray[np.float32]:
         device.keep_freed_memory()
         place = self.network.device
+        outputs = []
         for start in range(0, len(frames), _BATCH_SIZE):
             inputs = to_inputs(self.preprocessing.apply(frames[start : start + _BATCH_SIZE]), place)
             with torch.inference_mode(), device.arithmetic(place, precision):
-                maps = self.network(inputs, level=level)
-            yield maps.float().contiguous().cpu().numpy()
+                outputs.append(compute(inputs).float().contiguous().cpu().numpy())
+        return np.concatenate(outputs)
 
     def __repr__(self) -> str:
         sizes = ", ".join(
-            f"{config.maps}x{size}x{size}"
-            for config, size in zip(self.network.configs, self.network.map_sizes, strict=True)
+            f"{config.maps}x{rows}x{columns}"
+            for config, (rows, columns) in zip(self.network.configs, self.network.map_shapes, strict=True)
         )
-        return f"Encoder({self.preprocessing}, levels: {sizes}, learned by {self.provenance.get('method', 'nothing')})"
+        return (
+            f"Encoder({self.preprocessing}, levels: {sizes}, embedding: {self.dim} numbers, "
+            f"learned by {self.provenance.get('method', 'nothing')})"
+        )

@@ -10,17 +10,44 @@ from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.errors import SettingsError
-from firstsight.model.level import POOL_SIZE, Level, LevelConfig
+from firstsight.model.level import Level, LevelConfig, Padding
 
 
 def article_levels(
-    *, num_levels: int = 4, channels: int = 3, maps: int = 16, hidden_maps: int = 64, kernel_size: int = 5
+    *,
+    num_levels: int = 4,
+    channels: int = 3,
+    maps: int | Sequence[int] = 16,
+    hidden_maps: int | None = 64,
+    kernel_size: int = 5,
+    pool: bool = True,
+    padding: Padding = "none",
 ) -> tuple[LevelConfig, ...]:
-    """The article's levels: the first reads the picture's channels, each later one the maps of the level before."""
+    """The article's levels: the first reads the picture's channels, each later one the maps of the level before.
+
+    Args:
+        num_levels: how many.
+        channels: of the picture.
+        maps: of every level, or of each.
+        hidden_maps: see `LevelConfig`, as all that follow.
+        kernel_size: pixels.
+        pool: whether there is one.
+        padding: "none" or "reflect".
+
+    Raises:
+        SettingsError: no level, or another number of maps than of levels.
+    """
     if num_levels < 1:
         raise SettingsError(f"{num_levels} levels; a network has at least 1")
-    inputs = (channels, *[maps] * (num_levels - 1))
-    return tuple(LevelConfig(n, maps=maps, hidden_maps=hidden_maps, kernel_size=kernel_size) for n in inputs)
+    outputs = [maps] * num_levels if isinstance(maps, int) else list(maps)
+    if len(outputs) != num_levels:
+        raise SettingsError(
+            f"maps of {len(outputs)} levels for {num_levels} levels; give one number for all, or one for each"
+        )
+    return tuple(
+        LevelConfig(read, maps=out, hidden_maps=hidden_maps, kernel_size=kernel_size, pool=pool, padding=padding)
+        for read, out in zip((channels, *outputs), outputs, strict=False)
+    )
 
 
 class Network(nn.Module):
@@ -48,6 +75,11 @@ class Network(nn.Module):
     def configs(self) -> tuple[LevelConfig, ...]:
         """The shape of each level."""
         return tuple(level.config for level in self.levels)  # type: ignore[misc]  # a ModuleList forgets its type
+
+    @property
+    def map_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of each level's maps."""
+        return tuple((size, size) for size in self.map_sizes)
 
     @property
     def device(self) -> torch.device:
@@ -91,12 +123,13 @@ def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> NDArray[np.fl
     """Where the cells of the last of these levels lie: pixel coordinates in the network's input, (num_cells,).
 
     Pixel i covers [i - 0.5, i + 0.5]. A k x k convolution without padding moves the centre by (k - 1) / 2 cells, the
-    pool by half a cell, and then doubles the step: for 5x5 kernels 2i + 2.5, 4i + 7.5, 8i + 17.5, 16i + 37.5.
+    pool by half a cell, and then doubles the step: for 5x5 kernels 2i + 2.5, 4i + 7.5, 8i + 17.5, 16i + 37.5. Without
+    pool the step stays; a reflected border undoes the convolution's shift.
     """
     step, offset = 1.0, 0.0
     for level in levels:
-        offset += step * ((level.kernel_size - 1) / 2 + (POOL_SIZE - 1) / 2)
-        step *= POOL_SIZE
+        offset += step * level.offset
+        step *= level.step
     return offset + step * np.arange(num_cells, dtype=np.float64)
 
 

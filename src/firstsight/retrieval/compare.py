@@ -30,21 +30,26 @@ class CompareSettings:
     """How frames are compared. The defaults are the article's."""
 
     anchor: Anchor = field(default_factory=EveryNFrames)
-    level: int | None = None  # from 1; None is the last
-    num_dimensions: int | None = 64  # those of largest standard deviation; None is all
+    level: int | None = None  # from 1, flattened; None is what the encoder reads out: for the article's the last
+    num_dimensions: int | None = (
+        None  # those of largest standard deviation; 0 is all; None is 64 for the article's, else all
+    )
     over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
     centred: bool = False  # remove the mean over the same embeddings before the cosine
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
 
     def __post_init__(self) -> None:
-        if (
-            min(1 if self.num_dimensions is None else self.num_dimensions, self.batch_size) < 1
-            or (self.over_last or _WARM_UP) < _WARM_UP
-        ):
+        if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
             raise SettingsError(
                 f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
-                f"at least 1 dimension, {_WARM_UP} embeddings and 1 frame"
+                f"0 dimensions (all) or more, at least {_WARM_UP} embeddings and 1 frame"
             )
+
+    def dimensions_for(self, encoder: Encoder) -> int | None:
+        """How many dimensions to choose; None is all."""
+        if self.num_dimensions is None:
+            return encoder.compares_dimensions
+        return self.num_dimensions or None
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def compare(
 ) -> "Comparisons":
     """Every frame of the source against its anchor, as a stream: memory does not grow with the footage.
 
-    Embeddings are the plain flattened maps of the level. The dimensions compared are those of largest standard
+    Embeddings are not brought to unit length: for the article's encoder the plain flattened maps. The dimensions compared are those of largest standard
     deviation over all compared frames so far, the current one included.
 
     Args:
@@ -100,11 +105,12 @@ class Comparisons:
         self._encoder = encoder
         self._source = source
         self._settings = settings
-        self._level = encoder.network.number_of(settings.level)
+        encoder.network.number_of(settings.level)
         self._views = (encoder.preprocessing, *views)
 
     def __iter__(self) -> Iterator[Comparison]:
-        comparer = _Comparer(self._settings, self._fixed_anchor())
+        num_dimensions = self._settings.dimensions_for(self._encoder)
+        comparer = _Comparer(self._settings, num_dimensions, self._fixed_anchor())
         for frame, embedding in self._embedded():
             comparison = comparer.update(frame, embedding)
             if comparison is not None:
@@ -125,7 +131,7 @@ class Comparisons:
             self.num_skipped = reading.num_skipped
 
     def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return self._encoder.features(inputs, level=self._level).reshape(len(inputs), -1)
+        return self._encoder.compared(inputs, level=self._settings.level)
 
     def _fixed_anchor(self) -> "_Embedded | None":
         """The anchor that stays for the whole source, if the settings ask for one."""
@@ -142,8 +148,9 @@ class Comparisons:
 class _Comparer:
     """The anchor and the memory."""
 
-    def __init__(self, settings: CompareSettings, fixed: "_Embedded | None") -> None:
+    def __init__(self, settings: CompareSettings, num_dimensions: int | None, fixed: "_Embedded | None") -> None:
         self.settings = settings
+        self.num_dimensions = num_dimensions
         self.spread = RunningSpread(window=settings.over_last)
         self.anchor = fixed
         self.num_compared = 0  # with this anchor
@@ -167,7 +174,7 @@ class _Comparer:
 
     def _dimensions(self) -> NDArray[np.intp]:
         warm = self.spread.num_embeddings >= _WARM_UP
-        return largest(self.spread.standard_deviation(), self.settings.num_dimensions if warm else None)
+        return largest(self.spread.standard_deviation(), self.num_dimensions if warm else None)
 
     def _similarity(
         self, anchor: NDArray[np.float32], embedding: NDArray[np.float32], chosen: NDArray[np.intp]

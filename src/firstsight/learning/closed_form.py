@@ -1,0 +1,175 @@
+"""The default method: levels of filters taken from the footage, maps made exactly uncorrelated, no gradient anywhere.
+
+One pass over the footage keeps a bounded sample; everything else is done on that. See `docs/method.md`.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from firstsight import device
+from firstsight.errors import SourceError
+from firstsight.learning.filters import fit_level
+from firstsight.learning.footage_kind import FootageKind, look, probe_indices
+from firstsight.learning.projection import Differences, fit_projection, principal, unit
+from firstsight.learning.shaken import shaken
+from firstsight.model.network import to_inputs
+from firstsight.model.patch_level import PatchLevelConfig
+from firstsight.model.pyramid import Pyramid
+from firstsight.model.readout import PoolingConfig, Projection, pooled
+
+_FIT_FRAMES = 800  # that filters are taken from
+_PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time does not give pairs
+_BATCH = 16
+_SCALES = (1.0, 0.5)
+_KERNEL_SIZE = 5
+# Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
+_STRANGERS_QUANTILE = 0.9
+_LEAST_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """What was learned."""
+
+    network: Pyramid
+    pooling: PoolingConfig
+    projection: Projection
+    kind: FootageKind
+
+    def facts(self) -> dict[str, object]:
+        """For the record of the run."""
+        kind = self.kind
+        derived = {"ordered": kind.ordered, "moving": kind.moving, "mirror": kind.mirror}
+        return {**asdict(kind), **derived, "dim": self.projection.matrix.shape[1]}
+
+
+def fit(
+    frames: NDArray[np.uint8],
+    *,
+    seed: int,
+    random: bool = False,
+    precision: device.Precision,
+    report: Callable[[str, float], None] = lambda _what, _share: None,
+) -> ClosedForm:
+    """Learns from frames (N, height, width, channels), already at the network's input size.
+
+    Args:
+        frames: in the footage's order.
+        seed: of everything that is drawn.
+        random: filters and 1x1 layers are drawn and no pairs are used: the floor that learning has to beat.
+        precision: of the matrix products.
+        report: told what is being done, and its share done, 0 to 1.
+
+    Raises:
+        SourceError: fewer than three frames.
+    """
+    if len(frames) < _LEAST_FRAMES:
+        raise SourceError(f"{len(frames)} frames to learn from; give at least {_LEAST_FRAMES}")
+    drawn = device.generator(seed)
+    place = torch.device("cpu")
+    with device.arithmetic(place, precision):
+        network = _fit_network(frames, drawn, random, report)
+        kind = _kind_of(network, frames)
+        pooling = _pooling_for(kind)
+        features, dims = _read_all(network, frames, pooling, report)
+        differences = None if random else _differences(network, frames, features, pooling, kind, drawn)
+    projection = fit_projection(features, dims, differences)
+    return ClosedForm(network, pooling, projection, kind)
+
+
+def _fit_network(
+    frames: NDArray[np.uint8], drawn: torch.Generator, random: bool, report: Callable[[str, float], None]
+) -> Pyramid:
+    height, width, channels = frames.shape[1:]
+    configs = [
+        PatchLevelConfig(round(height * scale), round(width * scale), _KERNEL_SIZE, in_channels=channels)
+        for scale in _SCALES
+    ]
+    network = Pyramid(configs)
+    chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_FIT_FRAMES].numpy())
+    inputs = to_inputs(frames[chosen], network.device)
+    for number, level in enumerate(network.levels):
+        report("filters", number / len(network.levels))
+        fit_level(level, network.scaled(inputs, level), generator=drawn, random=random)
+    return network
+
+
+def _kind_of(network: Pyramid, frames: NDArray[np.uint8]) -> FootageKind:
+    indices = probe_indices(len(frames))
+    probe = frames[indices]
+    config = PoolingConfig(mean_grids=(1, 4), covariance_grids=())
+    straight, mirrored = (_read(network, some, config) for some in (probe, np.ascontiguousarray(probe[:, :, ::-1])))
+    return look(_side_by_side(straight[0::2]), _side_by_side(straight[1::2]), _side_by_side(mirrored[1::2]), indices)
+
+
+def _pooling_for(kind: FootageKind) -> PoolingConfig:
+    """Where things are in the picture says something only if the view stands still."""
+    if kind.moving:
+        return PoolingConfig((1,), (1,), mirror=kind.mirror)
+    return PoolingConfig((1, 2, 4), (1, 2), mirror=kind.mirror)
+
+
+def _read(network: Pyramid, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:
+    """The parts of the read-out for all frames."""
+    batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
+    with torch.inference_mode():
+        parts = [pooled(network, to_inputs(batch, network.device), pooling) for batch in batches]
+    return [torch.cat(part) for part in zip(*parts, strict=True)]
+
+
+def _read_all(
+    network: Pyramid, frames: NDArray[np.uint8], pooling: PoolingConfig, report: Callable[[str, float], None]
+) -> tuple[Tensor, list[int]]:
+    """The parts side by side (N, dim), and their lengths."""
+    rows: list[Tensor] = []
+    dims: list[int] = []
+    for start in range(0, len(frames), 32 * _BATCH):
+        report("reading", start / len(frames))
+        parts = _read(network, frames[start : start + 32 * _BATCH], pooling)
+        dims = [part.shape[1] for part in parts]
+        rows.append(_side_by_side(parts))
+    return torch.cat(rows), dims
+
+
+def _side_by_side(parts: Iterable[Tensor]) -> Tensor:
+    return torch.cat([part.float() for part in parts], dim=1)
+
+
+def _differences(
+    network: Pyramid,
+    frames: NDArray[np.uint8],
+    features: Tensor,
+    pooling: PoolingConfig,
+    kind: FootageKind,
+    drawn: torch.Generator,
+) -> Differences:
+    """The differences of pairs of frames known to show the same thing."""
+    raw = features.clone()
+    if kind.ordered:
+        return lambda inner: _neighbours_in_time(inner(raw), drawn)
+
+    def of_shaken(inner: Callable[[Tensor], Tensor]) -> Tensor:
+        chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
+        views = [inner(raw[torch.from_numpy(chosen)])]
+        for _ in range(2):
+            seen = [shaken(frames[part], generator=drawn) for part in np.array_split(chosen, -(-len(chosen) // 100))]
+            views.append(inner(_side_by_side(_read(network, np.concatenate(seen), pooling))))
+        mean = torch.stack(views).mean(dim=0)
+        return torch.cat([view - mean for view in views]) * 1.5**0.5
+
+    return of_shaken
+
+
+def _neighbours_in_time(inner: Tensor, drawn: torch.Generator) -> Tensor:
+    """Of each frame and the next, unless they look like strangers, as across a cut."""
+    variances, directions = principal(inner, 256)
+    seen = unit(inner @ directions / variances.pow(0.375))
+    strangers = (seen * seen[torch.randperm(len(seen), generator=drawn)]).sum(dim=1)
+    same = (seen[1:] * seen[:-1]).sum(dim=1) > strangers.quantile(_STRANGERS_QUANTILE)
+    differences = (inner[1:] - inner[:-1])[same]
+    return (differences if len(differences) else inner[1:] - inner[:-1]) / 2**0.5

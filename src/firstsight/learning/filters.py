@@ -1,0 +1,105 @@
+"""The filters of one level, taken from the footage, and the 1x1 layer that makes its maps uncorrelated. Closed form.
+
+Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from firstsight.model.patch_level import PatchLevel
+
+_NUM_PATCHES = 60_000
+_NUM_RESPONSES = 40_000
+_BATCH = 16
+# Added to each eigenvalue in whitening, as a share of their mean: directions that hardly occur are not blown up to equals.
+_WHITENING_SHARE = 0.1
+_ITERATIONS = 10
+# A patch counts for a filter as far as its response exceeds this: 0 keeps every agreement.
+_THRESHOLD = 0.0
+
+
+@torch.inference_mode()
+def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, random: bool = False) -> None:
+    """Sets the level's weights from pictures (N, channels, height, width) at its scale.
+
+    Args:
+        level: changed in place.
+        pictures: in [0, 1].
+        generator: of what is drawn: patches, first centres, responses.
+        random: instead of being learned, filters and 1x1 layer are drawn; the floor that learning has to beat.
+    """
+    patches = _some_patches(level, pictures, generator)
+    fit = _random_filters if random else _learned_filters
+    level.weight[:], level.bias[:] = fit(patches, level.config.filters, generator)
+    responses = _some_responses(level, pictures, generator)
+    mix = _random_mix if random else _decorrelating_mix
+    level.mix[:] = mix(responses, level.config.maps, generator)
+    level.shift[:] = -(responses.mean(dim=0) @ level.mix)
+
+
+def _some_patches(level: PatchLevel, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """About `_NUM_PATCHES` normalised patches (P, patch_dim), as many from each picture."""
+    each = max(1, _NUM_PATCHES // len(pictures))
+    drawn = []
+    for batch in pictures.split(_BATCH):
+        patches = level.patches(batch).flatten(1, 2)
+        chosen = torch.randint(patches.shape[1], (len(patches), each), generator=generator)
+        drawn.append(patches.gather(1, chosen[..., None].expand(-1, -1, patches.shape[2])).flatten(0, 1))
+    return torch.cat(drawn)
+
+
+def _learned_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Whitened k-means centres as weights (patch_dim, num) and bias (num,) for plain patches."""
+    mean = patches.mean(dim=0)
+    variances, directions = torch.linalg.eigh(torch.cov(patches.T))
+    ridge = _WHITENING_SHARE * variances.mean() + 1e-9
+    whitening = directions / (variances.clamp_min(0) + ridge).sqrt()
+    centres = spherical_kmeans((patches - mean) @ whitening, num, generator=generator)
+    weight = whitening @ centres.T
+    return weight, -(mean @ weight) - _THRESHOLD
+
+
+def _random_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    weight = torch.randn(patches.shape[1], num, generator=generator)
+    weight = weight / (patches @ weight).std(dim=0).clamp_min(1e-6)
+    return weight, torch.full((num,), -_THRESHOLD)
+
+
+def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) -> Tensor:
+    """Unit vectors (num, dim) such that each point (P, dim) is close in angle to one; centres without points restart.
+
+    Long points count more: a patch that stands out is more to be remembered.
+    """
+    first = torch.randperm(len(points), generator=generator)[:num]
+    if len(first) < num:
+        first = torch.randint(len(points), (num,), generator=generator)
+    centres = nn.functional.normalize(points[first], dim=1)
+    for _ in range(_ITERATIONS):
+        total = torch.zeros_like(centres)
+        for batch in points.split(8192):
+            nearest = (batch @ centres.T).argmax(dim=1)
+            along = (batch * centres[nearest]).sum(dim=1, keepdim=True)
+            total.index_add_(0, nearest, batch * along)
+        empty = total.norm(dim=1) < 1e-6
+        restart = torch.randint(len(points), (int(empty.sum()),), generator=generator)
+        total[empty] = points[restart]
+        centres = nn.functional.normalize(total, dim=1)
+    return centres
+
+
+def _some_responses(level: PatchLevel, pictures: Tensor, generator: torch.Generator) -> Tensor:
+    """Square roots of up to `_NUM_RESPONSES` responses (R, filters)."""
+    seen = torch.cat([level.responses(batch).flatten(0, 2)[::13] for batch in pictures.split(_BATCH)])
+    return seen[torch.randperm(len(seen), generator=generator)[:_NUM_RESPONSES]].float().sqrt()
+
+
+def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tensor:
+    """The leading principal components of the responses at unit variance, (filters, num)."""
+    variances, directions = torch.linalg.eigh(torch.cov(responses.T))
+    variances, directions = variances.flip(0)[:num], directions.flip(1)[:, :num]
+    return directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
+
+
+def _random_mix(responses: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    filters = responses.shape[1]
+    return torch.randn(filters, num, generator=generator) / filters**0.5

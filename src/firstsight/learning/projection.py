@@ -1,0 +1,107 @@
+"""The read-out's last layer, in closed form: what changes while the scene stays the same counts less.
+
+Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) tell in
+which directions embeddings differ without meaning. Those directions are whitened; then the directions of largest variance
+are kept, half whitened.
+
+Source: within-class covariance normalisation, Hatch, Kajarekar, Stolcke, 2006, with the pairs in place of classes;
+relevant component analysis, Bar-Hillel, Hertz, Shental, Weinshall, 2003.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from firstsight.model.readout import Projection
+
+# Added to each eigenvalue of the differences, as a share of their mean: with few pairs most directions look still.
+_SHRINKAGE = 0.05
+# What is left after whitening the differences is whitened by this power of the variance, halved.
+_POWER_WITH_PAIRS = 0.5
+_POWER_WITHOUT = 0.75
+_MAX_DIM = 512
+_MIN_DIM = 64
+# An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
+_FRAMES_PER_DIM = 8
+_MAX_INNER_DIM = 1024
+
+Differences = Callable[[Callable[[Tensor], Tensor]], Tensor]
+
+
+def fit_projection(features: Tensor, part_dims: list[int], differences: Differences | None) -> Projection:
+    """The projection for features (N, dim), which are the parts of the read-out side by side.
+
+    Args:
+        features: float32, N at least 2. Centred and scaled in place.
+        part_dims: the length of each part; every part is brought to the same total variance first.
+        differences: given a map from features, as they come from the network, to an inner space (M, inner_dim), gives the
+            differences (P, inner_dim) of pairs that show the same thing, each divided by sqrt(2). None: no pairs.
+    """
+    mean = features.mean(dim=0)
+    features -= mean
+    scale = _equal_variance(features, part_dims)
+    features *= scale
+    num = len(features)
+    dim = min(_MAX_DIM, max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, features.shape[1])
+    if differences is None:
+        variances, directions = principal(features, dim)
+        matrix = directions / variances.pow(_POWER_WITHOUT / 2)
+    else:
+        _, inner = principal(features, min(_MAX_INNER_DIM, max(2, num // 2)))
+        whitening = inner @ _whitening(differences(lambda raw: (raw - mean) * scale @ inner))
+        variances, directions = principal(features @ whitening, dim)
+        matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
+    projection = Projection(len(mean), matrix.shape[1])
+    projection.mean[:], projection.matrix[:] = mean, scale[:, None] * matrix
+    return projection
+
+
+def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The largest variances (dim,), descending and above 0, and their directions (in_dim, dim), of centred rows."""
+    num, in_dim = rows.shape
+    dim = max(1, min(dim, num - 1, in_dim))
+    if in_dim <= min(num, _EXACT):
+        variances, directions = torch.linalg.eigh(rows.T @ rows / num)
+        variances, directions = variances.flip(0), directions.flip(1)
+    elif num <= _EXACT:
+        variances, left = torch.linalg.eigh(rows @ rows.T / num)
+        variances, left = variances.flip(0)[:dim], left.flip(1)[:, :dim]
+        directions = rows.T @ left / (variances.clamp_min(1e-12) * num).sqrt()
+    else:
+        variances, directions = _subspace_iteration(rows, dim)
+    least = max(1e-12, 1e-7 * float(variances[0]))
+    return variances[:dim].clamp_min(least), directions[:, :dim]
+
+
+_EXACT = 1200  # above this side an exact eigenvalue problem takes longer than everything else
+
+
+def _subspace_iteration(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Source: Halko, Martinsson, Tropp, "Finding structure with randomness", 2011, algorithm 4.4."""
+    num, in_dim = rows.shape
+    width = min(dim + dim // 4 + 16, num - 1, in_dim)
+    start = torch.randn(num, width, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(rows.T @ start)[0]
+    for _ in range(3):
+        basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]
+    inside = rows @ basis
+    variances, directions = torch.linalg.eigh(inside.T @ inside / num)
+    return variances.flip(0), basis @ directions.flip(1)
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Rows of length 1."""
+    return nn.functional.normalize(rows, dim=1)
+
+
+def _equal_variance(centred: Tensor, part_dims: list[int]) -> Tensor:
+    """A factor for each feature (dim,) that brings every part to a total variance of 1."""
+    parts = centred.split(part_dims, dim=1)
+    totals = [float(part.square().sum(dim=1).mean().sqrt()) for part in parts]
+    return torch.cat([torch.full((size,), 1 / max(1e-6, total)) for size, total in zip(part_dims, totals, strict=True)])
+
+
+def _whitening(differences: Tensor) -> Tensor:
+    variances, directions = torch.linalg.eigh(differences.T @ differences / len(differences))
+    return directions / (variances.clamp_min(0) + _SHRINKAGE * variances.mean() + 1e-12).sqrt()

@@ -1,0 +1,84 @@
+"""One level of the closed-form network: normalised patches, filters, ReLU, and maps made exactly uncorrelated."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from firstsight.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class PatchLevelConfig:
+    """The shape of one level, which looks at the picture at a scale of its own."""
+
+    height: int  # of the picture at this level's scale, in pixels
+    width: int
+    kernel_size: int  # pixels, square, stride 1, no padding
+    filters: int = 128
+    maps: int = 64
+    in_channels: int = 3
+
+    def __post_init__(self) -> None:
+        sizes = (self.filters, self.maps, self.kernel_size, self.in_channels, min(self.map_shape))
+        if min(sizes) < 1:
+            raise SettingsError(f"{self}: filters, maps and kernel size must be at least 1 and fit into the picture")
+
+    @property
+    def map_shape(self) -> tuple[int, int]:
+        """Rows and columns of the maps."""
+        return self.height - self.kernel_size + 1, self.width - self.kernel_size + 1
+
+    @property
+    def patch_dim(self) -> int:
+        """Numbers in a patch."""
+        return self.in_channels * self.kernel_size**2
+
+
+class PatchLevel(nn.Module):
+    """patch -> remove its mean, divide by its deviation -> filters -> ReLU -> square root -> 1x1 layer.
+
+    The deviation is sqrt(variance + `PATCH_EPSILON`), so that a flat patch is not noise blown up. The 1x1 layer is chosen
+    so that the maps are uncorrelated, with mean 0 and variance 1, over the footage learned from: the article's idea,
+    maps unlike each other, met exactly.
+
+    Source: patches, whitening and spherical k-means: Coates, Lee, Ng, "An analysis of single-layer networks in
+    unsupervised feature learning", 2011.
+    """
+
+    PATCH_EPSILON = 0.003  # of values in [0, 1]: about 14 grey levels
+
+    weight: Tensor  # (patch_dim, filters)
+    bias: Tensor  # (filters,)
+    mix: Tensor  # (filters, maps)
+    shift: Tensor  # (maps,)
+
+    def __init__(self, config: PatchLevelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("weight", torch.zeros(config.patch_dim, config.filters))
+        self.register_buffer("bias", torch.zeros(config.filters))
+        self.register_buffer("mix", torch.zeros(config.filters, config.maps))
+        self.register_buffer("shift", torch.zeros(config.maps))
+
+    def patches(self, pictures: Tensor) -> Tensor:
+        """Normalised patches (N, rows, columns, patch_dim) of pictures (N, in_channels, height, width)."""
+        size = self.config.kernel_size
+        patches = pictures.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).flatten(3)
+        patches = patches - patches.mean(dim=-1, keepdim=True)
+        return patches * (patches.square().mean(dim=-1, keepdim=True) + self.PATCH_EPSILON).rsqrt()
+
+    def responses(self, pictures: Tensor) -> Tensor:
+        """Filter responses after the ReLU (N, rows, columns, filters)."""
+        patches = self.patches(pictures)
+        flat = torch.addmm(self.bias, patches.flatten(0, 2), self.weight).clamp_min_(0)
+        return flat.view(*patches.shape[:3], -1)
+
+    def maps_of(self, responses: Tensor) -> Tensor:
+        """Uncorrelated maps (N, rows, columns, maps) of filter responses, in float32."""
+        mixed = responses.sqrt().flatten(0, 2) @ self.mix
+        return (mixed.float() + self.shift).view(*responses.shape[:3], -1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """The maps (N, maps, rows, columns)."""
+        return self.maps_of(self.responses(pictures)).permute(0, 3, 1, 2)

@@ -1,6 +1,11 @@
 import json
+import os
 import signal
+import subprocess
+import sys
 import threading
+import time
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -9,14 +14,22 @@ import torch
 
 import firstsight
 from firstsight.errors import RunError, SettingsError, SourceError
-from firstsight.learning.config import ArticleSettings, Settings
-from firstsight.learning.learner import Progress
+from firstsight.learning.config import ArticleSettings, ClosedFormSettings, Settings
+from firstsight.learning.learner import resume
+from firstsight.learning.progress import Progress
+from firstsight.video.encoding import VideoWriter
 
 SMALL = {"num_levels": 2, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 30}
 
 
 def test_the_keywords_are_the_fields() -> None:
-    assert set(Settings.__annotations__) == set(ArticleSettings.__dataclass_fields__)
+    fields = set(ArticleSettings.__dataclass_fields__) | set(ClosedFormSettings.__dataclass_fields__)
+    assert set(Settings.__annotations__) == fields
+
+
+def test_a_setting_of_the_articles_chooses_its_method(moving_square: np.ndarray) -> None:
+    assert firstsight.learn(moving_square[:20], **SMALL).provenance["method"] == "article"
+    assert firstsight.learn(moving_square[:20]).provenance["method"] == "default"
 
 
 def test_a_run_holds_encoder_settings_and_a_line_a_check(tmp_path: Path, moving_square: np.ndarray) -> None:
@@ -40,7 +53,12 @@ def test_a_run_holds_encoder_settings_and_a_line_a_check(tmp_path: Path, moving_
     outcome = config["outcome"]
     assert outcome["finished"]
     assert [level["outcome"] for level in outcome["levels"]] == ["cap", "cap"]
-    assert outcome["frames_learned_from"] == len(seen) == 82
+    assert outcome["frames_learned_from"] == 82
+    assert [line.split(" after ")[0] for progress in seen for line in progress.news[:1]] == [
+        "array of 240 frames: the network sees 75 % of each 64x48 picture, 48x48 in the middle",
+        "level 1 ended by cap",
+        "level 2 ended by cap",
+    ]
     assert outcome["frames_in_a_pass"] == 216  # a tenth is held back
     assert [level["num_frames"] for level in outcome["health"]] == [24, 24]
     assert all(0 < level["mean_max_similarity"] <= 1 for level in outcome["health"])
@@ -78,7 +96,7 @@ def test_an_existing_run_is_not_overwritten(tmp_path: Path, moving_square: np.nd
 
 def test_an_interrupt_keeps_what_was_learned(tmp_path: Path, moving_square: np.ndarray) -> None:
     def press_ctrl_c(progress: Progress) -> None:
-        if progress.step.level == 2:
+        if progress.what == "level 2 of 2":
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
@@ -100,10 +118,10 @@ def test_it_works_outside_the_main_thread(moving_square: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"method": "magic"}, "valid are article"),
-        ({"frames_per_levels": 3}, "no setting 'frames_per_levels'; valid are schedule"),
+        ({"method": "magic"}, "valid are default, random, article"),
+        ({"frames_per_levels": 3}, "no setting 'frames_per_levels'; valid are max_frames"),
         ({"held_out": 0.9}, "valid is 0 to 0.5"),
-        ({"device_name": "abacus"}, "valid here: auto, cpu"),
+        ({"device": "abacus"}, "valid here: auto, cpu"),
     ],
 )
 def test_options_are_checked(moving_square: np.ndarray, keywords: dict, message: str) -> None:
@@ -128,3 +146,68 @@ def test_a_real_clip_end_to_end(bikes: Path, tmp_path: Path) -> None:
     assert outcome["frames_in_a_pass"] > 100
     assert len(outcome["health"]) == 3
     assert outcome["frames_skipped"] == 0
+
+
+@pytest.fixture
+def clip(tmp_path: Path, moving_square: np.ndarray) -> Path:
+    with VideoWriter(tmp_path / "clip.mp4", size=(64, 48)) as writer:
+        for index, frame in enumerate(moving_square[:100]):
+            writer.write(frame, seconds=index / 25)
+    return tmp_path / "clip.mp4"
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+@pytest.mark.parametrize("stop_after", [5, 45, 70])
+def test_a_resumed_run_ends_with_the_same_weights(clip: Path, tmp_path: Path, optimiser: str, stop_after: int) -> None:
+    settings = SMALL | {"optimiser": optimiser, "learning_rate": 0.003, "batch_size": 1}
+    whole = firstsight.learn(clip, out=tmp_path / "whole", **settings)
+    steps = count()
+
+    def press_ctrl_c(progress: Progress) -> None:
+        if progress.what.startswith("level") and next(steps) == stop_after:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        firstsight.learn(clip, out=tmp_path / "cut", progress=press_ctrl_c, **settings)
+    resumed = resume(tmp_path / "cut")
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    for file in ("metrics.jsonl", "model.safetensors"):
+        assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
+    assert not (tmp_path / "cut" / "learning.safetensors").exists()
+    with pytest.raises(RunError, match="nothing to resume"):
+        resume(tmp_path / "cut")
+
+
+def test_an_array_cannot_be_resumed(tmp_path: Path, moving_square: np.ndarray) -> None:
+    def press_ctrl_c(progress: Progress) -> None:
+        if progress.what == "level 1 of 2":
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        firstsight.learn(moving_square, out=tmp_path / "run", progress=press_ctrl_c, **SMALL)
+    with pytest.raises(RunError, match="cannot be read again"):
+        resume(tmp_path / "run")
+
+
+_KILLED = """
+import sys, firstsight
+firstsight.learn(sys.argv[1], out=sys.argv[2], num_levels=2, maps=4, hidden_maps=8, crop_size=48, input_size=32,
+                 frames_per_level=3000)
+"""
+
+
+def test_a_killed_run_can_be_resumed(clip: Path, tmp_path: Path) -> None:
+    """kill -9 at any moment after the first save leaves a run that loads and goes on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _KILLED, clip, tmp_path / "run"], env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "run" / "learning.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    finally:
+        process.kill()
+        process.wait()
+    assert firstsight.Encoder.load(tmp_path / "run").provenance["outcome"]["finished"] is False
+    assert resume(tmp_path / "run").provenance["outcome"]["finished"]

@@ -2,10 +2,13 @@
 
 import time
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from firstsight.learning.progress import Progress as LearningProgress
 
 # Where nobody watches a bar move, a line this often tells that work goes on.
 _LINE_EVERY_SECONDS = 10.0
@@ -46,6 +49,12 @@ class Display:
         if not self.console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             of_total = f" of {total:g}" if total else ""
             self.say(f"{what}: {done:g}{of_total}, {state}")
+
+    def progress(self, progress: "LearningProgress") -> None:
+        """Shows what learning tells."""
+        for line in progress.news:
+            self.say(line)
+        self.show(progress.what, done=progress.done, total=progress.total, state=progress.state)
 
     def say(self, line: str) -> None:
         """A line that stays."""

@@ -8,10 +8,10 @@ import typer
 if TYPE_CHECKING:
     from firstsight.video.source import Source
 
-Sources = Annotated[
-    list[str],
-    typer.Argument(metavar="SOURCE...", help="A video, several, a folder of videos or pictures, or a quoted glob."),
-]
+SOURCES = typer.Argument(
+    metavar="SOURCE...", help="A video, several, a folder of videos or pictures, or a quoted glob.", show_default=False
+)
+Sources = Annotated[list[str], SOURCES]
 Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
 End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import typer
 
 from firstsight.cli import footage_options as footage
-from firstsight.cli.outcome import level_table
+from firstsight.cli.outcome import closed_form_lines, level_table
 
 
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
@@ -27,11 +27,11 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
         return
     for name, value in _facts(encoder.provenance).items():
         typer.echo(f"{name:<14}{value}")
-    view = encoder.preprocessing
-    colour = "colour" if view.channels > 1 else "grey"
-    typer.echo(f"{'input':<14}{view.crop_size} px crop at {view.input_size}x{view.input_size}, {colour}")
+    typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))
+    for line in closed_form_lines(encoder.provenance.get("outcome", {})):
+        typer.echo(line)
 
 
 def _facts(provenance: dict[str, object]) -> dict[str, object]:

@@ -1,9 +1,12 @@
 """How a run went, as text."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
+    from firstsight.model.level import LevelConfig
+    from firstsight.model.patch_level import PatchLevelConfig
 
 _COLLAPSED = 0.999
 
@@ -15,24 +18,46 @@ def level_table(encoder: "Encoder") -> str:
     health = {level["level"]: level for level in outcome.get("health", [])}
     before = {level["level"]: level for level in outcome.get("health_before", [])}
     lines = []
-    for number, config in enumerate(encoder.network.configs, start=1):
-        size = encoder.network.map_sizes[number - 1]
-        line = f"level {number}  {f'{config.maps}x{size}x{size}':<11}  {_ended(ended.get(number)):<26}"
+    configs: Sequence[LevelConfig | PatchLevelConfig] = encoder.network.configs
+    for number, config in enumerate(configs, start=1):
+        rows, columns = encoder.network.map_shapes[number - 1]
+        line = f"level {number}  {f'{config.maps}x{rows}x{columns}':<11}  {_ended(ended.get(number), outcome):<26}"
         lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
     if outcome and not health:
         lines.append("not measured on frames not learned from: the footage is too short to hold any back")
     return "\n".join(lines)
 
 
-def _ended(check: dict[str, Any] | None) -> str:
-    return "unfinished" if check is None else f"{check['outcome']} after {check['frame'] + 1} frames"
+def closed_form_lines(outcome: dict[str, Any]) -> list[str]:
+    """What the default method found the footage to be, and what there is to say of the embedding."""
+    if "embedding" not in outcome:
+        return []
+    kind, embedding = outcome["footage"], outcome["embedding"]
+    order = "frames in order of time" if kind["ordered"] else "pictures in no order"
+    view = ", the view moves" if kind["moving"] else ", the view stands still" if kind["ordered"] else ""
+    mirror = ", left and right alike" if kind["mirror"] else ""
+    lines = [
+        f"footage: {order}{view}{mirror}",
+        (
+            f"embedding: {kind['dim']} numbers, effective rank {embedding['effective_rank']:.0f}, "
+            f"mean distance of two frames {embedding['spread']:.2f}"
+        ),
+    ]
+    return lines + [f"warning: {warning}" for warning in outcome["warnings"]]
+
+
+def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:
+    if check is not None:
+        return f"{check['outcome']} after {check['frame'] + 1} frames"
+    return "in closed form" if "embedding" in outcome else "unfinished"
 
 
 def _measured(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
     if after is None:
         return ""
     start = f"{before['mean_max_similarity']:.3f} -> " if before else ""
-    text = f"max|similarity| {start}{after['mean_max_similarity']:.3f} on {after['num_frames']} frames not learned from"
+    frames = "frames not learned from" if before else "frames"
+    text = f"max|similarity| {start}{after['mean_max_similarity']:.3f} on {after['num_frames']} {frames}"
     dead = f", {after['num_dead_maps']} dead maps" if after["num_dead_maps"] else ""
     collapsed = ", collapsed: its maps are all alike" if after["mean_similarity"] > _COLLAPSED else ""
     return text + dead + collapsed

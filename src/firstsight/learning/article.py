@@ -54,7 +54,9 @@ class ArticleLoop:
             SettingsError: learning diverged; the network is then no longer usable.
         """
         before = self.state
-        similarities = objective.pairs(objective.map_similarities(self._maps(inputs)))
+        similarities = objective.pairs(
+            objective.map_similarities(self._maps(inputs), similarity=self.settings.similarity)
+        )
         loss = objective.loss(similarities)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # missing from PyTorch's stubs

@@ -3,5 +3,7 @@
 from typing import Literal
 
 Method = Literal["default", "random", "article"]
-Schedule = Literal["article", "repository"]
+Form = Literal["article", "predecessor", "earliest"]
+Schedule = Literal["article", "repository", "predecessor", "earliest"]
+Similarity = Literal["cosine", "pearson"]
 Optimiser = Literal["sgd", "adam"]

@@ -77,7 +77,11 @@ def fit(
         kind = _kind_of(network, frames)
         pooling = _pooling_for(kind)
         features, dims = _read_all(network, frames, pooling, report)
-        differences = None if random else _differences(network, frames, features, pooling, kind, drawn)
+        differences = (
+            None
+            if random
+            else _differences(network, frames, features, pooling=pooling, ordered=kind.ordered, drawn=drawn)
+        )
     projection = fit_projection(features, dims, differences)
     return ClosedForm(network, pooling, projection, kind)
 
@@ -144,13 +148,14 @@ def _differences(
     network: Pyramid,
     frames: NDArray[np.uint8],
     features: Tensor,
+    *,
     pooling: PoolingConfig,
-    kind: FootageKind,
+    ordered: bool,
     drawn: torch.Generator,
 ) -> Differences:
     """The differences of pairs of frames known to show the same thing."""
     raw = features.clone()
-    if kind.ordered:
+    if ordered:
         return lambda inner: _neighbours_in_time(inner(raw), drawn)
 
     def of_shaken(inner: Callable[[Tensor], Tensor]) -> Tensor:
@@ -172,4 +177,5 @@ def _neighbours_in_time(inner: Tensor, drawn: torch.Generator) -> Tensor:
     strangers = (seen * seen[torch.randperm(len(seen), generator=drawn)]).sum(dim=1)
     same = (seen[1:] * seen[:-1]).sum(dim=1) > strangers.quantile(_STRANGERS_QUANTILE)
     differences = (inner[1:] - inner[:-1])[same]
-    return (differences if len(differences) else inner[1:] - inner[:-1]) / 2**0.5
+    scaled: Tensor = (differences if len(differences) else inner[1:] - inner[:-1]) / 2**0.5
+    return scaled

@@ -11,11 +11,11 @@ from firstsight.model.patch_level import PatchLevel
 _NUM_PATCHES = 60_000
 _NUM_RESPONSES = 40_000
 _BATCH = 16
-# Added to each eigenvalue in whitening, as a share of their mean: directions that hardly occur are not blown up to equals.
+# Added to each eigenvalue in whitening, as a share of their mean: what hardly occurs is not blown up to an equal.
 _WHITENING_SHARE = 0.1
 _ITERATIONS = 10
-# A patch counts for a filter as far as its response exceeds this: 0 keeps every agreement.
-_THRESHOLD = 0.0
+# A patch counts for a filter as far as its response exceeds this.
+_THRESHOLD = 0.25
 
 
 @torch.inference_mode()
@@ -41,7 +41,7 @@ def _some_patches(level: PatchLevel, pictures: Tensor, generator: torch.Generato
     """About `_NUM_PATCHES` normalised patches (P, patch_dim), as many from each picture."""
     each = max(1, _NUM_PATCHES // len(pictures))
     drawn = []
-    for batch in pictures.split(_BATCH):
+    for batch in torch.split(pictures, _BATCH):
         patches = level.patches(batch).flatten(1, 2)
         chosen = torch.randint(patches.shape[1], (len(patches), each), generator=generator)
         drawn.append(patches.gather(1, chosen[..., None].expand(-1, -1, patches.shape[2])).flatten(0, 1))
@@ -76,7 +76,7 @@ def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) ->
     centres = nn.functional.normalize(points[first], dim=1)
     for _ in range(_ITERATIONS):
         total = torch.zeros_like(centres)
-        for batch in points.split(8192):
+        for batch in torch.split(points, 8192):
             nearest = (batch @ centres.T).argmax(dim=1)
             along = (batch * centres[nearest]).sum(dim=1, keepdim=True)
             total.index_add_(0, nearest, batch * along)
@@ -89,7 +89,7 @@ def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) ->
 
 def _some_responses(level: PatchLevel, pictures: Tensor, generator: torch.Generator) -> Tensor:
     """Square roots of up to `_NUM_RESPONSES` responses (R, filters)."""
-    seen = torch.cat([level.responses(batch).flatten(0, 2)[::13] for batch in pictures.split(_BATCH)])
+    seen = torch.cat([level.responses(batch).flatten(0, 2)[::13] for batch in torch.split(pictures, _BATCH)])
     return seen[torch.randperm(len(seen), generator=generator)[:_NUM_RESPONSES]].float().sqrt()
 
 
@@ -97,9 +97,11 @@ def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tenso
     """The leading principal components of the responses at unit variance, (filters, num)."""
     variances, directions = torch.linalg.eigh(torch.cov(responses.T))
     variances, directions = variances.flip(0)[:num], directions.flip(1)[:, :num]
-    return directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
+    mix: Tensor = directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
+    return mix
 
 
 def _random_mix(responses: Tensor, num: int, generator: torch.Generator) -> Tensor:
     filters = responses.shape[1]
-    return torch.randn(filters, num, generator=generator) / filters**0.5
+    mix: Tensor = torch.randn(filters, num, generator=generator) / filters**0.5
+    return mix

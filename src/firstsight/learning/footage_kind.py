@@ -13,7 +13,7 @@ _NUM_RUNS, _RUN_LENGTH = 16, 40  # of neighbouring frames that are looked at
 _PROBE_DIM = 128
 # If the frame that follows were any frame, half of all others would be more alike: mean rank 0.5.
 _ORDERED_BELOW = 0.4
-# If left and right did not matter, the mirror image would have as near a neighbour among the others as the frame: ratio 1.
+# If left and right do not matter, the mirror image has as near a neighbour among the others as the frame: ratio 1.
 _MIRROR_ABOVE = 0.9
 
 

@@ -50,8 +50,8 @@ def learn(
         source: a video, a picture folder, several, a glob, an array uint8 (N, H, W, 3) or (N, H, W), or what
             `open_source` gave.
         method: "default" takes filters from the footage in closed form; "random" is its floor, with random filters;
-            "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given that
-            only it has, else the default.
+            "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given
+            that only it has, else the default.
         seed: of all that is drawn; the same seed, footage and number of threads give the same encoder.
         out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`); None keeps nothing on disk.
         force: overwrite a run that is there already.
@@ -99,11 +99,10 @@ def learn(
         "firstsight": metadata.version("firstsight"),
     }
     devices.keep_freed_memory()
+    progress(Progress("opening", 0, None, news=(_seen(footage, chosen),)))
     if isinstance(chosen, ClosedFormSettings):
         return _learn_closed_form(footage, chosen, provenance, folder, progress)
-    run = ArticleRun(
-        footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder
-    )
+    run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder)
     return run.run(progress)
 
 
@@ -122,7 +121,9 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
     footage = dict(provenance["footage"])
     paths = footage.pop("paths")
     if not paths:
-        raise RunError(f"{run} cannot be resumed: {provenance['source']} cannot be read again; learn from files instead")
+        raise RunError(
+            f"{run} cannot be resumed: {provenance['source']} cannot be read again; learn from files instead"
+        )
     settings = {name: _as_tuple(value) for name, value in provenance["settings"].items()}
     article = ArticleRun(
         open_source(paths[0] if len(paths) == 1 else paths, **footage),
@@ -176,6 +177,18 @@ def _learn_closed_form(
         encoder.save(folder.folder)
         folder.write_line({"event": "learned", **outcome})
     return encoder
+
+
+def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
+    """What part of a picture the network will look at."""
+    width, height = source.size()
+    if isinstance(settings, ClosedFormSettings):
+        return f"{source.name}: the network sees all of each {width}x{height} picture"
+    crop = settings.preprocessing.crop(width, height)
+    return (
+        f"{source.name}: the network sees {100 * crop.share_of(width, height):.0f} % of each {width}x{height} picture, "
+        f"{crop.width}x{crop.height} in the middle"
+    )
 
 
 def _paths(source: Spec) -> list[str]:

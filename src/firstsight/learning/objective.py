@@ -4,12 +4,10 @@ Source: Ozmermer, "Multi-Perspective Neural Networks: an unsupervised deep metri
 form is that of the predecessor, "Learning Filters with Unsupervised Learning".
 """
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-Similarity = Literal["cosine", "pearson"]
+from firstsight.learning.choices import Similarity
 
 
 def map_similarities(maps: Tensor, *, similarity: Similarity = "cosine") -> Tensor:

@@ -1,8 +1,8 @@
 """The read-out's last layer, in closed form: what changes while the scene stays the same counts less.
 
-Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) tell in
-which directions embeddings differ without meaning. Those directions are whitened; then the directions of largest variance
-are kept, half whitened.
+Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) tell
+in which directions embeddings differ without meaning. Those are whitened; then the directions of largest variance are kept,
+half whitened.
 
 Source: within-class covariance normalisation, Hatch, Kajarekar, Stolcke, 2006, with the pairs in place of classes;
 relevant component analysis, Bar-Hillel, Hertz, Shental, Weinshall, 2003.
@@ -35,7 +35,7 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
     Args:
         features: float32, N at least 2. Centred and scaled in place.
         part_dims: the length of each part; every part is brought to the same total variance first.
-        differences: given a map from features, as they come from the network, to an inner space (M, inner_dim), gives the
+        differences: given a map from features, as the network gives them, to an inner space (M, inner_dim), gives the
             differences (P, inner_dim) of pairs that show the same thing, each divided by sqrt(2). None: no pairs.
     """
     mean = features.mean(dim=0)
@@ -97,11 +97,12 @@ def unit(rows: Tensor) -> Tensor:
 
 def _equal_variance(centred: Tensor, part_dims: list[int]) -> Tensor:
     """A factor for each feature (dim,) that brings every part to a total variance of 1."""
-    parts = centred.split(part_dims, dim=1)
+    parts = torch.split(centred, part_dims, dim=1)
     totals = [float(part.square().sum(dim=1).mean().sqrt()) for part in parts]
     return torch.cat([torch.full((size,), 1 / max(1e-6, total)) for size, total in zip(part_dims, totals, strict=True)])
 
 
 def _whitening(differences: Tensor) -> Tensor:
     variances, directions = torch.linalg.eigh(differences.T @ differences / len(differences))
-    return directions / (variances.clamp_min(0) + _SHRINKAGE * variances.mean() + 1e-12).sqrt()
+    whitening: Tensor = directions / (variances.clamp_min(0) + _SHRINKAGE * variances.mean() + 1e-12).sqrt()
+    return whitening

@@ -67,7 +67,11 @@ class RunFolder:
         tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
         for index, values in loop.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
-        record = {"state": asdict(loop.state), "frames_drawn": frames_drawn, "checks": [asdict(check) for check in self.checks]}
+        record = {
+            "state": asdict(loop.state),
+            "frames_drawn": frames_drawn,
+            "checks": [asdict(check) for check in self.checks],
+        }
         content = safetensors.torch.save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
             metadata={"learning": json.dumps(record)},
@@ -75,7 +79,7 @@ class RunFolder:
         write_whole(self.folder / LEARNING_FILE, content)
 
     def load_learning(self, loop: ArticleLoop) -> tuple[int, list[Check]]:
-        """Puts the loop where `save_learning` found it and forgets later checks; the frames drawn and checks until then.
+        """Puts the loop where `save_learning` found it, forgets later checks; gives frames drawn and checks until then.
 
         Raises:
             RunError: nothing to go on from, or it is damaged.

@@ -7,6 +7,8 @@ details are kept as they are, because a level's length depends on them:
   it; frames count from 0 and there is no check at frame 0, so the first check of a level sums one value more;
 - the sum is not cleared when a level ends, but holds the mean that ended it, so the next level's first check sums that
   too.
+
+The predecessor's rule has no such details (`plain_mean`): a mean of exactly `check_every` images, each level afresh.
 """
 
 from dataclasses import dataclass, replace
@@ -25,6 +27,7 @@ class StoppingRule:
     check_every: int = 20  # frames
     cap: int | None = None  # a level ends at the first check after this frame, whatever was reached
     pass_length: int | None = None  # frames; after so many without success the level starts over
+    plain_mean: bool = False  # a check after every `check_every` frames of a level, over those alone; a cap is exact
 
     def __post_init__(self) -> None:
         if not self.thresholds or not all(0 <= threshold <= 1 for threshold in self.thresholds):
@@ -60,11 +63,11 @@ def update(rule: StoppingRule, state: StoppingState, value: float) -> tuple[Stop
     """
     total = state.total + value
     check = None
-    if state.frame % rule.check_every == 0 and state.frame != 0:
+    if _is_checked(rule, state.frame):
         mean = total / rule.check_every
         check = Check(state.level, state.frame, mean, _outcome(rule, state, mean))
         if check.outcome != "go on":
-            return StoppingState(state.level + 1, 0, mean), check
+            return StoppingState(state.level + 1, 0, 0.0 if rule.plain_mean else mean), check
         total = 0.0
     following = state.frame + 1
     if rule.pass_length is not None and following >= rule.pass_length:
@@ -77,9 +80,16 @@ def finished(rule: StoppingRule, state: StoppingState) -> bool:
     return state.level > len(rule.thresholds)
 
 
+def _is_checked(rule: StoppingRule, frame: int) -> bool:
+    if rule.plain_mean:
+        return (frame + 1) % rule.check_every == 0
+    return frame % rule.check_every == 0 and frame != 0
+
+
 def _outcome(rule: StoppingRule, state: StoppingState, mean: float) -> Outcome:
     if mean < rule.thresholds[state.level - 1]:
         return "threshold"
-    if rule.cap is not None and state.frame > rule.cap:
+    num_frames = state.frame + 1 if rule.plain_mean else state.frame - 1
+    if rule.cap is not None and num_frames >= rule.cap:
         return "cap"
     return "go on"

@@ -89,8 +89,9 @@ def _article(config: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
 def _closed_form(config: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
     network = Pyramid([PatchLevelConfig(**level) for level in config["levels"]])
     network.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(_READOUT)})
-    pooling = {name: tuple(value) if isinstance(value, list) else value for name, value in config["pooling"].items()}
-    readout = Pooled(PoolingConfig(**pooling), Projection(*tensors[f"{_READOUT}projection.matrix"].shape))
+    stored = config["pooling"]
+    pooling = PoolingConfig(tuple(stored["mean_grids"]), tuple(stored["covariance_grids"]), mirror=stored["mirror"])
+    readout = Pooled(pooling, Projection(*tensors[f"{_READOUT}projection.matrix"].shape))
     readout.load_state_dict(
         {name.removeprefix(_READOUT): tensor for name, tensor in tensors.items() if name.startswith(_READOUT)}
     )

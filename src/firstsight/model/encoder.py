@@ -1,6 +1,6 @@
 """The encoder: what was learned, ready for use. Frames in, maps or embeddings out, as NumPy arrays."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,7 +11,9 @@ from torch import Tensor
 
 from firstsight import device
 from firstsight.model import checkpoint
+from firstsight.model.level import LevelConfig
 from firstsight.model.network import Network, to_inputs
+from firstsight.model.patch_level import PatchLevelConfig
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.model.pyramid import Pyramid
 from firstsight.model.readout import Flattened, Pooled
@@ -147,6 +149,16 @@ class Encoder:
             return self._embed(as_pictures(frames), None)
         return self.features(frames, level=level).reshape(len(frames), -1)
 
+    def compared_level(self, level: int | None) -> int | None:
+        """The number of the level that `compared` takes; None for a read-out of all levels.
+
+        Raises:
+            SettingsError: there is no such level.
+        """
+        if level is None and isinstance(self.readout, Pooled):
+            return None
+        return self.network.number_of(level)
+
     def to(self, name: str) -> Self:
         """The same encoder, moved to that device; "auto" is a GPU if there is one."""
         place = device.choose_device(name)
@@ -174,9 +186,10 @@ class Encoder:
         return np.concatenate(outputs)
 
     def __repr__(self) -> str:
+        configs: Sequence[LevelConfig | PatchLevelConfig] = self.network.configs
         sizes = ", ".join(
             f"{config.maps}x{rows}x{columns}"
-            for config, (rows, columns) in zip(self.network.configs, self.network.map_shapes, strict=True)
+            for config, (rows, columns) in zip(configs, self.network.map_shapes, strict=True)
         )
         return (
             f"Encoder({self.preprocessing}, levels: {sizes}, embedding: {self.dim} numbers, "

@@ -69,13 +69,12 @@ class Level(nn.Module):
     def __init__(self, config: LevelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        mode = "reflect" if config.padding == "reflect" else "zeros"
         self.hidden = nn.Conv2d(
             config.in_channels,
             config.hidden_maps or config.maps,
             config.kernel_size,
             padding=config.border,
-            padding_mode=mode,
+            padding_mode="zeros" if config.padding == "none" else "reflect",
         )
         _initialise(self.hidden, generator)
         self.maps: nn.Module = nn.Identity()

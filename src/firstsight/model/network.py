@@ -81,6 +81,11 @@ class Network(nn.Module):
         """Rows and columns of each level's maps."""
         return tuple((size, size) for size in self.map_sizes)
 
+    def cell_centres(self, level: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the rows and the columns of the level's maps lie, in pixels of the input."""
+        centres = cell_centres(self.configs[:level], self.map_sizes[level - 1])
+        return centres, centres
+
     @property
     def device(self) -> torch.device:
         """Where the weights are."""

@@ -47,6 +47,12 @@ class Preprocessing:
         x, y = round((width - side) / 2), round((height - side) / 2)
         return Crop(x, y, side, side, self.input_size, self.input_size)
 
+    def describe(self) -> str:
+        """The input in words."""
+        colour = "colour" if self.channels == 3 else "grey"
+        crop, size = self.crop_size, self.input_size
+        return f"the {crop}x{crop} square in the middle, at {size}x{size}, {colour}"
+
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures. Frames that are inputs already come back unchanged.
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from firstsight.errors import SettingsError
@@ -27,6 +29,12 @@ class Pyramid(nn.Module):
     def map_shapes(self) -> tuple[tuple[int, int], ...]:
         """Rows and columns of each level's maps."""
         return tuple(config.map_shape for config in self.configs)
+
+    def cell_centres(self, level: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the rows and the columns of the level's maps lie, in pixels of the input."""
+        first, own = self.configs[0], self.configs[level - 1]
+        rows, columns = (np.arange(size) + own.kernel_size / 2 for size in own.map_shape)
+        return rows * first.height / own.height - 0.5, columns * first.width / own.width - 0.5
 
     @property
     def device(self) -> torch.device:

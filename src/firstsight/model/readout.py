@@ -6,6 +6,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from firstsight.errors import SettingsError
 from firstsight.model.network import Network
 from firstsight.model.patch_level import PatchLevel
 from firstsight.model.pyramid import Pyramid
@@ -61,9 +62,10 @@ class Projection(nn.Module):
 class Flattened:
     """The article's read-out: the last level's maps, flattened."""
 
-    def __call__(self, network: Network, inputs: Tensor) -> Tensor:
+    def __call__(self, network: Network | Pyramid, inputs: Tensor) -> Tensor:
         """(N, maps * rows * columns) of inputs (N, channels, H, W)."""
-        return network(inputs).flatten(1)
+        maps: Tensor = network(inputs)
+        return maps.flatten(1)
 
 
 class Pooled(nn.Module):
@@ -74,8 +76,10 @@ class Pooled(nn.Module):
         self.config = config
         self.projection = projection
 
-    def forward(self, network: Pyramid, inputs: Tensor) -> Tensor:
+    def forward(self, network: Network | Pyramid, inputs: Tensor) -> Tensor:
         """(N, dim) of inputs (N, channels, H, W)."""
+        if not isinstance(network, Pyramid):
+            raise SettingsError("this read-out needs a pyramid of levels; make both by one call of `learn`")
         projected: Tensor = self.projection(pooled(network, inputs, self.config))
         return projected
 
@@ -120,9 +124,9 @@ def _cell_weights(rows: int, columns: int, device: torch.device) -> Tensor:
 def _shares(length: int, device: torch.device) -> Tensor:
     starts = torch.arange(_FINEST, device=device)[:, None] * length / _FINEST
     places = torch.arange(length, device=device)[None]
-    overlap = torch.minimum(starts + length / _FINEST, places + 1) - torch.maximum(starts, places)
-    overlap = overlap.clamp_min(0)
-    return overlap / overlap.sum(dim=1, keepdim=True)
+    overlap = (torch.minimum(starts + length / _FINEST, places + 1) - torch.maximum(starts, places)).clamp_min(0)
+    shares: Tensor = overlap / overlap.sum(dim=1, keepdim=True)
+    return shares
 
 
 def _covariances(maps: Tensor, grid: int) -> Tensor:

@@ -10,9 +10,8 @@ from firstsight.pixels import Crop, as_pictures, crop_and_resize
 
 # What a frame is brought down to. More pixels cost time and bring detail that does not repeat.
 _AREA = 3_200
+# The shorter side of the picture, which half its size must leave room for patches; nothing is ever enlarged.
 _MIN_SIDE = 24
-# A frame smaller than this holds no patch worth learning from.
-_SMALLEST_SIDE = 8
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class WholeFrame:
         Raises:
             PixelsError: the frames are too small.
         """
-        if min(width, height) < _SMALLEST_SIDE:
+        if min(width, height) < _MIN_SIDE:
             raise PixelsError(
-                f"frames of {width}x{height} are too small; valid is at least {_SMALLEST_SIDE} pixels a side"
+                f"frames of {width}x{height} are too small; valid is at least {_MIN_SIDE} pixels a side"
             )
         scale = min(1.0, (_AREA / (width * height)) ** 0.5)
         scale = max(scale, _MIN_SIDE / min(width, height))
@@ -45,6 +44,10 @@ class WholeFrame:
     def crop(self, width: int, height: int) -> Crop:
         """All of a picture of that size."""
         return Crop(0, 0, width, height, self.width, self.height)
+
+    def describe(self) -> str:
+        """The input in words."""
+        return f"the whole picture, at {self.width}x{self.height}, {'colour' if self.channels == 3 else 'grey'}"
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures, uint8 (N, height, width, channels), of frames (N, H, W, 3) or (N, H, W).

@@ -53,7 +53,7 @@ def write_comparison(
         RunError: the folder cannot be written.
     """
     _make_folder(folder)
-    level = encoder.network.number_of(settings.level)
+    level = encoder.compared_level(settings.level)
     highlights = Highlights()
     similarities = _Mean()
     with ExitStack() as files:

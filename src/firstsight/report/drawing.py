@@ -9,9 +9,8 @@ from matplotlib import colormaps
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from firstsight.model.level import LevelConfig
-from firstsight.model.network import cell_centres
 from firstsight.model.preprocessing import Preprocessing
+from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import Crop
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
@@ -44,7 +43,7 @@ def jpeg_uri(picture: Picture) -> str:
     return _uri(Image.fromarray(picture), "jpeg")
 
 
-def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Preprocessing) -> Picture:
+def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Preprocessing | WholeFrame) -> Picture:
     """A view of the whole frame, with what the network does not see dimmed and the rest framed.
 
     Args:
@@ -64,24 +63,23 @@ def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Prep
 
 
 def cell_places(
-    dimensions: NDArray[np.intp], levels: tuple[LevelConfig, ...], map_size: int, crop: Crop
+    dimensions: NDArray[np.intp], centres: tuple[NDArray[np.float64], NDArray[np.float64]], crop: Crop
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Where in the frame the cells of the chosen dimensions lie, and how many maps are chosen at each.
 
     Args:
         dimensions: positions in the flattened level (maps, rows, columns).
-        levels: all levels up to the one compared.
-        map_size: side of its maps.
+        centres: of the level's rows and columns, in pixels of the network's input.
         crop: the rectangle of the frame that became the network's input.
 
     Returns:
         Places float64 (P, 2) as x, y in pixels of the frame, where pixel i covers i - 0.5 to i + 0.5; and counts (P,).
     """
-    cells, counts = np.unique(dimensions % (map_size * map_size), return_counts=True)
-    rows, columns = np.divmod(cells, map_size)
-    centres = cell_centres(levels, map_size)
-    x = crop.x + (centres[columns] + 0.5) * crop.scale_x - 0.5
-    y = crop.y + (centres[rows] + 0.5) * crop.scale_y - 0.5
+    row_centres, column_centres = centres
+    cells, counts = np.unique(dimensions % (len(row_centres) * len(column_centres)), return_counts=True)
+    rows, columns = np.divmod(cells, len(column_centres))
+    x = crop.x + (column_centres[columns] + 0.5) * crop.scale_x - 0.5
+    y = crop.y + (row_centres[rows] + 0.5) * crop.scale_y - 0.5
     return np.stack([x, y], axis=1), counts
 
 

@@ -30,11 +30,11 @@ class Windows:
 
     Args:
         encoder: the one that compared.
-        level: the level that was compared.
+        level: the level that was compared; None for a read-out of all levels, which has no places.
         panel: width and height of each of the two pictures, even.
     """
 
-    def __init__(self, encoder: Encoder, *, level: int, panel: tuple[int, int]) -> None:
+    def __init__(self, encoder: Encoder, *, level: int | None, panel: tuple[int, int]) -> None:
         self.encoder = encoder
         self.level = level
         self.panel = panel
@@ -60,12 +60,13 @@ class Windows:
         return image if image.size == self.panel else image.resize(self.panel)
 
     def _draw_circles(self, draw: ImageDraw.ImageDraw, comparison: Comparison) -> None:
-        """A circle at each place compared, its radius 3 pixels for each map chosen there."""
+        """A circle at each place compared, its radius 3 pixels for each map chosen there; none for a read-out."""
+        if self.level is None:
+            return
         size = comparison.frame.size
         places, counts = cell_places(
             comparison.dimensions,
-            self.encoder.network.configs[: self.level],
-            self.encoder.network.map_sizes[self.level - 1],
+            self.encoder.network.cell_centres(self.level),
             self.encoder.preprocessing.crop(*size),
         )
         scale = np.array(self.panel) / np.array(size)
@@ -77,7 +78,7 @@ class Windows:
 class Film:
     """Writes the two windows as an H.264 file, in the footage's own time."""
 
-    def __init__(self, path: Path, encoder: Encoder, *, level: int) -> None:
+    def __init__(self, path: Path, encoder: Encoder, *, level: int | None) -> None:
         self._path = path
         self._encoder = encoder
         self._level = level

@@ -1,5 +1,6 @@
 """The central claim made visible: each level's filters, maps and similarities, before and after learning."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ from numpy.typing import NDArray
 
 from firstsight.learning import objective
 from firstsight.model.encoder import Encoder
+from firstsight.model.level import LevelConfig
 from firstsight.model.network import Network, to_inputs
+from firstsight.model.patch_level import PatchLevelConfig
+from firstsight.model.pyramid import Pyramid
 from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
 
 
@@ -30,14 +34,19 @@ class LevelStory:
     number: int
     shape: str
     ended: str  # "threshold", "cap", or nothing known
-    before: LevelPictures
+    before: LevelPictures | None
     after: LevelPictures
     health: dict[str, Any] | None  # on frames not learned from, if the run measured it
     health_before: dict[str, Any] | None
 
 
-def initial_network(encoder: Encoder) -> tuple[Network, str]:
-    """The network before learning, and how to call it: from the run's seed, or random if that is not known."""
+def initial_network(encoder: Encoder) -> tuple[Network | None, str]:
+    """The network before learning, and how to call it: from the run's seed, or random if that is not known.
+
+    None for the closed form, which starts from nothing.
+    """
+    if not isinstance(encoder.network, Network):
+        return None, ""
     seed = encoder.provenance.get("seed")
     network = Network(encoder.network.configs, input_size=encoder.network.input_size, seed=seed or 0).eval()
     return network, "random weights" if seed is None else "before learning"
@@ -47,29 +56,37 @@ def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStor
     """Every level of the encoder, looking at that frame: uint8 (input_size, input_size, channels)."""
     initial, _ = initial_network(encoder)
     inputs = to_inputs(pixels[None], torch.device("cpu"))
-    before, after = _pictures(initial, inputs), _pictures(encoder.network, inputs.to(encoder.network.device))
+    before = _pictures(initial, inputs) if initial else None
+    after = _pictures(encoder.network, inputs.to(encoder.network.device))
     outcome = encoder.provenance.get("outcome", {})
+    configs: Sequence[LevelConfig | PatchLevelConfig] = encoder.network.configs
     return [
         LevelStory(
             number=index + 1,
-            shape=f"{config.maps} maps of {size}x{size}",
+            shape=f"{config.maps} maps of {rows}x{columns}",
             ended=(_at(outcome.get("levels"), index) or {}).get("outcome", ""),
-            before=before[index],
+            before=before[index] if before else None,
             after=after[index],
             health=_at(outcome.get("health"), index),
             health_before=_at(outcome.get("health_before"), index),
         )
-        for index, (config, size) in enumerate(zip(initial.configs, initial.map_sizes, strict=True))
+        for index, (config, (rows, columns)) in enumerate(zip(configs, encoder.network.map_shapes, strict=True))
     ]
 
 
 @torch.inference_mode()
-def _pictures(network: Network, inputs: torch.Tensor) -> list[LevelPictures]:
-    weights = network.state_dict()
-    return [
-        _level_pictures(weights[f"levels.{index}.hidden.weight"].cpu().numpy(), maps)
-        for index, maps in enumerate(network.every_level(inputs))
-    ]
+def _pictures(network: Network | Pyramid, inputs: torch.Tensor) -> list[LevelPictures]:
+    return [_level_pictures(_filters(network, index), maps) for index, maps in enumerate(network.every_level(inputs))]
+
+
+def _filters(network: Network | Pyramid, index: int) -> NDArray[np.float32]:
+    """The level's filters (out, in, k, k)."""
+    if isinstance(network, Pyramid):
+        level = network.levels[index]
+        size = level.config.kernel_size
+        return level.weight.T.reshape(-1, level.config.in_channels, size, size).cpu().numpy()
+    weights: NDArray[np.float32] = network.state_dict()[f"levels.{index}.hidden.weight"].cpu().numpy()
+    return weights
 
 
 def _level_pictures(weights: NDArray[np.float32], maps: torch.Tensor) -> LevelPictures:
@@ -77,7 +94,7 @@ def _level_pictures(weights: NDArray[np.float32], maps: torch.Tensor) -> LevelPi
     return LevelPictures(
         filters=png_uri(filters_picture(weights), enlarge=4 if weights.shape[1] in (1, 3) else 2),
         maps=png_uri(maps_picture(maps[0].cpu().numpy()), enlarge=max(1, 100 // maps.shape[-1])),
-        similarities=png_uri(similarity_picture(similarities[0].cpu().numpy()), enlarge=12),
+        similarities=png_uri(similarity_picture(similarities[0].cpu().numpy()), enlarge=max(1, 192 // maps.shape[1])),
         largest_similarity=objective.largest_similarity(objective.pairs(similarities)).item(),
     )
 

@@ -35,7 +35,7 @@ def render_page(
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
         least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
         crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.preprocessing)),
-        crop=crop,
+        sees=encoder.preprocessing.describe(),
         width=width,
         height=height,
         share=crop.share_of(width, height),
@@ -53,20 +53,25 @@ def _template() -> jinja2.Template:
 
 def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) -> dict[str, Any]:
     provenance = encoder.provenance
-    number = encoder.network.number_of(settings.level)
+    num_dimensions = settings.dimensions_for(encoder)
     over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
-    dimensions = (
-        f"the {settings.num_dimensions} of largest standard deviation over {over}" if settings.num_dimensions else "all"
-    )
+    dimensions = f"the {num_dimensions} of largest standard deviation over {over}" if num_dimensions else "all"
     return {
         "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
         "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
         "Compared": f"{highlights.num_compared} frames with {highlights.num_anchors} anchors",
         "Anchor": _describe(settings.anchor),
-        "Level": f"{number} of {len(encoder.network.configs)}",
+        "Compared on": _describe_level(encoder, settings),
         "Dimensions": dimensions,
         "Similarity": "cosine, mean removed" if settings.centred else "cosine",
     }
+
+
+def _describe_level(encoder: Encoder, settings: CompareSettings) -> str:
+    number = encoder.compared_level(settings.level)
+    if number is None:
+        return f"the read-out of all levels, {encoder.dim} numbers"
+    return f"level {number} of {len(encoder.network.configs)}"
 
 
 def _describe(anchor: Anchor) -> str:

@@ -71,8 +71,9 @@ def compare(
 ) -> "Comparisons":
     """Every frame of the source against its anchor, as a stream: memory does not grow with the footage.
 
-    Embeddings are not brought to unit length: for the article's encoder the plain flattened maps. The dimensions compared are those of largest standard
-    deviation over all compared frames so far, the current one included.
+    Embeddings are not brought to unit length: for the article's encoder they are the plain flattened maps. The
+    dimensions compared are those of largest standard deviation over all compared frames so far, the current one
+    included.
 
     Args:
         encoder: what sees.
@@ -105,7 +106,7 @@ class Comparisons:
         self._encoder = encoder
         self._source = source
         self._settings = settings
-        encoder.network.number_of(settings.level)
+        encoder.compared_level(settings.level)
         self._views = (encoder.preprocessing, *views)
 
     def __iter__(self) -> Iterator[Comparison]:

@@ -8,12 +8,15 @@ import firstsight
 from firstsight.device import generator
 from firstsight.errors import SourceError
 from firstsight.learning.bounded_sample import BoundedSample
-from firstsight.learning.closed_form import fit
+from firstsight.learning.closed_form import _pooling_for, fit
 from firstsight.learning.filters import spherical_kmeans
-from firstsight.learning.footage_kind import probe_indices
-from firstsight.learning.projection import fit_projection, principal
+from firstsight.learning.footage_kind import FootageKind, probe_indices
+from firstsight.learning.projection import _MAX_DIM, fit_projection, principal
 from firstsight.learning.shaken import shaken
 from firstsight.model.network import to_inputs
+from firstsight.model.patch_level import PatchLevelConfig
+from firstsight.model.pyramid import Pyramid
+from firstsight.model.readout import Projection, pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.video.source import open_source
 
@@ -67,7 +70,10 @@ def test_order_is_seen(moving_square: np.ndarray) -> None:
         (np.zeros((50, 40, 60, 3), np.uint8), "all alike"),
         (np.full((50, 40, 60, 3), 128, np.uint8), "all alike"),
         (np.repeat(textures(1), 50, axis=0), "all alike"),
-        (np.repeat(np.arange(50, dtype=np.uint8)[:, None, None, None], 40 * 40 * 3, 1).reshape(50, 40, 40, 3), "collapsed"),
+        (
+            np.repeat(np.arange(50, dtype=np.uint8)[:, None, None, None], 40 * 40 * 3, 1).reshape(50, 40, 40, 3),
+            "collapsed",
+        ),
     ],
 )
 def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warning: str) -> None:
@@ -111,6 +117,25 @@ def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
     assert (tmp_path / "run" / "model.safetensors").stat().st_size < 5_000_000
 
 
+@pytest.mark.parametrize("moving", [True, False])
+def test_the_largest_model_is_under_five_megabytes(moving: bool) -> None:
+    network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
+    kind = FootageKind(0.1 if moving else 0.5, 0.2 if moving else 0.5, 0.0)
+    parts = pooled(network, torch.rand(1, 3, 56, 56), _pooling_for(kind))
+    projection = Projection(sum(part.shape[1] for part in parts), _MAX_DIM)
+    tensors = [*network.state_dict().values(), *projection.state_dict().values()]
+    assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 4_990_000
+
+
+def test_eight_bits_are_enough() -> None:
+    features = torch.randn(500, 90, generator=generator(0)) * torch.logspace(-3, 1, 90)
+    matrix = torch.randn(90, 20, generator=generator(1)) / torch.logspace(-3, 1, 90)[:, None]
+    mean = features.mean(dim=0)
+    exact = (features - mean) @ matrix
+    projected = Projection.of(matrix, mean=mean, deviation=features.std(dim=0))([features])
+    assert torch.nn.functional.cosine_similarity(exact, projected).min() > 0.999
+
+
 def test_principal_equals_a_plain_decomposition() -> None:
     rows = torch.randn(300, 40, generator=generator(0)) * torch.linspace(3, 0.1, 40)
     rows -= rows.mean(dim=0)
@@ -138,7 +163,8 @@ def test_a_direction_that_differs_within_pairs_counts_less() -> None:
     taught = fit_projection(features.clone(), [6], lambda inner: inner(restless) - inner(torch.zeros(400, 6)))
 
     def share(projection: object) -> float:
-        return float(projection.matrix[0].norm() / projection.matrix.norm())
+        rows = projection([torch.eye(6) + projection.mean]).norm(dim=1)
+        return float(rows[0] / rows.norm())
 
     assert share(taught) < 0.5 * share(plain)
 

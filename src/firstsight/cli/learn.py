@@ -10,7 +10,7 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 from firstsight.cli.outcome import closed_form_lines, level_table
 from firstsight.errors import SettingsError
-from firstsight.learning.choices import Method, Optimiser, Schedule
+from firstsight.learning.choices import Form, Method, Optimiser, Schedule, Similarity
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
@@ -45,6 +45,9 @@ def command(
     held_out: Annotated[
         float, _article("--held-out", text="Share of each video's end to measure on instead of learning.")
     ] = 0.1,
+    form: Annotated[
+        Form | None, _article("--form", text="Whose defaults: predecessor and earliest are for still images of 28x28.")
+    ] = None,
     schedule: Annotated[
         Schedule | None,
         _article("--schedule", text="article: 0.30, no cap. repository: 0.30, last level 0.20, 7000 frames a level."),
@@ -56,14 +59,28 @@ def command(
     frames_per_level: Annotated[
         int | None, _article("--frames-per-level", text="A level ends at the first check after so many frames.")
     ] = None,
+    check_every: Annotated[
+        int | None, _article("--check-every", text="Frames between two looks at the threshold (20).")
+    ] = None,
+    similarity: Annotated[Similarity | None, _article("--similarity", text="Of two maps (cosine).")] = None,
     batch_size: Annotated[int | None, _article("--batch", text="Frames per step (1).")] = None,
     optimiser: Annotated[Optimiser | None, _article("--optimiser", text="Which (sgd).")] = None,
     learning_rate: Annotated[float | None, _article("--lr", text="Of the optimiser (0.02).")] = None,
-    freeze_earlier_levels: Annotated[bool | None, _article("--freeze", text="Learn one level alone at a time.")] = None,
+    freeze_earlier_levels: Annotated[
+        bool | None, _article("--freeze/--no-freeze", text="Learn one level alone at a time (no).")
+    ] = None,
     num_levels: Annotated[int | None, _article("--levels", text="How many (4).")] = None,
-    maps: Annotated[int | None, _article("--maps", text="Maps of each level (16).")] = None,
-    hidden_maps: Annotated[int | None, _article("--hidden-maps", text="Before the 1x1 convolution (64).")] = None,
+    maps: Annotated[
+        list[int] | None, _article("--maps", text="Maps of a level (16); once for all levels, or once for each.")
+    ] = None,
+    hidden_maps: Annotated[
+        int | None, _article("--hidden-maps", text="Before the 1x1 convolution (64); 0 leaves both out.")
+    ] = None,
     kernel_size: Annotated[int | None, _article("--kernel", text="Pixels (5).")] = None,
+    pool: Annotated[bool | None, _article("--pool/--no-pool", text="Average pool 2x2 in each level (yes).")] = None,
+    padding: Annotated[
+        Literal["none", "reflect"] | None, _article("--padding", text="At the border of each level's input (none).")
+    ] = None,
     crop_size: Annotated[int | None, _article("--crop", text="Side of the square used, in pixels (360).")] = None,
     input_size: Annotated[int | None, _article("--input-size", text="Side it is resized to, in pixels (224).")] = None,
     channels: Annotated[int | None, _article("--channels", text="3 for colour, 1 for grey (3).")] = None,
@@ -76,22 +93,29 @@ def command(
     """
     given = {
         "precision": precision,
+        "form": form,
         "schedule": schedule,
         "thresholds": tuple(threshold) if threshold else None,
         "frames_per_level": frames_per_level,
+        "check_every": check_every,
+        "similarity": similarity,
         "batch_size": batch_size,
         "optimiser": optimiser,
         "learning_rate": learning_rate,
         "freeze_earlier_levels": freeze_earlier_levels,
         "num_levels": num_levels,
-        "maps": maps,
+        "maps": tuple(maps) if maps and len(maps) > 1 else maps[0] if maps else None,
         "hidden_maps": hidden_maps,
         "kernel_size": kernel_size,
+        "pool": pool,
+        "padding": padding,
         "crop_size": crop_size,
         "input_size": input_size,
         "channels": channels,
     }
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if hidden_maps == 0:
+        settings["hidden_maps"] = None  # on a command line 0 stands for none, and nothing for "not given"
     sampling = {"start_seconds": start, "end_seconds": end, "every": every, "frames_per_second": frames_per_second}
     if resume is not None:
         if sources:

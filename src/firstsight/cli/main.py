@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, info, learn
+from firstsight.cli import compare, info, learn, neighbours
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 )
 app.command("learn")(learn.command)
 app.command("compare")(compare.command)
+app.command("neighbours")(neighbours.command)
 app.command("info")(info.command)
 
 

@@ -148,7 +148,9 @@ class ArticleRun:
         }
 
     def _health(self, network: Network) -> tuple[health.LevelHealth, ...]:
-        return health.measure(network, self.kept.sample(_NUM_HEALTH_FRAMES)) if self.kept else ()
+        if not self.kept:
+            return ()
+        return health.measure(network, self.kept.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
 
     def _initial_network(self) -> Network:
         network = Network(self.settings.levels, input_size=self.settings.preprocessing.input_size, seed=self.seed)

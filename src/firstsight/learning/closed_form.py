@@ -45,7 +45,7 @@ class ClosedForm:
         """For the record of the run."""
         kind = self.kind
         derived = {"ordered": kind.ordered, "moving": kind.moving, "mirror": kind.mirror}
-        return {**asdict(kind), **derived, "dim": self.projection.matrix.shape[1]}
+        return {**asdict(kind), **derived, "dim": self.projection.dim}
 
 
 def fit(
@@ -115,7 +115,7 @@ def _pooling_for(kind: FootageKind) -> PoolingConfig:
     """Where things are in the picture says something only if the view stands still."""
     if kind.moving:
         return PoolingConfig((1,), (1,), mirror=kind.mirror)
-    return PoolingConfig((1, 2, 4), (1, 2), mirror=kind.mirror)
+    return PoolingConfig((1, 2, 4), (1,), mirror=kind.mirror)
 
 
 def _read(network: Pyramid, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:

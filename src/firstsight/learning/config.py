@@ -159,7 +159,7 @@ class ArticleSettings:
         return tuple(self.thresholds)
 
 
-# What both forms for still images of 28x28 share; the earliest states neither rate nor similarity, these are the other's.
+# What both forms for still images share. The earliest states neither rate nor similarity: these are the predecessor's.
 _STILL: Settings = {
     "similarity": "pearson",
     "learning_rate": 0.8,
@@ -201,7 +201,8 @@ def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSet
         raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
     form = given.get("form", "article")
     _check_choice("form", form, get_args(Form))
-    return kind(**{**FORMS[form], **given})  # type: ignore[misc]  # the names were just checked
+    chosen: Settings = {**FORMS[form], **given}
+    return kind(**chosen)  # type: ignore[misc]  # the names were just checked
 
 
 def method_for(given: Settings) -> Method:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight.learning import objective
+from firstsight.learning.choices import Similarity
 from firstsight.model.network import Network, to_inputs
 from firstsight.model.pyramid import Pyramid
 
@@ -25,8 +26,8 @@ class LevelHealth:
     """One level, measured over some frames."""
 
     level: int
-    mean_max_similarity: float  # mean over frames of the largest |cosine| between two maps, 0 to 1
-    mean_similarity: float  # mean over frames and pairs of |cosine|, 0 to 1
+    mean_max_similarity: float  # mean over frames of the largest |similarity| of two maps, 0 to 1
+    mean_similarity: float  # mean over frames and pairs of |similarity|, 0 to 1
     num_dead_maps: int  # the same value everywhere, on every frame
     num_frames: int
 
@@ -37,12 +38,14 @@ class LevelHealth:
 
 
 @torch.inference_mode()
-def measure(network: Network | Pyramid, batches: Iterable[Tensor]) -> tuple[LevelHealth, ...]:
+def measure(
+    network: Network | Pyramid, batches: Iterable[Tensor], *, similarity: Similarity = "cosine"
+) -> tuple[LevelHealth, ...]:
     """The health of every level over those inputs, (N, channels, H, W) in [0, 1] each; empty without inputs."""
     parts: list[list[tuple[Tensor, ...]]] = [[] for _ in network.configs]
     for inputs in batches:
         for level, maps in enumerate(network.every_level(inputs)):
-            parts[level].append(_summarise(maps))
+            parts[level].append(_summarise(maps, similarity))
     if not parts[0]:
         return ()
     return tuple(_health(number, seen) for number, seen in enumerate(parts, start=1))
@@ -89,9 +92,9 @@ def measure_embedding(frames: NDArray[np.uint8], vectors: NDArray[np.float32]) -
     )
 
 
-def _summarise(maps: Tensor) -> tuple[Tensor, ...]:
+def _summarise(maps: Tensor, similarity: Similarity) -> tuple[Tensor, ...]:
     """Per frame the largest and the mean |similarity|; per map the least and the largest value."""
-    similarities = objective.pairs(objective.map_similarities(maps)).abs()
+    similarities = objective.pairs(objective.map_similarities(maps, similarity=similarity)).abs()
     least, largest = torch.aminmax(maps.transpose(0, 1).flatten(1), dim=1)
     return similarities.amax(dim=1), similarities.mean(dim=1), least, largest
 

@@ -20,7 +20,7 @@ _SHRINKAGE = 0.05
 # What is left after whitening the differences is whitened by this power of the variance, halved.
 _POWER_WITH_PAIRS = 0.5
 _POWER_WITHOUT = 0.75
-_MAX_DIM = 512
+_MAX_DIM = 496  # below 512 by as much as keeps every saved model under 5 MB
 _MIN_DIM = 64
 # An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
 _FRAMES_PER_DIM = 8
@@ -52,9 +52,7 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
         whitening = inner @ _whitening(differences(lambda raw: (raw - mean) * scale @ inner))
         variances, directions = principal(features @ whitening, dim)
         matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
-    projection = Projection(len(mean), matrix.shape[1])
-    projection.mean[:], projection.matrix[:] = mean, scale[:, None] * matrix
-    return projection
+    return Projection.of(scale[:, None] * matrix, mean=mean, deviation=features.std(dim=0) / scale)
 
 
 def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:

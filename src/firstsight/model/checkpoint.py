@@ -91,7 +91,7 @@ def _closed_form(config: dict[str, Any], tensors: dict[str, Tensor]) -> Saved:
     network.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith(_READOUT)})
     stored = config["pooling"]
     pooling = PoolingConfig(tuple(stored["mean_grids"]), tuple(stored["covariance_grids"]), mirror=stored["mirror"])
-    readout = Pooled(pooling, Projection(*tensors[f"{_READOUT}projection.matrix"].shape))
+    readout = Pooled(pooling, Projection(*tensors[f"{_READOUT}projection.quantised"].shape))
     readout.load_state_dict(
         {name.removeprefix(_READOUT): tensor for name, tensor in tensors.items() if name.startswith(_READOUT)}
     )

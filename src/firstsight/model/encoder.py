@@ -95,7 +95,7 @@ class Encoder:
     def dim(self) -> int:
         """Numbers in an embedding."""
         if isinstance(self.readout, Pooled):
-            return self.readout.projection.matrix.shape[1]
+            return self.readout.projection.dim
         rows, columns = self.network.map_shapes[-1]
         return self.network.configs[-1].maps * rows * columns
 

@@ -41,20 +41,45 @@ def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tens
 
 
 class Projection(nn.Module):
-    """Removes the mean and projects: whitening, invariances and choice of dimensions are all in one matrix."""
+    """Removes the mean and projects: whitening, invariances and choice of dimensions are all in one matrix.
+
+    The matrix is kept in 8 bits, which costs about 0.1 point of accuracy and makes the saved model four times smaller:
+    entry (i, j) is `quantised[i, j] * step[j] * scale[i]`.
+    """
 
     mean: Tensor  # (in_dim,)
-    matrix: Tensor  # (in_dim, dim)
+    scale: Tensor  # (in_dim,), 1 / standard deviation
+    quantised: Tensor  # (in_dim, dim), int8
+    step: Tensor  # (dim,)
 
     def __init__(self, in_dim: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(in_dim))
-        self.register_buffer("matrix", torch.zeros(in_dim, dim))
+        self.register_buffer("scale", torch.zeros(in_dim))
+        self.register_buffer("quantised", torch.zeros(in_dim, dim, dtype=torch.int8))
+        self.register_buffer("step", torch.zeros(dim))
+
+    @classmethod
+    def of(cls, matrix: Tensor, *, mean: Tensor, deviation: Tensor) -> "Projection":
+        """The projection (features - mean) @ matrix, for features of that standard deviation each."""
+        projection = cls(*matrix.shape)
+        deviation = deviation.clamp_min(1e-9)
+        even = matrix * deviation[:, None]  # entries that matter alike, so that one step a column suits all
+        step = even.abs().amax(dim=0).clamp_min(1e-30) / torch.iinfo(torch.int8).max
+        projection.mean[:], projection.scale[:], projection.step[:] = mean, 1 / deviation, step
+        projection.quantised[:] = (even / step).round().to(torch.int8)
+        return projection
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return len(self.step)
 
     def forward(self, parts: list[Tensor]) -> Tensor:
         """Projections (N, dim), not of unit length. A row exactly at the mean becomes the first axis, not zero."""
         with torch.autocast(self.mean.device.type, enabled=False):
-            projected = (torch.cat([part.float() for part in parts], dim=1) - self.mean) @ self.matrix
+            features = (torch.cat([part.float() for part in parts], dim=1) - self.mean) * self.scale
+            projected = (features @ self.quantised.float()) * self.step
         projected[projected.norm(dim=1) < _AT_THE_MEAN, 0] = 1
         return projected
 

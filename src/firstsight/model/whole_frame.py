@@ -34,9 +34,7 @@ class WholeFrame:
             PixelsError: the frames are too small.
         """
         if min(width, height) < _MIN_SIDE:
-            raise PixelsError(
-                f"frames of {width}x{height} are too small; valid is at least {_MIN_SIDE} pixels a side"
-            )
+            raise PixelsError(f"frames of {width}x{height} are too small; valid is at least {_MIN_SIDE} pixels a side")
         scale = min(1.0, (_AREA / (width * height)) ** 0.5)
         scale = max(scale, _MIN_SIDE / min(width, height))
         return cls(round(width * scale), round(height * scale))

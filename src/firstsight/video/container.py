@@ -1,15 +1,18 @@
-"""An open video file: what its container states, where decoding can begin, and its frames one after the other.
+"""An open video: what its container states, where decoding can begin, and its frames one after the other.
 
 None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it up.
 """
 
 import math
 import re
+import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.codec.context import Flags
@@ -27,8 +30,11 @@ _FAILED_READS = 100
 # Formats that FFmpeg draws as video: text and ANSI art.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 
-# Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams.
-_RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg"}
+# Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
+_RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
+
+# Some cameras say "not yet" instead of making the reader wait.
+_NOT_YET_SECONDS = 0.005
 
 # Decoding stamps only run forward; when they fall back further than noise, another recording follows.
 _NEW_RECORDING_SECONDS = 1.0
@@ -65,6 +71,8 @@ class OpenVideo:
         self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
         self._reached_seconds = -math.inf  # where the last packet ends that was read
         self._last_dts: int | None = None  # its decoding stamp
+        self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
+        self._to_come = self._decode()
         rate = stream.average_rate or stream.guessed_rate
         self.frames_per_second = float(rate) if rate else None
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -133,13 +141,28 @@ class OpenVideo:
                     num_failed = 0
                     if packet.size:  # the last, empty one only asks the decoder for what it holds back
                         yield packet
+            except av.BlockingIOError:
+                time.sleep(_NOT_YET_SECONDS)
             except av.FFmpegError:
                 num_failed += 1
             else:
                 return
 
     def frames(self) -> Iterator[VideoFrame | Undecodable]:
-        """The frames in order of presentation, from the present place to the end of the file."""
+        """The frames in order of presentation, from the present place to the end of the file. To be asked for once."""
+        while self._waiting:
+            yield self._waiting.popleft()
+        yield from self._to_come
+
+    def first_frame(self) -> VideoFrame | None:
+        """The first frame that can be decoded, which `frames` will give all the same; None if there is none."""
+        for frame in self._to_come:
+            self._waiting.append(frame)
+            if isinstance(frame, VideoFrame):
+                break
+        return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
+
+    def _decode(self) -> Iterator[VideoFrame | Undecodable]:
         for packet in self.packets():
             if self._starts_again(packet):
                 yield from self._decoded(None)
@@ -198,9 +221,28 @@ def open_video(path: Path, *, name: str) -> Iterator[OpenVideo]:
     Raises:
         SourceError: the file is not a video, or cannot be read.
     """
+    # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
+    with open_stream(f"file:{path}", name=name) as video:
+        yield video
+
+
+@contextmanager
+def open_stream(
+    place: str | BinaryIO, *, name: str, container_format: str | None = None, options: dict[str, str] | None = None
+) -> Iterator[OpenVideo]:
+    """The video at an address of FFmpeg or in an open file, closed again at the end of the block.
+
+    Args:
+        place: an address, or a file to read from, which need not be seekable.
+        name: what to call it in errors.
+        container_format: FFmpeg's name for it; None is for FFmpeg to find out.
+        options: of that format.
+
+    Raises:
+        SourceError: there is no video, or it cannot be read.
+    """
     try:
-        # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
-        container = av.open(f"file:{path}", mode="r", metadata_errors="replace")
+        container = av.open(place, mode="r", format=container_format, options=options or {}, metadata_errors="replace")
     except av.FFmpegError as error:
         problem = "cannot be read" if isinstance(error, OSError) else "is not a video"
         raise SourceError(f"{name} {problem}: {error.strerror}") from error

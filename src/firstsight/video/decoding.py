@@ -26,9 +26,8 @@ def first_size(path: Path, *, name: str) -> tuple[int, int]:
         SourceError: the file is not a video, or no frame of it can be decoded.
     """
     with open_video(path, name=name) as video:
-        for frame in video.frames():
-            if isinstance(frame, VideoFrame):
-                return upright_size(frame, video.pixel_aspect)
+        if frame := video.first_frame():
+            return upright_size(frame, video.pixel_aspect)
     raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
 
 
@@ -63,18 +62,24 @@ def _landing(path: Path, name: str, start_seconds: float) -> Landing:
 
 
 def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
-    sampler = Sampler(sampling)
     with open_video(path, name=name) as video:
-        viewer = Viewer(views, video.pixel_aspect)
         video.seek(landing)
-        for event in deinterlaced(_decoded(video, landing, sampling)):
-            if isinstance(event, Skipped):
-                yield event
-            elif sampling.is_over(event.seconds):
-                return
-            elif sampler.keeps(event.index, event.seconds):
-                pictures = viewer.pictures(event.frame)
-                yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
+        yield from decode_on(video, name=name, views=views, sampling=sampling, landing=landing)
+
+
+def decode_on(
+    video: OpenVideo, *, name: str, views: tuple[View, ...], sampling: Sampling, landing: Landing | None = None
+) -> Events:
+    """As `decode`, of a video that is open, from where it is: at a landing, or at its beginning."""
+    sampler, viewer = Sampler(sampling), Viewer(views, video.pixel_aspect)
+    for event in deinterlaced(_decoded(video, landing or Landing(), sampling)):
+        if isinstance(event, Skipped):
+            yield event
+        elif sampling.is_over(event.seconds):
+            return
+        elif sampler.keeps(event.index, event.seconds):
+            pictures = viewer.pictures(event.frame)
+            yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
 
 
 def _decoded(video: OpenVideo, landing: Landing, sampling: Sampling) -> Iterator[Decoded | Skipped]:

@@ -1,4 +1,4 @@
-"""Footage to read: a video, a picture, several of them, a folder, a glob pattern, or an array of pictures."""
+"""Footage to read: a video, a picture, several of them, a folder, a glob pattern, an array, a pipe or a camera."""
 
 import os
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError
 from firstsight.video.finding import Found, find_files
 from firstsight.video.frames import View
+from firstsight.video.live import LiveSource, place_of
 from firstsight.video.reading import Reading
 from firstsight.video.sampling import Sampling
 from firstsight.video.stills import ArraySource, ImageFiles, sampled_positions
@@ -18,11 +19,15 @@ from firstsight.video.videos import VideoFile, VideoFiles
 
 @runtime_checkable
 class Source(Protocol):
-    """Footage that can be read any number of times, each time from its beginning."""
+    """Footage that can be read any number of times, each time from its beginning; if `replayable` is false, once."""
 
     @property
     def name(self) -> str:
         """Short, for people: "bikes.mp4", "12 videos in walks/", "array of 300 frames"."""
+
+    @property
+    def replayable(self) -> bool:
+        """Whether it can be read again. What comes by a pipe or from a camera cannot."""
 
     def read(self, *views: View) -> Reading:
         """An iterator over its frames, each seen through every view; close it, or use it in a `with` block."""
@@ -57,7 +62,8 @@ def open_source(
     Args:
         spec: a video or picture file; a list of files and folders; a folder, searched with its subfolders for videos
             and, if it has none, for pictures; a glob pattern, if there is no file of that name; or an array of
-            pictures, uint8 (N, H, W, 3) or (N, H, W). A source that is open already is given back.
+            pictures, uint8 (N, H, W, 3) or (N, H, W). "-" is a video piped into standard input; a number, or a device
+            such as "/dev/video0", is a camera. A source that is open already is given back.
         start_seconds: leave out what is before this time of each video.
         end_seconds: leave out this time of each video and all after it.
         every: use one frame in so many.
@@ -74,6 +80,8 @@ def open_source(
         if sampling != Sampling():
             raise SettingsError(f"{spec.name} is open already: give start, end and rate where it is opened")
         return spec
+    if not isinstance(spec, np.ndarray) and (place := place_of(spec)):
+        return LiveSource(place, sampling)
     if isinstance(spec, str | os.PathLike | Sequence):
         return _open_files(find_files(spec), sampling)
     return ArraySource.of(spec, sampling)

@@ -23,6 +23,8 @@ class ImageFiles:
     files: tuple[tuple[Path, str], ...]  # where each is, and what its frame is called
     positions: tuple[int, ...]  # of the files that are used
 
+    replayable = True
+
     def read(self, *views: View) -> Reading:
         """An iterator over the pictures, each seen through every view."""
         return Reading(self._events(views))
@@ -68,6 +70,8 @@ class ArraySource:
 
     pictures: NDArray[np.uint8] = field(repr=False)  # (N, H, W, 1 or 3)
     positions: tuple[int, ...]  # of the pictures that are used
+
+    replayable = True
 
     @classmethod
     def of(cls, pixels: NDArray[np.uint8], sampling: Sampling) -> "ArraySource":

@@ -63,6 +63,8 @@ class VideoFiles:
     name: str
     files: tuple[VideoFile, ...]
 
+    replayable = True
+
     def read(self, *views: View) -> Reading:
         """An iterator over the frames of all files, each seen through every view."""
         return Reading(self._events(views))

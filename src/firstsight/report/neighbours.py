@@ -1,0 +1,49 @@
+"""A picture of anchors and their neighbours: a row each, the anchor first, label and similarity below each picture."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from firstsight.pixels import with_channels
+from firstsight.retrieval.neighbours import Neighbour
+
+_TILE = 112  # pixels; four times a digit of 28
+_CAPTION = 16  # pixels below a tile
+_GAP = 6  # pixels between tiles
+_ACCENT = (208, 138, 46)  # frames the anchor, as in the other pictures of this package
+
+
+def neighbours_picture(anchors: Sequence[tuple[NDArray[np.uint8], str]], rows: Sequence[Sequence[Neighbour]]) -> bytes:
+    """PNG of a row for each anchor.
+
+    Args:
+        anchors: what the network sees of each, uint8 (H, W, 1 or 3), and its label.
+        rows: the neighbours of each.
+    """
+    num_columns = 1 + max(len(row) for row in rows)
+    size = (num_columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _CAPTION + _GAP) + _GAP)
+    canvas = Image.new("RGB", size, "white")
+    for line, ((pixels, label), row) in enumerate(zip(anchors, rows, strict=True)):
+        _put(canvas, pixels, f"anchor {label}".rstrip(), line=line, column=0)
+        for column, one in enumerate(row, start=1):
+            _put(canvas, one.frame.pixels, f"{one.label} {one.similarity:.2f}".lstrip(), line=line, column=column)
+    content = io.BytesIO()
+    canvas.save(content, "png")
+    return content.getvalue()
+
+
+def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: int, column: int) -> None:
+    left, top = _GAP + column * (_TILE + _GAP), _GAP + line * (_TILE + _CAPTION + _GAP)
+    picture = Image.fromarray(with_channels(pixels[None], 3)[0])
+    small = max(picture.size) < _TILE
+    scale = _TILE / max(picture.size)
+    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    # The pixels of a small picture are to be seen as they are.
+    canvas.paste(picture.resize(fitted, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS), (left, top))
+    draw = ImageDraw.Draw(canvas)
+    draw.text((left, top + _TILE + 1), caption, fill="black")
+    if column == 0:
+        draw.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), outline=_ACCENT, width=2)

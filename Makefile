@@ -7,7 +7,9 @@ BIN := .venv/bin
 demo: .venv/installed
 	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
 	$(BIN)/firstsight learn "$$clip" --out runs/demo --force --frames-per-level 400; \
-	$(BIN)/firstsight compare runs/demo "$$clip" --out runs/demo
+	$(BIN)/firstsight compare runs/demo "$$clip" --out runs/demo; \
+	$(BIN)/firstsight learn "$$clip" --out runs/demo/default --force; \
+	$(BIN)/firstsight compare runs/demo/default "$$clip" --out runs/demo/default
 
 test: .venv/installed
 	$(BIN)/pytest

@@ -121,8 +121,8 @@ class TestStandardInput:
         with pytest.raises(SourceError, match=r"^standard input is not a video: [^\n]+ give it by its name$"):
             open_source("-")
 
-    def test_an_mp4_with_its_index_at_the_end(self, tmp_path, piped):
-        piped(write_video(tmp_path / "a.mp4", numbers(20)).read_bytes())
+    def test_an_mp4_with_its_index_at_the_end(self, bikes, piped):
+        piped(bikes.read_bytes())
         with pytest.raises(SourceError, match=r"no frame that can be decoded; an MP4 file with its index at the end"):
             open_source("-")
 
@@ -141,16 +141,11 @@ class TestStandardInput:
     def test_on_the_command_line(self, tmp_path):
         path = write_video(tmp_path / "a.mkv", numbers(20))
         tiny_encoder().save(tmp_path / "run")
-        command = "import firstsight.cli.main as cli; cli.main()"
+        program = "from firstsight.cli.main import main; main()"
         arguments = ["compare", str(tmp_path / "run"), "-", "--out", str(tmp_path / "out"), "--json"]
         with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
-            ran = subprocess.run(
-                [sys.executable, "-c", command, *arguments],
-                stdin=cat.stdout,
-                capture_output=True,
-                text=True,
-                check=True,
-            )
+            command = [sys.executable, "-c", program, *arguments]
+            ran = subprocess.run(command, stdin=cat.stdout, capture_output=True, text=True, check=True)
         assert '"num_compared": 19' in ran.stdout
         assert (tmp_path / "out" / "report.html").exists()
 

@@ -1,6 +1,9 @@
 """`firstsight compare`: how alike is every moment to an anchor."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +14,7 @@ from firstsight.cli.display import Display, notes
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
+    from firstsight.model.encoder import Encoder
     from firstsight.report.comparison import Summary
     from firstsight.retrieval.anchor import Anchor
     from firstsight.retrieval.compare import Comparison
@@ -30,8 +34,13 @@ def command(
     anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture.")] = None,
     level: Annotated[int | None, typer.Option(help="Which level to compare, from 1; by default the last.")] = None,
     dimensions: Annotated[
-        int, typer.Option(metavar="K", help="Compare the K dimensions of largest standard deviation; 0 is all.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            metavar="K",
+            help="Compare the K dimensions of largest standard deviation; 0 is all. By default 64 of the article's "
+            "encoder, all of others.",
+        ),
+    ] = None,
     over_last: Annotated[
         int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all so far.")
     ] = None,
@@ -40,6 +49,9 @@ def command(
     end: footage.End = None,
     every: footage.Every = None,
     frames_per_second: footage.FramesPerSecond = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show anchor and current frame in a window meanwhile; q or Esc quits.")
+    ] = False,
     as_json: footage.Json = False,
 ) -> None:
     """Compare every frame of footage with an anchor.
@@ -57,25 +69,47 @@ def command(
     settings = CompareSettings(
         anchor=_anchor(anchor_every, anchor_below, anchor_at, anchor_image),
         level=level,
-        num_dimensions=dimensions or None,
+        num_dimensions=dimensions,
         over_last=over_last,
         centred=centred,
     )
-    with Display(notes()) as display:
+    if show:
+        settings = replace(settings, batch_size=1)  # so that what is shown is not late
+    with Display(notes()) as display, _watching(display, encoder, source.name, level, wanted=show) as watch:
         total = source.num_frames()
         num_compared = 0
 
-        def show(comparison: "Comparison") -> None:
+        def report(comparison: "Comparison") -> None:
             nonlocal num_compared
             num_compared += 1
             display.show("comparing", done=num_compared, total=total, state=f"{comparison.similarity:.2f}")
 
         try:
-            summary = write_comparison(encoder, source, settings, out, progress=show)
+            summary = write_comparison(encoder, source, settings, out, progress=report, watch=watch)
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
             raise typer.Exit(130) from None
     _print_summary(summary, out, as_json=as_json)
+
+
+@contextmanager
+def _watching(
+    display: Display, encoder: "Encoder", title: str, level: int | None, *, wanted: bool
+) -> "Iterator[Callable[[Comparison], bool] | None]":
+    """What shows comparisons in a window, if one is wanted and there is a screen; the window closes at the end."""
+    if not wanted:
+        yield None
+        return
+    from firstsight.report.show import NoScreenError, Show, TkScreen
+
+    try:
+        screen = TkScreen(title)
+    except NoScreenError as error:
+        display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
+        yield None
+        return
+    with closing(screen):
+        yield Show(encoder, screen, level=encoder.compared_level(level)).watch
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":

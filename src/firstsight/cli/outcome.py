@@ -21,7 +21,7 @@ def level_table(encoder: "Encoder") -> str:
     configs: Sequence[LevelConfig | PatchLevelConfig] = encoder.network.configs
     for number, config in enumerate(configs, start=1):
         rows, columns = encoder.network.map_shapes[number - 1]
-        line = f"level {number}  {f'{config.maps}x{rows}x{columns}':<11}  {_ended(ended.get(number), outcome):<26}"
+        line = f"level {number}  {f'{config.maps}x{rows}x{columns}':<11}  {_ended(ended.get(number), outcome):<28}"
         lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
     if outcome and not health:
         lines.append("not measured on frames not learned from: the footage is too short to hold any back")

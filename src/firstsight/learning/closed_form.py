@@ -3,7 +3,7 @@
 One pass over the footage keeps a bounded sample; everything else is done on that. See `docs/method.md`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -25,6 +25,7 @@ from firstsight.model.readout import PoolingConfig, Projection, pooled
 _FIT_FRAMES = 800  # that filters are taken from
 _PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time does not give pairs
 _BATCH = 16
+_CHUNK = 512  # frames between two reports
 _SCALES = (1.0, 0.5)
 _KERNEL_SIZE = 5
 # Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
@@ -71,19 +72,31 @@ def fit(
     if len(frames) < _LEAST_FRAMES:
         raise SourceError(f"{len(frames)} frames to learn from; give at least {_LEAST_FRAMES}")
     drawn = device.generator(seed)
-    place = torch.device("cpu")
-    with device.arithmetic(place, precision):
+    with device.arithmetic(torch.device("cpu"), precision):
         network = _fit_network(frames, drawn, random, report)
-        kind = _kind_of(network, frames)
-        pooling = _pooling_for(kind)
-        features, dims = _read_all(network, frames, pooling, report)
-        differences = (
-            None
-            if random
-            else _differences(network, frames, features, pooling=pooling, ordered=kind.ordered, drawn=drawn)
-        )
-    projection = fit_projection(features, dims, differences)
-    return ClosedForm(network, pooling, projection, kind)
+    read = _Reader(network, precision)
+    kind = _kind_of(read, frames)
+    pooling = _pooling_for(kind)
+    features, dims = _read_all(read, frames, pooling, report)
+    report("projection", 0)
+    differences = None if random else _differences(read, frames, features, pooling, ordered=kind.ordered, drawn=drawn)
+    return ClosedForm(network, pooling, fit_projection(features, dims, differences), kind)
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Reads parts from frames, a batch at a time."""
+
+    network: Pyramid
+    precision: device.Precision
+
+    def __call__(self, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:
+        """The parts of the read-out, float32 (N, dim of the part) each."""
+        place = self.network.device
+        batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
+        with torch.inference_mode(), device.arithmetic(place, self.precision):
+            parts = [pooled(self.network, to_inputs(batch, place), pooling) for batch in batches]
+        return [torch.cat(part).float() for part in zip(*parts, strict=True)]
 
 
 def _fit_network(
@@ -103,53 +116,42 @@ def _fit_network(
     return network
 
 
-def _kind_of(network: Pyramid, frames: NDArray[np.uint8]) -> FootageKind:
+def _kind_of(read: _Reader, frames: NDArray[np.uint8]) -> FootageKind:
     indices = probe_indices(len(frames))
     probe = frames[indices]
     config = PoolingConfig(mean_grids=(1, 4), covariance_grids=())
-    straight, mirrored = (_read(network, some, config) for some in (probe, np.ascontiguousarray(probe[:, :, ::-1])))
-    return look(_side_by_side(straight[0::2]), _side_by_side(straight[1::2]), _side_by_side(mirrored[1::2]), indices)
+    straight, mirrored = read(probe, config), read(np.ascontiguousarray(probe[:, :, ::-1]), config)
+    whole, cells, cells_mirrored = (
+        torch.cat(parts, dim=1) for parts in (straight[::2], straight[1::2], mirrored[1::2])
+    )
+    return look(whole, cells, cells_mirrored, indices)
 
 
 def _pooling_for(kind: FootageKind) -> PoolingConfig:
     """Where things are in the picture says something only if the view stands still."""
-    if kind.moving:
-        return PoolingConfig((1,), (1,), mirror=kind.mirror)
-    return PoolingConfig((1, 2, 4), (1,), mirror=kind.mirror)
-
-
-def _read(network: Pyramid, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:
-    """The parts of the read-out for all frames."""
-    batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
-    with torch.inference_mode():
-        parts = [pooled(network, to_inputs(batch, network.device), pooling) for batch in batches]
-    return [torch.cat(part) for part in zip(*parts, strict=True)]
+    return PoolingConfig((1,) if kind.moving else (1, 2, 4), (1,), mirror=kind.mirror)
 
 
 def _read_all(
-    network: Pyramid, frames: NDArray[np.uint8], pooling: PoolingConfig, report: Callable[[str, float], None]
+    read: _Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, report: Callable[[str, float], None]
 ) -> tuple[Tensor, list[int]]:
     """The parts side by side (N, dim), and their lengths."""
     rows: list[Tensor] = []
     dims: list[int] = []
-    for start in range(0, len(frames), 32 * _BATCH):
+    for start in range(0, len(frames), _CHUNK):
         report("reading", start / len(frames))
-        parts = _read(network, frames[start : start + 32 * _BATCH], pooling)
+        parts = read(frames[start : start + _CHUNK], pooling)
         dims = [part.shape[1] for part in parts]
-        rows.append(_side_by_side(parts))
+        rows.append(torch.cat(parts, dim=1))
     return torch.cat(rows), dims
 
 
-def _side_by_side(parts: Iterable[Tensor]) -> Tensor:
-    return torch.cat([part.float() for part in parts], dim=1)
-
-
 def _differences(
-    network: Pyramid,
+    read: _Reader,
     frames: NDArray[np.uint8],
     features: Tensor,
-    *,
     pooling: PoolingConfig,
+    *,
     ordered: bool,
     drawn: torch.Generator,
 ) -> Differences:
@@ -157,15 +159,15 @@ def _differences(
     raw = features.clone()
     if ordered:
         return lambda inner: _neighbours_in_time(inner(raw), drawn)
+    chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
 
     def of_shaken(inner: Callable[[Tensor], Tensor]) -> Tensor:
-        chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
         views = [inner(raw[torch.from_numpy(chosen)])]
         for _ in range(2):
-            seen = [shaken(frames[part], generator=drawn) for part in np.array_split(chosen, -(-len(chosen) // 100))]
-            views.append(inner(_side_by_side(_read(network, np.concatenate(seen), pooling))))
+            parts = read(shaken(frames[chosen], generator=drawn), pooling)
+            views.append(inner(torch.cat(parts, dim=1)))
         mean = torch.stack(views).mean(dim=0)
-        return torch.cat([view - mean for view in views]) * 1.5**0.5
+        return torch.cat([view - mean for view in views]) * 1.5**0.5  # three views: unbiased
 
     return of_shaken
 
@@ -176,6 +178,6 @@ def _neighbours_in_time(inner: Tensor, drawn: torch.Generator) -> Tensor:
     seen = unit(inner @ directions / variances.pow(0.375))
     strangers = (seen * seen[torch.randperm(len(seen), generator=drawn)]).sum(dim=1)
     same = (seen[1:] * seen[:-1]).sum(dim=1) > strangers.quantile(_STRANGERS_QUANTILE)
-    differences = (inner[1:] - inner[:-1])[same]
-    scaled: Tensor = (differences if len(differences) else inner[1:] - inner[:-1]) / 2**0.5
+    differences = inner[1:] - inner[:-1]
+    scaled: Tensor = (differences[same] if bool(same.any()) else differences) / 2**0.5
     return scaled

@@ -1,8 +1,8 @@
 """The read-out's last layer, in closed form: what changes while the scene stays the same counts less.
 
-Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) tell
-in which directions embeddings differ without meaning. Those are whitened; then the directions of largest variance are kept,
-half whitened.
+Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) show the
+directions in which embeddings differ without meaning. Those are whitened; then the directions of largest variance are
+kept, half whitened.
 
 Source: within-class covariance normalisation, Hatch, Kajarekar, Stolcke, 2006, with the pairs in place of classes;
 relevant component analysis, Bar-Hillel, Hertz, Shental, Weinshall, 2003.

@@ -120,7 +120,8 @@ class Network(nn.Module):
 
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """What a network reads: float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
-    tensor = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
+    writable = np.require(pictures, requirements="W")  # a copy of what Pillow lends, of which PyTorch warns
+    tensor = torch.from_numpy(writable).to(device).permute(0, 3, 1, 2)
     return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 

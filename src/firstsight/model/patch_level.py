@@ -39,8 +39,8 @@ class PatchLevel(nn.Module):
     """patch -> remove its mean, divide by its deviation -> filters -> ReLU -> square root -> 1x1 layer.
 
     The deviation is sqrt(variance + `PATCH_EPSILON`), so that a flat patch is not noise blown up. The 1x1 layer makes
-    the maps uncorrelated, with mean 0 and variance 1, over the footage learned from: the article's idea, maps unlike each
-    other, met exactly.
+    the maps uncorrelated, with mean 0 and variance 1, over the footage learned from: the article's idea, maps unlike
+    each other, met exactly.
 
     Source: patches, whitening and spherical k-means: Coates, Lee, Ng, "An analysis of single-layer networks in
     unsupervised feature learning", 2011.

@@ -43,9 +43,11 @@ def write_comparison(
     folder: Path,
     *,
     progress: Callable[[Comparison], None] | None = None,
+    watch: Callable[[Comparison], bool] | None = None,
 ) -> Summary:
     """Compares the whole source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
 
+    Each comparison is told to `progress` and to `watch`; when that returns False, what was compared until then is all.
     On Ctrl-C the timeline and the film hold what was compared until then.
 
     Raises:
@@ -67,6 +69,8 @@ def write_comparison(
             similarities.add(comparison.similarity)
             if progress:
                 progress(comparison)
+            if watch and not watch(comparison):
+                break
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
     write_whole(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)

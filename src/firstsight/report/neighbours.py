@@ -29,7 +29,7 @@ def neighbours_picture(anchors: Sequence[tuple[NDArray[np.uint8], str]], rows: S
     for line, ((pixels, label), row) in enumerate(zip(anchors, rows, strict=True)):
         _put(canvas, pixels, f"anchor {label}".rstrip(), line=line, column=0)
         for column, one in enumerate(row, start=1):
-            _put(canvas, one.frame.pixels, f"{one.label} {one.similarity:.2f}".lstrip(), line=line, column=column)
+            _put(canvas, one.frame.pixels, f"{one.label} ({one.similarity:.2f})".lstrip(), line=line, column=column)
     content = io.BytesIO()
     canvas.save(content, "png")
     return content.getvalue()

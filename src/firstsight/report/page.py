@@ -59,7 +59,7 @@ def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) 
     return {
         "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
         "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
-        "Compared": f"{highlights.num_compared} frames with {highlights.num_anchors} anchors",
+        "Compared": f"{highlights.num_compared} frames, number of anchors: {highlights.num_anchors}",
         "Anchor": _describe(settings.anchor),
         "Compared on": _describe_level(encoder, settings),
         "Dimensions": dimensions,

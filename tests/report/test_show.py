@@ -1,0 +1,124 @@
+"""The two windows, live: the loop with a screen that remembers, the window itself in a virtual display."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import ImageGrab
+
+from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight.model.network import Network, article_levels
+from firstsight.model.preprocessing import Preprocessing
+from firstsight.report.comparison import write_comparison
+from firstsight.report.drawing import Whole
+from firstsight.report.film import Windows
+from firstsight.report.show import NoScreenError, Show, TkScreen
+
+
+class Album:
+    """A screen that keeps what it was shown, and wants no more after so many."""
+
+    def __init__(self, wanted):
+        self.wanted = wanted
+        self.pictures = []
+
+    def show(self, picture):
+        self.pictures.append(picture)
+        return len(self.pictures) < self.wanted
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
+    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=0))
+
+
+@pytest.fixture(scope="module")
+def display():
+    """A display of its own."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("needs Xvfb")
+    reader, writer = os.pipe()
+    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "640x480x24", "-nolisten", "tcp"]
+    with (
+        os.fdopen(reader) as ready,
+        subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as server,
+    ):
+        os.close(writer)
+        yield f":{ready.readline().strip()}"
+        server.terminate()
+
+
+@pytest.fixture
+def screen(display, monkeypatch):
+    monkeypatch.setenv("DISPLAY", display)
+    screen = TkScreen("two windows")
+    yield screen
+    screen.close()
+
+
+PICTURE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+
+
+def test_shows_what_the_film_draws(encoder, moving_square):
+    album = Album(wanted=100)
+    show = Show(encoder, album, level=2)
+    windows = Windows(encoder, level=2, panel=(64, 48))
+    for comparison in compare(encoder, moving_square[:10], CompareSettings(batch_size=1), views=(Whole(),)):
+        assert show.watch(comparison)
+        np.testing.assert_array_equal(album.pictures[-1], windows.draw(comparison))
+    assert len(album.pictures) == 9
+
+
+def test_quitting_leaves_whole_files_and_a_report(encoder, moving_square, tmp_path):
+    album = Album(wanted=7)
+    show = Show(encoder, album, level=2)
+    source = open_source(moving_square)
+    summary = write_comparison(encoder, source, CompareSettings(batch_size=1), tmp_path, watch=show.watch)
+    assert summary.num_compared == len(album.pictures) == 7
+    with (tmp_path / "timeline.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 1 + 7
+    with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
+        assert len(list(film)) == 7
+    assert (tmp_path / "report.html").exists()
+
+
+def test_without_a_screen_it_says_why(monkeypatch):
+    monkeypatch.delenv("DISPLAY", raising=False)
+    with pytest.raises(NoScreenError, match="display"):
+        TkScreen("nowhere")
+
+
+def test_without_tk_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tkinter", None)
+    with pytest.raises(NoScreenError, match="this Python comes without Tk"):
+        TkScreen("nowhere")
+
+
+def test_the_window_holds_the_picture(screen, display):
+    for picture in (PICTURE[::-1], PICTURE):
+        assert screen.show(picture)
+    window = screen._window
+    left, top = window.winfo_rootx(), window.winfo_rooty()
+    seen = np.asarray(ImageGrab.grab(xdisplay=display).convert("RGB"))
+    np.testing.assert_array_equal(seen[top : top + 60, left : left + 80], PICTURE)
+
+
+@pytest.mark.parametrize("key", ["q", "Escape"])
+def test_keys_quit(screen, key):
+    assert screen.show(PICTURE)
+    screen._window.focus_force()
+    screen._window.update()
+    screen._window.event_generate(f"<Key-{key}>")
+    assert not screen.show(PICTURE)
+    assert not screen.show(PICTURE)
+
+
+def test_closing_the_window_quits(screen):
+    assert screen.show(PICTURE)
+    screen._window.tk.call(*screen._window.protocol("WM_DELETE_WINDOW").split())
+    assert not screen.show(PICTURE)

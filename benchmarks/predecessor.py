@@ -25,7 +25,11 @@ from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network
 from firstsight.retrieval.neighbours import similarities
 
-FORMS = ("predecessor", "earliest")
+FORMS: dict[str, dict[str, object]] = {
+    "predecessor": {"form": "predecessor"},
+    "predecessor, frozen": {"form": "predecessor", "freeze_earlier_levels": True},
+    "earliest": {"form": "earliest"},
+}
 # Ten neighbours of five anchors, as published: the anchor's label, and how often each label was found.
 PUBLISHED = (
     (5, {6: 10}),
@@ -91,7 +95,7 @@ def judge_encoder(encoder: Encoder, digits: Digits) -> dict[str, object]:
 
 def random_encoder(form: str, seed: int) -> Encoder:
     """The form's network as it is before learning."""
-    settings = settings_of("article", {"form": form})
+    settings = settings_of("article", FORMS[form])
     network = Network(settings.levels, input_size=settings.input_size, seed=seed)
     return Encoder(settings.preprocessing, network)
 
@@ -117,7 +121,7 @@ def measure_form(form: str, digits: Digits, seeds: range) -> dict[str, object]:
 def measure_seed(form: str, digits: Digits, seed: int) -> dict[str, object]:
     """One run, and its network before learning."""
     begin = time.perf_counter()
-    encoder = firstsight.learn(digits[0], form=form, seed=seed)
+    encoder = firstsight.learn(digits[0], seed=seed, **FORMS[form])
     seconds = time.perf_counter() - begin
     outcome = encoder.provenance["outcome"]
     return {

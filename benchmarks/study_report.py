@@ -51,9 +51,9 @@ PyTorch {machine["torch"]}, commit {machine["commit"]}; {minutes:.0f} minutes of
 The article's network and method (`learn --method article`), seed 0, on clips with so many frames: {clips}. Each clip
 starts again at its end. **A level may take {found["cap"]} frames**, not the 7,000 of the published schedule or the
 unlimited number of the article: where a level ends by its cap, nothing is said about what more frames would give. One
-seed, so differences of a few hundredths mean nothing. "Similarity of a level" is the mean over
-frames of the largest |cosine| between two of its 16 maps: the value that the stopping rule watches; 1 is two maps alike,
-0 is all maps unlike each other. It is measured on frames of the clip that was learned from, the weights at rest."""
+seed, so differences of a few hundredths mean nothing. "Similarity of a level" is the mean over frames of the largest
+|cosine| between two of its 16 maps: the value that the stopping rule watches; 1 is two maps alike, 0 is all maps unlike
+each other. It is measured on frames of the clip that was learned from, the weights at rest."""
 
 
 def reaching(found: Run) -> str:
@@ -82,7 +82,7 @@ brackets the lowest mean of any of its checks.
 
 def undoing(found: Run) -> str:
     """What learning a level does to those before."""
-    lines, worse, rows = [], 0, []
+    rows = []
     pairs = [
         (run["health"][end][level - 1], run["health"][4][level - 1])
         for run in published_runs(found).values()
@@ -96,20 +96,19 @@ def undoing(found: Run) -> str:
             rows.append(
                 (name, *(f"{run['health'][k][k - 1]:.2f} -> {run['health'][4][k - 1]:.2f}" for k in LEVELS[:3]))
             )
-    lines.append(f"""## What does learning a level do to the levels before it?
+    return f"""## What does learning a level do to the levels before it?
 
 The gradients of level k run through levels 1 to k, so they can undo what those had reached. Of {len(pairs)} earlier
-levels, {worse} were more alike by more than 0.02 when learning had ended than when they themselves had ended, {better} less
-alike by more than 0.02, {len(pairs) - worse - better} about the same. In a cell: the similarity of the level when it had ended
--> when the last level had ended.
+levels, {worse} were more alike by more than 0.02 when learning had ended than when they themselves had ended, {better}
+less alike by more than 0.02, {len(pairs) - worse - better} about the same. In a cell: the similarity of the level when
+it had ended -> when the last level had ended.
 
 {table(("clip", "level 1", "level 2", "level 3"), rows)}
 
 ![similarity of every level after each level's end](pictures/study-forgetting.png)
 
 *Similarity of every level, before learning and after each level's end, on the clip learned from; dashed: earlier levels
-frozen. A dot marks the moment when the level itself had ended.*""")
-    return "\n\n".join(lines)
+frozen. A dot marks the moment when the level itself had ended.*"""
 
 
 def freezing(found: Run) -> str:
@@ -122,8 +121,8 @@ def freezing(found: Run) -> str:
             rows += [(f"{clip}, earlier levels frozen", *final(run))]
     return f"""## Does it help to freeze the earlier levels?
 
-The author says that freezing did not help. Similarity of each level when learning had ended; level 1 is learned in the same
-way in both.
+The author says that freezing did not help. Similarity of each level when learning had ended; level 1 is learned in
+the same way in both, and then changed further only where it is not frozen.
 
 {table(("clip", *(f"level {level}" for level in LEVELS)), rows)}"""
 
@@ -136,8 +135,8 @@ def rates(found: Run) -> str:
     rows += [(name.removeprefix(f"{clip}, "), *final(run)) for name, run in grid.items()]
     return f"""## Batch and learning rate
 
-On {clip}. The same number of frames for all, so a batch of 16 takes a sixteenth of the steps. Similarity of each level when
-learning had ended; where learning diverged (a map became zero or not a number), the program says so and stops.
+On {clip}. The same number of frames for all, so a batch of 16 takes a sixteenth of the steps. Similarity of each level
+when learning had ended; where learning diverged (a map became zero or not a number), the program says so and stops.
 
 {table(("", *(f"level {level}" for level in LEVELS)), rows)}"""
 
@@ -177,8 +176,8 @@ def over_time(found: Run) -> str:
 
 ![similarity over time](pictures/study-similarity.png)
 
-*Vertical lines: a new anchor (of what was learned from this clip). Whether a fall means that the scene has changed is for
-eyes to judge; the untrained curve is there because random weights see changes of the scene too.*"""
+*Vertical lines: a new anchor (of what was learned from this clip). Whether a fall means that the scene has
+changed is for eyes to judge; the untrained curve is there because random weights see changes of the scene too.*"""
 
 
 def authors(found: Run) -> str:
@@ -191,8 +190,8 @@ def authors(found: Run) -> str:
             rows += [(f"{clip}, learned from it", *final(run))]
     return f"""## The author's weights beside ours
 
-Similarity of each level on each clip. The author's file (`model_videoplayback_1.pth`) was learned from another video, so these
-clips are foreign to it; ours are measured on what they were learned from, the easier case.
+Similarity of each level on each clip. The author's file (`model_videoplayback_1.pth`) was learned from another video, so
+these clips are foreign to it; ours are measured on what they were learned from, the easier case.
 
 {table(("", *(f"level {level}" for level in LEVELS)), rows)}"""
 

@@ -167,7 +167,8 @@ def _differences(
             parts = read(shaken(frames[chosen], generator=drawn), pooling)
             views.append(inner(torch.cat(parts, dim=1)))
         mean = torch.stack(views).mean(dim=0)
-        return torch.cat([view - mean for view in views]) * 1.5**0.5  # three views: unbiased
+        unbiased: Tensor = torch.cat([view - mean for view in views]) * (3 / 2) ** 0.5
+        return unbiased
 
     return of_shaken
 

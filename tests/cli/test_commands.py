@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import signal
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -170,3 +171,48 @@ def test_show_without_a_screen_says_so_and_writes_the_files(
     assert [line.split(" (")[0] for line in lines] == ["nothing is shown, as there is no screen"]
     assert "compared 24 frames" in ran.out
     assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_ctrl_c_says_how_to_go_on_and_resume_does(
+    firstsight, small: tuple, clip: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from firstsight.cli.display import Display
+
+    show = Display.progress
+
+    def show_and_press(display: Display, progress: object) -> None:
+        show(display, progress)
+        if progress.what == "level 2 of 2":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Display, "progress", show_and_press)
+    ran = firstsight("learn", clip, "--out", tmp_path / "run", *small)
+    assert ran.code == 130
+    assert f"firstsight learn --resume {tmp_path / 'run'}" in ran.err
+    assert "unfinished" in firstsight("info", tmp_path / "run").out
+    monkeypatch.setattr(Display, "progress", show)
+    ran = firstsight("learn", "--resume", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert "learned from 82 frames" in ran.out
+    assert firstsight("learn", "--resume", tmp_path / "run").code == 2
+
+
+def test_the_default_method_tells_what_the_footage_is(firstsight, clip: Path, tmp_path: Path) -> None:
+    ran = firstsight("learn", clip, "--out", tmp_path / "run")
+    assert ran.code == 0, ran.err
+    assert "the network sees all of each 64x48 picture" in ran.err
+    assert "footage: frames in order of time" in ran.out
+    ran = firstsight("compare", tmp_path / "run", clip, "--anchor-at", 2, "--out", tmp_path / "out")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "the read-out of all levels" in page
+    assert "before learning" not in page
+    assert "the whole picture" in firstsight("info", tmp_path / "run").out
+    for options in (("--level", 1), ("--level", 2, "--dimensions", 16)):
+        assert firstsight("compare", tmp_path / "run", clip, "--out", tmp_path / "out", *options).code == 0
+
+
+def test_learn_without_footage(firstsight) -> None:
+    ran = firstsight("learn")
+    assert ran.code == 2
+    assert "no footage given" in ran.err

@@ -95,8 +95,8 @@ class TestFragments:
 
     def test_cut_off_in_an_index_can_still_be_piped(self, path, monkeypatch):
         content = path.read_bytes()
-        path.write_bytes(content[: content.rfind(b"moof") + 120])
-        with pytest.raises(SourceError, match=r"live\.mp4 is not a video: End of file"):
+        path.write_bytes(content[: content.rfind(b"moof") + 100])
+        with pytest.raises(SourceError, match=r"live\.mp4 is not a video"):
             open_source(path)
         reader, writer = os.pipe()
         with os.fdopen(writer, "wb") as end:

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from firstsight.video.source import Source
 
 SOURCES = typer.Argument(
-    metavar="SOURCE...", help="A video, several, a folder of videos or pictures, or a quoted glob.", show_default=False
+    metavar="SOURCE...",
+    help="A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, or a camera: 0.",
+    show_default=False,
 )
 Sources = Annotated[list[str], SOURCES]
 Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]

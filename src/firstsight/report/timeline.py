@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from itertools import pairwise
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -56,44 +57,71 @@ def _number(value: float) -> str:
     return "" if math.isnan(value) else f"{value:.6f}"
 
 
-def read_timeline(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Seconds, similarity (NaN where there is none), and whether the anchor is new, of each line: (N,) each."""
+@dataclass(frozen=True)
+class Curve:
+    """A timeline in at most so many parts of equally many frames, however long it is."""
+
+    position: NDArray[np.float64]  # (P,) where each part begins: in seconds if they rise throughout, else in frames
+    least: NDArray[np.float64]  # (P,) similarity, NaN where none is defined
+    largest: NDArray[np.float64]  # (P,)
+    has_new_anchor: NDArray[np.bool_]  # (P,)
+    end: float  # position of the last frame
+    in_seconds: bool
+    num_frames: int
+
+
+def read_curve(path: Path, *, max_parts: int = _MAX_POINTS) -> Curve:
+    """The curve of a `timeline.csv`. The file is read twice, a line at a time: memory does not grow with it."""
+    num_frames, rising, last = 0, True, -math.inf
+    for seconds, _, _ in _lines(path):
+        num_frames, rising, last = num_frames + 1, rising and seconds > last, seconds
+    parts = min(num_frames, max_parts)
+    position, least, largest = np.full((3, parts), np.nan)
+    has_new_anchor = np.zeros(parts, dtype=np.bool_)
+    anchor_before = None
+    for index, (seconds, similarity, anchor) in enumerate(_lines(path)):
+        part = index * parts // num_frames
+        if np.isnan(position[part]):
+            position[part] = seconds if rising else index
+        least[part], largest[part] = np.fmin(least[part], similarity), np.fmax(largest[part], similarity)
+        has_new_anchor[part] |= anchor != anchor_before
+        anchor_before = anchor
+    return Curve(position, least, largest, has_new_anchor, last if rising else num_frames - 1, rising, num_frames)
+
+
+def _lines(path: Path) -> Iterator[tuple[float, float, str]]:
+    """Seconds, similarity, and what names the anchor."""
     with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))[1:]
-    seconds = np.array([float(row[0]) for row in rows])
-    similarity = np.array([float(row[3] or "nan") for row in rows])
-    anchors = [row[2] for row in rows]
-    is_new = np.array([i == 0 or anchor != anchors[i - 1] for i, anchor in enumerate(anchors)], dtype=np.bool_)
-    return seconds, similarity, is_new
+        rows = csv.reader(file)
+        next(rows)
+        for seconds, _, anchor, similarity in rows:
+            yield float(seconds), float(similarity or "nan"), anchor
 
 
 def plot_timeline(path: Path, *, title: str) -> bytes:
     """The curve of a `timeline.csv` as PNG; a thin line marks each new anchor.
 
-    Where several files follow one another, or times do not rise, the axis counts compared frames.
+    Where several files follow one another, or times do not rise, the axis counts compared frames. Of more frames than
+    the plot has columns, each part is drawn as the range it spans, with at most one line for new anchors.
     """
-    seconds, similarity, is_new = read_timeline(path)
-    rising = bool(np.all(np.diff(seconds) > 0))
-    position = seconds if rising else np.arange(len(seconds), dtype=np.float64)
+    curve = read_curve(path)
     figure = Figure(figsize=(10, 3.2), dpi=150, layout="constrained")
     axes = figure.subplots()
-    for start in position[is_new]:
-        axes.axvline(start, color="#d08a2e", linewidth=0.6, alpha=0.8)
-    _draw_curve(axes, position, similarity)
-    axes.set_ylim(min(0.0, float(np.nanmin(similarity, initial=0.0))) - 0.02, 1.02)
-    axes.set_xlim(position[0], max(position[-1], position[0] + 1e-3))
-    axes.set(xlabel="seconds" if rising else "compared frame", ylabel="similarity to the anchor", title=title)
+    top = axes.get_xaxis_transform()
+    axes.vlines(curve.position[curve.has_new_anchor], 0, 1, transform=top, color="#d08a2e", linewidth=0.6, alpha=0.8)
+    _draw(axes, curve)
+    axes.set_ylim(min(0.0, float(np.nanmin(curve.least, initial=0.0))) - 0.02, 1.02)
+    axes.set_xlim(curve.position[0], max(curve.end, curve.position[0] + 1e-3))
+    label = "seconds" if curve.in_seconds else "compared frame"
+    axes.set(xlabel=label, ylabel="similarity to the anchor", title=title)
     axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     return picture.getvalue()
 
 
-def _draw_curve(axes: Axes, position: NDArray[np.float64], similarity: NDArray[np.float64]) -> None:
-    if len(position) <= _MAX_POINTS:
-        axes.plot(position, similarity, color="#1f5f8b", linewidth=1.2)
-        return
-    edges = np.linspace(0, len(position), _MAX_POINTS + 1).astype(int)
-    parts = [similarity[a:b] for a, b in pairwise(edges)]
-    low, high = (np.array([pick(part) for part in parts]) for pick in (np.nanmin, np.nanmax))
-    axes.fill_between(position[edges[:-1]], low, high, color="#1f5f8b", linewidth=0.4)
+def _draw(axes: Axes, curve: Curve) -> None:
+    if curve.num_frames == len(curve.position):
+        axes.plot(curve.position, curve.least, color="#1f5f8b", linewidth=1.2)
+    else:
+        axes.fill_between(curve.position, curve.least, curve.largest, color="#1f5f8b", linewidth=0.4)

@@ -1,6 +1,7 @@
 """From the numbers of the study to `docs/study.md` and its pictures. Nothing is measured here."""
 
 import math
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,22 @@ def write(found: Run, docs: Path) -> None:
         if name == "similarity" and "curves" not in found:
             continue  # the study was broken off
         draw(found).savefig(docs / "pictures" / f"study-{name}.png", metadata={"Software": None})
-    (docs / "study.md").write_text("\n\n".join(sections(found)) + "\n")
+    (docs / "study.md").write_text(document(found))
+
+
+def document(found: Run) -> str:
+    """The text, in Markdown."""
+    blocks = "\n\n".join(sections(found)).split("\n\n")
+    return "\n\n".join(map(wrapped, blocks)) + "\n"
+
+
+def wrapped(block: str) -> str:
+    """A paragraph or list in lines of one length; tables, headings and pictures as they are."""
+    if block.startswith(("|", "#", "!")):
+        return block
+    items = [f"- {item}" for item in block.removeprefix("- ").split("\n- ")] if block.startswith("- ") else [block]
+    indent = "  " if block.startswith("- ") else ""
+    return "\n".join(textwrap.fill(item, 120, subsequent_indent=indent, break_on_hyphens=False) for item in items)
 
 
 def sections(found: Run) -> Iterator[str]:
@@ -53,7 +69,7 @@ def introduction(found: Run) -> str:
 PyTorch {machine["torch"]}, commit {machine["commit"]}; {minutes:.0f} minutes of learning.*
 
 The article's network and method (`learn --method article`), seed 0, on clips with so many frames: {clips}. Each clip
-starts again at its end. **A level may take {found["cap"]} frames**, not the 7,000 of the published schedule or the
+starts again at its end. **A level may take {found["cap"]:,} frames**, not the 7,000 of the published schedule or the
 unlimited number of the article: where a level ends by its cap, nothing is said about what more frames would give. One
 seed, so differences of a few hundredths mean nothing. "Similarity of a level" is the mean over frames of the largest
 |cosine| between two of its 16 maps: the value that the stopping rule watches; 1 is two maps alike, 0 is all maps unlike
@@ -79,8 +95,8 @@ def reaching(found: Run) -> str:
     held = sum(similarity < THRESHOLDS[level - 1] for level, similarity in reached)
     return f"""## Does each level reach its threshold, and in how many frames?
 
-{len(reached)} of {total} levels reached their threshold (asked: {asked}) within {found["cap"]} frames. Batch 1, SGD, rate
-0.02, all as published. In a cell: what ended the level, after how many frames, the mean of its last check, and in
+{len(reached)} of {total} levels reached their threshold (asked: {asked}) within {found["cap"]:,} frames. Batch 1, SGD,
+rate 0.02, all as published. In a cell: what ended the level, after how many frames, the mean of its last check, and in
 brackets the lowest mean of any of its checks.
 
 A threshold reached is reached on the 20 frames just seen, while the weights follow them. Measured at that moment over
@@ -91,7 +107,7 @@ values.
 
 ![the checks of each level](pictures/study-levels.png)
 
-*Every check of the stopping rule (the mean over 20 frames), level after level; the thin line is the threshold.*"""
+*Every check of the stopping rule (the mean over 20 frames), level after level; the dotted line is the threshold.*"""
 
 
 def undoing(found: Run) -> str:
@@ -204,8 +220,8 @@ def authors(found: Run) -> str:
             rows += [(f"{clip}, learned from it", *final(run))]
     return f"""## The author's weights beside ours
 
-Similarity of each level on each clip. The author's file (`model_videoplayback_1.pth`) was learned from another video, so
-these clips are foreign to it; ours are measured on what they were learned from, the easier case.
+Similarity of each level on each clip. The author's file (`model_videoplayback_1.pth`) was learned from another video,
+so these clips are foreign to it; ours are measured on what they were learned from, the easier case.
 
 {table(("", *(f"level {level}" for level in LEVELS)), rows)}"""
 

@@ -135,7 +135,7 @@ class TestStandardInput:
         controller, terminal = os.openpty()
         with os.fdopen(terminal) as stdin, os.fdopen(controller, "rb"):
             monkeypatch.setattr(sys, "stdin", stdin)
-            with pytest.raises(SourceError, match="standard input is a terminal: pipe a video into it"):
+            with pytest.raises(SourceError, match="standard input is a terminal or closed: pipe a video into it"):
                 open_source("-")
 
     def test_on_the_command_line(self, tmp_path):

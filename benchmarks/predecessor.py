@@ -4,7 +4,7 @@
     python benchmarks/predecessor.py --npz mnist_small.npz # an archive with train_images and train_labels
 
 Prints the images that each level needed and what ended it, the labels of the ten nearest of five anchors, and the share
-of the ten nearest that have the anchor's label, over 200 anchors and several seeds.
+of the ten nearest that have the anchor's label, over 500 anchors and several seeds.
 """
 
 import argparse
@@ -23,7 +23,9 @@ from firstsight.device import describe_machine
 from firstsight.learning.config import settings_of
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network
-from firstsight.retrieval.neighbours import similarities
+from firstsight.report.neighbours import neighbours_picture
+from firstsight.retrieval.neighbours import Neighbour, similarities
+from firstsight.video.frames import Frame
 
 FORMS: dict[str, dict[str, object]] = {
     "predecessor": {"form": "predecessor"},
@@ -39,7 +41,7 @@ PUBLISHED = (
     (2, {2: 7, 0: 3}),
 )
 K = 10
-NUM_ANCHORS = 200
+NUM_ANCHORS = 500
 
 Digits = tuple[np.ndarray, np.ndarray]  # uint8 (N, 28, 28), int (N,)
 
@@ -76,7 +78,7 @@ def nearest(vectors: np.ndarray, anchors: list[int]) -> np.ndarray:
 
 
 def precision(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """The share of the ten nearest that have the anchor's label, over 200 anchors; the five above are among them."""
+    """The share of the ten nearest that have the anchor's label, over 500 anchors; the five above are among them."""
     anchors = list(range(NUM_ANCHORS))
     return float((labels[nearest(vectors, anchors)] == labels[anchors][:, None]).mean())
 
@@ -137,6 +139,19 @@ def measure_seed(form: str, digits: Digits, seed: int) -> dict[str, object]:
     }
 
 
+def picture(digits: Digits) -> bytes:
+    """PNG of the five anchors, each with its ten nearest, as learned with seed 0."""
+    images, labels = digits
+    vectors = firstsight.learn(images, seed=0, **FORMS["predecessor"]).features(images).reshape(len(images), -1)
+    anchors = choose_anchors(labels)
+    rows = []
+    for anchor, row in zip(anchors, nearest(vectors, anchors), strict=True):
+        alike = similarities(vectors[[anchor]], vectors[row], "pearson")[0]
+        frames = [Frame((images[i, ..., None],), 0.0, int(i), f"{labels[i]}/{i}", (28, 28)) for i in row]
+        rows.append([Neighbour(frame, float(value)) for frame, value in zip(frames, alike, strict=True)])
+    return neighbours_picture([(images[i, ..., None], str(labels[i])) for i in anchors], rows)
+
+
 def counts(found: np.ndarray) -> list[dict[int, int]]:
     """How often each label was found, the most frequent first, of (A, K) labels."""
     return [{int(label): count for label, count in Counter(row.tolist()).most_common()} for row in found]
@@ -165,9 +180,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--form", choices=FORMS, action="append")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--picture", type=Path, help="PNG of the five anchors and their neighbours")
     options = parser.parse_args()
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     digits = read_digits(options.npz)
+    if options.picture:
+        options.picture.write_bytes(picture(digits))
     results = [measure_form(form, digits, range(options.seeds)) for form in options.form or FORMS]
     print(f"{len(digits[1])} digits")
     for result in results:

@@ -79,7 +79,7 @@ def fit(
     pooling = _pooling_for(kind)
     features, dims = _read_all(read, frames, pooling, report)
     report("projection", 0)
-    differences = None if random else _differences(read, frames, features, pooling, ordered=kind.ordered, drawn=drawn)
+    differences = None if random else _differences(read, frames, pooling, ordered=kind.ordered, drawn=drawn)
     return ClosedForm(network, pooling, fit_projection(features, dims, differences), kind)
 
 
@@ -136,33 +136,25 @@ def _read_all(
     read: _Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, report: Callable[[str, float], None]
 ) -> tuple[Tensor, list[int]]:
     """The parts side by side (N, dim), and their lengths."""
-    rows: list[Tensor] = []
-    dims: list[int] = []
+    dims = [part.shape[1] for part in read(frames[:1], pooling)]
+    features = torch.empty(len(frames), sum(dims))  # the largest thing in memory: filled in place, never copied
     for start in range(0, len(frames), _CHUNK):
         report("reading", start / len(frames))
         parts = read(frames[start : start + _CHUNK], pooling)
-        dims = [part.shape[1] for part in parts]
-        rows.append(torch.cat(parts, dim=1))
-    return torch.cat(rows), dims
+        features[start : start + _CHUNK] = torch.cat(parts, dim=1)
+    return features, dims
 
 
 def _differences(
-    read: _Reader,
-    frames: NDArray[np.uint8],
-    features: Tensor,
-    pooling: PoolingConfig,
-    *,
-    ordered: bool,
-    drawn: torch.Generator,
+    read: _Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, *, ordered: bool, drawn: torch.Generator
 ) -> Differences:
     """The differences of pairs of frames known to show the same thing."""
-    raw = features.clone()
     if ordered:
-        return lambda inner: _neighbours_in_time(inner(raw), drawn)
+        return lambda seen, _: _neighbours_in_time(seen, drawn)
     chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
 
-    def of_shaken(inner: Callable[[Tensor], Tensor]) -> Tensor:
-        views = [inner(raw[torch.from_numpy(chosen)])]
+    def of_shaken(seen: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+        views = [seen[torch.from_numpy(chosen)]]
         for _ in range(2):
             parts = read(shaken(frames[chosen], generator=drawn), pooling)
             views.append(inner(torch.cat(parts, dim=1)))

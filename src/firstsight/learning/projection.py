@@ -26,7 +26,9 @@ _MIN_DIM = 64
 _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024
 
-Differences = Callable[[Callable[[Tensor], Tensor]], Tensor]
+# Given the features, centred and scaled, in an inner space (N, inner_dim), and the map there for other features as the
+# network gives them: the differences (P, inner_dim) of pairs that show the same thing, each divided by sqrt(2).
+Differences = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
 def fit_projection(features: Tensor, part_dims: list[int], differences: Differences | None) -> Projection:
@@ -35,8 +37,7 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
     Args:
         features: float32, N at least 2. Centred and scaled in place.
         part_dims: the length of each part; every part is brought to the same total variance first.
-        differences: given a map from features, as the network gives them, to an inner space (M, inner_dim), gives the
-            differences (P, inner_dim) of pairs that show the same thing, each divided by sqrt(2). None: no pairs.
+        differences: of pairs known to show the same thing; None: no pairs.
     """
     mean = features.mean(dim=0)
     features -= mean
@@ -49,7 +50,8 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
         matrix = directions / variances.pow(_POWER_WITHOUT / 2)
     else:
         _, inner = principal(features, min(_MAX_INNER_DIM, max(2, num // 2)))
-        whitening = inner @ _whitening(differences(lambda raw: (raw - mean) * scale @ inner))
+        pairs = differences(features @ inner, lambda raw: (raw - mean) * scale @ inner)
+        whitening = inner @ _whitening(pairs)
         variances, directions = principal(features @ whitening, dim)
         matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
     return Projection.of(scale[:, None] * matrix, mean=mean, deviation=features.std(dim=0) / scale)

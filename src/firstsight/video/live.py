@@ -59,7 +59,9 @@ def camera(spec: str, *, system: str) -> Place:
 
 def _standard_input() -> Place:
     if sys.stdin is None or sys.stdin.isatty():
-        raise SourceError("standard input is a terminal or closed: pipe a video into it, as in `cat clip.mkv | firstsight ... -`")
+        raise SourceError(
+            "standard input is a terminal or closed: pipe a video into it, as in `cat clip.mkv | firstsight ... -`"
+        )
     cure = "an MP4 file with its index at the end cannot be piped: give it by its name"
     return Place("standard input", sys.stdin.buffer, cure=cure)
 

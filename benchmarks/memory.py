@@ -1,0 +1,75 @@
+"""Peak memory of learning from and comparing a video of an hour, beside one of a minute.
+
+python benchmarks/memory.py             # generates both videos; about ten minutes on two cores
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+_SIZE, _RATE = (320, 240), 5
+_ARTICLE = {"method": "article", "input_size": 64, "crop_size": 240, "num_levels": 3, "frames_per_level": 2_000}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=int, default=60)
+    commands = parser.add_subparsers(dest="command")
+    one = commands.add_parser("measure", help="one task, in this process; prints its peak memory in MB")
+    one.add_argument("task", choices=("article", "default", "compare"))
+    one.add_argument("video")
+    arguments = parser.parse_args()
+    if arguments.command == "measure":
+        print(json.dumps(measure(arguments.task, arguments.video)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        videos = {minutes: generate(Path(folder, f"{minutes}.mp4"), minutes) for minutes in (1, arguments.minutes)}
+        print("| peak memory in MB | 1 minute | an hour | more |\n|---|---|---|---|")
+        for task in ("article", "default", "compare"):
+            short, long = (in_own_process(task, video) for video in videos.values())
+            print(f"| {task} | {short:.0f} | {long:.0f} | {long - short:+.0f} |", flush=True)
+
+
+def generate(path: Path, minutes: int) -> Path:
+    """A bright square that wanders over a textured ground, 320x240 at 5 frames a second."""
+    from firstsight.video.encoding import VideoWriter
+
+    width, height = _SIZE
+    ground = np.random.default_rng(0).integers(60, 120, (height, width, 3), dtype=np.uint8)
+    with VideoWriter(path, size=_SIZE) as writer:
+        for index in range(minutes * 60 * _RATE):
+            frame = ground.copy()
+            x, y = int(140 + 120 * np.sin(index / 90)), int(100 + 90 * np.cos(index / 70))
+            frame[y : y + 40, x : x + 40] = (250, 200, index % 256)
+            writer.write(frame, seconds=index / _RATE)
+    return path
+
+
+def measure(task: str, video: str) -> float:
+    """Does the task and gives the peak of resident memory in MB."""
+    import firstsight
+
+    if task == "compare":
+        encoder = firstsight.Encoder.untrained()
+        for _ in firstsight.compare(encoder, video):
+            pass
+    else:
+        firstsight.learn(video, **(_ARTICLE if task == "article" else {}))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def in_own_process(task: str, video: Path) -> float:
+    """The peak of a process that does nothing else."""
+    command = [sys.executable, __file__, "measure", task, str(video)]
+    return float(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,10 @@
-"""Kills a run of the article's method (-9) at random moments, resumes it, and compares its weights with a whole run's.
+"""Kills a run of the article's method (-9) at random moments, resumes it, and compares the weights with a whole run's.
 
 python benchmarks/survival.py --kills 20
 """
 
 import argparse
+import os
 import random
 import subprocess
 import sys
@@ -64,7 +65,8 @@ def firstsight(*arguments: str) -> None:
 def start(*arguments: str) -> subprocess.Popen[bytes]:
     """Starts the command line."""
     command = [str(Path(sys.executable).with_name("firstsight")), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # equal thread counts, equal weights
+    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 if __name__ == "__main__":

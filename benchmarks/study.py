@@ -129,7 +129,7 @@ def curve(encoder: Encoder, path: Path, settings: CompareSettings) -> Run:
     found = list(compare(encoder, path, settings))
     return {
         "seconds": [round(one.frame.seconds, 3) for one in found],
-        "similarity": [round(one.similarity, 4) for one in found],
+        "similarity": [round(one.similarity, 7) for one in found],
         "anchors": sorted({round(one.anchor.seconds, 3) for one in found}),
     }
 

@@ -13,7 +13,7 @@ import time
 from importlib.metadata import files
 from pathlib import Path
 
-_LEARN = ["--frames-per-level", "60", "--levels", "3", "--input-size", "96", "--seed", "3"]
+_LEARN = ["--frames-per-level", "200", "--levels", "3", "--input-size", "96", "--seed", "3"]
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
 
 def survived(clip: str, run: Path, expected: bytes, lasted: float, number: int) -> bool:
     """Whether a run killed at a random moment, more than once if it lives on, ends with those weights."""
-    moment = random.Random(number).uniform(0.2, 1.0) * lasted
+    moment = random.Random(number).uniform(0.3, 1.0) * lasted
     process = start("learn", clip, "--out", str(run), *_LEARN)
     time.sleep(moment)
     process.kill()

@@ -217,9 +217,10 @@ def over_time(found: Run) -> str:
 
 {table(("", "anchors", "mean", "least", "5 %", "95 %"), rows)}
 
-The untrained network's similarities lie between {min(untrained):.4f} and {max(untrained):.4f}: no threshold such as 0.40
-could use them, because without centring the cosine is that of what all frames have in common. Stretched to the height of the
-panel, as the grey curve is, they can be laid beside the others: with a new anchor every 300 frames their correlation is
+The untrained network's similarities lie between {min(untrained):.4f} and {max(untrained):.4f}: no threshold such as
+0.40 could use them, because without centring the cosine is that of what all frames have in common. Stretched to the
+height of the panel, as the grey curve is, they can be laid beside the others: with a new anchor every 300 frames their
+correlation is
 {agreement}. To that degree random weights see the same changes, on a smaller scale.
 
 ![similarity over time](pictures/study-similarity.png)
@@ -337,7 +338,9 @@ def similarity_figure(found: Run) -> Figure:
         finish(axes, f"{clip}: {rule}", "seconds", "similarity")
         axes.set_ylim(low - 0.05, 1.05)
         axes.margins(x=0)
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=3, frameon=False, fontsize=8
+    )
     return figure
 
 

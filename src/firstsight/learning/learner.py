@@ -95,7 +95,7 @@ def learn(
         "seed": seed,
         "held_out": held_out,
         "source": footage.name,
-        "footage": {"paths": _paths(source), **sampling},
+        "footage": {"paths": _paths(source) if footage.replayable else [], **sampling},
         "firstsight": metadata.version("firstsight"),
     }
     devices.keep_freed_memory()

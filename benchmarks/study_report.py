@@ -220,8 +220,7 @@ def over_time(found: Run) -> str:
 The untrained network's similarities lie between {min(untrained):.4f} and {max(untrained):.4f}: no threshold such as
 0.40 could use them, because without centring the cosine is that of what all frames have in common. Stretched to the
 height of the panel, as the grey curve is, they can be laid beside the others: with a new anchor every 300 frames their
-correlation is
-{agreement}. To that degree random weights see the same changes, on a smaller scale.
+correlation is {agreement}. To that degree random weights see the same changes, on a smaller scale.
 
 ![similarity over time](pictures/study-similarity.png)
 

@@ -1,7 +1,7 @@
 """Files are written whole or not at all."""
 
-import resource
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,14 +9,18 @@ import pytest
 from firstsight.errors import RunError
 from firstsight.files import write_whole
 
-
-@pytest.fixture
-def full_disk() -> Iterator[None]:
-    """No file may grow beyond 1,000 bytes, as on a disk with no more room."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+# In a process of its own, because no file may grow there beyond 1,000 bytes, as on a disk with no more room.
+_ON_A_FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from firstsight.errors import RunError
+from firstsight.files import write_whole
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
+try:
+    write_whole(Path(sys.argv[1]), bytes(5_000))
+except RunError as error:
+    print(error)
+"""
 
 
 def test_makes_the_folder_and_the_file(tmp_path: Path) -> None:
@@ -24,11 +28,12 @@ def test_makes_the_folder_and_the_file(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "file").read_bytes() == b"content"
 
 
-@pytest.mark.usefixtures("full_disk")
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     write_whole(tmp_path / "file", b"old")
-    with pytest.raises(RunError, match=r"cannot be written: .*; choose a folder that can be, with free space"):
-        write_whole(tmp_path / "file", bytes(5_000))
+    command = [sys.executable, "-c", _ON_A_FULL_DISK, tmp_path / "file"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "cannot be written: " in printed
+    assert "choose a folder that can be, with free space" in printed
     assert (tmp_path / "file").read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 

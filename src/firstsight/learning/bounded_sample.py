@@ -44,7 +44,8 @@ class BoundedSample:
         if len(self._kept) > self.max_frames:
             chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
             self._kept = [self._kept[index] for index in chosen]
-        return np.stack(self._kept) if self._kept else np.empty((0, 1, 1, 1), np.uint8)
+        kept, self._kept = self._kept, []
+        return np.stack(kept) if kept else np.empty((0, 1, 1, 1), np.uint8)
 
     def _add(self, frame: Frame) -> None:
         if self.num_seen % self._every == 0:

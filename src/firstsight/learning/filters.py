@@ -3,6 +3,8 @@
 Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -28,24 +30,31 @@ def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator
         generator: of what is drawn: patches, first centres, responses.
         random: instead of being learned, filters and 1x1 layer are drawn; the floor that learning has to beat.
     """
-    patches = _some_patches(level, pictures, generator)
+    config = level.config
+    patches = _drawn(pictures, level.patches, num=_NUM_PATCHES, dim=config.patch_dim, generator=generator)
     fit = _random_filters if random else _learned_filters
-    level.weight[:], level.bias[:] = fit(patches, level.config.filters, generator)
-    responses = _some_responses(level, pictures, generator)
+    level.weight[:], level.bias[:] = fit(patches, config.filters, generator)
+    responses = _drawn(pictures, level.responses, num=_NUM_RESPONSES, dim=config.filters, generator=generator).sqrt()
     mix = _random_mix if random else _decorrelating_mix
-    level.mix[:] = mix(responses, level.config.maps, generator)
+    level.mix[:] = mix(responses, config.maps, generator)
     level.shift[:] = -(responses.mean(dim=0) @ level.mix)
 
 
-def _some_patches(level: PatchLevel, pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """About `_NUM_PATCHES` normalised patches (P, patch_dim), as many from each picture."""
-    each = max(1, _NUM_PATCHES // len(pictures))
-    drawn = []
-    for batch in torch.split(pictures, _BATCH):
-        patches = level.patches(batch).flatten(1, 2)
-        chosen = torch.randint(patches.shape[1], (len(patches), each), generator=generator)
-        drawn.append(patches.gather(1, chosen[..., None].expand(-1, -1, patches.shape[2])).flatten(0, 1))
-    return torch.cat(drawn)
+def _drawn(
+    pictures: Tensor, compute: Callable[[Tensor], Tensor], *, num: int, dim: int, generator: torch.Generator
+) -> Tensor:
+    """About `num` of the rows (N, rows, columns, dim) computed from pictures, as many from each, float32 (R, dim).
+
+    Filled in place: pieces kept between large allocations would leave the memory in between full of holes.
+    """
+    each = max(1, num // len(pictures))
+    drawn = torch.empty(len(pictures) * each, dim)
+    for start in range(0, len(pictures), _BATCH):
+        rows = compute(pictures[start : start + _BATCH]).flatten(1, 2)
+        chosen = torch.randint(rows.shape[1], (len(rows), each), generator=generator)
+        picked = rows.gather(1, chosen[..., None].expand(-1, -1, dim)).flatten(0, 1)
+        drawn[start * each : start * each + len(picked)] = picked
+    return drawn
 
 
 def _learned_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -85,12 +94,6 @@ def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) ->
         total[empty] = points[restart]
         centres = nn.functional.normalize(total, dim=1)
     return centres
-
-
-def _some_responses(level: PatchLevel, pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Square roots of up to `_NUM_RESPONSES` responses (R, filters)."""
-    seen = torch.cat([level.responses(batch).flatten(0, 2)[::13] for batch in torch.split(pictures, _BATCH)])
-    return seen[torch.randperm(len(seen), generator=generator)[:_NUM_RESPONSES]].float().sqrt()
 
 
 def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tensor:

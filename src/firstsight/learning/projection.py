@@ -98,7 +98,7 @@ def unit(rows: Tensor) -> Tensor:
 def _equal_variance(centred: Tensor, part_dims: list[int]) -> Tensor:
     """A factor for each feature (dim,) that brings every part to a total variance of 1."""
     parts = torch.split(centred, part_dims, dim=1)
-    totals = [float(part.square().sum(dim=1).mean().sqrt()) for part in parts]
+    totals = [float(torch.linalg.vector_norm(part)) / len(centred) ** 0.5 for part in parts]
     return torch.cat([torch.full((size,), 1 / max(1e-6, total)) for size, total in zip(part_dims, totals, strict=True)])
 
 

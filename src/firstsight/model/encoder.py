@@ -100,6 +100,11 @@ class Encoder:
         return self.network.configs[-1].maps * rows * columns
 
     @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits of preprocessing, levels and weights: alike only for encoders that see alike."""
+        return checkpoint.fingerprint(checkpoint.Saved(self.preprocessing, self.network, self.readout))
+
+    @property
     def compares_dimensions(self) -> int | None:
         """How many dimensions a comparison uses unless told otherwise: the article's 64; None is all."""
         return 64 if isinstance(self.readout, Flattened) else None

@@ -1,0 +1,1 @@
+"""Answers handed over to other tools: tables, arrays, clips."""

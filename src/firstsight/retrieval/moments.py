@@ -1,0 +1,94 @@
+"""From how alike each frame is to a query to *moments*: runs of matching frames, each a result of its own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+from firstsight.retrieval.embedding import Embeddings
+
+# What passes in front of the camera hides what was looked for about as long as this.
+GAP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run of matching frames in one source."""
+
+    source: str  # the file, as a person would name it
+    start_seconds: float  # of the first matching frame
+    end_seconds: float  # when the last matching frame gives way to the next one; the start for a still picture
+    best_seconds: float  # of the frame most like the query
+    score: float  # of that frame
+    best_row: int  # which of the frames that were searched it is
+    num_frames: int  # that match
+
+    def __post_init__(self) -> None:
+        if not self.start_seconds <= self.best_seconds <= self.end_seconds:
+            raise SettingsError(f"{self}: valid is start <= best <= end")
+
+
+def find_moments(
+    scores: NDArray[np.floating], frames: Embeddings, *, least: float, gap_seconds: float = GAP_SECONDS
+) -> tuple[Moment, ...]:
+    """The runs of frames that score at least so much, the best first; of equals the earlier in the library first.
+
+    Runs of one source are joined across a gap of frames that score less, up to the tolerance; so no two moments are
+    neighbours, and no frame is in two of them. Time and memory are linear in the number of frames.
+
+    Args:
+        scores: (N,), higher is closer.
+        frames: when and where each was seen; those of a source together and in order of time, as `Embeddings` are.
+        least: what a frame has to score.
+        gap_seconds: from one matching frame to the next of the same moment, at most. Frames that lie next to each
+            other in the library are never apart, however seldom it keeps one.
+
+    Raises:
+        SettingsError: not a score a frame, or a gap below 0.
+    """
+    if scores.shape != (len(frames),) or not gap_seconds >= 0:
+        raise SettingsError(
+            f"scores {scores.shape} of {len(frames)} frames, gap {gap_seconds} s; valid are a score a frame, from 0 s"
+        )
+    rows = np.flatnonzero(scores >= least)
+    if not len(rows):
+        return ()
+    firsts = np.flatnonzero(np.r_[True, _begins_anew(rows, frames, gap_seconds)])
+    ends = _end_seconds(frames)
+    runs = np.split(rows, firsts[1:])
+    found = [_moment(run, scores, frames, ends) for run in runs]
+    return tuple(sorted(found, key=lambda one: -one.score))
+
+
+def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float) -> NDArray[np.bool_]:
+    """For each matching row but the first, whether it is in another moment than the one before."""
+    in_another = np.diff(frames.source_indices[rows]) != 0
+    too_late = (np.diff(frames.seconds[rows]) > gap_seconds) & (np.diff(rows) > 1)
+    anew: NDArray[np.bool_] = in_another | too_late
+    return anew
+
+
+def _end_seconds(frames: Embeddings) -> NDArray[np.float64]:
+    """Until when each frame is to be seen: until the next of its source, the last one as long as the one before it."""
+    steps = np.diff(frames.seconds)
+    steps[np.diff(frames.source_indices) != 0] = np.nan
+    after, before = np.r_[steps, np.nan], np.r_[np.nan, steps]
+    lasts = np.where(np.isnan(after), np.nan_to_num(before), after)
+    ends: NDArray[np.float64] = frames.seconds + lasts
+    return ends
+
+
+def _moment(
+    run: NDArray[np.intp], scores: NDArray[np.floating], frames: Embeddings, ends: NDArray[np.float64]
+) -> Moment:
+    best = int(run[np.argmax(scores[run])])
+    return Moment(
+        source=frames.source_of(best),
+        start_seconds=float(frames.seconds[run[0]]),
+        end_seconds=float(ends[run[-1]]),
+        best_seconds=float(frames.seconds[best]),
+        score=float(scores[best]),
+        best_row=best,
+        num_frames=len(run),
+    )

@@ -1,10 +1,11 @@
 """Moments against a slow, obvious version, and what has to hold of any of them."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
@@ -53,6 +54,7 @@ cases = st.lists(st.lists(st.sampled_from([0.25, 0.5, 1.0, 3.0, 10.0]), max_size
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0, 100.0]), least=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
 def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
     frames, scores = case
@@ -63,6 +65,7 @@ def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
     ]
 
 
+@settings(max_examples=40, deadline=None)
 @given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0]))
 def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(case: tuple, gap: float) -> None:
     frames, scores = case
@@ -70,12 +73,13 @@ def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(c
     assert sum(one.num_frames for one in found) == int((scores >= 0.5).sum())
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     by_time = sorted(found, key=lambda one: (one.source, one.start_seconds))
-    for one, following in zip(by_time, by_time[1:], strict=False):
+    for one, following in pairwise(by_time):
         if one.source == following.source:
             assert one.end_seconds <= following.start_seconds
             assert following.start_seconds - one.best_seconds > gap
 
 
+@settings(max_examples=40, deadline=None)
 @given(case=cases, least=st.sampled_from([0.25, 0.5, 1.0]))
 def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: float) -> None:
     frames, scores = case

@@ -19,3 +19,7 @@ class SettingsError(FirstsightError):
 
 class RunError(FirstsightError):
     """A run folder or weights file is missing, already there, damaged, or of another version."""
+
+
+class LibraryError(FirstsightError):
+    """A library of footage is missing, damaged, in use, of another version or of another encoder."""

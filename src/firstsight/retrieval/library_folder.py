@@ -1,0 +1,114 @@
+"""The folder of a library: the encoder, what was settled when it was made, and where its tables lie.
+
+library.json        format, version, encoder's fingerprint, sampling, size of thumbnails
+model/              the encoder, an ordinary run folder
+tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from firstsight.errors import LibraryError, RunError
+from firstsight.files import write_whole
+
+FORMAT = "firstsight-library"
+FORMAT_VERSION = 1
+CONFIG_FILE = "library.json"
+MODEL_FOLDER = "model"
+_MADE_BY = "give a folder made by `firstsight index`"
+
+
+@dataclass(frozen=True)
+class LibraryConfig:
+    """What holds for all of a library."""
+
+    fingerprint: str  # of the encoder that all its vectors come from
+    dim: int  # numbers in a vector
+    frames_per_second: float | None = 2.0  # of a video, unless its own record says otherwise
+    every: int | None = None  # or one frame in so many
+    thumbnail_size: int = 160  # pixels of the longer side
+    model: str = MODEL_FOLDER  # the encoder's folder
+
+
+def read_config(folder: Path) -> LibraryConfig:
+    """What was settled when the library was made.
+
+    Raises:
+        LibraryError: not a library, not readable, damaged, or of another version.
+    """
+    file = folder / CONFIG_FILE
+    content = _json(folder, file)
+    if content.get("format") != FORMAT:
+        raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
+    if content.get("format_version") != FORMAT_VERSION:
+        raise LibraryError(
+            f"{folder} is a library of format version {content.get('format_version')}; this program reads version "
+            f"{FORMAT_VERSION}: use the firstsight that made it, or index the footage anew"
+        )
+    try:
+        return LibraryConfig(**content["library"])
+    except (KeyError, TypeError) as error:
+        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+
+
+def write_config(folder: Path, config: LibraryConfig) -> None:
+    """Makes the folder a library, or changes what holds for it, whole or not at all.
+
+    Raises:
+        LibraryError: it cannot be written.
+    """
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, "library": asdict(config)}
+    try:
+        write_whole(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    except RunError as error:
+        raise LibraryError(str(error)) from error
+
+
+def is_library(folder: Path) -> bool:
+    """Whether something there claims to be a library."""
+    return (folder / CONFIG_FILE).exists()
+
+
+def check_free(folder: Path) -> None:
+    """Refuses to make a library where something else is. What a killed attempt left behind is no hindrance.
+
+    Raises:
+        LibraryError: a library or a file is there, or a folder that holds something else.
+    """
+    if is_library(folder):
+        raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise LibraryError(f"{folder} is a file; give the name of a folder for the library")
+    if folder.exists() and any(not _left_behind(path) for path in _entries(folder)):
+        raise LibraryError(f"{folder} is not a library, and holds something else; choose a new folder, or an empty one")
+
+
+def _left_behind(path: Path) -> bool:
+    return path.name == MODEL_FOLDER or path.name.startswith(("tables-", ".library", f".{CONFIG_FILE}"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise LibraryError(f"{folder} cannot be read: {error.strerror}; choose another folder") from error
+
+
+def _json(folder: Path, file: Path) -> dict[str, Any]:
+    if folder.is_file():
+        raise LibraryError(f"{folder} is a file, and a library is a folder; {_MADE_BY}")
+    if not folder.exists():
+        raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
+    except OSError as error:
+        raise LibraryError(f"{file} cannot be read: {error.strerror}; check its rights") from error
+    except ValueError as error:
+        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+    if not isinstance(content, dict):
+        raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
+    return content

@@ -3,8 +3,6 @@
 Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +10,6 @@ from firstsight.model.patch_level import PatchLevel
 
 _NUM_PATCHES = 60_000
 _NUM_RESPONSES = 40_000
-_BATCH = 16
 # Added to each eigenvalue in whitening, as a share of their mean: what hardly occurs is not blown up to an equal.
 _WHITENING_SHARE = 0.1
 _ITERATIONS = 10
@@ -31,30 +28,24 @@ def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator
         random: instead of being learned, filters and 1x1 layer are drawn; the floor that learning has to beat.
     """
     config = level.config
-    patches = _drawn(pictures, level.patches, num=_NUM_PATCHES, dim=config.patch_dim, generator=generator)
+    patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
     fit = _random_filters if random else _learned_filters
     level.weight[:], level.bias[:] = fit(patches, config.filters, generator)
-    responses = _drawn(pictures, level.responses, num=_NUM_RESPONSES, dim=config.filters, generator=generator).sqrt()
+    chosen = torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]
+    responses = level.responses_to(patches[chosen]).sqrt()
     mix = _random_mix if random else _decorrelating_mix
     level.mix[:] = mix(responses, config.maps, generator)
     level.shift[:] = -(responses.mean(dim=0) @ level.mix)
 
 
-def _drawn(
-    pictures: Tensor, compute: Callable[[Tensor], Tensor], *, num: int, dim: int, generator: torch.Generator
-) -> Tensor:
-    """About `num` of the rows (N, rows, columns, dim) computed from pictures, as many from each, float32 (R, dim).
-
-    Filled in place: pieces kept between large allocations would leave the memory in between full of holes.
-    """
-    each = max(1, num // len(pictures))
-    drawn = torch.empty(len(pictures) * each, dim)
-    for start in range(0, len(pictures), _BATCH):
-        rows = compute(pictures[start : start + _BATCH]).flatten(1, 2)
-        chosen = torch.randint(rows.shape[1], (len(rows), each), generator=generator)
-        picked = rows.gather(1, chosen[..., None].expand(-1, -1, dim)).flatten(0, 1)
-        drawn[start * each : start * each + len(picked)] = picked
-    return drawn
+def _drawn(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """About `_NUM_PATCHES` plain patches (P, channels * size * size), as many from each picture."""
+    num, channels = pictures.shape[:2]
+    each = max(1, _NUM_PATCHES // num)
+    places = pictures.unfold(2, size, 1).unfold(3, size, 1)
+    rows, columns = (torch.randint(places.shape[axis], (num, each), generator=generator) for axis in (2, 3))
+    patches = places[torch.arange(num)[:, None], :, rows, columns]
+    return patches.reshape(num * each, channels * size**2)
 
 
 def _learned_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

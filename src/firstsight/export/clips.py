@@ -1,0 +1,115 @@
+"""Moments cut out of their videos, each a file of its own."""
+
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstsight.errors import RunError, SourceError
+from firstsight.pixels import Crop
+from firstsight.video.encoding import VideoWriter
+from firstsight.video.frames import Frame
+from firstsight.video.source import open_source
+
+# What a name may hold on every file system; anything else becomes an underscore.
+_UNSAFE = re.compile(r"[^\w.-]+")
+# Damaged files have frames at the time of the one before; in a clip each frame is shown at least so long.
+_LEAST_SECONDS = 0.001
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A part of a video file."""
+
+    path: Path
+    start_seconds: float  # the first frame is at or after it
+    end_seconds: float  # the last is before it, unless the stretch would be empty
+
+
+def write_clips(
+    stretches: Sequence[Stretch], folder: Path, *, progress: Callable[[int], None] = lambda _: None
+) -> list[Path]:
+    """Each stretch as an H.264 file without sound, named after its rank, its video and its beginning.
+
+    The pictures are encoded anew: a file could only be copied from one keyframe on, and a clip should begin with the
+    very frame that the moment begins with. Its time starts at 0 and runs as in the video.
+
+    Args:
+        stretches: of video files.
+        folder: made if it is not there. A file of the same name is replaced.
+        progress: is told how many are written.
+
+    Returns:
+        The files, in the order of the stretches.
+
+    Raises:
+        RunError: the folder cannot be written to.
+        SourceError: a video is gone, or cannot be read there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder for the clips") from error
+    written = []
+    for rank, stretch in enumerate(stretches, start=1):
+        path = folder / _name(rank, stretch)
+        cut(stretch, path)
+        written.append(path)
+        progress(len(written))
+    return written
+
+
+def cut(stretch: Stretch, out: Path) -> None:
+    """One stretch as a file of its own; whoever looks for it finds it whole or not at all.
+
+    Raises:
+        RunError: it cannot be written.
+        SourceError: the video is gone, or cannot be read there.
+    """
+    unfinished = out.with_name(f".{out.name}")
+    try:
+        with closing(_frames(stretch)) as frames:
+            _write(frames, unfinished)
+        unfinished.replace(out)
+    except OSError as error:
+        raise RunError(f"{out} cannot be written: {error.strerror}; choose another folder") from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Even:
+    """A view of the whole picture pixel by pixel, but for a last odd row or column: H.264 asks for even sides."""
+
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        """All of it that is even."""
+        return Crop(0, 0, width - width % 2, height - height % 2, width - width % 2, height - height % 2)
+
+
+def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
+    """The frames of the stretch; one, if it is shorter than that."""
+    if not stretch.path.exists():
+        raise SourceError(f"{stretch.path} is gone, so nothing can be cut out of it; put it back where it was indexed")
+    source = open_source(stretch.path, start_seconds=stretch.start_seconds or None)
+    with closing(source.read(_Even())) as reading:
+        for number, frame in enumerate(reading):
+            if number and frame.seconds >= stretch.end_seconds:
+                return
+            yield frame
+
+
+def _write(frames: Iterator[Frame], path: Path) -> None:
+    first = next(frames)
+    with VideoWriter(path, size=(first.pixels.shape[1], first.pixels.shape[0])) as writer:
+        writer.write(first.pixels, seconds=0.0)
+        shown = 0.0
+        for frame in frames:
+            shown = max(frame.seconds - first.seconds, shown + _LEAST_SECONDS)
+            writer.write(frame.pixels, seconds=shown)
+
+
+def _name(rank: int, stretch: Stretch) -> str:
+    return f"{rank:02d}-{_UNSAFE.sub('_', stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"

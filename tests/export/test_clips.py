@@ -1,0 +1,81 @@
+"""Clips, read back: the very frames of the video, in its own time."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstsight.errors import RunError, SourceError
+from firstsight.export.clips import Stretch, cut, write_clips
+from firstsight.retrieval.query import WholePicture
+from firstsight.video.frames import Frame
+from firstsight.video.source import open_source
+
+
+def frames_of(path: Path, **sampling: float) -> list[Frame]:
+    return list(open_source(path, **sampling).read(WholePicture()))
+
+
+# A shot begins with frame 30, at 1.2 s, and the next with frame 76: a frame too early or too late would show.
+@pytest.mark.parametrize(
+    ("start", "end", "first", "num"),
+    [
+        (1.2, 3.04, 30, 46),
+        (0.0, 0.2, 0, 5),
+        (1.19, 1.3, 30, 3),
+        (9.9, 99.0, 248, 2),
+        (3.04, 3.04, 76, 1),  # shorter than a frame: one all the same
+    ],
+)
+def test_a_clip_holds_the_frames_of_its_stretch(
+    bikes: Path, tmp_path: Path, start: float, end: float, first: int, num: int
+) -> None:
+    cut(Stretch(bikes, start, end), tmp_path / "clip.mp4")
+    clip = frames_of(tmp_path / "clip.mp4")
+    assert len(clip) == num
+    assert clip[0].seconds == 0
+    assert [one.seconds for one in clip] == pytest.approx([index / 25 for index in range(num)], abs=1e-3)
+    original = [one for one in frames_of(bikes, start_seconds=start) if first <= one.index < first + num]
+    for found, expected in zip(clip[:: max(1, num - 1)], original[:: max(1, num - 1)], strict=True):
+        difference = np.abs(found.pixels.astype(int) - expected.pixels)
+        assert found.pixels.shape == expected.pixels.shape
+        assert difference.mean() < 4  # grey levels, of an encoding that loses some; frames of two shots differ by 40
+
+
+def test_names_and_progress(bikes: Path, tmp_path: Path) -> None:
+    shutil.copy(bikes, tmp_path / "a b's: *.mp4")
+    told: list[int] = []
+    stretches = [Stretch(tmp_path / "a b's: *.mp4", 3.04, 3.2), Stretch(bikes, 0.0, 0.1)]
+    written = write_clips(stretches, tmp_path / "new" / "clips", progress=told.append)
+    assert [path.name for path in written] == ["01-a_b_s_-3.04s.mp4", "02-bikes-0.00s.mp4"]
+    assert told == [1, 2]
+    assert {path.name for path in (tmp_path / "new" / "clips").iterdir()} == {path.name for path in written}
+
+
+def test_odd_sizes_lose_a_row_or_a_column(tmp_path: Path) -> None:
+    import av
+
+    with av.open(str(tmp_path / "odd.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=10, width=65, height=49, pix_fmt="bgr0")
+        for value in range(5):
+            picture = np.full((49, 65, 3), 40 * value, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    cut(Stretch(tmp_path / "odd.mkv", 0.2, 0.4), tmp_path / "clip.mp4")
+    clip = frames_of(tmp_path / "clip.mp4")
+    assert [one.pixels.shape for one in clip] == [(48, 64, 3)] * 2
+    assert [float(one.pixels.mean()) for one in clip] == pytest.approx([80, 120], abs=3)
+
+
+def test_what_cannot_be_cut_leaves_nothing_behind(bikes: Path, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is gone"):
+        cut(Stretch(tmp_path / "nothing.mp4", 0, 1), tmp_path / "clip.mp4")
+    with pytest.raises(SourceError, match="no frame from 99 s"):
+        cut(Stretch(bikes, 99, 100), tmp_path / "clip.mp4")
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="another folder"):
+        write_clips([Stretch(bikes, 0, 1)], tmp_path / "file")
+    with pytest.raises(RunError, match="cannot be written"):
+        cut(Stretch(bikes, 0, 1), tmp_path / "missing" / "clip.mp4")
+    assert {path.name for path in tmp_path.iterdir()} == {"file"}

@@ -45,16 +45,20 @@ class Crop:
         return self.width * self.height / (width * height)
 
 
-def as_pictures(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def as_pictures(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Pictures as uint8 (N, H, W, C) with C 1 or 3, from (N, H, W, 3), (N, H, W, 1) or grey (N, H, W).
+
+    16 bits become 8 by division by 257, as for picture files.
 
     Raises:
         PixelsError: another dtype or shape, or no pixels at all.
     """
-    if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8:
+    if not isinstance(pixels, np.ndarray) or pixels.dtype not in (np.uint8, np.uint16):
         given = getattr(pixels, "dtype", type(pixels).__name__)
-        raise PixelsError(f"pictures are {given}; valid is a NumPy array of uint8, 0 to 255: convert them first")
-    pictures = pixels[..., None] if pixels.ndim == 3 else pixels
+        raise PixelsError(f"pictures are {given}; valid are NumPy arrays of uint8 or uint16: convert them first")
+    deep = pixels.dtype == np.uint16
+    in_bytes: NDArray[np.uint8] = np.rint(pixels / np.float32(257)).astype(np.uint8) if deep else pixels.view(np.uint8)
+    pictures = in_bytes[..., None] if pixels.ndim == 3 else in_bytes
     if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
         raise PixelsError(
             f"pictures have shape {pixels.shape}; valid are (N, H, W, 3) and (N, H, W): one picture is pixels[None]"

@@ -197,9 +197,17 @@ def test_probe_indices(num: int) -> None:
 def test_a_bounded_sample_is_spread_evenly(num: int, most: int, moving_square: np.ndarray) -> None:
     numbered = np.repeat(np.arange(num, dtype=np.uint8)[:, None], 48 * 64, axis=1).reshape(num, 48, 64)
     sample = BoundedSample(most)
-    frames = sample.read(open_source(numbered), WholeFrame(24, 24, channels=1), report=lambda _: None)
+    frames = sample.read([open_source(numbered)], WholeFrame(24, 24, channels=1), report=lambda _: None)
     assert sample.num_seen == num
     assert len(frames) == min(num, most)
     gaps = np.diff(frames[:, 0, 0, 0].astype(int))
     assert gaps.max(initial=1) <= 2 * -(-num // most)
     assert frames[0, 0, 0, 0] == 0
+
+
+@pytest.mark.parametrize("size", [28, 96])
+def test_small_grey_pictures_of_16_bits_see_as_in_8(size: int) -> None:
+    frames = textures(60, size)[..., 0]
+    deep = frames.astype(np.uint16) * 257
+    shallow_encoder, deep_encoder = firstsight.learn(frames), firstsight.learn(deep)
+    np.testing.assert_array_equal(deep_encoder.encode(deep), shallow_encoder.encode(frames))

@@ -31,6 +31,10 @@ def command(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with a run of the article's method that was interrupted.")
     ] = None,
+    extend: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="Learn a run of the default method anew from its own footage and this too."),
+    ] = None,
     method: Annotated[Method | None, typer.Option(help="How to learn; random is the default's floor.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
     start: footage.Start = None,
@@ -120,26 +124,40 @@ def command(
     if resume is not None:
         if sources:
             raise SettingsError(f"--resume {resume} goes on with its own footage; leave out {sources[0]}")
-        _learn_shown(resume, {"device": device}, sources=None, as_json=as_json)
+        _learn_shown("resume", resume, {"device": device}, sources=None, as_json=as_json)
         return
     if not sources:
         raise SettingsError("no footage given; name a video, a folder or pictures: firstsight learn SOURCE --out RUN")
+    if extend is not None:
+        if method or settings or out:
+            raise SettingsError(f"--extend {extend} keeps the run's own method, settings and folder; leave them out")
+        _learn_shown("extend", extend, sampling, sources=sources, as_json=as_json)
+        return
     folder = out or Path("runs") / Path(sources[0]).stem
     options = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
-    _learn_shown(folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
+    _learn_shown("learn", folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
 
 
-def _learn_shown(folder: Path, options: dict[str, Any], *, sources: list[str] | None, as_json: bool) -> None:
-    """Learns or goes on, with a live display."""
-    from firstsight.learning.learner import learn, resume
+def _learn_shown(
+    verb: Literal["learn", "resume", "extend"],
+    folder: Path,
+    options: dict[str, Any],
+    *,
+    sources: list[str] | None,
+    as_json: bool,
+) -> None:
+    """Learns, goes on or learns more, with a live display."""
+    from firstsight.learning import learner
 
     with Display(notes()) as display:
+        spec = sources[0] if sources and len(sources) == 1 else sources or []
         try:
-            if sources is None:
-                encoder = resume(folder, progress=display.progress, **options)
+            if verb == "resume":
+                encoder = learner.resume(folder, progress=display.progress, **options)
+            elif verb == "extend":
+                encoder = learner.extend(folder, spec, progress=display.progress, **options)
             else:
-                spec = sources[0] if len(sources) == 1 else sources
-                encoder = learn(spec, out=folder, progress=display.progress, **options)
+                encoder = learner.learn(spec, out=folder, progress=display.progress, **options)
         except KeyboardInterrupt:
             display.say(
                 f"interrupted; if {folder} has a run of the article's method, go on with: "

@@ -1,6 +1,6 @@
 """A bounded number of frames, spread evenly over footage of any length, in one pass."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import numpy as np
@@ -28,19 +28,20 @@ class BoundedSample:
         self._kept: list[NDArray[np.uint8]] = []
         self._every = 1
 
-    def read(self, source: Source, view: View, *, report: Callable[[int], None]) -> NDArray[np.uint8]:
+    def read(self, sources: Sequence[Source], view: View, *, report: Callable[[int], None]) -> NDArray[np.uint8]:
         """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
 
         Args:
-            source: read once, whole.
+            sources: read once each, whole, one after the other.
             view: the picture wanted of each frame; always of one size.
             report: told the number of frames that went by.
         """
-        with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
-            for frame in frames:
-                self._add(frame)
-                report(self.num_seen)
-            self.num_skipped = reading.num_skipped
+        for source in sources:
+            with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
+                for frame in frames:
+                    self._add(frame)
+                    report(self.num_seen)
+                self.num_skipped += reading.num_skipped
         if len(self._kept) > self.max_frames:
             chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
             self._kept = [self._kept[index] for index in chosen]

@@ -1,7 +1,7 @@
-"""`learn`: footage in, an encoder out. `resume`: an interrupted run goes on."""
+"""`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from os import PathLike
@@ -101,7 +101,7 @@ def learn(
     devices.keep_freed_memory()
     progress(Progress("opening", 0, None, news=(_seen(footage, chosen),)))
     if isinstance(chosen, ClosedFormSettings):
-        return _learn_closed_form(footage, chosen, provenance, folder, progress)
+        return _learn_closed_form([footage], chosen, provenance, folder, progress)
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder)
     return run.run(progress)
 
@@ -118,15 +118,9 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
     provenance = read_config(Path(run)).get("provenance", {})
     if provenance.get("method") != "article" or provenance.get("outcome", {}).get("finished"):
         raise RunError(f"{run} has nothing to resume: it is finished; learn more with a new run")
-    footage = dict(provenance["footage"])
-    paths = footage.pop("paths")
-    if not paths:
-        raise RunError(
-            f"{run} cannot be resumed: {provenance['source']} cannot be read again; learn from files instead"
-        )
     settings = {name: _as_tuple(value) for name, value in provenance["settings"].items()}
     article = ArticleRun(
-        open_source(paths[0] if len(paths) == 1 else paths, **footage),
+        _opened_again(provenance["footage"], run),
         ArticleSettings(**settings),
         seed=provenance["seed"],
         held_out=provenance["held_out"],
@@ -139,17 +133,76 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
     return article.run(progress)
 
 
+def extend(
+    run: str | Path,
+    source: Spec,
+    *,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    every: int | None = None,
+    frames_per_second: float | None = None,
+    progress: Report = silent,
+) -> Encoder:
+    """Learns a run of the default method anew from its own footage and more, and overwrites it.
+
+    One bounded sample is spread over all of it, so that it costs about what the run has cost. The encoder sees
+    differently afterwards: what was embedded with the old one has to be embedded again.
+
+    Args:
+        run: a folder made by `learn`.
+        source: the further footage, as for `learn`.
+        start_seconds: of the further footage, as for `learn`; so are the others.
+        end_seconds: see `start_seconds`.
+        every: see `start_seconds`.
+        frames_per_second: see `start_seconds`.
+        progress: called now and then.
+
+    Raises:
+        RunError: no such run, a run of the article's method, or its footage cannot be read again.
+        SourceError: footage of the run is gone, or the further footage cannot be read.
+    """
+    folder = Path(run)
+    provenance = read_config(folder).get("provenance", {})
+    if provenance.get("method") not in ("default", "random"):
+        raise RunError(
+            f"{run} was learned by method {provenance.get('method')}; only the default method's runs are extended"
+        )
+    sampling = {
+        "start_seconds": start_seconds,
+        "end_seconds": end_seconds,
+        "every": every,
+        "frames_per_second": frames_per_second,
+    }
+    further = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
+    known = [provenance["footage"], *provenance.get("extended_by", [])]
+    sources = [*(_opened_again(footage, run) for footage in known), further]
+    record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
+    record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
+    devices.keep_freed_memory()
+    settings = ClosedFormSettings(**provenance["settings"])
+    return _learn_closed_form(sources, settings, record, RunFolder(folder), progress)
+
+
+def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
+    """The footage that a run was learned from."""
+    paths, sampling = footage["paths"], {name: value for name, value in footage.items() if name != "paths"}
+    if not paths:
+        raise RunError(f"{run} was learned from footage that cannot be read again; learn from all of it with a new run")
+    return open_source(paths[0] if len(paths) == 1 else paths, **sampling)
+
+
 def _learn_closed_form(
-    source: Source,
+    sources: Sequence[Source],
     settings: ClosedFormSettings,
     provenance: dict[str, Any],
     folder: RunFolder | None,
     progress: Report,
 ) -> Encoder:
     begin = time.monotonic()
-    view = WholeFrame.for_size(*source.size())
-    sample, total = BoundedSample(settings.max_frames), source.num_frames()
-    frames = sample.read(source, view, report=lambda done: progress(Progress("watching", done, total)))
+    view = WholeFrame.for_size(*sources[0].size())
+    sample, counts = BoundedSample(settings.max_frames), [source.num_frames() for source in sources]
+    total = None if None in counts else sum(count or 0 for count in counts)
+    frames = sample.read(sources, view, report=lambda done: progress(Progress("watching", done, total)))
     learned = closed_form.fit(
         frames,
         seed=provenance["seed"],

@@ -1,0 +1,52 @@
+"""More footage for a run: the same as learning from all of it at once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import firstsight
+from firstsight.errors import RunError
+from firstsight.learning.learner import extend
+from firstsight.model.encoder import Encoder
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def clips(moving_square: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    paths = [folder / "first.mp4", folder / "second.mp4"]
+    for path, frames in zip(paths, (moving_square[:60], moving_square[150:190]), strict=True):
+        with VideoWriter(path, size=(64, 48)) as writer:
+            for index, frame in enumerate(frames):
+                writer.write(frame, seconds=index / 25)
+    return paths
+
+
+def test_extending_learns_from_all_the_footage(clips: list[Path], tmp_path: Path, moving_square: np.ndarray) -> None:
+    firstsight.learn(clips[0], out=tmp_path)
+    extended = extend(tmp_path, clips[1])
+    at_once = firstsight.learn(clips)
+    assert extended.provenance["outcome"]["frames_learned_from"] == 100
+    np.testing.assert_array_equal(extended.encode(moving_square), at_once.encode(moving_square))
+    assert Encoder.load(tmp_path).fingerprint == extended.fingerprint
+
+
+def test_it_can_be_extended_again_with_a_part(clips: list[Path], tmp_path: Path) -> None:
+    firstsight.learn(clips[0], out=tmp_path, every=2)
+    extend(tmp_path, clips[1], every=4)
+    again = extend(tmp_path, clips[1], start_seconds=1)
+    assert again.provenance["outcome"]["frames_learned_from"] == 30 + 10 + 15
+    assert [footage["every"] for footage in again.provenance["extended_by"]] == [4, None]
+
+
+def test_what_cannot_be_extended_says_why(clips: list[Path], tmp_path: Path, moving_square: np.ndarray) -> None:
+    firstsight.learn(moving_square[:20], out=tmp_path / "array")
+    with pytest.raises(RunError, match="cannot be read again"):
+        extend(tmp_path / "array", clips[0])
+    firstsight.learn(
+        moving_square[:40], method="article", out=tmp_path / "article", num_levels=1, crop_size=48, input_size=32,
+        frames_per_level=20,
+    )  # fmt: skip
+    with pytest.raises(RunError, match="only the default method"):
+        extend(tmp_path / "article", clips[0])

@@ -83,7 +83,7 @@ def _subspace_iteration(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     width = min(dim + dim // 4 + 16, num - 1, in_dim)
     start = torch.randn(num, width, generator=torch.Generator().manual_seed(0))
     basis = torch.linalg.qr(rows.T @ start)[0]
-    basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]  # once: more did not change a score
+    basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]  # once: more takes longer and does not change a score
     inside = rows @ basis
     variances, directions = torch.linalg.eigh(inside.T @ inside / num)
     return variances.flip(0), basis @ directions.flip(1)

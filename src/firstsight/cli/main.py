@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, info, learn, neighbours
+from firstsight.cli import compare, evaluate, info, learn, neighbours
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("learn")(learn.command)
 app.command("compare")(compare.command)
 app.command("neighbours")(neighbours.command)
+app.command("evaluate")(evaluate.command)
 app.command("info")(info.command)
 
 

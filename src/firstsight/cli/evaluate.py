@@ -1,0 +1,117 @@
+"""`firstsight evaluate`: is the encoder good on this footage, and better than what costs nothing?"""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+if TYPE_CHECKING:
+    from firstsight.evaluation.evaluate import Evaluation
+    from firstsight.evaluation.question import Scores
+
+
+def command(
+    run: footage.Run,
+    sources: footage.Sources,
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CSV|folders",
+            help="Score with labels: a CSV file with the columns file, label and, if wanted, frame or seconds; or the "
+            "names of the folders that the files lie in.",
+        ),
+    ] = None,
+    second_pass: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="The same route is walked again from here on: is the first pass found?"),
+    ] = None,
+    max_frames: Annotated[
+        int, typer.Option(metavar="N", help="Frames to ask about, spread over all of the footage.")
+    ] = 1_000,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    start: footage.Start = None,
+    end: footage.End = None,
+    every: footage.Every = None,
+    frames_per_second: footage.FramesPerSecond = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Judge an encoder on footage, beside random filters, a thumbnail, a perceptual hash and a colour histogram.
+
+    Without labels it asks whether a frame is found again after its view, its light or its cleanness has changed.
+
+    Example: `firstsight evaluate runs/bikes bikes.mp4`
+    """
+    from firstsight.evaluation.evaluate import evaluate
+    from firstsight.model.encoder import Encoder
+
+    encoder = Encoder.load(run)
+    source = footage.open_footage(sources, start, end, every, frames_per_second)
+    with Display(notes()) as display:
+        try:
+            evaluation = evaluate(
+                encoder,
+                source,
+                labels=labels,
+                second_pass_seconds=second_pass,
+                max_frames=max_frames,
+                seed=seed,
+                progress=display.progress,
+            )
+        except KeyboardInterrupt:
+            display.say("interrupted; nothing is kept, as nothing was finished")
+            raise typer.Exit(130) from None
+    if as_json:
+        typer.echo(json.dumps({"run": str(run), "source": source.name, **_content(evaluation)}))
+    else:
+        _print(evaluation)
+
+
+def _content(evaluation: "Evaluation") -> dict[str, Any]:
+    scores = evaluation.scores.items()
+    return {
+        "asks": evaluation.question.asks,
+        "columns": dict(evaluation.question.columns),
+        "scores": {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores},
+        "verdicts": list(evaluation.verdicts),
+        "notes": list(evaluation.notes),
+        "num_frames": evaluation.num_frames,
+        "num_read": evaluation.num_read,
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if value < float("inf") else None
+
+
+def _print(evaluation: "Evaluation") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = evaluation.question.columns
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, scores in evaluation.scores.items():
+        table.add_row(name, *_cells(scores, columns))
+    typer.echo(evaluation.question.asks)
+    Console(highlight=False).print(table)
+    width = max(map(len, columns)) + 2
+    for name, meaning in columns.items():
+        typer.echo(f"{name:<{width}}{meaning}")
+    for note in evaluation.notes:
+        typer.echo(f"note: {note}")
+    for verdict in evaluation.verdicts:
+        typer.echo(verdict)
+
+
+def _cells(scores: "Scores", columns: Mapping[str, str]) -> list[str]:
+    """The figures in percent, the first with its standard error."""
+    cells = ["-" if (value := scores.figures[name]) is None else f"{100 * value:.1f}" for name in columns]
+    error = _finite(scores.standard_error)
+    return cells if error is None else [f"{cells[0]} ± {100 * error:.1f}", *cells[1:]]

@@ -1,0 +1,114 @@
+"""An encoder and the baselines, asked the same, and what follows from it in words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, random_filters, thumbnail
+from firstsight.evaluation.labels import read_labels
+from firstsight.evaluation.protocols import labels_question, self_test_question
+from firstsight.evaluation.question import Question, Scores
+from firstsight.evaluation.sample import LEAST_FRAMES, Sample, take_sample
+from firstsight.evaluation.second_pass import second_pass_question
+from firstsight.evaluation.verdict import MODEL, verdicts
+from firstsight.learning.progress import Progress, Report, silent
+from firstsight.model.encoder import Encoder
+from firstsight.video.source import Spec, open_source
+
+# If the picture that follows were any picture, half of all others would be more alike.
+_ORDERED_BELOW = 0.4
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well each method answered."""
+
+    question: Question
+    scores: Mapping[str, Scores]  # by the method's name, the encoder first
+    verdicts: tuple[str, ...]  # a line each
+    notes: tuple[str, ...]
+    num_frames: int  # asked about
+    num_read: int  # that went by
+
+
+def evaluate(
+    encoder: Encoder,
+    source: Spec,
+    *,
+    labels: str | None = None,
+    second_pass_seconds: float | None = None,
+    max_frames: int = 1_000,
+    seed: int = 0,
+    progress: Report = silent,
+) -> Evaluation:
+    """Whether the encoder is good on that footage, beside what could be had without it.
+
+    Args:
+        encoder: what is judged.
+        source: footage, or what `open_source` gave.
+        labels: "folders", or a CSV file; see `read_labels`. With labels retrieval and classification are scored.
+        second_pass_seconds: where a second pass over the same route begins; scores whether it finds the first.
+        max_frames: asked about, spread evenly over the footage. At least 20.
+        seed: of all that is drawn.
+        progress: called now and then.
+
+    Returns:
+        With neither labels nor second pass, the self-test.
+
+    Raises:
+        SourceError: too few frames, or frames that are all alike.
+        SettingsError: labels that do not fit, or an option outside its range.
+    """
+    if max_frames < LEAST_FRAMES:
+        raise SettingsError(f"at most {max_frames} frames; valid is {LEAST_FRAMES} or more")
+    if labels and second_pass_seconds is not None:
+        raise SettingsError("labels and a second pass are two questions; give one")
+    footage = open_source(source)
+    given = read_labels(labels, footage) if labels else None
+    total = footage.num_frames()
+    sample = take_sample(
+        encoder,
+        footage,
+        max_frames=max_frames,
+        label_of=given.of if given else None,
+        report=lambda done: progress(Progress("watching", done, total)),
+    )
+    question = _question(sample, labels, second_pass_seconds, seed)
+    scores = dict(_asked_of_all(question, encoder, sample, seed, progress))
+    notes = [*(given.notes if given else ()), *question.notes]
+    if sample.num_unlabelled:
+        notes.append(f"{sample.num_unlabelled} of {sample.num_read} frames have no label and are left out")
+    return Evaluation(question, scores, verdicts(scores), tuple(notes), len(sample), sample.num_read)
+
+
+def _question(sample: Sample, labels: str | None, second_pass_seconds: float | None, seed: int) -> Question:
+    if labels:
+        return labels_question(sample, seed=seed)
+    if second_pass_seconds is not None:
+        return second_pass_question(sample, at_seconds=second_pass_seconds, seed=seed)
+    return self_test_question(sample, ordered=not sample.of_pictures or _next_is_near(sample.whole), seed=seed)
+
+
+def _next_is_near(frames: NDArray[np.uint8]) -> bool:
+    """Whether the picture that follows is more alike than most, as thumbnails: the pictures are in order."""
+    vectors = thumbnail(frames).encode(frames)
+    similarities = vectors @ vectors.T
+    following = np.diagonal(similarities, 1)
+    return float((similarities[:-1] > following[:, None]).mean()) < _ORDERED_BELOW
+
+
+def _asked_of_all(
+    question: Question, encoder: Encoder, sample: Sample, seed: int, progress: Report
+) -> Iterator[tuple[str, Scores]]:
+    """The encoder and every baseline with its scores. The encoder looks at its part of a frame, the others at all."""
+    footage = sample.whole
+    makers = (lambda: random_filters(footage, seed=seed), lambda: thumbnail(footage), perceptual_hash, colour_histogram)
+    progress(Progress(f"asking {MODEL}", 0, len(makers) + 1))
+    yield MODEL, question.score(encoder.encode, sample.seen)
+    for done, make in enumerate(makers, start=1):
+        baseline = make()
+        progress(Progress(f"asking {baseline.name}", done, len(makers) + 1))
+        yield baseline.name, question.score(baseline.encode, footage)

@@ -1,0 +1,142 @@
+"""The questions with labels and without. `second_pass` has a third."""
+
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight import device
+from firstsight.errors import SettingsError, SourceError
+from firstsight.evaluation import metrics
+from firstsight.evaluation.baselines import Encode
+from firstsight.evaluation.question import Question, Scores
+from firstsight.evaluation.sample import Sample
+from firstsight.evaluation.sampling_error import stretches
+from firstsight.learning.self_test import Times, self_test
+
+_TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
+_CHUNK = 500  # queries whose similarities are held at once
+
+
+def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
+    """Is a frame found again after a change, and are neighbours in time more alike than strangers?
+
+    Args:
+        sample: what is asked about.
+        ordered: whether its frames are in order of time.
+        seed: of the changes.
+    """
+    times = None
+    if ordered:
+        times = Times.of_positions(len(sample)) if sample.of_pictures else Times(sample.seconds, sample.sources)
+
+    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
+        test = self_test(encode, frames, times, generator=device.generator(seed))
+        if test.after_change is None:
+            raise SourceError("the frames are all alike (black, constant or a frozen camera): there is nothing to ask")
+        figures = {
+            "same frame": test.after_change,
+            "other view": test.after_view,
+            "other light": test.after_light,
+            "noise": test.after_noise,
+            "neighbours": test.neighbours_against_strangers,
+        }
+        num = len(test.found)
+        return Scores(figures, test.found, np.arange(num) if times is None else stretches(num))
+
+    same = "itself" if times is None else "the same moment"
+    columns = {
+        "same frame": "mean of the next three",
+        "other view": f"% of frames whose nearest is {same} after a turn and a crop to 60-80 % of each side",
+        "other light": "% ... after a change of brightness, contrast, gamma and colour balance",
+        "noise": "% ... after blur, grain, a poor JPEG and the loss of a part of the picture",
+        "neighbours": "% of cases in which two frames a moment apart are more alike than two far apart; 50 is chance",
+    }
+    return Question("without labels: is a frame found again after it was changed?", columns, score)
+
+
+def labels_question(sample: Sample, *, seed: int) -> Question:
+    """Has the nearest the same label? Never looked for in the query's own stretch: an uninterrupted run of frames of
+    one file with one label, which is the whole video if it has one label, and the picture itself for pictures.
+
+    Args:
+        sample: with labels.
+        seed: of the split.
+
+    Raises:
+        SettingsError: one label only, or no label in two stretches.
+    """
+    names, labels = np.unique(np.array(sample.labels), return_inverse=True)
+    if len(names) < 2:
+        raise SettingsError(f"all {len(sample)} frames have the label {names[0]!r}; give at least two labels")
+    groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
+    random = np.random.default_rng(seed)
+    # Among equally similar frames the earlier counts as nearer: not to be one of the same label because of the order.
+    order = random.permutation(len(sample))
+    labels, groups = labels[order], groups[order]
+    test = _part(labels, groups, _TEST_SHARE, random)
+    asked = np.flatnonzero(np.isin(labels, np.unique(labels[test])))
+    if not len(asked):
+        raise SettingsError(
+            f"each of the {len(names)} labels has one uninterrupted stretch of one video: there is nowhere else to "
+            "look for it; label a second video or a second visit"
+        )
+    held_out = _part(labels[~test], groups[~test], _HELD_OUT_SHARE, random)
+
+    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
+        vectors = encode(frames)[order]
+        retrieved = _retrieved(vectors, labels, groups, asked)
+        voted = metrics.knn_labels(vectors[test] @ vectors[~test].T, labels[~test])
+        probed = metrics.linear_probe_labels(vectors[~test], labels[~test], held_out, vectors[test])
+        figures: dict[str, float | None] = {name: float(values.mean()) for name, values in retrieved.items()}
+        figures |= {"kNN": _share_right(voted, labels[test]), "linear": _share_right(probed, labels[test])}
+        return Scores(figures, retrieved["R@1"], groups[asked])
+
+    elsewhere = "another picture" if len(np.unique(groups)) == len(sample) else "another video or stretch"
+    columns = {
+        "R@1": f"% of frames whose nearest in {elsewhere} has their label",
+        "R@5": "% ... one of the 5 nearest",
+        "mAP": "mean average precision of all others, in %",
+        "kNN": f"% of {test.sum()} frames labelled rightly by a vote of the 20 nearest among {(~test).sum()} others",
+        "linear": "% ... by a linear classifier learned from those others",
+    }
+    return Question(f"{len(sample)} frames with {len(names)} labels", columns, score, _notes_on(names, labels, groups))
+
+
+def _part(
+    labels: NDArray[np.intp], groups: NDArray[np.intp], share: float, random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Which frames to test on: of every label that has two groups or more, about that share of them, whole."""
+    chosen = []
+    for label in np.unique(labels):
+        own = random.permutation(np.unique(groups[labels == label]))
+        if len(own) > 1:
+            chosen.append(own[: max(1, round(len(own) * share))])
+    return np.isin(groups, np.concatenate(chosen)) if chosen else np.zeros(len(labels), bool)
+
+
+def _retrieved(
+    vectors: NDArray[np.float32], labels: NDArray[np.intp], groups: NDArray[np.intp], asked: NDArray[np.intp]
+) -> dict[str, NDArray[np.float64]]:
+    """For each frame that is asked about, how well it finds its label in other groups."""
+    parts = []
+    for rows in np.array_split(asked, -(-len(asked) // _CHUNK)):
+        elsewhere = groups[rows, None] != groups
+        similarities = np.where(elsewhere, vectors[rows] @ vectors.T, -np.inf)
+        relevant = (labels[rows, None] == labels) & elsewhere
+        nearest = [metrics.found_at(similarities, relevant, k=k) for k in (1, 5)]
+        parts.append((*nearest, metrics.average_precision(similarities, relevant)))
+    return dict(zip(("R@1", "R@5", "mAP"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
+
+
+def _share_right(given: NDArray[np.intp], labels: NDArray[np.intp]) -> float:
+    return float((given == labels).mean())
+
+
+def _notes_on(names: NDArray[np.str_], labels: NDArray[np.intp], groups: NDArray[np.intp]) -> tuple[str, ...]:
+    (most, count), *_ = Counter(labels.tolist()).most_common(1)
+    notes = [f"the most frequent label, {names[most]}, is that of {100 * count / len(labels):.0f} % of the frames"]
+    alone = [name for number, name in enumerate(names) if len(np.unique(groups[labels == number])) < 2]
+    if alone:
+        notes.append(f"{len(alone)} labels have one video or stretch each, such as {alone[0]}, and are not asked for")
+    return tuple(notes)

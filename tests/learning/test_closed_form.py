@@ -153,7 +153,7 @@ def test_subspace_iteration_agrees_with_the_exact_problem() -> None:
     exact = torch.linalg.eigvalsh(rows.T @ rows / len(rows)).flip(0)
     variances, directions = principal(rows, 50)
     torch.testing.assert_close(variances[:25], exact[:25], rtol=0.08, atol=0)
-    assert (rows @ directions).square().sum() / len(rows) > 0.95 * exact[:50].sum()
+    assert (rows @ directions).square().sum() / len(rows) > 0.92 * exact[:50].sum()
     torch.testing.assert_close(directions.T @ directions, torch.eye(50), atol=1e-4, rtol=0)
 
 

@@ -8,7 +8,7 @@ import firstsight
 from firstsight.device import generator
 from firstsight.errors import SourceError
 from firstsight.learning.bounded_sample import BoundedSample
-from firstsight.learning.closed_form import _pooling_for, fit
+from firstsight.learning.closed_form import DEFAULT, fit
 from firstsight.learning.filters import spherical_kmeans
 from firstsight.learning.footage_kind import FootageKind, probe_indices
 from firstsight.learning.projection import _MAX_DIM, fit_projection, principal
@@ -121,7 +121,7 @@ def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
 def test_the_largest_model_is_under_five_megabytes(moving: bool) -> None:
     network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
     kind = FootageKind(0.1 if moving else 0.5, 0.2 if moving else 0.5, 0.0)
-    parts = pooled(network, torch.rand(1, 3, 56, 56), _pooling_for(kind))
+    parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(kind))
     projection = Projection(sum(part.shape[1] for part in parts), _MAX_DIM)
     tensors = [*network.state_dict().values(), *projection.state_dict().values()]
     assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 4_990_000

@@ -26,11 +26,32 @@ _FIT_FRAMES = 800  # that filters are taken from
 _PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time does not give pairs
 _BATCH = 16
 _CHUNK = 512  # frames between two reports
-_SCALES = (1.0, 0.5)
 _KERNEL_SIZE = 5
 # Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
 _STRANGERS_QUANTILE = 0.9
 _LEAST_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the method is made of; every part can be left out, to see what it gives."""
+
+    scales: tuple[float, ...] = (1.0, 0.5)  # of each level, as a part of the working size
+    learned_filters: bool = True  # else drawn, and the 1x1 layers with them
+    pairs: bool = True  # whiten what differs between pairs known to show the same thing
+    mirror: bool = True  # average with the mirror image, where the footage allows it
+    mean_grids: tuple[int, ...] | None = None  # None: derived from the footage; () leaves the means out
+    covariances: bool = True
+
+    def pooling(self, kind: FootageKind) -> PoolingConfig:
+        """What is read out. Where things are in the picture says something only if the view stands still."""
+        derived = (1,) if kind.moving else (1, 2, 4)
+        grids = derived if self.mean_grids is None else self.mean_grids
+        return PoolingConfig(grids, (1,) if self.covariances else (), mirror=kind.mirror and self.mirror)
+
+
+DEFAULT = Recipe()
+RANDOM = Recipe(learned_filters=False, pairs=False)  # the floor that learning has to beat
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,7 @@ def fit(
     frames: NDArray[np.uint8],
     *,
     seed: int,
-    random: bool = False,
+    recipe: Recipe = DEFAULT,
     precision: device.Precision,
     report: Callable[[str, float], None] = lambda _what, _share: None,
 ) -> ClosedForm:
@@ -62,7 +83,7 @@ def fit(
     Args:
         frames: in the footage's order.
         seed: of everything that is drawn.
-        random: filters and 1x1 layers are drawn and no pairs are used: the floor that learning has to beat.
+        recipe: what of the method is used.
         precision: of the matrix products.
         report: told what is being done, and its share done, 0 to 1.
 
@@ -73,13 +94,13 @@ def fit(
         raise SourceError(f"{len(frames)} frames to learn from; give at least {_LEAST_FRAMES}")
     drawn = device.generator(seed)
     with device.arithmetic(torch.device("cpu"), precision):
-        network = _fit_network(frames, drawn, random, report)
+        network = _fit_network(frames, drawn, recipe, report)
     read = _Reader(network, precision)
     kind = _kind_of(read, frames)
-    pooling = _pooling_for(kind)
+    pooling = recipe.pooling(kind)
     features, dims = _read_all(read, frames, pooling, report)
     report("projection", 0)
-    differences = None if random else _differences(read, frames, pooling, ordered=kind.ordered, drawn=drawn)
+    differences = _differences(read, frames, pooling, ordered=kind.ordered, drawn=drawn) if recipe.pairs else None
     return ClosedForm(network, pooling, fit_projection(features, dims, differences), kind)
 
 
@@ -100,19 +121,19 @@ class _Reader:
 
 
 def _fit_network(
-    frames: NDArray[np.uint8], drawn: torch.Generator, random: bool, report: Callable[[str, float], None]
+    frames: NDArray[np.uint8], drawn: torch.Generator, recipe: Recipe, report: Callable[[str, float], None]
 ) -> Pyramid:
     height, width, channels = frames.shape[1:]
     configs = [
         PatchLevelConfig(round(height * scale), round(width * scale), _KERNEL_SIZE, in_channels=channels)
-        for scale in _SCALES
+        for scale in recipe.scales
     ]
     network = Pyramid(configs)
     chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_FIT_FRAMES].numpy())
     inputs = to_inputs(frames[chosen], network.device)
     for number, level in enumerate(network.levels):
         report("filters", number / len(network.levels))
-        fit_level(level, network.scaled(inputs, level), generator=drawn, random=random)
+        fit_level(level, network.scaled(inputs, level), generator=drawn, learned=recipe.learned_filters)
     return network
 
 
@@ -125,11 +146,6 @@ def _kind_of(read: _Reader, frames: NDArray[np.uint8]) -> FootageKind:
         torch.cat(parts, dim=1) for parts in (straight[::2], straight[1::2], mirrored[1::2])
     )
     return look(whole, cells, cells_mirrored, indices)
-
-
-def _pooling_for(kind: FootageKind) -> PoolingConfig:
-    """Where things are in the picture says something only if the view stands still."""
-    return PoolingConfig((1,) if kind.moving else (1, 2, 4), (1,), mirror=kind.mirror)
 
 
 def _read_all(

@@ -18,22 +18,22 @@ _THRESHOLD = 0.25
 
 
 @torch.inference_mode()
-def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, random: bool = False) -> None:
+def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True) -> None:
     """Sets the level's weights from pictures (N, channels, height, width) at its scale.
 
     Args:
         level: changed in place.
         pictures: in [0, 1].
         generator: of what is drawn: patches, first centres, responses.
-        random: instead of being learned, filters and 1x1 layer are drawn; the floor that learning has to beat.
+        learned: from the pictures; else filters and 1x1 layer are drawn, the floor that learning has to beat.
     """
     config = level.config
     patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
-    fit = _random_filters if random else _learned_filters
+    fit = _learned_filters if learned else _random_filters
     level.weight[:], level.bias[:] = fit(patches, config.filters, generator)
     chosen = torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]
     responses = level.responses_to(patches[chosen]).sqrt()
-    mix = _random_mix if random else _decorrelating_mix
+    mix = _decorrelating_mix if learned else _random_mix
     level.mix[:] = mix(responses, config.maps, generator)
     level.shift[:] = -(responses.mean(dim=0) @ level.mix)
 

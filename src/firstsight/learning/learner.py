@@ -206,7 +206,7 @@ def _learn_closed_form(
     learned = closed_form.fit(
         frames,
         seed=provenance["seed"],
-        random=provenance["method"] == "random",
+        recipe=closed_form.RANDOM if provenance["method"] == "random" else closed_form.DEFAULT,
         precision=settings.precision or ("bfloat16" if devices.has_fast_bfloat16() else "float32"),
         report=lambda what, share: progress(Progress(what, share, 1)),
     )

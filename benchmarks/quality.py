@@ -1,0 +1,203 @@
+"""What the methods learn on labelled sets, and what each part of the default method gives: docs/quality.md.
+
+    python benchmarks/quality.py methods --data ../shared/data              # default, random and baselines, three seeds
+    python benchmarks/quality.py ablation --data ../shared/data --seeds 0   # the default with each part removed
+    python benchmarks/quality.py render                                     # writes docs/quality.md, from what is kept
+
+Every finished row is kept in benchmarks/results/quality.json at once; a row that is there already is not run again
+unless --again is given.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from quality_sets import Encode, LabelledSet, labelled_sets
+
+import firstsight
+from firstsight.device import describe_machine, has_fast_bfloat16
+from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
+from firstsight.learning import closed_form
+from firstsight.learning.closed_form import DEFAULT, Recipe
+from firstsight.model.encoder import Encoder
+from firstsight.model.readout import Pooled
+from firstsight.model.whole_frame import WholeFrame
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
+DOCUMENT = ROOT / "docs" / "quality.md"
+_START, _END = "<!-- made by benchmarks/quality.py: {} -->", "<!-- end -->"
+_MAX_FRAMES = 5_000  # as `learn` keeps
+
+Row = dict[str, Any]
+Learn = Callable[[NDArray[np.uint8], int], Encode]
+
+METHODS: dict[str, Learn] = {
+    "16x16 thumbnail": lambda frames, _: thumbnail(frames).encode,
+    "perceptual hash": lambda _, __: perceptual_hash().encode,
+    "colour histogram": lambda _, __: colour_histogram().encode,
+    "random": lambda frames, seed: firstsight.learn(frames, method="random", seed=seed).encode,
+    "default": lambda frames, seed: firstsight.learn(frames, seed=seed).encode,
+    "article": lambda frames, seed: firstsight.learn(frames, method="article", seed=seed).encode,
+}
+_SEEDLESS = {"16x16 thumbnail", "perceptual hash", "colour histogram"}
+
+# The default method, and the same without one of its parts.
+RECIPES: dict[str, Recipe] = {
+    "all of it": DEFAULT,
+    "level 1 alone": replace(DEFAULT, scales=DEFAULT.scales[:1]),
+    "level 2 alone": replace(DEFAULT, scales=DEFAULT.scales[1:]),
+    "a third level": replace(DEFAULT, scales=(*DEFAULT.scales, 0.35)),
+    "random filters": replace(DEFAULT, learned_filters=False),
+    "no pairs": replace(DEFAULT, pairs=False),
+    "no mirror image": replace(DEFAULT, mirror=False),
+    "read-out: covariances alone": replace(DEFAULT, mean_grids=()),
+    "read-out: means alone": replace(DEFAULT, covariances=False),
+    "read-out: global means alone": replace(DEFAULT, mean_grids=(1,), covariances=False),
+    "read-out: 4x4 means alone": replace(DEFAULT, mean_grids=(4,), covariances=False),
+    "read-out: pyramid of means alone": replace(DEFAULT, mean_grids=(1, 2, 4), covariances=False),
+}
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("methods", "ablation", "render"))
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    parser.add_argument("--sets", nargs="+")
+    parser.add_argument(
+        "--methods", nargs="+", choices=METHODS, default=[name for name in METHODS if name != "article"]
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--again", action="store_true")
+    arguments = parser.parse_args()
+    learners = {
+        "methods": {name: METHODS[name] for name in arguments.methods},
+        "ablation": {name: _by_recipe(recipe) for name, recipe in RECIPES.items()},
+        "render": {},
+    }[arguments.what]
+    kept = Kept.read()
+    for row in rows(arguments.what, learners, arguments, kept):
+        print("  ".join(f"{key} {value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()))
+        kept.add(row)
+    DOCUMENT.write_text(rendered(DOCUMENT.read_text(), kept.rows))
+
+
+def rows(kind: str, learners: dict[str, Learn], arguments: argparse.Namespace, kept: "Kept") -> Iterator[Row]:
+    """A row for each set, learner and seed that is wanted and not kept."""
+    for name, load in labelled_sets(arguments.data).items():
+        if arguments.sets and name not in arguments.sets:
+            continue
+        loaded = None
+        for learner, learn in learners.items():
+            for seed in arguments.seeds[:1] if learner in _SEEDLESS else arguments.seeds:
+                if arguments.again or not kept.has(kind, name, learner, seed):
+                    loaded = loaded or load()
+                    yield {"kind": kind, "set": name, "what": learner, "seed": seed, **scored(loaded, learn, seed)}
+
+
+def scored(labelled: LabelledSet, learn: Learn, seed: int) -> Row:
+    """Scores in percent, dimensions, and seconds of learning and encoding."""
+    begin = time.perf_counter()
+    encode = learn(labelled.learn_from, seed)
+    learned = time.perf_counter()
+    scores = labelled.score(encode)
+    dim = encode(labelled.learn_from[:2]).shape[1]
+    seconds = {"learn_seconds": learned - begin, "encode_and_score_seconds": time.perf_counter() - learned}
+    return {"scores": scores, "dim": dim, **seconds, "machine": machine()}
+
+
+def _by_recipe(recipe: Recipe) -> Learn:
+    def learn(frames: NDArray[np.uint8], seed: int) -> Encode:
+        view = WholeFrame.for_size(frames.shape[2], frames.shape[1])
+        chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
+        precision = "bfloat16" if has_fast_bfloat16() else "float32"
+        learned = closed_form.fit(view.apply(frames[chosen]), seed=seed, recipe=recipe, precision=precision)
+        return Encoder(view, learned.network, Pooled(learned.pooling, learned.projection)).encode
+
+    return learn
+
+
+class Kept:
+    """The rows on the disk."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        self.rows = rows
+
+    @classmethod
+    def read(cls) -> "Kept":
+        """What was kept; nothing if there is no file."""
+        return cls(json.loads(RESULTS.read_text()) if RESULTS.exists() else [])
+
+    def has(self, *key: object) -> bool:
+        """Whether there is a row of that kind, set, learner and seed."""
+        return any(_key(row) == key for row in self.rows)
+
+    def add(self, row: Row) -> None:
+        """Keeps the row, in place of an older one."""
+        self.rows = [one for one in self.rows if _key(one) != _key(row)] + [row]
+        RESULTS.write_text(json.dumps(self.rows, indent=1) + "\n")
+
+
+def _key(row: Row) -> tuple[object, ...]:
+    return row["kind"], row["set"], row["what"], row["seed"]
+
+
+def machine() -> Row:
+    """The machine, and the commit measured."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
+
+
+def rendered(document: str, kept: list[Row]) -> str:
+    """The document with its tables made anew."""
+    for kind in ("methods", "ablation"):
+        start = _START.format(kind)
+        before, rest = document.split(start)
+        document = (
+            before + start + "\n" + table([row for row in kept if row["kind"] == kind]) + rest[rest.index(_END) :]
+        )
+    return document
+
+
+def table(kept: list[Row]) -> str:
+    """Means over the seeds, least and most in brackets; dimensions and seconds beside them."""
+    if not kept:
+        return "\nnot measured yet\n\n"
+    lines = []
+    for name in dict.fromkeys(row["set"] for row in kept):
+        own = [row for row in kept if row["set"] == name]
+        measures = list(own[0]["scores"])
+        lines += ["", f"**{name}**", "", f"| | {' | '.join(measures)} | numbers | learn, s | encode and score, s |"]
+        lines.append("|---" * (len(measures) + 4) + "|")
+        for what in dict.fromkeys(row["what"] for row in own):
+            lines.append(_line(what, [row for row in own if row["what"] == what], measures))
+    used = {(row["machine"]["processor"], row["machine"]["num_threads"], row["machine"]["commit"]) for row in kept}
+    places = "; ".join(
+        f"{processor}, {threads} threads, commit {commit}" for processor, threads, commit in sorted(used)
+    )
+    return "\n".join([*lines, "", f"*Measured on: {places}.*", "", ""])
+
+
+def _line(what: str, seeds: list[Row], measures: list[str]) -> str:
+    cells = [_spread([row["scores"][measure] for row in seeds]) for measure in measures]
+    times = [np.mean([row[key] for row in seeds]) for key in ("learn_seconds", "encode_and_score_seconds")]
+    return f"| {what} | {' | '.join(cells)} | {seeds[0]['dim']} | {times[0]:.0f} | {times[1]:.0f} |"
+
+
+def _spread(values: list[float]) -> str:
+    mean = f"{np.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ({min(values):.1f}-{max(values):.1f})"
+
+
+if __name__ == "__main__":
+    main()

@@ -104,6 +104,7 @@ def _print(evaluation: "Evaluation") -> None:
     width = max(map(len, columns)) + 2
     for name, meaning in columns.items():
         typer.echo(f"{name:<{width}}{meaning}")
+    typer.echo(f"{'±':<{width}}standard error, neighbouring frames taken together")
     for note in evaluation.notes:
         typer.echo(f"note: {note}")
     for verdict in evaluation.verdicts:

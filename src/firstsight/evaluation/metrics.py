@@ -30,8 +30,8 @@ def found_at(similarities: NDArray[np.floating], relevant: NDArray[np.bool_], *,
         (Q,)
     """
     nearest = _ranking(similarities)[:, :k]
-    found: NDArray[np.bool_] = np.take_along_axis(relevant, nearest, axis=1).any(axis=1)
-    return found.astype(np.float64)
+    found: NDArray[np.float64] = np.take_along_axis(relevant, nearest, axis=1).astype(np.float64).max(axis=1)
+    return found
 
 
 def average_precision(similarities: NDArray[np.floating], relevant: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
     """
     names, labels = np.unique(np.array(sample.labels), return_inverse=True)
     if len(names) < 2:
-        raise SettingsError(f"all {len(sample)} frames have the label {names[0]!r}; give at least two labels")
+        raise SettingsError(f"all {len(sample)} frames have the label {str(names[0])!r}; give at least two labels")
     groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
     random = np.random.default_rng(seed)
     # Among equally similar frames the earlier counts as nearer: not to be one of the same label because of the order.

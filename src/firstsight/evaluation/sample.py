@@ -70,10 +70,10 @@ def take_sample(
             else:
                 keeper.add(frame)
             report(num_read)
+    if num_read - num_unlabelled < LEAST_FRAMES:
+        what = f"{num_read - num_unlabelled} frames{' with a label' if label_of else ''}"
+        raise SourceError(f"{source.name} has {what} to ask about; give at least {LEAST_FRAMES}")
     kept = keeper.kept()
-    if len(kept) < LEAST_FRAMES:
-        what = "frames with a label" if label_of else "frames"
-        raise SourceError(f"{source.name} has {len(kept)} {what} to ask about; give at least {LEAST_FRAMES}")
     numbers = {name: number for number, name in enumerate(dict.fromkeys(frame.source for frame in kept))}
     return Sample(
         seen=np.stack([frame.pictures[0] for frame in kept]),
@@ -101,27 +101,34 @@ class _Keeper:
         if self._num_seen % self._every == 0:
             self._groups.append([frame])
             self._num_kept += 1
-        elif self._with_neighbours and self._is_neighbour(frame):
+        elif self._with_neighbours and _is_neighbour(frame, self._groups[-1]):
             self._groups[-1].append(frame)
             self._num_kept += 1
         self._num_seen += 1
-        if self._num_kept >= 2 * self._max_frames:
-            self._groups = self._groups[::2]
-            self._num_kept = sum(map(len, self._groups))
-            self._every *= 2
+        while self._num_kept >= 2 * self._max_frames:
+            self._thin()
 
     def kept(self) -> list[Frame]:
         """In order, at most as many as wanted."""
         num_groups = len(self._groups)
         if self._num_kept > self._max_frames:
-            num_groups = max(1, self._max_frames * num_groups // self._num_kept)
+            num_groups = -(-self._max_frames * num_groups // self._num_kept)
         chosen = np.linspace(0, len(self._groups) - 1, num_groups).round().astype(int)
         return [frame for index in chosen for frame in self._groups[index]][: self._max_frames]
 
-    def _is_neighbour(self, frame: Frame) -> bool:
-        (first, *others) = self._groups[-1]
-        since = frame.seconds - first.seconds
-        return not others and frame.source == first.source and SAME_SECONDS < since <= NEIGHBOUR_SECONDS
+    def _thin(self) -> None:
+        """Drops every second frame, unless it is now the first that shows another moment than the one before."""
+        for group, dropped in zip(self._groups[::2], self._groups[1::2], strict=False):
+            if self._with_neighbours and _is_neighbour(dropped[0], group):
+                group.append(dropped[0])
+        self._groups = self._groups[::2]
+        self._num_kept = sum(map(len, self._groups))
+        self._every *= 2
+
+
+def _is_neighbour(frame: Frame, group: list[Frame]) -> bool:
+    since = frame.seconds - group[0].seconds
+    return len(group) == 1 and frame.source == group[0].source and SAME_SECONDS < since <= NEIGHBOUR_SECONDS
 
 
 def _whole_view(source: Source) -> WholeFrame:

@@ -18,7 +18,8 @@ def verdicts(scores: Mapping[str, Scores]) -> tuple[str, str]:
         scores: of `MODEL`, `RANDOM` and at least one more, by name.
     """
     simple = max(scores.keys() - {MODEL, RANDOM}, key=lambda name: scores[name].per_query.mean())
-    return _against_simple(simple, _gained(scores, simple)), _against_random(_gained(scores, RANDOM))
+    figure = next(iter(scores[MODEL].figures))
+    return _against_simple(simple, figure, _gained(scores, simple)), _against_random(figure, _gained(scores, RANDOM))
 
 
 def _gained(scores: Mapping[str, Scores], name: str) -> Difference:
@@ -26,24 +27,26 @@ def _gained(scores: Mapping[str, Scores], name: str) -> Difference:
     return difference(model.per_query, other.per_query, model.blocks)
 
 
-def _against_simple(name: str, gained: Difference) -> str:
+def _against_simple(name: str, figure: str, gained: Difference) -> str:
+    points = _points(figure, gained)
     if not gained.clear:
-        return f"no clear difference from the {name} on your footage ({_points(gained.value, gained)}): either will do"
+        return f"no clear difference from the {name} on your footage: {points}; either will do"
     if gained.value > 0:
-        return f"better than the {name} on your footage, by {_points(gained.value, gained)}"
-    return f"not better: use the {name}, which is ahead on your footage by {_points(-gained.value, gained)}"
+        return f"better than the {name} on your footage, by {points}"
+    return f"not better: use the {name}, which is ahead on your footage by {points}"
 
 
-def _against_random(gained: Difference) -> str:
+def _against_random(figure: str, gained: Difference) -> str:
+    points = _points(figure, gained)
     if not gained.clear:
-        return f"no clear difference from random filters ({_points(gained.value, gained)}): learning added nothing here"
+        return f"no clear difference from random filters: {points}; it cannot be told that learning helped"
     if gained.value > 0:
-        return f"what it learned adds {_points(gained.value, gained)} to random filters"
-    return f"random filters are ahead by {_points(-gained.value, gained)}: learn again, from footage like this"
+        return f"what it learned adds {points} to random filters"
+    return f"random filters are ahead by {points}: learn again, from footage like this"
 
 
-def _points(value: float, gained: Difference) -> str:
-    error = 100 * gained.standard_error
-    return (
-        f"{100 * value:.1f} points, standard error {error:.1f}" if error < float("inf") else f"{100 * value:.1f} points"
-    )
+def _points(figure: str, gained: Difference) -> str:
+    """The size of the difference; with its sign where it is not said which is ahead."""
+    size = f"{100 * abs(gained.value):.1f}" if gained.clear else f"{100 * gained.value:+.1f}"
+    error = f" (standard error {100 * gained.standard_error:.1f})" if gained.standard_error < float("inf") else ""
+    return f"{size} points of '{figure}'{error}"

@@ -1,0 +1,99 @@
+"""Labels from folders and from CSV files; every way to get them wrong is one clear line."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from firstsight.errors import SettingsError
+from firstsight.evaluation.labels import read_labels
+from firstsight.video.frames import Frame
+from firstsight.video.source import Source, open_source
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    """cats/1.png, cats/2.png, dogs/1.png and dogs/3.png in a folder of their own."""
+    for name in ("cats/1", "cats/2", "dogs/1", "dogs/3"):
+        path = tmp_path / "animals" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.zeros((24, 24, 3), np.uint8)).save(path)
+    return open_source(tmp_path / "animals")
+
+
+def seen(source: str, *, index: int = 0, seconds: float = 0.0) -> Frame:
+    return Frame((np.zeros((1, 1, 3), np.uint8),), seconds=seconds, index=index, source=source, size=(1, 1))
+
+
+def labels_of(tmp_path: Path, source: Source, text: str) -> object:
+    (tmp_path / "labels.csv").write_text(text, encoding="utf-8-sig")  # as spreadsheets write it
+    return read_labels(str(tmp_path / "labels.csv"), source)
+
+
+def test_folders(source: Source) -> None:
+    label_of = read_labels("folders", source).of
+    assert [label_of(frame) for frame in source.read()] == ["cats", "cats", "dogs", "dogs"]
+    assert label_of(seen("7.png")) is None
+
+
+@pytest.mark.parametrize("name", ["{root}/animals/dogs/1.png", "animals/dogs/1.png", "dogs/1.png"])
+def test_a_file_is_named_by_as_much_of_its_path_as_it_takes(source: Source, tmp_path: Path, name: str) -> None:
+    found = labels_of(tmp_path, source, f"File, Label ,who\n{name.format(root=tmp_path)},Rex,me\n3.png, Bello,you\n")
+    assert [found.of(frame) for frame in source.read()] == [None, None, "Rex", "Bello"]
+    assert found.notes == ()
+
+
+def test_by_frame(source: Source, tmp_path: Path) -> None:
+    label_of = labels_of(tmp_path, source, "file,frame,label\n2.png,0,a\n2.png,3,b\n2.png,4,\n").of
+    assert [label_of(seen("cats/2.png", index=index)) for index in range(5)] == ["a", None, None, "b", None]
+
+
+def test_by_seconds_a_label_holds_until_the_next(source: Source, tmp_path: Path) -> None:
+    label_of = labels_of(tmp_path, source, "label,seconds,file\nb,4.5,2.png\na,1,2.png\n,6,2.png\n").of
+    times = (0.9, 1.0, 4.4, 4.5, 5.9, 6.0, 99)
+    found = [label_of(seen("cats/2.png", seconds=seconds)) for seconds in times]
+    assert found == [None, "a", "a", "b", "b", None, None]
+
+
+def test_files_that_are_not_there_are_told(source: Source, tmp_path: Path) -> None:
+    found = labels_of(tmp_path, source, "file,label\n2.png,a\n9.png,b\n8.png,b\n9.png,b\n")
+    assert len(found.notes) == 1
+    assert "2 of its files are not in the source, such as 9.png" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "has the columns of an empty file: valid is a CSV file with the columns file, label"),
+        ("name,label\n1.png,a\n", "has the columns name, label: valid"),
+        ("file;label\n1.png;a\n", "has the columns file;label: valid"),
+        ("file,frame,seconds,label\n", "has the columns file, frame, seconds, label: valid"),
+        ("file,label\n", "it has no lines"),
+        ("file,label\n77.png,a\n", "it names '77.png', the source has 'cats/1.png'"),
+        ("file,label\n1.png,a\n", "line 2: '1.png' may be cats/1.png or dogs/1.png; give more of the path"),
+        ("file,label\n2.png,a\n2.png,b\n", "gives cats/2.png two labels, 'a' and 'b'"),
+        ("file,frame,label\n2.png,4,a\n2.png,4,b\n", "gives cats/2.png, frame 4, two labels"),
+        ("file,frame,label\n2.png,1.5,a\n", "line 2: frame '1.5'; valid is a whole number from 0"),
+        ("file,seconds,label\n2.png,soon,a\n", "line 2: seconds 'soon'; valid is a number of seconds from 0"),
+        ("file,seconds,label\n2.png,nan,a\n", "line 2: seconds 'nan'"),
+        ("file,frame,label\n2.png\n", "line 2: frame ''"),
+    ],
+)
+def test_what_is_wrong_with_a_csv_is_said(source: Source, tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        labels_of(tmp_path, source, text)
+    assert words in str(error.value)
+
+
+def test_a_csv_that_cannot_be_read(source: Source, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"missing.csv' cannot be read \(No such file"):
+        read_labels(str(tmp_path / "missing.csv"), source)
+    (tmp_path / "picture.csv").write_bytes(b"\xff\xfe\x00\x80 no text")
+    with pytest.raises(SettingsError, match="it is not text"):
+        read_labels(str(tmp_path / "picture.csv"), source)
+
+
+def test_an_array_has_no_files_to_label() -> None:
+    with pytest.raises(SettingsError, match="no files that could have labels"):
+        read_labels("folders", open_source(np.zeros((5, 24, 24, 3), np.uint8)))

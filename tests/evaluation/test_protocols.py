@@ -1,0 +1,150 @@
+"""Questions asked of methods whose answer is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from firstsight.errors import SettingsError, SourceError
+from firstsight.evaluation.protocols import labels_question, self_test_question
+from firstsight.evaluation.sample import Sample
+from firstsight.evaluation.second_pass import second_pass_question
+
+
+def sample_of(codes: np.ndarray, *, labels: tuple = (), sources: list | None = None, pictures: bool = False) -> Sample:
+    """Frames whose pixels are the code, so that a method can be anything: 24x24, a second apart."""
+    frames = np.repeat(codes.astype(np.uint8), 24 * 24).reshape(len(codes), 24, 24, 1).repeat(3, axis=-1)
+    return Sample(
+        seen=frames,
+        whole=frames,
+        seconds=np.arange(len(codes), dtype=np.float64),
+        sources=np.zeros(len(codes), np.int64) if sources is None else np.array(sources),
+        labels=labels,
+        of_pictures=pictures,
+        num_read=len(codes),
+        num_unlabelled=0,
+    )
+
+
+def codes_of(frames: np.ndarray) -> np.ndarray:
+    return frames[:, 0, 0, 0].astype(int)
+
+
+def turned(angles: np.ndarray) -> np.ndarray:
+    """Unit vectors at those angles, in units of a hundredth of a half turn."""
+    return np.stack([np.cos(angles * np.pi / 100), np.sin(angles * np.pi / 100)], axis=1).astype(np.float32)
+
+
+def one_hot(frames: np.ndarray) -> np.ndarray:
+    return np.eye(256, dtype=np.float32)[codes_of(frames)]
+
+
+def blind(frames: np.ndarray) -> np.ndarray:
+    return np.ones((len(frames), 1), np.float32)
+
+
+def in_videos(labels: str, length: int) -> Sample:
+    """A video for each letter, of so many frames: the code's tens say the label, its units the video."""
+    videos = [10 * "abcdef".index(label) + labels[:place].count(label) for place, label in enumerate(labels)]
+    return sample_of(
+        np.repeat(videos, length),
+        labels=tuple(label for label in labels for _ in range(length)),
+        sources=np.repeat(np.arange(len(labels)), length).tolist(),
+    )
+
+
+def test_one_that_knows_the_label_is_perfect() -> None:
+    sample = in_videos("aabbcc", 6)
+    scores = labels_question(sample, seed=0).score(lambda frames: one_hot(frames // 10), sample.seen)
+    assert dict(scores.figures) == {"R@1": 1, "R@5": 1, "mAP": 1, "kNN": 1, "linear": 1}
+    assert len(np.unique(scores.blocks)) == 6
+
+
+def test_one_that_knows_the_video_alone_finds_nothing_by_it() -> None:
+    """Frames of the same video are all alike, and not to be found."""
+    sample = in_videos("aaaabbbbcccc", 5)
+    question = labels_question(sample, seed=0)
+    by_video = question.score(one_hot, sample.seen)
+    assert by_video.figures["R@1"] == pytest.approx(3 / 11, abs=0.25)  # three of eleven other videos: ties, at random
+    assert by_video.figures["kNN"] < 0.7
+    assert by_video.figures["R@1"] == pytest.approx(question.score(blind, sample.seen).figures["R@1"], abs=0.35)
+
+
+def test_ties_do_not_profit_from_the_order_of_folders() -> None:
+    labels = tuple("abcd"[index // 25] for index in range(100))
+    sample = sample_of(np.arange(100), labels=labels, sources=list(range(100)), pictures=True)
+    assert labels_question(sample, seed=0).score(blind, sample.seen).figures["R@1"] == pytest.approx(0.25, abs=0.05)
+
+
+def test_labels_that_change_within_a_video_are_looked_for_in_another_stretch() -> None:
+    labels = tuple("aaaaaabbbbbbaaaaaabbbbbbcccccc")
+    sample = sample_of(np.array([" abc".index(label) for label in labels]), labels=labels)
+    question = labels_question(sample, seed=0)
+    scores = question.score(one_hot, sample.seen)
+    assert scores.figures["R@1"] == 1
+    assert len(scores.per_query) == 24  # c is nowhere else
+    assert any("1 labels have one video or stretch each, such as c" in note for note in question.notes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to look for it")],
+)
+def test_labels_that_cannot_be_asked_about(labels: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        labels_question(sample_of(np.zeros(30), labels=tuple(labels)), seed=0)
+
+
+def walked_twice() -> Sample:
+    """The same route twice, the second time a little faster."""
+    return sample_of(np.concatenate([np.linspace(0, 99, 100), np.linspace(0, 99, 70)]))
+
+
+def test_a_second_pass_is_found_by_one_that_knows_the_place() -> None:
+    sample = walked_twice()
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.seen)
+    assert scores.figures["on path"] == 1
+    assert scores.figures["shuffled"] < 0.3
+    assert scores.figures["order"] == pytest.approx(scores.figures["on path"] - scores.figures["shuffled"])
+    assert scores.per_query.mean() == pytest.approx(scores.figures["order"])
+
+
+def test_order_adds_nothing_to_one_that_answers_all_with_one_frame_or_at_random() -> None:
+    sample = walked_twice()
+    question = second_pass_question(sample, at_seconds=100, seed=0)
+    assert question.score(blind, sample.seen).figures["on path"] == 1  # and so are the shuffled
+    assert question.score(blind, sample.seen).figures["order"] == 0
+    noise = np.random.default_rng(0).normal(size=(170, 20)).astype(np.float32)
+    assert abs(question.score(lambda _: noise, sample.seen).figures["order"]) < 0.15
+
+
+def test_walking_back_is_not_the_same_route() -> None:
+    sample = sample_of(np.concatenate([np.linspace(0, 99, 100), np.linspace(99, 0, 70)]))
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.seen)
+    assert scores.figures["order"] < 0.2
+
+
+@pytest.mark.parametrize(
+    ("at_seconds", "words"), [(0, "0 frames before"), (165, "5 after"), (999, "from 0.0 to 169.0 s")]
+)
+def test_a_second_pass_that_is_not_there(at_seconds: float, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        second_pass_question(walked_twice(), at_seconds=at_seconds, seed=0)
+
+
+def test_a_second_pass_is_within_one_video() -> None:
+    with pytest.raises(SettingsError, match="within one video"):
+        second_pass_question(replace(walked_twice(), sources=np.arange(170) // 100), at_seconds=100, seed=0)
+
+
+def test_frames_that_are_all_alike_are_said_to_be() -> None:
+    sample = sample_of(np.zeros(30))
+    with pytest.raises(SourceError, match="all alike"):
+        self_test_question(sample, ordered=True, seed=0).score(one_hot, sample.seen)
+
+
+def test_pictures_in_no_order_are_not_asked_about_time() -> None:
+    sample = sample_of(np.random.default_rng(0).permutation(60) * 4, pictures=True)
+    scores = self_test_question(sample, ordered=False, seed=0).score(one_hot, sample.seen)
+    assert scores.figures["neighbours"] is None
+    assert len(np.unique(scores.blocks)) == 60

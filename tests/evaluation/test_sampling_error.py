@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from firstsight.evaluation.sampling_error import difference, standard_error, stretches
+
+
+def test_with_a_block_for_each_value_it_is_the_usual_one() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    assert standard_error(values, np.arange(50)) == pytest.approx(values.std(ddof=1) / 50**0.5)
+
+
+def test_saying_everything_ten_times_adds_no_certainty() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    once = standard_error(values, np.arange(50))
+    assert standard_error(np.repeat(values, 10), np.repeat(np.arange(50), 10)) == pytest.approx(once)
+
+
+def test_it_is_the_spread_of_means_that_are_drawn_again_and_again() -> None:
+    random = np.random.default_rng(1)
+    blocks = np.repeat(np.arange(30), 8)
+    drawn = [(random.normal(size=30)[blocks] + random.normal(size=240)) for _ in range(400)]
+    assert np.mean([standard_error(one, blocks) for one in drawn]) == pytest.approx(
+        np.std([one.mean() for one in drawn]), rel=0.15
+    )
+
+
+def test_one_block_tells_nothing_of_others() -> None:
+    assert standard_error(np.arange(9.0), np.zeros(9, int)) == float("inf")
+    assert not difference(np.ones(9), np.zeros(9), np.zeros(9, int)).clear
+
+
+def test_a_difference_is_clear_beyond_two_standard_errors() -> None:
+    random = np.random.default_rng(0)
+    hard = random.random(400) < 0.5  # for both alike
+    first, second = hard * 1.0, hard * (random.random(400) < 0.9)
+    gained = difference(first, second, np.arange(400))
+    assert gained.clear
+    assert gained.value == pytest.approx(first.mean() - second.mean())
+    unpaired = (first.var() / 400 + second.var() / 400) ** 0.5
+    assert gained.standard_error < unpaired / 2
+    assert not difference(first, first[::-1].copy(), np.arange(400)).clear
+    assert not difference(first, first, np.arange(400)).clear
+
+
+@pytest.mark.parametrize("num", [1, 7, 20, 21, 300])
+def test_stretches_are_neighbours_of_equal_length(num: int) -> None:
+    blocks = stretches(num)
+    lengths = np.bincount(blocks)
+    assert len(blocks) == num
+    assert len(lengths) == min(num, 20)
+    assert (np.diff(blocks) >= 0).all()
+    assert lengths.max() - lengths.min() <= 1

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, evaluate, info, learn, neighbours
+from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app.command("learn")(learn.command)
 app.command("compare")(compare.command)
 app.command("neighbours")(neighbours.command)
 app.command("evaluate")(evaluate.command)
+app.command("index")(index.command)
+app.add_typer(library.app, name="library")
 app.command("info")(info.command)
 
 
@@ -50,6 +52,7 @@ _SPIN_COUNT = "10000"
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it is told to create
     try:
         app()
     except FirstsightError as error:

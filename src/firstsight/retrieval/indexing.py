@@ -5,10 +5,14 @@ import time
 from collections.abc import Sequence
 
 from firstsight.errors import SourceError
-from firstsight.retrieval.indexing_files import find_footage
-from firstsight.retrieval.indexing_outcome import Indexed, Report, silent
+from firstsight.retrieval.indexing_files import FootageFile, find_footage
+from firstsight.retrieval.indexing_outcome import Indexed, IndexProgress, Report, silent
 from firstsight.retrieval.indexing_run import IndexingRun
 from firstsight.retrieval.library import Library
+from firstsight.retrieval.library_folder import writing
+from firstsight.retrieval.library_index import keep_up, read_facts
+from firstsight.retrieval.library_records import SourceRecord
+from firstsight.retrieval.library_where import Where
 from firstsight.video.sampling import Sampling
 
 
@@ -36,25 +40,66 @@ def add(
 
     Raises:
         SourceError: not one source can be read.
+        SettingsError: a rate outside its range.
         LibraryError: the disk is full, or another process is writing to the library.
         KeyboardInterrupt: Ctrl-C; what was embedded so far is kept, and the next call goes on from there.
     """
-    begin = time.monotonic()
-    sampling = Sampling(frames_per_second=frames_per_second, every=every)
-    if sampling == Sampling():
-        sampling = Sampling(frames_per_second=library.config.frames_per_second, every=library.config.every)
+    sampling = library.config.sampling_for(Sampling(frames_per_second=frames_per_second, every=every))
     files, failures = find_footage(sources)
-    run = IndexingRun(library, sampling, num_files=len(files), report=progress)
+    return bring_in(library, [(file, sampling) for file in files], failures=failures, progress=progress)
+
+
+def bring_in(
+    library: Library,
+    files: Sequence[tuple[FootageFile, Sampling]],
+    *,
+    failures: Sequence[str] = (),
+    progress: Report = silent,
+) -> Indexed:
+    """As `add`, of files that were found, each sampled in its own way, and those that were not found."""
+    begin = time.monotonic()
     try:
-        for failure in failures:
-            run.fail(failure)
-        run.run(files)
+        with writing(library.path):
+            library.tables.tidy()
+            run = IndexingRun(library, num_files=len(files), report=progress)
+            for failure in failures:
+                run.fail(failure)
+            run.run(files)
+            _index(library, run.outcome, progress)
     finally:
         library.refresh()
-    if not run.outcome.num_readable:
-        lines = run.outcome.failures
-        raise SourceError(
-            lines[0] if len(lines) == 1 else f"none of {len(lines)} sources can be read; the first: {lines[0]}"
-        )
-    run.outcome.seconds = time.monotonic() - begin
-    return run.outcome
+    outcome = run.outcome
+    if not outcome.num_readable:
+        first, num = outcome.failures[0], len(outcome.failures)
+        raise SourceError(first if num == 1 else f"none of {num} sources can be read; the first: {first}")
+    outcome.seconds = time.monotonic() - begin
+    return outcome
+
+
+def _index(library: Library, outcome: Indexed, progress: Report) -> None:
+    """Brings the index up to date, which takes a while where there are many frames."""
+    num_files = outcome.num_readable + len(outcome.failures)
+    progress(IndexProgress("making the index", "", num_files, num_files, outcome.num_frames))
+    before = read_facts(library.tables)
+    after = keep_up(library.tables)
+    if after and after != before:
+        progress(IndexProgress("", "", num_files, num_files, outcome.num_frames, news=(f"search {after.describe()}",)))
+
+
+def remove(library: Library, names: Sequence[str]) -> list[SourceRecord]:
+    """Takes sources out of the library, by name or pattern; gives those that are out. Their files are not touched.
+
+    Raises:
+        LibraryError: a name or pattern fits no source; then nothing is removed.
+    """
+    with writing(library.path):
+        records = [*library.sources, *library.partial_sources]
+        chosen = [records[position] for position in Where(tuple(names)).chosen([record.name for record in records])]
+        library.tables.drop([record.id for record in chosen])
+        library.refresh()
+    return chosen
+
+
+def missing_sources(library: Library) -> list[SourceRecord]:
+    """The sources whose files are gone, or cannot be looked at."""
+    return [record for record in (*library.sources, *library.partial_sources) if not record.path.exists()]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 class IndexProgress:
     """Where indexing is."""
 
+    what: str  # the part under way: "embedding"
     source: str  # the one that is looked at
     num_done: int  # sources
     num_sources: int

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,13 @@ from firstsight.errors import LibraryError, SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.library_folder import MODEL_FOLDER, LibraryConfig, check_free, read_config, write_config
+from firstsight.retrieval.library_index import MOST_NEAREST, read_facts
 from firstsight.retrieval.library_nearest import Nearest, nearest
-from firstsight.retrieval.library_records import SourceRecord
+from firstsight.retrieval.library_records import SourceRecord, shown
+from firstsight.retrieval.library_rows import vectors_of
+from firstsight.retrieval.library_tables import Tables
 from firstsight.retrieval.library_where import Where
 from firstsight.video.sampling import Sampling
-
-if TYPE_CHECKING:
-    from firstsight.retrieval.library_tables import Tables
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
@@ -44,7 +44,7 @@ class Library:
         ...     print(library.nearest(library.encoder.encode(picture[None])[0], k=5).rows)
     """
 
-    def __init__(self, path: Path, config: LibraryConfig, tables: "Tables") -> None:
+    def __init__(self, path: Path, config: LibraryConfig, tables: Tables) -> None:
         self.path = path
         self.config = config
         self.tables = tables
@@ -57,8 +57,6 @@ class Library:
         Raises:
             LibraryError: there is none, or it is damaged, or of another version.
         """
-        from firstsight.retrieval.library_tables import Tables
-
         path = Path(folder)
         config = read_config(path)
         return cls(path, config, Tables(tables_folder(path, config.fingerprint), dim=config.dim))
@@ -84,8 +82,6 @@ class Library:
             LibraryError: something else is there, or it cannot be written.
             SettingsError: a rate outside its range, or both.
         """
-        from firstsight.retrieval.library_tables import Tables
-
         path = Path(folder)
         check_free(path)
         if frames_per_second is None and every is None:
@@ -101,8 +97,9 @@ class Library:
     def refresh(self) -> None:
         """Looks again at which sources are whole."""
         records = self.tables.records()
-        self._records = tuple(record for record in records if record.status == "whole")
-        self._partial = tuple(record for record in records if record.status != "whole")
+        self._records = tuple(shown(records))
+        self._partial = tuple(record for record in records if record.status == "partial")
+        self._index = read_facts(self.tables)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -182,8 +179,13 @@ class Library:
             SettingsError: k below 1, or a vector of another size.
             LibraryError: a name or pattern fits no source.
         """
-        chosen = self._chosen(where)
-        return nearest(self.tables, vector, k=k, names={one.id: one.name for one in chosen}, sql=self._sql(where))
+        names = {one.id: one.name for one in self._chosen(where)}
+        sql = self._sql(where)
+        if self._index and not where and k <= MOST_NEAREST:
+            found = nearest(self.tables, vector, k=k, names=names, sql=sql, num_probes=self._index.num_probes)
+            if len(found.rows) == k:
+                return found
+        return nearest(self.tables, vector, k=k, names=names, sql=sql)
 
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
         """A small JPEG of each frame, given as source name and frame index, in that order.
@@ -242,8 +244,6 @@ def tables_folder(path: Path, fingerprint: str) -> Path:
 
 
 def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
-    from firstsight.retrieval.library_rows import vectors_of
-
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)

@@ -6,16 +6,20 @@ tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError
 from firstsight.files import write_whole
+from firstsight.video.sampling import Sampling
 
 FORMAT = "firstsight-library"
 FORMAT_VERSION = 1
 CONFIG_FILE = "library.json"
+LOCK_FILE = ".library.lock"
 MODEL_FOLDER = "model"
 _MADE_BY = "give a folder made by `firstsight index`"
 
@@ -30,6 +34,12 @@ class LibraryConfig:
     every: int | None = None  # or one frame in so many
     thumbnail_size: int = 160  # pixels of the longer side
     model: str = MODEL_FOLDER  # the encoder's folder
+
+    def sampling_for(self, given: Sampling) -> Sampling:
+        """How a video is sampled: as it is said, or failing that as the library usually does."""
+        if given != Sampling():
+            return given
+        return Sampling(frames_per_second=self.frames_per_second, every=self.every)
 
 
 def read_config(folder: Path) -> LibraryConfig:
@@ -66,6 +76,24 @@ def write_config(folder: Path, config: LibraryConfig) -> None:
         raise LibraryError(str(error)) from error
 
 
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keeps other processes from writing to the library meanwhile. A process that is killed lets go of it.
+
+    Raises:
+        LibraryError: another one is writing, or the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0):
+            yield
+    except Timeout as error:
+        raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
+    except (PermissionError, NotImplementedError) as error:
+        raise LibraryError(f"{folder} cannot be written to; check its rights") from error
+
+
 def is_library(folder: Path) -> bool:
     """Whether something there claims to be a library."""
     return (folder / CONFIG_FILE).exists()
@@ -86,7 +114,7 @@ def check_free(folder: Path) -> None:
 
 
 def _left_behind(path: Path) -> bool:
-    return path.name == MODEL_FOLDER or path.name.startswith(("tables-", ".library", f".{CONFIG_FILE}"))
+    return path.name == MODEL_FOLDER or path.name.startswith(("tables-", "model-", LOCK_FILE, f".{CONFIG_FILE}"))
 
 
 def _entries(folder: Path) -> list[Path]:

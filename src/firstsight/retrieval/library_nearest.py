@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
-
-if TYPE_CHECKING:
-    from firstsight.retrieval.library_tables import Tables
+from firstsight.retrieval.library_index import search_all, search_index
+from firstsight.retrieval.library_rows import vectors_of
+from firstsight.retrieval.library_tables import Tables, told_as_ours
 
 _COLUMNS = ["source", "frame", "seconds", "vector", "_distance"]
 
@@ -33,7 +33,15 @@ class Nearest:
     is_exact: bool  # every frame was compared; otherwise those that an index proposed
 
 
-def nearest(tables: "Tables", vector: NDArray[np.float32], *, k: int, names: Mapping[int, str], sql: str) -> Nearest:
+def nearest(
+    tables: Tables,
+    vector: NDArray[np.float32],
+    *,
+    k: int,
+    names: Mapping[int, str],
+    sql: str,
+    num_probes: int | None = None,
+) -> Nearest:
     """The k rows that the filter leaves and that are most like the vector.
 
     Args:
@@ -42,6 +50,7 @@ def nearest(tables: "Tables", vector: NDArray[np.float32], *, k: int, names: Map
         k: how many.
         names: of the sources that rows are left of, by their ids.
         sql: the filter; empty leaves all.
+        num_probes: groups of the index to look at; None compares every row.
 
     Raises:
         SettingsError: k below 1, or a vector of another size.
@@ -53,15 +62,18 @@ def nearest(tables: "Tables", vector: NDArray[np.float32], *, k: int, names: Map
             "an embedding of the library's own encoder"
         )
     query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
-    search: Any = tables.frames.search(query)  # LanceDB's own types do not tell which query a vector gives
-    search = search.distance_type("dot").bypass_vector_index().select(_COLUMNS).limit(k)
-    rows = (search.where(sql) if sql else search).to_arrow()
-    return Nearest(_rows(rows, query, names), is_exact=True)
+    search = (
+        search_all(tables, query, k=k)
+        if num_probes is None
+        else search_index(tables, query, k=k, num_probes=num_probes)
+    )
+    search = search.select(_COLUMNS)
+    with told_as_ours(tables.folder):
+        rows = (search.where(sql) if sql else search).to_arrow()
+    return Nearest(_rows(rows, query, names), is_exact=num_probes is None)
 
 
 def _rows(rows: Any, query: NDArray[np.float32], names: Mapping[int, str]) -> tuple[NearFrame, ...]:  # noqa: ANN401
-    from firstsight.retrieval.library_rows import vectors_of
-
     similarities = np.clip(vectors_of(rows) @ query, -1, 1).tolist()
     columns = (rows.column(name).to_pylist() for name in ("source", "frame", "seconds"))
     found = [

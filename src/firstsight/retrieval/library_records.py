@@ -1,5 +1,6 @@
 """What a library knows of a source besides its frames."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -47,3 +48,19 @@ class SourceRecord:
     def sampling(self) -> Sampling:
         """Which of its frames are in the library."""
         return Sampling(frames_per_second=self.frames_per_second, every=self.every)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """How far the rows of a source go."""
+
+    num_frames: int
+    frame_index: int  # of the last
+    seconds: float  # of the last
+
+
+def shown(records: Iterable[SourceRecord]) -> list[SourceRecord]:
+    """The whole ones, in order of their names. Of two for one file the later counts: the other is about to go."""
+    whole = sorted((record for record in records if record.status == "whole"), key=lambda record: record.id)
+    latest = {record.path: record for record in whole}
+    return sorted(latest.values(), key=lambda record: record.name)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from firstsight.errors import LibraryError
-from firstsight.retrieval.library_records import SourceRecord
+from firstsight.retrieval.library_records import SourceRecord, Stored
 from firstsight.retrieval.library_rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
 
 _ROWS_AT_ONCE = 1_024
@@ -66,10 +66,10 @@ class Tables:
         return cls(folder, dim=dim, create=True)
 
     def records(self) -> list[SourceRecord]:
-        """All sources, the partial ones too, in order of their names."""
+        """All sources, the partial ones too."""
         with told_as_ours(self.folder):
             rows = self.sources.to_arrow().to_pylist()
-        return sorted((_record(row) for row in rows), key=lambda record: record.name)
+        return [_record(row) for row in rows]
 
     def put(self, records: Sequence[SourceRecord]) -> None:
         """Adds sources, or replaces what is known of them: all at once or not at all."""
@@ -86,8 +86,28 @@ class Tables:
         listed = ", ".join(map(str, ids))
         with told_as_ours(self.folder):
             self.sources.delete(f"id IN ({listed})")
-            self.frames.delete(f"source IN ({listed})")
             self.thumbnails.delete(f"source IN ({listed})")
+            self.frames.delete(f"source IN ({listed})")
+
+    def tidy(self) -> None:
+        """Removes rows that no source lays claim to: what a kill in the middle of `add` or `drop` leaves."""
+        known = {record.id for record in self.records()}
+        with told_as_ours(self.folder):
+            for table in (self.frames, self.thumbnails):
+                there = table.search().select(["source"]).to_arrow().column("source").unique().to_pylist()
+                if strangers := set(there) - known:
+                    table.delete(f"source IN ({', '.join(map(str, sorted(strangers)))})")
+
+    def stored(self, source: int) -> Stored | None:
+        """How far the rows of a source go; thumbnails that go further are removed. None without rows."""
+        with told_as_ours(self.folder):
+            rows = self.frames.search().where(f"source = {source}").select(["frame", "seconds"]).to_arrow()
+            if not len(rows):
+                return None
+            indices = rows.column("frame").to_numpy()
+            last = int(indices.argmax())
+            self.thumbnails.delete(f"source = {source} AND frame > {indices[last]}")
+        return Stored(len(rows), int(indices[last]), rows.column("seconds")[last].as_py())
 
     def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
         """Frames of sources, given by id. Nobody is shown them before their source is whole."""

@@ -1,0 +1,202 @@
+"""`firstsight index`: footage into a library."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+from firstsight.errors import SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from firstsight.model.encoder import Encoder
+    from firstsight.retrieval.indexing_files import FootageFile
+    from firstsight.retrieval.indexing_outcome import Indexed, IndexProgress
+    from firstsight.retrieval.library import Library
+    from firstsight.video.sampling import Sampling
+
+# The longest an embedding of the default method can be: that of an encoder not learned yet is not known.
+_LONGEST = 512
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder; a new one becomes a library.")],
+    sources: Annotated[list[str] | None, footage.SOURCES] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN", help="The encoder of a new library; by default one is learned from the sources."),
+    ] = None,
+    frames_per_second: footage.FramesPerSecond = None,
+    every: footage.Every = None,
+    reindex: Annotated[
+        bool,
+        typer.Option("--reindex", help="Embed all that is in it anew: by --model, or by an encoder learned from it."),
+    ] = False,
+    as_json: footage.Json = False,
+) -> None:
+    """Put footage into a library, to be searched.
+
+    What is in it already is not read again. Of videos 2 frames a second are taken, or what --fps or --every said when
+    the library was made; of pictures all. A new library learns its encoder from the sources and keeps it.
+
+    Example: `firstsight index walks.library walks/ --fps 1`
+    """
+    from firstsight.retrieval.library_folder import is_library
+    from firstsight.video.sampling import Sampling
+
+    sampling = Sampling(frames_per_second=frames_per_second, every=every)
+    with Display(notes()) as display:
+        try:
+            library, outcome = _indexed(folder, sources or [], model, sampling, reindex=reindex, display=display)
+        except KeyboardInterrupt:
+            kept = f"what was embedded is kept in {folder}" if is_library(folder) else "nothing is kept of the encoder"
+            display.say(f"interrupted; {kept}; go on with the same command")
+            raise typer.Exit(130) from None
+    _print(library, outcome, as_json=as_json)
+
+
+def _indexed(
+    folder: Path, sources: list[str], model: Path | None, sampling: "Sampling", *, reindex: bool, display: Display
+) -> "tuple[Library, Indexed]":
+    """The library with the sources in it, and what was done for that."""
+    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.library_folder import check_free, is_library
+
+    if is_library(folder):
+        library = Library.open(folder)
+        if reindex:
+            return _reindexed(library, sources, model, sampling, display)
+        if model is not None:
+            _check_same_encoder(library, model)
+        files = _found(sources)
+        total = _tell_estimate(folder, files, sampling, display, library=library)
+    elif reindex:
+        raise SettingsError(f"there is no library at {folder} to embed anew; leave out --reindex")
+    else:
+        check_free(folder)
+        files = _found(sources)
+        total = _tell_estimate(folder, files, sampling, display)
+        rate, every = sampling.frames_per_second, sampling.every
+        library = Library.create(folder, _encoder(model, files, display), frames_per_second=rate, every=every)
+    return library, _add(library, sources, sampling, display, total=total)
+
+
+def _reindexed(
+    library: "Library", sources: list[str], model: Path | None, sampling: "Sampling", display: Display
+) -> "tuple[Library, Indexed]":
+    """All that is in the library embedded anew, then the sources brought in."""
+    from firstsight.retrieval.indexing_anew import files_of, reindex
+
+    held = [file for file, _ in files_of(library)]
+    files = [*held, *(_found(sources) if sources else [])]
+    total = library.num_frames
+    library, outcome = reindex(library, _encoder(model, files, display), progress=_shown(display, total))
+    if not sources:
+        return library, outcome
+    display.say(summary(outcome))
+    return library, _add(library, sources, sampling, display, total=None)
+
+
+def _add(
+    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
+) -> "Indexed":
+    from firstsight.retrieval.indexing import add
+
+    rate, every = sampling.frames_per_second, sampling.every
+    return add(library, sources, frames_per_second=rate, every=every, progress=_shown(display, total))
+
+
+def _found(sources: Sequence[str]) -> "list[FootageFile]":
+    from firstsight.retrieval.indexing_files import find_footage
+
+    if not sources:
+        raise SettingsError("no footage given; name videos, folders or pictures: firstsight index LIBRARY SOURCE...")
+    files, failures = find_footage(sources)
+    if not files:
+        raise SourceError(failures[0])
+    return files
+
+
+def _encoder(model: Path | None, files: "Sequence[FootageFile]", display: Display) -> "Encoder":
+    """The one given, or one learned from all frames of the videos; where there is none, from the pictures."""
+    from firstsight.learning.learner import learn
+    from firstsight.model.encoder import Encoder
+
+    if model is not None:
+        return Encoder.load(model)
+    paths = [file.path for file in files if not file.is_picture] or [file.path for file in files]
+    display.say(f"learning an encoder from {len(paths)} source{'s' if len(paths) > 1 else ''}")
+    return learn(paths[0] if len(paths) == 1 else paths, progress=display.progress)
+
+
+def _check_same_encoder(library: "Library", model: Path) -> None:
+    from firstsight.model.encoder import Encoder
+    from firstsight.retrieval.indexing_anew import check_same_encoder
+
+    check_same_encoder(library, Encoder.load(model))
+
+
+def _tell_estimate(
+    folder: Path,
+    files: "Sequence[FootageFile]",
+    sampling: "Sampling",
+    display: Display,
+    *,
+    library: "Library | None" = None,
+) -> int | None:
+    """Says how many frames there will be, and what they will take; gives their number if it is known."""
+    from firstsight.retrieval.indexing_estimate import estimate, megabytes
+    from firstsight.retrieval.library_folder import LibraryConfig
+
+    config = library.config if library else LibraryConfig(fingerprint="", dim=_LONGEST)
+    expected = estimate(
+        folder, files, config.sampling_for(sampling), records=library.sources if library else (), dim=config.dim
+    )
+    if expected.num_sources:
+        beside = (
+            f" and those of {expected.num_unknown} that do not say how long they are" if expected.num_unknown else ""
+        )
+        display.say(
+            f"{expected.num_sources} of {len(files)} sources are new or changed: about {expected.num_frames} frames"
+            f"{beside}, {megabytes(expected.num_bytes)} on disk of {megabytes(expected.free_bytes)} free"
+        )
+    expected.check()
+    return None if expected.num_unknown else expected.num_frames or None
+
+
+def _shown(display: Display, total: int | None) -> "Callable[[IndexProgress], None]":
+    def show(progress: "IndexProgress") -> None:
+        for line in progress.news:
+            display.say(line)
+        state = f"source {progress.num_done + 1} of {progress.num_sources} {progress.source}"
+        display.show(progress.what, done=progress.num_frames, total=total, state=state)
+
+    return show
+
+
+def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
+    if as_json:
+        held = {"library": str(library.path), "num_sources": len(library.sources), "frames_held": library.num_frames}
+        typer.echo(json.dumps({**held, **asdict(outcome)}))
+        return
+    typer.echo(summary(outcome))
+    typer.echo(f"{library.path} holds {library.num_frames} frames of {len(library.sources)} sources")
+
+
+def summary(outcome: "Indexed") -> str:
+    """What indexing did, in a line."""
+    kinds = {
+        "new": outcome.added,
+        "changed": outcome.changed,
+        "copies of others": outcome.copied,
+        "moved": outcome.moved,
+        "there already": outcome.unchanged,
+        "not readable": outcome.failures,
+    }
+    parts = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items() if names)
+    lost = f", {outcome.num_skipped} frames lost: they could not be decoded" if outcome.num_skipped else ""
+    return f"embedded {outcome.num_frames} frames in {outcome.seconds:.1f} s; sources: {parts}{lost}"

@@ -70,6 +70,13 @@ def test_one_that_knows_the_video_alone_finds_nothing_by_it() -> None:
     assert by_video.figures["R@1"] == pytest.approx(question.score(blind, sample.seen).figures["R@1"], abs=0.35)
 
 
+def test_a_file_that_is_there_twice_is_told() -> None:
+    sample = in_videos("aabb", 8)
+    assert not any("to the pixel" in note for note in labels_question(sample, seed=0).notes)
+    twice = replace(sample, whole=np.concatenate([sample.whole[:8], sample.whole[:8], sample.whole[16:]]))
+    assert any("8 frames are the same to the pixel" in note for note in labels_question(twice, seed=0).notes)
+
+
 def test_ties_do_not_profit_from_the_order_of_folders() -> None:
     labels = tuple("abcd"[index // 25] for index in range(100))
     sample = sample_of(np.arange(100), labels=labels, sources=list(range(100)), pictures=True)

@@ -70,6 +70,7 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
     if len(names) < 2:
         raise SettingsError(f"all {len(sample)} frames have the label {str(names[0])!r}; give at least two labels")
     groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
+    notes = (*_notes_on(names, labels, groups), *_note_on_twins(sample.whole, groups))
     random = np.random.default_rng(seed)
     # Among equally similar frames the earlier counts as nearer: not to be one of the same label because of the order.
     order = random.permutation(len(sample))
@@ -100,7 +101,7 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
         "kNN": f"% of {test.sum()} frames labelled rightly by a vote of the 20 nearest among {(~test).sum()} others",
         "linear": "% ... by a linear classifier learned from those others",
     }
-    return Question(f"{len(sample)} frames with {len(names)} labels", columns, score, _notes_on(names, labels, groups))
+    return Question(f"{len(sample)} frames with {len(names)} labels", columns, score, notes)
 
 
 def _part(
@@ -140,3 +141,13 @@ def _notes_on(names: NDArray[np.str_], labels: NDArray[np.intp], groups: NDArray
     if alone:
         notes.append(f"{len(alone)} labels have one video or stretch each, such as {alone[0]}, and are not asked for")
     return tuple(notes)
+
+
+def _note_on_twins(frames: NDArray[np.uint8], groups: NDArray[np.intp]) -> tuple[str, ...]:
+    """A file that is there twice is found by everything, and says nothing."""
+    first_seen: dict[int, int] = {}
+    pictures = (hash(frame.tobytes()) for frame in frames)
+    pairs = zip(pictures, groups.tolist(), strict=True)
+    num = sum(first_seen.setdefault(picture, group) != group for picture, group in pairs)
+    told = f"{num} frames are the same to the pixel as one in another video or stretch: is a file there twice?"
+    return (told,) if num else ()

@@ -43,7 +43,17 @@ def closed_form_lines(outcome: dict[str, Any]) -> list[str]:
             f"mean distance of two frames {embedding['spread']:.2f}"
         ),
     ]
-    return lines + [f"warning: {warning}" for warning in outcome["warnings"]]
+    return [*lines, *_contribution_lines(kind["contributions"]), *(f"warning: {one}" for one in outcome["warnings"])]
+
+
+def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:
+    """What each level adds: how many frames are found again after a change of view, light or noise."""
+    if not levels or levels[0]["after_change"] is None:
+        return []
+    shares = [f"{100 * level['after_change']:.0f} %" for level in levels if level["kept"]]
+    steps = [f"level 1 {shares[0]}", *(f"with level {n} {share}" for n, share in enumerate(shares[1:], start=2))]
+    line = f"found again after a change of view, light or noise: {', '.join(steps)}"
+    return [line, *(f"level {level['level']} adds nothing: not kept" for level in levels if not level["kept"])]
 
 
 def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:

@@ -13,19 +13,19 @@ from torch import Tensor
 
 from firstsight import device
 from firstsight.errors import SourceError
+from firstsight.learning.contribution import Contribution, contributions
 from firstsight.learning.filters import fit_level
 from firstsight.learning.footage_kind import FootageKind, look, probe_indices
 from firstsight.learning.projection import Differences, fit_projection, principal, unit
+from firstsight.learning.reader import Features, Reader
 from firstsight.learning.shaken import shaken
 from firstsight.model.network import to_inputs
 from firstsight.model.patch_level import PatchLevelConfig
 from firstsight.model.pyramid import Pyramid
-from firstsight.model.readout import PoolingConfig, Projection, pooled
+from firstsight.model.readout import PoolingConfig, Projection
 
 _FIT_FRAMES = 800  # that filters are taken from
 _PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time does not give pairs
-_BATCH = 16
-_CHUNK = 512  # frames between two reports
 _KERNEL_SIZE = 5
 # Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
 _STRANGERS_QUANTILE = 0.9
@@ -42,6 +42,7 @@ class Recipe:
     mirror: bool = True  # average with the mirror image, where the footage allows it
     mean_grids: tuple[int, ...] | None = None  # None: derived from the footage; () leaves the means out
     covariances: bool = True
+    drop: bool = True  # a level that adds nothing, and those after it
 
     def pooling(self, kind: FootageKind) -> PoolingConfig:
         """What is read out. Where things are in the picture says something only if the view stands still."""
@@ -51,7 +52,7 @@ class Recipe:
 
 
 DEFAULT = Recipe()
-RANDOM = Recipe(learned_filters=False, pairs=False)  # the floor that learning has to beat
+RANDOM = Recipe(learned_filters=False, pairs=False, drop=False)  # the floor that learning has to beat
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ class ClosedForm:
     pooling: PoolingConfig
     projection: Projection
     kind: FootageKind
+    contributions: tuple[Contribution, ...]  # of each level; empty if none was asked for
 
     def facts(self) -> dict[str, object]:
         """For the record of the run."""
         kind = self.kind
         derived = {"ordered": kind.ordered, "moving": kind.moving, "mirror": kind.mirror}
-        return {**asdict(kind), **derived, "dim": self.projection.dim}
+        levels = [asdict(one) for one in self.contributions]
+        return {**asdict(kind), **derived, "dim": self.projection.dim, "contributions": levels}
 
 
 def fit(
@@ -95,29 +98,19 @@ def fit(
     drawn = device.generator(seed)
     with device.arithmetic(torch.device("cpu"), precision):
         network = _fit_network(frames, drawn, recipe, report)
-    read = _Reader(network, precision)
+    read = Reader(network, precision)
     kind = _kind_of(read, frames)
     pooling = recipe.pooling(kind)
-    features, dims = _read_all(read, frames, pooling, report)
+    features = read.everything(frames, pooling, report=lambda share: report("reading", share))
+    added: list[Contribution] = []
+    if recipe.drop:
+        report("what each level adds", 0)
+        added = contributions(read, frames, features, pooling, ordered=kind.ordered, seed=seed)
+        read, features = _without_useless(read, features, added)
     report("projection", 0)
     differences = _differences(read, frames, pooling, ordered=kind.ordered, drawn=drawn) if recipe.pairs else None
-    return ClosedForm(network, pooling, fit_projection(features, dims, differences), kind)
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Reads parts from frames, a batch at a time."""
-
-    network: Pyramid
-    precision: device.Precision
-
-    def __call__(self, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:
-        """The parts of the read-out, float32 (N, dim of the part) each."""
-        place = self.network.device
-        batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
-        with torch.inference_mode(), device.arithmetic(place, self.precision):
-            parts = [pooled(self.network, to_inputs(batch, place), pooling) for batch in batches]
-        return [torch.cat(part).float() for part in zip(*parts, strict=True)]
+    projection = fit_projection(features.values, features.part_dims, differences)
+    return ClosedForm(read.network, pooling, projection, kind, tuple(added))
 
 
 def _fit_network(
@@ -137,7 +130,7 @@ def _fit_network(
     return network
 
 
-def _kind_of(read: _Reader, frames: NDArray[np.uint8]) -> FootageKind:
+def _kind_of(read: Reader, frames: NDArray[np.uint8]) -> FootageKind:
     indices = probe_indices(len(frames))
     probe = frames[indices]
     config = PoolingConfig(mean_grids=(1, 4), covariance_grids=())
@@ -148,21 +141,16 @@ def _kind_of(read: _Reader, frames: NDArray[np.uint8]) -> FootageKind:
     return look(whole, cells, cells_mirrored, indices)
 
 
-def _read_all(
-    read: _Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, report: Callable[[str, float], None]
-) -> tuple[Tensor, list[int]]:
-    """The parts side by side (N, dim), and their lengths."""
-    dims = [part.shape[1] for part in read(frames[:1], pooling)]
-    features = torch.empty(len(frames), sum(dims))  # the largest thing in memory: filled in place, never copied
-    for start in range(0, len(frames), _CHUNK):
-        report("reading", start / len(frames))
-        parts = read(frames[start : start + _CHUNK], pooling)
-        features[start : start + _CHUNK] = torch.cat(parts, dim=1)
-    return features, dims
+def _without_useless(read: Reader, features: Features, added: list[Contribution]) -> tuple[Reader, Features]:
+    """Without the levels that are not kept, if there are any."""
+    num_kept = sum(one.kept for one in added)
+    if num_kept == len(added):
+        return read, features
+    return read.first(num_kept), features.first(num_kept / len(added))
 
 
 def _differences(
-    read: _Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, *, ordered: bool, drawn: torch.Generator
+    read: Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, *, ordered: bool, drawn: torch.Generator
 ) -> Differences:
     """The differences of pairs of frames known to show the same thing."""
     if ordered:

@@ -36,6 +36,7 @@ class SelfTest:
     after_light: float | None
     after_noise: float | None
     neighbours_against_strangers: float | None  # AUROC: 0.5 chance, 1 every neighbour is more alike than any stranger
+    stands_out: float | None  # by how many standard deviations of the wrong ones the right one is more alike, mean
     queries: NDArray[np.intp] = field(repr=False, compare=False)  # (Q,), the frames that were asked about
     found: NDArray[np.float64] = field(repr=False, compare=False)  # (Q,), share of the changes it was found again after
 
@@ -52,6 +53,7 @@ class SelfTest:
             "after_light": self.after_light,
             "after_noise": self.after_noise,
             "neighbours_against_strangers": self.neighbours_against_strangers,
+            "stands_out": self.stands_out,
             "num_queries": len(self.queries),
         }
 
@@ -85,19 +87,21 @@ def self_test(embed: Embed, frames: NDArray[np.uint8], times: Times | None, *, g
     """
     queries = _spread(len(frames))
     if len(frames) < _LEAST_FRAMES or frames[queries, ::2, ::2].std(axis=0, dtype=np.float64).mean() < _STILL:
-        return SelfTest(None, None, None, None, np.empty(0, np.intp), np.empty(0))
+        return SelfTest(None, None, None, None, None, np.empty(0, np.intp), np.empty(0))
     vectors = embed(frames)
     right = _same_moment(frames, queries, times)
-    found = {}
+    found, lead = {}, []
     for kind in get_args(Kind):
         batches = [frames[queries[start : start + _BATCH]] for start in range(0, len(queries), _BATCH)]
         asked = np.concatenate([embed(changed(batch, kind, generator=generator)) for batch in batches])
         found[kind] = _nearest_is_right(asked @ vectors.T, right)
+        lead.append(_stands_out(asked @ vectors.T, right))
     return SelfTest(
         after_view=float(found["view"].mean()),
         after_light=float(found["light"].mean()),
         after_noise=float(found["noise"].mean()),
         neighbours_against_strangers=None if times is None else _auroc_over_time(vectors, queries, times),
+        stands_out=float(np.mean(lead)),
         queries=queries,
         found=np.mean(list(found.values()), axis=0),
     )
@@ -123,6 +127,14 @@ def _nearest_is_right(similarities: NDArray[np.float32], right: NDArray[np.bool_
     nearest = similarities == similarities.max(axis=1, keepdims=True)
     share: NDArray[np.float64] = (nearest & right).sum(axis=1) / nearest.sum(axis=1)
     return share
+
+
+def _stands_out(similarities: NDArray[np.float32], right: NDArray[np.bool_]) -> float:
+    """The best right one above the mean of the wrong ones, in their standard deviations, mean over queries (Q, N)."""
+    best = np.where(right, similarities, -np.inf).max(axis=1)
+    wrong = np.ma.masked_array(similarities, right)
+    lead = (best - wrong.mean(axis=1)) / np.maximum(wrong.std(axis=1), np.finfo(np.float32).eps)
+    return float(np.ma.filled(lead, 0.0).mean())
 
 
 def _auroc_over_time(vectors: NDArray[np.float32], queries: NDArray[np.intp], times: Times) -> float | None:

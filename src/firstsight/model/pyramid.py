@@ -20,6 +20,13 @@ class Pyramid(nn.Module):
             raise SettingsError("0 levels; a network has at least 1")
         self.levels: list[PatchLevel] = nn.ModuleList(map(PatchLevel, levels))  # type: ignore[assignment]
 
+    def first(self, num_levels: int) -> "Pyramid":
+        """A network of the first levels alone, with the same weights."""
+        network = Pyramid(self.configs[:num_levels])
+        kept = network.state_dict().keys()
+        network.load_state_dict({name: value for name, value in self.state_dict().items() if name in kept})
+        return network.to(self.device)
+
     @property
     def configs(self) -> tuple[PatchLevelConfig, ...]:
         """The shape of each level."""

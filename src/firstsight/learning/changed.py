@@ -1,7 +1,7 @@
 """The same picture after something has changed: the view, the light, or how clean it is.
 
-For asking an encoder, not for teaching it: other changes than those of `shaken`, and stronger ones, so that what was
-learned from shaken pictures has no head start.
+For asking an encoder, not for teaching it. Crop and light are stronger than those of `shaken`, and noise is not among
+them; the turn is smaller. Where pairs are made by `shaken`, an encoder has seen this kind of view and light.
 """
 
 import io

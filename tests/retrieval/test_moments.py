@@ -63,6 +63,9 @@ def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
     assert [(one.source, one.start_seconds, one.best_seconds, one.score, one.num_frames) for one in found] == [
         (*row[:4], len(row[4])) for row in expected
     ]
+    assert [(one.first_frame_index, one.last_frame_index) for one in found] == [
+        (row[4][0], row[4][-1]) for row in expected
+    ]
 
 
 @settings(max_examples=40, deadline=None)
@@ -87,7 +90,7 @@ def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: f
         {row for one in slow_moments(scores, frames, value, 2.0) for row in one[4]} for value in (least, least + 0.25)
     )
     assert strict <= loose
-    assert {one.best_row for one in find_moments(scores, frames, least=least)} <= loose
+    assert {one.best_frame_index for one in find_moments(scores, frames, least=least)} <= loose
 
 
 @pytest.mark.parametrize(
@@ -132,4 +135,4 @@ def test_what_is_not_valid(num: int, gap: float) -> None:
     with pytest.raises(SettingsError, match="valid"):
         find_moments(np.zeros(num), footage([[1.0]]), least=0.5, gap_seconds=gap)
     with pytest.raises(SettingsError, match="start <= best"):
-        Moment("a", 2, 3, 1, 0.5, 0, 1)
+        Moment("a", 2, 3, 1, 0.5, 0, 0, 0, 1)

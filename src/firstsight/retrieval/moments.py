@@ -21,7 +21,9 @@ class Moment:
     end_seconds: float  # when the last matching frame gives way to the next one; the start for a still picture
     best_seconds: float  # of the frame most like the query
     score: float  # of that frame
-    best_row: int  # which of the frames that were searched it is
+    first_frame_index: int  # positions of the first, the best and the last matching frame in the source
+    best_frame_index: int
+    last_frame_index: int
     num_frames: int  # that match
 
     def __post_init__(self) -> None:
@@ -89,6 +91,8 @@ def _moment(
         end_seconds=float(ends[run[-1]]),
         best_seconds=float(frames.seconds[best]),
         score=float(scores[best]),
-        best_row=best,
+        first_frame_index=int(frames.frame_indices[run[0]]),
+        best_frame_index=int(frames.frame_indices[best]),
+        last_frame_index=int(frames.frame_indices[run[-1]]),
         num_frames=len(run),
     )

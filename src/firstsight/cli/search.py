@@ -1,0 +1,119 @@
+"""`firstsight search`: which moments of a library are like a picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+from firstsight.errors import SettingsError
+
+if TYPE_CHECKING:
+    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.library_where import Where
+    from firstsight.retrieval.search import SearchResult
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    query: Annotated[
+        str, typer.Argument(metavar="QUERY", help="A picture, or a frame of a video by its time: walk.mp4@83.2")
+    ],
+    k: Annotated[int, typer.Option("-k", metavar="K", help="How many moments at most.")] = 10,
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="GLOB", help="Only in sources whose names fit; may be repeated."),
+    ] = None,
+    between: Annotated[
+        str | None,
+        typer.Option(metavar="START-END", help="Only between these seconds of each source, such as 60-90, 60- or -90."),
+    ] = None,
+    not_itself: Annotated[
+        bool, typer.Option("--not-itself", help="Leave out the query's own file, and copies of it.")
+    ] = False,
+    false_match_rate: Annotated[
+        float,
+        typer.Option(metavar="RATE", help="Of searches for something that is not there, the share to get a match."),
+    ] = 0.05,
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the moments as CSV.")] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, one file.")
+    ] = None,
+    clips: Annotated[Path | None, typer.Option(metavar="DIR", help="Cut the moments out, a video each.")] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Find the moments of a library that are most like a picture, or say that there is none.
+
+    A match is more alike than what is not there would be: the library itself tells how alike that is.
+
+    Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
+    """
+    from firstsight.cli.search_output import print_result, write_csv
+    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.query import read_query
+    from firstsight.retrieval.search import search
+
+    where = _where(sources, between)
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        result = search(
+            library,
+            read_query(query, library.encoder),
+            k=k,
+            where=where,
+            not_itself=not_itself,
+            false_match_rate=false_match_rate,
+            measuring=lambda: display.say("measuring what is normal in this library: some seconds, once"),
+        )
+        if csv_file:
+            write_csv(result, csv_file)
+        if html_file:
+            _write_page(result, library, html_file)
+        written = _cut(result, library, clips, display) if clips else []
+    print_result(result, library, as_json=as_json)
+    if not as_json:
+        for path in [path for path in (csv_file, html_file) if path] + written:
+            typer.echo(f"wrote {path}")
+
+
+def _where(sources: list[str] | None, between: str | None) -> "Where":
+    from firstsight.retrieval.library_where import Where
+
+    start, end = _stretch(between) if between is not None else (None, None)
+    return Where(tuple(sources or ()), start, end)
+
+
+def _stretch(text: str) -> tuple[float | None, float | None]:
+    """What "60-90", "60-" or "-90" means, in seconds."""
+    start, dash, end = text.partition("-")
+    try:
+        if dash and (start or end):
+            return float(start) if start else None, float(end) if end else None
+    except ValueError:
+        pass
+    raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")
+
+
+def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:
+    from firstsight.files import write_whole
+    from firstsight.report.search_page import render_search_page
+
+    write_whole(path, render_search_page(result, library).encode())
+
+
+def _cut(result: "SearchResult", library: "Library", folder: Path, display: Display) -> list[Path]:
+    """The moments of videos as files; a picture cannot be cut."""
+    from firstsight.export.clips import Stretch, write_clips
+
+    records = {record.name: record for record in library.sources}
+    moments = [match.moment for match in result.matches if records[match.moment.source].duration_seconds > 0]
+    stretches = [Stretch(records[one.source].path, one.start_seconds, one.end_seconds) for one in moments]
+    total = len(stretches)
+    try:
+        return write_clips(
+            stretches, folder, progress=lambda done: display.show("cutting", done=done, total=total, state="")
+        )
+    except KeyboardInterrupt:
+        display.say(f"interrupted; the clips that were finished are kept in {folder}")
+        raise typer.Exit(130) from None

@@ -1,0 +1,100 @@
+"""What a search found, for people, for programs and for spreadsheets."""
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.search import Match, SearchResult
+
+
+def print_result(result: "SearchResult", library: "Library", *, as_json: bool) -> None:
+    """A table and a sentence, or one JSON object."""
+    from firstsight.report.search_words import verdict
+
+    if as_json:
+        typer.echo(json.dumps(_content(result, library)))
+        return
+    if result.matches:
+        from rich.console import Console
+
+        Console().print(_table(result))
+    typer.echo(verdict(result))
+
+
+def write_csv(result: "SearchResult", path: Path) -> None:
+    """A line a moment, the best first; none but the heading if there is no match.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    from firstsight.files import write_whole
+
+    content = io.StringIO()
+    writer = csv.DictWriter(content, ["rank", *_record(result.nearest)])
+    writer.writeheader()
+    for rank, match in enumerate(result.matches, start=1):
+        writer.writerow({"rank": rank, **_record(match)})
+    write_whole(path, content.getvalue().encode())
+
+
+def _content(result: "SearchResult", library: "Library") -> dict[str, Any]:
+    background = result.background
+    return {
+        "library": str(library.path),
+        "query": result.query.place.name,
+        "is_match": result.is_match,
+        "matches": [_record(match) for match in result.matches],
+        "num_matches": result.num_matches,
+        "nearest": _record(result.nearest),
+        "threshold": result.threshold,
+        "false_match_rate": result.false_match_rate,
+        "num_frames": result.num_frames,
+        "num_sources": result.num_sources,
+        "background": {"num_pairs": len(background.pairs), "num_decoys": len(background.decoys)},
+    }
+
+
+def _record(match: "Match") -> dict[str, Any]:
+    moment = match.moment
+    return {
+        "source": moment.source,
+        "start_seconds": moment.start_seconds,
+        "end_seconds": moment.end_seconds,
+        "best_seconds": moment.best_seconds,
+        "best_frame": moment.best_frame_index,
+        "similarity": moment.score,
+        "closer_than": match.closer_than,
+        "false_match_probability": match.false_match_probability,
+        "is_query": match.is_query,
+    }
+
+
+def _table(result: "SearchResult") -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    from firstsight.report.search_words import share_text
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source", overflow="fold")
+    for name in ("start", "end", "best", "similarity", "closer than, of unrelated pairs"):
+        table.add_column(name, justify="right", no_wrap=name != "closer than, of unrelated pairs")
+    for match in result.matches:
+        moment = match.moment
+        times = (moment.start_seconds, moment.end_seconds, moment.best_seconds)
+        itself = " (the query itself)" if match.is_query else ""
+        table.add_row(
+            Text(moment.source + itself),  # a name may hold what rich takes for markup
+            *(f"{time:.2f} s" if moment.end_seconds else "" for time in times),
+            f"{moment.score:.3f}",
+            share_text(match.closer_than),
+        )
+    return table

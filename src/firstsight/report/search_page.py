@@ -1,0 +1,118 @@
+"""What a search found, as a page: one file, nothing fetched from anywhere."""
+
+import base64
+import io
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from firstsight.report.drawing import jpeg_uri
+from firstsight.report.search_words import false_match_text, share_text, stretch_text, verdict
+from firstsight.retrieval.library import Library
+from firstsight.retrieval.search import Match, SearchResult
+
+_TEMPLATE = "search_page.html"
+_QUERY_SIDE = 480  # pixels of its longer side
+
+
+def render_search_page(result: SearchResult, library: Library) -> str:
+    """The page as HTML, with thumbnails from the library."""
+    background = result.background
+    return _template().render(
+        query_name=result.query.place.name,
+        query_picture=jpeg_uri(_small(result.query.frame.pictures[1])),
+        verdict=verdict(result),
+        library=library.path.name,
+        num_frames=result.num_frames,
+        num_sources=result.num_sources,
+        num_pairs=len(background.pairs),
+        matches=[_shown(match, library) for match in result.matches],
+        num_matches=result.num_matches,
+        nearest=_shown(result.nearest, library),
+        false_match_rate=result.false_match_rate,
+        plot="data:image/png;base64," + base64.b64encode(_plot(result)).decode(),
+        facts={
+            "Threshold": f"similarity {result.threshold:.3f}",
+            "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
+            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, turned on their side",
+        },
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
+
+
+def _shown(match: Match, library: Library) -> dict[str, Any]:
+    moment = match.moment
+    return {
+        "source": moment.source,
+        "is_query": match.is_query,
+        "stretch": stretch_text(moment),
+        "closer_than": share_text(match.closer_than),
+        "false_match": false_match_text(match.false_match_probability),
+        "similarity": moment.score,
+        "pictures": _pictures(match, library),
+        "bar": _bar(match, library),
+    }
+
+
+def _pictures(match: Match, library: Library) -> list[dict[str, Any]]:
+    """The first, the best and the last frame of the moment, each once."""
+    moment = match.moment
+    captions = {
+        moment.first_frame_index: f"from {moment.start_seconds:.2f} s",
+        moment.last_frame_index: f"to {moment.end_seconds:.2f} s",
+        moment.best_frame_index: f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
+    }
+    indices = sorted(captions)
+    return [
+        {
+            "uri": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
+            "is_best": index == moment.best_frame_index,
+            "caption": captions[index],
+        }
+        for index, jpeg in zip(indices, library.thumbnails([(moment.source, index) for index in indices]), strict=True)
+    ]
+
+
+def _bar(match: Match, library: Library) -> dict[str, float] | None:
+    """Where in its source the moment lies, in percent of the source's length; None for a picture."""
+    moment = match.moment
+    lasts = next(record.duration_seconds for record in library.sources if record.name == moment.source)
+    if lasts <= 0:
+        return None
+    left = 100 * min(1.0, moment.start_seconds / lasts)
+    return {"left": left, "width": min(100 - left, 100 * (moment.end_seconds - moment.start_seconds) / lasts)}
+
+
+def _small(picture: np.ndarray) -> np.ndarray:
+    image = Image.fromarray(picture)
+    image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
+    return np.asarray(image)
+
+
+def _plot(result: SearchResult) -> bytes:
+    """How alike unrelated frames are, how alike the best of them is, and where the matches lie, as PNG."""
+    background = result.background
+    figure = Figure(figsize=(10, 2.6), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    edges = np.linspace(min(-0.2, float(background.pairs[0])), 1.0, 161)
+    density, _ = np.histogram(background.pairs, edges, density=True)
+    axes.fill_between(edges[:-1], density / density.max(), step="post", color="#b9bec5", linewidth=0)
+    reached = np.array([background.false_match_probability(float(edge)) for edge in edges])
+    likely = -np.diff(reached)
+    axes.step(edges[:-1], likely / max(likely.max(), 1e-12), where="post", color="#1f5f8b", linewidth=1.2)
+    axes.axvline(result.threshold, color="#1f5f8b", linestyle="--", linewidth=1)
+    shown = result.matches or (result.nearest,)
+    axes.vlines([match.moment.score for match in shown], 0, 0.5, color="#d08a2e", linewidth=1.6)
+    axes.set(xlabel="similarity", yticks=[], ylim=(0, 1.05), xlim=(edges[0], 1.005))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()

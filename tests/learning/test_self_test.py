@@ -155,7 +155,10 @@ def test_where_there_is_nothing_to_ask_the_answer_is_none(frames: np.ndarray) ->
 def test_few_frames_give_numbers_or_none_and_never_nan(num: int) -> None:
     for times in (None, Times.of_positions(num), Times(np.zeros(num), np.zeros(num, np.int64))):
         facts = self_test(pixels, pictures(num), times, generator=generator(0)).facts()
-        assert all(value is None or 0 <= value <= 1 or name == "num_queries" for name, value in facts.items())
+        lead = facts.pop("stands_out")  # in standard deviations, not a share
+        assert np.isfinite(lead)
+        assert facts.pop("num_queries") == num
+        assert all(value is None or 0 <= value <= 1 for value in facts.values())
 
 
 def test_on_real_footage_a_thumbnail_is_neither_blind_nor_perfect(bikes) -> None:

@@ -170,6 +170,8 @@ class Library:
     def nearest(self, vector: NDArray[np.float32], *, k: int, where: Where | None = None) -> Nearest:
         """The k frames most like a vector, the most similar first; fewer if fewer are meant.
 
+        A frame in which the encoder sees nothing, its embedding of length 0, is like no other and never among them.
+
         Args:
             vector: (dim,); only its direction counts.
             k: how many, from 1.

@@ -50,14 +50,16 @@ class FrameRows:
 
 
 def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow table or batch
-    """Its column of vectors, float32 (N, dim)."""
+    """Its column of vectors, float32 (N, dim), each of unit length again; one of length 0 stays so."""
     column = rows.column("vector")
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     dim = column.type.list_size
     parts = [np.empty((0, dim), np.float16)]
     parts += [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim) for chunk in chunks]
-    vectors: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
-    return vectors
+    vectors = np.concatenate(parts).astype(np.float32)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
 
 
 def _as_stored(vectors: NDArray[np.float32]) -> pa.Array:

@@ -158,10 +158,12 @@ def test_subspace_iteration_agrees_with_the_exact_problem() -> None:
 
 
 def test_a_direction_that_differs_within_pairs_counts_less() -> None:
-    features = torch.randn(400, 6, generator=generator(0))
-    restless = torch.randn(400, 6, generator=generator(1)) * torch.tensor([3.0, 0.1, 0.1, 0.1, 0.1, 0.1])
+    features = torch.randn(1200, 6, generator=generator(0))
+    restless = torch.randn(1200, 6, generator=generator(1)) * torch.tensor([3.0, 0.1, 0.1, 0.1, 0.1, 0.1])
     plain = fit_projection(features.clone(), [6], None)
-    taught = fit_projection(features.clone(), [6], lambda _, inner: inner(restless) - inner(torch.zeros(400, 6)))
+    taught = fit_projection(
+        features.clone(), [6], lambda _, inner: (inner(restless) - inner(torch.zeros(1200, 6)))[:, None]
+    )
 
     def share(projection: object) -> float:
         rows = projection([torch.eye(6) + projection.mean]).norm(dim=1)

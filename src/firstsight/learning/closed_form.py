@@ -162,8 +162,8 @@ def _differences(
         for _ in range(2):
             parts = read(shaken(frames[chosen], generator=drawn), pooling)
             views.append(inner(torch.cat(parts, dim=1)))
-        mean = torch.stack(views).mean(dim=0)
-        unbiased: Tensor = torch.cat([view - mean for view in views]) * (3 / 2) ** 0.5
+        seen_as = torch.stack(views, dim=1)
+        unbiased: Tensor = (seen_as - seen_as.mean(dim=1, keepdim=True)) * (3 / 2) ** 0.5
         return unbiased
 
     return of_shaken
@@ -177,4 +177,4 @@ def _neighbours_in_time(inner: Tensor, drawn: torch.Generator) -> Tensor:
     same = (seen[1:] * seen[:-1]).sum(dim=1) > strangers.quantile(_STRANGERS_QUANTILE)
     differences = inner[1:] - inner[:-1]
     scaled: Tensor = (differences[same] if bool(same.any()) else differences) / 2**0.5
-    return scaled
+    return scaled[:, None]

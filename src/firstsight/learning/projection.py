@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from firstsight.model.readout import Projection
 
-# Added to each eigenvalue of the differences, as a share of their mean: with few pairs most directions look still.
-_SHRINKAGE = 0.05
+# Added to each eigenvalue of the differences, as a share of their mean: with few pairs most directions look still. This
+# much with very many pairs, twice as much with 1,000, ten times as much with 333.
+_SHRINKAGE, _FEW_PAIRS = 0.05, 1_000
 # What is left after whitening the differences is whitened by this power of the variance, halved.
 _POWER_WITH_PAIRS = 0.5
 _POWER_WITHOUT = 0.75
@@ -27,7 +28,8 @@ _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024
 
 # Given the features, centred and scaled, in an inner space (N, inner_dim), and the map there for other features as the
-# network gives them: the differences (P, inner_dim) of pairs that show the same thing, each divided by sqrt(2).
+# network gives them: what P things differ by among the views of each, (P, views, inner_dim), scaled to unit variance of
+# the difference to the thing itself: of a pair one difference, divided by sqrt(2).
 Differences = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
 
 
@@ -102,6 +104,8 @@ def _equal_variance(centred: Tensor, part_dims: list[int]) -> Tensor:
 
 
 def _whitening(differences: Tensor) -> Tensor:
-    variances, directions = torch.linalg.eigh(differences.T @ differences / len(differences))
-    whitening: Tensor = directions / (variances.clamp_min(0) + _SHRINKAGE * variances.mean() + 1e-12).sqrt()
+    rows = differences.flatten(0, 1)
+    variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+    shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / len(differences)) ** 2)
+    whitening: Tensor = directions / (variances.clamp_min(0) + shrinkage * variances.mean() + 1e-12).sqrt()
     return whitening

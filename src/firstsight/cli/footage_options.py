@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
 SOURCES = typer.Argument(
     metavar="SOURCE...",
-    help="A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, or a camera: 0.",
+    help="A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, "
+    "or an address: rtsp://...",
     show_default=False,
 )
 Sources = Annotated[list[str], SOURCES]

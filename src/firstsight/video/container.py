@@ -33,6 +33,9 @@ _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 # Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
 _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
 
+# FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
+_LOOK_SECONDS = 5.0
+
 # Some cameras say "not yet" instead of making the reader wait.
 _NOT_YET_SECONDS = 0.005
 
@@ -143,6 +146,8 @@ class OpenVideo:
                         yield packet
             except av.BlockingIOError:
                 time.sleep(_NOT_YET_SECONDS)
+            except av.ExitError:  # the time-out: `open_stream` turns it into an error with a name
+                raise
             except av.FFmpegError:
                 num_failed += 1
             else:
@@ -228,7 +233,12 @@ def open_video(path: Path, *, name: str) -> Iterator[OpenVideo]:
 
 @contextmanager
 def open_stream(
-    place: str | BinaryIO, *, name: str, container_format: str | None = None, options: dict[str, str] | None = None
+    place: str | BinaryIO,
+    *,
+    name: str,
+    container_format: str | None = None,
+    options: dict[str, str] | None = None,
+    timeout_seconds: float | None = None,
 ) -> Iterator[OpenVideo]:
     """The video at an address of FFmpeg or in an open file, closed again at the end of the block.
 
@@ -237,18 +247,33 @@ def open_stream(
         name: what to call it in errors.
         container_format: FFmpeg's name for it; None is for FFmpeg to find out.
         options: of that format.
+        timeout_seconds: to wait for each packet; for the beginning so much longer as FFmpeg looks at a stream to find
+            out what it is. None is for ever.
 
     Raises:
-        SourceError: there is no video, or it cannot be read.
+        SourceError: there is no video, it cannot be read, or nothing comes any more.
     """
+    patience = None if timeout_seconds is None else timeout_seconds + _LOOK_SECONDS
+    begun = time.monotonic()
     try:
-        container = av.open(place, mode="r", format=container_format, options=options or {}, metadata_errors="replace")
+        container = av.open(
+            place,
+            mode="r",
+            format=container_format,
+            options=options or {},
+            metadata_errors="replace",
+            timeout=(patience, timeout_seconds),
+        )
     except av.FFmpegError as error:
+        if patience is not None and time.monotonic() - begun >= patience:
+            raise SourceError(f"{name} gave no picture within {patience:g} s") from error
         problem = "cannot be read" if isinstance(error, OSError) else "is not a video"
         raise SourceError(f"{name} {problem}: {error.strerror}") from error
     with container:
         try:
             yield OpenVideo(container, _video_stream(container, name))
+        except av.ExitError as error:
+            raise SourceError(f"{name} gave nothing for {timeout_seconds or 0:g} s") from error
         except av.FFmpegError as error:
             raise SourceError(f"{name} cannot be decoded: {error.strerror}") from error
 

@@ -1,6 +1,6 @@
 """The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -68,11 +68,21 @@ def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...
 
 
 def decode_on(
-    video: OpenVideo, *, name: str, views: tuple[View, ...], sampling: Sampling, landing: Landing | None = None
+    video: OpenVideo,
+    *,
+    name: str,
+    views: tuple[View, ...],
+    sampling: Sampling,
+    landing: Landing | None = None,
+    now: Callable[[], float] | None = None,
 ) -> Events:
-    """As `decode`, of a video that is open, from where it is: at a landing, or at its beginning."""
+    """As `decode`, of a video that is open, from where it is: at a landing, or at its beginning.
+
+    With `now` the time of a frame is when it arrives, asked for once a frame: cameras state times that cannot be
+    trusted, or none.
+    """
     sampler, viewer = Sampler(sampling), Viewer(views, video.pixel_aspect)
-    for event in deinterlaced(_decoded(video, landing or Landing(), sampling)):
+    for event in deinterlaced(_decoded(video, landing or Landing(), sampling, now)):
         if isinstance(event, Skipped):
             yield event
         elif sampling.is_over(event.seconds):
@@ -82,14 +92,16 @@ def decode_on(
             yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
 
 
-def _decoded(video: OpenVideo, landing: Landing, sampling: Sampling) -> Iterator[Decoded | Skipped]:
+def _decoded(
+    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None
+) -> Iterator[Decoded | Skipped]:
     """The frames from the start of the sampling on, with their times and positions."""
     clock = Clock(frame_seconds=1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND))
     index, seconds = landing.index, landing.seconds
     has_landed = landing.ticks is None
     for frame in video.frames():
         if isinstance(frame, VideoFrame):
-            seconds = clock.seconds(video.stamp(frame))
+            seconds = now() if now else clock.seconds(video.stamp(frame))
             if seconds < landing.seconds:
                 continue  # it leads up to the keyframe, and is not whole
             if not has_landed and seconds > landing.seconds:

@@ -1,13 +1,14 @@
-"""Footage that passes by once: a video piped into standard input, or a camera."""
+"""Footage that passes by once: a video piped into standard input, a camera, or an address in a network."""
 
 import re
 import sys
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from firstsight.errors import SourceError
+from firstsight.video.addresses import TIMEOUT_SECONDS, address_options, is_address, public_name
 from firstsight.video.container import OpenVideo, open_stream
 from firstsight.video.decoding import decode_on
 from firstsight.video.filtering import upright_size
@@ -29,12 +30,29 @@ class Place:
     container_format: str | None = None  # None is for FFmpeg to find out
     options: tuple[tuple[str, str], ...] = ()
     cure: str = ""  # what to do when nothing comes
+    # A pipe cannot be opened again, a camera can; what is at an address may be a recording, if it states a length.
+    kind: Literal["pipe", "camera", "address"] = "camera"
+    timeout_seconds: float | None = None  # without a packet; None is to wait for ever
+
+    def open(self) -> AbstractContextManager[OpenVideo]:
+        """The video there, closed again at the end of the block."""
+        return open_stream(
+            self.address,
+            name=self.name,
+            container_format=self.container_format,
+            options=dict(self.options),
+            timeout_seconds=self.timeout_seconds,
+        )
 
 
 def place_of(spec: object) -> Place | None:
-    """The live footage that `spec` stands for: "-", a camera's number or device; None if it is something else."""
+    """The live footage that `spec` stands for: "-", a camera's number or device, an address; None if anything else."""
+    if isinstance(spec, Place):
+        return spec
     if spec == STANDARD_INPUT:
         return _standard_input()
+    if isinstance(spec, str) and is_address(spec):
+        return _address(spec)
     if isinstance(spec, str) and _CAMERA.fullmatch(spec) and not (spec.isdigit() and Path(spec).exists()):
         return camera(spec, system=sys.platform)
     return None
@@ -63,7 +81,18 @@ def _standard_input() -> Place:
             "standard input is a terminal or closed: pipe a video into it, as in `cat clip.mkv | firstsight ... -`"
         )
     cure = "an MP4 file with its index at the end cannot be piped: give it by its name"
-    return Place("standard input", sys.stdin.buffer, cure=cure)
+    return Place("standard input", sys.stdin.buffer, cure=cure, kind="pipe")
+
+
+def _address(spec: str) -> Place:
+    return Place(
+        public_name(spec),
+        spec,
+        options=tuple(address_options(spec).items()),
+        cure="see that the address, user and password are right and that the camera or server is on",
+        kind="camera" if spec.lower().startswith("rtsp") else "address",
+        timeout_seconds=TIMEOUT_SECONDS,
+    )
 
 
 class LiveSource:
@@ -122,10 +151,7 @@ class LiveSource:
 def _opened(place: Place) -> tuple[ExitStack, OpenVideo, tuple[int, int]]:
     """What closes the video, the video, and width and height of its first frame."""
     with ExitStack() as opening:
-        stream = open_stream(
-            place.address, name=place.name, container_format=place.container_format, options=dict(place.options)
-        )
-        video = opening.enter_context(stream)
+        video = opening.enter_context(place.open())
         first = video.first_frame()
         if first is None:
             raise SourceError(f"{place.name} has no frame that can be decoded")

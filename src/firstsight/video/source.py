@@ -1,4 +1,4 @@
-"""Footage to read: a video, a picture, several of them, a folder, a glob pattern, an array, a pipe or a camera."""
+"""Footage to read: a video, a picture, several, a folder, a glob pattern, an array, a pipe, a camera or an address."""
 
 import os
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError
 from firstsight.video.finding import Found, find_files
 from firstsight.video.frames import View
-from firstsight.video.live import LiveSource, place_of
+from firstsight.video.live import LiveSource, Place, place_of
 from firstsight.video.reading import Reading
 from firstsight.video.sampling import Sampling
 from firstsight.video.stills import ArraySource, ImageFiles, sampled_positions
@@ -46,7 +46,7 @@ class Source(Protocol):
         """
 
 
-Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8] | Source
+Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8] | Source | Place
 
 
 def open_source(
@@ -63,7 +63,8 @@ def open_source(
         spec: a video or picture file; a list of files and folders; a folder, searched with its subfolders for videos
             and, if it has none, for pictures; a glob pattern, if there is no file of that name; or an array of
             pictures, uint8 (N, H, W, 3) or (N, H, W). "-" is a video piped into standard input; a number, or a device
-            such as "/dev/video0", is a camera. A source that is open already is given back.
+            such as "/dev/video0", is a camera; rtsp://, rtmp://, http(s)://, udp:// and tcp:// are addresses. A source
+            that is open already is given back.
         start_seconds: leave out what is before this time of each video.
         end_seconds: leave out this time of each video and all after it.
         every: use one frame in so many.
@@ -80,6 +81,8 @@ def open_source(
         if sampling != Sampling():
             raise SettingsError(f"{spec.name} is open already: give start, end and rate where it is opened")
         return spec
+    if isinstance(spec, Place):
+        return LiveSource(spec, sampling)
     if not isinstance(spec, np.ndarray) and (place := place_of(spec)):
         return LiveSource(place, sampling)
     if isinstance(spec, str | os.PathLike | Sequence):

@@ -1,0 +1,216 @@
+"""Footage as it passes by, for days: the newest frame, and word when the stream is lost and when it is back."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+from firstsight.errors import SettingsError, SourceError
+from firstsight.video.frames import Frame, View
+from firstsight.video.live import Place, place_of
+from firstsight.video.newest import EndedError, Newest
+from firstsight.video.reading import Reading, Skipped
+from firstsight.video.reconnecting import Arrivals, Broken, Patience, arrivals
+from firstsight.video.sampling import Sampling
+from firstsight.video.source import Spec, open_source
+
+# How long closing waits for the reader. One that hangs in a read ends by itself when the read times out.
+_FAREWELL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Lost:
+    """Nothing comes any more; what reads goes on trying."""
+
+    seconds: float  # on the clock of the stream
+    reason: str  # in one line
+
+
+@dataclass(frozen=True)
+class Back:
+    """Frames come again."""
+
+    seconds: float  # on the clock of the stream
+    away_seconds: float
+
+
+Arrival = Frame | Lost | Back
+
+
+class Stream(Iterator[Arrival]):
+    """An iterator over what arrives, to be closed, which a `with` block does.
+
+    A thread reads; if the user is slower, the newest frame takes the place of older ones. Cameras and addresses are
+    connected again when they break, and their frames have the seconds since the stream was opened; what hangs without
+    breaking is told as lost too. There is one thread and one connection at any time, however often it breaks.
+
+    Recordings (files, folders, pictures; what states its length in a pipe or at an address) are played at their own
+    pace with their own times, and end.
+
+    Args:
+        spec: as for `open_source`, or a live place.
+        views: how to show every frame.
+        frames_per_second: use at most so many.
+        speed: of recordings: 2 is twice as fast, 0 as fast as frames are used; then none is dropped.
+        patience: how long to wait for what does not come.
+
+    Attributes:
+        name: of the source, for people.
+        num_skipped: frames so far that could not be decoded.
+
+    Raises:
+        SourceError: there is no such file. A place where nothing is to be had is an error of the first reading.
+        SettingsError: an option is out of its range.
+
+    Example:
+        with Stream("rtsp://camera/1", views=(view,), frames_per_second=2) as stream:
+            for arrival in stream:
+                print(arrival)
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        views: tuple[View, ...],
+        frames_per_second: float | None = None,
+        speed: float = 1.0,
+        patience: Patience | None = None,
+    ) -> None:
+        if not 0 <= speed < float("inf"):
+            raise SettingsError(f"speed {speed}; valid is 0, as fast as can be, or a factor above it such as 1")
+        self.num_skipped = 0
+        self._patience = patience or Patience()
+        self._speed = speed
+        self._begun = time.monotonic()
+        self._heard = self._begun  # when the last frame arrived, used or not
+        self._stopped = threading.Event()
+        self._has_begun = False
+        self._pace = _Pace(speed)
+        self._box: Newest[Frame | Broken] = Newest()
+        self._place, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))
+        self._thread = threading.Thread(target=self._fill, args=(read,), name="stream", daemon=True)
+        self._thread.start()
+        self._arrivals = self._arrive()
+
+    @property
+    def num_dropped(self) -> int:
+        """Frames so far that a newer one took the place of."""
+        return self._box.num_dropped
+
+    def now(self) -> float:
+        """Seconds since the stream was opened: the clock of what is live."""
+        return time.monotonic() - self._begun
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Arrival:
+        return next(self._arrivals)
+
+    def close(self) -> None:
+        """Stop reading. A reader that hangs is left behind; it ends by itself when its read times out."""
+        self._stopped.set()
+        self._box.stop()
+        self._thread.join(_FAREWELL_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _arrive(self) -> Iterator[Arrival]:
+        lost_at: float | None = None
+        while True:
+            try:
+                item = self._box.take(min(1.0, self._patience.timeout_seconds / 4))
+            except EndedError:
+                return
+            if isinstance(item, Frame):
+                if lost_at is not None:
+                    yield Back(item.seconds, item.seconds - lost_at)
+                self._has_begun, lost_at = True, None
+                yield item
+            elif lost_at is None and (reason := self._trouble(item)):
+                if not self._has_begun:
+                    raise SourceError(f"{reason}; {self._place.cure if self._place else ''}")
+                lost_at = self.now()
+                yield Lost(lost_at, reason)
+
+    def _trouble(self, item: Broken | None) -> str:
+        """Why the stream counts as lost; empty if it does not."""
+        if item is not None:
+            return item.reason
+        # Opening has a time-out of its own, and says more than that nothing came.
+        patience = self._patience.timeout_seconds * (1 if self._has_begun else 3)
+        silence = time.monotonic() - self._heard
+        is_silent = self._place is not None and self._place.kind != "pipe" and silence > patience
+        return f"{self.name} gave no picture for {silence:.0f} s" if is_silent else ""
+
+    def _reader(
+        self, spec: Spec, views: tuple[View, ...], sampling: Sampling
+    ) -> tuple[Place | None, str, Reading | Arrivals]:
+        """The live place, if it is one, the name, and what will be read."""
+        place = place_of(spec)
+        if place is None:
+            source = open_source(spec, frames_per_second=sampling.frames_per_second)
+            return None, source.name, source.read(*views)
+        if place.timeout_seconds is not None:
+            place = replace(place, timeout_seconds=self._patience.timeout_seconds)
+        read = arrivals(place, views, sampling, patience=self._patience, now=self._note_arrival, stopped=self._stopped)
+        return place, place.name, read
+
+    def _fill(self, read: Reading | Arrivals) -> None:
+        """What the thread does."""
+        try:
+            with closing(read):
+                for item in read:
+                    if self._stopped.is_set():
+                        break
+                    self._pass_on(item)
+            if isinstance(read, Reading):
+                self.num_skipped = read.num_skipped
+        except Exception as error:  # comes up where the frame would have
+            self._box.end(error)
+        else:
+            self._box.end()
+
+    def _pass_on(self, item: Frame | Skipped | Broken) -> None:
+        if isinstance(item, Skipped):
+            self.num_skipped += item.num_frames
+            return
+        is_paced = isinstance(item, Frame) and (self._place is None or self._place.kind != "camera")
+        if isinstance(item, Frame) and is_paced and self._speed:
+            self._heard = self._pace.due(item.seconds, time.monotonic())
+            self._stopped.wait(max(0.0, self._heard - time.monotonic()))
+        is_awaited = is_paced and not self._speed
+        self._box.put(item, droppable=isinstance(item, Frame) and not is_awaited)
+        if is_awaited:
+            self._box.wait_until_empty()
+            self._heard = time.monotonic()
+
+    def _note_arrival(self) -> float:
+        self._heard = time.monotonic()
+        return self._heard - self._begun
+
+
+class _Pace:
+    """When the frames of a recording are due, on the clock of the machine."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._offset: float | None = None
+        self._last_seconds = 0.0
+
+    def due(self, seconds: float, now: float) -> float:
+        """The moment to show a frame of that time. The first frame, and the first of the next file, is due now."""
+        if self._offset is None or seconds < self._last_seconds:
+            self._offset = now - seconds / self._speed
+        self._last_seconds = seconds
+        return self._offset + seconds / self._speed

@@ -25,7 +25,7 @@ from firstsight.model.pyramid import Pyramid
 from firstsight.model.readout import PoolingConfig, Projection
 
 _FIT_FRAMES = 800  # that filters are taken from
-_PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time does not give pairs
+_PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time gives no pairs
 _KERNEL_SIZE = 5
 # Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
 _STRANGERS_QUANTILE = 0.9
@@ -108,7 +108,7 @@ def fit(
         added = contributions(read, frames, features, pooling, ordered=kind.ordered, seed=seed)
         read, features = _without_useless(read, features, added)
     report("projection", 0)
-    differences = _differences(read, frames, pooling, ordered=kind.ordered, drawn=drawn) if recipe.pairs else None
+    differences = _differences(read, frames, pooling, in_time=kind.moving, drawn=drawn) if recipe.pairs else None
     projection = fit_projection(features.values, features.part_dims, differences)
     return ClosedForm(read.network, pooling, projection, kind, tuple(added))
 
@@ -150,10 +150,14 @@ def _without_useless(read: Reader, features: Features, added: list[Contribution]
 
 
 def _differences(
-    read: Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, *, ordered: bool, drawn: torch.Generator
+    read: Reader, frames: NDArray[np.uint8], pooling: PoolingConfig, *, in_time: bool, drawn: torch.Generator
 ) -> Differences:
-    """The differences of pairs of frames known to show the same thing."""
-    if ordered:
+    """The differences of pairs known to show the same thing: neighbours in time, or views of one frame.
+
+    In time only where the view moves: before a camera that stands still, what differs from one frame to the next is
+    what there is to see.
+    """
+    if in_time:
         return lambda seen, _: _neighbours_in_time(seen, drawn)
     chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
 

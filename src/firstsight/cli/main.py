@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, search
+from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, scenes, search
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("evaluate")(evaluate.command)
 app.command("index")(index.command)
 app.add_typer(library.app, name="library")
 app.command("search")(search.command)
+app.command("scenes")(scenes.command)
 app.command("info")(info.command)
 
 

@@ -1,0 +1,102 @@
+"""`firstsight scenes`: cuts and gradual changes of videos."""
+
+import csv
+import io
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+if TYPE_CHECKING:
+    from firstsight.model.encoder import Encoder
+    from firstsight.retrieval.scenes import Scene
+    from firstsight.video.source import Source
+
+_COLUMNS = ("source", "scene", "begins", "start_seconds", "end_seconds", "first_frame", "pure_frame", "last_frame")
+
+
+def command(
+    sources: footage.Sources,
+    run: Annotated[
+        Path | None, typer.Option(metavar="RUN", help="Look with this run; by default one is learned from the footage.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="CSV", help="Write a table, a line a scene.")] = None,
+    start: footage.Start = None,
+    end: footage.End = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Find the scenes of videos: cuts, and gradual changes such as dissolves and fades, to the frame.
+
+    Every frame is looked at. A scene that begins gradually has the frames of the passage; pure_frame is the first that
+    shows nothing of the scene before.
+
+    Example: `firstsight scenes film.mp4 --out scenes.csv`
+    """
+    from firstsight.files import write_whole
+    from firstsight.retrieval.scenes import find_scenes
+
+    source = footage.open_footage(sources, start, end, None, None)
+    with Display(notes()) as display:
+        encoder = _encoder(run, source, display)
+        total = source.num_frames()
+        scenes = find_scenes(
+            encoder, source, progress=lambda done: display.show("looking", done=done, total=total, state="")
+        )
+    records = [_record(scene) for scene in scenes]
+    if out:
+        write_whole(out, _table_file(records).encode())
+    if as_json:
+        typer.echo(json.dumps({"scenes": records, "out": None if out is None else str(out)}))
+        return
+    typer.echo(_table(scenes))
+    if out:
+        typer.echo(f"open {out}")
+
+
+def _encoder(run: Path | None, source: "Source", display: Display) -> "Encoder":
+    from firstsight.errors import SourceError
+    from firstsight.learning.learner import learn
+    from firstsight.model.encoder import Encoder
+
+    if run is not None:
+        return Encoder.load(run)
+    if not source.replayable:
+        raise SourceError(f"{source.name} can be read only once, so there is nothing to learn from: give --run RUN")
+    return learn(source, progress=display.progress)
+
+
+def _record(scene: "Scene") -> dict[str, Any]:
+    found = asdict(scene)
+    return {"source": found.pop("source"), "scene": found.pop("number"), **found}
+
+
+def _table_file(records: list[dict[str, Any]]) -> str:
+    content = io.StringIO()
+    writer = csv.DictWriter(content, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for one in records:
+        seconds = {name: f"{one[name]:.6f}" for name in ("start_seconds", "end_seconds")}
+        writer.writerow({**one, **seconds, "begins": one["begins"] or ""})
+    return content.getvalue()
+
+
+def _table(scenes: "tuple[Scene, ...]") -> str:
+    lines = []
+    for scene in scenes:
+        if scene.number == 1:
+            num = sum(one.source == scene.source for one in scenes)
+            lines += [
+                f"{scene.source}: {num} scene{'s' if num > 1 else ''}",
+                "scene     start       end  frames  begins",
+            ]
+        begins = {"cut": "with a cut", "gradual": f"gradually, until frame {scene.pure_frame}", None: ""}[scene.begins]
+        lines.append(
+            f"{scene.number:>5} {scene.start_seconds:>9.2f} {scene.end_seconds:>9.2f}  "
+            f"{scene.first_frame}-{scene.last_frame}  {begins}".rstrip()
+        )
+    return "\n".join(lines)

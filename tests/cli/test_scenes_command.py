@@ -1,0 +1,46 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 frames of one scene and 40 of another, 64x48 at 25 frames/s."""
+    path = tmp_path_factory.mktemp("film") / "film.mp4"
+    pictures = [
+        np.repeat(np.repeat(np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+        for seed in (1, 2)
+    ]
+    with VideoWriter(path, size=(64, 48)) as writer:
+        for index in range(80):
+            writer.write(np.roll(pictures[index // 40], index // 8, axis=1), seconds=index / 25)
+    return path
+
+
+def test_scenes_as_text_as_json_and_as_a_table(firstsight, film: Path, tmp_path: Path) -> None:
+    ran = firstsight("scenes", film, "--out", tmp_path / "scenes.csv", "--json")
+    assert ran.code == 0, ran.err
+    first, second = json.loads(ran.out)["scenes"]
+    assert (first["begins"], first["last_frame"]) == (None, 39)
+    assert (second["begins"], second["first_frame"], second["start_seconds"]) == ("cut", 40, pytest.approx(1.6))
+    rows = list(csv.DictReader((tmp_path / "scenes.csv").read_text().splitlines()))
+    assert [row["first_frame"] for row in rows] == ["0", "40"]
+    assert rows[1]["start_seconds"] == "1.600000"
+
+
+def test_a_run_looks_in_place_of_one_learned_here(firstsight, run_folder: Path, film: Path) -> None:
+    ran = firstsight("scenes", film, "--run", run_folder)
+    assert ran.code == 0, ran.err
+    assert "film.mp4: 2 scenes" in ran.out
+    assert "40-79  with a cut" in ran.out
+
+
+def test_what_cannot_be_read_is_one_line(firstsight, tmp_path: Path) -> None:
+    ran = firstsight("scenes", tmp_path / "missing.mp4")
+    assert ran.code == 2
+    assert "missing.mp4" in ran.err

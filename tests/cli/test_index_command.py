@@ -1,0 +1,209 @@
+"""`firstsight index` and `firstsight library`: what they do, print and refuse."""
+
+import json
+import re
+import shutil
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstsight import Encoder
+from firstsight.cli.display import Display
+from firstsight.model.network import Network, article_levels
+from firstsight.model.preprocessing import Preprocessing
+from firstsight.retrieval.library import Library
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder that has learned nothing, 100 numbers a frame."""
+    return _save_encoder(tmp_path_factory.mktemp("models") / "one", seed=0)
+
+
+def _save_encoder(folder: Path, *, seed: int) -> Path:
+    levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
+    Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=seed)).save(folder)
+    return folder
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """Two videos of 4 s, and a file that is none."""
+    folder = tmp_path / "some footage"
+    folder.mkdir()
+    for seed in range(2):
+        frames = np.random.default_rng(seed).integers(0, 255, (6, 48, 64, 3), dtype=np.uint8)
+        with VideoWriter(folder / f"{seed}.mp4", size=(64, 48)) as writer:
+            for index in range(100):
+                writer.write(frames[index // 17], seconds=index / 25)
+    (folder / "notes.mp4").write_text("no video\n" * 100)
+    return folder
+
+
+@pytest.fixture
+def library(firstsight, model: Path, footage: Path, tmp_path: Path) -> Path:
+    ran = firstsight("index", tmp_path / "library", footage, "--model", model)
+    assert ran.code == 0, ran.err
+    return tmp_path / "library"
+
+
+def expect_one_line(ran: object, *words: str) -> None:
+    assert ran.code == 2, ran
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+    for word in words:
+        assert word in line
+
+
+def test_index_tells_what_will_be_what_failed_and_what_was_done(
+    firstsight, model: Path, footage: Path, tmp_path: Path
+) -> None:
+    arguments = ("index", tmp_path / "library", footage, tmp_path / "nothing.mp4", "--fps", 5)
+    first = firstsight(*arguments, "--model", model)
+    assert first.code == 0, first.err
+    assert re.search(r"3 of 3 sources are new or changed: about 40 frames, \d+ MB on disk of .* free", first.err)
+    assert re.search(r"^notes\.mp4 .*not", first.err, re.MULTILINE)
+    assert "nothing.mp4" in first.err
+    assert re.search(r"embedded 40 frames in \d+\.\d s; sources: 2 new, 2 not readable\n", first.out)
+    assert f"{tmp_path / 'library'} holds 40 frames of 2 sources" in first.out
+    again = json.loads(firstsight(*arguments[:-2], "--json").out)
+    assert (again["num_frames"], again["unchanged"], len(again["failures"])) == (0, ["0.mp4", "1.mp4"], 2)
+    assert (again["frames_held"], again["num_sources"]) == (40, 2)
+
+
+def test_a_new_library_learns_its_encoder_from_the_sources(firstsight, footage: Path, tmp_path: Path) -> None:
+    (footage / "1.mp4").unlink()
+    ran = firstsight("index", tmp_path / "library", footage, "--every", 10)
+    assert ran.code == 0, ran.err
+    assert "learning an encoder from 2 sources" in ran.err
+    encoder = Encoder.load(tmp_path / "library" / "model")
+    assert encoder.provenance["outcome"]["frames_learned_from"] == 100
+    library = Library.open(tmp_path / "library")
+    assert (library.fingerprint, library.num_frames) == (encoder.fingerprint, 10)
+
+
+def test_info(firstsight, library: Path, footage: Path) -> None:
+    (footage / "1.mp4").unlink()
+    ran = firstsight("library", "info", library)
+    assert ran.code == 0, ran.err
+    assert re.search(r"^encoder +[0-9a-f]{16}, 100 numbers a frame$", ran.out, re.MULTILINE)
+    assert re.search(r"^frames +16 of 2 sources, 0:00:08 of video$", ran.out, re.MULTILINE)
+    assert re.search(r"^search +exact", ran.out, re.MULTILINE)
+    assert re.search(
+        r"^missing +1\.mp4; drop them with: firstsight library remove LIBRARY --missing$", ran.out, re.MULTILINE
+    )
+    assert "partial" not in ran.out
+    found = json.loads(firstsight("library", "info", library, "--json").out)
+    assert [source["name"] for source in found["sources"]] == ["0.mp4", "1.mp4"]
+    assert found["missing"] == ["1.mp4"]
+
+
+def test_remove_and_compact(firstsight, library: Path, footage: Path) -> None:
+    ran = firstsight("library", "remove", library, "0.*")
+    assert ran.out.splitlines() == ["removed 0.mp4, 8 frames", f"{library} holds 8 frames of 1 sources"]
+    expect_one_line(firstsight("library", "remove", library, "0.mp4"), "'0.mp4'", "there are 1.mp4")
+    expect_one_line(firstsight("library", "remove", library), "--missing")
+    assert firstsight("library", "remove", library, "--missing").out == f"{library} holds 8 frames of 1 sources\n"
+    (footage / "1.mp4").unlink()
+    assert "removed 1.mp4" in firstsight("library", "remove", library, "--missing").out
+    assert re.fullmatch(r".*library takes \d+ MB, \d+ MB before\n", firstsight("library", "compact", library).out)
+
+
+def test_another_model_needs_reindex(firstsight, library: Path, model: Path, footage: Path, tmp_path: Path) -> None:
+    other = _save_encoder(tmp_path / "other", seed=1)
+    prints = [Encoder.load(folder).fingerprint for folder in (model, other)]
+    assert firstsight("index", library, footage, "--model", model).code == 0
+    expect_one_line(firstsight("index", library, footage, "--model", other), *prints, "--reindex")
+    ran = firstsight("index", library, "--model", other, "--reindex")
+    assert ran.code == 0, ran.err
+    assert "embedded 16 frames" in ran.out
+    assert Library.open(library).encoder.fingerprint == prints[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("index", "{new}"), "no footage given"),
+        (("index", "{new}", "{empty}"), "no video or picture"),
+        (("index", "{new}", "{empty}/nothing.mp4"), "nothing.mp4"),
+        (("index", "{new}", "{footage}/notes.mp4"), "notes.mp4"),
+        (("index", "{new}", "0"), "record it"),
+        (("index", "{footage}", "{footage}"), "holds something else"),
+        (("index", "{footage}/0.mp4", "{footage}"), "is a file"),
+        (("index", "{new}", "{footage}", "--fps", "0"), "0.0 frames per second"),
+        (("index", "{new}", "{footage}", "--fps", "2", "--every", "2"), "contradict"),
+        (("index", "{new}", "{footage}", "--model", "{empty}"), "is not a run"),
+        (("index", "{new}", "{footage}", "--reindex"), "no library"),
+        (("library", "info", "{empty}"), "is not a library"),
+        (("library", "info", "{new}"), "there is no library"),
+        (("library", "info", "{footage}/0.mp4"), "is a file"),
+        (("library", "compact", "{empty}"), "is not a library"),
+        (("library", "remove", "{empty}", "x"), "is not a library"),
+    ],
+)
+def test_one_line_says_what_is_wrong(firstsight, footage: Path, tmp_path: Path, arguments: tuple, words: str) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"new": tmp_path / "new", "empty": tmp_path / "empty", "footage": footage}
+    expect_one_line(firstsight(*(one.format(**places) for one in arguments)), words)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [('{"format": "firstsight-', "damaged"), ('{"format": "firstsight-library", "format_version": 2}', "version 2")],
+)
+def test_a_library_that_cannot_be_read(firstsight, library: Path, footage: Path, content: str, words: str) -> None:
+    (library / "library.json").write_text(content)
+    expect_one_line(firstsight("index", library, footage), words)
+    expect_one_line(firstsight("library", "info", library), words)
+
+
+def test_what_does_not_fit_on_the_disk_is_not_begun(
+    firstsight, model: Path, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage("/"))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 10_000))
+    ran = firstsight("index", tmp_path / "library", footage, "--model", model)
+    expect_one_line(ran, "16 frames will take about 6 MB", "--fps")
+
+
+def test_ctrl_c_keeps_what_was_embedded(
+    firstsight, model: Path, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    show = Display.show
+
+    def show_and_press(display: Display, what: str, *, done: float, **more: object) -> None:
+        show(display, what, done=done, **more)
+        if done >= 160:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Display, "show", show_and_press)
+    arguments = ("index", tmp_path / "library", footage, "--model", model, "--every", 1)
+    ran = firstsight(*arguments)
+    assert ran.code == 130
+    assert f"interrupted; what was embedded is kept in {tmp_path / 'library'}; go on with the same command" in ran.err
+    told = firstsight("library", "info", tmp_path / "library").out
+    assert re.search(r"^frames +100 of 1 sources", told, re.MULTILINE)
+    assert re.search(r"^partial +1\.mp4; index them again to go on$", told, re.MULTILINE)
+    monkeypatch.setattr(Display, "show", show)
+    assert "embedded 36 frames" in firstsight(*arguments).out
+
+
+def test_ctrl_c_while_it_learns_leaves_nothing(
+    firstsight, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Display, "progress", lambda display, progress: signal.raise_signal(signal.SIGINT))
+    ran = firstsight("index", tmp_path / "library", footage)
+    assert ran.code == 130
+    assert "interrupted; nothing is kept of the encoder" in ran.err
+    assert not (tmp_path / "library").exists()
+
+
+@pytest.mark.parametrize("command", [("index",), ("library", "info"), ("library", "remove"), ("library", "compact")])
+def test_help_has_an_example(firstsight, command: tuple) -> None:
+    text = re.sub(r"\s+", " ", firstsight(*command, "--help").out)
+    assert f"Example: firstsight {' '.join(command)}" in text

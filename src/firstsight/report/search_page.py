@@ -38,7 +38,7 @@ def render_search_page(result: SearchResult, library: Library) -> str:
         facts={
             "Threshold": f"similarity {result.threshold:.3f}",
             "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
-            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, turned on their side",
+            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down",
         },
     )
 

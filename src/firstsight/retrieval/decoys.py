@@ -1,8 +1,8 @@
 """Pictures made of a library's own stuff that are certainly not in it: what a search for something absent looks like.
 
 A frame of the library itself is no such query. The encoder has learned from it, so it is less like the other frames
-than a new picture of the same kind would be; and what it shows may have been filmed twice. A part of it, turned over
-its diagonal and stretched to the shape it had, keeps the colours and the textures, and is nowhere in the footage.
+than a new picture of the same kind would be; and what it shows may have been filmed twice. A part of it, upside down,
+keeps the colours and the textures, and is nowhere in the footage.
 
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
@@ -25,8 +25,8 @@ from firstsight.retrieval.library import Library
 
 # Twice as many would halve the error of a threshold, and take twice the seconds.
 _NUM_DECOYS = 200
-# Of each side of a frame: less would be a close-up, and more the frame itself on its side.
-_PART = 0.6
+# Of each side of a frame at least this is kept: less would be a close-up, and all of it is too easily the frame itself.
+_LEAST_PART = 0.8
 _FILE = "decoys.npz"
 
 
@@ -59,12 +59,13 @@ def embed_decoys(encoder: Encoder, pictures: Sequence[NDArray[np.uint8]], *, see
 
 
 def decoy(picture: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.uint8]:
-    """A part of the picture (H, W, 3), anywhere in it, turned over its diagonal and stretched to the same shape."""
+    """A part of the picture (H, W, 3), anywhere in it, upside down, brought to the same size."""
     height, width = picture.shape[:2]
-    rows, columns = max(1, round(_PART * height)), max(1, round(_PART * width))
+    part = random.uniform(_LEAST_PART, 1)
+    rows, columns = max(1, round(part * height)), max(1, round(part * width))
     top, left = random.integers(0, height - rows + 1), random.integers(0, width - columns + 1)
-    part = picture[top : top + rows, left : left + columns].transpose(1, 0, 2)
-    return np.asarray(Image.fromarray(np.ascontiguousarray(part)).resize((width, height), Image.Resampling.BICUBIC))
+    upside_down = Image.fromarray(np.ascontiguousarray(picture[top : top + rows, left : left + columns][::-1]))
+    return np.asarray(upside_down.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _thumbnails(library: Library) -> list[NDArray[np.uint8]]:

@@ -1,0 +1,158 @@
+"""`firstsight search` as a person and as a program use it."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import firstsight as package
+from firstsight.retrieval.indexing import add
+from firstsight.retrieval.library import Library
+from firstsight.video.encoding import VideoWriter
+from firstsight.video.source import open_source
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) -> Path:
+    """Two videos of 8 s, the second one with the first one's colours exchanged, and a picture."""
+    root = tmp_path_factory.mktemp("it's footage [1]")
+    for name, frames in (("day.mp4", moving_square), ("night.mp4", 255 - moving_square)):
+        with VideoWriter(root / name, size=(64, 48)) as writer:
+            for index, frame in enumerate(frames[:200]):
+                writer.write(frame, seconds=index / 25)
+    Image.fromarray(moving_square[220]).save(root / "still.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, footage: Path, moving_square: np.ndarray) -> Path:
+    encoder = package.learn(moving_square[::4], method="random")
+    with Library.create(tmp_path_factory.mktemp("libraries") / "squares", encoder, frames_per_second=5) as library:
+        add(library, [footage / "day.mp4", footage / "night.mp4", footage / "still.png"])
+    return library.path
+
+
+@pytest.fixture
+def ask(firstsight, library: Path, footage: Path):
+    def run(query: str, *options: object):
+        return firstsight("search", library, footage / query, *options)
+
+    return run
+
+
+def test_the_table_says_what_when_and_how_unusual(ask) -> None:
+    ran = ask("day.mp4@3.2", "-k", 3)
+    assert ran.code == 0, ran.err
+    first = ran.out.splitlines()[1]
+    assert re.search(r"^day\.mp4 \(the query itself\) +\d+\.\d\d s +\d+\.\d\d s +3\.20 s +1\.000 +99\.\d+ %", first), (
+        first
+    )
+    assert re.search(r"moments? match(es)?, of similarity 0\.\d{3} or more\. The first is the query itself\.", ran.out)
+
+
+def test_json_is_one_object_with_everything(ask) -> None:
+    found = json.loads(ask("day.mp4@3.2", "--json").out)
+    assert found["is_match"] is True
+    assert found["query"] == "day.mp4@3.2"
+    assert (found["num_frames"], found["num_sources"]) == (81, 3)
+    best = found["matches"][0]
+    assert best["is_query"] is True
+    assert best["start_seconds"] <= best["best_seconds"] == pytest.approx(3.2) < best["end_seconds"]
+    assert best["similarity"] >= found["threshold"]
+    assert 0 <= best["false_match_probability"] < found["false_match_rate"] == 0.05
+    assert 0.9 < best["closer_than"] < 1
+    assert [one["similarity"] for one in found["matches"]] == sorted(
+        (one["similarity"] for one in found["matches"]), reverse=True
+    )
+
+
+def test_no_match_is_said_and_is_no_error(ask) -> None:
+    options = ("--false-match-rate", "1e-9", "--not-itself", "--source", "night.mp4")
+    ran = ask("day.mp4@3.2", *options)
+    assert ran.code == 0
+    assert re.match(r"No match\. The nearest frame, night\.mp4 at \d\.\d\d s, has similarity -?0\.\d{3}\.", ran.out)
+    found = json.loads(ask("day.mp4@3.2", *options, "--json").out)
+    assert (found["is_match"], found["matches"], found["num_matches"]) == (False, [], 0)
+    assert found["nearest"]["source"] == "night.mp4"
+
+
+@pytest.mark.parametrize(
+    ("options", "sources", "first", "last"),
+    [
+        (("--source", "day*"), {"day.mp4"}, 0, 8),
+        (("--source", "*.mp4", "--between", "2-4"), {"day.mp4", "night.mp4"}, 2, 4.2),
+        (("--between", "6-"), {"day.mp4", "night.mp4"}, 6, 8),
+        (("--between", "-1.5"), {"day.mp4", "night.mp4", "still.png"}, 0, 1.6),
+        (("--not-itself",), {"night.mp4", "still.png"}, 0, 8),
+    ],
+)
+def test_only_what_is_meant_is_searched(ask, options: tuple, sources: set, first: float, last: float) -> None:
+    found = json.loads(ask("day.mp4@3.2", *options, "--false-match-rate", 0.9, "-k", 99, "--json").out)
+    assert found["matches"]
+    assert {one["source"] for one in found["matches"]} <= sources
+    assert all(first <= one["start_seconds"] <= one["end_seconds"] <= last + 1e-6 for one in found["matches"])
+
+
+def test_csv_page_and_clips(ask, tmp_path: Path) -> None:
+    files = ("--csv", tmp_path / "found.csv", "--html", tmp_path / "found.html", "--clips", tmp_path / "clips")
+    ran = ask("day.mp4@3.2", "-k", 2, *files)
+    assert ran.code == 0, ran.err
+    with (tmp_path / "found.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, len(rows) + 1)]
+    assert rows[0]["source"] == "day.mp4"
+    page = (tmp_path / "found.html").read_text()
+    assert page.count("data:image/jpeg;base64,") >= 2  # the query and a thumbnail
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+    clips = sorted((tmp_path / "clips").iterdir())
+    assert [clip.name for clip in clips][0] == f"01-day-{float(rows[0]['start_seconds']):.2f}s.mp4"
+    length = float(rows[0]["end_seconds"]) - float(rows[0]["start_seconds"])
+    assert open_source(clips[0]).num_frames() == pytest.approx(25 * length, abs=1)
+    assert str(clips[0]) in ran.out
+
+
+def test_a_page_can_say_that_there_is_no_match(ask, tmp_path: Path) -> None:
+    ran = ask("still.png", "--not-itself", "--false-match-rate", "1e-9", "--html", tmp_path / "none.html")
+    assert ran.code == 0, ran.err
+    page = (tmp_path / "none.html").read_text()
+    assert "No match." in page
+    assert "The nearest there is, which is no match" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "words"),
+    [
+        ("missing.png", (), "no file"),
+        ("day.mp4", (), "needs a time"),
+        ("day.mp4@99", (), "is over before 99 s"),
+        ("day.mp4@1", ("-k", 0), "0 moments"),
+        ("day.mp4@1", ("--between", "4"), "60-90"),
+        ("day.mp4@1", ("--between", "4-2"), "not after the start"),
+        ("day.mp4@1", ("--between", "x-2"), "60-90"),
+        ("day.mp4@1", ("--source", "dawn*"), "dawn*"),
+        ("day.mp4@1", ("--between", "90-"), "no frame to search"),
+        ("day.mp4@1", ("--false-match-rate", 5), "false-match rate 5"),
+        ("day.mp4@1", ("--csv", "/proc/nothing/found.csv"), "cannot be written"),
+    ],
+)
+def test_one_line_says_what_is_wrong(ask, query: str, options: tuple, words: str) -> None:
+    ran = ask(query, *options)
+    assert ran.code == 2, ran
+    errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert words in errors[0]
+    assert "Traceback" not in ran.err
+
+
+def test_a_folder_that_is_no_library(firstsight, footage: Path) -> None:
+    ran = firstsight("search", footage, footage / "still.png")
+    assert ran.code == 2
+    assert "not a library" in ran.err
+
+
+def test_help_has_an_example(firstsight) -> None:
+    assert "Example: firstsight search" in re.sub(r"\s+", " ", firstsight("search", "--help").out)

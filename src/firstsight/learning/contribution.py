@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from firstsight import device
 from firstsight.learning.projection import fit_projection, unit
@@ -12,7 +13,7 @@ from firstsight.learning.reader import Features, Reader
 from firstsight.learning.self_test import Embed, Times, self_test
 from firstsight.model.readout import PoolingConfig
 
-_PROBE_FRAMES = 120  # that are asked about
+_PROBE_FRAMES = 80  # that are asked about
 _FIT_FRAMES = 1_000  # that the read-outs are made from for the question
 
 
@@ -51,18 +52,40 @@ def contributions(
     times = Times.of_positions(len(probe)) if ordered else None
     fitted = Features(features.values[torch.from_numpy(_spread(len(frames), _FIT_FRAMES))], features.part_dims)
     num_levels = len(read.network.levels)
+    replay = _Replay(read, pooling)
     found: list[Contribution] = []
     for number in range(1, num_levels + 1):
-        embed = _embedding(read.first(number), fitted.first(number / num_levels), pooling)
+        embed = _embedding(replay, fitted.first(number / num_levels))
         answer = self_test(embed, probe, times, generator=device.generator(seed))
+        replay.rewind()
         found.append(Contribution(number, answer.after_change, answer.stands_out, _adds(answer.stands_out, found)))
     return found
 
 
-def _embedding(read: Reader, features: Features, pooling: PoolingConfig) -> Embed:
-    """As the encoder's, but without pairs."""
+class _Replay:
+    """Reads all levels once: each round asks about the same frames in the same order."""
+
+    def __init__(self, read: Reader, pooling: PoolingConfig) -> None:
+        self._read, self._pooling = read, pooling
+        self._parts: list[list[Tensor]] = []
+        self._next = 0
+
+    def __call__(self, frames: NDArray[np.uint8]) -> list[Tensor]:
+        if self._next == len(self._parts):
+            self._parts.append(self._read(frames, self._pooling))
+        self._next += 1
+        return self._parts[self._next - 1]
+
+    def rewind(self) -> None:
+        """Another round begins."""
+        self._next = 0
+
+
+def _embedding(replay: _Replay, features: Features) -> Embed:
+    """As the encoder's, of the levels that the features are of, but without pairs."""
     projection = fit_projection(features.values, features.part_dims, None)
-    return lambda frames: unit(projection(read(frames, pooling))).numpy()
+    num_parts = len(features.part_dims)
+    return lambda frames: unit(projection(replay(frames)[:num_parts])).numpy()
 
 
 def _adds(stands_out: float | None, before: list[Contribution]) -> bool:

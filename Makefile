@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/firstsight compare runs/demo/default "$$clip" --out runs/demo/default
 
 test: .venv/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -47,8 +47,8 @@ class Display:
         """
         self._bar.update(self._task, description=what, completed=done, total=total, state=state)
         if not self.console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
-            of_total = f" of {total:g}" if total else ""
-            self.say(f"{what}: {done:g}{of_total}, {state}")
+            reached = f"{100 * done:.0f} %" if total == 1 else f"{done:g} of {total:g}" if total else f"{done:g}"
+            self.say(", ".join(part for part in (f"{what}: {reached}", state) if part))
 
     def progress(self, progress: "LearningProgress") -> None:
         """Shows what learning tells."""

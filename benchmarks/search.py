@@ -4,9 +4,9 @@
     python benchmarks/search.py --rows 200000
 
 The vectors are frames of walks: a scene has a place, a shot wanders about it, and neighbouring frames are alike, as
-real embeddings are. Vectors without structure would make every index look bad. The library is filled through its own tables.
-Every method answers the same queries in the same run, in a process of its own; recall is measured against the ten most
-similar of all. Writes benchmarks/results/search.json.
+real embeddings are. Vectors without structure would make every index look bad. The library is filled through its own
+tables. Every method answers the same queries in the same run, in a process of its own; recall is measured against the
+ten most similar of all. Writes benchmarks/results/search.json.
 """
 
 import argparse

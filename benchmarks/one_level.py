@@ -60,7 +60,11 @@ def one_level(frames: NDArray[np.uint8], seed: int) -> Encode:
     """Learns from frames uint8 (N, H, W, 3)."""
     drawn = generator(seed)
     chosen = torch.randperm(len(frames), generator=drawn)[:_FIT_FRAMES].numpy()
-    patches = torch.cat([_drawn(_patches(frames[index : index + 1]), drawn) for index in chosen])
+    each = _NUM_PATCHES // _FIT_FRAMES
+    patches = torch.empty(_FIT_FRAMES * each, 3 * _KERNEL**2)
+    for number, index in enumerate(chosen):
+        seen = _patches(frames[index : index + 1])[0]
+        patches[number * each : (number + 1) * each] = seen[torch.randint(len(seen), (each,), generator=drawn)]
     mean = patches.mean(dim=0)
     variances, directions = torch.linalg.eigh(torch.cov(patches.T))
     zca = directions / (variances + 0.1 * variances.mean()).sqrt() @ directions.T
@@ -68,15 +72,12 @@ def one_level(frames: NDArray[np.uint8], seed: int) -> Encode:
     bias = -mean @ weight - 1
 
     def features(pictures: NDArray[np.uint8]) -> Tensor:
-        return torch.cat(
-            [
-                torch.addmm(bias, _patches(batch).flatten(0, 1), weight)
-                .relu()
-                .view(len(batch), -1, _FILTERS)
-                .mean(dim=1)
-                for batch in np.split(pictures, range(_BATCH, len(pictures), _BATCH))
-            ]
-        ).sqrt()
+        means = torch.empty(len(pictures), _FILTERS)  # filled in place: see docs/log.md on memory
+        for start in range(0, len(pictures), _BATCH):
+            batch = _patches(pictures[start : start + _BATCH])
+            responses = torch.addmm(bias, batch.flatten(0, 1), weight).relu_()
+            means[start : start + len(batch)] = responses.view(*batch.shape[:2], _FILTERS).mean(dim=1)
+        return means.sqrt_()
 
     seen = features(frames)
     centre = seen.mean(dim=0)
@@ -93,10 +94,6 @@ def _patches(frames: NDArray[np.uint8]) -> Tensor:
     patches = nn.functional.unfold(small, _KERNEL).transpose(1, 2)
     patches = patches - patches.mean(dim=2, keepdim=True)
     return patches / (patches.square().mean(dim=2, keepdim=True) + 0.003).sqrt()
-
-
-def _drawn(patches: Tensor, drawn: torch.Generator) -> Tensor:
-    return patches[0, torch.randint(patches.shape[1], (_NUM_PATCHES // _FIT_FRAMES,), generator=drawn)]
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, scenes, search
+from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, novelty, scenes, search
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("index")(index.command)
 app.add_typer(library.app, name="library")
 app.command("search")(search.command)
 app.command("scenes")(scenes.command)
+app.command("novelty")(novelty.command)
 app.command("info")(info.command)
 
 

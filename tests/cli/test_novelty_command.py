@@ -1,0 +1,45 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 s of a still view, 64x48; from 8 to 12 s something red stands in it."""
+    path = tmp_path_factory.mktemp("hall") / "hall.mp4"
+    ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+    with VideoWriter(path, size=(64, 48)) as writer:
+        for index in range(160):
+            frame = ground.copy()
+            if 80 <= index < 120:
+                frame[16:32, 24:40] = (250, 20, 20)
+            writer.write(frame, seconds=index / 10)
+    return path
+
+
+def test_what_comes_is_found_and_each_frame_written(firstsight, run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    ran = firstsight("novelty", run_folder, hall, "--csv", tmp_path / "novelty.csv", "--json")
+    assert ran.code == 0, ran.err
+    (episode,) = json.loads(ran.out)["episodes"]
+    assert (episode["start_seconds"], episode["end_seconds"]) == (8.0, 11.5)
+    assert episode["novelty"] > 8
+    rows = list(csv.DictReader((tmp_path / "novelty.csv").read_text().splitlines()))
+    assert [row["novelty"] for row in rows[:11]] == [""] * 11
+    assert (rows[16]["seconds"], rows[16]["frame"]) == ("8.000000", "80")
+    assert float(rows[16]["novelty"]) > 8 > float(rows[15]["novelty"])
+
+
+def test_as_text(firstsight, run_folder: Path, hall: Path) -> None:
+    assert "    8.00     11.50" in firstsight("novelty", run_folder, hall).out
+    assert firstsight("novelty", run_folder, hall, "--end", 8).out == "nothing new in 16 frames\n"
+
+
+def test_a_threshold_of_nothing_is_one_line(firstsight, run_folder: Path, hall: Path) -> None:
+    ran = firstsight("novelty", run_folder, hall, "--least", 0)
+    assert ran.code == 2
+    assert "valid is above 0" in ran.err

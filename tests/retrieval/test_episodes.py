@@ -51,6 +51,12 @@ def test_every_beginning_has_one_end_and_the_largest_value() -> None:
             assert values[first] == 9
 
 
+def test_the_next_file_begins_anew() -> None:
+    times = [(8.0, 9.0), (9.0, 9.0), (0.0, 9.0), (1.0, 9.0), (2.0, 9.0), (3.0, 0.0)]
+    found = [(one.start_seconds, one.last_seconds) for one in find_episodes(TRIGGER, times)]
+    assert found == [(8, 9), (1, 2)]
+
+
 def test_a_trigger_that_ends_above_its_beginning_is_refused() -> None:
     with pytest.raises(SettingsError, match="an end not above the beginning"):
         Trigger(6, 8)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, novelty, scenes, search
+from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, novelty, scenes, search, watch
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.add_typer(library.app, name="library")
 app.command("search")(search.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
+app.command("watch")(watch.command)
 app.command("info")(info.command)
 
 

@@ -65,6 +65,8 @@ def update(
     What lasts less than `least_seconds` from first to last frame is forgotten untold.
     """
     episode = state.episode
+    if episode is not None and seconds < episode.last_seconds:  # the next file begins
+        return TriggerState(), finish(state)
     holds = value is not None and value >= (trigger.begins_from if episode is None else trigger.ends_below)
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
@@ -73,7 +75,7 @@ def update(
         return TriggerState(episode, state.counts), None
     if episode is None or seconds - episode.last_seconds < (trigger.quiet_seconds if state.counts else 0.0):
         return state, None
-    return TriggerState(), Ended(episode) if state.counts else None
+    return TriggerState(), finish(state)
 
 
 def finish(state: TriggerState) -> Ended | None:

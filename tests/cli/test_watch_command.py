@@ -1,0 +1,123 @@
+import http.server
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def hall(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """16 s of a still view, 64x48; from 8 to 12 s something red stands in it."""
+    path = tmp_path_factory.mktemp("watched hall") / "hall.mp4"
+    ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+    with VideoWriter(path, size=(64, 48)) as writer:
+        for index in range(160):
+            frame = ground.copy()
+            if 80 <= index < 120:
+                frame[8:40, 16:56] = (250, 20, 20)
+            writer.write(frame, seconds=index / 10)
+    return path
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch):
+    """A web server's address, and what was posted to it."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    received = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/", received
+        server.shutdown()
+        thread.join()
+
+
+def test_events_go_everywhere(firstsight, run_folder: Path, hall: Path, tmp_path: Path, web) -> None:
+    address, received = web
+    script = tmp_path / "keep.py"
+    script.write_text("import sys; open(sys.argv[1], 'a').write(sys.stdin.read())")
+    out = ("--events", tmp_path / "e.jsonl", "--webhook", address, "--snapshots", tmp_path / "snapshots")
+    program = f"{sys.executable} '{script}' '{tmp_path / 'kept'}'"
+    ran = firstsight(
+        "watch", run_folder, hall, "--for", f"{hall}@10", "--novel", "--speed", 0, "--json", *out, "--run", program
+    )
+    assert ran.code == 0, ran.err
+    events = [json.loads(line) for line in ran.out.splitlines()]
+    assert [one["kind"] for one in events] == ["match begins", "novel begins", "match ends", "novel ends"]
+    assert [one["start_seconds"] for one in events] == [8.0] * 4
+    assert events[0]["anchor"] == "hall.mp4@10"
+    assert [json.loads(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()] == events
+    assert received == events
+    assert [json.loads(line) for line in (tmp_path / "kept").read_text().splitlines()] == events
+    pictures = [np.asarray(Image.open(one["snapshot"])) for one in events]
+    assert [picture.shape for picture in pictures] == [(48, 64, 3)] * 4
+    assert pictures[0][24, 36, 0] > 200 > pictures[2][24, 36, 0]
+    assert "32 frames seen; 4 events" in ran.err
+    assert "4 events delivered" in ran.err
+
+
+def test_as_lines_for_people(firstsight, run_folder: Path, hall: Path) -> None:
+    lines = firstsight("watch", run_folder, hall, "--novel", "--speed", 0).out.splitlines()
+    assert lines[0].startswith("     9.00 s  something new: ")
+    assert lines[1].startswith("    13.50 s  nothing new any more, after 3.5 s, at most ")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ((), "give --for ANCHOR, or --novel, or both"),
+        (("--novel", "--webhook", "127.0.0.1"), "begins with http"),
+        (("--novel", "--run", ""), "the command is empty"),
+        (("--novel", "--novel-from", 0), "valid is above 0"),
+        (("--for", "nowhere.jpg"), "there is no file 'nowhere.jpg'"),
+        (("--novel", "--speed", -1), "valid is 0"),
+    ],
+)
+def test_what_cannot_be_is_one_line(firstsight, run_folder: Path, hall: Path, options: tuple, reason: str) -> None:
+    ran = firstsight("watch", run_folder, hall, *options)
+    assert ran.code == 2
+    assert reason in ran.err
+
+
+def test_is_ended_cleanly_by_the_keyboard(run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    """At four times its speed what is new begins after about two seconds, and is under way when it is interrupted."""
+    log = tmp_path / "events.jsonl"
+    command = [sys.executable, "-c", "from firstsight.cli.main import main; main()", "watch", run_folder, hall]
+    with subprocess.Popen(
+        [*map(str, command), "--novel", "--speed", "4", "--events", str(log)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    ) as process:
+        end = time.monotonic() + 60
+        while not (log.exists() and log.read_text()) and time.monotonic() < end:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert [json.loads(line)["kind"] for line in log.read_text().splitlines()] == ["novel begins", "novel ends"]
+    assert len(out.splitlines()) == 2
+    assert "interrupted: " in err
+    assert f"2 events, kept in {log}" in err
+    assert "Traceback" not in err

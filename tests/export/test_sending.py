@@ -1,0 +1,139 @@
+"""Messages to a real web server and to real programs."""
+
+import http.server
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from firstsight.errors import SettingsError
+from firstsight.export.sending import Sender, to_command, to_webhook
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch):
+    """A web server that keeps what is posted; it answers /broken with 500 and /slow after a second."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    received: list[tuple[str, bytes]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if self.path == "/slow":
+                time.sleep(1.0)
+            received.append((self.headers["Content-Type"], body))
+            self.send_response(500 if self.path == "/broken" else 204)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+        web.received = received
+        web.address = f"http://127.0.0.1:{web.server_port}"
+        thread = threading.Thread(target=web.serve_forever)
+        thread.start()
+        yield web
+        web.shutdown()
+        thread.join()
+
+
+def test_posts_arrive_in_order(server) -> None:
+    sender = to_webhook(f"{server.address}/events?key=secret")
+    for number in range(20):
+        sender.send(b'{"number": %d}' % number)
+    sender.close()
+    assert server.received == [("application/json", b'{"number": %d}' % number) for number in range(20)]
+    assert (sender.num_sent, sender.num_failed) == (20, 0)
+    assert "secret" not in sender.name
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/broken", "HTTP Error 500"), ("/slow", "timed out")])
+def test_what_the_server_refuses_or_delays_is_counted(server, path: str, reason: str) -> None:
+    sender = to_webhook(server.address + path, timeout_seconds=0.2)
+    sender.send(b"{}")
+    sender.close()
+    assert (sender.num_sent, sender.num_failed) == (0, 1)
+    assert reason in sender.last_error
+
+
+def test_nobody_listens(server) -> None:
+    sender = to_webhook("http://127.0.0.1:1/")
+    sender.send(b"{}")
+    sender.close()
+    assert sender.num_failed == 1
+    assert "refused" in sender.last_error
+
+
+def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
+    go, delivered = threading.Event(), []
+
+    def deliver(message: bytes) -> None:
+        go.wait(5)
+        delivered.append(message)
+
+    sender = Sender("slow", deliver, longest_queue=3)
+    sender.send(b"first")
+    while sender._waiting:  # until the thread has taken it
+        time.sleep(0.001)
+    begun = time.monotonic()
+    for number in range(10):
+        sender.send(b"%d" % number)
+    assert time.monotonic() - begun < 1
+    go.set()
+    sender.close()
+    assert delivered == [b"first", b"7", b"8", b"9"]
+    assert (sender.num_sent, sender.num_failed) == (4, 7)
+    assert sender.last_error == "more than 3 events waited"
+
+
+def test_closing_does_not_wait_for_ever() -> None:
+    go = threading.Event()
+    sender = Sender("hangs", lambda _message: go.wait(5))
+    sender.send(b"1")
+    while sender._waiting:
+        time.sleep(0.001)
+    sender.send(b"2")
+    sender.close(0.1)
+    assert sender.num_failed == 1
+    go.set()
+
+
+def test_a_program_reads_each_message(tmp_path: Path) -> None:
+    script = tmp_path / "it's a script.py"
+    script.write_text("import sys; open(sys.argv[1], 'a').write(sys.stdin.read())")
+    sender = to_command(f'{sys.executable} "{script}" "{tmp_path / "out"}"')
+    sender.send(b'{"a": 1}')
+    sender.send(b'{"a": 2}')
+    sender.close(20)
+    assert (tmp_path / "out").read_text() == '{"a": 1}\n{"a": 2}\n'
+    assert (sender.num_sent, sender.num_failed) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("sh -c 'exit 3'", "sh ended with 3"),
+        ("sh -c 'sleep 30 & sleep 30'", "sh took longer than 0.3 s"),
+        ("no-such-program", "No such file"),
+    ],
+)
+def test_a_program_that_fails_is_counted(command: str, reason: str) -> None:
+    sender = to_command(command, timeout_seconds=0.3)
+    begun = time.monotonic()
+    sender.send(b"{}")
+    sender.close()
+    assert time.monotonic() - begun < 3
+    assert (sender.num_sent, sender.num_failed) == (0, 1)
+    assert reason in sender.last_error
+
+
+def test_what_is_no_address_and_no_command_is_refused() -> None:
+    with pytest.raises(SettingsError, match="begins with http"):
+        to_webhook("ftp://127.0.0.1/")
+    with pytest.raises(SettingsError, match="close it"):
+        to_command("say 'hello")
+    with pytest.raises(SettingsError, match="is empty"):
+        to_command(" ")

@@ -1,0 +1,68 @@
+"""A watcher of a made-up stream: what comes, goes, is lost and is back."""
+
+import numpy as np
+import pytest
+from library_made import small_encoder
+
+from firstsight.errors import SettingsError
+from firstsight.retrieval.query import Place, Query
+from firstsight.retrieval.watch import Watcher
+from firstsight.video.frames import Frame
+from firstsight.video.stream import Back, Lost
+
+ENCODER = small_encoder()
+GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+RED = GROUND.copy()
+RED[8:40, 16:56] = (250, 20, 20)
+
+
+def frame(pixels: np.ndarray, seconds: float) -> Frame:
+    seen = ENCODER.preprocessing.apply(pixels[None])[0]
+    return Frame((seen,), seconds, round(seconds * 2), "hall", (64, 48))
+
+
+def shown(begin: float, end: float, *, red: tuple[float, float]) -> list[Frame]:
+    """Two frames a second; red between those times."""
+    times = np.arange(begin, end, 0.5)
+    return [frame(RED if red[0] <= time < red[1] else GROUND, float(time)) for time in times]
+
+
+@pytest.fixture
+def query(tmp_path) -> Query:
+    return Query(Place(tmp_path / "red.png", None), frame(RED, 0), ENCODER.encode(RED[None])[0])
+
+
+def test_what_comes_and_goes_is_told_once_each(query: Query) -> None:
+    watcher = Watcher(ENCODER, "hall", anchors=[query], novel=True)
+    told = [one for arrival in shown(0, 20, red=(8, 12)) for one in watcher.update(arrival)]
+    assert watcher.finish() == []
+    assert [one.event.kind for one in told] == ["match begins", "novel begins", "match ends", "novel ends"]
+    begun, _, ended, _ = (one.event for one in told)
+    assert (begun.start_seconds, begun.seconds, begun.end_seconds, begun.anchor) == (8.0, 9.0, None, "red.png")
+    assert (ended.start_seconds, ended.end_seconds, ended.seconds) == (8.0, 11.5, 13.5)
+    assert begun.value == pytest.approx(1, abs=0.05)
+    assert told[0].frame.seconds == 9.0
+    assert watcher.num_frames == 40
+
+
+def test_what_is_under_way_at_the_end_ends(query: Query) -> None:
+    watcher = Watcher(ENCODER, "hall", anchors=[query])
+    told = [one.event.kind for arrival in shown(0, 10, red=(8, 99)) for one in watcher.update(arrival)]
+    assert told == ["match begins"]
+    assert [one.event.kind for one in watcher.finish()] == ["match ends"]
+    assert watcher.finish() == []
+
+
+def test_lost_and_back_are_passed_on() -> None:
+    watcher = Watcher(ENCODER, "hall", novel=True)
+    (lost,) = watcher.update(Lost(3.0, "hall gave no picture for 10 s"))
+    (back,) = watcher.update(Back(9.0, 6.0))
+    assert lost.event.words() == "     3.00 s  lost: hall gave no picture for 10 s"
+    assert back.event.words() == "     9.00 s  back after 6.0 s"
+    assert {"kind": "back", "away_seconds": 6.0, "source": "hall"}.items() <= back.event.record().items()
+    assert "reason" not in back.event.record()
+
+
+def test_nothing_to_watch_for_is_refused() -> None:
+    with pytest.raises(SettingsError, match="nothing to watch for"):
+        Watcher(ENCODER, "hall")

@@ -11,7 +11,7 @@ from firstsight.learning.bounded_sample import BoundedSample
 from firstsight.learning.closed_form import DEFAULT, fit
 from firstsight.learning.filters import spherical_kmeans
 from firstsight.learning.footage_kind import FootageKind, probe_indices
-from firstsight.learning.projection import _MAX_DIM, fit_projection, principal
+from firstsight.learning.projection import fit_projection, most_dims, principal
 from firstsight.learning.shaken import shaken
 from firstsight.model.network import to_inputs
 from firstsight.model.patch_level import PatchLevelConfig
@@ -122,7 +122,8 @@ def test_the_largest_model_is_under_five_megabytes(moving: bool) -> None:
     network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
     kind = FootageKind(0.1 if moving else 0.5, 0.2 if moving else 0.5, 0.0)
     parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(kind))
-    projection = Projection(sum(part.shape[1] for part in parts), _MAX_DIM)
+    in_dim = sum(part.shape[1] for part in parts)
+    projection = Projection(in_dim, most_dims(in_dim))
     tensors = [*network.state_dict().values(), *projection.state_dict().values()]
     assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 4_990_000
 
@@ -178,6 +179,15 @@ def test_kmeans_finds_directions() -> None:
     found = spherical_kmeans(points, 40, generator=generator(3))  # more than there are: each direction is found
     assert (found @ centres.T).max(dim=0).values.min() > 0.98
     torch.testing.assert_close(found.norm(dim=1), torch.ones(40))
+
+
+def test_kmeans_with_mirror_images_needs_half_the_centres() -> None:
+    centres = torch.nn.functional.normalize(torch.randn(5, 20, generator=generator(0)), dim=1)
+    points = torch.cat([centres, centres.flip(1)]).repeat(50, 1) + 0.02 * torch.randn(500, 20, generator=generator(1))
+    found = spherical_kmeans(points, 40, generator=generator(3), mirrored=lambda rows: rows.flip(1))
+    closest = torch.maximum(found @ centres.T, found.flip(1) @ centres.T)
+    assert closest.max(dim=0).values.min() > 0.98
+    assert closest.max(dim=1).values.min() > 0.9
 
 
 def test_shaken_pictures_stay_pictures() -> None:

@@ -10,11 +10,13 @@ from firstsight.model.patch_level import PatchLevel, PatchLevelConfig
 
 @pytest.fixture(scope="module", params=[1, 3], ids=["grey", "colour"])
 def level(request: pytest.FixtureRequest) -> PatchLevel:
-    config = PatchLevelConfig(18, 23, 5, filters=12, maps=7, in_channels=request.param)
+    config = PatchLevelConfig(18, 23, 5, filters=12, maps=8, in_channels=request.param)
     drawn, made = generator(0), PatchLevel(config)
-    made.weight[:] = torch.randn(config.patch_dim, 12, generator=drawn) / 4
-    made.bias[:] = torch.randn(12, generator=drawn) / 4
-    made.mix[:] = torch.randn(12, 7, generator=drawn)
+    weight = torch.randn(config.patch_dim, 6, generator=drawn) / 4
+    made.weight[:] = torch.cat([weight, made.mirrored(weight.T).T], dim=1)
+    made.bias[:] = (torch.randn(6, generator=drawn) / 4).repeat(2)
+    for drawn_anew in (made.mix_even, made.mix_odd, made.shift):
+        drawn_anew[:] = torch.randn(drawn_anew.shape, generator=drawn)
     return made
 
 
@@ -49,3 +51,13 @@ def test_light_alone_does_not_change_what_a_flat_picture_gives(level: PatchLevel
     shades = torch.linspace(0, 1, 11)[:, None, None, None].expand(11, level.config.in_channels, 18, 23)
     responses = level.responses(shades)
     torch.testing.assert_close(responses, responses[:1].expand_as(responses), atol=1e-6, rtol=0)
+
+
+def test_mirroring_the_picture_mirrors_the_maps_and_turns_the_sign_of_the_odd_ones(
+    level: PatchLevel, pictures: torch.Tensor
+) -> None:
+    even, odd = level(pictures).chunk(2, dim=1)
+    even_of_image, odd_of_image = level(pictures.flip(-1)).chunk(2, dim=1)
+    torch.testing.assert_close(even_of_image, even.flip(-1), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(odd_of_image, -odd.flip(-1), atol=1e-4, rtol=1e-4)
+    assert odd.std() > 0.1

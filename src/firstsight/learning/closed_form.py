@@ -22,7 +22,7 @@ from firstsight.learning.shaken import shaken
 from firstsight.model.network import to_inputs
 from firstsight.model.patch_level import PatchLevelConfig
 from firstsight.model.pyramid import Pyramid
-from firstsight.model.readout import PoolingConfig, Projection
+from firstsight.model.readout import PoolingConfig, Projection, of_mirror_image
 
 _FIT_FRAMES = 800  # that filters are taken from
 _PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time gives no pairs
@@ -134,10 +134,9 @@ def _kind_of(read: Reader, frames: NDArray[np.uint8]) -> FootageKind:
     indices = probe_indices(len(frames))
     probe = frames[indices]
     config = PoolingConfig(mean_grids=(1, 4), covariance_grids=())
-    straight, mirrored = read(probe, config), read(np.ascontiguousarray(probe[:, :, ::-1]), config)
-    whole, cells, cells_mirrored = (
-        torch.cat(parts, dim=1) for parts in (straight[::2], straight[1::2], mirrored[1::2])
-    )
+    parts = read(probe, config)
+    images = [of_mirror_image(part, 4) for part in parts[1::2]]
+    whole, cells, cells_mirrored = (torch.cat(each, dim=1) for each in (parts[::2], parts[1::2], images))
     return look(whole, cells, cells_mirrored, indices)
 
 

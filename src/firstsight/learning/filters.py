@@ -3,6 +3,8 @@
 Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -30,12 +32,15 @@ def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator
     config = level.config
     patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
     fit = _learned_filters if learned else _random_filters
-    level.weight[:], level.bias[:] = fit(patches, config.filters, generator)
-    chosen = torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]
-    responses = level.responses_to(patches[chosen]).sqrt()
+    weight, bias = fit(level, patches, generator)
+    level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
+    level.bias[:] = bias.repeat(2)
+    chosen = patches[torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]]
+    even, odd = level.halves(level.responses_to(torch.cat([chosen, level.mirrored(chosen)])))
     mix = _decorrelating_mix if learned else _random_mix
-    level.mix[:] = mix(responses, config.maps, generator)
-    level.shift[:] = -(responses.mean(dim=0) @ level.mix)
+    level.mix_even[:] = mix(even, config.maps // 2, generator)
+    level.mix_odd[:] = mix(odd, config.maps // 2, generator)
+    level.shift[:] = -(even.mean(dim=0) @ level.mix_even)
 
 
 def _drawn(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
@@ -48,27 +53,47 @@ def _drawn(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
     return patches.reshape(num * each, channels * size**2)
 
 
-def _learned_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Whitened k-means centres as weights (patch_dim, num) and bias (num,) for plain patches."""
-    mean = patches.mean(dim=0)
-    variances, directions = torch.linalg.eigh(torch.cov(patches.T))
+def _learned_filters(level: PatchLevel, patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Whitened k-means centres as weights (patch_dim, filters / 2) and bias (filters / 2,) for normalised patches.
+
+    Means and covariances are those of the patches and their mirror images, so that whitening and mirroring commute.
+    """
+    mirrored = level.mirrored(patches)
+    mean = (patches.mean(dim=0) + mirrored.mean(dim=0)) / 2
+    both = torch.cat([patches, mirrored]) - mean
+    variances, directions = torch.linalg.eigh(both.T @ both / len(both))
     ridge = _WHITENING_SHARE * variances.mean() + 1e-9
-    whitening = directions / (variances.clamp_min(0) + ridge).sqrt()
-    centres = spherical_kmeans((patches - mean) @ whitening, num, generator=generator)
+    whitening = directions / (variances.clamp_min(0) + ridge).sqrt() @ directions.T
+    points = (patches - mean) @ whitening
+    centres = spherical_kmeans(points, level.config.filters // 2, generator=generator, mirrored=level.mirrored)
     weight = whitening @ centres.T
     return weight, -(mean @ weight) - _THRESHOLD
 
 
-def _random_filters(patches: Tensor, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def _random_filters(level: PatchLevel, patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    num = level.config.filters // 2
     weight = torch.randn(patches.shape[1], num, generator=generator)
     weight = weight / (patches @ weight).std(dim=0).clamp_min(1e-6)
     return weight, torch.full((num,), -_THRESHOLD)
 
 
-def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) -> Tensor:
+def spherical_kmeans(
+    points: Tensor,
+    num: int,
+    *,
+    generator: torch.Generator,
+    mirrored: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """Unit vectors (num, dim) such that each point (P, dim) is close in angle to one; centres without points restart.
 
     Long points count more: a patch that stands out is more to be remembered.
+
+    Args:
+        points: in no order.
+        num: of centres.
+        generator: of the first centres and of those that restart.
+        mirrored: gives the mirror images of points. Each point then counts as itself or as its mirror image, whichever
+            is closer to a centre, so that the centres and their mirror images together are what is looked for.
     """
     first = torch.randperm(len(points), generator=generator)[:num]
     if len(first) < num:
@@ -77,9 +102,8 @@ def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) ->
     for _ in range(_ITERATIONS):
         total = torch.zeros_like(centres)
         for batch in torch.split(points, 8192):
-            nearest = (batch @ centres.T).argmax(dim=1)
-            along = (batch * centres[nearest]).sum(dim=1, keepdim=True)
-            total.index_add_(0, nearest, batch * along)
+            facing, along, nearest = _nearest(batch, centres, mirrored)
+            total.index_add_(0, nearest, facing * along[:, None])
         empty = total.norm(dim=1) < 1e-6
         restart = torch.randint(len(points), (int(empty.sum()),), generator=generator)
         total[empty] = points[restart]
@@ -87,8 +111,25 @@ def spherical_kmeans(points: Tensor, num: int, *, generator: torch.Generator) ->
     return centres
 
 
+def _nearest(
+    points: Tensor, centres: Tensor, mirrored: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each point, or its mirror image if that is closer to a centre; its length along the closest; which that is."""
+    along, nearest = (points @ centres.T).max(dim=1)
+    if mirrored is None:
+        return points, along, nearest
+    images = mirrored(points)
+    along_image, nearest_image = (images @ centres.T).max(dim=1)
+    turn = along_image > along
+    return (
+        torch.where(turn[:, None], images, points),
+        torch.where(turn, along_image, along),
+        torch.where(turn, nearest_image, nearest),
+    )
+
+
 def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tensor:
-    """The leading principal components of the responses at unit variance, (filters, num)."""
+    """The leading principal components of the responses (P, dim) at unit variance, (dim, num)."""
     variances, directions = torch.linalg.eigh(torch.cov(responses.T))
     variances, directions = variances.flip(0)[:num], directions.flip(1)[:, :num]
     mix: Tensor = directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
@@ -96,6 +137,6 @@ def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tenso
 
 
 def _random_mix(responses: Tensor, num: int, generator: torch.Generator) -> Tensor:
-    filters = responses.shape[1]
-    mix: Tensor = torch.randn(filters, num, generator=generator) / filters**0.5
+    dim = responses.shape[1]
+    mix: Tensor = torch.randn(dim, num, generator=generator) / dim**0.5
     return mix

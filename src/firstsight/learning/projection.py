@@ -21,11 +21,12 @@ _SHRINKAGE, _FEW_PAIRS = 0.05, 1_000
 # What is left after whitening the differences is whitened by this power of the variance, halved.
 _POWER_WITH_PAIRS = 0.5
 _POWER_WITHOUT = 0.75
-_MAX_DIM = 496  # below 512 by as much as keeps every saved model under 5 MB
-_MIN_DIM = 64
+_MIN_DIM, _MAX_DIM = 64, 496
+_MAX_NUMBERS = 4_700_000  # of the projection, a byte each: a saved model stays under 5 MB
 # An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
 _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024
+_ROUNDING = 1e-5  # what varies by less than this share of its mean does not vary
 
 # Given the features, centred and scaled, in an inner space (N, inner_dim), and the map there for other features as the
 # network gives them: what P things differ by among the views of each, (P, views, inner_dim), scaled to unit variance of
@@ -43,10 +44,11 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
     """
     mean = features.mean(dim=0)
     features -= mean
-    scale = _equal_variance(features, part_dims)
+    scale = _equal_variance(features, mean, part_dims)
+    deviation = features.std(dim=0)
     features *= scale
     num = len(features)
-    dim = min(_MAX_DIM, max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, features.shape[1])
+    dim = min(most_dims(features.shape[1]), max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, features.shape[1])
     if differences is None:
         variances, directions = principal(features, dim)
         matrix = directions / variances.pow(_POWER_WITHOUT / 2)
@@ -56,7 +58,12 @@ def fit_projection(features: Tensor, part_dims: list[int], differences: Differen
         whitening = inner @ _whitening(pairs)
         variances, directions = principal(features @ whitening, dim)
         matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
-    return Projection.of(scale[:, None] * matrix, mean=mean, deviation=features.std(dim=0) / scale)
+    return Projection.of(scale[:, None] * matrix, mean=mean, deviation=deviation)
+
+
+def most_dims(in_dim: int) -> int:
+    """Dimensions of an embedding at most, of so many features."""
+    return min(_MAX_DIM, _MAX_NUMBERS // in_dim)
 
 
 def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
@@ -96,11 +103,15 @@ def unit(rows: Tensor) -> Tensor:
     return nn.functional.normalize(rows, dim=1)
 
 
-def _equal_variance(centred: Tensor, part_dims: list[int]) -> Tensor:
-    """A factor for each feature (dim,) that brings every part to a total variance of 1."""
-    parts = torch.split(centred, part_dims, dim=1)
-    totals = [float(torch.linalg.vector_norm(part)) / len(centred) ** 0.5 for part in parts]
-    return torch.cat([torch.full((size,), 1 / max(1e-6, total)) for size, total in zip(part_dims, totals, strict=True)])
+def _equal_variance(centred: Tensor, mean: Tensor, part_dims: list[int]) -> Tensor:
+    """A factor for each feature (dim,) that brings every part to a total variance of 1; 0 for what is rounding."""
+    parts, means = torch.split(centred, part_dims, dim=1), torch.split(mean, part_dims)
+    factors = []
+    for size, part, level in zip(part_dims, parts, means, strict=True):
+        total = float(torch.linalg.vector_norm(part)) / len(centred) ** 0.5
+        least = max(1e-6, _ROUNDING * float(torch.linalg.vector_norm(level)))
+        factors.append(torch.full((size,), 1 / total if total > least else 0.0))
+    return torch.cat(factors)
 
 
 def _whitening(differences: Tensor) -> Tensor:

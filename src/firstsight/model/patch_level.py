@@ -18,11 +18,13 @@ class PatchLevelConfig:
     height: int  # of the picture at this level's scale, in pixels
     width: int
     kernel_size: int  # pixels, square, stride 1, no padding
-    filters: int = 128
-    maps: int = 64
+    filters: int = 128  # in pairs: the second half are the mirror images of the first, in the same order
+    maps: int = 80  # the first half even, the second odd
     in_channels: int = 3
 
     def __post_init__(self) -> None:
+        if self.filters % 2 or self.maps % 2 or self.maps > self.filters:
+            raise SettingsError(f"{self}: filters and maps are even numbers, and maps at most as many as filters")
         sizes = (self.filters, self.maps, self.kernel_size, self.in_channels, min(self.map_shape))
         if min(sizes) < 1:
             raise SettingsError(f"{self}: filters, maps and kernel size must be at least 1 and fit into the picture")
@@ -42,32 +44,44 @@ class PatchLevel(nn.Module):
     """patch -> remove its mean, divide by its deviation -> filters -> ReLU -> square root -> 1x1 layer.
 
     The deviation is sqrt(variance + `PATCH_EPSILON`), so that a flat patch is not noise blown up. The 1x1 layer makes
-    the maps uncorrelated, with mean 0 and variance 1, over the footage learned from: the article's idea, maps unlike
-    each other, met exactly.
+    the maps uncorrelated, with mean 0 and variance 1, over the footage learned from and its mirror images: the
+    article's idea, maps unlike each other, met exactly.
+
+    To mirror the picture is to mirror the responses and to exchange the filters of each pair. So the sums of pairs give
+    maps that are mirrored with the picture (even), and the differences maps that are mirrored and change sign (odd):
+    what the mirror image would give is known without looking at it. Even and odd maps are uncorrelated by symmetry.
 
     Source: patches, whitening and spherical k-means: Coates, Lee, Ng, "An analysis of single-layer networks in
-    unsupervised feature learning", 2011.
+    unsupervised feature learning", 2011; filters closed under a symmetry: Cohen, Welling, "Group equivariant
+    convolutional networks", 2016.
     """
 
     PATCH_EPSILON = 0.003  # of values in [0, 1]: about 14 grey levels
 
     weight: Tensor  # (patch_dim, filters)
     bias: Tensor  # (filters,)
-    mix: Tensor  # (filters, maps)
-    shift: Tensor  # (maps,)
+    mix_even: Tensor  # (filters / 2, maps / 2)
+    mix_odd: Tensor  # (filters / 2, maps / 2)
+    shift: Tensor  # (maps / 2,), of the even maps; the mean of odd ones is 0
 
     def __init__(self, config: PatchLevelConfig) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("weight", torch.zeros(config.patch_dim, config.filters))
         self.register_buffer("bias", torch.zeros(config.filters))
-        self.register_buffer("mix", torch.zeros(config.filters, config.maps))
-        self.register_buffer("shift", torch.zeros(config.maps))
+        self.register_buffer("mix_even", torch.zeros(config.filters // 2, config.maps // 2))
+        self.register_buffer("mix_odd", torch.zeros(config.filters // 2, config.maps // 2))
+        self.register_buffer("shift", torch.zeros(config.maps // 2))
 
     def patches(self, pictures: Tensor) -> Tensor:
         """Normalised patches (N, rows, columns, patch_dim) of pictures (N, in_channels, height, width)."""
         size = self.config.kernel_size
         return self.normalised(pictures.unfold(2, size, 1).unfold(3, size, 1).permute(0, 2, 3, 1, 4, 5).flatten(3))
+
+    def mirrored(self, patches: Tensor) -> Tensor:
+        """The mirror images of patches (..., patch_dim)."""
+        size, channels = self.config.kernel_size, self.config.in_channels
+        return patches.view(*patches.shape[:-1], channels, size, size).flip(-1).flatten(-3)
 
     def normalised(self, patches: Tensor) -> Tensor:
         """Patches (..., patch_dim) without their mean, divided by their deviation."""
@@ -93,10 +107,19 @@ class PatchLevel(nn.Module):
         scaled = torch.addcmul(self.bias.view(1, -1, 1, 1).to(along.dtype), along, scale.to(along.dtype))
         return scaled.clamp_min_(_FLOOR).permute(0, 2, 3, 1)
 
+    def halves(self, responses: Tensor) -> tuple[Tensor, Tensor]:
+        """What the even and what the odd maps are made of, float32 (..., filters / 2) each, of filter responses.
+
+        Sum and difference of the square roots of each pair.
+        """
+        first, second = responses.sqrt().chunk(2, dim=-1)
+        return (first + second).float(), (first - second).float()
+
     def maps_of(self, responses: Tensor) -> Tensor:
         """Uncorrelated maps (N, rows, columns, maps) of filter responses, in float32."""
-        mixed = responses.sqrt().flatten(0, 2) @ self.mix
-        return (mixed.float() + self.shift).view(*responses.shape[:3], -1)
+        even, odd = self.halves(responses)
+        with torch.autocast(responses.device.type, enabled=False):
+            return torch.cat([even @ self.mix_even + self.shift, odd @ self.mix_odd], dim=-1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """The maps (N, maps, rows, columns)."""

@@ -22,7 +22,7 @@ class PoolingConfig:
 
     mean_grids: tuple[int, ...] = (1,)  # cells per side, each 1, 2 or 4: mean responses of the filters in each cell
     covariance_grids: tuple[int, ...] = (1,)  # cells per side: covariances of the maps in each cell
-    mirror: bool = False  # average with what is read from the mirror image
+    mirror: bool = False  # average with what would be read from the mirror image, leaving out what that makes double
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -33,11 +33,12 @@ class PoolingConfig:
 
 def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
     """What is read from the inputs (N, channels, H, W): for each level, the parts of `config.names`, (N, dim) each."""
-    parts = _parts(network, inputs, config)
-    if config.mirror:
-        mirrored = _parts(network, inputs.flip(-1), config)
-        parts = [(part + other) / 2 for part, other in zip(parts, mirrored, strict=True)]
-    return parts
+    return [part for level in network.levels for part in _level_parts(level, network.scaled(inputs, level), config)]
+
+
+def of_mirror_image(means: Tensor, grid: int) -> Tensor:
+    """What the mirror images would have given, of means over a grid (N, cells * filters) as `pooled` gives them."""
+    return means.view(len(means), grid, grid, 2, -1).flip(2, 3).flatten(1)
 
 
 class Projection(nn.Module):
@@ -109,21 +110,17 @@ class Pooled(nn.Module):
         return projected
 
 
-def _parts(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
-    return [part for level in network.levels for part in _level_parts(level, network.scaled(inputs, level), config)]
-
-
 def _level_parts(level: PatchLevel, pictures: Tensor, config: PoolingConfig) -> list[Tensor]:
     responses = level.responses(pictures)
-    parts = _grid_means(responses, config.mean_grids) if config.mean_grids else []
+    parts = _grid_means(responses, config.mean_grids, mirror=config.mirror) if config.mean_grids else []
     if config.covariance_grids:
-        maps = level.maps_of(responses)
-        parts += [_covariances(maps, grid) for grid in config.covariance_grids]
+        halves = level.halves(responses)
+        parts += [_covariances(level, halves, grid, mirror=config.mirror) for grid in config.covariance_grids]
     return parts
 
 
-def _grid_means(responses: Tensor, grids: tuple[int, ...]) -> list[Tensor]:
-    """Square roots of the mean responses in each cell, (N, cells * filters) for each grid.
+def _grid_means(responses: Tensor, grids: tuple[int, ...], *, mirror: bool) -> list[Tensor]:
+    """Square roots of the mean responses in each cell, (N, cells * filters) for each grid; with `mirror` half as many.
 
     The square root makes counts of rare and frequent things comparable. Source: power normalisation, Perronnin,
     Sanchez, Mensink, "Improving the Fisher kernel", 2010.
@@ -134,8 +131,11 @@ def _grid_means(responses: Tensor, grids: tuple[int, ...]) -> list[Tensor]:
     means = []
     for grid in grids:
         inner = _FINEST // grid
-        cell = finest.view(num, grid, inner, grid, inner, filters).mean(dim=(2, 4))
-        means.append(cell.flatten(1).sqrt())
+        cell = finest.view(num, grid, inner, grid, inner, filters).mean(dim=(2, 4)).flatten(1).sqrt()
+        if mirror:
+            both = (cell + of_mirror_image(cell, grid)) / 2
+            cell = both.view(num, grid * grid, filters)[:, :, : filters // 2].flatten(1)
+        means.append(cell)
     return means
 
 
@@ -154,22 +154,53 @@ def _shares(length: int, device: torch.device) -> Tensor:
     return shares
 
 
-def _covariances(maps: Tensor, grid: int) -> Tensor:
-    """Second moments of all pairs of maps in each cell, with signed square root: (N, cells * maps (maps + 1) / 2).
+def _covariances(level: PatchLevel, halves: tuple[Tensor, Tensor], grid: int, *, mirror: bool) -> Tensor:
+    """Second moments of all pairs of maps in each cell, with signed square root: (N, cells * pairs).
 
-    Over the footage the maps are uncorrelated; what this frame departs from that is what tells it from others.
+    Over the footage the maps are uncorrelated; what this frame departs from that is what tells it from others. With
+    `mirror` those of an even and an odd map are left out: in the mirror image they have the other sign.
+
     Source: second-order pooling, Carreira, Caseiro, Batista, Sminchisescu, ECCV 2012.
     """
-    num, rows, columns, num_maps = maps.shape
-    first, second = torch.triu_indices(num_maps, num_maps, device=maps.device)
+    rows, columns = halves[0].shape[1:3]
     cells = []
-    with torch.autocast(maps.device.type, enabled=False):
+    with torch.autocast(halves[0].device.type, enabled=False):
         for i in range(grid):
             for j in range(grid):
-                cell = maps[
-                    :, rows * i // grid : rows * (i + 1) // grid, columns * j // grid : columns * (j + 1) // grid
-                ]
-                flat = cell.reshape(num, -1, num_maps)
-                moments = (flat.transpose(1, 2) @ flat / flat.shape[1])[:, first, second]
+                top, bottom = rows * i // grid, rows * (i + 1) // grid
+                left, right = columns * j // grid, columns * (j + 1) // grid
+                even, odd = (half[:, top:bottom, left:right].flatten(1, 2) for half in halves)
+                moments = _second_moments(level, even, odd, mirror=mirror)
                 cells.append(moments.sign() * moments.abs().sqrt())
     return torch.cat(cells, dim=1)
+
+
+def _second_moments(level: PatchLevel, even: Tensor, odd: Tensor, *, mirror: bool) -> Tensor:
+    """Of the maps in a cell, (N, pairs), from what they are made of, (N, places, filters / 2) each."""
+    sides = _Side(even, level.mix_even, level.shift), _Side(odd, level.mix_odd, torch.zeros(()))
+    moments = [_upper_triangle(_moments_of(side, side)) for side in sides]
+    if not mirror:
+        moments.append(_moments_of(*sides).flatten(1))
+    return torch.cat(moments, dim=1)
+
+
+class _Side:
+    """What the even or the odd maps are made of, and their means."""
+
+    def __init__(self, values: Tensor, mix: Tensor, shift: Tensor) -> None:
+        self.values = values  # (N, places, dim)
+        self.mix = mix  # (dim, maps)
+        self.mean = values.mean(dim=1)  # (N, dim)
+        self.map_mean = self.mean @ mix + shift  # (N, maps)
+
+
+def _moments_of(one: _Side, other: _Side) -> Tensor:
+    """Second moments (N, maps, maps) of maps y = A' x + b, without making the maps: A' Cov(x) A + mean(y) mean(y)'."""
+    products = one.values.transpose(1, 2) @ other.values / one.values.shape[1]
+    covariances = products - one.mean[:, :, None] * other.mean[:, None]
+    return one.mix.T @ covariances @ other.mix + one.map_mean[:, :, None] * other.map_mean[:, None]
+
+
+def _upper_triangle(moments: Tensor) -> Tensor:
+    first, second = torch.triu_indices(*moments.shape[1:], device=moments.device)
+    return moments[:, first, second]

@@ -94,6 +94,9 @@ class Look:
         for start in range(0, len(inputs), _BATCH):
             batch = inputs[start : start + _BATCH]
             levels = [self.encoder.features(batch, level=level) for level in self.levels]
+            if not isinstance(self.encoder.readout, Pooled):
+                # The closed form's maps have mean 0 over the footage; others would be alike in their means alone.
+                levels = [maps - maps.mean(axis=(2, 3), keepdims=True) for maps in levels]
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 

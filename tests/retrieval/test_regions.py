@@ -101,13 +101,13 @@ def test_all_levels_count_alike_and_one_can_be_chosen(encoder: Encoder, moving_s
 
 def test_the_articles_encoder_compares_its_last_level() -> None:
     encoder = Encoder.untrained()
-    look = look_for(encoder, Box(200, 100, 80, 90), (640, 480))
+    look = look_for(encoder, Box(280, 200, 80, 90), (640, 480))
     assert look.levels == (4,)
     tiles = np.random.default_rng(0).integers(0, 255, (1, 12, 16, 3), dtype=np.uint8)
     picture = np.kron(tiles, np.ones((1, 40, 40, 1), np.uint8))
     similarities, windows = look.best(picture, look.described(picture))
     assert similarities[0, 0] == pytest.approx(1, abs=1e-5)
-    assert look.box_of(int(windows[0, 0]), (640, 480)) == Box(200, 100, 80, 90)
+    assert look.box_of(int(windows[0, 0]), (640, 480)) == Box(280, 200, 80, 90)
 
 
 def test_a_box_outside_of_the_picture_is_refused(encoder: Encoder) -> None:

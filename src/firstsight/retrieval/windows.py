@@ -1,4 +1,4 @@
-"""Every place where a box of one size can lie on a grid of cells, and the means of what it holds there.
+"""Every place where a box of one size can lie on a grid of cells, and what the maps do together there.
 
 A window need not end where cells end: a cell that it covers in part counts in that proportion.
 """
@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
 
-# Neighbouring windows overlap by three quarters, and lie no closer than a quarter of a cell.
-_STEPS_A_BOX, _LEAST_STEP = 4, 0.25
-# A window is described by its four quarters: what is above and what below, what left and what right.
-QUARTERS = 4
+# Neighbouring windows overlap by three quarters.
+_STEPS_A_BOX = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,19 +25,25 @@ class Windows:
 
     @property
     def num(self) -> int:
-        """How many there are."""
+        """How many there are, row after row."""
         return len(self.tops) * len(self.lefts)
 
-    def place(self, index: int) -> tuple[float, float, float, float]:
-        """Left, top, width and height of one of them, in cells; row after row."""
+    def only(self, index: int) -> "Windows":
+        """One of them."""
         row, column = divmod(index, len(self.lefts))
-        return float(self.lefts[column]), float(self.tops[row]), self.width, self.height
+        return at(float(self.lefts[column]), float(self.tops[row]), self.width, self.height)
 
 
-def sliding(height: float, width: float, *, rows: int, columns: int) -> Windows:
-    """The windows of that size on a grid of rows x columns cells; a window larger than the grid is cut to it."""
-    height, width = min(height, rows), min(width, columns)
-    return Windows(_starts(height, rows), _starts(width, columns), height, width)
+def counts(place: Windows, *, rows: int, columns: int) -> tuple[int, int]:
+    """How many windows as large as one place lie above and beside each other; no closer than a cell."""
+    return _count(place.height, rows), _count(place.width, columns)
+
+
+def spread(place: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
+    """Windows as large as one place: so many above and beside each other, from edge to edge, and last its own."""
+    tops = np.append(np.linspace(0, rows - place.height, num[0]), place.tops)
+    lefts = np.append(np.linspace(0, columns - place.width, num[1]), place.lefts)
+    return Windows(tops.astype(np.float32), lefts.astype(np.float32), place.height, place.width)
 
 
 def at(left: float, top: float, width: float, height: float) -> Windows:
@@ -47,26 +51,29 @@ def at(left: float, top: float, width: float, height: float) -> Windows:
     return Windows(np.array([top], np.float32), np.array([left], np.float32), height, width)
 
 
-def described(cells: Floats, windows: Windows) -> Floats:
-    """The means over the four quarters of each window, side by side.
+def moments(maps: Floats, windows: Windows) -> Floats:
+    """The mean over each window of the products of all pairs of maps, each with signed square root.
+
+    Sums over rows are taken first and shared by all windows of a row, so that many windows cost little more than one.
 
     Args:
-        cells: float32 (N, rows, columns, numbers).
+        maps: float32 (C, rows, columns), of one frame.
         windows: A x B of them.
 
     Returns:
-        float32 (N, A * B, 4 * numbers): upper left, upper right, lower left, lower right.
+        float32 (A * B, C (C + 1) / 2). *Source:* second-order pooling, Carreira, Caseiro, Batista, Sminchisescu, 2012.
     """
-    rows, columns = cells.shape[1:3]
-    half_height, half_width = windows.height / 2, windows.width / 2
-    quarters = []
-    for down in (0, half_height):
-        bands = np.tensordot(shares(windows.tops + down, half_height, rows), cells, axes=(1, 1))  # (A, N, columns, D)
-        for right in (0, half_width):
-            columns_of = shares(windows.lefts + right, half_width, columns)
-            quarters.append(np.tensordot(columns_of, bands, axes=(1, 2)))  # (B, A, N, D)
-    joined = np.concatenate(quarters, axis=-1)
-    return np.ascontiguousarray(joined.transpose(2, 1, 0, 3)).reshape(len(cells), windows.num, -1)
+    num_maps, rows, columns = maps.shape
+    by_column = np.ascontiguousarray(maps.transpose(2, 0, 1))  # (columns, C, rows)
+    horizontal = shares(windows.lefts, windows.width, columns)  # (B, columns)
+    pairs = np.flatnonzero(np.triu(np.ones((num_maps, num_maps))))
+    found = np.empty((len(windows.tops), len(windows.lefts), len(pairs)), np.float32)
+    for number, vertical in enumerate(shares(windows.tops, windows.height, rows)):
+        products = (by_column * vertical) @ by_column.transpose(0, 2, 1)  # (columns, C, C)
+        found[number] = (horizontal @ products.reshape(columns, -1))[:, pairs]
+    flat = found.reshape(windows.num, -1)
+    rooted: Floats = np.copysign(np.sqrt(np.abs(flat)), flat)
+    return rooted
 
 
 def shares(starts: Floats, length: float, num_cells: int) -> Floats:
@@ -78,12 +85,12 @@ def shares(starts: Floats, length: float, num_cells: int) -> Floats:
     ends = np.minimum(starts[:, None] + length, cells + 1)
     overlap = np.maximum(ends - np.maximum(starts[:, None], cells), 0)
     nearest = np.clip((starts + length / 2).astype(int), 0, num_cells - 1)
-    overlap[overlap.sum(axis=1) <= 0] = np.eye(num_cells)[nearest[overlap.sum(axis=1) <= 0]]
+    nothing = overlap.sum(axis=1) <= 0
+    overlap[nothing] = np.eye(num_cells)[nearest[nothing]]
     found: Floats = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
     return found
 
 
-def _starts(length: float, num_cells: int) -> Floats:
-    free = num_cells - length
-    step = max(length / _STEPS_A_BOX, _LEAST_STEP)
-    return np.linspace(0, free, int(np.ceil(free / step)) + 1, dtype=np.float32)
+def _count(length: float, num_cells: int) -> int:
+    step = max(length / _STEPS_A_BOX, 1.0)
+    return int(np.ceil(max(0.0, num_cells - length) / step)) + 1

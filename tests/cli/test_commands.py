@@ -140,6 +140,7 @@ def test_compare_with_a_picture_and_as_json(
         ("--anchor-at", 2.5, "--level", 1, "--dimensions", 0),
         ("--over-last", 16, "--centred", "--every", 3),
         ("--start", 1, "--end", 4, "--fps", 5),
+        ("--anchor-at", 2.5, "--box", "20,10,30,30", "--fps", 5),
     ],
 )
 def test_compare_takes_all_its_options(

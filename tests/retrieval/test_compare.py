@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
+import firstsight
 from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.retrieval.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+from firstsight.retrieval.box import Box
 from firstsight.retrieval.compare import CompareSettings, compare
 
 
@@ -119,3 +121,29 @@ def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames:
 def test_settings(make: object) -> None:
     with pytest.raises(SettingsError, match="valid"):
         make()
+
+
+def test_a_box_is_itself_at_its_own_time_and_is_followed(moving_square: np.ndarray) -> None:
+    encoder = firstsight.learn(moving_square[::20], method="random")
+    box = Box(10, 8, 20, 20)
+    found = list(compare(encoder, moving_square[:8], CompareSettings(anchor=AtSeconds(0.08), box=box)))
+    assert len(found) == 8
+    own = found[found[0].anchor.index]
+    assert own.similarity == pytest.approx(1, abs=1e-5)
+    assert own.box == own.anchor_box == box
+    assert all(one.similarity < 1 - 1e-4 for one in found if one is not own)
+    for one in found:
+        one.box.check_inside((64, 48))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"anchor": EveryNFrames(5)}, "anchor that changes"),
+        ({"anchor": AtSeconds(0), "centred": True}, "leave those out"),
+        ({"anchor": AtSeconds(0), "num_dimensions": 0}, "leave those out"),
+    ],
+)
+def test_a_box_goes_with_one_fixed_anchor_alone(settings: dict, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        CompareSettings(box=Box(0, 0, 5, 5), **settings)

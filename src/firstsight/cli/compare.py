@@ -32,6 +32,7 @@ def command(
     ] = None,
     anchor_at: Annotated[float | None, typer.Option(metavar="SECONDS", help="The frame at this time.")] = None,
     anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture.")] = None,
+    box: footage.BoxOption = None,
     level: Annotated[int | None, typer.Option(help="Which level to compare, from 1; by default the last.")] = None,
     dimensions: Annotated[
         int | None,
@@ -58,10 +59,13 @@ def command(
 
     Writes DIR/timeline.csv, DIR/timeline.png, DIR/comparison.mp4 and DIR/report.html.
 
+    With a box, what is in it is compared with every window of its size, and the best of each frame is told.
+
     Example: `firstsight compare runs/bikes bikes.mp4 --anchor-at 3.2 --out comparison`
     """
     from firstsight.model.encoder import Encoder
     from firstsight.report.comparison import write_comparison
+    from firstsight.retrieval.box import Box
     from firstsight.retrieval.compare import CompareSettings
 
     encoder = Encoder.load(run)
@@ -72,6 +76,7 @@ def command(
         num_dimensions=dimensions,
         over_last=over_last,
         centred=centred,
+        box=Box.parse(box) if box is not None else None,
     )
     if show:
         settings = replace(settings, batch_size=1)  # so that what is shown is not late

@@ -23,6 +23,10 @@ FramesPerSecond = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
+BoxOption = Annotated[
+    str | None,
+    typer.Option("--box", metavar="X,Y,W,H", help="Only what lies in this box of the picture, in its pixels."),
+]
 
 
 def open_footage(

@@ -59,7 +59,7 @@ def write_comparison(
     highlights = Highlights()
     similarities = _Mean()
     with ExitStack() as files:
-        timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE))
+        timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
         film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level))
         comparisons = compare(encoder, source, settings, views=(Whole(),))
         for comparison in comparisons:

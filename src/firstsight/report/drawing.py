@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import Crop
+from firstsight.retrieval.box import Box
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -60,6 +61,13 @@ def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Prep
     image = Image.fromarray(dimmed)
     ImageDraw.Draw(image).rectangle((left, top, right - 1, bottom - 1), outline=(208, 138, 46), width=2)
     return np.asarray(image)
+
+
+def draw_box(image: Image.Image, box: Box, size: tuple[int, int]) -> None:
+    """Draws a box of a frame of that width and height onto a picture of the whole frame, at any scale."""
+    across, down = image.width / size[0], image.height / size[1]
+    right, bottom = (box.x + box.width) * across - 1, (box.y + box.height) * down - 1
+    ImageDraw.Draw(image).rectangle((box.x * across, box.y * down, right, bottom), outline=(208, 138, 46), width=2)
 
 
 def cell_places(

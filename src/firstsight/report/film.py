@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from firstsight.model.encoder import Encoder
-from firstsight.report.drawing import Picture, cell_places
+from firstsight.report.drawing import Picture, cell_places, draw_box
 from firstsight.retrieval.compare import Comparison
 from firstsight.video.encoding import VideoWriter
 
@@ -45,9 +45,13 @@ class Windows:
         """The two pictures, uint8 (H, W, 3). `Frame.pictures[1]` must be the whole frame."""
         width, height = self.panel
         canvas = Image.new("RGB", self.size, _BACKGROUND)
-        canvas.paste(self._fit(comparison.anchor.pictures[1]), (0, 0))
-        current = self._fit(comparison.frame.pictures[1])
-        self._draw_circles(ImageDraw.Draw(current), comparison)
+        anchor, current = (self._fit(one.pictures[1]) for one in (comparison.anchor, comparison.frame))
+        if comparison.box and comparison.anchor_box:
+            draw_box(anchor, comparison.anchor_box, comparison.anchor.size)
+            draw_box(current, comparison.box, comparison.frame.size)
+        else:
+            self._draw_circles(ImageDraw.Draw(current), comparison)
+        canvas.paste(anchor, (0, 0))
         canvas.paste(current, (width, 0))
         draw = ImageDraw.Draw(canvas)
         draw.text((10, height + 9), _name(comparison.anchor.seconds), fill=_ANCHOR_COLOUR, font=self._font)

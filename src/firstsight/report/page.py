@@ -6,9 +6,11 @@ from importlib import resources
 from typing import Any
 
 import jinja2
+import numpy as np
+from PIL import Image
 
 from firstsight.model.encoder import Encoder
-from firstsight.report.drawing import jpeg_uri, with_crop_drawn
+from firstsight.report.drawing import draw_box, jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
 from firstsight.report.levels import initial_network, level_stories
 from firstsight.retrieval.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
@@ -56,11 +58,13 @@ def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) 
     num_dimensions = settings.dimensions_for(encoder)
     over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
     dimensions = f"the {num_dimensions} of largest standard deviation over {over}" if num_dimensions else "all"
+    if settings.box is not None:
+        dimensions = "second moments of the maps in the box; in each frame the window of its size that is most like it"
     return {
         "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
         "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
         "Compared": f"{highlights.num_compared} frames, number of anchors: {highlights.num_anchors}",
-        "Anchor": _describe(settings.anchor),
+        "Anchor": _describe(settings.anchor) + (f", box {settings.box}" if settings.box else ""),
         "Compared on": _describe_level(encoder, settings),
         "Dimensions": dimensions,
         "Similarity": "cosine, mean removed" if settings.centred else "cosine",
@@ -87,7 +91,15 @@ def _describe(anchor: Anchor) -> str:
 
 
 def _moment(comparison: Comparison) -> dict[str, Any]:
-    return {"frame": comparison.frame, "similarity": comparison.similarity, "anchor": comparison.anchor}
+    image = Image.fromarray(comparison.frame.pictures[1])
+    if comparison.box:
+        draw_box(image, comparison.box, comparison.frame.size)
+    return {
+        "frame": comparison.frame,
+        "similarity": comparison.similarity,
+        "anchor": comparison.anchor,
+        "photo": jpeg_uri(np.asarray(image)),
+    }
 
 
 def _photo(frame: Frame) -> str:

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,20 +18,21 @@ from firstsight.errors import RunError
 from firstsight.retrieval.compare import Comparison
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
+BOX_COLUMNS = ("x", "y", "width", "height")  # of the window that is most like an anchor's box, if it has one
 # More points than a plot has columns of pixels are drawn as the range they span.
 _MAX_POINTS = 2_000
 
 
 class TimelineWriter:
-    """Writes `timeline.csv` as the comparisons come."""
+    """Writes `timeline.csv` as the comparisons come; `boxes`: those of an anchor with a box."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, boxes: bool = False) -> None:
         try:
             self._file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:
             raise RunError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
         self._writer = csv.writer(self._file)
-        self._writer.writerow(COLUMNS)
+        self._writer.writerow(COLUMNS + BOX_COLUMNS if boxes else COLUMNS)
 
     def write(self, comparison: Comparison) -> None:
         """Adds a line. Times have microseconds; an anchor that is a picture has no time."""
@@ -41,6 +42,7 @@ class TimelineWriter:
                 comparison.frame.index,
                 _number(comparison.anchor.seconds),
                 _number(comparison.similarity),
+                *(astuple(comparison.box) if comparison.box else ()),
             ]
         )
 
@@ -94,7 +96,7 @@ def _lines(path: Path) -> Iterator[tuple[float, float, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
         next(rows)
-        for seconds, _, anchor, similarity in rows:
+        for seconds, _, anchor, similarity, *_ in rows:
             yield float(seconds), float(similarity or "nan"), anchor
 
 

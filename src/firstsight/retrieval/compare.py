@@ -15,6 +15,8 @@ from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.pixels import as_pictures, crop_and_resize
 from firstsight.retrieval.anchor import Anchor, AtSeconds, EveryNFrames, FromPicture
+from firstsight.retrieval.box import Box
+from firstsight.retrieval.regions import look_for
 from firstsight.retrieval.spread import RunningSpread, largest
 from firstsight.video.frames import Frame, View
 from firstsight.video.prefetch import prefetch
@@ -37,12 +39,24 @@ class CompareSettings:
     over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
     centred: bool = False  # remove the mean over the same embeddings before the cosine
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
+    box: Box | None = None  # of a fixed anchor's picture: compare what is in it with every window of its size
 
     def __post_init__(self) -> None:
         if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
             raise SettingsError(
                 f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
                 f"0 dimensions (all) or more, at least {_WARM_UP} embeddings and 1 frame"
+            )
+        if self.box is not None:
+            self._check_box()
+
+    def _check_box(self) -> None:
+        if not isinstance(self.anchor, AtSeconds | FromPicture):
+            raise SettingsError(f"box {self.box} of an anchor that changes; valid is one at a time, or a picture")
+        if self.num_dimensions is not None or self.over_last is not None or self.centred:
+            raise SettingsError(
+                f"box {self.box} with dimensions, a memory or a mean; a region is compared on all that its maps do: "
+                "leave those out"
             )
 
     def dimensions_for(self, encoder: Encoder) -> int | None:
@@ -60,6 +74,8 @@ class Comparison:
     anchor: Frame
     similarity: float  # cosine, -1 to 1; NaN while there is no mean yet to remove
     dimensions: NDArray[np.intp]  # those that were compared, ascending, of the flattened level (maps, rows, columns)
+    box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
+    anchor_box: Box | None = None
 
 
 def compare(
@@ -110,40 +126,58 @@ class Comparisons:
         self._views = (encoder.preprocessing, *views)
 
     def __iter__(self) -> Iterator[Comparison]:
-        num_dimensions = self._settings.dimensions_for(self._encoder)
-        comparer = _Comparer(self._settings, num_dimensions, self._fixed_anchor())
-        for frame, embedding in self._embedded():
-            comparison = comparer.update(frame, embedding)
-            if comparison is not None:
-                self.num_compared += 1
-                yield comparison
+        box = self._settings.box
+        for comparison in self._whole() if box is None else self._regions(box):
+            self.num_compared += 1
+            yield comparison
         if self.num_compared == 0:
             raise SourceError(
                 f"{self._source.name} has no frame to compare with an anchor; give a video, or several pictures"
             )
 
-    def _embedded(self) -> Iterator["_Embedded"]:
-        """The frames with their flattened features, decoded in one thread while another computes."""
+    def _whole(self) -> Iterator[Comparison]:
+        num_dimensions = self._settings.dimensions_for(self._encoder)
+        anchor = self._fixed_anchor()
+        fixed = (anchor, self._flat(anchor.pixels[None])[0]) if anchor else None
+        comparer = _Comparer(self._settings, num_dimensions, fixed)
+        for batch in self._batches():
+            for frame, embedding in zip(batch, self._flat(_inputs(batch)), strict=True):
+                comparison = comparer.update(frame, embedding)
+                if comparison is not None:
+                    yield comparison
+
+    def _regions(self, box: Box) -> Iterator[Comparison]:
+        anchor = self._fixed_anchor()
+        assert anchor is not None  # the settings have checked it
+        look = look_for(self._encoder, box, anchor.size, level=self._settings.level)
+        region = look.described(anchor.pixels[None])
+        for batch in self._batches():
+            similarities, windows = look.best(_inputs(batch), region)
+            for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
+                place = look.box_of(int(window), frame.size)
+                yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), place, box)
+
+    def _batches(self) -> Iterator[list[Frame]]:
+        """The frames, decoded in one thread while another computes."""
         size = self._settings.batch_size
         with closing(self._source.read(*self._views)) as reading, prefetch(reading, depth=2 * size) as frames:
             while batch := list(islice(frames, size)):
-                yield from zip(batch, self._flat(np.stack([frame.pixels for frame in batch])), strict=True)
+                yield batch
                 self.num_skipped = reading.num_skipped
             self.num_skipped = reading.num_skipped
 
     def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._encoder.compared(inputs, level=self._settings.level)
 
-    def _fixed_anchor(self) -> "_Embedded | None":
+    def _fixed_anchor(self) -> Frame | None:
         """The anchor that stays for the whole source, if the settings ask for one."""
         match self._settings.anchor:
             case FromPicture() as picture:
-                frame = _as_frame(picture, self._views)
+                return _as_frame(picture, self._views)
             case AtSeconds(seconds):
-                frame = _frame_at(seconds, self._source, self._views)
+                return _frame_at(seconds, self._source, self._views)
             case _:
                 return None
-        return frame, self._flat(frame.pixels[None])[0]
 
 
 class _Comparer:
@@ -196,6 +230,10 @@ def cosine(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
 
 
 _Embedded = tuple[Frame, NDArray[np.float32]]
+
+
+def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
+    return np.stack([frame.pixels for frame in batch])
 
 
 def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:

@@ -24,6 +24,7 @@ from firstsight.model.encoder import Encoder
 from firstsight.model.readout import Pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.video.source import Source, Spec, open_source
+from firstsight.video.spread import spread
 
 _MAX_HELD_OUT = 0.5
 
@@ -200,9 +201,9 @@ def _learn_closed_form(
 ) -> Encoder:
     begin = time.monotonic()
     view = WholeFrame.for_size(*sources[0].size())
-    sample, counts = BoundedSample(settings.max_frames), [source.num_frames() for source in sources]
-    total = None if None in counts else sum(count or 0 for count in counts)
-    frames = sample.read(sources, view, report=lambda done: progress(Progress("watching", done, total)))
+    sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
+    num_frames, total = _num_frames(sources), _num_frames(parts)
+    frames = sample.read(parts, view, report=lambda done: progress(Progress("watching", done, total)))
     learned = closed_form.fit(
         frames,
         seed=provenance["seed"],
@@ -216,7 +217,7 @@ def _learn_closed_form(
     measured = health.measure_embedding(probe, encoder.encode(probe))
     outcome = {
         "finished": True,
-        "frames_in_a_pass": sample.num_seen,
+        "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
         "frames_skipped": sample.num_skipped,
         "frames_learned_from": len(frames),
         "seconds": round(time.monotonic() - begin, 1),
@@ -230,6 +231,12 @@ def _learn_closed_form(
         encoder.save(folder.folder)
         folder.write_line({"event": "learned", **outcome})
     return encoder
+
+
+def _num_frames(sources: Sequence[Source]) -> int | None:
+    """As far as the containers state it."""
+    counts = [source.num_frames() for source in sources]
+    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:

@@ -82,6 +82,10 @@ class OpenVideo:
         self.start_seconds = self._seconds(stream.start_time or 0)
         self.end_seconds = self._stated_end()
 
+    def hurry(self) -> None:
+        """Decode on all processors. Before the first frame is asked for."""
+        self._stream.thread_type = "AUTO"
+
     def num_frames(self) -> int | None:
         """How many frames the container states, without those that an edit list leaves out."""
         counts = (self._stream.frames, self._num_frames_after(self.start_seconds))
@@ -130,10 +134,30 @@ class OpenVideo:
         """
         if landing.ticks is None:
             return
+        self._go_to(landing.ticks)
+
+    def landing_near(self, seconds: float) -> Landing:
+        """A keyframe near a time, mostly the last before it, found by positioning the file; its position is a guess.
+
+        Raises:
+            SeekMissedError: the file cannot be positioned.
+        """
+        self._go_to(round((Fraction(seconds) + self._zero) / self._time_base))
+        for packet in self.packets():
+            stamp = self.stamp(packet)
+            if packet.is_keyframe and stamp is not None:
+                index = round((stamp - self.start_seconds) * (self.frames_per_second or 0))
+                return Landing(packet.pts if packet.dts is None else packet.dts, stamp, index)
+        raise SeekMissedError
+
+    def _go_to(self, ticks: int) -> None:
         try:
-            self._container.seek(landing.ticks, stream=self._stream)
+            self._container.seek(ticks, stream=self._stream)
         except av.FFmpegError as error:
             raise SeekMissedError from error
+        self._waiting.clear()
+        self._last_dts = None
+        self._to_come = self._decode()
 
     def packets(self) -> Iterator["Packet[VideoStream]"]:
         """The packets in order of decoding, from the present place to the end of the file."""
@@ -220,14 +244,21 @@ class OpenVideo:
 
 
 @contextmanager
-def open_video(path: Path, *, name: str) -> Iterator[OpenVideo]:
+def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[OpenVideo]:
     """The video in a file, closed again at the end of the block.
+
+    Args:
+        path: the file.
+        name: what to call it in errors.
+        hurried: decode on all processors; for when there is nothing else to do meanwhile.
 
     Raises:
         SourceError: the file is not a video, or cannot be read.
     """
     # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
     with open_stream(f"file:{path}", name=name) as video:
+        if hurried:
+            video.hurry()
         yield video
 
 

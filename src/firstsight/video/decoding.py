@@ -1,6 +1,6 @@
 """The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def first_size(path: Path, *, name: str) -> tuple[int, int]:
     raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
 
 
-def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
+def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, hurried: bool = False) -> Events:
     """The frames of a video file that sampling keeps, in order of presentation, and what had to be skipped.
 
     Frames are upright, have square pixels, and are deinterlaced where they are flagged as interlaced. Those that the
@@ -43,6 +43,7 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
         name: what to call it in frames and errors.
         views: how to show every frame.
         sampling: which frames to use.
+        hurried: decode on all processors; for when there is nothing else to do meanwhile.
 
     Raises:
         SourceError: the file is not a video.
@@ -50,9 +51,9 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
     """
     landing = _landing(path, name, sampling.start_seconds) if sampling.start_seconds else Landing()
     try:
-        yield from _decode_from(landing, path, name, views, sampling)
+        yield from _decode_from(landing, path, name, views, sampling, hurried=hurried)
     except SeekMissedError:
-        yield from _decode_from(Landing(), path, name, views, sampling)
+        yield from _decode_from(Landing(), path, name, views, sampling, hurried=hurried)
 
 
 @lru_cache(maxsize=1024)  # held-out footage is read again and again, and to find where it starts takes time
@@ -61,8 +62,10 @@ def _landing(path: Path, name: str, start_seconds: float) -> Landing:
         return video.landing_before(start_seconds)
 
 
-def _decode_from(landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling) -> Events:
-    with open_video(path, name=name) as video:
+def _decode_from(
+    landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling, *, hurried: bool
+) -> Events:
+    with open_video(path, name=name, hurried=hurried) as video:
         video.seek(landing)
         yield from decode_on(video, name=name, views=views, sampling=sampling, landing=landing)
 
@@ -95,7 +98,20 @@ def decode_on(
 def _decoded(
     video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None
 ) -> Iterator[Decoded | Skipped]:
-    """The frames from the start of the sampling on, with their times and positions."""
+    """The frames from the start of the sampling on, with their times and positions, and how many were missing."""
+    num_read = yield from located(video, landing, sampling, now)
+    if num_lost := video.num_lost(num_read):
+        yield Skipped(num_lost)
+
+
+def located(
+    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None = None
+) -> Generator[Decoded | Skipped, None, int]:
+    """The frames from the start of the sampling on, with times and positions; returns the position after the last.
+
+    Raises:
+        SeekMissedError: the first frame is not that of the landing.
+    """
     clock = Clock(frame_seconds=1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND))
     index, seconds = landing.index, landing.seconds
     has_landed = landing.ticks is None
@@ -116,5 +132,4 @@ def _decoded(
         else:
             yield Decoded(frame, seconds, index)
         index += 1
-    if num_lost := video.num_lost(index):
-        yield Skipped(num_lost)
+    return index

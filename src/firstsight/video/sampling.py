@@ -20,6 +20,7 @@ class Sampling:
     end_seconds: float | None = None  # the last frame used is before it
     every: int | None = None  # one frame in so many, counted from the first used
     frames_per_second: float | None = None  # the first frame at or after each tick start + k / frames_per_second
+    one_in: int = 1  # of the frames that would be used, one in so many
 
     def __post_init__(self) -> None:
         _check_time("start", self.start_seconds)
@@ -67,8 +68,8 @@ class Sampling:
         used = max(0, ended - skipped)
         if self.frames_per_second is not None and used:
             last = self.step(0, first_seconds + (ended - 1) / rate)
-            return min(used, last - self.step(0, first_seconds + skipped / rate) + 1)
-        return -(-used // (self.every or 1))
+            used = min(used, last - self.step(0, first_seconds + skipped / rate) + 1)
+        return -(-used // ((self.every or 1) * self.one_in))
 
 
 class Sampler:
@@ -78,6 +79,7 @@ class Sampler:
         self._sampling = sampling
         self._first_index: int | None = None
         self._step: int | None = None
+        self._num_steps = 0
 
     def keeps(self, index: int, seconds: float) -> bool:
         """Whether the frame at that position and time is used. Asked once for each frame."""
@@ -89,7 +91,8 @@ class Sampler:
         if self._step is not None and step <= self._step:
             return False
         self._step = step
-        return True
+        self._num_steps += 1
+        return (self._num_steps - 1) % self._sampling.one_in == 0
 
 
 def check_share(share: float) -> None:

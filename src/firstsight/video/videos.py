@@ -10,6 +10,7 @@ from firstsight.video.decoding import decode, first_size
 from firstsight.video.frames import Frame, View
 from firstsight.video.reading import Events, Reading, Skipped
 from firstsight.video.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
+from firstsight.video.stretches import ONE_IN, STRETCH_FRAMES, decode_stretches
 
 # Held out of each video at most: enough to judge by, and footage is for learning.
 _MOST_HELD_OUT_SECONDS = 60
@@ -22,6 +23,8 @@ class VideoFile:
     path: Path
     name: str  # what its frames and errors call it
     sampling: Sampling
+    num_stretches: int = 0  # to read instead of all of it, if that is possible; 0 reads all
+    hurried: bool = False  # decode on all processors
 
     def num_frames(self) -> int | None:
         """How many frames the container states, after sampling.
@@ -29,6 +32,8 @@ class VideoFile:
         Raises:
             SourceError: the file is not a video.
         """
+        if self.num_stretches:
+            return self.num_stretches * STRETCH_FRAMES // ONE_IN
         with open_video(self.path, name=self.name) as video:
             count, rate = video.num_frames(), video.frames_per_second
             if count is None or rate is None:
@@ -125,11 +130,21 @@ class VideoFiles:
 
 def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
     num_frames = 0
-    for event in decode(file.path, name=file.name, views=views, sampling=file.sampling):
-        num_frames += isinstance(event, Frame)
-        yield event
-    if not num_frames:
-        raise SourceError(_nothing_in(file))
+    for events in _passes(file, views):
+        for event in events:
+            num_frames += isinstance(event, Frame)
+            yield event
+        if num_frames:
+            return
+    raise SourceError(_nothing_in(file))
+
+
+def _passes(file: VideoFile, views: tuple[View, ...]) -> Iterator[Events]:
+    """The ways to read it, the first that gives a frame counts."""
+    path, name, sampling, num = file.path, file.name, file.sampling, file.num_stretches
+    if num:
+        yield decode_stretches(path, name=name, views=views, sampling=sampling, num_stretches=num)
+    yield decode(path, name=name, views=views, sampling=sampling, hurried=file.hurried)
 
 
 def _nothing_in(file: VideoFile) -> str:

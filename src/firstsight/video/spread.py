@@ -1,0 +1,65 @@
+"""Footage of any length, cut down to about as many frames as are wanted before any of it is decoded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from firstsight.errors import SourceError
+from firstsight.video.source import Source
+from firstsight.video.stills import ImageFiles
+from firstsight.video.stretches import ONE_IN, STRETCH_FRAMES
+from firstsight.video.videos import VideoFile, VideoFiles
+
+
+def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
+    """The same sources, read in a hurry; of much more footage than wanted, a part that is spread evenly over all of it.
+
+    Reading then gives at least about `max_frames` frames, and less than twice as many. Up to three times as many
+    frames as wanted are decoded; of more footage only short stretches are, so that ten hours take no longer than ten
+    minutes. Where frames were chosen by a rate, or it is not known how many there are, all are decoded.
+    """
+    counts = [source.num_frames() for source in sources]
+    total = sum(count or 0 for count in counts)
+    if None in counts:
+        return list(sources)
+    plan = _Plan(total, max_frames)
+    return [plan.applied(source) for source in sources]
+
+
+class _Plan:
+    """How to come from so many frames to about as many as are wanted."""
+
+    def __init__(self, total: int, max_frames: int) -> None:
+        self._one_in = max(1, total // max_frames)
+        num_stretches = max_frames * ONE_IN / STRETCH_FRAMES
+        self._stretches_a_frame = num_stretches / total if total > ONE_IN * max_frames else 0.0
+        self._owed = 0.0  # of a stretch, by files too short for one of their own
+
+    def applied(self, source: Source) -> Source:
+        if isinstance(source, VideoFiles):
+            return replace(source, files=tuple(self._files(source)))
+        if isinstance(source, ImageFiles):
+            return replace(source, positions=source.positions[:: self._one_in])
+        return source
+
+    def _files(self, source: VideoFiles) -> Iterator[VideoFile]:
+        """At least one."""
+        files = [changed for file in source.files if (changed := self._file(file))]
+        yield from files or source.files[:1]
+
+    def _file(self, file: VideoFile) -> VideoFile | None:
+        """What to read of the file; None is nothing."""
+        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), hurried=True)
+        try:
+            num_frames = file.num_frames() or 0
+        except SourceError:
+            return file  # reading tells why
+        if not self._stretches_a_frame or file.sampling.every or file.sampling.frames_per_second:
+            return thinned
+        self._owed += num_frames * self._stretches_a_frame
+        num_stretches = int(self._owed)
+        self._owed -= num_stretches
+        if not num_stretches:
+            return None
+        if num_stretches * STRETCH_FRAMES >= num_frames:
+            return replace(thinned, sampling=replace(file.sampling, one_in=ONE_IN))
+        return replace(thinned, num_stretches=num_stretches)

@@ -1,0 +1,60 @@
+"""Short stretches of a long video, spread evenly: what is between them is not even decoded."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from firstsight.video.container import Landing, OpenVideo, SeekMissedError, open_video
+from firstsight.video.decoding import located
+from firstsight.video.deinterlacing import Decoded, deinterlaced
+from firstsight.video.filtering import Viewer
+from firstsight.video.frames import Frame, View
+from firstsight.video.reading import Events, Skipped
+from firstsight.video.sampling import Sampling
+
+STRETCH_FRAMES = 60  # decoded at each place, from a keyframe on
+ONE_IN = 3  # of these, frames that are used
+# Of the places that are wanted, the share that must lie at keyframes of their own.
+_LEAST_APART = 0.8
+
+
+def decode_stretches(
+    path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, num_stretches: int
+) -> Events:
+    """About so many stretches of 60 frames, of which every third is used, between start and end of the sampling.
+
+    Nothing at all if that is not possible: the file does not say how long it lasts, cannot be positioned, or has its
+    keyframes too far apart. Positions of frames are estimated from their times. A frame that cannot be decoded is
+    counted as skipped.
+    """
+    with open_video(path, name=name, hurried=True) as video:
+        landings = _landings(video, sampling, num_stretches)
+        viewer = Viewer(views, video.pixel_aspect)
+        for landing in landings:
+            for event in _stretch(video, landing):
+                if isinstance(event, Skipped):
+                    yield event
+                else:
+                    pictures = viewer.pictures(event.frame)
+                    yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
+
+
+def _landings(video: OpenVideo, sampling: Sampling, num_stretches: int) -> list[Landing]:
+    start, end = max(video.start_seconds, sampling.start_seconds or 0), sampling.end_seconds or video.end_seconds
+    if end is None:
+        return []
+    step = (min(end, video.end_seconds or end) - start) / num_stretches
+    try:
+        found = {video.landing_near(start + number * step) for number in range(num_stretches)}
+    except SeekMissedError:
+        return []
+    inside = sorted((one for one in found if start <= one.seconds < end), key=lambda one: one.seconds)
+    return inside if len(inside) >= _LEAST_APART * num_stretches else []
+
+
+def _stretch(video: OpenVideo, landing: Landing) -> Iterator[Decoded | Skipped]:
+    try:
+        video.seek(landing)
+        yield from islice(deinterlaced(islice(located(video, landing, Sampling()), STRETCH_FRAMES)), 0, None, ONE_IN)
+    except SeekMissedError:
+        return

@@ -63,6 +63,14 @@ def test_lost_and_back_are_passed_on() -> None:
     assert "reason" not in back.event.record()
 
 
+def test_what_is_under_way_ends_when_the_stream_is_lost_and_may_begin_again(query: Query) -> None:
+    watcher = Watcher(ENCODER, "hall", anchors=[query])
+    before = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall ended"), Back(3000.0, 2980.0)]
+    told = [one.event for arrival in [*before, *shown(3000, 3002, red=(0, 9999))] for one in watcher.update(arrival)]
+    assert [one.kind for one in told] == ["match begins", "match ends", "lost", "back", "match begins"]
+    assert (told[1].end_seconds, told[4].start_seconds) == (9.5, 3000.0)
+
+
 def test_nothing_to_watch_for_is_refused() -> None:
     with pytest.raises(SettingsError, match="nothing to watch for"):
         Watcher(ENCODER, "hall")

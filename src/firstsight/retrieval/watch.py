@@ -1,7 +1,7 @@
 """Watches a stream: tells when an anchor is to be seen, when something is new, and when nothing comes any more."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from firstsight.retrieval.events import Event, Kind, wall_clock
 from firstsight.retrieval.novelty import Novelty, Usual, new_from
 from firstsight.retrieval.query import Query
 from firstsight.video.frames import Frame
-from firstsight.video.stream import Arrival, Lost, Stream
+from firstsight.video.stream import Arrival, Back, Lost, Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,12 @@ class Watcher:
 
     def update(self, arrival: Arrival) -> list[Told]:
         """What there is to tell of one more arrival."""
-        if not isinstance(arrival, Frame):
-            kind: Kind = "lost" if isinstance(arrival, Lost) else "back"
-            event = Event(kind, arrival.seconds, wall_clock(), self._name)
-            if isinstance(arrival, Lost):
-                return [Told(replace(event, reason=arrival.reason), None)]
-            return [Told(replace(event, away_seconds=arrival.away_seconds), None)]
+        if isinstance(arrival, Lost):  # what was under way ends with what was seen last
+            lost = Event("lost", arrival.seconds, wall_clock(), self._name, reason=arrival.reason)
+            return [*self.finish(), Told(lost, None)]
+        if isinstance(arrival, Back):
+            back = Event("back", arrival.seconds, wall_clock(), self._name, away_seconds=arrival.away_seconds)
+            return [Told(back, None)]
         self.num_frames += 1
         self._last = arrival
         told = []

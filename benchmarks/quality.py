@@ -56,6 +56,7 @@ RECIPES: dict[str, Recipe] = {
     "level 2 alone": replace(DEFAULT, scales=DEFAULT.scales[1:]),
     "a third level": replace(DEFAULT, scales=(*DEFAULT.scales, 0.35)),
     "random filters": replace(DEFAULT, learned_filters=False),
+    "maps mixed at random": replace(DEFAULT, unlike_maps=False),
     "no pairs": replace(DEFAULT, pairs=False),
     "no mirror image": replace(DEFAULT, mirror=False),
     "read-out: covariances alone": replace(DEFAULT, mean_grids=()),

@@ -37,7 +37,8 @@ class Recipe:
     """What the method is made of; every part can be left out, to see what it gives."""
 
     scales: tuple[float, ...] = (1.0, 0.5)  # of each level, as a part of the working size
-    learned_filters: bool = True  # else drawn, and the 1x1 layers with them
+    learned_filters: bool = True  # else drawn
+    unlike_maps: bool = True  # maps made uncorrelated; else the 1x1 layers are drawn
     pairs: bool = True  # whiten what differs between pairs known to show the same thing
     mirror: bool = True  # average with the mirror image, where the footage allows it
     mean_grids: tuple[int, ...] | None = None  # None: derived from the footage; () leaves the means out
@@ -52,7 +53,8 @@ class Recipe:
 
 
 DEFAULT = Recipe()
-RANDOM = Recipe(learned_filters=False, pairs=False, drop=False)  # the floor that learning has to beat
+# The floor that learning has to beat.
+RANDOM = Recipe(learned_filters=False, unlike_maps=False, pairs=False, drop=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,8 @@ def _fit_network(
     inputs = to_inputs(frames[chosen], network.device)
     for number, level in enumerate(network.levels):
         report("filters", number / len(network.levels))
-        fit_level(level, network.scaled(inputs, level), generator=drawn, learned=recipe.learned_filters)
+        learned, unlike = recipe.learned_filters, recipe.unlike_maps
+        fit_level(level, network.scaled(inputs, level), generator=drawn, learned=learned, unlike=unlike)
     return network
 
 

@@ -20,14 +20,17 @@ _THRESHOLD = 0.25
 
 
 @torch.inference_mode()
-def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True) -> None:
+def fit_level(
+    level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True, unlike: bool = True
+) -> None:
     """Sets the level's weights from pictures (N, channels, height, width) at its scale.
 
     Args:
         level: changed in place.
         pictures: in [0, 1].
         generator: of what is drawn: patches, first centres, responses.
-        learned: from the pictures; else filters and 1x1 layer are drawn, the floor that learning has to beat.
+        learned: filters are taken from the pictures; else they are drawn.
+        unlike: the 1x1 layer makes the maps uncorrelated; else it is drawn.
     """
     config = level.config
     patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
@@ -37,7 +40,7 @@ def fit_level(level: PatchLevel, pictures: Tensor, *, generator: torch.Generator
     level.bias[:] = bias.repeat(2)
     chosen = patches[torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]]
     even, odd = level.halves(level.responses_to(torch.cat([chosen, level.mirrored(chosen)])))
-    mix = _decorrelating_mix if learned else _random_mix
+    mix = _decorrelating_mix if unlike else _random_mix
     level.mix_even[:] = mix(even, config.maps // 2, generator)
     level.mix_odd[:] = mix(odd, config.maps // 2, generator)
     level.shift[:] = -(even.mean(dim=0) @ level.mix_even)

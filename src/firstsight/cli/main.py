@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import compare, evaluate, index, info, learn, library, neighbours, novelty, scenes, search, watch
+from firstsight.cli import (
+    compare,
+    duplicates,
+    evaluate,
+    index,
+    info,
+    learn,
+    library,
+    neighbours,
+    novelty,
+    scenes,
+    search,
+    watch,
+)
 from firstsight.errors import FirstsightError
 
 app = typer.Typer(
@@ -24,6 +37,7 @@ app.command("evaluate")(evaluate.command)
 app.command("index")(index.command)
 app.add_typer(library.app, name="library")
 app.command("search")(search.command)
+app.command("duplicates")(duplicates.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)

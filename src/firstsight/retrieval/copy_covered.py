@@ -1,0 +1,47 @@
+"""Was something put on a copy, a logo or a caption? Beneath it nothing changes, whereas in the other clip it does."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.retrieval.alignments import Alignment
+from firstsight.retrieval.passages import Ticks
+from firstsight.retrieval.signature import IN_A_MIRROR, coarse_luma
+
+# Natural logarithms of ratios of standard deviations. Where something lies, less than three quarters is left of what
+# changes; elsewhere copies agree within a tenth, unless they differ in more than that.
+_COVERED = 0.3
+_ELSEWHERE = 0.06
+_MOST_COVERED = 0.15  # of the picture
+_LEAST_TICKS = 8
+
+Covered = Literal[-1, 0, 1]
+
+
+def find_covered(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Covered:
+    """-1 if something was put on the first, 1 if on the second; 0 if on neither, or if that cannot be told."""
+    if alignment.shows_more or len(alignment.ticks) < _LEAST_TICKS:
+        return 0
+    first, second = (one.signatures[:, 0] for one in ticks)
+    seconds = np.clip(alignment.ticks + alignment.offset, 0, len(second) - 1)
+    ratio = _spread(first[alignment.ticks], 1) / _spread(second[seconds], IN_A_MIRROR if alignment.mirrored else 1)
+    return which_is_covered(np.log(ratio))
+
+
+def which_is_covered(log_ratio: NDArray[np.float32]) -> Covered:
+    """Of a picture's cells, the logarithm of how much more changes in the first than in the second."""
+    relative = log_ratio - np.median(log_ratio)
+    low, high = np.quantile(relative, [0.1, 0.9])
+    if max(-low, high) > _ELSEWHERE:
+        return 0
+    for which, less in ((-1, -relative), (1, relative)):
+        if 0 < np.mean(less > _COVERED) <= _MOST_COVERED and less.min() > -_COVERED / 2:
+            return -1 if which == -1 else 1
+    return 0
+
+
+def _spread(signatures: NDArray[np.float32], signs: NDArray[np.float32] | int) -> NDArray[np.float32]:
+    """(8, 8): the standard deviation over time of each cell."""
+    spread: NDArray[np.float32] = np.maximum(coarse_luma(signatures * signs).std(axis=0), 1e-3)
+    return spread

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import typer
 
 from firstsight.cli import footage_options as footage
-from firstsight.cli.outcome import closed_form_lines, level_table
+from firstsight.cli.outcome import level_table, outcome_lines
 
 
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
@@ -30,7 +30,7 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
     typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))
-    for line in closed_form_lines(encoder.provenance.get("outcome", {})):
+    for line in outcome_lines(encoder.provenance.get("outcome", {})):
         typer.echo(line)
 
 

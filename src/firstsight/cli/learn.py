@@ -8,7 +8,7 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
-from firstsight.cli.outcome import closed_form_lines, level_table
+from firstsight.cli.outcome import level_table, outcome_lines
 from firstsight.errors import SettingsError
 from firstsight.learning.choices import Form, Method, Optimiser, Schedule, Similarity
 
@@ -173,7 +173,7 @@ def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
         typer.echo(json.dumps({"run": str(folder), **outcome}))
         return
     typer.echo(level_table(encoder))
-    for line in closed_form_lines(outcome):
+    for line in outcome_lines(outcome):
         typer.echo(line)
     lost = outcome["frames_skipped"]
     typer.echo(

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from firstsight.learning.findings import findings
+
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
     from firstsight.model.level import LevelConfig
@@ -28,32 +30,9 @@ def level_table(encoder: "Encoder") -> str:
     return "\n".join(lines)
 
 
-def closed_form_lines(outcome: dict[str, Any]) -> list[str]:
-    """What the default method found the footage to be, and what there is to say of the embedding."""
-    if "embedding" not in outcome:
-        return []
-    kind, embedding = outcome["footage"], outcome["embedding"]
-    order = "frames in order of time" if kind["ordered"] else "pictures in no order"
-    view = ", the view moves" if kind["moving"] else ", the view stands still" if kind["ordered"] else ""
-    mirror = ", left and right alike" if kind["mirror"] else ""
-    lines = [
-        f"footage: {order}{view}{mirror}",
-        (
-            f"embedding: {kind['dim']} numbers, effective rank {embedding['effective_rank']:.0f}, "
-            f"mean distance of two frames {embedding['spread']:.2f}"
-        ),
-    ]
-    return [*lines, *_contribution_lines(kind["contributions"]), *(f"warning: {one}" for one in outcome["warnings"])]
-
-
-def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:
-    """What each level adds: how many frames are found again after a change of view, light or noise."""
-    if not levels or levels[0]["after_change"] is None:
-        return []
-    shares = [f"{100 * level['after_change']:.0f} %" for level in levels if level["kept"]]
-    steps = [f"level 1 {shares[0]}", *(f"with level {n} {share}" for n, share in enumerate(shares[1:], start=2))]
-    line = f"found again after a change of view, light or noise: {', '.join(steps)}"
-    return [line, *(f"level {level['level']} adds nothing: not kept" for level in levels if not level["kept"])]
+def outcome_lines(outcome: dict[str, Any]) -> list[str]:
+    """What the default method found, and what it warns of."""
+    return [*findings(outcome), *(f"warning: {one}" for one in outcome.get("warnings", []))]
 
 
 def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import jinja2
 import numpy as np
 from PIL import Image
 
+from firstsight.learning.findings import findings
 from firstsight.model.encoder import Encoder
 from firstsight.report.drawing import draw_box, jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
@@ -28,6 +29,7 @@ def render_page(
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.preprocessing.crop(width, height)
+    outcome = encoder.provenance.get("outcome", {})
     return _template().render(
         source=source_name,
         facts=_facts(encoder, settings, highlights),
@@ -43,7 +45,8 @@ def render_page(
         share=crop.share_of(width, height),
         levels=level_stories(encoder, anchor.pixels),
         before_name=initial_network(encoder)[1],
-        outcome=encoder.provenance.get("outcome", {}),
+        outcome=outcome,
+        findings=findings(outcome),
     )
 
 

@@ -124,6 +124,22 @@ def test_a_page_can_say_that_there_is_no_match(ask, tmp_path: Path) -> None:
     assert "The nearest there is, which is no match" in page
 
 
+def test_a_box_is_found_where_it_is(ask, tmp_path: Path) -> None:
+    found = json.loads(
+        ask(
+            "day.mp4@3.2", "--box", "12,10,20,18", "--false-match-rate", 0.9, "--html", tmp_path / "box.html", "--json"
+        ).out
+    )
+    best = found["matches"][0]
+    assert (best["is_query"], best["best_seconds"]) == (True, pytest.approx(3.2))
+    assert best["similarity"] > 0.8  # the library's pictures are JPEG files
+    assert [best[name] for name in ("x", "y", "width", "height")] == [12, 10, 20, 18]
+    assert (best["picture_width"], best["picture_height"]) == (64, 48)
+    assert found["num_frames"] == 81
+    assert "data:image/jpeg" in (tmp_path / "box.html").read_text()
+    assert " box" in ask("day.mp4@3.2", "--box", "12,10,20,18", "--source", "day.mp4", "--false-match-rate", 0.9).out
+
+
 @pytest.mark.parametrize(
     ("query", "options", "words"),
     [
@@ -137,6 +153,8 @@ def test_a_page_can_say_that_there_is_no_match(ask, tmp_path: Path) -> None:
         ("day.mp4@1", ("--source", "dawn*"), "dawn*"),
         ("day.mp4@1", ("--between", "90-"), "no frame to search"),
         ("day.mp4@1", ("--false-match-rate", 5), "false-match rate 5"),
+        ("day.mp4@1", ("--box", "1,2,3"), "x,y,width,height"),
+        ("day.mp4@1", ("--box", "50,2,30,5"), "picture, which is 64x48"),
         ("day.mp4@1", ("--csv", "/proc/nothing/found.csv"), "cannot be written"),
     ],
 )

@@ -20,6 +20,7 @@ def command(
     query: Annotated[
         str, typer.Argument(metavar="QUERY", help="A picture, or a frame of a video by its time: walk.mp4@83.2")
     ],
+    box: footage.BoxOption = None,
     k: Annotated[int, typer.Option("-k", metavar="K", help="How many moments at most.")] = 10,
     sources: Annotated[
         list[str] | None,
@@ -47,25 +48,43 @@ def command(
 
     A match is more alike than what is not there would be: the library itself tells how alike that is.
 
+    With --box, what lies in it is looked for anywhere in every frame. All frames are looked at anew for that.
+
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """
     from firstsight.cli.search_output import print_result, write_csv
+    from firstsight.retrieval.box import Box
     from firstsight.retrieval.library import Library
     from firstsight.retrieval.query import read_query
+    from firstsight.retrieval.region_search import search_region
     from firstsight.retrieval.search import search
 
     where = _where(sources, between)
     library = Library.open(folder)
+    total = None if where else library.num_frames
     with Display(notes()) as display:
-        result = search(
-            library,
-            read_query(query, library.encoder),
-            k=k,
-            where=where,
-            not_itself=not_itself,
-            false_match_rate=false_match_rate,
-            measuring=lambda: display.say("measuring what is normal in this library: some seconds, once"),
-        )
+        seen = read_query(query, library.encoder)
+        if box is None:
+            result = search(
+                library,
+                seen,
+                k=k,
+                where=where,
+                not_itself=not_itself,
+                false_match_rate=false_match_rate,
+                measuring=lambda: display.say("measuring what is normal in this library: some seconds, once"),
+            )
+        else:
+            result = search_region(
+                library,
+                seen,
+                Box.parse(box),
+                k=k,
+                where=where,
+                not_itself=not_itself,
+                false_match_rate=false_match_rate,
+                progress=lambda done: display.show("looking", done=done, total=total, state=""),
+            )
         if csv_file:
             write_csv(result, csv_file)
         if html_file:

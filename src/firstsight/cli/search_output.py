@@ -74,7 +74,17 @@ def _record(match: "Match") -> dict[str, Any]:
         "closer_than": match.closer_than,
         "false_match_probability": match.false_match_probability,
         "is_query": match.is_query,
+        **_place(match),
     }
+
+
+def _place(match: "Match") -> dict[str, int]:
+    """Where in the best frame a region is, and of how large a picture that is told; nothing of a whole frame."""
+    if match.place is None:
+        return {}
+    box, (width, height) = match.place.box, match.place.size
+    inside = {"x": box.x, "y": box.y, "width": box.width, "height": box.height}
+    return {**inside, "picture_width": width, "picture_height": height}
 
 
 def _table(result: "SearchResult") -> "Table":
@@ -87,6 +97,8 @@ def _table(result: "SearchResult") -> "Table":
     table.add_column("source", overflow="fold")
     for name in ("start", "end", "best", "similarity", "closer than, of unrelated pairs"):
         table.add_column(name, justify="right", no_wrap=name != "closer than, of unrelated pairs")
+    if result.nearest.place:
+        table.add_column("box", justify="right", no_wrap=True)
     for match in result.matches:
         moment = match.moment
         times = (moment.start_seconds, moment.end_seconds, moment.best_seconds)
@@ -96,5 +108,6 @@ def _table(result: "SearchResult") -> "Table":
             *(f"{time:.2f} s" if moment.end_seconds else "" for time in times),
             f"{moment.score:.3f}",
             share_text(match.closer_than),
+            *([str(match.place.box)] if match.place else []),
         )
     return table

@@ -10,9 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from firstsight.report.drawing import jpeg_uri
+from firstsight.report.drawing import draw_box, jpeg_uri
 from firstsight.report.search_words import false_match_text, share_text, stretch_text, verdict
 from firstsight.retrieval.library import Library
+from firstsight.retrieval.library_thumbnails import as_picture
 from firstsight.retrieval.search import Match, SearchResult
 
 _TEMPLATE = "search_page.html"
@@ -70,15 +71,27 @@ def _pictures(match: Match, library: Library) -> list[dict[str, Any]]:
         moment.last_frame_index: f"to {moment.end_seconds:.2f} s",
         moment.best_frame_index: f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
     }
-    indices = sorted(captions)
+    indices, best = sorted(captions), moment.best_frame_index
     return [
         {
-            "uri": "data:image/jpeg;base64," + base64.b64encode(jpeg).decode(),
-            "is_best": index == moment.best_frame_index,
+            "uri": jpeg_uri(_with_place(jpeg, match)) if index == best and match.place else _as_uri(jpeg),
+            "is_best": index == best,
             "caption": captions[index],
         }
         for index, jpeg in zip(indices, library.thumbnails([(moment.source, index) for index in indices]), strict=True)
     ]
+
+
+def _as_uri(jpeg: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+
+
+def _with_place(jpeg: bytes, match: Match) -> np.ndarray:
+    """The picture with the box drawn that a region was found in."""
+    image = Image.fromarray(as_picture(jpeg))
+    if match.place:
+        draw_box(image, match.place.box, match.place.size)
+    return np.asarray(image)
 
 
 def _bar(match: Match, library: Library) -> dict[str, float] | None:

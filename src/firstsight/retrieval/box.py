@@ -49,3 +49,11 @@ class Box:
 
     def __str__(self) -> str:
         return f"{self.x},{self.y},{self.width},{self.height}"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A box, and the width and height of the picture that its pixels are of."""
+
+    box: Box
+    size: tuple[int, int]

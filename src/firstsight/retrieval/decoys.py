@@ -22,6 +22,7 @@ from firstsight.files import write_whole
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding_sample import Sample
 from firstsight.retrieval.library import Library
+from firstsight.retrieval.library_thumbnails import as_picture
 
 # Twice as many would halve the error of a threshold, and take twice the seconds.
 _NUM_DECOYS = 200
@@ -44,7 +45,7 @@ def decoys_of(library: Library, *, making: Callable[[], None] = lambda: None) ->
     if kept is not None:
         return kept
     making()
-    vectors = embed_decoys(library.encoder, _thumbnails(library))
+    vectors = embed_decoys(library.encoder, spread_pictures(library))
     _write(file, state, vectors)
     return vectors
 
@@ -68,15 +69,15 @@ def decoy(picture: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np
     return np.asarray(upside_down.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def _thumbnails(library: Library) -> list[NDArray[np.uint8]]:
-    """Of frames spread evenly over the library."""
+def spread_pictures(library: Library) -> list[NDArray[np.uint8]]:
+    """Thumbnails (H, W, 3) of frames spread evenly over the library, that decoys can be made of."""
     sample = Sample(2 * _NUM_DECOYS)
     for batch in library.iterate():
         sample.add(batch)
     frames = sample.embeddings()
     rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_DECOYS).astype(int))
     jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
-    return [np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs]
+    return [as_picture(jpeg) for jpeg in jpegs]
 
 
 def _state(library: Library) -> str:

@@ -31,3 +31,8 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
     content = io.BytesIO()
     Image.fromarray(picture).save(content, "jpeg", quality=_QUALITY)
     return content.getvalue()
+
+
+def as_picture(jpeg: bytes) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) in a JPEG file."""
+    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))

@@ -4,9 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from firstsight.errors import LibraryError, SettingsError
+from firstsight.retrieval.box import Placed
 from firstsight.retrieval.calibration import Background, measure_background
 from firstsight.retrieval.decoys import decoys_of
+from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.indexing_files import content_hash
 from firstsight.retrieval.library import Library
 from firstsight.retrieval.library_where import Where
@@ -27,6 +32,7 @@ class Match:
     closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
     false_match_probability: float  # that some frame would be as alike if the answer were not there, 0 to 1
     is_query: bool  # its best frame is the very frame that is looked for
+    place: Placed | None = None  # of a region that is looked for: where in the best frame it is
 
 
 @dataclass(frozen=True)
@@ -83,14 +89,30 @@ def search(
         ...     result = search(library, read_query("door.jpg", library.encoder))
         ...     print([match.moment for match in result.matches])
     """
-    if k < 1:
-        raise SettingsError(f"{k} moments; valid is at least 1")
-    if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
-    own = _own_names(library, query.place.path)
+    check_searchable(library, k=k)
+    own = own_names(library, query.place.path)
     decoys = decoys_of(library, making=measuring)
     scanned = scan(library, query.vector, decoys, where=where, without=own if not_itself else frozenset())
     background = measure_background(scanned.sample, scanned.decoys)
+    likeness = Likeness(scanned.similarities, scanned.frames, background)
+    return answer(query, likeness, own=own, k=k, false_match_rate=false_match_rate, gap_seconds=gap_seconds)
+
+
+@dataclass(frozen=True, eq=False)
+class Likeness:
+    """How alike each frame that is meant is to a query, and what that is measured by."""
+
+    similarities: NDArray[np.float32]  # (N,)
+    frames: Embeddings  # N, by source and in order of time
+    background: Background
+    place: Callable[[Moment], Placed | None] = lambda _: None  # where in its best frame a moment is like the query
+
+
+def answer(
+    query: Query, likeness: Likeness, *, own: frozenset[str], k: int, false_match_rate: float, gap_seconds: float
+) -> SearchResult:
+    """The k best moments of those that are alike enough; `own` are the names of the query's file and its copies."""
+    background, similarities, frames = likeness.background, likeness.similarities, likeness.frames
     threshold = background.threshold(false_match_rate)
 
     def match(moment: Moment) -> Match:
@@ -99,9 +121,9 @@ def search(
             closer_than=background.closer_than(moment.score),
             false_match_probability=background.false_match_probability(moment.score),
             is_query=moment.source in own and _is_same(moment, query),
+            place=likeness.place(moment),
         )
 
-    similarities, frames = scanned.similarities, scanned.frames
     moments = find_moments(similarities, frames, least=threshold, gap_seconds=gap_seconds)
     nearest = moments or find_moments(similarities, frames, least=float(similarities.max()), gap_seconds=gap_seconds)
     return SearchResult(
@@ -117,7 +139,20 @@ def search(
     )
 
 
-def _own_names(library: Library, path: Path) -> frozenset[str]:
+def check_searchable(library: Library, *, k: int) -> None:
+    """Nothing, if k moments can be looked for in the library.
+
+    Raises:
+        SettingsError: k below 1.
+        LibraryError: it holds no frame.
+    """
+    if k < 1:
+        raise SettingsError(f"{k} moments; valid is at least 1")
+    if not library.num_frames:
+        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+
+
+def own_names(library: Library, path: Path) -> frozenset[str]:
     """What the library calls the query's file, and copies of it."""
     num_bytes = path.stat().st_size
     alike = [record for record in library.sources if record.num_bytes == num_bytes]

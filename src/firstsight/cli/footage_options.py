@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firstsight.errors import SettingsError
+
 if TYPE_CHECKING:
+    from firstsight.retrieval.library_where import Where
     from firstsight.video.source import Source
 
 SOURCES = typer.Argument(
@@ -23,6 +26,15 @@ FramesPerSecond = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
+Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")]
+OnlySources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="GLOB", help="Only sources whose names fit; may be repeated."),
+]
+Between = Annotated[
+    str | None,
+    typer.Option(metavar="START-END", help="Only between these seconds of each source, such as 60-90, 60- or -90."),
+]
 BoxOption = Annotated[
     str | None,
     typer.Option("--box", metavar="X,Y,W,H", help="Only what lies in this box of the picture, in its pixels."),
@@ -42,3 +54,22 @@ def open_footage(
         every=every,
         frames_per_second=frames_per_second,
     )
+
+
+def where(sources: list[str] | None, between: str | None) -> "Where":
+    """The frames of a library that the options choose."""
+    from firstsight.retrieval.library_where import Where
+
+    start, end = _stretch(between) if between is not None else (None, None)
+    return Where(tuple(sources or ()), start, end)
+
+
+def _stretch(text: str) -> tuple[float | None, float | None]:
+    """What "60-90", "60-" or "-90" means, in seconds."""
+    start, dash, end = text.partition("-")
+    try:
+        if dash and (start or end):
+            return float(start) if start else None, float(end) if end else None
+    except ValueError:
+        pass
+    raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")

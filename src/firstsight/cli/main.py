@@ -10,6 +10,7 @@ from firstsight.cli import (
     compare,
     duplicates,
     evaluate,
+    export,
     index,
     info,
     learn,
@@ -41,6 +42,7 @@ app.command("duplicates")(duplicates.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)
+app.command("export")(export.command)
 app.command("info")(info.command)
 
 

@@ -7,29 +7,21 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
-from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
     from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_where import Where
     from firstsight.retrieval.search import SearchResult
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    folder: footage.Library,
     query: Annotated[
         str, typer.Argument(metavar="QUERY", help="A picture, or a frame of a video by its time: walk.mp4@83.2")
     ],
     box: footage.BoxOption = None,
     k: Annotated[int, typer.Option("-k", metavar="K", help="How many moments at most.")] = 10,
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--source", metavar="GLOB", help="Only in sources whose names fit; may be repeated."),
-    ] = None,
-    between: Annotated[
-        str | None,
-        typer.Option(metavar="START-END", help="Only between these seconds of each source, such as 60-90, 60- or -90."),
-    ] = None,
+    sources: footage.OnlySources = None,
+    between: footage.Between = None,
     not_itself: Annotated[
         bool, typer.Option("--not-itself", help="Leave out the query's own file, and copies of it.")
     ] = False,
@@ -59,7 +51,7 @@ def command(
     from firstsight.retrieval.region_search import search_region
     from firstsight.retrieval.search import search
 
-    where = _where(sources, between)
+    where = footage.where(sources, between)
     library = Library.open(folder)
     total = None if where else library.num_frames
     with Display(notes()) as display:
@@ -94,24 +86,6 @@ def command(
     if not as_json:
         for path in [path for path in (csv_file, html_file) if path] + written:
             typer.echo(f"wrote {path}")
-
-
-def _where(sources: list[str] | None, between: str | None) -> "Where":
-    from firstsight.retrieval.library_where import Where
-
-    start, end = _stretch(between) if between is not None else (None, None)
-    return Where(tuple(sources or ()), start, end)
-
-
-def _stretch(text: str) -> tuple[float | None, float | None]:
-    """What "60-90", "60-" or "-90" means, in seconds."""
-    start, dash, end = text.partition("-")
-    try:
-        if dash and (start or end):
-            return float(start) if start else None, float(end) if end else None
-    except ValueError:
-        pass
-    raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")
 
 
 def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:

@@ -1,0 +1,103 @@
+"""A library's frames as a file for other programs: NumPy, a table, FiftyOne."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.export.tables import check_ending, write_table
+from firstsight.files import write_whole
+from firstsight.retrieval.embedding import Embeddings
+from firstsight.retrieval.library import Library
+from firstsight.retrieval.library_where import Where
+
+_CHUNK = 256  # thumbnails read at once
+_SAMPLES = "samples.json"
+
+
+def export_library(library: Library, path: Path, *, where: Where | None = None) -> int:
+    """Writes the frames that are meant, by the ending of the name, and returns how many there are.
+
+    `.npz`: `vectors` float32 (N, dim), `seconds`, `frame_indices`, `source_indices`, and `sources`, which are names.
+    `.csv`: a line a frame, a column for each number of its vector. `.parquet`: the same, the vector as one list.
+    `samples.json`: a folder that FiftyOne imports, with the thumbnails beside it. All vectors are held in memory.
+
+    Raises:
+        SettingsError: another ending, or a JSON file of another name.
+        LibraryError: no frame is meant, or a source that is not in the library.
+        RunError: it cannot be written.
+    """
+    check_ending(path, tuple(_WRITERS))
+    write = _WRITERS[path.suffix.lower()]
+    frames = library.embeddings(where)
+    if not len(frames):
+        raise LibraryError(f"{library.path} has no frame to export there; index footage first, or ask for more of it")
+    write(library, frames, path)
+    return len(frames)
+
+
+def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Table:
+    """A row a frame: source, path, frame, seconds, and its vector: one list, or `wide`, a column for each number."""
+    paths = {record.name: str(record.path) for record in library.sources}
+    names = [frames.source_of(row) for row in range(len(frames))]
+    columns: dict[str, pa.Array] = {
+        "source": pa.array(names),
+        "path": pa.array([paths[name] for name in names]),
+        "frame": pa.array(frames.frame_indices),
+        "seconds": pa.array(frames.seconds),
+    }
+    if wide:
+        columns |= {f"v{number}": pa.array(values) for number, values in enumerate(frames.vectors.T.copy())}
+    else:
+        flat = pa.array(np.ascontiguousarray(frames.vectors).ravel())
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, frames.vectors.shape[1])
+    return pa.table(columns)
+
+
+def _write_npz(_: Library, frames: Embeddings, path: Path) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        vectors=frames.vectors,
+        seconds=frames.seconds,
+        frame_indices=frames.frame_indices,
+        source_indices=frames.source_indices,
+        sources=np.array(frames.sources),
+    )
+    write_whole(path, content.getvalue())
+
+
+def _write_fiftyone(library: Library, frames: Embeddings, path: Path) -> None:
+    """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
+
+    Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
+    relative to the folder.
+    """
+    if path.name != _SAMPLES:
+        raise SettingsError(
+            f"{path}: FiftyOne reads a folder with {_SAMPLES} in it; give {path.with_suffix('') / _SAMPLES}"
+        )
+    samples = []
+    for start in range(0, len(frames), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(frames)))
+        wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+        for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
+            name = f"data/{row:07d}.jpg"
+            write_whole(path.parent / name, jpeg)
+            fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
+            samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
+    info = {"made_by": "firstsight export", "encoder": library.fingerprint}
+    write_whole(path.parent / "metadata.json", json.dumps({"media_type": "image", "info": info}).encode())
+    write_whole(path, json.dumps({"samples": samples}).encode())
+
+
+_WRITERS: dict[str, Callable[[Library, Embeddings, Path], None]] = {
+    ".npz": _write_npz,
+    ".csv": lambda library, frames, path: write_table(frames_table(library, frames, wide=True), path),
+    ".parquet": lambda library, frames, path: write_table(frames_table(library, frames, wide=False), path),
+    ".json": _write_fiftyone,
+}

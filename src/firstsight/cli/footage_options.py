@@ -27,6 +27,10 @@ FramesPerSecond = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
 Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")]
+Model = Annotated[
+    Path | None,
+    typer.Option(metavar="RUN", help="What sees footage that is not in a library: a folder made by learn."),
+]
 OnlySources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="GLOB", help="Only sources whose names fit; may be repeated."),

@@ -19,6 +19,7 @@ from firstsight.cli import (
     novelty,
     scenes,
     search,
+    similarities,
     watch,
 )
 from firstsight.errors import FirstsightError
@@ -42,6 +43,7 @@ app.command("duplicates")(duplicates.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)
+app.command("similarities")(similarities.command)
 app.command("export")(export.command)
 app.command("info")(info.command)
 

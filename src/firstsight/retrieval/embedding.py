@@ -1,6 +1,6 @@
 """Footage as embeddings: a row a frame, with where and when it was seen. All that is asked of footage begins here."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -54,8 +54,8 @@ class Embeddings:
         return self.sources[int(self.source_indices[row])]
 
 
-def embed(encoder: Encoder, source: Spec) -> Embeddings:
-    """Every frame of the source, embedded. Memory: 4 dim bytes a frame.
+def embed(encoder: Encoder, source: Spec, *, progress: Callable[[int], None] = lambda _: None) -> Embeddings:
+    """Every frame of the source, embedded. Memory: 4 dim bytes a frame. `progress` is told how many there are so far.
 
     Raises:
         SourceError: no footage, or none of it can be read.
@@ -65,6 +65,7 @@ def embed(encoder: Encoder, source: Spec) -> Embeddings:
     for batch, seen in embedded(encoder, open_source(source)):
         vectors.append(seen)
         frames += [(frame.seconds, frame.index, frame.source) for frame in batch]
+        progress(len(frames))
     names = tuple(dict.fromkeys(name for _, _, name in frames))
     numbers = {name: number for number, name in enumerate(names)}
     return Embeddings(

@@ -35,4 +35,4 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 def as_picture(jpeg: bytes) -> NDArray[np.uint8]:
     """The picture (H, W, 3) in a JPEG file."""
-    return np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+    return np.array(Image.open(io.BytesIO(jpeg)).convert("RGB"))

@@ -1,0 +1,68 @@
+"""`firstsight similarities`: how alike every frame is to some anchors, as a table."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def command(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A library, a video, or a folder of them.")],
+    anchors: Annotated[
+        list[str],
+        typer.Option("--for", metavar="ANCHOR", help="A picture, a folder of pictures, or walk.mp4@83.2; repeatable."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
+    model: footage.Model = None,
+    frames_per_second: footage.FramesPerSecond = 2.0,
+    as_json: footage.Json = False,
+) -> None:
+    """Write how alike every frame is to each anchor: a row a frame, a column an anchor.
+
+    Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
+    """
+    from firstsight.export.tables import check_ending, write_table
+    from firstsight.model.encoder import Encoder
+    from firstsight.retrieval.seen import see
+    from firstsight.retrieval.similarities import read_anchors, similarity_table
+
+    check_ending(out, (".csv", ".parquet"))
+    with Display(notes()) as display:
+        seen = see(
+            target,
+            Encoder.load(model) if model else None,
+            frames_per_second=frames_per_second,
+            progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
+        )
+        table = similarity_table(seen.frames, read_anchors(anchors, seen.encoder))
+    write_table(table, out)
+    found = [_summary(table, name) for name in table.column_names[3:]]
+    if as_json:
+        typer.echo(json.dumps({"target": target, "out": str(out), "num_frames": len(table), "anchors": found}))
+        return
+    for one in found:
+        typer.echo(
+            f"{one['anchor']}: mean {one['mean']:.3f}, most {one['most']:.3f} in {one['source']} at "
+            f"{one['seconds']:.2f} s"
+        )
+    typer.echo(f"wrote {len(table)} frames to {out}")
+
+
+def _summary(table: "pa.Table", name: str) -> dict[str, Any]:
+    values = table.column(name).to_numpy()
+    best = int(values.argmax())
+    source, seconds = (table.column(column)[best].as_py() for column in ("source", "seconds"))
+    return {
+        "anchor": name,
+        "mean": float(values.mean()),
+        "most": float(values[best]),
+        "source": source,
+        "seconds": seconds,
+    }

@@ -1,0 +1,113 @@
+"""Which moments of one video are which moments of another? A path through the matrix of their similarities.
+
+Local alignment: the path that collects the most similarity above what is usual. It goes forwards in both videos, may
+begin and end anywhere, and stands still in one of them while the other goes on, at a cost; so the same walk at another
+pace is followed, and footage without a counterpart is left out.
+
+Sources: Smith, Waterman, "Identification of common molecular subsequences", 1981, for local alignment; of similarity
+matrices, Serra, Gomez, Herrera, Serra, "Chroma binary similarity and local alignment applied to cover song
+identification", 2008.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+
+# Standing still in one video costs this part of what a perfect match gains, a frame.
+_GAP_COST = 0.2
+# On the scale of `gains_of`: pairs that gain less shorten a path.
+_LEAST_GAIN = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """Pairs of frames that show the same, in order of both."""
+
+    first: NDArray[np.intp]  # (P,) rows of the matrix, never falling
+    second: NDArray[np.intp]  # (P,) its columns, never falling
+    similarities: NDArray[np.float32]  # (P,)
+    score: float  # collected along the path; longer and closer is more
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def align(
+    similarities: NDArray[np.float32], *, progress: Callable[[int], None] = lambda _: None
+) -> tuple[Path, NDArray[np.float32]]:
+    """The best path, empty if nothing stands out; and the gains that it was found on, of the matrix's shape.
+
+    Time and memory are proportional to the number of pairs of frames.
+
+    Args:
+        similarities: (N, M), cosine of each frame of one video to each of the other.
+        progress: told how many rows are done.
+
+    Raises:
+        SettingsError: no frame in one of them.
+    """
+    if similarities.ndim != 2 or not similarities.size:
+        raise SettingsError(f"similarities {similarities.shape}; valid are N x M, at least one frame in each video")
+    gains = gains_of(similarities)
+    scores, steps = _accumulated(gains - _LEAST_GAIN, progress)
+    return _followed(similarities, scores, steps), gains
+
+
+def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much more alike than usual each pair is, up to 1 for a pair that is the same.
+
+    Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
+    is alike to everything, as most are before a camera that stands still, gains nothing by it.
+    """
+    rows, columns = np.median(similarities, axis=1)[:, None], np.median(similarities, axis=0)[None]
+    usual = np.maximum(rows, columns)
+    gains: NDArray[np.float32] = ((similarities - usual) / np.maximum(1 - usual, 1e-3)).astype(np.float32)
+    return gains
+
+
+_STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from
+
+
+def _accumulated(
+    gains: NDArray[np.float32], progress: Callable[[int], None]
+) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Of each pair the most that a path ending there collects, and its last step."""
+    num_rows, num_columns = gains.shape
+    scores = np.zeros((num_rows + 1, num_columns + 1), np.float32)
+    steps = np.zeros((num_rows, num_columns), np.uint8)
+    for row in range(num_rows):
+        both = scores[row, :-1] + gains[row]
+        first = scores[row, 1:] - _GAP_COST + np.minimum(gains[row], 0)
+        best = np.maximum(np.maximum(both, first), 0)
+        steps[row] = np.where(best <= 0, _STOP, np.where(both >= first, _BOTH, _FIRST))
+        _stand_still(best, np.minimum(gains[row], 0) - _GAP_COST, steps[row])
+        scores[row + 1, 1:] = best
+        progress(row + 1)
+    return scores[1:, 1:], steps
+
+
+def _stand_still(best: NDArray[np.float32], costs: NDArray[np.float32], steps: NDArray[np.uint8]) -> None:
+    """Lets the second video go on while the first stands still: along a row, in place.
+
+    What comes from the left at each pair is the largest of what there is further left, less the costs in between: with
+    C the running sum of the costs, best + C's difference, a running maximum instead of a loop.
+    """
+    total = np.cumsum(costs)
+    reached = np.maximum.accumulate(best - total) + total
+    still = (reached > best + 1e-6) & (reached > 0)
+    best[still], steps[still] = reached[still], _SECOND
+
+
+def _followed(similarities: NDArray[np.float32], scores: NDArray[np.float32], steps: NDArray[np.uint8]) -> Path:
+    row, column = (int(one) for one in np.unravel_index(int(scores.argmax()), scores.shape))
+    score, pairs = float(scores[row, column]), []
+    while row >= 0 and column >= 0 and steps[row, column] != _STOP:
+        step = steps[row, column]
+        pairs.append((row, column))
+        row, column = row - int(step in (_BOTH, _FIRST)), column - int(step in (_BOTH, _SECOND))
+    first, second = np.array(pairs[::-1], np.intp).reshape(-1, 2).T
+    return Path(first, second, similarities[first, second], score)

@@ -18,7 +18,7 @@ def command(
     folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
     as_json: footage.Json = False,
 ) -> None:
-    """Find clips that are copies of each other, and say which to keep and why.
+    """Find clips that are copies of each other, say which to keep and why, and find frames that repeat others.
 
     Copies are found if they were saved anew, shrunk, cropped, recoloured, mirrored, cut, or given a logo or bars. Two
     takes before one camera are no copies. Nothing is deleted.
@@ -47,6 +47,10 @@ def _text(found: "Duplicates") -> str:
         lines += [f"     {copy.source}: {', '.join(copy.differs)}" for copy in group.copies]
     num_copies = sum(len(group.copies) for group in found.groups)
     lines.append(f"{num_copies} of {found.num_sources} sources are copies of others")
+    lines.append(
+        f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another: no place in them differs by more "
+        f"than {found.noise:.0f} grey levels"
+    )
     copies = [{group.keep, *(copy.source for copy in group.copies)} for group in found.groups]
     for one in found.shared:
         if not any({one.first, one.second} <= group for group in copies):

@@ -12,9 +12,11 @@ from firstsight.retrieval.signature import IN_A_MIRROR, coarse_luma
 # Natural logarithms of ratios of standard deviations. Where something lies, less than three quarters is left of what
 # changes; elsewhere copies agree within a tenth, unless they differ in more than that.
 _COVERED = 0.3
-_ELSEWHERE = 0.06
+_ELSEWHERE = 0.1
 _MOST_COVERED = 0.15  # of the picture
 _LEAST_TICKS = 8
+# Where less changes than this share of what usually does, the ratio is one of noise.
+_LEAST_CHANGE = 0.1
 
 Covered = Literal[-1, 0, 1]
 
@@ -25,14 +27,15 @@ def find_covered(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Covered:
         return 0
     first, second = (one.signatures[:, 0] for one in ticks)
     seconds = np.clip(alignment.ticks + alignment.offset, 0, len(second) - 1)
-    ratio = _spread(first[alignment.ticks], 1) / _spread(second[seconds], IN_A_MIRROR if alignment.mirrored else 1)
-    return which_is_covered(np.log(ratio))
+    spreads = _spread(first[alignment.ticks], 1), _spread(second[seconds], IN_A_MIRROR if alignment.mirrored else 1)
+    most = np.maximum(*spreads)
+    return which_is_covered(np.log(spreads[0] / spreads[1])[most >= _LEAST_CHANGE * np.median(most)])
 
 
 def which_is_covered(log_ratio: NDArray[np.float32]) -> Covered:
-    """Of a picture's cells, the logarithm of how much more changes in the first than in the second."""
+    """Told by how much more changes in the first than in the second, as a logarithm, in each of a picture's cells."""
     relative = log_ratio - np.median(log_ratio)
-    low, high = np.quantile(relative, [0.1, 0.9])
+    low, high = np.quantile(relative, [_MOST_COVERED, 1 - _MOST_COVERED])
     if max(-low, high) > _ELSEWHERE:
         return 0
     for which, less in ((-1, -relative), (1, relative)):

@@ -9,10 +9,9 @@ from firstsight.video.source import open_source
 
 # A clip is longer, or its picture larger, if it is so by more than this.
 _CLEARLY = 1.05
-# With less than this share of the others' hues a copy was recoloured in one tone.
+# With less than this share of the others' hues a copy is grey, or recoloured in one tone.
 _MUCH_LESS = 0.5
-# Grey as JPEG gives it has hues that differ by 1 or 2 levels.
-_GREY = 2.0
+_NO_HUES = 1.0  # grey levels: rounding alone
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Facts:
 
     def is_dull(self, hues: float) -> bool:
         """Whether it has lost colours that another has."""
-        return hues > _GREY and self.hues < _MUCH_LESS * hues
+        return hues > _NO_HUES and self.hues < _MUCH_LESS * hues
 
     @property
     def num_pixels(self) -> float:
@@ -60,15 +59,16 @@ def facts_of(track: Track, *, num_cropped: int, num_mirrored: int, num_covered: 
 
 
 def best(copies: Sequence[Facts]) -> Facts:
-    """The one that loses least: the longest; of these one in all its colours, whole, with nothing on it, the largest.
+    """The one that loses least: the longest; of these one with nothing put on it, in colour, not cropped, the largest.
 
     Of equals the one that is the right way round for most, with the least bars, the most bytes, the first name.
     """
     longest = max(one.seconds for one in copies)
     copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
+    copies = _least(copies, lambda one: one.num_covered)
     most_hues = max(one.hues for one in copies)
     copies = [one for one in copies if not one.is_dull(most_hues)]
-    copies = _least(_least(copies, lambda one: one.num_cropped), lambda one: one.num_covered)
+    copies = _least(copies, lambda one: one.num_cropped)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
     return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -one.num_bytes, one.name))
@@ -95,7 +95,7 @@ def differences(copy: Facts, kept: Facts, *, mirrored: bool, cropped: bool, cove
     """In words, how a copy differs from the one that is kept; at least "saved anew"."""
     found = {
         "mirrored": mirrored,
-        "grey" if copy.hues < _GREY else "recoloured": copy.is_dull(kept.hues),
+        "colours lost": copy.is_dull(kept.hues),
         "cropped": cropped,
         "something put on it": covered,
         "bars": copy.bars > kept.bars + 0.02,

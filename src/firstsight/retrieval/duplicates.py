@@ -11,6 +11,7 @@ from firstsight.retrieval.copy_groups import CopyGroup, copy_groups
 from firstsight.retrieval.library import Library
 from firstsight.retrieval.passage_matches import find_matches, measure_decoys, num_moving
 from firstsight.retrieval.passages import Measures, Ticks, at_ticks, measure, moving_ticks, tick_seconds
+from firstsight.retrieval.repeated_frames import RepeatedFrame, RepeatedFrames, noise_of
 from firstsight.retrieval.shared_footage import Shared, shared_footage
 from firstsight.retrieval.signature import signatures
 from firstsight.retrieval.signature_reading import read_tracks, saved_anew
@@ -24,6 +25,8 @@ class Duplicates:
     shared: tuple[Shared, ...]  # all pairs that have footage in common, also those that are no copies
     too_short: tuple[str, ...]  # names of clips that are too short to tell
     still: tuple[str, ...]  # and of those in which nothing moves: another take would look the same
+    repeated_frames: tuple[RepeatedFrame, ...]  # that show nothing that another frame does not show as well
+    noise: float  # grey levels by which no cell of them differs
     num_sources: int
     num_frames: int
 
@@ -31,8 +34,9 @@ class Duplicates:
 def find_duplicates(library: Library, *, progress: Callable[[str, float, float], None] = lambda *_: None) -> Duplicates:
     """Copies of clips in a library, however they were saved anew, shrunk, cropped, recoloured, mirrored or cut.
 
-    Copies are told by what changes in them, so two takes before one camera are none. Memory: half a kilobyte for each
-    frame, besides the matches.
+    Copies are told by what changes in them, so two takes before one camera are none. Frames are the same if no place in
+    them differs by more than saving them anew makes of it. Memory: a quarter of a kilobyte for each frame, a kilobyte
+    for each that repeats no other, and the matches.
 
     Args:
         library: which one; only its thumbnails are read.
@@ -49,10 +53,12 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
     if not library.num_frames:
         raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
     total = library.num_frames
-    tracks = list(read_tracks(library, progress=lambda done: progress("looking", done, total)))
+    before, after = saved_anew(library)
+    noise = noise_of(before, after)
+    frames = RepeatedFrames(noise)
+    tracks = list(read_tracks(library, looking=frames.add, progress=lambda done: progress("looking", done, total)))
     step = tick_seconds(tracks)
     ticks = [at_ticks(track, index, step) for index, track in enumerate(tracks)]
-    before, after = saved_anew(library)
     measures = measure(ticks, signatures(before), signatures(after))
     moving = [moving_ticks(one, measures) for one in ticks]
     found = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
@@ -64,6 +70,8 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
         shared=shared,
         too_short=tuple(names[index] for index in videos if not ticks[index].num_passages),
         still=tuple(names[index] for index in videos if ticks[index].num_passages and not len(moving[index])),
+        repeated_frames=tuple(frames.found),
+        noise=noise,
         num_sources=len(tracks),
         num_frames=total,
     )

@@ -84,13 +84,13 @@ def signatures(cells_of_frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def spread_of_hues(cells_of_frames: NDArray[np.uint8]) -> float:
-    """How much hues differ: the spread, in grey levels, of what the luma does not explain. Grey and sepia have none."""
+    """How far hues are from what the luma tells, in grey levels; a quarter is farther. Grey and sepia have none."""
     colours = cells_of_frames.reshape(-1, 3).astype(np.float32)
     luma = colours @ _LUMA
     hues = colours[:, [0, 2]] - luma[:, None]  # red and blue, as in YCbCr
     known = np.column_stack([luma, np.ones_like(luma)])
     left = hues - known @ np.linalg.lstsq(known, hues, rcond=None)[0]
-    return float(np.sqrt(np.mean(left**2)))
+    return float(np.quantile(np.linalg.norm(left, axis=1), 0.75))  # a coloured logo on grey does not count
 
 
 def coarse_luma(signatures_of_frames: NDArray[np.float32]) -> NDArray[np.float32]:

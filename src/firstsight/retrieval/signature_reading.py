@@ -28,7 +28,7 @@ class Track:
     seconds: NDArray[np.float64]  # (T,)
     signatures: NDArray[np.float16]  # (T, 2, 64): of the whole picture, and of its middle
     bars: Bars
-    hues: float  # how much they differ, in grey levels; 0 is grey, or of one tone
+    hues: float  # how far they are from what the luma tells, in grey levels; 0 is grey, or of one tone
 
 
 @dataclass(frozen=True, eq=False)

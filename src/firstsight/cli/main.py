@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from firstsight.cli import (
+    align,
     compare,
     duplicates,
     evaluate,
@@ -43,6 +44,7 @@ app.command("duplicates")(duplicates.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)
+app.command("align")(align.command)
 app.command("similarities")(similarities.command)
 app.command("export")(export.command)
 app.command("info")(info.command)

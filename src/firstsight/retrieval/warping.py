@@ -13,14 +13,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
+from firstsight.retrieval.embedding import Embeddings
 
 # Standing still in one video costs this part of what a perfect match gains, a frame.
 _GAP_COST = 0.2
 # On the scale of `gains_of`: pairs that gain less shorten a path.
 _LEAST_GAIN = 0.25
+# A gigabyte of numbers: two hours against two hours at one frame a second.
+_MOST_PAIRS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +52,15 @@ def align(
         progress: told how many rows are done.
 
     Raises:
-        SettingsError: no frame in one of them.
+        SettingsError: no frame in one of them, or more pairs than memory should hold.
     """
     if similarities.ndim != 2 or not similarities.size:
         raise SettingsError(f"similarities {similarities.shape}; valid are N x M, at least one frame in each video")
+    if similarities.size > _MOST_PAIRS:
+        raise SettingsError(
+            f"{len(similarities)} frames against {similarities.shape[1]} are {similarities.size:.1e} pairs; valid is "
+            f"up to {_MOST_PAIRS:.0e}: look at fewer frames a second, with --fps"
+        )
     gains = gains_of(similarities)
     scores, steps = _accumulated(gains - _LEAST_GAIN, progress)
     return _followed(similarities, scores, steps), gains
@@ -67,6 +76,19 @@ def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
     usual = np.maximum(rows, columns)
     gains: NDArray[np.float32] = ((similarities - usual) / np.maximum(1 - usual, 1e-3)).astype(np.float32)
     return gains
+
+
+def pairs_table(path: Path, first: Embeddings, second: Embeddings) -> pa.Table:
+    """A row a pair of the path: time and frame in both videos, and how alike they are."""
+    return pa.table(
+        {
+            "first_seconds": first.seconds[path.first],
+            "second_seconds": second.seconds[path.second],
+            "first_frame": first.frame_indices[path.first],
+            "second_frame": second.frame_indices[path.second],
+            "similarity": path.similarities,
+        }
+    )
 
 
 _STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from

@@ -1,0 +1,80 @@
+"""align and similarities from the command line."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+import firstsight as package
+from firstsight.video.encoding import VideoWriter
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) -> Path:
+    """The same 8 s, once from the beginning and once with its first 2 s left out; and what sees them."""
+    root = tmp_path_factory.mktemp("clips")
+    for name, frames in (("monday.mp4", moving_square[:200]), ("tuesday.mp4", moving_square[50:200])):
+        with VideoWriter(root / name, size=(64, 48)) as writer:
+            for index, frame in enumerate(frames):
+                writer.write(frame, seconds=index / 25)
+    package.learn(moving_square[::4], method="random", out=root / "run")
+    return root
+
+
+def test_align_finds_what_is_two_seconds_later(firstsight, clips: Path, tmp_path: Path) -> None:
+    files = ("--out", tmp_path / "aligned.png", "--csv", tmp_path / "aligned.csv")
+    options = ("--model", clips / "run", "--fps", 5)
+    ran = firstsight("align", clips / "monday.mp4", clips / "tuesday.mp4", *options, *files)
+    assert ran.code == 0, ran.err
+    assert "monday.mp4 from " in ran.out
+    with (tmp_path / "aligned.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    apart = [float(row["first_seconds"]) - float(row["second_seconds"]) for row in rows]
+    assert len(rows) >= 25
+    assert np.median(apart) == pytest.approx(2, abs=0.01)
+    with Image.open(tmp_path / "aligned.png") as picture:
+        assert picture.width > picture.height > 300
+    found = json.loads(firstsight("align", clips / "monday.mp4", clips / "tuesday.mp4", *options, "--json").out)
+    assert found["num_frames"] == [40, 30]
+    assert len(found["pairs"]) == len(rows)
+
+
+def test_similarities_of_two_anchors(firstsight, clips: Path, tmp_path: Path) -> None:
+    anchors = ("--for", f"{clips / 'monday.mp4'}@3", "--for", f"{clips / 'tuesday.mp4'}@1")
+    out = tmp_path / "table.parquet"
+    ran = firstsight("similarities", clips / "monday.mp4", *anchors, "--model", clips / "run", "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    assert [one["anchor"] for one in json.loads(ran.out)["anchors"]] == ["monday.mp4@3", "tuesday.mp4@1"]
+    table = pyarrow.parquet.read_table(out)
+    first, second = (table.column(name).to_numpy() for name in ("monday.mp4@3", "tuesday.mp4@1"))
+    assert len(table) == 16
+    assert first == pytest.approx(second, abs=0.1)  # the same moment, encoded twice
+    assert table.column("seconds")[int(first.argmax())].as_py() == pytest.approx(3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("align", "monday.mp4", "tuesday.mp4"), "give --model"),
+        (("align", ".", "tuesday.mp4", "--model", "run"), "one against one"),
+        (("similarities", "monday.mp4", "--for", "monday.mp4", "--model", "run", "--out", "x.csv"), "needs a time"),
+        (("similarities", "monday.mp4", "--for", "monday.mp4@1", "--model", "run", "--out", "x.txt"), ".csv, .parquet"),
+    ],
+)
+def test_one_line_says_what_is_wrong(
+    firstsight, clips: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple, words: str
+) -> None:
+    monkeypatch.chdir(clips)
+    ran = firstsight(*arguments)
+    assert ran.code == 2, ran
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize("command", ["align", "similarities", "export"])
+def test_help_has_an_example(firstsight, command: str) -> None:
+    assert f"Example: firstsight {command}" in " ".join(firstsight(command, "--help").out.split())

@@ -1,0 +1,415 @@
+"""Are copies found, and nothing else? Ten clips, each altered in seven ways, beside imagededup's perceptual hash.
+
+python benchmarks/duplicates.py FILE...            # what is found, and what is wrongly found
+python benchmarks/duplicates.py FILE... --frames 100000  # time and memory, on that many frames of the same
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from firstsight.device import describe_machine
+from firstsight.retrieval.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.library import Library
+from firstsight.retrieval.library_records import SourceRecord
+from firstsight.retrieval.library_rows import FrameRows
+from firstsight.retrieval.library_thumbnails import Thumbnail, as_jpeg
+from firstsight.video.encoding import VideoWriter
+from firstsight.video.source import open_source
+
+RESULTS = Path(__file__).parent / "results" / "duplicates.json"
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_CUT_SECONDS = 2.0
+# Frames of two copies show the same if they are this near in the original: half the distance of two frames there.
+_SAME_SECONDS = 0.3
+_MOST_BITS = 10  # imagededup's own default
+_NUM_TIMED = 100  # searches
+
+Picture = NDArray[np.uint8]
+
+
+def grey(picture: Picture) -> Picture:
+    """Without its colours."""
+    return np.repeat((picture @ _LUMA).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def half(picture: Picture) -> Picture:
+    """At half its size."""
+    return np.asarray(Image.fromarray(picture).reduce(2))
+
+
+def cropped(picture: Picture) -> Picture:
+    """Without a tenth of its width and height, a twentieth at each side."""
+    rows, columns = (round(side / 20) for side in picture.shape[:2])
+    return picture[rows:-rows, columns:-columns]
+
+
+def with_logo(picture: Picture) -> Picture:
+    """A ring, a quarter of the picture high, at the upper right."""
+    picture = picture.copy()
+    side = picture.shape[0] // 4
+    y, x = np.mgrid[:side, :side] - side / 2
+    ring = np.abs(np.hypot(x, y) / side - 0.37) < 0.12
+    corner = picture[side // 4 : side // 4 + side, -side - side // 4 : -(side // 4)]
+    corner[ring] = (240, 220, 30)
+    return picture
+
+
+ALTERED: dict[str, Callable[[Picture], Picture]] = {
+    "saved anew": lambda picture: picture,
+    "half size": half,
+    "cropped": cropped,
+    "logo": with_logo,
+    "grey": grey,
+    "mirrored": lambda picture: picture[:, ::-1],
+    "cut": lambda picture: picture,
+}
+
+
+def main() -> None:
+    """Makes the copies, asks both, prints tables, and keeps the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("files", nargs="+", help="clips; START-END after an @ takes a part: walk.mp4@20-34")
+    parser.add_argument("--frames", type=int, help="measure time and memory on so many frames instead")
+    parser.add_argument("--one", choices=["firstsight", "imagededup"], help="time one in this process, as JSON")
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(timed(arguments.one, Path(arguments.files[0]))))
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if arguments.frames:
+            kept = {"time": time_both(folder, arguments.files, arguments.frames)}
+        else:
+            kept = {"found": found_by_both(folder, arguments.files)}
+    before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    RESULTS.write_text(json.dumps({**before, **kept, "machine": machine()}, indent=1) + "\n")
+
+
+def parts(spec: str) -> Iterator[tuple[str, Path, float, float]]:
+    """A clip as it is named; of one before a still camera a second part, which is no copy of the first."""
+    path, _, between = spec.partition("@")
+    start, end = (float(one) for one in between.split("-")) if between else (0.0, 1e9)
+    yield f"{Path(path).stem}-{start:g}", Path(path), start, end
+
+
+def pictures_of(path: Path, start: float, end: float, side: int = 640) -> Iterator[tuple[float, Picture]]:
+    """Frames at most so large, as seconds from the start."""
+    source = open_source(path, start_seconds=start or None, end_seconds=end if end < 1e9 else None)
+    with source.read(Thumbnail(side)) as reading:
+        first = None
+        for frame in reading:
+            first = frame.seconds if first is None else first
+            yield frame.seconds - first, frame.pixels
+
+
+def write(path: Path, frames: Iterable[tuple[float, Picture]]) -> None:
+    """A video of them."""
+    writer = None
+    for seconds, picture in frames:
+        even = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
+        writer = writer or VideoWriter(path, size=(even.shape[1], even.shape[0]))
+        writer.write(even, seconds=seconds)
+    if writer:
+        writer.close()
+
+
+def make_copies(folder: Path, specs: list[str]) -> None:
+    """Each clip and its altered copies, as NAME.mp4 and NAME+HOW.mp4."""
+    for spec in specs:
+        for name, path, start, end in parts(spec):
+            frames = list(pictures_of(path, start, end))
+            write(folder / f"{name}.mp4", frames)
+            middle = frames[-1][0] / 2
+            for how, alter in ALTERED.items():
+                if how == "cut":
+                    altered = list(_without(frames, middle - _CUT_SECONDS / 2))
+                else:
+                    altered = [(seconds, alter(picture)) for seconds, picture in frames]
+                write(folder / f"{name}+{how}.mp4", altered)
+
+
+def _without(frames: list[tuple[float, Picture]], cut: float) -> Iterator[tuple[float, Picture]]:
+    for seconds, picture in frames:
+        if seconds < cut:
+            yield seconds, picture
+        elif seconds >= cut + _CUT_SECONDS:
+            yield seconds - _CUT_SECONDS, picture
+
+
+def fill(library: Library, files: list[Path], *, frames_per_second: float) -> None:
+    """Thumbnails of the files' frames, without looking at them with an encoder: duplicates needs no vectors."""
+    for number, file in enumerate(files, start=1):
+        with open_source(file, frames_per_second=frames_per_second).read(Thumbnail(160)) as reading:
+            rows = [(frame.index, frame.seconds, as_jpeg(frame.pixels)) for frame in reading]
+        _put(library, number, file, file.name, rows)
+    library.refresh()
+
+
+def fill_many(library: Library, specs: list[str], num_frames: int) -> None:
+    """Every frame of the clips, again and again: each time cropped and lit otherwise."""
+    number, num_left, version = 1, num_frames, 0
+    while num_left:
+        for spec in specs:
+            for name, path, start, end in parts(spec):
+                rows = []
+                for index, (seconds, picture) in enumerate(pictures_of(path, start, end, side=160)):
+                    if index >= num_left:
+                        break
+                    rows.append((index, seconds, as_jpeg(_version(picture, version))))
+                if rows:
+                    _put(library, number, path, f"{name}+{version}", rows)
+                    number, num_left = number + 1, num_left - len(rows)
+        version += 1
+    library.refresh()
+
+
+def _version(picture: Picture, version: int) -> Picture:
+    margins = [round(side * 0.02 * (version % 5)) for side in picture.shape[:2]]
+    part = picture[margins[0] : len(picture) - margins[0], margins[1] : picture.shape[1] - margins[1]]
+    return (part * (1.0 - 0.1 * (version // 5 % 5))).astype(np.uint8)
+
+
+def _put(library: Library, number: int, file: Path, name: str, rows: list[tuple[int, float, bytes]]) -> None:
+    indices, seconds, jpegs = (list(column) for column in zip(*rows, strict=True))
+    vectors = np.zeros((len(rows), library.dim), np.float32)
+    library.tables.add([(number, FrameRows(vectors, indices, seconds, jpegs))])
+    size = file.stat().st_size
+    record = SourceRecord(
+        number, name, file.with_name(name), f"{number:032}", size, 1, 2.0, None, len(rows), seconds[-1], status="whole"
+    )
+    library.tables.put([record])
+
+
+def new_library(folder: Path) -> Library:
+    """Empty; its encoder is never asked."""
+    import firstsight
+
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8)
+    return Library.create(folder, firstsight.learn(pictures, method="random"))
+
+
+def found_by_both(folder: Path, specs: list[str]) -> dict[str, Any]:
+    """Precision and recall of clips and of frames, by kind of alteration."""
+    copies = folder / "copies"
+    copies.mkdir()
+    make_copies(copies, specs)
+    library = new_library(folder / "library")
+    fill(library, sorted(copies.iterdir()), frames_per_second=2)
+    found = find_duplicates(library)
+    hashed = near_hashes(library)
+    rows = {"firstsight": told_by_us(library, found), "imagededup, perceptual hash": told_by_hash(library, hashed)}
+    print(f"{library.num_frames} frames of {len(library.sources)} clips; too short to tell: {found.too_short}\n")
+    for name, row in rows.items():
+        print(name, json.dumps(row, indent=1))
+    return {"rows": rows, "num_frames": library.num_frames, "num_clips": len(library.sources), "specs": specs}
+
+
+Pairs = dict[frozenset[str], set[tuple[float, float]]]  # two clips, and the times of frames found to be the same
+
+
+def told_by_us(library: Library, found: Duplicates) -> dict[str, Any]:
+    """Frames of two clips are the same if the clips share that stretch."""
+    times = times_of(library)
+    frames: Pairs = {}
+    for one in found.shared:
+        pairs = frames.setdefault(frozenset((one.first, one.second)), set())
+        for stretch in one.stretches:
+            within = times[one.first][
+                (times[one.first] >= stretch.first_start - 1e-6) & (times[one.first] < stretch.first_end)
+            ]
+            for seconds in within:
+                other = times[one.second]
+                nearest = other[np.abs(other - seconds + stretch.first_start - stretch.second_start).argmin()]
+                pair = (float(seconds), float(nearest))
+                pairs.add(pair if one.first < one.second else pair[::-1])
+    clips = {frozenset((one.first, one.second)) for one in found.shared if one.is_copy}
+    return judged(library, clips, frames)
+
+
+def told_by_hash(library: Library, near: Pairs) -> dict[str, Any]:
+    """Clips are copies if of one of them at least half of the frames are near some frame of the other."""
+    times = times_of(library)
+    clips = set()
+    for pair, matches in near.items():
+        first, second = sorted(pair)
+        shares = [
+            len({match[side] for match in matches}) / len(times[name]) for side, name in enumerate((first, second))
+        ]
+        if max(shares) >= 0.5:
+            clips.add(pair)
+    return judged(library, clips, near)
+
+
+def judged(library: Library, clips: set[frozenset[str]], frames: Pairs) -> dict[str, Any]:
+    """Against what is true: copies share their original; frames are the same if they are of one time in it."""
+    times = times_of(library)
+    lengths = {name: float(values[-1]) for name, values in times.items()}
+    names = sorted(times)
+    true = {
+        frozenset((one, other)) for one in names for other in names if one < other and original(one) == original(other)
+    }
+    by_how = {}
+    for how in ALTERED:
+        pairs = [pair for pair in true if pair == {f"{original(min(pair))}{end}" for end in (".mp4", f"+{how}.mp4")}]
+        hits = [_recall(pair, frames.get(pair, set()), times, lengths) for pair in pairs]
+        by_how[how] = {
+            "clips_found": sum(pair in clips for pair in pairs) / len(pairs),
+            "frames_found": sum(num for num, _ in hits) / sum(total for _, total in hits),
+        }
+    num_right = sum(_is_right(pair, match, lengths) for pair, matches in frames.items() for match in matches)
+    num_other = sum(len(matches) for pair, matches in frames.items() if pair not in true)
+    total = sum(len(matches) for matches in frames.values())
+    return {
+        "clip_recall": len(true & clips) / len(true),
+        "clip_precision": len(true & clips) / max(1, len(clips)),
+        "num_clip_pairs": len(true),
+        "frame_recall": float(np.mean([one["frames_found"] for one in by_how.values()])),
+        "frame_precision": num_right / max(1, total),
+        "frame_pairs_of_other_footage": num_other / max(1, total),
+        "num_frame_pairs": total,
+        "by_alteration": by_how,
+    }
+
+
+def original(name: str) -> str:
+    """Of a copy."""
+    return name.removesuffix(".mp4").partition("+")[0]
+
+
+def original_seconds(name: str, seconds: float, lengths: dict[str, float]) -> float:
+    """When in the original that was to be seen."""
+    if not name.endswith("+cut.mp4"):
+        return seconds
+    cut = lengths[f"{original(name)}.mp4"] / 2 - _CUT_SECONDS / 2
+    return seconds if seconds < cut else seconds + _CUT_SECONDS
+
+
+def _is_right(pair: frozenset[str], match: tuple[float, float], lengths: dict[str, float]) -> bool:
+    first, second = sorted(pair)
+    there = (original_seconds(first, match[0], lengths), original_seconds(second, match[1], lengths))
+    return original(first) == original(second) and abs(there[0] - there[1]) <= _SAME_SECONDS
+
+
+def _recall(
+    pair: frozenset[str],
+    matches: set[tuple[float, float]],
+    times: dict[str, NDArray[np.float64]],
+    lengths: dict[str, float],
+) -> tuple[int, int]:
+    """Of the copy's frames that have one of the same time in the original: how many are matched with it, and all."""
+    copy = max(pair, key=lambda name: "+" in name)
+    place = sorted(pair).index(copy)
+    own = times[f"{original(copy)}.mp4"]
+    there = {float(one): original_seconds(copy, float(one), lengths) for one in times[copy]}
+    wanted = {one for one, when in there.items() if np.abs(own - when).min() <= _SAME_SECONDS}
+    right = {match[place] for match in matches if _is_right(pair, match, lengths)}
+    return len(wanted & right), len(wanted)
+
+
+def times_of(library: Library) -> dict[str, NDArray[np.float64]]:
+    """Of each clip, when its frames are."""
+    frames = library.embeddings()
+    return {name: frames.seconds[frames.source_indices == number] for number, name in enumerate(frames.sources)}
+
+
+def near_hashes(library: Library) -> Pairs:
+    """What imagededup says of the thumbnails: frames of different clips within its ten bits."""
+    from imagededup.methods import PHash
+
+    frames = library.embeddings()
+    keys = [(frames.source_of(row), float(frames.seconds[row])) for row in range(len(frames))]
+    jpegs = library.thumbnails(
+        [(name, int(index)) for (name, _), index in zip(keys, frames.frame_indices, strict=True)]
+    )
+    hasher = PHash(verbose=False)
+    with tempfile.TemporaryDirectory() as name:
+        for row, jpeg in enumerate(jpegs):
+            Path(name, f"{row}.jpg").write_bytes(jpeg)
+        hashes = hasher.encode_images(image_dir=name, num_enc_workers=0)
+        near = hasher.find_duplicates(encoding_map=hashes, max_distance_threshold=_MOST_BITS, num_dist_workers=0)
+    pairs: Pairs = {}
+    for file, others in near.items():
+        for other in others:
+            (first, at), (second, then) = keys[int(Path(file).stem)], keys[int(Path(other).stem)]
+            if first < second:
+                pairs.setdefault(frozenset((first, second)), set()).add((at, then))
+    return pairs
+
+
+def time_both(folder: Path, specs: list[str], num_frames: int) -> dict[str, Any]:
+    """Seconds of processor and peak memory, each in a process of its own, on the same thumbnails."""
+    library = new_library(folder / "library")
+    fill_many(library, specs, num_frames)
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for record in library.sources:
+        rows = library.tables.thumbnails.search().where(f"source = {record.id}").to_batches(1_024)
+        for some in rows:
+            for frame, jpeg in zip(some["frame"].to_pylist(), some["jpeg"].to_pylist(), strict=True):
+                (pictures / f"{record.id}-{frame}.jpg").write_bytes(jpeg)
+    told = {"num_frames": library.num_frames, "num_clips": len(library.sources)}
+    for name, place in (("firstsight", folder / "library"), ("imagededup", pictures)):
+        command = [sys.executable, __file__, str(place), "--one", name]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        told[name] = json.loads(done.stdout.splitlines()[-1])
+        print(name, told[name], flush=True)
+    return told
+
+
+def timed(which: str, place: Path) -> dict[str, Any]:
+    """One of them, from files to what is the same."""
+    begin, wall = time.process_time(), time.perf_counter()
+    if which == "firstsight":
+        with Library.open(place) as library:
+            found = find_duplicates(library)
+        result = {"num_repeated": len(found.repeated_frames), "num_groups": len(found.groups)}
+    else:
+        result = _timed_hashes(place)
+    return {
+        "cpu_seconds": time.process_time() - begin,
+        "seconds": time.perf_counter() - wall,
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        **result,
+    }
+
+
+def _timed_hashes(place: Path) -> dict[str, Any]:
+    """All frames hashed; of the searches, one for each, some are timed: all of them take hours."""
+    from imagededup.handlers.search.retrieval import HashEval
+    from imagededup.methods import PHash
+
+    begin = time.process_time()
+    hasher = PHash(verbose=False)
+    hashes = hasher.encode_images(image_dir=place, num_enc_workers=0)
+    hashed = time.process_time()
+    queries = dict(list(hashes.items())[:: max(1, len(hashes) // _NUM_TIMED)])
+    search = HashEval(hashes, queries, hasher.hamming_distance, verbose=False, threshold=_MOST_BITS, num_dist_workers=0)
+    share = len(queries) / len(hashes)
+    return {
+        "hashing_cpu_seconds": hashed - begin,
+        "searching_cpu_seconds_for_all": (time.process_time() - hashed) / share,
+        "num_timed": len(queries),
+        "num_pairs_of_all": round(sum(map(len, search.retrieve_results().values())) / share / 2),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """The machine, and the commit measured."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""`firstsight clusters`: what there is in a library."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+if TYPE_CHECKING:
+    from firstsight.retrieval.clusters import Clusters
+
+_SOURCES_SHOWN = 3
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    num: Annotated[
+        int | None,
+        typer.Option("-k", metavar="K", help="How many groups; by default as many as hold together best."),
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, one file.")
+    ] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Tell what there is in a library: groups of frames that are alike, how much of it each is, and when.
+
+    Example: `firstsight clusters walks.library --html clusters.html`
+    """
+    from firstsight.retrieval.clusters import find_clusters
+    from firstsight.retrieval.library import Library
+
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        found = find_clusters(
+            library, num, progress=lambda tried: display.show("grouping", done=tried, total=None, state="")
+        )
+    if html_file:
+        from firstsight.files import write_whole
+        from firstsight.report.clusters_page import render_clusters_page
+
+        write_whole(html_file, render_clusters_page(found, library).encode())
+    if as_json:
+        typer.echo(json.dumps({"library": str(folder), **asdict(found)}))
+        return
+    typer.echo(_table(found))
+    if html_file:
+        typer.echo(f"wrote {html_file}")
+
+
+def _table(found: "Clusters") -> str:
+    lines = ["share   frames  for example                     sources"]
+    for one in found.clusters:
+        example = f"{one.exemplar_source}@{one.exemplar_seconds:.2f}"
+        names = [f"{name} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
+        more = len(one.sources) - len(names)
+        listed = ", ".join(names) + (f" and {more} more" if more else "")
+        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {example:<30}  {listed}")
+    lines.append(f"{len(found.clusters)} groups of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}")
+    return "\n".join(lines)

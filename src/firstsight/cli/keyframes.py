@@ -1,0 +1,77 @@
+"""`firstsight keyframes`: the most different moments of a library."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+if TYPE_CHECKING:
+    from firstsight.retrieval.keyframes import Keyframe
+    from firstsight.retrieval.library import Library
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    num: Annotated[int, typer.Argument(metavar="N", help="How many.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Option("--source", metavar="GLOB", help="Only of sources whose names fit; may be repeated."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the frames as pictures.")] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Choose the N most different moments of a library, each as unlike those before it as any frame is.
+
+    The first is the most usual one. Asking for fewer gives the first of more.
+
+    Example: `firstsight keyframes walks.library 12 --out keyframes`
+    """
+    from firstsight.retrieval.keyframes import find_keyframes
+    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.library_where import Where
+
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        found = find_keyframes(
+            library,
+            num,
+            where=Where(tuple(sources or ())),
+            progress=lambda done: display.show("choosing", done=done, total=num, state=""),
+        )
+        written = _write(library, found, out, display) if out else []
+    if as_json:
+        typer.echo(json.dumps({"library": str(folder), "keyframes": [asdict(one) for one in found]}))
+        return
+    typer.echo(_table(found))
+    if out:
+        typer.echo(f"wrote {len(written)} pictures to {out}")
+
+
+def _write(library: "Library", found: "tuple[Keyframe, ...]", out: Path, display: Display) -> list[Path]:
+    from firstsight.export.frame_pictures import write_pictures
+
+    frames = [(one.source, one.frame_index, one.seconds) for one in found]
+    try:
+        return write_pictures(
+            library,
+            frames,
+            out,
+            progress=lambda done: display.show("writing", done=done, total=len(frames), state=""),
+        )
+    except KeyboardInterrupt:
+        display.say(f"interrupted; the pictures that were finished are kept in {out}")
+        raise typer.Exit(130) from None
+
+
+def _table(found: "tuple[Keyframe, ...]") -> str:
+    width = max(len(one.source) for one in found)
+    lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
+    for one in found:
+        similarity = "" if one.similarity <= -1 else f"{one.similarity:.3f}"
+        lines.append(f"{one.source:<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
+    return "\n".join(lines)

@@ -1,0 +1,84 @@
+"""Frames of a library as picture files."""
+
+import re
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from firstsight.errors import RunError, SourceError
+from firstsight.files import write_whole
+from firstsight.pixels import Crop
+from firstsight.retrieval.library import Library
+from firstsight.video.source import open_source
+
+# What a name may hold on every file system; anything else becomes an underscore.
+_UNSAFE = re.compile(r"[^\w.-]+")
+# Times in a library are those of the file, up to rounding.
+_LEAD_SECONDS = 0.001
+_QUALITY = 90
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """A view of all of a picture, pixel by pixel."""
+
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        """All of it, at its own size."""
+        return Crop(0, 0, width, height, width, height)
+
+
+def write_pictures(
+    library: Library,
+    frames: Sequence[tuple[str, int, float]],
+    folder: Path,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Path]:
+    """Each frame as a JPEG, named after its rank, its source and its time.
+
+    At full size from its file; where that is gone or cannot be read, the library's thumbnail.
+
+    Args:
+        library: that holds the frames.
+        frames: source, frame index and seconds of each.
+        folder: made if it is not there. A file of the same name is replaced.
+        progress: is told how many are written.
+
+    Returns:
+        The files, in the order of the frames.
+
+    Raises:
+        RunError: the folder cannot be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder for the pictures") from error
+    records = {record.name: record for record in library.sources}
+    written = []
+    for rank, (source, index, seconds) in enumerate(frames, start=1):
+        path = folder / f"{rank:0{len(str(len(frames)))}}-{_UNSAFE.sub('_', Path(source).stem)}-{seconds:.2f}s.jpg"
+        record = records[source]
+        try:
+            _write_from(record.path, seconds if record.duration_seconds > 0 else None, path)
+        except SourceError:
+            write_whole(path, library.thumbnails([(source, index)])[0])
+        written.append(path)
+        progress(len(written))
+    return written
+
+
+def _write_from(file: Path, seconds: float | None, path: Path) -> None:
+    """The first frame from that time on, or the picture."""
+    start = None if seconds is None else max(0.0, seconds - _LEAD_SECONDS)
+    with closing(open_source(file, start_seconds=start or None).read(_Whole())) as reading:
+        pixels = next(reading).pixels
+    try:
+        Image.fromarray(pixels).save(path, "jpeg", quality=_QUALITY)
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror or error}; choose another folder") from error

@@ -1,0 +1,45 @@
+"""What there is in a library, as a page: one file, nothing fetched from anywhere."""
+
+import base64
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from firstsight.retrieval.clusters import Cluster, Clusters
+from firstsight.retrieval.library import Library
+
+_TEMPLATE = "clusters_page.html"
+_PICTURES_SHOWN = 8  # of moments, besides the exemplar
+_SOURCES_SHOWN = 6
+
+
+def render_clusters_page(found: Clusters, library: Library) -> str:
+    """The page as HTML, with thumbnails from the library."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    template = environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
+    return template.render(
+        library=library.path.name,
+        num_frames=found.num_frames,
+        num_sources=len(library.sources),
+        silhouette=found.silhouette,
+        clusters=[_shown(one, library) for one in found.clusters],
+    )
+
+
+def _shown(cluster: Cluster, library: Library) -> dict[str, Any]:
+    step = max(1, len(cluster.moments) // _PICTURES_SHOWN)
+    chosen = cluster.moments[::step][:_PICTURES_SHOWN]
+    frames = [(cluster.exemplar_source, cluster.exemplar_frame_index)]
+    frames += [(one.source, one.best_frame_index) for one in chosen]
+    captions = [f"{cluster.exemplar_source} {cluster.exemplar_seconds:.1f} s"]
+    captions += [f"{one.source} {one.best_seconds:.1f} s" for one in chosen]
+    uris = ["data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for jpeg in library.thumbnails(frames)]
+    return {
+        "share": 100 * cluster.share,
+        "num_frames": cluster.num_frames,
+        "num_moments": len(cluster.moments),
+        "pictures": [{"uri": uri, "caption": caption} for uri, caption in zip(uris, captions, strict=True)],
+        "sources": [{"name": name, "num_frames": count} for name, count in cluster.sources[:_SOURCES_SHOWN]],
+        "num_more": max(0, len(cluster.sources) - _SOURCES_SHOWN),
+    }

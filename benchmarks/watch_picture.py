@@ -37,7 +37,7 @@ def draw(encoder: firstsight.Encoder, clip: Path, spans: Sequence[tuple[float, f
                 small = Image.fromarray(told.frame.pictures[1])
                 small.thumbnail((150, 150))
                 place = (told.event.seconds, top * 1.35)
-                box = OffsetImage(np.asarray(small), zoom=0.62)
+                box = OffsetImage(np.asarray(small), zoom=0.52)
                 axes.add_artist(AnnotationBbox(box, place, frameon=False, box_alignment=(0.25, 0.5)))
                 axes.axvline(told.event.seconds, ymax=0.62, color="#b03a2e", linewidth=0.8)
     axes.set(xlabel="seconds", ylabel="deviation from the usual", ylim=(0, top * 1.6), xlim=(0, seconds[-1]))

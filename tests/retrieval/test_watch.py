@@ -38,10 +38,10 @@ def test_what_comes_and_goes_is_told_once_each(query: Query) -> None:
     assert watcher.finish() == []
     assert [one.event.kind for one in told] == ["match begins", "novel begins", "match ends", "novel ends"]
     begun, _, ended, _ = (one.event for one in told)
-    assert (begun.start_seconds, begun.seconds, begun.end_seconds, begun.anchor) == (8.0, 9.0, None, "red.png")
+    assert (begun.start_seconds, begun.seconds, begun.end_seconds, begun.anchor) == (8.0, 8.5, None, "red.png")
     assert (ended.start_seconds, ended.end_seconds, ended.seconds) == (8.0, 11.5, 13.5)
     assert begun.value == pytest.approx(1, abs=0.05)
-    assert told[0].frame.seconds == 9.0
+    assert told[0].frame.seconds == 8.5
     assert watcher.num_frames == 40
 
 

@@ -17,6 +17,9 @@ from firstsight.retrieval.episodes import Trigger
 # with 0.3 at most.
 CLOSE_FROM = 0.5
 _UNTIL_SHARE = 0.7
+# Two frames of the two a second that are looked at: one alone may be a flaw of the stream, and what passes by is like a
+# still of itself for no longer.
+_LEAST_SECONDS = 0.5
 # Where the similarity is restless, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
 # spread that is followed is three quarters of a Gaussian's.
 _DEVIATIONS = 10.0 / 0.75
@@ -31,7 +34,7 @@ def close_from(least: float | None = None) -> Trigger:
     begins_from = CLOSE_FROM if least is None else least
     if not 0 < begins_from < 1:
         raise SettingsError(f"a match from closeness {begins_from}; valid is between 0, as usual, and 1, the anchor")
-    return Trigger(begins_from, _UNTIL_SHARE * begins_from)
+    return Trigger(begins_from, _UNTIL_SHARE * begins_from, least_seconds=_LEAST_SECONDS)
 
 
 def closeness(

@@ -8,12 +8,14 @@ import typer
 
 from firstsight.cli import (
     align,
+    clusters,
     compare,
     duplicates,
     evaluate,
     export,
     index,
     info,
+    keyframes,
     learn,
     library,
     neighbours,
@@ -41,6 +43,8 @@ app.command("index")(index.command)
 app.add_typer(library.app, name="library")
 app.command("search")(search.command)
 app.command("duplicates")(duplicates.command)
+app.command("keyframes")(keyframes.command)
+app.command("clusters")(clusters.command)
 app.command("scenes")(scenes.command)
 app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)

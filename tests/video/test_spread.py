@@ -4,15 +4,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from make import number_in, numbers, write_video
 from PIL import Image
 from views import Whole
 
+from firstsight.video.container import open_video
 from firstsight.video.source import Source, open_source
 from firstsight.video.spread import spread
-from firstsight.video.stretches import STRETCH_FRAMES
 
-WANTED = 60  # three stretches
+WANTED = 90  # three stretches of 60 frames, every third frame of which is used
+USED = 60
 
 
 def read(source: Source) -> tuple[list[int], list[int], int]:
@@ -36,28 +38,43 @@ def test_of_a_long_video_stretches_from_keyframes_on_are_read(long: Path) -> Non
     [part] = spread([open_source(long)], WANTED)
     found, stated, num_skipped = read(part)
     starts = found[::20]
-    assert part.num_frames() == len(found) == WANTED
+    assert part.num_frames() == len(found) == USED
     assert [start % 12 for start in starts] == [0, 0, 0]
-    np.testing.assert_allclose(starts, [0, 300, 600], atol=12)
+    np.testing.assert_allclose(starts, [150, 450, 750], atol=12)
     assert found == [start + 3 * step for start in starts for step in range(20)]
     assert stated == found
     assert num_skipped == 0
 
 
 def test_it_keeps_to_start_and_end(long: Path) -> None:
-    source = open_source(long, start_seconds=10, end_seconds=30)
+    source = open_source(long, start_seconds=10, end_seconds=30)  # 500 frames
     found, _, _ = read(spread([source], WANTED // 3)[0])
-    assert 250 <= found[0] < 262 + STRETCH_FRAMES
-    assert found[-1] < 750
+    assert len(found) == USED // 3
+    assert 250 <= found[0] <= found[-1] < 750
 
 
 def test_a_video_with_one_keyframe_is_decoded_whole(folder: Path) -> None:
     path = write_video(folder / "one.mp4", numbers(900), options={"g": "1000", "preset": "ultrafast"})
+    found, _, _ = read(spread([open_source(path)], 300)[0])  # ten stretches
+    assert found == list(range(0, 900, 3))
+
+
+def test_where_keyframes_are_far_apart_stretches_are_fewer_and_longer(folder: Path) -> None:
+    path = write_video(folder / "two.mp4", numbers(900), options={"g": "450", "preset": "ultrafast"})
     found, _, _ = read(spread([open_source(path)], WANTED)[0])
-    assert found == list(range(0, 900, 900 // WANTED))
+    assert found == [start + step for start in (0, 450) for step in range(0, 90, 3)]
 
 
-@pytest.mark.parametrize(("num", "expected"), [(50, range(50)), (119, range(119)), (130, range(0, 130, 2))])
+def test_nothing_is_decoded_before_the_keyframe_that_a_stretch_begins_with(long: Path) -> None:
+    with open_video(long, name="long") as video:
+        landings = [video.landing_near(seconds) for seconds in (10.0, 20.0)]
+        for landing in landings:
+            video.seek(landing)
+            first = next(frame for frame in video.frames() if isinstance(frame, VideoFrame))
+            assert video.stamp(first) == landing.seconds
+
+
+@pytest.mark.parametrize(("num", "expected"), [(50, range(50)), (179, range(179)), (180, range(0, 180, 2))])
 def test_a_short_video_is_decoded_whole_and_thinned(num: int, expected: range, folder: Path) -> None:
     path = write_video(folder / f"{num}.mp4", numbers(num), options={"preset": "ultrafast"})
     [part] = spread([open_source(path)], WANTED)
@@ -97,5 +114,5 @@ def test_a_file_that_is_not_a_video_is_still_counted_as_skipped(long: Path, fold
     (folder / "broken.mp4").write_bytes(b"nothing")
     [part] = spread([open_source([folder / "broken.mp4", long])], WANTED)
     with part.read(Whole()) as reading:
-        assert len(list(reading)) == WANTED
+        assert len(list(reading)) == USED
     assert len(reading.skipped_sources) == 1

@@ -147,7 +147,7 @@ class OpenVideo:
             stamp = self.stamp(packet)
             if packet.is_keyframe and stamp is not None:
                 index = round((stamp - self.start_seconds) * (self.frames_per_second or 0))
-                return Landing(packet.pts if packet.dts is None else packet.dts, stamp, index)
+                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index)
         raise SeekMissedError
 
     def _go_to(self, ticks: int) -> None:

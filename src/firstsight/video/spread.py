@@ -9,13 +9,16 @@ from firstsight.video.stills import ImageFiles
 from firstsight.video.stretches import ONE_IN, STRETCH_FRAMES
 from firstsight.video.videos import VideoFile, VideoFiles
 
+_DECODED = 2  # frames for each that is wanted, at most
+
 
 def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
     """The same sources, read in a hurry; of much more footage than wanted, a part that is spread evenly over all of it.
 
-    Reading then gives at least about `max_frames` frames, and less than twice as many. Up to three times as many
-    frames as wanted are decoded; of more footage only short stretches are, so that ten hours take no longer than ten
-    minutes. Where frames were chosen by a rate, or it is not known how many there are, all are decoded.
+    Of up to twice as many frames as wanted all are decoded. Of more footage only short stretches are, as many frames
+    in all, of which every third is used: about two thirds of `max_frames`, and ten hours take no longer than ten
+    minutes. Where frames were chosen by a rate all are decoded and thinned to `max_frames` to twice as many. Where it
+    is not known how many there are, nothing is changed.
     """
     counts = [source.num_frames() for source in sources]
     total = sum(count or 0 for count in counts)
@@ -30,8 +33,8 @@ class _Plan:
 
     def __init__(self, total: int, max_frames: int) -> None:
         self._one_in = max(1, total // max_frames)
-        num_stretches = max_frames * ONE_IN / STRETCH_FRAMES
-        self._stretches_a_frame = num_stretches / total if total > ONE_IN * max_frames else 0.0
+        num_decoded = _DECODED * max_frames
+        self._stretches_a_frame = num_decoded / STRETCH_FRAMES / total if total > num_decoded else 0.0
         self._owed = 0.0  # of a stretch, by files too short for one of their own
 
     def applied(self, source: Source) -> Source:

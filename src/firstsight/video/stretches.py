@@ -1,7 +1,8 @@
 """Short stretches of a long video, spread evenly: what is between them is not even decoded."""
 
+import math
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 from firstsight.video.container import Landing, OpenVideo, SeekMissedError, open_video
@@ -14,8 +15,8 @@ from firstsight.video.sampling import Sampling
 
 STRETCH_FRAMES = 60  # decoded at each place, from a keyframe on
 ONE_IN = 3  # of these, frames that are used
-# Of the places that are wanted, the share that must lie at keyframes of their own.
-_LEAST_APART = 0.8
+# Where keyframes are far apart stretches are fewer and longer, at most so many times.
+_MOST_LENGTHENED = 4
 
 
 def decode_stretches(
@@ -23,15 +24,16 @@ def decode_stretches(
 ) -> Events:
     """About so many stretches of 60 frames, of which every third is used, between start and end of the sampling.
 
-    Nothing at all if that is not possible: the file does not say how long it lasts, cannot be positioned, or has its
-    keyframes too far apart. Positions of frames are estimated from their times. A frame that cannot be decoded is
-    counted as skipped.
+    Where keyframes are far apart, fewer and longer ones of as many frames. Nothing at all if that is not possible: the
+    file does not say how long it lasts, cannot be positioned, or has hardly a keyframe. Positions of frames are
+    estimated from their times. A frame that cannot be decoded is counted as skipped.
     """
     with open_video(path, name=name, hurried=True) as video:
         landings = _landings(video, sampling, num_stretches)
         viewer = Viewer(views, video.pixel_aspect)
-        for landing in landings:
-            for event in _stretch(video, landing):
+        for landing, following in pairwise([*landings, Landing(seconds=math.inf)]):
+            num_frames = num_stretches * STRETCH_FRAMES // len(landings)
+            for event in _stretch(video, landing, num_frames=num_frames, until_seconds=following.seconds):
                 if isinstance(event, Skipped):
                     yield event
                 else:
@@ -45,16 +47,28 @@ def _landings(video: OpenVideo, sampling: Sampling, num_stretches: int) -> list[
         return []
     step = (min(end, video.end_seconds or end) - start) / num_stretches
     try:
-        found = {video.landing_near(start + number * step) for number in range(num_stretches)}
+        found = {video.landing_near(start + (number + 0.5) * step) for number in range(num_stretches)}
     except SeekMissedError:
         return []
     inside = sorted((one for one in found if start <= one.seconds < end), key=lambda one: one.seconds)
-    return inside if len(inside) >= _LEAST_APART * num_stretches else []
+    return inside if len(inside) * _MOST_LENGTHENED >= num_stretches else []
 
 
-def _stretch(video: OpenVideo, landing: Landing) -> Iterator[Decoded | Skipped]:
+def _stretch(
+    video: OpenVideo, landing: Landing, *, num_frames: int, until_seconds: float
+) -> Iterator[Decoded | Skipped]:
+    """Every third of so many frames from the landing on, before that time."""
+    num_decoded = 0
     try:
         video.seek(landing)
-        yield from islice(deinterlaced(islice(located(video, landing, Sampling()), STRETCH_FRAMES)), 0, None, ONE_IN)
+        for event in deinterlaced(islice(located(video, landing, Sampling()), num_frames)):
+            if isinstance(event, Skipped):
+                yield event
+            elif event.seconds >= until_seconds:
+                return
+            else:
+                if num_decoded % ONE_IN == 0:
+                    yield event
+                num_decoded += 1
     except SeekMissedError:
         return

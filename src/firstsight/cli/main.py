@@ -13,6 +13,7 @@ from firstsight.cli import (
     duplicates,
     evaluate,
     export,
+    frame_map,
     index,
     info,
     keyframes,
@@ -50,6 +51,7 @@ app.command("novelty")(novelty.command)
 app.command("watch")(watch.command)
 app.command("align")(align.command)
 app.command("similarities")(similarities.command)
+app.command("map")(frame_map.command)
 app.command("export")(export.command)
 app.command("info")(info.command)
 

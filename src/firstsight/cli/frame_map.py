@@ -1,0 +1,53 @@
+"""`firstsight map`: a library's frames in the plane, what is alike near each other."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+
+
+def command(
+    folder: footage.Library,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for map.csv, map.png and map.html.")],
+    sources: footage.OnlySources = None,
+    between: footage.Between = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Draw a map of a library: frames that are alike near each other. Of many frames 2,000, spread evenly, are shown.
+
+    Example: `firstsight map walks.library --out map`
+    """
+    import pyarrow as pa
+
+    from firstsight.export.tables import write_table
+    from firstsight.files import write_whole
+    from firstsight.report.map_page import FrameMap, map_picture, render_map_page
+    from firstsight.retrieval.layout import lay_out, spread_rows
+    from firstsight.retrieval.library import Library
+
+    library = Library.open(folder)
+    meant = library.embeddings(footage.where(sources, between))
+    frames = meant[spread_rows(len(meant))]
+    with Display(notes()) as display:
+        display.show("laying out", done=0, total=None, state=f"{len(frames)} frames")
+        shown = FrameMap(library, frames, lay_out(frames.vectors), len(meant))
+        table = {
+            "source": [frames.source_of(row) for row in range(len(frames))],
+            "frame": frames.frame_indices,
+            "seconds": frames.seconds,
+            "x": shown.places[:, 0],
+            "y": shown.places[:, 1],
+        }
+        write_table(pa.table(table), out / "map.csv")
+        display.show("drawing", done=0, total=None, state="")
+        write_whole(out / "map.png", map_picture(shown))
+        write_whole(out / "map.html", render_map_page(shown).encode())
+    if as_json:
+        typer.echo(json.dumps({"out": str(out), "num_shown": len(frames), "num_frames": len(meant)}))
+        return
+    typer.echo(shown.said)
+    typer.echo(f"open {out / 'map.html'}")

@@ -1,0 +1,63 @@
+"""A map of footage: each frame a point in the plane, frames that are alike near each other.
+
+Source: van der Maaten, Hinton, "Visualizing data using t-SNE", 2008, by scikit-learn, begun from the two directions of
+largest variance, as Kobak, Berens, "The art of using t-SNE for single-cell transcriptomics", 2019, advise.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+
+MOST_FRAMES = 2_000  # a minute's work or so; more points could not be told apart in a picture either
+_PERPLEXITY = 30.0  # neighbours that count; fewer where there are few frames
+_INNER_DIM = 50
+_LEAST_FRAMES = 4
+_EQUAL = 1e-6  # frames that differ by less are equal
+
+
+def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
+    """A place in the unit square for each frame, (N, 2): near each other what is alike; other distances mean little.
+
+    Args:
+        vectors: (N, dim).
+        seed: of what is drawn.
+
+    Raises:
+        SettingsError: fewer than four frames.
+    """
+    num = len(vectors)
+    if num < _LEAST_FRAMES:
+        raise SettingsError(f"a map of {num} frames; valid is at least {_LEAST_FRAMES}")
+    inner = _principal(vectors)
+    spread = float(inner[:, 0].std())
+    if inner.shape[1] < 2 or spread < _EQUAL:
+        return _in_square(np.pad(inner, ((0, 0), (0, 1)))[:, :2])
+    from sklearn.manifold import TSNE
+
+    start = inner[:, :2] / spread * 1e-4
+    perplexity = min(_PERPLEXITY, (num - 1) / 3)
+    placed = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(inner)
+    return _in_square(placed)
+
+
+def _principal(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors along their directions of largest variance, as many as they have, at most 50: (N, D)."""
+    centred = vectors - vectors.mean(axis=0)
+    left, lengths, _ = np.linalg.svd(centred, full_matrices=False)
+    kept = max(1, int((lengths[:_INNER_DIM] > _EQUAL).sum()))
+    inner: NDArray[np.float32] = left[:, :kept] * lengths[:kept]
+    return inner
+
+
+def spread_rows(num: int, most: int = MOST_FRAMES) -> NDArray[np.intp]:
+    """At most so many of a number of rows, spread evenly, ascending."""
+    return np.unique(np.linspace(0, num - 1, min(num, most)).astype(np.intp))
+
+
+def _in_square(places: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Moved and scaled into the unit square, x and y by the same factor."""
+    low, size = places.min(axis=0), max(float(np.ptp(places, axis=0).max()), 1e-9)
+    middle = (1 - np.ptp(places, axis=0) / size) / 2
+    found: NDArray[np.float32] = ((places - low) / size + middle).astype(np.float32)
+    return found

@@ -1,0 +1,55 @@
+"""map from the command line: three files that agree."""
+
+import csv
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from firstsight.retrieval.indexing import add
+from firstsight.retrieval.library import Library
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
+from library_made import small_encoder, write_video
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("walks")
+    videos = [write_video(root / f"{name}.mp4", seed=seed) for seed, name in enumerate(("a <b>", "c"))]
+    with Library.create(root / "library", small_encoder(), frames_per_second=5) as library:
+        add(library, videos)
+    return library.path
+
+
+def test_csv_picture_and_page(firstsight, library: Path, tmp_path: Path) -> None:
+    ran = firstsight("map", library, "--out", tmp_path / "map")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[0] == "All 40 frames."
+    with (tmp_path / "map" / "map.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40
+    assert {row["source"] for row in rows} == {"a <b>.mp4", "c.mp4"}
+    assert all(0 <= float(row[axis]) <= 1.000001 for row in rows for axis in ("x", "y"))
+    with Image.open(tmp_path / "map" / "map.png") as picture:
+        assert min(picture.size) > 1000
+    page = (tmp_path / "map" / "map.html").read_text()
+    assert page.count("<circle") == 40
+    assert page.count("data:image/jpeg;base64,") > 5
+    assert "a &lt;b&gt;.mp4 at 0.00 s" in page
+    assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+
+
+def test_only_some_frames_as_json(firstsight, library: Path, tmp_path: Path) -> None:
+    ran = firstsight("map", library, "--out", tmp_path, "--source", "c.mp4", "--between", "1-3", "--json")
+    assert json.loads(ran.out) == {"out": str(tmp_path), "num_shown": 10, "num_frames": 10}
+
+
+def test_too_few_frames_are_one_line(firstsight, library: Path, tmp_path: Path) -> None:
+    ran = firstsight("map", library, "--out", tmp_path, "--between", "0-0.1")
+    assert ran.code == 2
+    assert "at least 4" in ran.err
+    assert "Example: firstsight map" in " ".join(firstsight("map", "--help").out.split())

@@ -162,11 +162,16 @@ def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities
     deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.compares_dimensions]
     vectors = vectors[:, deviations]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    boxes = []
-    for anchor, box in zip(clip.anchors, clip.boxes, strict=True):
-        look = look_for(encoder, box, clip.size)
-        boxes.append(look.best(inputs, look.described(inputs[[anchor]]))[0][:, 0])
-    return (vectors[clip.anchors] @ vectors.T).astype(np.float32), np.stack(boxes)
+    looks = [look_for(encoder, box, clip.size) for box in clip.boxes]
+    regions = [look.described(inputs[[anchor]]) for look, anchor in zip(looks, clip.anchors, strict=True)]
+    boxes = np.array(
+        [
+            [look.best_in(maps, region)[0][0] for look, region in zip(looks, regions, strict=True)]
+            for maps in looks[0].maps(inputs)  # of a frame, once for all anchors
+        ],
+        np.float32,
+    )
+    return (vectors[clip.anchors] @ vectors.T).astype(np.float32), boxes.T
 
 
 def of_thumbnails(clip: Clip) -> tuple[Similarities, Similarities]:

@@ -46,7 +46,7 @@ class Look:
             windows: the number of one window for each picture.
         """
         found = []
-        for number, maps in enumerate(self._maps(inputs)):
+        for number, maps in enumerate(self.maps(inputs)):
             chosen = self.places if windows is None else tuple(one.only(windows[number]) for one in self.windows)
             found.append(_joined(maps, chosen)[0])
         return np.stack(found)
@@ -60,12 +60,14 @@ class Look:
             inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
             regions: (R, D), made by `described`.
         """
-        similarities = np.empty((len(inputs), len(regions)), np.float32)
-        chosen = np.empty((len(inputs), len(regions)), np.intp)
-        for number, maps in enumerate(self._maps(inputs)):
-            alike = _joined(maps, self.windows) @ regions.T
-            similarities[number], chosen[number] = alike.max(axis=0), alike.argmax(axis=0)
-        return similarities.clip(-1, 1), chosen
+        found = [self.best_in(maps, regions) for maps in self.maps(inputs)]
+        similarities, windows = zip(*found, strict=True)
+        return np.stack(similarities), np.stack(windows)
+
+    def best_in(self, maps: Sequence[Floats], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
+        """The same of one picture by its maps, those of each level of `levels`: (R,) and (R,)."""
+        alike = _joined(maps, self.windows) @ regions.T
+        return alike.max(axis=0).clip(-1, 1), alike.argmax(axis=0)
 
     def box_of(self, window: int, size: tuple[int, int]) -> Box:
         """Where a window lies in a picture of that width and height; of the last one it is the box itself."""
@@ -89,7 +91,7 @@ class Look:
     def _columns(self) -> int:
         return len(self.windows[0].lefts)
 
-    def _maps(self, inputs: NDArray[np.uint8]) -> Iterator[list[Floats]]:
+    def maps(self, inputs: NDArray[np.uint8]) -> Iterator[list[Floats]]:
         """Of each picture the maps of each level, (maps, rows, columns)."""
         for start in range(0, len(inputs), _BATCH):
             batch = inputs[start : start + _BATCH]

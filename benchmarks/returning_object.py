@@ -85,15 +85,16 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="print the table of what was measured before")
     arguments = parser.parse_args()
     if not arguments.table:
-        rows: list[dict[str, Any]] = []
+        rows: list[dict[str, Any]] = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
         for name in arguments.only:
             clip = read_clip(arguments.clips / f"{name}.mp4", HERE / "spans" / f"{name}.csv", every=arguments.every)
             curves = {}
             for row, whole, boxes in measured(clip, arguments.methods, arguments.article_frames):
-                rows.append(row)
+                rows = [one for one in rows if (one["clip"], one["method"]) != (row["clip"], row["method"])]
+                rows.append({**row, **provenance(arguments)})
                 curves[row["method"]] = whole, boxes
                 print(json.dumps(row), flush=True)
-                RESULTS.write_text(json.dumps({**provenance(arguments), "rows": rows}, indent=1) + "\n")
+                RESULTS.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1) + "\n")
             if name == CLIPS[0] and "default" in curves and THUMBNAIL in curves:
                 draw(clip, curves)
     print(table(json.loads(RESULTS.read_text())["rows"]))
@@ -243,7 +244,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     names = list(dict.fromkeys(row["clip"] for row in rows))
     heads = "".join(f" {name}: whole frame | box |" for name in names)
     lines = [f"| method |{heads}", "|---|" + "---|" * (2 * len(names))]
-    for method in dict.fromkeys(row["method"] for row in rows):
+    for method in (one for one in METHODS if any(row["method"] == one for row in rows)):
         cells = []
         for name in names:
             found = [row for row in rows if (row["clip"], row["method"]) == (name, method)]
@@ -258,10 +259,10 @@ def cell(scores: list[float]) -> str:
 
 
 def provenance(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Where and how it was measured."""
+    """How a row was measured; another may come from another commit."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     settings = {"every": arguments.every, "learn_every": _LEARN_EVERY, "article_frames": arguments.article_frames}
-    return {"machine": describe_machine(), "commit": commit.stdout.strip(), "seed": 0, **settings}
+    return {"commit": commit.stdout.strip(), "seed": 0, **settings}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("files", nargs="+", help="clips; START-END after an @ takes a part: walk.mp4@20-34")
     parser.add_argument("--frames", type=int, help="measure time and memory on so many frames instead")
+    parser.add_argument("--copies", type=Path, help="a folder; copies that are there already are not made again")
     parser.add_argument("--one", choices=["firstsight", "imagededup"], help="time one in this process, as JSON")
     arguments = parser.parse_args()
     if arguments.one:
@@ -92,7 +94,7 @@ def main() -> None:
         if arguments.frames:
             kept = {"time": time_both(folder, arguments.files, arguments.frames)}
         else:
-            kept = {"found": found_by_both(folder, arguments.files)}
+            kept = {"found": found_by_both(folder, arguments.copies or folder / "copies", arguments.files)}
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**before, **kept, "machine": machine()}, indent=1) + "\n")
 
@@ -200,11 +202,11 @@ def new_library(folder: Path) -> Library:
     return Library.create(folder, firstsight.learn(pictures, method="random"))
 
 
-def found_by_both(folder: Path, specs: list[str]) -> dict[str, Any]:
+def found_by_both(folder: Path, copies: Path, specs: list[str]) -> dict[str, Any]:
     """Precision and recall of clips and of frames, by kind of alteration."""
-    copies = folder / "copies"
-    copies.mkdir()
-    make_copies(copies, specs)
+    if not copies.exists():
+        copies.mkdir()
+        make_copies(copies, specs)
     library = new_library(folder / "library")
     fill(library, sorted(copies.iterdir()), frames_per_second=2)
     found = find_duplicates(library)
@@ -324,16 +326,23 @@ def times_of(library: Library) -> dict[str, NDArray[np.float64]]:
     return {name: frames.seconds[frames.source_indices == number] for number, name in enumerate(frames.sources)}
 
 
-def near_hashes(library: Library) -> Pairs:
-    """What imagededup says of the thumbnails: frames of different clips within its ten bits."""
+def phash() -> Any:  # noqa: ANN401  # imagededup's
+    """The hash. The package asks for torchvision for its networks, which are not used here."""
+    for name in ("torchvision", "torchvision.models", "torchvision.transforms"):
+        sys.modules.setdefault(name, MagicMock())
     from imagededup.methods import PHash
 
+    return PHash(verbose=False)
+
+
+def near_hashes(library: Library) -> Pairs:
+    """What imagededup says of the thumbnails: frames of different clips within its ten bits."""
+    hasher = phash()
     frames = library.embeddings()
     keys = [(frames.source_of(row), float(frames.seconds[row])) for row in range(len(frames))]
     jpegs = library.thumbnails(
         [(name, int(index)) for (name, _), index in zip(keys, frames.frame_indices, strict=True)]
     )
-    hasher = PHash(verbose=False)
     with tempfile.TemporaryDirectory() as name:
         for row, jpeg in enumerate(jpegs):
             Path(name, f"{row}.jpg").write_bytes(jpeg)
@@ -387,11 +396,10 @@ def timed(which: str, place: Path) -> dict[str, Any]:
 
 def _timed_hashes(place: Path) -> dict[str, Any]:
     """All frames hashed; of the searches, one for each, some are timed: all of them take hours."""
+    hasher = phash()
     from imagededup.handlers.search.retrieval import HashEval
-    from imagededup.methods import PHash
 
     begin = time.process_time()
-    hasher = PHash(verbose=False)
     hashes = hasher.encode_images(image_dir=place, num_enc_workers=0)
     hashed = time.process_time()
     queries = dict(list(hashes.items())[:: max(1, len(hashes) // _NUM_TIMED)])

@@ -52,7 +52,7 @@ def test_what_a_camera_does_is_told_and_costs_nothing(run_folder: Path, tmp_path
             wait_for(lambda: all(now <= then for now, then in zip(held(), before, strict=True)))
             server.send(signal.SIGSTOP)
             time.sleep(1)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)  # as services are ended; Ctrl-C does the same
             _, err = process.communicate(timeout=60)
         finally:
             process.kill()

@@ -91,12 +91,33 @@ def test_as_lines_for_people(firstsight, run_folder: Path, hall: Path) -> None:
         (("--novel", "--novel-from", 0), "valid is above 0"),
         (("--for", "nowhere.jpg"), "there is no file 'nowhere.jpg'"),
         (("--novel", "--speed", -1), "valid is 0"),
+        (("--novel", "--events", "/proc/none/e.jsonl"), "/proc/none/e.jsonl cannot be written"),
+        (("--novel", "--snapshots", "/proc/none"), "choose another folder"),
+        (("--novel", "--speed", 0, "--events", "/dev/full"), "/dev/full cannot be written: No space left"),
     ],
 )
 def test_what_cannot_be_is_one_line(firstsight, run_folder: Path, hall: Path, options: tuple, reason: str) -> None:
     ran = firstsight("watch", run_folder, hall, *options)
     assert ran.code == 2
     assert reason in ran.err
+
+
+def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    command = [sys.executable, "-c", "from firstsight.cli.main import main; main()", "watch", run_folder, hall]
+    with subprocess.Popen(
+        [*map(str, command), "--novel", "--speed", "0", "--events", str(log)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode == 0
+    assert [json.loads(line)["kind"] for line in log.read_text().splitlines()] == ["novel begins"]
+    assert f"nobody reads the events any more: 19 frames seen; 1 events, kept in {log}" in err
+    assert "Traceback" not in err
+    assert "Exception" not in err
 
 
 def test_is_ended_cleanly_by_the_keyboard(run_folder: Path, hall: Path, tmp_path: Path) -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from firstsight.errors import SettingsError
 from firstsight.export.sending import Sender, to_command, to_webhook
+from firstsight.video.reconnecting import Patience
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch):
-    """A web server that keeps what is posted; it answers /broken with 500 and /slow after a second."""
+    """A web server that keeps what is posted; /broken, /gone and for a while /away fail; /slow takes a second."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     received: list[tuple[str, bytes]] = []
 
@@ -23,15 +24,17 @@ def server(monkeypatch: pytest.MonkeyPatch):
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if self.path == "/slow":
                 time.sleep(1.0)
-            received.append((self.headers["Content-Type"], body))
-            self.send_response(500 if self.path == "/broken" else 204)
+            away = self.path == "/away" and web.is_away
+            if not away:
+                received.append((self.headers["Content-Type"], body))
+            self.send_response(503 if away else {"/broken": 500, "/gone": 410}.get(self.path, 204))
             self.end_headers()
 
         def log_message(self, *arguments: object) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
-        web.received = received
+        web.received, web.is_away = received, True
         web.address = f"http://127.0.0.1:{web.server_port}"
         thread = threading.Thread(target=web.serve_forever)
         thread.start()
@@ -65,6 +68,31 @@ def test_nobody_listens(server) -> None:
     sender.close()
     assert sender.num_failed == 1
     assert "refused" in sender.last_error
+
+
+def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
+    told, patience = [], Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
+    sender = to_webhook(server.address + "/away", tell=told.append, patience=patience)
+    for number in range(5):
+        sender.send(b"%d" % number)
+    while not told:
+        time.sleep(0.001)
+    server.is_away = False
+    while sender.num_sent < 5:
+        time.sleep(0.001)
+    sender.close()
+    assert [body for _, body in server.received] == [b"%d" % number for number in range(5)]
+    assert sender.num_failed == 0
+    assert told == [f"{sender.name}: HTTP Error 503: Service Unavailable", f"{sender.name}: delivered again"]
+
+
+def test_what_the_server_does_not_want_is_not_tried_again(server) -> None:
+    sender = to_webhook(server.address + "/gone")
+    sender.send(b"1")
+    sender.send(b"2")
+    sender.close()
+    assert [body for _, body in server.received] == [b"1", b"2"]
+    assert (sender.num_failed, sender.last_error) == (2, "HTTP Error 410: Gone")
 
 
 def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:

@@ -1,24 +1,25 @@
 """`firstsight watch`: tells what happens before a camera while it happens."""
 
-import json
+import signal
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import notes
-from firstsight.errors import RunError, SettingsError
+from firstsight.cli.watch_output import ClosedError, outlets
+from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from firstsight.export.sending import Sender
-    from firstsight.retrieval.watch import Told, Watcher
+    from firstsight.cli.watch_output import Outlets
+    from firstsight.retrieval.watch import Watcher
     from firstsight.video.stream import Stream
+
+_INTERRUPTED = "interrupted: "
+_CLOSED = "nobody reads the events any more: "
 
 
 def command(
@@ -61,7 +62,7 @@ def command(
     """
     from firstsight.model.encoder import Encoder
     from firstsight.retrieval.query import WholePicture, read_query
-    from firstsight.retrieval.watch import Watcher, watch
+    from firstsight.retrieval.watch import Watcher
     from firstsight.video.stream import Stream
 
     if not anchors and not novel:
@@ -69,93 +70,57 @@ def command(
     encoder, console = Encoder.load(run), notes()
     queries = [read_query(text, encoder) for text in anchors or []]
     views = (encoder.preprocessing, WholePicture()) if snapshots else (encoder.preprocessing,)
-    num_events = 0
-    with ExitStack() as opened:
-        log = opened.enter_context(_appending(events_file)) if events_file else None
-        senders = _senders(webhook, program)
-        for sender in senders:
-            opened.callback(_say_farewell, sender, console)
-        stream = opened.enter_context(Stream(source, views=views, frames_per_second=frames_per_second, speed=speed))
+    with (
+        _ended_by_the_system(),
+        outlets(
+            events_file=events_file,
+            webhook=webhook,
+            program=program,
+            snapshots=snapshots,
+            as_json=as_json,
+            console=console,
+        ) as told,
+        Stream(source, views=views, frames_per_second=frames_per_second, speed=speed) as stream,
+    ):
         watcher = Watcher(
             encoder, stream.name, anchors=queries, novel=novel, match_from=match_from, novel_from=novel_from
         )
         console.print(f"watching {stream.name}; Ctrl-C ends it", markup=False)
-        interrupted = False
-        try:
-            for told in watch(watcher, stream):
-                num_events += 1
-                _tell(told, num_events, log, senders, snapshots, as_json=as_json)
-        except KeyboardInterrupt:
-            interrupted = True
-            for told in watcher.finish():
-                num_events += 1
-                _tell(told, num_events, log, senders, snapshots, as_json=as_json)
-        console.print(_summary(watcher, stream, num_events, events_file, interrupted=interrupted), markup=False)
-    if interrupted:
+        ended = _watched(watcher, stream, told)
+        console.print(ended + _summary(watcher, stream, told.num_events, events_file), markup=False)
+    if ended == _INTERRUPTED:
         raise typer.Exit(130)
 
 
-def _tell(
-    told: "Told", number: int, log: TextIO | None, senders: "list[Sender]", snapshots: Path | None, *, as_json: bool
-) -> None:
-    event = told.event
-    if snapshots and told.frame:
-        event = replace(event, snapshot=str(_save(told, number, snapshots)))
-    line = json.dumps(event.record())
-    typer.echo(line if as_json else event.words())
-    if log:
-        log.write(line + "\n")
-        log.flush()
-    for sender in senders:
-        sender.send(line.encode())
+def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets") -> str:
+    """Tells until the end; what ended it before the stream did."""
+    from firstsight.retrieval.watch import watch
 
-
-def _save(told: "Told", number: int, folder: Path) -> Path:
-    """The frame as JPEG: its name tells when, which and what."""
-    import io
-
-    from PIL import Image
-
-    from firstsight.files import write_whole
-
-    assert told.frame is not None
-    when = told.event.time.replace(":", "").replace("+0000", "Z")
-    path = folder / f"{when}-{number:05d}-{told.event.kind.replace(' ', '-')}.jpg"
-    content = io.BytesIO()
-    Image.fromarray(told.frame.pictures[1]).save(content, "JPEG", quality=90)
-    write_whole(path, content.getvalue())
-    return path
+    try:
+        for told in watch(watcher, stream):
+            outlets.tell(told)
+    except ClosedError:
+        return _CLOSED
+    except KeyboardInterrupt:
+        with suppress(ClosedError):
+            for told in watcher.finish():
+                outlets.tell(told)
+        return _INTERRUPTED
+    return ""
 
 
 @contextmanager
-def _appending(path: Path) -> Iterator[TextIO]:
+def _ended_by_the_system() -> Iterator[None]:
+    """What ends a service, SIGTERM, does as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise RunError(f"{path} cannot be written: {error.strerror}; choose another file") from error
-    with file:
-        yield file
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def _senders(webhook: str | None, program: str | None) -> "list[Sender]":
-    from firstsight.export.sending import to_command, to_webhook
-
-    senders = [to_command(program)] if program is not None else []
-    return [to_webhook(webhook), *senders] if webhook is not None else senders
-
-
-def _say_farewell(sender: "Sender", console: "Console") -> None:
-    sender.close()
-    failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
-    console.print(f"{sender.name}: {sender.num_sent} events delivered{failed}", markup=False)
-
-
-def _summary(
-    watcher: "Watcher", stream: "Stream", num_events: int, events_file: Path | None, *, interrupted: bool
-) -> str:
-    begun = "interrupted: " if interrupted else ""
+def _summary(watcher: "Watcher", stream: "Stream", num_events: int, events_file: Path | None) -> str:
     dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
     skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
     kept = f", kept in {events_file}" if events_file else ""
-    return f"{begun}{watcher.num_frames} frames seen{dropped}{skipped}; {num_events} events{kept}"
+    return f"{watcher.num_frames} frames seen{dropped}{skipped}; {num_events} events{kept}"

@@ -1,6 +1,8 @@
 """Footage as it passes by: newest frame, real time, lost and back, from files, pipes, HTTP and a real RTSP server."""
 
+import contextlib
 import http.server
+import io
 import os
 import signal
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make import number_in, numbers, write_video
+from PIL import Image
 from rtsp import Server, require_server
 from views import Whole
 
@@ -214,7 +217,46 @@ class TestHttp:
             list(stream)
 
 
+@pytest.fixture
+def web_camera():
+    """A web camera that sends a JPEG ten times a second while its switch is on; its address and the switch."""
+    switch, picture = threading.Event(), io.BytesIO()
+    Image.fromarray(np.full((48, 64, 3), 90, np.uint8)).save(picture, "JPEG")
+    part = b"--x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture.getvalue())
+
+    class Camera(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if switch.is_set() else 503)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=x")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while switch.is_set():
+                    self.wfile.write(part + picture.getvalue() + b"\r\n")
+                    time.sleep(0.1)
+
+        def log_message(self, *arguments):
+            pass
+
+    switch.set()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/video", switch
+        switch.clear()
+        server.shutdown()
+        thread.join()
+
+
 class TestLive:
+    def test_a_web_camera_is_lost_and_back(self, web_camera, no_leak):
+        address, switch = web_camera
+        with Stream(address, views=(Whole(),), patience=QUICK) as stream:
+            assert until(stream, Frame).pixels.shape == (48, 64, 3)
+            switch.clear()
+            until(stream, Lost)
+            switch.set()
+            assert until(stream, Back).away_seconds > 0
+
     def test_is_told_by_when_it_arrives(self, no_leak):
         generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
         with Stream(generated, views=(Whole(),), patience=QUICK) as stream:

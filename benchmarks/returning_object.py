@@ -27,12 +27,13 @@ from numpy.typing import NDArray
 
 import firstsight
 from firstsight.device import describe_machine
+from firstsight.errors import SettingsError
 from firstsight.evaluation.baselines import thumbnail
 from firstsight.learning.auroc import auroc
 from firstsight.model.encoder import Encoder
 from firstsight.pixels import Crop
 from firstsight.retrieval.box import Box
-from firstsight.retrieval.regions import look_for
+from firstsight.retrieval.regions import Look, look_for
 from firstsight.video.source import open_source
 
 HERE = Path(__file__).parent
@@ -64,12 +65,12 @@ class Clip:
         """Width and height."""
         return self.pictures.shape[2], self.pictures.shape[1]
 
-    def scores(self, similarities: Similarities) -> list[float]:
-        """The AUROC of each anchor, over the frames outside its span."""
+    def scores(self, similarities: Similarities) -> list[float | None]:
+        """The AUROC of each anchor, over the frames outside its span; None of one that is not seen."""
         in_span = np.array([(self.seconds >= start) & (self.seconds <= end) for start, end in self.spans])
         in_view = in_span.any(axis=0)
         return [
-            auroc(values[~own & in_view], values[~own & ~in_view])
+            None if np.isnan(values).any() else auroc(values[~own & in_view], values[~own & ~in_view])
             for own, values in zip(in_span, similarities, strict=True)
         ]
 
@@ -163,16 +164,21 @@ def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities
     deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.compares_dimensions]
     vectors = vectors[:, deviations]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    looks = [look_for(encoder, box, clip.size) for box in clip.boxes]
-    regions = [look.described(inputs[[anchor]]) for look, anchor in zip(looks, clip.anchors, strict=True)]
-    boxes = np.array(
-        [
-            [look.best_in(maps, region)[0][0] for look, region in zip(looks, regions, strict=True)]
-            for maps in looks[0].maps(inputs)  # of a frame, once for all anchors
-        ],
-        np.float32,
-    )
-    return (vectors[clip.anchors] @ vectors.T).astype(np.float32), boxes.T
+    looks = {number: look for number, box in enumerate(clip.boxes) if (look := seen(encoder, box, clip.size))}
+    boxes = np.full((len(clip.boxes), len(inputs)), np.nan, np.float32)
+    regions = {number: look.described(inputs[[clip.anchors[number]]]) for number, look in looks.items()}
+    for index, maps in enumerate(next(iter(looks.values())).maps(inputs) if looks else ()):  # once for all anchors
+        for number, look in looks.items():
+            boxes[number, index] = look.best_in(maps, regions[number])[0][0]
+    return (vectors[clip.anchors] @ vectors.T).astype(np.float32), boxes
+
+
+def seen(encoder: Encoder, box: Box, size: tuple[int, int]) -> Look | None:
+    """The box, unless it lies outside of the square that the article's encoder sees."""
+    try:
+        return look_for(encoder, box, size)
+    except SettingsError:
+        return None
 
 
 def of_thumbnails(clip: Clip) -> tuple[Similarities, Similarities]:
@@ -253,9 +259,13 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def cell(scores: list[float]) -> str:
-    """Mean and least."""
-    return f"{np.mean(scores):.3f} ({min(scores):.2f})"
+def cell(scores: list[float | None]) -> str:
+    """Mean and least; of how many, if not of all."""
+    found = [one for one in scores if one is not None]
+    if not found:
+        return "not seen"
+    of_how_many = "" if len(found) == len(scores) else f", {len(found)} of {len(scores)} seen"
+    return f"{np.mean(found):.3f} ({min(found):.2f}{of_how_many})"
 
 
 def provenance(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _text(found: "Duplicates") -> str:
     )
     copies = [{group.keep, *(copy.source for copy in group.copies)} for group in found.groups]
     for one in found.shared:
-        if not any({one.first, one.second} <= group for group in copies):
+        if one.stretches and not any({one.first, one.second} <= group for group in copies):
             at = one.stretches[0]
             lines.append(
                 f"part: {one.first} from {at.first_start:.1f} s to {at.first_end:.1f} s is in {one.second} "

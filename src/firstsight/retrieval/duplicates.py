@@ -11,6 +11,7 @@ from firstsight.retrieval.copy_groups import CopyGroup, copy_groups
 from firstsight.retrieval.library import Library
 from firstsight.retrieval.passage_matches import find_matches, measure_decoys, num_moving
 from firstsight.retrieval.passages import Measures, Ticks, at_ticks, measure, moving_ticks, tick_seconds
+from firstsight.retrieval.picture_copies import picture_copies
 from firstsight.retrieval.repeated_frames import RepeatedFrame, RepeatedFrames, noise_of
 from firstsight.retrieval.shared_footage import Shared, shared_footage
 from firstsight.retrieval.signature import signatures
@@ -63,8 +64,9 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
     moving = [moving_ticks(one, measures) for one in ticks]
     found = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
     names = [track.record.name for track in tracks]
-    shared = shared_footage(found, names, ticks, moving, step)
+    pictures = [track for track in tracks if track.record.duration_seconds <= 0]
     videos = [index for index, track in enumerate(tracks) if track.record.duration_seconds > 0]
+    shared = shared_footage(found, names, ticks, moving, step) + picture_copies(pictures)
     return Duplicates(
         groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
         shared=shared,

@@ -50,6 +50,7 @@ def _content(result: "SearchResult", library: "Library") -> dict[str, Any]:
     return {
         "library": str(library.path),
         "query": result.query.place.name,
+        "box": str(result.box) if result.box else None,
         "is_match": result.is_match,
         "matches": [_record(match) for match in result.matches],
         "num_matches": result.num_matches,

@@ -15,6 +15,7 @@ from firstsight.report.drawing import draw_box, jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
 from firstsight.report.levels import initial_network, level_stories
 from firstsight.retrieval.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
+from firstsight.retrieval.box import Box
 from firstsight.retrieval.compare import CompareSettings, Comparison
 from firstsight.video.frames import Frame
 
@@ -30,7 +31,7 @@ def render_page(
     width, height = anchor.size
     crop = encoder.preprocessing.crop(width, height)
     outcome = encoder.provenance.get("outcome", {})
-    return _template().render(
+    return _template(settings.box).render(
         source=source_name,
         facts=_facts(encoder, settings, highlights),
         plot="data:image/png;base64," + base64.b64encode(plot).decode(),
@@ -50,9 +51,9 @@ def render_page(
     )
 
 
-def _template() -> jinja2.Template:
+def _template(box: Box | None) -> jinja2.Template:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"photo": _photo, "when": _when}
+    environment.filters |= {"photo": lambda anchor: _photo(anchor, box), "when": _when}
     return environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
 
 
@@ -94,19 +95,19 @@ def _describe(anchor: Anchor) -> str:
 
 
 def _moment(comparison: Comparison) -> dict[str, Any]:
-    image = Image.fromarray(comparison.frame.pictures[1])
-    if comparison.box:
-        draw_box(image, comparison.box, comparison.frame.size)
     return {
         "frame": comparison.frame,
         "similarity": comparison.similarity,
         "anchor": comparison.anchor,
-        "photo": jpeg_uri(np.asarray(image)),
+        "photo": _photo(comparison.frame, comparison.box),
     }
 
 
-def _photo(frame: Frame) -> str:
-    return jpeg_uri(frame.pictures[1])
+def _photo(frame: Frame, box: Box | None) -> str:
+    image = Image.fromarray(frame.pictures[1])
+    if box:
+        draw_box(image, box, frame.size)
+    return jpeg_uri(np.asarray(image))
 
 
 def _when(frame: Frame) -> str:

@@ -25,7 +25,7 @@ def render_search_page(result: SearchResult, library: Library) -> str:
     background = result.background
     return _template().render(
         query_name=result.query.place.name,
-        query_picture=jpeg_uri(_small(result.query.frame.pictures[1])),
+        query_picture=jpeg_uri(_query_picture(result)),
         verdict=verdict(result),
         library=library.path.name,
         num_frames=result.num_frames,
@@ -104,9 +104,12 @@ def _bar(match: Match, library: Library) -> dict[str, float] | None:
     return {"left": left, "width": min(100 - left, 100 * (moment.end_seconds - moment.start_seconds) / lasts)}
 
 
-def _small(picture: np.ndarray) -> np.ndarray:
-    image = Image.fromarray(picture)
+def _query_picture(result: SearchResult) -> np.ndarray:
+    """Small, with its box drawn if it has one."""
+    image = Image.fromarray(result.query.frame.pictures[1])
     image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
+    if result.box:
+        draw_box(image, result.box, result.query.frame.size)
     return np.asarray(image)
 
 

@@ -78,7 +78,7 @@ def search_region(
     seen = _look_through(
         library, look, regions, where=where, without=own if not_itself else frozenset(), progress=progress
     )
-    likeness = Likeness(seen.similarities[:, 0], seen.frames, seen.background, seen.place)
+    likeness = Likeness(seen.similarities[:, 0], seen.frames, seen.background, seen.place, box)
     return answer(query, likeness, own=own, k=k, false_match_rate=false_match_rate, gap_seconds=gap_seconds)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.box import Placed
+from firstsight.retrieval.box import Box, Placed
 from firstsight.retrieval.calibration import Background, measure_background
 from firstsight.retrieval.decoys import decoys_of
 from firstsight.retrieval.embedding import Embeddings
@@ -48,6 +48,7 @@ class SearchResult:
     num_frames: int  # searched
     num_sources: int
     background: Background
+    box: Box | None = None  # of the query's picture, if only that was looked for
 
     @property
     def is_match(self) -> bool:
@@ -106,6 +107,7 @@ class Likeness:
     frames: Embeddings  # N, by source and in order of time
     background: Background
     place: Callable[[Moment], Placed | None] = lambda _: None  # where in its best frame a moment is like the query
+    box: Box | None = None  # that was looked for
 
 
 def answer(
@@ -136,6 +138,7 @@ def answer(
         num_frames=len(frames),
         num_sources=len(set(frames.source_indices.tolist())),
         background=background,
+        box=likeness.box,
     )
 
 

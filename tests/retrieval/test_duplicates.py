@@ -40,6 +40,17 @@ def with_logo(frames: np.ndarray) -> np.ndarray:
     return frames
 
 
+def walks(starts: tuple[float, ...], *, seconds: int = 44) -> np.ndarray:
+    """Before one camera, again and again, someone takes the same way at the same pace: in 4 s from left to right."""
+    frames = take(0, seconds=1)[:1].repeat(seconds * RATE, axis=0)
+    frames[:] = np.random.default_rng(99).integers(40, 140, (6, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    for start in starts:
+        for step in range(4 * RATE):
+            left, top = 6 * step, 30 + step // 4 * 3
+            frames[int(start * RATE) + step, top : top + 40, left : left + 18] = (230, 220, 60)
+    return frames
+
+
 ALTERED = {
     "grey": grey,
     "mirrored": lambda frames: frames[:, :, ::-1],
@@ -64,6 +75,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Duplicates:
         write(root / f"take{seed}.mp4", take(seed))
     for name, alter in ALTERED.items():
         write(root / f"take0-{name}.mp4", alter(take(0)))
+    write(root / "walks-morning.mp4", walks((1, 9, 16, 27, 36)))
+    write(root / "walks-evening.mp4", walks((3, 13, 19, 31, 39)))
     write(root / "short.mp4", take(0, seconds=2))
     write(root / "nothing.mp4", np.repeat(take(0)[:1], 40, axis=0))
     with Library.create(root / "library", small_encoder()) as library:
@@ -78,6 +91,10 @@ def test_every_altered_copy_is_found_and_no_other_take(found: Duplicates) -> Non
         *(f"take0-{name}.mp4" for name in ALTERED),
     }
     assert all({one.first[:5], one.second[:5]} == {"take0"} for one in found.shared)
+
+
+def test_the_same_way_taken_again_is_no_copy(found: Duplicates) -> None:
+    assert not [one for one in found.shared if one.first.startswith("walks")]
 
 
 def test_the_whole_one_is_kept_and_each_copy_says_how_it_differs(found: Duplicates) -> None:
@@ -104,8 +121,8 @@ def test_a_part_that_was_cut_out_parts_what_is_shared(found: Duplicates) -> None
     assert (before.first_start, before.second_start) == pytest.approx((0, 0), abs=0.5)
     assert (before.first_end, before.second_end) == pytest.approx((6, 6), abs=1)
     assert after.second_start - after.first_start == pytest.approx(2, abs=0.3)
-    assert pair.first_share > 0.9
-    assert 0.7 < pair.second_share < 0.95
+    assert pair.first_share > 0.8
+    assert 0.7 < pair.second_share < 0.9
     assert pair.expected_by_chance < 1e-3
 
 

@@ -6,7 +6,7 @@ Desolneux, Moisan, Morel 2000.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,8 @@ from firstsight.retrieval.passages import LENGTH
 _FALSE_ALIGNMENTS = 0.05
 # A tick belongs to an alignment if of the passages that hold it at least this share match.
 _LEAST_SHARE = 0.5
+_LEAST_TICKS = 6  # that are the same: three seconds
+_LEAST_PROBABILITY = 1e-12  # less than that is not known of any passage
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,12 @@ class Alignment:
 
 
 def find_alignments(
-    matches: Matches, background: Background, *, num_passages: int, num_ticks: NDArray[np.int64]
+    matches: Matches,
+    background: Background,
+    repetition: Sequence[Background | None],
+    *,
+    num_passages: int,
+    num_ticks: NDArray[np.int64],
 ) -> list[Alignment]:
     """All alignments that chance does not explain, by their sources.
 
@@ -46,10 +53,19 @@ def find_alignments(
     Args:
         matches: of passages.
         background: of the library's passages.
+        repetition: of each source, how alike its own passages are; a match has to be unusual by that, too.
         num_passages: in which something moves, in the whole library.
         num_ticks: (S,) of each source.
     """
-    evidence = -np.log([max(background.false_match_probability(float(one)), 1e-12) for one in matches.similarity])
+    evidence = np.array(
+        [
+            -math.log(max(_LEAST_PROBABILITY, *(one.false_match_probability(similarity) for one in judges if one)))
+            for similarity, judges in (
+                (float(similarity), (background, repetition[first], repetition[second]))
+                for similarity, (first, second) in zip(matches.similarity, matches.sources.tolist(), strict=True)
+            )
+        ]
+    )
     least = math.log(num_passages / _FALSE_ALIGNMENTS) if num_passages else math.inf
     found = []
     for of_pair in _by_pair(matches):
@@ -59,7 +75,7 @@ def find_alignments(
             alignment = _alignment(matches, evidence, chosen, num_ticks, num_passages)
             if alignment.evidence < least - math.log(num_passages):
                 break
-            if len(alignment.ticks):
+            if len(alignment.ticks) >= _LEAST_TICKS:
                 found.append(alignment)
             rows = _left(matches, rows, alignment)
     return found

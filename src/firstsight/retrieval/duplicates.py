@@ -9,7 +9,7 @@ from firstsight.errors import LibraryError
 from firstsight.retrieval.alignments import Alignment, find_alignments
 from firstsight.retrieval.copy_groups import CopyGroup, copy_groups
 from firstsight.retrieval.library import Library
-from firstsight.retrieval.passage_matches import find_matches, measure_decoys, num_moving
+from firstsight.retrieval.passage_matches import find_matches, measure_decoys, measure_repetition, num_moving
 from firstsight.retrieval.passages import Measures, Ticks, at_ticks, measure, moving_ticks, tick_seconds
 from firstsight.retrieval.picture_copies import picture_copies
 from firstsight.retrieval.repeated_frames import RepeatedFrame, RepeatedFrames, noise_of
@@ -84,5 +84,8 @@ def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[
     if background is None:
         return []
     matches = find_matches(ticks, measures, background, progress=progress)
+    repetition = [measure_repetition(one, measures) for one in ticks]
     num_ticks = np.array([len(one.signatures) for one in ticks])
-    return find_alignments(matches, background, num_passages=num_moving(ticks, measures), num_ticks=num_ticks)
+    return find_alignments(
+        matches, background, repetition, num_passages=num_moving(ticks, measures), num_ticks=num_ticks
+    )

@@ -11,9 +11,11 @@ from firstsight.retrieval.passages import LENGTH, Measures, Passages, Ticks, pas
 from firstsight.retrieval.signature import IN_A_MIRROR, UPSIDE_DOWN
 
 _NUM_DECOYS = 1_000
+_NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
 # A passage that is not there finds one so alike in at most this share of libraries; several together are a copy.
 MOST_PROBABILITY = 0.05
+_SHOWS_MORE = (0, 1, -1)  # of two passages, as `Matches.shows_more` has it, for each way to look at them
 _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 
@@ -79,6 +81,29 @@ def measure_decoys(ticks: Sequence[Ticks], measures: Measures) -> Background | N
     return Background(np.empty(0, np.float32), np.sort(bests), num_sources=len(ticks))
 
 
+def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
+    """How alike a passage of a source is to the best one elsewhere in it; None if it is too short to tell.
+
+    Before a still camera the next person takes the same way at the same pace. That is no copy, and only the source
+    itself tells how alike such passages are.
+    """
+    found = passages(ticks, measures)
+    rows = np.flatnonzero(found.moves)
+    some = rows[:: 1 + len(rows) // _NUM_OWN]
+    bests = np.full(len(some), -1.0, np.float32)
+    for start in range(0, len(rows), _BLOCK):
+        others = rows[start : start + _BLOCK]
+        products = _products(_chosen(found, some), _chosen(found, others)).max(axis=0)
+        apart = np.abs(some[:, None] - others) >= 2 * LENGTH
+        bests = np.maximum(bests, np.where(apart, products, -1.0).max(axis=1))
+    bests = np.sort(bests[bests > -1])
+    return Background(np.empty(0, np.float32), bests, num_sources=1) if len(bests) >= LENGTH else None
+
+
+def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:
+    return Passages(found.whole[rows], found.middle[rows], found.moves[rows])
+
+
 def num_moving(ticks: Sequence[Ticks], measures: Measures) -> int:
     """How many passages there are in which something moves."""
     return sum(int(passages(one, measures).moves.sum()) for one in ticks)
@@ -95,8 +120,7 @@ def _blocks(ticks: Sequence[Ticks], measures: Measures) -> Iterator[_Block]:
             if waiting and sum(len(block.ticks) for block in waiting) + len(some) > _BLOCK:
                 yield _chained(waiting)
                 waiting = []
-            chosen = Passages(found.whole[some], found.middle[some], found.moves[some])
-            waiting.append(_Block(chosen, np.full(len(some), one.source_index), some))
+            waiting.append(_Block(_chosen(found, some), np.full(len(some), one.source_index), some))
     if waiting:
         yield _chained(waiting)
 
@@ -113,17 +137,7 @@ def _matches(first: _Block, second: _Block, least: float) -> Matches:
     wanted = first.sources[:, None] < second.sources
     if not wanted.any():
         return _none()
-    ways = [
-        (mirrored, shows_more, left @ right.T)
-        for mirrored, sign in ((False, None), (True, _MIRROR))
-        for shows_more, one, right in (
-            (0, first.passages.whole, second.passages.whole),
-            (1, first.passages.whole, second.passages.middle),
-            (-1, first.passages.middle, second.passages.whole),
-        )
-        for left in (one if sign is None else one * sign,)
-    ]
-    products = np.stack([product for _, _, product in ways])
+    products = _products(first.passages, second.passages)
     best = products.argmax(axis=0)
     similarity = np.take_along_axis(products, best[None], axis=0)[0]
     rows, columns = np.nonzero((similarity >= least) & wanted)
@@ -131,10 +145,16 @@ def _matches(first: _Block, second: _Block, least: float) -> Matches:
     return Matches(
         np.stack([first.sources[rows], second.sources[columns]], axis=1),
         np.stack([first.ticks[rows], second.ticks[columns]], axis=1),
-        np.array([mirrored for mirrored, _, _ in ways])[way],
-        np.array([shows_more for _, shows_more, _ in ways], np.int8)[way],
+        way >= len(_SHOWS_MORE),
+        np.array(_SHOWS_MORE * 2, np.int8)[way],
         similarity[rows, columns],
     )
+
+
+def _products(first: Passages, second: Passages) -> NDArray[np.float32]:
+    """(6, P, Q): how alike they are as they are, with the middle of the one, of the other; then all in a mirror."""
+    ways = ((first.whole, second.whole), (first.whole, second.middle), (first.middle, second.whole))
+    return np.stack([one * sign @ other.T for sign in (np.float32(1), _MIRROR) for one, other in ways])
 
 
 def _none() -> Matches:

@@ -131,7 +131,7 @@ def test_is_ended_cleanly_by_the_keyboard(run_folder: Path, hall: Path, tmp_path
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as process:
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while not (log.exists() and log.read_text()) and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

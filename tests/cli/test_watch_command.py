@@ -135,7 +135,7 @@ def test_is_ended_cleanly_by_the_keyboard(run_folder: Path, hall: Path, tmp_path
         while not (log.exists() and log.read_text()) and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert [json.loads(line)["kind"] for line in log.read_text().splitlines()] == ["novel begins", "novel ends"]
     assert len(out.splitlines()) == 2

@@ -20,7 +20,7 @@ from firstsight.retrieval.moments import Moment, find_moments
 _MOST_LEARNED_FROM = 4_000
 # Numbers that are tried, each about a half more than the one before: between two of them little changes.
 _NUMBERS = (2, 3, 4, 6, 8, 12, 16, 24, 36, 50)
-_LEAST_A_GROUP = 4  # frames on average, for a number to be tried
+_LEAST_A_GROUP = 12  # frames on average, for a number to be tried: six seconds as a library is usually sampled
 
 
 @dataclass(frozen=True)

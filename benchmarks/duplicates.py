@@ -11,14 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from duplicate_copies import Picture, make_copies, parts, pictures_of
+from duplicate_judging import Pairs, judged, times_of
 
 from firstsight.device import describe_machine
 from firstsight.retrieval.duplicates import Duplicates, find_duplicates
@@ -26,57 +25,12 @@ from firstsight.retrieval.library import Library
 from firstsight.retrieval.library_records import SourceRecord
 from firstsight.retrieval.library_rows import FrameRows
 from firstsight.retrieval.library_thumbnails import Thumbnail, as_jpeg
-from firstsight.video.encoding import VideoWriter
 from firstsight.video.source import open_source
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-_CUT_SECONDS = 2.0
-# Frames of two copies show the same if they are this near in the original: half the distance of two frames there.
-_SAME_SECONDS = 0.3
 _MOST_BITS = 10  # imagededup's own default
 _NUM_TIMED = 50  # searches
 _ONE_IN = 20  # frames is hashed
-
-Picture = NDArray[np.uint8]
-
-
-def grey(picture: Picture) -> Picture:
-    """Without its colours."""
-    return np.repeat((picture @ _LUMA).astype(np.uint8)[..., None], 3, axis=-1)
-
-
-def half(picture: Picture) -> Picture:
-    """At half its size."""
-    return np.asarray(Image.fromarray(picture).reduce(2))
-
-
-def cropped(picture: Picture) -> Picture:
-    """Without a tenth of its width and height, a twentieth at each side."""
-    rows, columns = (round(side / 20) for side in picture.shape[:2])
-    return picture[rows:-rows, columns:-columns]
-
-
-def with_logo(picture: Picture) -> Picture:
-    """A ring, a quarter of the picture high, at the upper right."""
-    picture = picture.copy()
-    side = picture.shape[0] // 4
-    y, x = np.mgrid[:side, :side] - side / 2
-    ring = np.abs(np.hypot(x, y) / side - 0.37) < 0.12
-    corner = picture[side // 4 : side // 4 + side, -side - side // 4 : -(side // 4)]
-    corner[ring] = (240, 220, 30)
-    return picture
-
-
-ALTERED: dict[str, Callable[[Picture], Picture]] = {
-    "saved anew": lambda picture: picture,
-    "half size": half,
-    "cropped": cropped,
-    "logo": with_logo,
-    "grey": grey,
-    "mirrored": lambda picture: picture[:, ::-1],
-    "cut": lambda picture: picture,
-}
 
 
 def main() -> None:
@@ -98,57 +52,6 @@ def main() -> None:
             kept = {"found": found_by_both(folder, arguments.copies or folder / "copies", arguments.files)}
     before = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     RESULTS.write_text(json.dumps({**before, **kept, "machine": machine()}, indent=1) + "\n")
-
-
-def parts(spec: str) -> Iterator[tuple[str, Path, float, float]]:
-    """A clip as it is named; of one before a still camera a second part, which is no copy of the first."""
-    path, _, between = spec.partition("@")
-    start, end = (float(one) for one in between.split("-")) if between else (0.0, 1e9)
-    yield f"{Path(path).stem}-{start:g}", Path(path), start, end
-
-
-def pictures_of(path: Path, start: float, end: float, side: int = 640) -> Iterator[tuple[float, Picture]]:
-    """Frames at most so large, as seconds from the start."""
-    source = open_source(path, start_seconds=start or None, end_seconds=end if end < 1e9 else None)
-    with source.read(Thumbnail(side)) as reading:
-        first = None
-        for frame in reading:
-            first = frame.seconds if first is None else first
-            yield frame.seconds - first, frame.pixels
-
-
-def write(path: Path, frames: Iterable[tuple[float, Picture]]) -> None:
-    """A video of them."""
-    writer = None
-    for seconds, picture in frames:
-        even = np.ascontiguousarray(picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2])
-        writer = writer or VideoWriter(path, size=(even.shape[1], even.shape[0]))
-        writer.write(even, seconds=seconds)
-    if writer:
-        writer.close()
-
-
-def make_copies(folder: Path, specs: list[str]) -> None:
-    """Each clip and its altered copies, as NAME.mp4 and NAME+HOW.mp4."""
-    for spec in specs:
-        for name, path, start, end in parts(spec):
-            frames = list(pictures_of(path, start, end))
-            write(folder / f"{name}.mp4", frames)
-            middle = frames[-1][0] / 2
-            for how, alter in ALTERED.items():
-                if how == "cut":
-                    altered = list(_without(frames, middle - _CUT_SECONDS / 2))
-                else:
-                    altered = [(seconds, alter(picture)) for seconds, picture in frames]
-                write(folder / f"{name}+{how}.mp4", altered)
-
-
-def _without(frames: list[tuple[float, Picture]], cut: float) -> Iterator[tuple[float, Picture]]:
-    for seconds, picture in frames:
-        if seconds < cut:
-            yield seconds, picture
-        elif seconds >= cut + _CUT_SECONDS:
-            yield seconds - _CUT_SECONDS, picture
 
 
 def fill(library: Library, files: list[Path], *, frames_per_second: float) -> None:
@@ -222,9 +125,6 @@ def found_by_both(folder: Path, copies: Path, specs: list[str]) -> dict[str, Any
     return {"rows": rows, "num_frames": library.num_frames, "num_clips": len(library.sources), "specs": specs}
 
 
-Pairs = dict[frozenset[str], set[tuple[float, float]]]  # two clips, and the times of frames found to be the same
-
-
 def told_by_us(library: Library, found: Duplicates) -> dict[str, Any]:
     """Frames of two clips are the same if the clips share that stretch."""
     times = times_of(library)
@@ -256,78 +156,6 @@ def told_by_hash(library: Library, near: Pairs) -> dict[str, Any]:
         if max(shares) >= 0.5:
             clips.add(pair)
     return judged(library, clips, near)
-
-
-def judged(library: Library, clips: set[frozenset[str]], frames: Pairs) -> dict[str, Any]:
-    """Against what is true: copies share their original; frames are the same if they are of one time in it."""
-    times = times_of(library)
-    lengths = {name: float(values[-1]) for name, values in times.items()}
-    names = sorted(times)
-    true = {
-        frozenset((one, other)) for one in names for other in names if one < other and original(one) == original(other)
-    }
-    by_how = {}
-    for how in ALTERED:
-        pairs = [pair for pair in true if pair == {f"{original(min(pair))}{end}" for end in (".mp4", f"+{how}.mp4")}]
-        hits = [_recall(pair, frames.get(pair, set()), times, lengths) for pair in pairs]
-        by_how[how] = {
-            "clips_found": sum(pair in clips for pair in pairs) / len(pairs),
-            "frames_found": sum(num for num, _ in hits) / sum(total for _, total in hits),
-        }
-    num_right = sum(_is_right(pair, match, lengths) for pair, matches in frames.items() for match in matches)
-    num_other = sum(len(matches) for pair, matches in frames.items() if pair not in true)
-    total = sum(len(matches) for matches in frames.values())
-    return {
-        "clip_recall": len(true & clips) / len(true),
-        "clip_precision": len(true & clips) / max(1, len(clips)),
-        "num_clip_pairs": len(true),
-        "frame_recall": float(np.mean([one["frames_found"] for one in by_how.values()])),
-        "frame_precision": num_right / max(1, total),
-        "frame_pairs_of_other_footage": num_other / max(1, total),
-        "num_frame_pairs": total,
-        "by_alteration": by_how,
-    }
-
-
-def original(name: str) -> str:
-    """Of a copy."""
-    return name.removesuffix(".mp4").partition("+")[0]
-
-
-def original_seconds(name: str, seconds: float, lengths: dict[str, float]) -> float:
-    """When in the original that was to be seen."""
-    if not name.endswith("+cut.mp4"):
-        return seconds
-    cut = lengths[f"{original(name)}.mp4"] / 2 - _CUT_SECONDS / 2
-    return seconds if seconds < cut else seconds + _CUT_SECONDS
-
-
-def _is_right(pair: frozenset[str], match: tuple[float, float], lengths: dict[str, float]) -> bool:
-    first, second = sorted(pair)
-    there = (original_seconds(first, match[0], lengths), original_seconds(second, match[1], lengths))
-    return original(first) == original(second) and abs(there[0] - there[1]) <= _SAME_SECONDS
-
-
-def _recall(
-    pair: frozenset[str],
-    matches: set[tuple[float, float]],
-    times: dict[str, NDArray[np.float64]],
-    lengths: dict[str, float],
-) -> tuple[int, int]:
-    """Of the copy's frames that have one of the same time in the original: how many are matched with it, and all."""
-    copy = max(pair, key=lambda name: "+" in name)
-    place = sorted(pair).index(copy)
-    own = times[f"{original(copy)}.mp4"]
-    there = {float(one): original_seconds(copy, float(one), lengths) for one in times[copy]}
-    wanted = {one for one, when in there.items() if np.abs(own - when).min() <= _SAME_SECONDS}
-    right = {match[place] for match in matches if _is_right(pair, match, lengths)}
-    return len(wanted & right), len(wanted)
-
-
-def times_of(library: Library) -> dict[str, NDArray[np.float64]]:
-    """Of each clip, when its frames are."""
-    frames = library.embeddings()
-    return {name: frames.seconds[frames.source_indices == number] for number, name in enumerate(frames.sources)}
 
 
 def phash() -> Any:  # noqa: ANN401  # imagededup's

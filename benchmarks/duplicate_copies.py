@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from firstsight.retrieval.library_thumbnails import Thumbnail
+from firstsight.retrieval.store.thumbnails import Thumbnail
 from firstsight.video.encoding import VideoWriter
 from firstsight.video.source import open_source
 

@@ -6,7 +6,7 @@ import numpy as np
 from duplicate_copies import ALTERED, CUT_SECONDS
 from numpy.typing import NDArray
 
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.store.library import Library
 
 # Frames of two copies show the same if they are this near in the original: half the distance of two frames there.
 _SAME_SECONDS = 0.3

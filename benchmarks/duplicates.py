@@ -20,11 +20,11 @@ from duplicate_copies import Picture, make_copies, parts, pictures_of
 from duplicate_judging import Pairs, judged, times_of
 
 from firstsight.device import describe_machine
-from firstsight.retrieval.duplicates import Duplicates, find_duplicates
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_records import SourceRecord
-from firstsight.retrieval.library_rows import FrameRows
-from firstsight.retrieval.library_thumbnails import Thumbnail, as_jpeg
+from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.records import SourceRecord
+from firstsight.retrieval.store.rows import FrameRows
+from firstsight.retrieval.store.thumbnails import Thumbnail, as_jpeg
 from firstsight.video.source import open_source
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import firstsight
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.store.library import Library
 
 _NUM_WALKS = 30  # short videos, each whole within a batch of rows; the clips take several batches each
 Rows = tuple[tuple[str, ...], bytes, bytes, bytes]

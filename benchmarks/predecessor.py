@@ -24,7 +24,7 @@ from firstsight.learning.config import settings_of
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network
 from firstsight.report.neighbours import neighbours_picture
-from firstsight.retrieval.neighbours import Neighbour, similarities
+from firstsight.retrieval.comparing.neighbours import Neighbour, similarities
 from firstsight.video.frames import Frame
 
 FORMS: dict[str, dict[str, object]] = {

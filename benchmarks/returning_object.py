@@ -32,8 +32,8 @@ from firstsight.evaluation.baselines import thumbnail
 from firstsight.learning.auroc import auroc
 from firstsight.model.encoder import Encoder
 from firstsight.pixels import Crop
-from firstsight.retrieval.box import Box
-from firstsight.retrieval.regions import Look, look_for
+from firstsight.retrieval.regions.box import Box
+from firstsight.retrieval.regions.regions import Look, look_for
 from firstsight.video.source import open_source
 
 HERE = Path(__file__).parent

@@ -110,10 +110,10 @@ def peak_megabytes() -> float:
 
 
 def _library(vectors: Vectors, folder: Path, *, exact: bool) -> Search:
-    from firstsight.retrieval import library_index
-    from firstsight.retrieval.library_nearest import nearest
-    from firstsight.retrieval.library_rows import FrameRows
-    from firstsight.retrieval.library_tables import Tables
+    from firstsight.retrieval.store import index as library_index
+    from firstsight.retrieval.store.nearest import nearest
+    from firstsight.retrieval.store.rows import FrameRows
+    from firstsight.retrieval.store.tables import Tables
 
     tables = Tables.create(folder / f"library-{exact}", dim=_DIM)
     for start in range(0, len(vectors), _BATCH):

@@ -33,7 +33,7 @@ from firstsight.learning.config import ArticleSettings
 from firstsight.learning.footage import Footage
 from firstsight.learning.stopping import StoppingRule, StoppingState
 from firstsight.model.network import Network
-from firstsight.retrieval.anchor import BelowSimilarity, EveryNFrames
+from firstsight.retrieval.comparing.anchor import BelowSimilarity, EveryNFrames
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

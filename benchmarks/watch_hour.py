@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.query import WholePicture
+from firstsight.retrieval.searching.query import WholePicture
 from firstsight.video.encoding import VideoWriter
 from firstsight.video.source import open_source
 

@@ -10,9 +10,9 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
 import firstsight
-from firstsight.retrieval.novelty import NEW_FROM, score_novelty
-from firstsight.retrieval.query import WholePicture
-from firstsight.retrieval.watch import Watcher, watch
+from firstsight.retrieval.searching.query import WholePicture
+from firstsight.retrieval.watching.novelty import NEW_FROM, score_novelty
+from firstsight.retrieval.watching.watch import Watcher, watch
 from firstsight.video.source import open_source
 from firstsight.video.stream import Stream
 

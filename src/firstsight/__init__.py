@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from firstsight.errors import FirstsightError
     from firstsight.learning.learner import learn
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.compare import CompareSettings, compare
+    from firstsight.retrieval.comparing.compare import CompareSettings, compare
     from firstsight.video.source import open_source
 
 __all__ = ["CompareSettings", "Encoder", "FirstsightError", "compare", "learn", "open_source"]
 
 # Loaded when first asked for: importing the package costs nothing, and the command line starts without PyTorch.
 _HOMES = {
-    "CompareSettings": "firstsight.retrieval.compare",
+    "CompareSettings": "firstsight.retrieval.comparing.compare",
     "Encoder": "firstsight.model.encoder",
     "FirstsightError": "firstsight.errors",
-    "compare": "firstsight.retrieval.compare",
+    "compare": "firstsight.retrieval.comparing.compare",
     "learn": "firstsight.learning.learner",
     "open_source": "firstsight.video.source",
 }

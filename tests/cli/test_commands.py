@@ -114,7 +114,7 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
 
 
 def anchor_every(num_frames: int) -> object:
-    from firstsight.retrieval.anchor import EveryNFrames
+    from firstsight.retrieval.comparing.anchor import EveryNFrames
 
     return EveryNFrames(num_frames)
 

@@ -13,7 +13,7 @@ from firstsight import Encoder
 from firstsight.cli.display import Display
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
 
 

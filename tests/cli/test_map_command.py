@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from firstsight.retrieval.indexing import add
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.store.library import Library
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from library_made import small_encoder, write_video

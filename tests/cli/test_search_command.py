@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import firstsight as package
-from firstsight.retrieval.indexing import add
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
 from firstsight.video.source import open_source
 

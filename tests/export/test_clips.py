@@ -8,7 +8,7 @@ import pytest
 
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
-from firstsight.retrieval.query import WholePicture
+from firstsight.retrieval.searching.query import WholePicture
 from firstsight.video.frames import Frame
 from firstsight.video.source import open_source
 

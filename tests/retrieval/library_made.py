@@ -8,9 +8,9 @@ import numpy as np
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_records import SourceRecord
-from firstsight.retrieval.library_rows import FrameRows
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.records import SourceRecord
+from firstsight.retrieval.store.rows import FrameRows
 from firstsight.video.encoding import VideoWriter
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.calibration import Background, measure_background
 from firstsight.retrieval.embedding import Embeddings
+from firstsight.retrieval.searching.calibration import Background, measure_background
 
 RATES = [0.3, 0.1, 0.05, 0.01]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.closeness import CLOSE_FROM, close_from, closeness
+from firstsight.retrieval.watching.closeness import CLOSE_FROM, close_from, closeness
 
 
 def after_usual(usual_similarities: np.ndarray, similarity: float) -> float | None:

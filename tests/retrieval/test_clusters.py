@@ -6,8 +6,8 @@ import pytest
 from library_made import Filled, filled, small_encoder
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.clusters import find_clusters
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.exploring.clusters import find_clusters
+from firstsight.retrieval.store.library import Library
 
 SIZES = {"a.mp4": 40, "b.mp4": 80, "c.mp4": 20, "d.mp4": 60}
 

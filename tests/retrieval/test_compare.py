@@ -8,9 +8,9 @@ from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
-from firstsight.retrieval.box import Box
-from firstsight.retrieval.compare import CompareSettings, compare
+from firstsight.retrieval.comparing.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+from firstsight.retrieval.comparing.compare import CompareSettings, compare
+from firstsight.retrieval.regions.box import Box
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import LibraryError
-from firstsight.retrieval.copy_covered import which_is_covered
-from firstsight.retrieval.duplicates import Duplicates, find_duplicates
-from firstsight.retrieval.indexing import add
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.copies.covered import which_is_covered
+from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
 
 RATE = 4  # frames a second

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.episodes import Begun, Ended, Trigger, TriggerState, find_episodes, finish, update
+from firstsight.retrieval.watching.episodes import Begun, Ended, Trigger, TriggerState, find_episodes, finish, update
 
 TRIGGER = Trigger(8, 6, least_seconds=1, quiet_seconds=2)
 

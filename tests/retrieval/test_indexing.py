@@ -13,14 +13,15 @@ from PIL import Image
 
 from firstsight.errors import LibraryError, SourceError
 from firstsight.model.encoder import Encoder
-from firstsight.retrieval import indexing_run, indexing_writer
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.indexing import add, missing_sources, remove
-from firstsight.retrieval.indexing_anew import check_same_encoder, reindex
-from firstsight.retrieval.indexing_outcome import Indexed, IndexProgress
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_info import info
-from firstsight.retrieval.library_upkeep import compact
+from firstsight.retrieval.indexing import run as indexing_run
+from firstsight.retrieval.indexing import writer as indexing_writer
+from firstsight.retrieval.indexing.anew import check_same_encoder, reindex
+from firstsight.retrieval.indexing.indexing import add, missing_sources, remove
+from firstsight.retrieval.indexing.outcome import Indexed, IndexProgress
+from firstsight.retrieval.store.info import info
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.upkeep import compact
 
 KINDS = ("added", "changed", "copied", "moved", "unchanged", "failures")
 

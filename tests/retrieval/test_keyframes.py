@@ -7,9 +7,9 @@ import pytest
 from library_made import Filled, filled, small_encoder, unit
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.keyframes import farthest_first, find_keyframes
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_where import Where
+from firstsight.retrieval.exploring.keyframes import farthest_first, find_keyframes
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.where import Where
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.layout import lay_out, spread_rows
+from firstsight.retrieval.exploring.layout import lay_out, spread_rows
 
 
 def test_three_heaps_stay_three_heaps() -> None:

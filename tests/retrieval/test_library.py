@@ -11,11 +11,11 @@ from library_made import Filled, filled, put, small_encoder, unit, write_video
 from PIL import Image
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval import library_index
 from firstsight.retrieval.embedding import embed
-from firstsight.retrieval.indexing import add
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_where import Where
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.store import index as library_index
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.where import Where
 from firstsight.video.source import open_source
 
 SIZES = {"a/gate.mp4": 300, "a/yard.mp4": 250, "b/gate.mp4": 40, "b/x[1].mp4": 110}

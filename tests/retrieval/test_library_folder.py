@@ -8,8 +8,8 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_folder import CONFIG_FILE, writing
+from firstsight.retrieval.store.folder import CONFIG_FILE, writing
+from firstsight.retrieval.store.library import Library
 
 
 def nothing(folder: Path) -> None:

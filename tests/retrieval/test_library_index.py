@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from library_made import Filled, filled, put, unit
 
-from firstsight.retrieval import library_index
-from firstsight.retrieval.library_index import FACTS_FILE, build, keep_up, read_facts
+from firstsight.retrieval.store import index as library_index
+from firstsight.retrieval.store.index import FACTS_FILE, build, keep_up, read_facts
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.library_where import Where
+from firstsight.retrieval.store.where import Where
 
 NAMES = ("2026-01/gate.mp4", "2026-01/yard.mp4", "2026-02/gate.mp4", "odd [1].mp4")
 

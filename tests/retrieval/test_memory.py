@@ -13,8 +13,8 @@ from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.report.comparison import write_comparison
-from firstsight.retrieval.anchor import EveryNFrames
-from firstsight.retrieval.compare import CompareSettings, compare
+from firstsight.retrieval.comparing.anchor import EveryNFrames
+from firstsight.retrieval.comparing.compare import CompareSettings, compare
 from firstsight.video.frames import Frame, View
 from firstsight.video.reading import Events, Reading
 from firstsight.video.source import Source, open_source

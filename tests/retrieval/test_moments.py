@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.moments import Moment, find_moments
+from firstsight.retrieval.searching.moments import Moment, find_moments
 
 
 def footage(steps: list[list[float]]) -> Embeddings:

@@ -10,7 +10,7 @@ from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.neighbours import measure_of, nearest_pictures, similarities
+from firstsight.retrieval.comparing.neighbours import measure_of, nearest_pictures, similarities
 
 
 @pytest.fixture(scope="module")

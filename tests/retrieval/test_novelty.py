@@ -7,7 +7,7 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.novelty import (
+from firstsight.retrieval.watching.novelty import (
     ADAPTING_SECONDS,
     NEW_FROM,
     Usual,

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.retrieval.library_records import SourceRecord
-from firstsight.retrieval.picture_copies import picture_copies
-from firstsight.retrieval.signature import MIDDLE, Bars, cells, signatures
-from firstsight.retrieval.signature_reading import Track
+from firstsight.retrieval.copies.pictures import picture_copies
+from firstsight.retrieval.copies.signature import MIDDLE, Bars, cells, signatures
+from firstsight.retrieval.copies.signature_reading import Track
+from firstsight.retrieval.store.records import SourceRecord
 
 NUM = 60
 

@@ -11,7 +11,7 @@ import firstsight
 from firstsight.errors import FirstsightError, SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings, embed
-from firstsight.retrieval.query import Place, parse_place, read_query
+from firstsight.retrieval.searching.query import Place, parse_place, read_query
 from firstsight.video.source import open_source
 
 

@@ -7,10 +7,10 @@ import firstsight
 from firstsight.errors import SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.pixels import Crop
-from firstsight.retrieval.box import Box
-from firstsight.retrieval.cells import cells_of
-from firstsight.retrieval.regions import look_for
-from firstsight.retrieval.windows import Windows, at, counts, moments, shares, spread
+from firstsight.retrieval.regions.box import Box
+from firstsight.retrieval.regions.cells import cells_of
+from firstsight.retrieval.regions.regions import look_for
+from firstsight.retrieval.regions.windows import Windows, at, counts, moments, shares, spread
 
 
 @pytest.fixture(scope="module")

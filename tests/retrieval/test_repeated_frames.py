@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstsight.retrieval.library_records import SourceRecord
-from firstsight.retrieval.repeated_frames import RepeatedFrames, noise_of
-from firstsight.retrieval.signature_reading import Cells
+from firstsight.retrieval.copies.repeated_frames import RepeatedFrames, noise_of
+from firstsight.retrieval.copies.signature_reading import Cells
+from firstsight.retrieval.store.records import SourceRecord
 
 MOST = 9.0
 

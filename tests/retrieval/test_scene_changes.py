@@ -5,8 +5,8 @@ import pytest
 
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.pixels import crop_and_resize
-from firstsight.retrieval.scene_changes import Change, find_changes, passage_lengths
-from firstsight.retrieval.scene_distances import Looks, SmallPicture, measure
+from firstsight.retrieval.scenes.changes import Change, find_changes, passage_lengths
+from firstsight.retrieval.scenes.distances import Looks, SmallPicture, measure
 
 RATE = 25
 
@@ -103,7 +103,7 @@ def test_black_bars_hide_nothing() -> None:
 def test_a_long_video_is_looked_at_in_parts_that_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [*STILL, *[B] * 31, *mixed(np.arange(12, 0, -1) / 13), *[A] * 25, *[C] * 40]
     whole = found(frames)
-    monkeypatch.setattr("firstsight.retrieval.scene_changes._CHUNK", 16)
+    monkeypatch.setattr("firstsight.retrieval.scenes.changes._CHUNK", 16)
     assert found(frames) == whole
     assert len(whole) == 3
 

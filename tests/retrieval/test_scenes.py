@@ -7,7 +7,7 @@ import pytest
 
 import firstsight
 from firstsight.model.encoder import Encoder
-from firstsight.retrieval.scenes import find_scenes
+from firstsight.retrieval.scenes.scenes import find_scenes
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from PIL import Image
 
 import firstsight
 from firstsight.model.encoder import Encoder
-from firstsight.retrieval.indexing import add
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.query import read_query
-from firstsight.retrieval.search import SearchResult, search
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.searching.query import read_query
+from firstsight.retrieval.searching.search import SearchResult, search
+from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
 
 # Seconds at which the shots of the city traffic begin and end.

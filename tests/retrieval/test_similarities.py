@@ -8,8 +8,8 @@ from library_made import filled, small_encoder, write_video
 from PIL import Image
 
 from firstsight.errors import LibraryError, SettingsError, SourceError
-from firstsight.retrieval.seen import see
-from firstsight.retrieval.similarities import read_anchors, similarity_table
+from firstsight.retrieval.comparing.seen import see
+from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 
 
 @pytest.fixture(scope="module")

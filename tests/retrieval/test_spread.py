@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.retrieval.spread import RunningSpread, largest
+from firstsight.retrieval.comparing.spread import RunningSpread, largest
 
 
 @pytest.mark.parametrize("window", [None, 2, 7, 64, 500])

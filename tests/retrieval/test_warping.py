@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.warping import _GAP_COST, _LEAST_GAIN, align, gains_of
+from firstsight.retrieval.comparing.warping import _GAP_COST, _LEAST_GAIN, align, gains_of
 
 
 def seen(num: int, *, seed: int = 0) -> np.ndarray:

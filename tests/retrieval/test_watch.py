@@ -5,8 +5,8 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.query import Place, Query
-from firstsight.retrieval.watch import Watcher
+from firstsight.retrieval.searching.query import Place, Query
+from firstsight.retrieval.watching.watch import Watcher
 from firstsight.video.frames import Frame
 from firstsight.video.stream import Back, Lost
 

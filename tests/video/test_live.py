@@ -17,7 +17,7 @@ from firstsight.learning.learner import learn
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.anchor import AtSeconds
+from firstsight.retrieval.comparing.anchor import AtSeconds
 from firstsight.video.live import LiveSource, Place, camera
 from firstsight.video.sampling import Sampling
 from firstsight.video.source import Source, open_source

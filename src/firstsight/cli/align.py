@@ -11,8 +11,8 @@ from firstsight.cli.display import Display, notes
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.seen import Seen
-    from firstsight.retrieval.warping import Path as Aligned
+    from firstsight.retrieval.comparing.seen import Seen
+    from firstsight.retrieval.comparing.warping import Path as Aligned
 
 _LINES = 12  # of the table on the screen
 
@@ -34,8 +34,8 @@ def command(
     from firstsight.files import write_whole
     from firstsight.model.encoder import Encoder
     from firstsight.report.alignment import alignment_picture
-    from firstsight.retrieval.seen import see
-    from firstsight.retrieval.warping import align, pairs_table
+    from firstsight.retrieval.comparing.seen import see
+    from firstsight.retrieval.comparing.warping import align, pairs_table
 
     encoder = Encoder.load(model) if model else None
     with Display(notes()) as display:

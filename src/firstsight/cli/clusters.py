@@ -11,7 +11,7 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.clusters import Clusters
+    from firstsight.retrieval.exploring.clusters import Clusters
 
 _SOURCES_SHOWN = 3
 
@@ -31,8 +31,8 @@ def command(
 
     Example: `firstsight clusters walks.library --html clusters.html`
     """
-    from firstsight.retrieval.clusters import find_clusters
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.exploring.clusters import find_clusters
+    from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
     with Display(notes()) as display:

@@ -16,8 +16,8 @@ from firstsight.errors import SettingsError
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
     from firstsight.report.comparison import Summary
-    from firstsight.retrieval.anchor import Anchor
-    from firstsight.retrieval.compare import Comparison
+    from firstsight.retrieval.comparing.anchor import Anchor
+    from firstsight.retrieval.comparing.compare import Comparison
 
 
 def command(
@@ -65,8 +65,8 @@ def command(
     """
     from firstsight.model.encoder import Encoder
     from firstsight.report.comparison import write_comparison
-    from firstsight.retrieval.box import Box
-    from firstsight.retrieval.compare import CompareSettings
+    from firstsight.retrieval.comparing.compare import CompareSettings
+    from firstsight.retrieval.regions.box import Box
 
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, every, frames_per_second)
@@ -118,7 +118,7 @@ def _watching(
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
-    from firstsight.retrieval.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+    from firstsight.retrieval.comparing.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
     from firstsight.video.images import read_image
 
     given = [value for value in (every, below, at, image) if value is not None]

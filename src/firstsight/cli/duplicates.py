@@ -11,7 +11,7 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.duplicates import Duplicates
+    from firstsight.retrieval.copies.duplicates import Duplicates
 
 
 def command(
@@ -25,8 +25,8 @@ def command(
 
     Example: `firstsight duplicates films.library`
     """
-    from firstsight.retrieval.duplicates import find_duplicates
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.copies.duplicates import find_duplicates
+    from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
     with Display(notes()) as display:

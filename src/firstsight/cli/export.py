@@ -25,7 +25,7 @@ def command(
     Example: `firstsight export walks.library --out walks.parquet`
     """
     from firstsight.export.library_files import export_library
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.store.library import Library
 
     num_frames = export_library(Library.open(folder), out, where=footage.where(sources, between))
     if as_json:

@@ -8,7 +8,7 @@ import typer
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.library_where import Where
+    from firstsight.retrieval.store.where import Where
     from firstsight.video.source import Source
 
 SOURCES = typer.Argument(
@@ -62,7 +62,7 @@ def open_footage(
 
 def where(sources: list[str] | None, between: str | None) -> "Where":
     """The frames of a library that the options choose."""
-    from firstsight.retrieval.library_where import Where
+    from firstsight.retrieval.store.where import Where
 
     start, end = _stretch(between) if between is not None else (None, None)
     return Where(tuple(sources or ()), start, end)

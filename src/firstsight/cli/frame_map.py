@@ -26,8 +26,8 @@ def command(
     from firstsight.export.tables import write_table
     from firstsight.files import write_whole
     from firstsight.report.map_page import FrameMap, map_picture, render_map_page
-    from firstsight.retrieval.layout import lay_out, spread_rows
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.exploring.layout import lay_out, spread_rows
+    from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
     meant = library.embeddings(footage.where(sources, between))

@@ -14,9 +14,9 @@ from firstsight.errors import SettingsError, SourceError
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.indexing_files import FootageFile
-    from firstsight.retrieval.indexing_outcome import Indexed, IndexProgress
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.indexing.outcome import Indexed, IndexProgress
+    from firstsight.retrieval.store.files import FootageFile
+    from firstsight.retrieval.store.library import Library
     from firstsight.video.sampling import Sampling
 
 # The longest an embedding of the default method can be: that of an encoder not learned yet is not known.
@@ -45,7 +45,7 @@ def command(
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
-    from firstsight.retrieval.library_folder import is_library
+    from firstsight.retrieval.store.folder import is_library
     from firstsight.video.sampling import Sampling
 
     sampling = Sampling(frames_per_second=frames_per_second, every=every)
@@ -63,8 +63,8 @@ def _indexed(
     folder: Path, sources: list[str], model: Path | None, sampling: "Sampling", *, reindex: bool, display: Display
 ) -> "tuple[Library, Indexed]":
     """The library with the sources in it, and what was done for that."""
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_folder import check_free, is_library
+    from firstsight.retrieval.store.folder import check_free, is_library
+    from firstsight.retrieval.store.library import Library
 
     if is_library(folder):
         library = Library.open(folder)
@@ -89,7 +89,7 @@ def _reindexed(
     library: "Library", sources: list[str], model: Path | None, sampling: "Sampling", display: Display
 ) -> "tuple[Library, Indexed]":
     """All that is in the library embedded anew, then the sources brought in."""
-    from firstsight.retrieval.indexing_anew import files_of, reindex
+    from firstsight.retrieval.indexing.anew import files_of, reindex
 
     held = [file for file, _ in files_of(library)]
     files = [*held, *(_found(sources) if sources else [])]
@@ -104,14 +104,14 @@ def _reindexed(
 def _add(
     library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
 ) -> "Indexed":
-    from firstsight.retrieval.indexing import add
+    from firstsight.retrieval.indexing.indexing import add
 
     rate, every = sampling.frames_per_second, sampling.every
     return add(library, sources, frames_per_second=rate, every=every, progress=_shown(display, total))
 
 
 def _found(sources: Sequence[str]) -> "list[FootageFile]":
-    from firstsight.retrieval.indexing_files import find_footage
+    from firstsight.retrieval.store.files import find_footage
 
     if not sources:
         raise SettingsError("no footage given; name videos, folders or pictures: firstsight index LIBRARY SOURCE...")
@@ -135,7 +135,7 @@ def _encoder(model: Path | None, files: "Sequence[FootageFile]", display: Displa
 
 def _check_same_encoder(library: "Library", model: Path) -> None:
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.indexing_anew import check_same_encoder
+    from firstsight.retrieval.indexing.anew import check_same_encoder
 
     check_same_encoder(library, Encoder.load(model))
 
@@ -149,8 +149,8 @@ def _tell_estimate(
     library: "Library | None" = None,
 ) -> int | None:
     """Says how many frames there will be, and what they will take; gives their number if it is known."""
-    from firstsight.retrieval.indexing_estimate import estimate, megabytes
-    from firstsight.retrieval.library_folder import LibraryConfig
+    from firstsight.retrieval.indexing.estimate import estimate, megabytes
+    from firstsight.retrieval.store.folder import LibraryConfig
 
     config = library.config if library else LibraryConfig(fingerprint="", dim=_LONGEST)
     expected = estimate(

@@ -11,8 +11,8 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.keyframes import Keyframe
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.exploring.keyframes import Keyframe
+    from firstsight.retrieval.store.library import Library
 
 
 def command(
@@ -31,9 +31,9 @@ def command(
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
-    from firstsight.retrieval.keyframes import find_keyframes
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_where import Where
+    from firstsight.retrieval.exploring.keyframes import find_keyframes
+    from firstsight.retrieval.store.library import Library
+    from firstsight.retrieval.store.where import Where
 
     library = Library.open(folder)
     with Display(notes()) as display:

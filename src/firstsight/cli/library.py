@@ -11,8 +11,8 @@ from firstsight.cli import footage_options as footage
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_info import LibraryInfo
+    from firstsight.retrieval.store.info import LibraryInfo
+    from firstsight.retrieval.store.library import Library
 
 app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
 
@@ -26,8 +26,8 @@ def info(folder: Folder, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library info walks.library`
     """
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_info import info as look
+    from firstsight.retrieval.store.info import info as look
+    from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
     found = look(library)
@@ -52,9 +52,9 @@ def remove(
 
     Example: `firstsight library remove walks.library --missing`
     """
-    from firstsight.retrieval.indexing import missing_sources
-    from firstsight.retrieval.indexing import remove as take_out
-    from firstsight.retrieval.library import Library
+    from firstsight.retrieval.indexing.indexing import missing_sources
+    from firstsight.retrieval.indexing.indexing import remove as take_out
+    from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
     gone = [record.name for record in missing_sources(library)] if missing else []
@@ -72,16 +72,16 @@ def compact(folder: Folder) -> None:
 
     Example: `firstsight library compact walks.library`
     """
-    from firstsight.retrieval.indexing_estimate import megabytes
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.library_upkeep import compact as tidy_up
+    from firstsight.retrieval.indexing.estimate import megabytes
+    from firstsight.retrieval.store.library import Library
+    from firstsight.retrieval.store.upkeep import compact as tidy_up
 
     before, after = tidy_up(Library.open(folder))
     typer.echo(f"{folder} takes {megabytes(after)}, {megabytes(before)} before")
 
 
 def _facts(library: "Library", found: "LibraryInfo") -> dict[str, str]:
-    from firstsight.retrieval.indexing_estimate import megabytes
+    from firstsight.retrieval.indexing.estimate import megabytes
 
     config = library.config
     rate = f"{config.frames_per_second:g} frames a second" if config.every is None else f"every {config.every}. frame"

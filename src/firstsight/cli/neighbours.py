@@ -10,7 +10,7 @@ from firstsight.cli import footage_options as footage
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.neighbours import Neighbour
+    from firstsight.retrieval.comparing.neighbours import Neighbour
 
 
 def command(
@@ -30,7 +30,7 @@ def command(
     Example: `firstsight neighbours runs/digits digits/ --anchor digits/5/17.png -k 10 --out nearest.png`
     """
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.neighbours import nearest_pictures
+    from firstsight.retrieval.comparing.neighbours import nearest_pictures
 
     encoder = Encoder.load(run)
     rows = nearest_pictures(encoder, folder, anchor, k=k, measure=measure)

@@ -12,8 +12,8 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.episodes import Episode
-    from firstsight.retrieval.novelty import Scored
+    from firstsight.retrieval.watching.episodes import Episode
+    from firstsight.retrieval.watching.novelty import Scored
 
 
 def command(
@@ -40,8 +40,8 @@ def command(
     """
     from firstsight.files import write_whole
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.episodes import find_episodes
-    from firstsight.retrieval.novelty import new_from, score_novelty
+    from firstsight.retrieval.watching.episodes import find_episodes
+    from firstsight.retrieval.watching.novelty import new_from, score_novelty
 
     trigger = new_from(least)
     encoder = Encoder.load(run)

@@ -14,7 +14,7 @@ from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.scenes import Scene
+    from firstsight.retrieval.scenes.scenes import Scene
     from firstsight.video.source import Source
 
 _COLUMNS = ("source", "scene", "begins", "start_seconds", "end_seconds", "first_frame", "pure_frame", "last_frame")
@@ -38,7 +38,7 @@ def command(
     Example: `firstsight scenes film.mp4 --out scenes.csv`
     """
     from firstsight.files import write_whole
-    from firstsight.retrieval.scenes import find_scenes
+    from firstsight.retrieval.scenes.scenes import find_scenes
 
     source = footage.open_footage(sources, start, end, None, None)
     with Display(notes()) as display:

@@ -9,8 +9,8 @@ from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.search import SearchResult
+    from firstsight.retrieval.searching.search import SearchResult
+    from firstsight.retrieval.store.library import Library
 
 
 def command(
@@ -45,11 +45,11 @@ def command(
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """
     from firstsight.cli.search_output import print_result, write_csv
-    from firstsight.retrieval.box import Box
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.query import read_query
-    from firstsight.retrieval.region_search import search_region
-    from firstsight.retrieval.search import search
+    from firstsight.retrieval.regions.box import Box
+    from firstsight.retrieval.searching.query import read_query
+    from firstsight.retrieval.searching.region_search import search_region
+    from firstsight.retrieval.searching.search import search
+    from firstsight.retrieval.store.library import Library
 
     where = footage.where(sources, between)
     library = Library.open(folder)

@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from firstsight.retrieval.library import Library
-    from firstsight.retrieval.search import Match, SearchResult
+    from firstsight.retrieval.searching.search import Match, SearchResult
+    from firstsight.retrieval.store.library import Library
 
 
 def print_result(result: "SearchResult", library: "Library", *, as_json: bool) -> None:

@@ -30,8 +30,8 @@ def command(
     """
     from firstsight.export.tables import check_ending, write_table
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.seen import see
-    from firstsight.retrieval.similarities import read_anchors, similarity_table
+    from firstsight.retrieval.comparing.seen import see
+    from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 
     check_ending(out, (".csv", ".parquet"))
     with Display(notes()) as display:

@@ -15,7 +15,7 @@ from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
     from firstsight.cli.watch_output import Outlets
-    from firstsight.retrieval.watch import Watcher
+    from firstsight.retrieval.watching.watch import Watcher
     from firstsight.video.stream import Stream
 
 _INTERRUPTED = "interrupted: "
@@ -61,8 +61,8 @@ def command(
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.query import WholePicture, read_query
-    from firstsight.retrieval.watch import Watcher
+    from firstsight.retrieval.searching.query import WholePicture, read_query
+    from firstsight.retrieval.watching.watch import Watcher
     from firstsight.video.stream import Stream
 
     if not anchors and not novel:
@@ -94,7 +94,7 @@ def command(
 
 def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets") -> str:
     """Tells until the end; what ended it before the stream did."""
-    from firstsight.retrieval.watch import watch
+    from firstsight.retrieval.watching.watch import watch
 
     try:
         for told in watch(watcher, stream):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from firstsight.export.sending import Sender
-    from firstsight.retrieval.watch import Told
+    from firstsight.retrieval.watching.watch import Told
 
 
 class ClosedError(Exception):

@@ -11,7 +11,7 @@ from PIL import Image
 from firstsight.errors import RunError, SourceError
 from firstsight.files import write_whole
 from firstsight.pixels import Crop
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.store.library import Library
 from firstsight.video.source import open_source
 
 # What a name may hold on every file system; anything else becomes an underscore.

@@ -12,8 +12,8 @@ from firstsight.errors import LibraryError, SettingsError
 from firstsight.export.tables import check_ending, write_table
 from firstsight.files import write_whole
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_where import Where
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.where import Where
 
 _CHUNK = 256  # thumbnails read at once
 _SAMPLES = "samples.json"

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from firstsight.retrieval.seen import Seen
-from firstsight.retrieval.warping import Path
+from firstsight.retrieval.comparing.seen import Seen
+from firstsight.retrieval.comparing.warping import Path
 
 _MOST_CELLS = 800  # a side of the picture; of longer videos the largest of each block is drawn
 _LEAST_SIDE, _MOST_SIDE = 3.0, 9.0  # inches

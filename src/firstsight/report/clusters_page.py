@@ -6,8 +6,8 @@ from typing import Any
 
 import jinja2
 
-from firstsight.retrieval.clusters import Cluster, Clusters
-from firstsight.retrieval.library import Library
+from firstsight.retrieval.exploring.clusters import Cluster, Clusters
+from firstsight.retrieval.store.library import Library
 
 _TEMPLATE = "clusters_page.html"
 _PICTURES_SHOWN = 8  # of moments, besides the exemplar

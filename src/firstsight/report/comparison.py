@@ -15,7 +15,7 @@ from firstsight.report.film import Film
 from firstsight.report.highlights import Highlights
 from firstsight.report.page import render_page
 from firstsight.report.timeline import TimelineWriter, plot_timeline
-from firstsight.retrieval.compare import CompareSettings, Comparison, compare
+from firstsight.retrieval.comparing.compare import CompareSettings, Comparison, compare
 from firstsight.video.source import Source
 
 TIMELINE_FILE = "timeline.csv"

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import Crop
-from firstsight.retrieval.box import Box
+from firstsight.retrieval.regions.box import Box
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 

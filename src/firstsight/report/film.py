@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from firstsight.model.encoder import Encoder
 from firstsight.report.drawing import Picture, cell_places, draw_box
-from firstsight.retrieval.compare import Comparison
+from firstsight.retrieval.comparing.compare import Comparison
 from firstsight.video.encoding import VideoWriter
 
 _BAND = 40  # pixels below the pictures, for the text

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from firstsight.retrieval.compare import Comparison
+from firstsight.retrieval.comparing.compare import Comparison
 from firstsight.video.frames import Frame
 
 _MAX_STRETCHES = 32

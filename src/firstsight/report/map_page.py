@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_thumbnails import as_picture
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.thumbnails import as_picture
 
 _TEMPLATE = "map_page.html"
 _CELLS = 12  # a side: at most one thumbnail in each cell of this grid

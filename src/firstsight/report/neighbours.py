@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from firstsight.pixels import with_channels
-from firstsight.retrieval.neighbours import Neighbour
+from firstsight.retrieval.comparing.neighbours import Neighbour
 
 _TILE = 112  # pixels; four times a digit of 28
 _CAPTION = 16  # pixels below a tile

@@ -14,9 +14,9 @@ from firstsight.model.encoder import Encoder
 from firstsight.report.drawing import draw_box, jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
 from firstsight.report.levels import initial_network, level_stories
-from firstsight.retrieval.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
-from firstsight.retrieval.box import Box
-from firstsight.retrieval.compare import CompareSettings, Comparison
+from firstsight.retrieval.comparing.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
+from firstsight.retrieval.comparing.compare import CompareSettings, Comparison
+from firstsight.retrieval.regions.box import Box
 from firstsight.video.frames import Frame
 
 _TEMPLATE = "page.html"

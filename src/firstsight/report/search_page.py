@@ -12,9 +12,9 @@ from PIL import Image
 
 from firstsight.report.drawing import draw_box, jpeg_uri
 from firstsight.report.search_words import false_match_text, share_text, stretch_text, verdict
-from firstsight.retrieval.library import Library
-from firstsight.retrieval.library_thumbnails import as_picture
-from firstsight.retrieval.search import Match, SearchResult
+from firstsight.retrieval.searching.search import Match, SearchResult
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.thumbnails import as_picture
 
 _TEMPLATE = "search_page.html"
 _QUERY_SIDE = 480  # pixels of its longer side

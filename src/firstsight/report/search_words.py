@@ -2,8 +2,8 @@
 
 import math
 
-from firstsight.retrieval.moments import Moment
-from firstsight.retrieval.search import SearchResult
+from firstsight.retrieval.searching.moments import Moment
+from firstsight.retrieval.searching.search import SearchResult
 
 
 def verdict(result: SearchResult) -> str:

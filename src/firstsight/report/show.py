@@ -7,7 +7,7 @@ from PIL import Image
 from firstsight.model.encoder import Encoder
 from firstsight.report.drawing import Picture
 from firstsight.report.film import Windows
-from firstsight.retrieval.compare import Comparison
+from firstsight.retrieval.comparing.compare import Comparison
 
 _QUIT_KEYS = ("q", "Q", "Escape")
 

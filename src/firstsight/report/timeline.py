@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from firstsight.errors import RunError
-from firstsight.retrieval.compare import Comparison
+from firstsight.retrieval.comparing.compare import Comparison
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
 BOX_COLUMNS = ("x", "y", "width", "height")  # of the window that is most like an anchor's box, if it has one

@@ -1,0 +1,1 @@
+"""One thing against another: an anchor, pictures, whole videos."""

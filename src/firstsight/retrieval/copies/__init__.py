@@ -1,0 +1,1 @@
+"""Clips and frames that are there twice."""

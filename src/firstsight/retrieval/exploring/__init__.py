@@ -1,0 +1,1 @@
+"""What there is: layout, clusters, the most different moments."""

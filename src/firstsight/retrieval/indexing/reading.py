@@ -1,0 +1,73 @@
+"""Footage as a library wants it: embedded, each frame with its thumbnail, and what could not be read counted."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from firstsight.model.encoder import Encoder
+from firstsight.retrieval.store.rows import FrameRows
+from firstsight.retrieval.store.thumbnails import Thumbnail, as_jpeg
+from firstsight.video.container import open_video
+from firstsight.video.frames import Frame
+from firstsight.video.prefetch import prefetch
+from firstsight.video.source import Source
+
+# Frames embedded at once. A source is written in multiples of it: the last digits of an embedding can depend on what is
+# computed beside it, and an interrupted source is to end with the same rows as any other.
+BATCH_SIZE = 64
+
+Choice = Callable[[Iterator[Frame]], Iterator[Frame]]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Some frames of a source; the last of all has none."""
+
+    rows: FrameRows
+    num_skipped: int  # frames that could not be decoded, so far
+    reasons: tuple[str, ...] = ()  # a line for each file that could not be read
+
+
+def seen(encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter) -> Iterator[Seen]:
+    """The whole source, decoded in one thread while another embeds.
+
+    Args:
+        encoder: what sees.
+        source: read once.
+        thumbnail_size: pixels of the longer side.
+        choose: the frames to take of those that are read; all by default.
+
+    Raises:
+        SourceError: none of it can be read.
+        PixelsError: its frames are too small for the encoder.
+    """
+    views = (encoder.preprocessing, Thumbnail(thumbnail_size))
+    with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * BATCH_SIZE) as frames:
+        chosen = choose(frames)
+        while batch := list(islice(chosen, BATCH_SIZE)):
+            yield Seen(_rows(encoder, batch), reading.num_skipped)
+        nothing = FrameRows(np.empty((0, encoder.dim), np.float32), (), (), ())
+        yield Seen(nothing, reading.num_skipped, tuple(reading.skipped_sources))
+
+
+def stated_end(path: Path, *, name: str) -> float:
+    """When a video ends, in seconds, as far as its container says; else 0.
+
+    Raises:
+        SourceError: it is not a video.
+    """
+    with open_video(path, name=name) as video:
+        return video.end_seconds or 0.0
+
+
+def _rows(encoder: Encoder, batch: list[Frame]) -> FrameRows:
+    return FrameRows(
+        encoder.encode(np.stack([frame.pixels for frame in batch])),
+        [frame.index for frame in batch],
+        [frame.seconds for frame in batch],
+        [as_jpeg(frame.pictures[1]) for frame in batch],
+    )

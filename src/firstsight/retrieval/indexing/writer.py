@@ -1,0 +1,93 @@
+"""Rows on their way into a library: gathered into batches, each source shown to readers only when it is whole.
+
+The order of writing is what makes it safe to be killed at any moment: a source under way is noted as partial before its
+first rows are written, and as whole after its last.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from firstsight.retrieval.store.records import SourceRecord
+from firstsight.retrieval.store.rows import FrameRows
+from firstsight.retrieval.store.tables import Tables
+
+# At most this much is lost by a kill. Fewer rows at a time would leave the tables in crumbs.
+_ROWS_AT_ONCE = 1_024
+_SECONDS_AT_ONCE = 15.0
+# Each write leaves a version behind that lists all files; after so many they are joined.
+_WRITES_BETWEEN_COMPACTIONS = 128
+
+
+class Writer:
+    """Puts sources into the tables, one after another."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._rows: list[tuple[int, FrameRows]] = []
+        self._under_way: SourceRecord | None = None
+        self._finished: list[SourceRecord] = []
+        self._superseded: list[int] = []
+        self._last_write = time.monotonic()
+        self._num_writes = 0
+
+    def add(self, record: SourceRecord, rows: FrameRows) -> None:
+        """Some frames of a source that is not finished yet."""
+        self._under_way = record
+        self._rows.append((record.id, rows))
+        is_late = time.monotonic() - self._last_write > _SECONDS_AT_ONCE
+        if is_late or sum(len(some) for _, some in self._rows) >= _ROWS_AT_ONCE:
+            self.write()
+
+    def finish(self, record: SourceRecord, *, instead_of: int | None = None) -> None:
+        """The source under way is whole: with the next write it is shown, and the one of that id no more."""
+        self._under_way = None
+        self._finished.append(replace(record, status="whole"))
+        self._superseded += [] if instead_of is None else [instead_of]
+
+    def abandon(self) -> None:
+        """Forgets the source under way, and what was written of it."""
+        if self._under_way is not None:
+            source, self._under_way = self._under_way.id, None
+            self._rows = [(id_, rows) for id_, rows in self._rows if id_ != source]
+            self._tables.drop([source])
+
+    def write(self) -> None:
+        """Everything gathered so far. Ctrl-C waits until it is done."""
+        if self._rows or self._finished:
+            undisturbed(self._write)
+
+    def _write(self) -> None:
+        tables = self._tables
+        if self._under_way is not None:
+            tables.put([replace(self._under_way, status="partial")])
+        tables.add(self._rows)
+        self._rows = []
+        tables.put(self._finished)
+        tables.drop(self._superseded)
+        self._finished, self._superseded = [], []
+        self._num_writes += 1
+        if self._num_writes % _WRITES_BETWEEN_COMPACTIONS == 0:
+            tables.compact()
+        self._last_write = time.monotonic()
+
+
+def undisturbed(work: Callable[[], None]) -> None:
+    """Does the work in a thread that Ctrl-C does not reach; where it was pressed meanwhile, it counts afterwards."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # raised again below
+            errors.append(error)
+
+    thread = threading.Thread(target=guarded, name="library-writer")
+    thread.start()
+    try:
+        thread.join()
+    finally:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,0 +1,1 @@
+"""A part of a frame, looked for in every window of its size."""

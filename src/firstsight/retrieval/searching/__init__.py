@@ -1,0 +1,1 @@
+"""What is like this, and is it there at all?"""

@@ -1,0 +1,1 @@
+"""A stream as it comes: matches, and what is new."""

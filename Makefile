@@ -6,10 +6,10 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
-	$(BIN)/firstsight learn "$$clip" --out runs/demo --force --frames-per-level 400; \
+	$(BIN)/firstsight learn "$$clip" --out runs/demo --force; \
 	$(BIN)/firstsight compare runs/demo "$$clip" --out runs/demo; \
-	$(BIN)/firstsight learn "$$clip" --out runs/demo/default --force; \
-	$(BIN)/firstsight compare runs/demo/default "$$clip" --out runs/demo/default
+	$(BIN)/firstsight learn "$$clip" --out runs/demo/article --force --method article --frames-per-level 100; \
+	$(BIN)/firstsight compare runs/demo/article "$$clip" --out runs/demo/article
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile

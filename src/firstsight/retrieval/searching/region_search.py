@@ -4,7 +4,7 @@ A library keeps a vector of each whole frame, in which a small thing counts for 
 anew. Its thumbnails have more pixels than the encoder looks at: no video is opened.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from firstsight.retrieval.searching.calibration import Background
 from firstsight.retrieval.searching.decoys import spread_pictures
 from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment
 from firstsight.retrieval.searching.query import Query
+from firstsight.retrieval.searching.scan import frames_meant
 from firstsight.retrieval.searching.search import (
     FALSE_MATCH_RATE,
     Likeness,
@@ -146,7 +147,7 @@ def _look_through(
     found: list[Embeddings] = []  # what was seen in place of the vectors, so that all is put in order together
     bests = np.full(len(regions) - 1, -1, np.float32)
     num_seen = 0
-    for frames in _chunks(library, where, without):
+    for frames in frames_meant(library, where=where, without=without, batch_size=_CHUNK):
         names = [(frames.source_of(row), int(frames.frame_indices[row])) for row in range(len(frames))]
         inputs = _inputs(look, [as_picture(jpeg) for jpeg in library.thumbnails(names)])
         similarities, windows = look.best(inputs, regions)
@@ -155,15 +156,5 @@ def _look_through(
         found.append(replace(frames, vectors=kept))
         num_seen += len(frames)
         progress(num_seen)
-    if not found:
-        raise LibraryError(f"{library.path} has no frame to search there; index footage first, or ask for more of it")
     frames = joined(found)
     return _Seen(library, look, frames.vectors[:, :-1], frames.vectors[:, -1].astype(np.intp), frames, bests)
-
-
-def _chunks(library: Library, where: Where | None, without: frozenset[str]) -> Iterator[Embeddings]:
-    for batch in library.iterate(where, batch_size=_CHUNK):
-        unwanted = [position for position, name in enumerate(batch.sources) if name in without]
-        meant = batch[~np.isin(batch.source_indices, unwanted)]
-        if len(meant):
-            yield meant

@@ -24,7 +24,7 @@ from firstsight.video.sampling import Sampling
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
-_BATCH_ROWS = 8_192
+BATCH_ROWS = 8_192
 
 
 class Library:
@@ -154,7 +154,7 @@ class Library:
         rows = self._scan(where).to_arrow()
         return _embeddings(rows, chosen)
 
-    def iterate(self, where: Where | None = None, *, batch_size: int = _BATCH_ROWS) -> Iterator[Embeddings]:
+    def iterate(self, where: Where | None = None, *, batch_size: int = BATCH_ROWS) -> Iterator[Embeddings]:
         """The same frames in batches of at most that many, in memory of one batch.
 
         Within a batch frames are by source and in order of time; which batch a source comes in is not promised.

@@ -1,11 +1,9 @@
 """What there is in a library, as a page: one file, nothing fetched from anywhere."""
 
-import base64
-from importlib import resources
 from typing import Any
 
-import jinja2
-
+from firstsight.report.drawing import file_uri
+from firstsight.report.template import load_template
 from firstsight.retrieval.exploring.clusters import Cluster, Clusters
 from firstsight.retrieval.store.library import Library
 
@@ -16,9 +14,7 @@ _SOURCES_SHOWN = 6
 
 def render_clusters_page(found: Clusters, library: Library) -> str:
     """The page as HTML, with thumbnails from the library."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(
+    return load_template(_TEMPLATE).render(
         library=library.path.name,
         num_frames=found.num_frames,
         num_sources=len(library.sources),
@@ -34,7 +30,7 @@ def _shown(cluster: Cluster, library: Library) -> dict[str, Any]:
     frames += [(one.source, one.best_frame_index) for one in chosen]
     captions = [f"{cluster.exemplar_source} {cluster.exemplar_seconds:.1f} s"]
     captions += [f"{one.source} {one.best_seconds:.1f} s" for one in chosen]
-    uris = ["data:image/jpeg;base64," + base64.b64encode(jpeg).decode() for jpeg in library.thumbnails(frames)]
+    uris = [file_uri(jpeg, "jpeg") for jpeg in library.thumbnails(frames)]
     return {
         "share": 100 * cluster.share,
         "num_frames": cluster.num_frames,

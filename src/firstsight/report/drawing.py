@@ -44,6 +44,11 @@ def jpeg_uri(picture: Picture) -> str:
     return _uri(Image.fromarray(picture), "jpeg")
 
 
+def file_uri(content: bytes, kind: str) -> str:
+    """A picture file of that kind, "png" or "jpeg", as a `data:` address."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
 def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Preprocessing | WholeFrame) -> Picture:
     """A view of the whole frame, with what the network does not see dimmed and the rest framed.
 
@@ -120,7 +125,7 @@ def similarity_picture(similarities: NDArray[np.float32]) -> Picture:
 def _uri(image: Image.Image, kind: str) -> str:
     content = io.BytesIO()
     image.save(content, kind)
-    return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
+    return file_uri(content.getvalue(), kind)
 
 
 def _to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,19 +1,18 @@
 """A map of a library's frames, as a picture and as a page with thumbnails: one file, nothing fetched from anywhere."""
 
-import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from firstsight.report.drawing import file_uri
+from firstsight.report.template import load_template
 from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.thumbnails import as_picture
@@ -66,9 +65,7 @@ def map_picture(shown: FrameMap) -> bytes:
 def render_map_page(shown: FrameMap) -> str:
     """The page as HTML; every dot says where its frame is from."""
     names = shown.frames.sources[:_NAMED]
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
-    return template.render(
+    return load_template(_TEMPLATE).render(
         library=shown.library.path.name,
         said=shown.said,
         dots=[{**_placed(shown, row), "colour": _colour(shown, row)} for row in range(len(shown.frames))],
@@ -107,8 +104,7 @@ def _placed_picture(shown: FrameMap, row: int, jpeg: bytes) -> dict[str, Any]:
     width, height = (round(side * _SIDE, 1) for side in _size(as_picture(jpeg)))
     placed = _placed(shown, row)
     corner = {"x": round(placed["x"] - width / 2, 1), "y": round(placed["y"] - height / 2, 1)}
-    uri = "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-    return {**placed, **corner, "width": width, "height": height, "uri": uri}
+    return {**placed, **corner, "width": width, "height": height, "uri": file_uri(jpeg, "jpeg")}
 
 
 def _margin(value: float) -> float:

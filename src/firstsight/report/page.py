@@ -1,19 +1,17 @@
 """`report.html`: one file, nothing fetched from anywhere."""
 
-import base64
 import math
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 from PIL import Image
 
 from firstsight.learning.findings import findings
 from firstsight.model.encoder import Encoder
-from firstsight.report.drawing import draw_box, jpeg_uri, with_crop_drawn
+from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, with_crop_drawn
 from firstsight.report.highlights import Highlights
 from firstsight.report.levels import initial_network, level_stories
+from firstsight.report.template import load_template
 from firstsight.retrieval.comparing.anchor import Anchor, AtSeconds, BelowSimilarity, EveryNFrames
 from firstsight.retrieval.comparing.compare import CompareSettings, Comparison
 from firstsight.retrieval.regions.box import Box
@@ -31,10 +29,11 @@ def render_page(
     width, height = anchor.size
     crop = encoder.preprocessing.crop(width, height)
     outcome = encoder.provenance.get("outcome", {})
-    return _template(settings.box).render(
+    filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
+    return load_template(_TEMPLATE, filters).render(
         source=source_name,
         facts=_facts(encoder, settings, highlights),
-        plot="data:image/png;base64," + base64.b64encode(plot).decode(),
+        plot=file_uri(plot, "png"),
         anchors=highlights.anchors,
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
@@ -49,12 +48,6 @@ def render_page(
         outcome=outcome,
         findings=findings(outcome),
     )
-
-
-def _template(box: Box | None) -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters |= {"photo": lambda anchor: _photo(anchor, box), "when": _when}
-    return environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
 
 
 def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) -> dict[str, Any]:

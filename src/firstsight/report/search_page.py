@@ -1,17 +1,16 @@
 """What a search found, as a page: one file, nothing fetched from anywhere."""
 
-import base64
 import io
-from importlib import resources
 from typing import Any
 
-import jinja2
 import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from firstsight.report.drawing import draw_box, jpeg_uri
+from firstsight.report.drawing import draw_box, file_uri, jpeg_uri
 from firstsight.report.search_words import false_match_text, share_text, stretch_text, verdict
+from firstsight.report.template import load_template
+from firstsight.retrieval.regions.box import Placed
 from firstsight.retrieval.searching.search import Match, SearchResult
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.thumbnails import as_picture
@@ -23,7 +22,7 @@ _QUERY_SIDE = 480  # pixels of its longer side
 def render_search_page(result: SearchResult, library: Library) -> str:
     """The page as HTML, with thumbnails from the library."""
     background = result.background
-    return _template().render(
+    return load_template(_TEMPLATE).render(
         query_name=result.query.place.name,
         query_picture=jpeg_uri(_query_picture(result)),
         verdict=verdict(result),
@@ -35,18 +34,13 @@ def render_search_page(result: SearchResult, library: Library) -> str:
         num_matches=result.num_matches,
         nearest=_shown(result.nearest, library),
         false_match_rate=result.false_match_rate,
-        plot="data:image/png;base64," + base64.b64encode(_plot(result)).decode(),
+        plot=file_uri(_plot(result), "png"),
         facts={
             "Threshold": f"similarity {result.threshold:.3f}",
             "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
             "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down",
         },
     )
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    return environment.from_string((resources.files(__package__) / _TEMPLATE).read_text(encoding="utf-8"))
 
 
 def _shown(match: Match, library: Library) -> dict[str, Any]:
@@ -74,7 +68,7 @@ def _pictures(match: Match, library: Library) -> list[dict[str, Any]]:
     indices, best = sorted(captions), moment.best_frame_index
     return [
         {
-            "uri": jpeg_uri(_with_place(jpeg, match)) if index == best and match.place else _as_uri(jpeg),
+            "uri": _with_box(jpeg, match.place) if index == best and match.place else file_uri(jpeg, "jpeg"),
             "is_best": index == best,
             "caption": captions[index],
         }
@@ -82,16 +76,11 @@ def _pictures(match: Match, library: Library) -> list[dict[str, Any]]:
     ]
 
 
-def _as_uri(jpeg: bytes) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
-
-
-def _with_place(jpeg: bytes, match: Match) -> np.ndarray:
+def _with_box(jpeg: bytes, place: Placed) -> str:
     """The picture with the box drawn that a region was found in."""
     image = Image.fromarray(as_picture(jpeg))
-    if match.place:
-        draw_box(image, match.place.box, match.place.size)
-    return np.asarray(image)
+    draw_box(image, place.box, place.size)
+    return jpeg_uri(np.asarray(image))
 
 
 def _bar(match: Match, library: Library) -> dict[str, float] | None:

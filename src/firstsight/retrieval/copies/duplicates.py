@@ -80,12 +80,11 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
 
 
 def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[float], None]) -> list[Alignment]:
-    background = measure_decoys(ticks, measures)
+    num_passages = num_moving(ticks, measures)
+    background = measure_decoys(ticks, measures, num_moving=num_passages)
     if background is None:
         return []
     matches = find_matches(ticks, measures, background, progress=progress)
     repetition = [measure_repetition(one, measures) for one in ticks]
     num_ticks = np.array([len(one.signatures) for one in ticks])
-    return find_alignments(
-        matches, background, repetition, num_passages=num_moving(ticks, measures), num_ticks=num_ticks
-    )
+    return find_alignments(matches, background, repetition, num_passages=num_passages, num_ticks=num_ticks)

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from firstsight.retrieval.copies.passages import LENGTH, Measures, Passages, Ticks, passages
 from firstsight.retrieval.copies.signature import IN_A_MIRROR, UPSIDE_DOWN
+from firstsight.retrieval.copies.ways import SHOWS_MORE, all_ways, background_of
 from firstsight.retrieval.searching.calibration import Background
 
 _NUM_DECOYS = 1_000
@@ -15,7 +16,6 @@ _NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
 # A passage that is not there finds one so alike in at most this share of libraries; several together are a copy.
 MOST_PROBABILITY = 0.05
-_SHOWS_MORE = (0, 1, -1)  # of two passages, as `Matches.shows_more` has it, for each way to look at them
 _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 
@@ -54,7 +54,7 @@ def find_matches(
     """
     least = background.threshold(MOST_PROBABILITY)
     found = []
-    num_blocks = len(list(_blocks(ticks, measures)))
+    num_blocks = sum(1 for _ in _blocks(ticks, measures))
     for row, first in enumerate(_blocks(ticks, measures)):
         for column, second in enumerate(_blocks(ticks, measures)):
             if column >= row:
@@ -63,22 +63,17 @@ def find_matches(
     return _joined(found)
 
 
-def measure_decoys(ticks: Sequence[Ticks], measures: Measures) -> Background | None:
+def measure_decoys(ticks: Sequence[Ticks], measures: Measures, *, num_moving: int) -> Background | None:
     """How alike the best passage is to one that is nowhere in the library; None if hardly anything moves in it.
 
     Such passages are its own upside down: they move as its own do, and show what is not there.
     """
-    num = num_moving(ticks, measures)
-    step = max(1, num // _NUM_DECOYS)
+    step = max(1, num_moving // _NUM_DECOYS)
     decoys = [block.passages.whole[::step] * _UPSIDE_DOWN for block in _blocks(ticks, measures)]
     if sum(map(len, decoys)) < 2:
         return None
-    vectors = np.concatenate(decoys)
-    bests = np.full(len(vectors), -1.0, np.float32)
-    for block in _blocks(ticks, measures):
-        for product in (vectors @ block.passages.whole.T, (vectors * _MIRROR) @ block.passages.whole.T):
-            bests = np.maximum(bests, product.max(axis=1))
-    return Background(np.empty(0, np.float32), np.sort(bests), num_sources=len(ticks))
+    parts = (block.passages.whole for block in _blocks(ticks, measures))
+    return background_of(np.concatenate(decoys), parts, _MIRROR, num_sources=len(ticks))
 
 
 def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
@@ -145,16 +140,14 @@ def _matches(first: _Block, second: _Block, least: float) -> Matches:
     return Matches(
         np.stack([first.sources[rows], second.sources[columns]], axis=1),
         np.stack([first.ticks[rows], second.ticks[columns]], axis=1),
-        way >= len(_SHOWS_MORE),
-        np.array(_SHOWS_MORE * 2, np.int8)[way],
+        way >= len(SHOWS_MORE),
+        np.array(SHOWS_MORE * 2, np.int8)[way],
         similarity[rows, columns],
     )
 
 
 def _products(first: Passages, second: Passages) -> NDArray[np.float32]:
-    """(6, P, Q): how alike they are as they are, with the middle of the one, of the other; then all in a mirror."""
-    ways = ((first.whole, second.whole), (first.whole, second.middle), (first.middle, second.whole))
-    return np.stack([one * sign @ other.T for sign in (np.float32(1), _MIRROR) for one, other in ways])
+    return all_ways((first.whole, first.middle), (second.whole, second.middle), _MIRROR)
 
 
 def _none() -> Matches:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from firstsight.retrieval.copies.shared_footage import Shared
 from firstsight.retrieval.copies.signature import IN_A_MIRROR, UPSIDE_DOWN
 from firstsight.retrieval.copies.signature_reading import Track
+from firstsight.retrieval.copies.ways import SHOWS_MORE, all_ways, background_of
 from firstsight.retrieval.searching.calibration import Background
 
 # Of fewer pictures it cannot be told how alike unrelated ones are.
@@ -19,6 +20,7 @@ LEAST_PICTURES = 20
 _NUM_DECOYS = 1_000
 _BLOCK = 2_048
 _FALSE_COPIES = 0.05  # expected in the whole library
+_CROPPED = {0: -1, 1: 0, -1: 1}  # which of two pictures is cropped, by which shows more
 _MOST_WEIGHT = 20.0  # times as much as the coefficient that differs most
 
 
@@ -76,32 +78,21 @@ def _departures(both: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
 def _background(whole: NDArray[np.float32]) -> Background:
     """How alike the best picture is to one upside down."""
     decoys = whole[:: -(-len(whole) // _NUM_DECOYS)] * UPSIDE_DOWN
-    bests = np.full(len(decoys), -1.0, np.float32)
-    for start in range(0, len(whole), _BLOCK):
-        part = whole[start : start + _BLOCK].T
-        bests = np.maximum(bests, np.maximum(decoys @ part, (decoys * IN_A_MIRROR) @ part).max(axis=1))
-    return Background(np.empty(0, np.float32), np.sort(bests), num_sources=len(whole))
+    parts = (whole[start : start + _BLOCK] for start in range(0, len(whole), _BLOCK))
+    return background_of(decoys, parts, IN_A_MIRROR, num_sources=len(whole))
 
 
 def _pairs(
     whole: NDArray[np.float32], middle: NDArray[np.float32], first: slice, second: slice, least: float
 ) -> list[tuple[int, int, float, bool, int]]:
     """Row, column, similarity, whether mirrored, and which of the two is cropped: 0, 1, or -1 for neither."""
-    ways = [
-        (mirrored, cropped, one * sign, other)
-        for mirrored, sign in ((False, np.float32(1)), (True, IN_A_MIRROR))
-        for cropped, one, other in (
-            (-1, whole[first], whole[second]),
-            (0, whole[first], middle[second]),
-            (1, middle[first], whole[second]),
-        )
-    ]
-    products = np.stack([one @ other.T for _, _, one, other in ways])
+    products = all_ways((whole[first], middle[first]), (whole[second], middle[second]), IN_A_MIRROR)
     best = products.max(axis=0)
     rows, columns = np.nonzero(best >= least)
     pairs = []
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
         if first.start + row < second.start + column:
-            mirrored, cropped, _, _ = ways[int(products[:, row, column].argmax())]
-            pairs.append((first.start + row, second.start + column, float(best[row, column]), mirrored, cropped))
+            in_mirror, way = divmod(int(products[:, row, column].argmax()), len(SHOWS_MORE))
+            cropped = _CROPPED[SHOWS_MORE[way]]
+            pairs.append((first.start + row, second.start + column, float(best[row, column]), bool(in_mirror), cropped))
     return pairs

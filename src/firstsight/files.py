@@ -1,10 +1,32 @@
 """Files written whole or not at all."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from firstsight.errors import RunError
+
+# What a name may hold on every file system; anything else becomes an underscore.
+_UNSAFE = re.compile(r"[^\w.-]+")
+
+
+def make_folder(folder: Path, *, purpose: str = "") -> None:
+    """Makes the folder, if it is not there; `purpose` tells people what it is for, such as "the clips".
+
+    Raises:
+        RunError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        wanted = f"another folder for {purpose}" if purpose else "another folder"
+        raise RunError(f"{folder} cannot be made: {error.strerror}; choose {wanted}") from error
+
+
+def safe_name(text: str) -> str:
+    """The text as a part of a file's name."""
+    return _UNSAFE.sub("_", text)
 
 
 def write_whole(path: Path, content: bytes) -> None:

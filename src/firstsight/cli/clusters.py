@@ -17,7 +17,7 @@ _SOURCES_SHOWN = 3
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    folder: footage.Library,
     num: Annotated[
         int | None,
         typer.Option("-k", metavar="K", help="How many groups; by default as many as hold together best."),

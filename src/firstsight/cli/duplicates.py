@@ -2,8 +2,7 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    folder: footage.Library,
     as_json: footage.Json = False,
 ) -> None:
     """Find clips that are copies of each other, say which to keep and why, and find frames that repeat others.

@@ -16,12 +16,9 @@ if TYPE_CHECKING:
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")],
+    folder: footage.Library,
     num: Annotated[int, typer.Argument(metavar="N", help="How many.")],
-    sources: Annotated[
-        list[str] | None,
-        typer.Option("--source", metavar="GLOB", help="Only of sources whose names fit; may be repeated."),
-    ] = None,
+    sources: footage.OnlySources = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the frames as pictures.")] = None,
     as_json: footage.Json = False,
 ) -> None:
@@ -33,14 +30,13 @@ def command(
     """
     from firstsight.retrieval.exploring.keyframes import find_keyframes
     from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.where import Where
 
     library = Library.open(folder)
     with Display(notes()) as display:
         found = find_keyframes(
             library,
             num,
-            where=Where(tuple(sources or ())),
+            where=footage.where(sources, None),
             progress=lambda done: display.show("choosing", done=done, total=num, state=""),
         )
         written = _write(library, found, out, display) if out else []

@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,12 +15,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
 
-Folder = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")]
 _NAMES_SHOWN = 5
 
 
 @app.command("info")
-def info(folder: Folder, as_json: footage.Json = False) -> None:
+def info(folder: footage.Library, as_json: footage.Json = False) -> None:
     """What a library holds, what is unfinished, and what has become of its files.
 
     Example: `firstsight library info walks.library`
@@ -42,7 +40,7 @@ def info(folder: Folder, as_json: footage.Json = False) -> None:
 
 @app.command("remove")
 def remove(
-    folder: Folder,
+    folder: footage.Library,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Names as info has them, or quoted patterns.")
     ] = None,
@@ -67,7 +65,7 @@ def remove(
 
 
 @app.command("compact")
-def compact(folder: Folder) -> None:
+def compact(folder: footage.Library) -> None:
     """Give disk space back: join small files, forget what was removed. Nobody else should be reading meanwhile.
 
     Example: `firstsight library compact walks.library`

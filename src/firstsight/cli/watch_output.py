@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from firstsight.errors import RunError
+from firstsight.files import make_folder, write_whole
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -78,7 +79,7 @@ def outlets(
     """
     with ExitStack() as opened:
         if snapshots:
-            _make(snapshots)
+            make_folder(snapshots, purpose="snapshots")
         log = opened.enter_context(_appending(events_file)) if events_file else None
         senders = _senders(webhook, program, console)
         for sender in senders:
@@ -106,8 +107,6 @@ def _save(told: "Told", number: int, folder: Path) -> Path:
     """The frame as JPEG: its name tells when, which and what."""
     from PIL import Image
 
-    from firstsight.files import write_whole
-
     assert told.frame is not None
     when = told.event.time.replace(":", "").replace("+0000", "Z")
     path = folder / f"{when}-{number:05d}-{told.event.kind.replace(' ', '-')}.jpg"
@@ -115,13 +114,6 @@ def _save(told: "Told", number: int, folder: Path) -> Path:
     Image.fromarray(told.frame.pictures[1]).save(content, "JPEG", quality=90)
     write_whole(path, content.getvalue())
     return path
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder for snapshots") from error
 
 
 @contextmanager

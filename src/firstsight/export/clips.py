@@ -1,19 +1,17 @@
 """Moments cut out of their videos, each a file of its own."""
 
-import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from firstsight.errors import RunError, SourceError
+from firstsight.files import make_folder, safe_name
 from firstsight.pixels import Crop
 from firstsight.video.encoding import VideoWriter
 from firstsight.video.frames import Frame
 from firstsight.video.source import open_source
 
-# What a name may hold on every file system; anything else becomes an underscore.
-_UNSAFE = re.compile(r"[^\w.-]+")
 # Damaged files have frames at the time of the one before; in a clip each frame is shown at least so long.
 _LEAST_SECONDS = 0.001
 
@@ -47,10 +45,7 @@ def write_clips(
         RunError: the folder cannot be written to.
         SourceError: a video is gone, or cannot be read there.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder for the clips") from error
+    make_folder(folder, purpose="the clips")
     written = []
     for rank, stretch in enumerate(stretches, start=1):
         path = folder / _name(rank, stretch)
@@ -112,4 +107,4 @@ def _write(frames: Iterator[Frame], path: Path) -> None:
 
 
 def _name(rank: int, stretch: Stretch) -> str:
-    return f"{rank:02d}-{_UNSAFE.sub('_', stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"
+    return f"{rank:02d}-{safe_name(stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"

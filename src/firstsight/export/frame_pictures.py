@@ -1,35 +1,20 @@
 """Frames of a library as picture files."""
 
-import re
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from firstsight.errors import RunError, SourceError
-from firstsight.files import write_whole
-from firstsight.pixels import Crop
+from firstsight.files import make_folder, safe_name, write_whole
+from firstsight.retrieval.searching.query import WholePicture
 from firstsight.retrieval.store.library import Library
 from firstsight.video.source import open_source
 
-# What a name may hold on every file system; anything else becomes an underscore.
-_UNSAFE = re.compile(r"[^\w.-]+")
 # Times in a library are those of the file, up to rounding.
 _LEAD_SECONDS = 0.001
 _QUALITY = 90
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """A view of all of a picture, pixel by pixel."""
-
-    channels: int = 3
-
-    def crop(self, width: int, height: int) -> Crop:
-        """All of it, at its own size."""
-        return Crop(0, 0, width, height, width, height)
 
 
 def write_pictures(
@@ -55,14 +40,11 @@ def write_pictures(
     Raises:
         RunError: the folder cannot be written to.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder for the pictures") from error
+    make_folder(folder, purpose="the pictures")
     records = {record.name: record for record in library.sources}
     written = []
     for rank, (source, index, seconds) in enumerate(frames, start=1):
-        path = folder / f"{rank:0{len(str(len(frames)))}}-{_UNSAFE.sub('_', Path(source).stem)}-{seconds:.2f}s.jpg"
+        path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
         record = records[source]
         try:
             _write_from(record.path, seconds if record.duration_seconds > 0 else None, path)
@@ -76,7 +58,7 @@ def write_pictures(
 def _write_from(file: Path, seconds: float | None, path: Path) -> None:
     """The first frame from that time on, or the picture."""
     start = None if seconds is None else max(0.0, seconds - _LEAD_SECONDS)
-    with closing(open_source(file, start_seconds=start or None).read(_Whole())) as reading:
+    with closing(open_source(file, start_seconds=start or None).read(WholePicture())) as reading:
         pixels = next(reading).pixels
     try:
         Image.fromarray(pixels).save(path, "jpeg", quality=_QUALITY)

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.files import make_folder, write_whole
 from firstsight.model.encoder import Encoder
 from firstsight.report.drawing import Whole
 from firstsight.report.film import Film
@@ -54,7 +53,7 @@ def write_comparison(
         SourceError: nothing to compare.
         RunError: the folder cannot be written.
     """
-    _make_folder(folder)
+    make_folder(folder)
     level = encoder.compared_level(settings.level)
     highlights = Highlights()
     similarities = _Mean()
@@ -98,10 +97,3 @@ class _Mean:
     @property
     def mean(self) -> float:
         return self._sum / self._count if self._count else float("nan")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}; choose another folder") from error

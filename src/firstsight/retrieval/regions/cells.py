@@ -7,6 +7,8 @@ from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
 from firstsight.retrieval.regions.box import Box
 
+_LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture
+
 Centres = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -40,6 +42,3 @@ def _along(start: int, length: int, crop_start: int, scale: float, centres: NDAr
     if last - first < _LEAST:
         first, last = max(0.0, first - _LEAST / 2), min(float(len(centres)), last + _LEAST / 2)
     return float(first), float(last)
-
-
-_LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture

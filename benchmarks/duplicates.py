@@ -18,6 +18,7 @@ from unittest.mock import MagicMock
 import numpy as np
 from duplicate_copies import Picture, make_copies, parts, pictures_of
 from duplicate_judging import Pairs, judged, times_of
+from peak_memory import peak_megabytes
 
 from firstsight.device import describe_machine
 from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
@@ -220,7 +221,7 @@ def timed(which: str, place: Path) -> dict[str, Any]:
     return {
         "cpu_seconds": time.process_time() - begin,
         "seconds": time.perf_counter() - wall,
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "peak_mb": peak_megabytes(),
         **result,
     }
 

@@ -6,13 +6,13 @@ python benchmarks/memory.py             # generates both videos; about ten minut
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from peak_memory import peak_megabytes
 
 _SIZE, _RATE = (320, 240), 5
 # A small network, so that an hour's frames are learned from in minutes; what could grow is not the network.
@@ -65,7 +65,7 @@ def measure(task: str, video: str) -> float:
             pass
     else:
         firstsight.learn(video, **(_ARTICLE if task == "article" else {}))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return peak_megabytes()
 
 
 def in_own_process(task: str, video: Path) -> float:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from peak_memory import peak_megabytes
 
 from firstsight.device import describe_machine
 
@@ -101,12 +102,6 @@ def measured(method: str, folder: Path) -> dict[str, Any]:
         "build_seconds": built,
         "peak_mb": peak_megabytes(),
     }
-
-
-def peak_megabytes() -> float:
-    """Of this process, from its own beginning; `getrusage` counts what its parent held when it was started as well."""
-    status = Path("/proc/self/status").read_text()
-    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) / 1024
 
 
 def _library(vectors: Vectors, folder: Path, *, exact: bool) -> Search:

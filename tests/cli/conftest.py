@@ -45,6 +45,23 @@ def clip(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) ->
     return folder / "moving square.mp4"
 
 
+@pytest.fixture(scope="session")
+def still_view() -> Callable[..., Path]:
+    """Writes 16 s of a still view, 64x48, 10 frames/s; from 8 to 12 s something red stands at that place."""
+
+    def write(path: Path, *, rows: slice, columns: slice) -> Path:
+        ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+        with VideoWriter(path, size=(64, 48)) as writer:
+            for index in range(160):
+                frame = ground.copy()
+                if 80 <= index < 120:
+                    frame[rows, columns] = (250, 20, 20)
+                writer.write(frame, seconds=index / 10)
+        return path
+
+    return write
+
+
 _SMALL = ("--levels", 2, "--maps", 4, "--hidden-maps", 8, "--crop", 48, "--input-size", 32, "--frames-per-level", 30)
 
 

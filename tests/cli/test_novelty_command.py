@@ -1,25 +1,15 @@
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-
-from firstsight.video.encoding import VideoWriter
 
 
 @pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """16 s of a still view, 64x48; from 8 to 12 s something red stands in it."""
-    path = tmp_path_factory.mktemp("hall") / "hall.mp4"
-    ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
-    with VideoWriter(path, size=(64, 48)) as writer:
-        for index in range(160):
-            frame = ground.copy()
-            if 80 <= index < 120:
-                frame[16:32, 24:40] = (250, 20, 20)
-            writer.write(frame, seconds=index / 10)
-    return path
+def hall(tmp_path_factory: pytest.TempPathFactory, still_view: Callable[..., Path]) -> Path:
+    """A still view, in which something small stands for a while."""
+    return still_view(tmp_path_factory.mktemp("hall") / "hall.mp4", rows=slice(16, 32), columns=slice(24, 40))
 
 
 def test_what_comes_is_found_and_each_frame_written(firstsight, run_folder: Path, hall: Path, tmp_path: Path) -> None:

@@ -4,29 +4,20 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from firstsight.video.encoding import VideoWriter
+from web import served
 
 
 @pytest.fixture(scope="module")
-def hall(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """16 s of a still view, 64x48; from 8 to 12 s something red stands in it."""
-    path = tmp_path_factory.mktemp("watched hall") / "hall.mp4"
-    ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
-    with VideoWriter(path, size=(64, 48)) as writer:
-        for index in range(160):
-            frame = ground.copy()
-            if 80 <= index < 120:
-                frame[8:40, 16:56] = (250, 20, 20)
-            writer.write(frame, seconds=index / 10)
-    return path
+def hall(tmp_path_factory: pytest.TempPathFactory, still_view: Callable[..., Path]) -> Path:
+    """A still view, in which something large stands for a while."""
+    return still_view(tmp_path_factory.mktemp("watched hall") / "hall.mp4", rows=slice(8, 40), columns=slice(16, 56))
 
 
 @pytest.fixture
@@ -41,15 +32,8 @@ def web(monkeypatch: pytest.MonkeyPatch):
             self.send_response(204)
             self.end_headers()
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", received
-        server.shutdown()
-        thread.join()
+    with served(Handler) as server:
+        yield f"{server.address}/", received
 
 
 def test_events_go_everywhere(firstsight, run_folder: Path, hall: Path, tmp_path: Path, web) -> None:
@@ -102,15 +86,20 @@ def test_what_cannot_be_is_one_line(firstsight, run_folder: Path, hall: Path, op
     assert reason in ran.err
 
 
-def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: Path) -> None:
-    log = tmp_path / "events.jsonl"
-    command = [sys.executable, "-c", "from firstsight.cli.main import main; main()", "watch", run_folder, hall]
-    with subprocess.Popen(
-        [*map(str, command), "--novel", "--speed", "0", "--events", str(log)],
+def watching(*arguments: object) -> subprocess.Popen[str]:
+    """`firstsight watch` in a process of its own, on one thread."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "from firstsight.cli.main import main; main()", "watch", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    ) as process:
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    log = tmp_path / "events.jsonl"
+    with watching(run_folder, hall, "--novel", "--speed", "0", "--events", log) as process:
         process.stdout.close()
         err = process.stderr.read()
     assert process.returncode == 0
@@ -123,14 +112,7 @@ def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: 
 def test_is_ended_cleanly_by_the_keyboard(run_folder: Path, hall: Path, tmp_path: Path) -> None:
     """At four times its speed what is new begins after about two seconds, and is under way when it is interrupted."""
     log = tmp_path / "events.jsonl"
-    command = [sys.executable, "-c", "from firstsight.cli.main import main; main()", "watch", run_folder, hall]
-    with subprocess.Popen(
-        [*map(str, command), "--novel", "--speed", "4", "--events", str(log)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    ) as process:
+    with watching(run_folder, hall, "--novel", "--speed", "4", "--events", log) as process:
         end = time.monotonic() + 240
         while not (log.exists() and log.read_text()) and time.monotonic() < end:
             time.sleep(0.02)

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from web import served
 
 from firstsight.errors import SettingsError
 from firstsight.export.sending import Sender, to_command, to_webhook
@@ -30,17 +31,9 @@ def server(monkeypatch: pytest.MonkeyPatch):
             self.send_response(503 if away else {"/broken": 500, "/gone": 410}.get(self.path, 204))
             self.end_headers()
 
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as web:
+    with served(Handler) as web:
         web.received, web.is_away = received, True
-        web.address = f"http://127.0.0.1:{web.server_port}"
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
         yield web
-        web.shutdown()
-        thread.join()
 
 
 def test_posts_arrive_in_order(server) -> None:

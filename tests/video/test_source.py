@@ -10,6 +10,8 @@ from views import Square, Whole
 
 from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.model.preprocessing import Preprocessing
+from firstsight.video import videos
+from firstsight.video.container import open_video
 from firstsight.video.prefetch import prefetch
 from firstsight.video.source import Source, open_source
 
@@ -289,3 +291,17 @@ class TestReading:
         with open_source(clip).read(Whole()) as reading, prefetch(reading, depth=4) as frames:
             next(frames)
         assert "prefetch" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_a_file_is_opened_once_to_ask_how_long_it_is_and_again_when_it_has_changed(clip, tmp_path, monkeypatch):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(clip.read_bytes())
+    opened = []
+    monkeypatch.setattr(
+        videos, "open_video", lambda path, **options: opened.append(path) or open_video(path, **options)
+    )
+    assert [open_source(copy, every=every).num_frames() for every in (1, 1, 2)] == [20, 20, 10]
+    assert opened == [copy]
+    os.utime(copy, ns=(1, 1))
+    open_source(copy).num_frames()
+    assert opened == [copy, copy]

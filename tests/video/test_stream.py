@@ -17,6 +17,7 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from rtsp import Server, require_server
 from views import Whole
+from web import served
 
 from firstsight.errors import SettingsError, SourceError
 from firstsight.video.addresses import public_name
@@ -183,19 +184,12 @@ class TestStandardInput:
 def web(tmp_path):
     """A web server for the folder; its address."""
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
+    class Folder(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=str(tmp_path))
 
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with served(Folder) as server:
+        yield server.address
 
 
 class TestHttp:
@@ -234,17 +228,10 @@ def web_camera():
                     self.wfile.write(part + picture.getvalue() + b"\r\n")
                     time.sleep(0.1)
 
-        def log_message(self, *arguments):
-            pass
-
     switch.set()
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Camera) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/video", switch
+    with served(Camera) as server:
+        yield f"{server.address}/video", switch
         switch.clear()
-        server.shutdown()
-        thread.join()
 
 
 class TestLive:

@@ -24,7 +24,7 @@ from firstsight.model.encoder import Encoder
 from firstsight.model.readout import Pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.video.source import Source, Spec, open_source
-from firstsight.video.spread import spread
+from firstsight.video.spread import count, spread
 
 _MAX_HELD_OUT = 0.5
 
@@ -202,7 +202,7 @@ def _learn_closed_form(
     begin = time.monotonic()
     view = WholeFrame.for_size(*sources[0].size())
     sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
-    num_frames, total = _num_frames(sources), _num_frames(parts)
+    num_frames, total = count(sources), count(parts)
     frames = sample.read(parts, view, report=lambda done: progress(Progress("watching", done, total)))
     learned = closed_form.fit(
         frames,
@@ -231,12 +231,6 @@ def _learn_closed_form(
         encoder.save(folder.folder)
         folder.write_line({"event": "learned", **outcome})
     return encoder
-
-
-def _num_frames(sources: Sequence[Source]) -> int | None:
-    """As far as the containers state it."""
-    counts = [source.num_frames() for source in sources]
-    return None if None in counts else sum(count or 0 for count in counts)
 
 
 def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:

@@ -20,12 +20,17 @@ def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
     minutes. Where frames were chosen by a rate all are decoded and thinned to `max_frames` to twice as many. Where it
     is not known how many there are, nothing is changed.
     """
-    counts = [source.num_frames() for source in sources]
-    total = sum(count or 0 for count in counts)
-    if None in counts:
+    total = count(sources)
+    if total is None:
         return list(sources)
     plan = _Plan(total, max_frames)
     return [plan.applied(source) for source in sources]
+
+
+def count(sources: Sequence[Source]) -> int | None:
+    """How many frames reading them will yield, as far as the containers state it."""
+    counts = [source.num_frames() for source in sources]
+    return None if None in counts else sum(one or 0 for one in counts)
 
 
 class _Plan:

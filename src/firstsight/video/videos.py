@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from firstsight.errors import PixelsError, SourceError
@@ -34,11 +35,9 @@ class VideoFile:
         """
         if self.num_stretches:
             return self.num_stretches * STRETCH_FRAMES // ONE_IN
-        with open_video(self.path, name=self.name) as video:
-            count, rate = video.num_frames(), video.frames_per_second
-            if count is None or rate is None:
-                return None
-            return self.sampling.num_frames(video.start_seconds, rate, count)
+        changed = self.path.stat().st_mtime_ns if self.path.exists() else 0
+        start_seconds, rate, count = _stated(self.path, self.name, changed)
+        return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
     def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
         """The beginning, and the end that is that share of it; no end if it is not known when it ends."""
@@ -126,6 +125,13 @@ class VideoFiles:
 
     def _none_readable(self, reasons: list[str]) -> str:
         return reasons[0] if len(reasons) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
+
+
+@lru_cache(maxsize=65_536)  # asked for the plan, for the progress and for the record: a file is opened once for all
+def _stated(path: Path, name: str, _changed_ns: int) -> tuple[float, float | None, int | None]:
+    """When a file begins, its frames a second, and how many there are, as far as the container states it."""
+    with open_video(path, name=name) as video:
+        return video.start_seconds, video.frames_per_second, video.num_frames()
 
 
 def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:

@@ -56,6 +56,7 @@ _SOURCES = pa.schema(
         pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
     ]
 )
+_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
 
 
 class Tables:
@@ -80,8 +81,6 @@ class Tables:
                 database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
                 for name, schema in schemas
             )
-            _check_columns(self.frames.schema, frames_schema(dim))
-            _check_columns(self.thumbnails.schema, THUMBNAILS)
         if create:
             self.keep_up_indices()
         else:
@@ -115,6 +114,8 @@ class Tables:
                 version = self.sources.version
                 for table in tables:
                     table.checkout_latest()
+            for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
+                _check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
         """Brings tables of an older version up to date: what they do not state is derived."""
@@ -308,7 +309,7 @@ def _explained(error: BaseException, folder: Path) -> str:
     return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
 
 
-def _check_columns(found: pa.Schema, expected: pa.Schema) -> None:
+def _check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
     """Raises if a table is not made as the library says.
 
     Raises:

@@ -395,7 +395,7 @@ class TestDamaged:
         made.library.tables.thumbnails.add(made.library.tables.thumbnails.to_arrow())
         found = check(made.library.path)
         assert any("one has 29 frames of 30" in line for line in found.damages)
-        assert any("100 thumbnails are no JPEG" in line for line in found.damages)
+        assert any("100 thumbnails are no pictures" in line for line in found.damages)
         assert any("50 thumbnails are there twice" in line for line in found.remarks)
 
     def test_an_encoder_that_is_not_the_library_s(self, library: Library) -> None:

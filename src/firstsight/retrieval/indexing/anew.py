@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 from firstsight.errors import LibraryError
 from firstsight.model.encoder import Encoder
@@ -12,7 +11,7 @@ from firstsight.retrieval.store.files import FootageFile
 from firstsight.retrieval.store.folder import MODEL_FOLDER, write_config, writing
 from firstsight.retrieval.store.library import Library, tables_folder
 from firstsight.retrieval.store.tables import Tables
-from firstsight.video.images import IMAGE_SUFFIXES
+from firstsight.video.images import is_picture
 from firstsight.video.sampling import Sampling
 
 
@@ -78,8 +77,4 @@ def _settle(new: Library) -> None:
 def files_of(library: Library) -> list[tuple[FootageFile, Sampling]]:
     """The files that a library was made from, and how each is sampled."""
     records = [*library.sources, *library.partial_sources]
-    return [(FootageFile(one.path, one.name, is_picture=_is_picture(one.path)), one.sampling) for one in records]
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in IMAGE_SUFFIXES
+    return [(FootageFile(one.path, one.name, is_picture=is_picture(one.path)), one.sampling) for one in records]

@@ -1,6 +1,7 @@
 """The files that are to be in a library: found, told apart by their content, named."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,10 +9,12 @@ from pathlib import Path
 
 from firstsight.errors import SourceError
 from firstsight.retrieval.store.records import Stamp
-from firstsight.video.finding import find_files
+from firstsight.video.finding import find_all, summary
 from firstsight.video.live import place_of
 
 _HASH_BYTES = 16  # of blake2b: no two files of this world share them by chance
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,9 +44,11 @@ def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
         raise SourceError(
             f"{os.fspath(source)!r} cannot be read again, and a library goes by files: record it, then index the file"
         )
-    found = find_files(source)
-    absolute = [Path(os.path.abspath(path)) for path in found.paths]  # noqa: PTH100  # a link stays a name of its own
-    return [FootageFile(path, name, found.are_images) for path, name in zip(absolute, found.names, strict=True)]
+    found = find_all(source)
+    if found.left_out:
+        _LOG.warning(summary(found.left_out))
+    absolute = [Path(os.path.abspath(file.path)) for file in found.files]  # noqa: PTH100  # a link stays a name of its own
+    return [FootageFile(path, file.name, file.is_picture) for path, file in zip(absolute, found.files, strict=True)]
 
 
 def stamp_of(path: Path) -> Stamp | None:

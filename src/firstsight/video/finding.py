@@ -1,5 +1,7 @@
 """From what a person names to files: a path, a folder with its subfolders, a pattern, or several of these."""
 
+# ruff: noqa: PTH112, PTH114  # `os.path` says "no" of what must not be looked at, where `Path` raises
+
 import glob
 import os
 import re
@@ -145,7 +147,7 @@ def _kind(text: str) -> str:
         path = Path(text)
         mode = path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
-        if os.path.islink(text):  # noqa: PTH114, a path may be too long for Path
+        if os.path.islink(text):
             raise SourceError(f"{text!r} is a link to nothing: {_VALID}") from None
         return "nothing"
     except (OSError, ValueError) as error:
@@ -183,8 +185,9 @@ class _Search:
         while pending or self._links:
             path = pending.pop() if pending else self._links.pop(0)
             children = self._look_at(path, found, is_start=path == start)
-            pending += [child for child in children if not child.is_symlink() or not child.is_dir()]
-            self._links += [child for child in children if child.is_symlink() and child.is_dir()]
+            links = {child for child in children if os.path.islink(child) and os.path.isdir(child)}
+            pending += [child for child in children if child not in links]
+            self._links += [child for child in children if child in links]
         self.files.update(dict.fromkeys(sorted(found, key=lambda path: _natural(str(path)))))
 
     def _look_at(self, path: Path, found: list[Path], *, is_start: bool) -> list[Path]:
@@ -207,21 +210,21 @@ class _Search:
 
     def _children(self, folder: Path, identity: tuple[int, int], *, is_start: bool) -> list[Path]:
         if identity in self._entered:
-            if folder.is_symlink() and not is_start:
+            if os.path.islink(folder) and not is_start:
                 self.left_out[folder] = "link to a folder that is read already"
             return []
         self._entered.add(identity)
         with os.scandir(folder) as entries:
             children = sorted(folder / entry.name for entry in entries)
         hidden = [path for path in children if path.name.startswith(".")]
-        self.left_out.update((path, "hidden folder" if path.is_dir() else "hidden file") for path in hidden)
+        self.left_out.update((path, "hidden folder" if os.path.isdir(path) else "hidden file") for path in hidden)
         return [path for path in children if not path.name.startswith(".")]
 
 
 def _unreachable(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
-        return "folder without permission" if path.is_dir() else "file without permission"
-    return "broken link" if path.is_symlink() else "file that cannot be looked at"
+        return "folder without permission" if os.path.isdir(path) else "file without permission"
+    return "broken link" if os.path.islink(path) else "file that cannot be looked at"
 
 
 def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundFiles:

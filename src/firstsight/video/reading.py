@@ -52,7 +52,7 @@ class Reading:
             self.num_skipped += event.num_frames
             if event.reason:
                 self.skipped_sources.append(event.reason)
-                _LOG.warning("left out: %s", event.reason)
+                _LOG.warning("%s", event.reason)
         raise StopIteration
 
     def close(self) -> None:

@@ -152,8 +152,8 @@ def _reason(error: Exception) -> str:
         return f"it states more than {2 * MAX_MEGAPIXELS} megapixels; valid are up to {MAX_MEGAPIXELS}: make it smaller"
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
-    reason = getattr(error, "strerror", None) or str(error)
-    return printable(" ".join(reason.split())) or type(error).__name__
+    reason = printable(" ".join((getattr(error, "strerror", None) or str(error)).split())) or type(error).__name__
+    return reason if isinstance(error, OSError | ValueError | SyntaxError) else f"it is damaged ({reason})"
 
 
 def _several(image: Image.Image) -> tuple[str, ...]:

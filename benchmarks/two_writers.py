@@ -1,6 +1,6 @@
 """Several processes on one library at once, again and again: each round ends with the rows of one that was left alone.
 
-    python benchmarks/two_writers.py --rounds 50      # some ten seconds a round, on two cores
+    python benchmarks/two_writers.py --rounds 50      # some seconds a round
 
 A round: two `firstsight index` on folders that overlap; then `index --reindex` beside an `index` of more, with another
 encoder; a search beside all of them. Whoever finds another one writing is told so in one line and begins again. At the
@@ -9,6 +9,8 @@ end sources, frames, times and vectors are those of one clean run, there is noth
 """
 
 import argparse
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -16,11 +18,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 import firstsight
+from firstsight.cli.main import app
+from firstsight.retrieval.searching.query import read_query
+from firstsight.retrieval.searching.search import search
+from firstsight.retrieval.store.check import check
 from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
 
@@ -32,6 +39,9 @@ Rows = tuple[tuple[str, ...], bytes, bytes, bytes, tuple[int, ...]]
 
 def main() -> None:
     """The command line."""
+    if sys.argv[1:2] == ["--writer"]:
+        print(index(*sys.argv[2:]))
+        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=50)
     rounds = parser.parse_args().rounds
@@ -61,105 +71,105 @@ def make_clips(folder: Path) -> None:
 
 
 def clean_run(root: Path) -> Rows:
-    """One process after the other."""
+    """One after the other."""
     library, walks = root / "clean", root / "walks"
-    run("index", library, walks / "a", walks / "b", "--model", root / "one", "--every", "2")
-    run("index", library, "--reindex", "--model", root / "other")
-    run("index", library, walks / "c")
+    index(library, walks / "a", walks / "b", "--model", root / "one", "--every", "2")
+    index(library, "--reindex", "--model", root / "other")
+    index(library, walks / "c")
     return rows_of(library)
 
 
 def is_as_expected(root: Path, number: int, expected: Rows) -> bool:
     """A round."""
     begin, library, walks = time.monotonic(), root / f"round-{number}", root / "walks"
-    run("index", library, walks / "a" / "0.mp4", "--model", root / "one", "--every", "2")
-    troubles: list[str] = []
-    is_over = threading.Event()
-    searching = threading.Thread(target=search_until, args=(library, walks / "a" / "0.mp4", is_over, troubles))
+    index(library, walks / "a" / "0.mp4", "--model", root / "one", "--every", "2")
+    seen = Seen()
+    searching = threading.Thread(target=search_until_over, args=(library, walks / "a" / "0.mp4", seen))
     searching.start()
-    num_refused = beside([["index", library, walks / "a", walks / "b"], ["index", library, walks / "b", walks / "a"]])
-    again = ["index", library, "--reindex", "--model", root / "other"]
-    num_refused += beside([again, ["index", library, walks / "c"]])
-    is_over.set()
+    num_refused = beside([[library, walks / "a", walks / "b"], [library, walks / "b", walks / "a"]])
+    num_refused += beside([[library, "--reindex", "--model", root / "other"], [library, walks / "c"]])
+    seen.is_over.set()
     searching.join()
-    same = rows_of(library) == expected
-    checked = subprocess.run(command("library", "check", library), capture_output=True, text=True, check=False)
-    is_whole = checked.returncode == 0 and "twice" not in checked.stdout and "of no source" not in checked.stdout
-    result = "the rows of one clean run" if same else "OTHER ROWS"
-    remarks = "" if is_whole else f"; NOT WHOLE: {checked.stdout} {checked.stderr}"
-    remarks += "".join(f"; SEARCH: {trouble}" for trouble in troubles)
+    same, checked = rows_of(library) == expected, check(library)
+    troubles = [*checked.damages, *checked.remarks, *seen.troubles]
     print(
-        f"round {number + 1}: {result}, {num_refused} refusals, {time.monotonic() - begin:.1f} s{remarks}", flush=True
+        f"round {number + 1}: {'the rows of one clean run' if same else 'OTHER ROWS'}, {num_refused} refusals, "
+        f"{seen.num_searches} searches, {time.monotonic() - begin:.1f} s{''.join(f'; TROUBLE: {one}' for one in troubles)}",
+        flush=True,
     )
-    return same and is_whole and not troubles
+    return same and not troubles
 
 
-def beside(commands: Sequence[Sequence[str | Path]]) -> int:
-    """Runs commands at once, each again as long as another process is writing; how often that was so."""
-    refused: list[int] = []
-    threads = [threading.Thread(target=lambda one=one: refused.append(run(*one))) for one in commands]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(refused) == len(commands), "a command failed"
-    return sum(refused)
+def beside(arguments: Sequence[Sequence[str | Path]]) -> int:
+    """Runs `index` in a process for each, at once; how often one was refused because another was writing."""
+    writers = [
+        subprocess.Popen(
+            [sys.executable, __file__, "--writer", *map(str, some)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for some in arguments
+    ]
+    told = [writer.communicate() for writer in writers]
+    for writer, (_, errors) in zip(writers, told, strict=True):
+        if writer.returncode:
+            raise RuntimeError(errors)
+    return sum(int(out) for out, _ in told)
 
 
-def run(*arguments: str | Path) -> int:
-    """Runs `firstsight`, again as long as another process is writing; how often that was so."""
+def index(*arguments: str | Path) -> int:
+    """`firstsight index`, again as long as another process is writing; how often that was so."""
     for tries in range(_MAX_TRIES):
-        ran = subprocess.run(command(*arguments), env=environment(), capture_output=True, text=True, check=False)
-        if ran.returncode == 0:
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                app(["index", *map(str, arguments)], standalone_mode=False)
+        except firstsight.FirstsightError as error:
+            if not any(words in str(error) for words in (_IS_WRITTEN_TO, _IS_ANOTHER)):
+                raise
+            time.sleep(0.05)
+        else:
             return tries
-        if _IS_WRITTEN_TO not in ran.stderr and _IS_ANOTHER not in ran.stderr:
-            raise RuntimeError(f"{arguments}: {ran.returncode} {ran.stderr}")
-        time.sleep(0.05)
     raise RuntimeError(f"{arguments}: another process was writing {_MAX_TRIES} times")
 
 
-def search_until(library: Path, picture: Path, is_over: threading.Event, troubles: list[str]) -> None:
-    """Opens the library as a search does, reads all that it shows, and says where that does not hold together."""
-    while not is_over.is_set():
+@dataclass
+class Seen:
+    """What searching found beside those who write."""
+
+    is_over: threading.Event = field(default_factory=threading.Event)
+    num_searches: int = 0
+    troubles: list[str] = field(default_factory=list)
+
+
+def search_until_over(library: Path, picture: Path, seen: Seen) -> None:
+    """Opens the library, reads all that it shows and searches it; notes where that does not hold together."""
+    while not seen.is_over.is_set():
         try:
             with Library.open(library) as opened:
                 found = opened.embeddings()
                 frames = [(found.source_of(row), int(found.frame_indices[row])) for row in range(len(found))]
                 opened.thumbnails(frames)
-                if len(found) != opened.num_frames or len(set(frames)) != len(frames):
-                    troubles.append(f"{len(found)} frames of {opened.num_frames}, {len(set(frames))} of them different")
+                if not len(found) == opened.num_frames == len(set(frames)):
+                    seen.troubles.append(
+                        f"{len(found)} frames of {opened.num_frames}, {len(set(frames))} different ones"
+                    )
+                search(opened, read_query(f"{picture}@1", opened.encoder))
+                seen.num_searches += 1
         except firstsight.FirstsightError as error:
-            troubles.append(str(error))
-        ran = subprocess.run(
-            command("search", library, f"{picture}@1", "--json"),
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if ran.returncode:
-            troubles.append(ran.stderr)
+            # Who has opened it just before it was exchanged loads the encoder that is there now.
+            if _IS_ANOTHER not in str(error):
+                seen.troubles.append(str(error))
 
 
 def rows_of(library: Path) -> Rows:
     """All that a library holds, and how many rows its tables have, to compare."""
     with Library.open(library) as opened:
-        found = opened.embeddings()
+        found, tables = opened.embeddings(), opened.tables
         columns = (found.vectors, found.seconds, found.frame_indices * len(found.sources) + found.source_indices)
-        rows = tuple(
-            table.count_rows() for table in (opened.tables.frames, opened.tables.thumbnails, opened.tables.sources)
-        )
+        rows = tuple(table.count_rows() for table in (tables.frames, tables.thumbnails, tables.sources))
         return found.sources, *(np.ascontiguousarray(column).tobytes() for column in columns), rows  # type: ignore[return-value]
-
-
-def command(*arguments: str | Path) -> list[str]:
-    """`firstsight` in a process of its own, of the package that runs this."""
-    return [sys.executable, "-c", "from firstsight.cli.main import main; main()", *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """One thread each."""
-    return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
 from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
-from firstsight.video.images import IMAGE_SUFFIXES
+from firstsight.video.images import is_picture
 
 Item = TypeVar("Item")
 
@@ -351,5 +351,5 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}
     if row.get("is_picture") is None:  # of an older version, which went by the name
-        known["is_picture"] = path.suffix.lower() in IMAGE_SUFFIXES
+        known["is_picture"] = is_picture(path)
     return SourceRecord(**known)

@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,12 +34,14 @@ from firstsight.video.encoding import VideoWriter
 
 _IS_WRITTEN_TO = "being written to by another process"
 _IS_ANOTHER = "open it again"  # embedded anew between opening it and writing to it
-_MAX_TRIES = 500
+_MAX_TRIES = 2_000
+_BETWEEN_SEARCHES_SECONDS = 0.05  # so that the writers get on
 Rows = tuple[tuple[str, ...], bytes, bytes, bytes, tuple[int, ...]]
 
 
 def main() -> None:
     """The command line."""
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it is told to create
     if sys.argv[1:2] == ["--writer"]:
         print(index(*sys.argv[2:]))
         return
@@ -92,11 +95,10 @@ def is_as_expected(root: Path, number: int, expected: Rows) -> bool:
     searching.join()
     same, checked = rows_of(library) == expected, check(library)
     troubles = [*checked.damages, *checked.remarks, *seen.troubles]
-    print(
-        f"round {number + 1}: {'the rows of one clean run' if same else 'OTHER ROWS'}, {num_refused} refusals, "
-        f"{seen.num_searches} searches, {time.monotonic() - begin:.1f} s{''.join(f'; TROUBLE: {one}' for one in troubles)}",
-        flush=True,
-    )
+    result = "the rows of one clean run" if same else "OTHER ROWS"
+    numbers = f"{num_refused} refusals, {seen.num_searches} searches, {time.monotonic() - begin:.1f} s"
+    print(f"round {number + 1}: {result}, {numbers}", *troubles, sep="\n  TROUBLE: ", flush=True)
+    shutil.rmtree(library)
     return same and not troubles
 
 
@@ -157,6 +159,7 @@ def search_until_over(library: Path, picture: Path, seen: Seen) -> None:
                     )
                 search(opened, read_query(f"{picture}@1", opened.encoder))
                 seen.num_searches += 1
+            time.sleep(_BETWEEN_SEARCHES_SECONDS)
         except firstsight.FirstsightError as error:
             # Who has opened it just before it was exchanged loads the encoder that is there now.
             if _IS_ANOTHER not in str(error):

@@ -71,6 +71,7 @@ class Tables:
     def __init__(self, folder: Path, *, dim: int, create: bool = False) -> None:
         self.folder = folder
         self.dim = dim
+        self._read: tuple[int, list[SourceRecord]] = (-1, [])  # records, and the version that they were read in
         with told_as_ours(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +129,10 @@ class Tables:
     def records(self) -> list[SourceRecord]:
         """All sources, the partial and the failed ones too."""
         with told_as_ours(self.folder):
-            return [_record(row) for row in self.sources.to_arrow().to_pylist()]
+            version = self.sources.version
+            if self._read[0] != version:  # of many sources it takes a second
+                self._read = version, [_record(row) for row in self.sources.to_arrow().to_pylist()]
+        return list(self._read[1])
 
     def put(self, records: Sequence[SourceRecord]) -> None:
         """Adds sources, or replaces what is known of them: all at once or not at all."""

@@ -31,7 +31,7 @@ from firstsight.retrieval.store.check import check
 from firstsight.retrieval.store.files import check_unchanged, content_hash, find_footage, state_of
 from firstsight.retrieval.store.folder import CONFIG_FILE
 from firstsight.retrieval.store.library import Library
-from firstsight.retrieval.store.maintenance import info
+from firstsight.retrieval.store.maintenance import compact, info
 from firstsight.retrieval.store.tables import told_as_ours
 from firstsight.video.sampling import Sampling
 
@@ -388,6 +388,18 @@ class TestDamaged:
     def test_a_full_disk_is_told_with_its_cure(self) -> None:
         with pytest.raises(LibraryError, match=r"is full.*library compact"), told_as_ours(Path("tables")):
             raise OSError(28, "No space left on device")
+
+    def test_on_a_full_disk_what_takes_no_space_is_given_back_first(
+        self, library: Library, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(**_: object) -> bool:
+            raise LibraryError("the disk is full")
+
+        (library.path / "tables-0123456789abcdef").mkdir()
+        monkeypatch.setattr(library.tables, "compact", full)
+        with pytest.raises(LibraryError, match="full"):
+            compact(library)
+        assert len(list(library.path.glob("tables-*"))) == 1
 
     def test_rows_that_are_missing_or_too_many(self, tmp_path: Path) -> None:
         made = filled(tmp_path / "library", {"one": 30, "two": 20})

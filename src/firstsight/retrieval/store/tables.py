@@ -302,8 +302,8 @@ def _explained(error: BaseException, folder: Path) -> str:
     reason = _BUILD_PATHS.sub("", text.splitlines()[0])[:_MAX_REASON].strip()
     if "No space left" in text or "os error 28" in text:
         return (
-            f"the disk of {folder} is full; `firstsight library compact LIBRARY` gives back what was removed or "
-            "replaced, or free some space"
+            f"the disk of {folder} is full; free a few megabytes, which removing takes too: then "
+            "`firstsight library compact LIBRARY` gives back what was removed or replaced"
         )
     if "Not found" in text and ".lance" in text:
         return (

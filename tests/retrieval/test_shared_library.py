@@ -16,6 +16,7 @@ from firstsight.retrieval.indexing.indexing import add, remove
 from firstsight.retrieval.indexing.interrupts import only_first_interrupt, run_uninterrupted
 from firstsight.retrieval.indexing.writer import Writer
 from firstsight.retrieval.store import readers
+from firstsight.retrieval.store import tables as store_tables
 from firstsight.retrieval.store.folder import writing
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.maintenance import compact
@@ -288,6 +289,26 @@ class TestCtrlC:
             except LibraryError:
                 continue
         assert len(tried) == 1
+
+
+def test_thumbnails_of_many_sources_are_asked_for_at_once_by_an_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_tables, "_MAX_UNINDEXED", 20)
+    made = filled(tmp_path / "library", {f"{number}.jpg": 1 for number in range(30)})
+    tables = made.library.tables
+    tables.keep_up_indices()
+    for table in (tables.frames, tables.thumbnails):
+        assert table.index_stats("source_idx").num_indexed_rows == 30
+    questions = []
+    search = tables.thumbnails.search
+    monkeypatch.setattr(tables.thumbnails, "search", lambda: questions.append(1) or search())
+    names = [f"{number}.jpg" for number in (7, 3, 29, 7)]
+    assert made.library.thumbnails([(name, 0) for name in names]) == [b"jpeg"] * 4
+    assert len(questions) == 1
+    put(made.library, "more", made.vectors[:25], number=99)
+    tables.keep_up_indices()
+    assert tables.thumbnails.index_stats("source_idx").num_unindexed_rows == 0
 
 
 def test_a_handle_that_is_forgotten_lets_go_of_its_version(library: Library) -> None:

@@ -82,9 +82,7 @@ class Tables:
                 database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
                 for name, schema in schemas
             )
-        if create:
-            self.keep_up_indices()
-        else:
+        if not create:
             self.look_again()
 
     @classmethod
@@ -246,11 +244,13 @@ class Tables:
         return found
 
     def keep_up_indices(self) -> None:
-        """Makes the indices by source and by frame where they are missing, and brings them up to date."""
+        """Makes the indices by source and by frame of large tables, and brings them up to date."""
         from lancedb.index import BTree
 
         with told_as_ours(self.folder):
             for table in (self.frames, self.thumbnails):
+                if table.count_rows() <= _MAX_UNINDEXED:
+                    continue
                 stats = [table.index_stats(f"{column}_idx") for column in _SCALAR_COLUMNS]
                 for column, found in zip(_SCALAR_COLUMNS, stats, strict=True):
                     if found is None:

@@ -3,9 +3,11 @@
 import json
 import os
 import shutil
+import struct
 from contextlib import contextmanager
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from library_made import filled, small_encoder, write_video
@@ -202,6 +204,16 @@ class TestWhatIsStated:
         assert any("0.mp4 states more frames" in line for line in found.doubts)
         found.check()
 
+    def test_a_header_that_lies_is_not_believed(self, library: Library, tmp_path: Path) -> None:
+        video = write_lying_avi(tmp_path / "lie.avi", num_stated=2**31 - 1)
+        found = self.of(video, library)
+        assert (found.num_unknown, found.unbelievable) == (1, ("lie.avi",))
+        outcome = add(library, [video])
+        assert (outcome.added, outcome.num_skipped, outcome.lost) == (["lie.avi"], 0, {})
+        (record,) = library.sources
+        assert (record.num_frames, record.num_skipped) == (4, 0)
+        assert record.duration_seconds < 3
+
     def test_a_single_file_never_refuses_the_others(
         self, library: Library, videos: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -232,6 +244,22 @@ class TestWhatIsStated:
 
     def test_the_longest_embedding_is_that_of_the_default_method(self) -> None:
         assert LONGEST == projection._MAX_DIM
+
+
+def write_lying_avi(path: Path, *, num_stated: int) -> Path:
+    """Fifty frames at 25 a second, and a header that states another number."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(50):
+            frame = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 4 * index, np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    content = bytearray(path.read_bytes())
+    for chunk, offset in ((b"strh", 32), (b"avih", 16)):
+        struct.pack_into("<I", content, content.index(chunk) + 8 + offset, num_stated)
+    path.write_bytes(content)
+    return path
 
 
 def lie(monkeypatch: pytest.MonkeyPatch, name: str, *, frames: int) -> None:

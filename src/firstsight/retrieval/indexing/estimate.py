@@ -139,9 +139,14 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
 def _is_believable(path: Path, rate: float, count: int, seconds: float | None) -> bool:
     """Whether a file can hold so many frames, and they last about as long as it says."""
     stamp = stamp_of(path)
-    if stamp is None or count < 0 or count > stamp.num_bytes / _LEAST_BYTES_A_FRAME or not math.isfinite(rate):
+    if stamp is None or not can_hold(stamp.num_bytes, count) or not math.isfinite(rate):
         return False
     return seconds is None or count / rate <= _MAX_DISAGREEMENT * max(seconds, 1)
+
+
+def can_hold(num_bytes: int, num_frames: int) -> bool:
+    """Whether there can be so many frames in a file of that size."""
+    return 0 <= num_frames <= num_bytes / _LEAST_BYTES_A_FRAME
 
 
 def _existing(folder: Path) -> Path:

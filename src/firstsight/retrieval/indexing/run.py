@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from firstsight.errors import FirstsightError, LibraryError, RunError
+from firstsight.retrieval.indexing.estimate import can_hold
 from firstsight.retrieval.indexing.holdings import Holdings
 from firstsight.retrieval.indexing.outcome import Indexed, IndexProgress, Report
 from firstsight.retrieval.indexing.reading import (
@@ -221,7 +222,8 @@ class IndexingRun:
         for some in self._seen(source, stored):
             num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
             end = max(stated, last)
-            record = replace(record, num_frames=num_frames, num_skipped=some.num_skipped, duration_seconds=end)
+            num_lost = some.num_skipped if can_hold(record.num_bytes, some.num_skipped) else 0
+            record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
             if len(some.rows):
                 self._writer.add(record, some.rows)
                 self._tell(record.name)

@@ -110,5 +110,30 @@ def test_of_one_source_they_are_far_apart_in_time(length: float, far: float) -> 
 def test_a_rate_is_between_0_and_1(rate: float) -> None:
     with pytest.raises(SettingsError, match="valid is between 0 and 1"):
         background([0.1, 0.2]).threshold(rate)
-    with pytest.raises(SettingsError, match="at least 2"):
-        background([0.1])
+
+
+def test_without_decoys_nothing_is_known() -> None:
+    empty = background([])
+    assert not empty.is_measured
+    assert empty.false_match_probability(0.99) == 1
+    assert empty.threshold(0.05) < 1
+    assert not background([0.3] * 19).is_measured
+    assert background([0.3] * 20).is_measured
+
+
+def test_quantiles_are_counted_where_they_can_be() -> None:
+    """Three outliers among 200, of frames that are themselves, move no quantile that has ten above it."""
+    decoys = np.sort(np.r_[np.random.default_rng(0).uniform(0.1, 0.6, 197), 1.0, 1.0, 0.93])
+    assert background(decoys).threshold(0.05) == pytest.approx(np.quantile(decoys, 0.95), abs=1e-6)
+    assert background(decoys).threshold(0.05) < 0.6
+    assert background(decoys).threshold(0.04) < 0.7
+
+
+def test_copies_are_no_unrelated_pairs() -> None:
+    vectors = random_vectors(40, 0)
+    vectors[30:] = vectors[:10]  # the last source is the first once more
+    found = measure_background(
+        frames(vectors, np.repeat([0, 1, 2, 3], 10)), np.linspace(0.2, 0.5, 40, dtype=np.float32)
+    )
+    assert found.pairs.max() < 0.9
+    assert len(found.pairs) == 5 * 100

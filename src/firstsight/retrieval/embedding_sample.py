@@ -28,9 +28,13 @@ class Sample:
         """Some more frames."""
         self._kept.append(frames[-self._num_seen % self._step :: self._step])
         self._num_seen += len(frames)
-        while sum(map(len, self._kept)) > self._most:
+        while len(self) > self._most:
             self._kept = [_chained(self._kept)[::2]]
             self._step *= 2
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return sum(map(len, self._kept))
 
     def embeddings(self) -> Embeddings:
         """What was kept, by source and in order of time."""

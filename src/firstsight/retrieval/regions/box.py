@@ -34,8 +34,13 @@ class Box:
             raise SettingsError(f"box {text!r}; valid is x,y,width,height in pixels, such as 386,15,128,375") from None
         return cls(x, y, width, height)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
     def check_inside(self, size: tuple[int, int]) -> None:
-        """Nothing, if the box lies in a picture of that width and height.
+        """Raises if the box does not lie in a picture of that width and height.
 
         Raises:
             SettingsError: it does not.

@@ -5,12 +5,14 @@ moments of the maps over the cells inside its box, level by level; it is compare
 The read-out's projection is fitted to whole frames and is wrong for windows: it is left out (docs/returning-object.md).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.errors import SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.model.readout import Pooled
 from firstsight.pixels import Crop
@@ -20,6 +22,7 @@ from firstsight.retrieval.regions.windows import Windows, at, counts, moments, s
 
 Floats = NDArray[np.float32]
 _BATCH = 16  # frames whose maps are held at once
+_MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +86,12 @@ class Look:
             y = row / max(1, self._rows - 2) * (crop.height - height)
         return Box(*_inside(crop, x, y, width, height))
 
+    def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
+        """The numbers of a window somewhere, and of the one that it becomes in the picture turned upside down."""
+        row, column = random.integers(max(1, self._rows - 1)), random.integers(max(1, self._columns - 1))
+        mirrored = max(1, self._rows - 1) - 1 - row
+        return int(row * self._columns + column), int(mirrored * self._columns + column)
+
     @property
     def _rows(self) -> int:
         return len(self.windows[0].tops)
@@ -120,6 +129,7 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
     else:
         levels = (encoder.network.number_of(level),)
     crop = encoder.preprocessing.crop(*size)
+    _check_large_enough(box, crop)
     cells = [cells_of(box, encoder.network.cell_centres(number), crop) for number in levels]
     grids = [encoder.network.map_shapes[number - 1] for number in levels]
     places = tuple(at(*one) for one in cells)
@@ -128,6 +138,20 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
         spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
     )
     return Look(encoder, box, size, levels, places, windows)
+
+
+def _check_large_enough(box: Box, crop: Crop) -> None:
+    """Raises if the encoder sees next to nothing of what lies in a box.
+
+    Raises:
+        SettingsError: a side is shorter than a few pixels of the encoder's input.
+    """
+    least = tuple(math.ceil(_MIN_INPUT_PIXELS * scale) for scale in (crop.scale_x, crop.scale_y))
+    if box.width < least[0] or box.height < least[1]:
+        raise SettingsError(
+            f"box {box} is too small for this encoder, which sees the picture at {crop.out_width}x{crop.out_height}; "
+            f"valid is at least {least[0]}x{least[1]} pixels"
+        )
 
 
 def _joined(maps: Sequence[Floats], windows: Sequence[Windows]) -> Floats:

@@ -57,10 +57,44 @@ def find_moments(
     if not len(rows):
         return ()
     firsts = np.flatnonzero(np.r_[True, _begins_anew(rows, frames, gap_seconds)])
-    ends = _end_seconds(frames)
     runs = np.split(rows, firsts[1:])
-    found = [_moment(run, scores, frames, ends) for run in runs]
+    found = [_moment(run, scores, frames) for run in runs]
     return tuple(sorted(found, key=lambda one: -one.score))
+
+
+def nearest_moments(
+    scores: NDArray[np.floating],
+    frames: Embeddings,
+    *,
+    k: int,
+    below: float,
+    gap_seconds: float = GAP_SECONDS,
+) -> tuple[Moment, ...]:
+    """The k frames that come nearest to matching, the best first: each a moment of its own, and no two neighbours.
+
+    Args:
+        scores: (N,), higher is closer; minus infinity of a frame that is not meant.
+        frames: when and where each was seen, as for `find_moments`.
+        k: how many at most; from 0.
+        below: only frames that score less.
+        gap_seconds: frames of one source that are no further apart, or lie next to each other, are neighbours.
+    """
+    rows = np.flatnonzero((scores < below) & (scores > -np.inf))
+    order = rows[np.argsort(-scores[rows], kind="stable")]
+    chosen: list[int] = []
+    is_left = np.ones(len(scores), np.bool_)
+    for row in order.tolist() if k > 0 else ():
+        if not is_left[row]:
+            continue
+        chosen.append(row)
+        if len(chosen) == k:
+            break
+        number = frames.source_indices[row]
+        of_source = slice(*np.searchsorted(frames.source_indices, [number, number + 1]))
+        near = np.abs(frames.seconds[of_source] - frames.seconds[row]) <= gap_seconds
+        is_left[of_source][near] = False
+        is_left[max(of_source.start, row - 1) : min(of_source.stop, row + 2)] = False
+    return tuple(_moment(np.array([row]), scores, frames) for row in chosen)
 
 
 def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float) -> NDArray[np.bool_]:
@@ -71,24 +105,21 @@ def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float)
     return anew
 
 
-def _end_seconds(frames: Embeddings) -> NDArray[np.float64]:
-    """Until when each frame is to be seen: until the next of its source, the last one as long as the one before it."""
-    steps = np.diff(frames.seconds)
-    steps[np.diff(frames.source_indices) != 0] = np.nan
-    after, before = np.r_[steps, np.nan], np.r_[np.nan, steps]
-    lasts = np.where(np.isnan(after), np.nan_to_num(before), after)
-    ends: NDArray[np.float64] = frames.seconds + lasts
-    return ends
+def _end_seconds(frames: Embeddings, row: int) -> float:
+    """Until when a frame is to be seen: until the next of its source, the last one as long as the one before it."""
+    seconds, sources = frames.seconds, frames.source_indices
+    for start in (row, row - 1):
+        if start >= 0 and start + 1 < len(frames) and sources[start] == sources[start + 1] == sources[row]:
+            return float(seconds[row] + (seconds[start + 1] - seconds[start]))
+    return float(seconds[row])
 
 
-def _moment(
-    run: NDArray[np.intp], scores: NDArray[np.floating], frames: Embeddings, ends: NDArray[np.float64]
-) -> Moment:
+def _moment(run: NDArray[np.intp], scores: NDArray[np.floating], frames: Embeddings) -> Moment:
     best = int(run[np.argmax(scores[run])])
     return Moment(
         source=frames.source_of(best),
         start_seconds=float(frames.seconds[run[0]]),
-        end_seconds=float(ends[run[-1]]),
+        end_seconds=_end_seconds(frames, int(run[-1])),
         best_seconds=float(frames.seconds[best]),
         score=float(scores[best]),
         first_frame_index=int(frames.frame_indices[run[0]]),

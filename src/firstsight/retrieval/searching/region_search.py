@@ -4,8 +4,9 @@ A library keeps a vector of each whole frame, in which a small thing counts for 
 anew. Its thumbnails have more pixels than the encoder looks at: no video is opened.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,14 +14,22 @@ from numpy.typing import NDArray
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.embedding_sample import joined
 from firstsight.retrieval.regions.box import Box, Placed
 from firstsight.retrieval.regions.regions import Floats, Look, look_for
-from firstsight.retrieval.searching.calibration import Background
-from firstsight.retrieval.searching.decoys import spread_pictures
+from firstsight.retrieval.searching.calibration import Background, far_seconds
+from firstsight.retrieval.searching.candidates import Compared, chosen_frames
+from firstsight.retrieval.searching.decoys import (
+    Decoys,
+    Measurement,
+    Picture,
+    group_of,
+    has_contrast,
+    read_arrays,
+    state_of_sources,
+    write_arrays,
+)
 from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment
 from firstsight.retrieval.searching.query import Query
-from firstsight.retrieval.searching.scan import frames_meant
 from firstsight.retrieval.searching.search import (
     FALSE_MATCH_RATE,
     Likeness,
@@ -35,8 +44,11 @@ from firstsight.retrieval.store.where import Where
 from firstsight.video.source import open_source
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
+_NUM_DECOYS = 200
+# Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
+_SIZE_STEP = 1.25
 _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, to tell how unusual one is
-_MAX_PAIRS = 1_000_000
+_MAX_PAIRS = 100_000
 
 
 def search_region(
@@ -49,12 +61,15 @@ def search_region(
     not_itself: bool = False,
     false_match_rate: float = FALSE_MATCH_RATE,
     gap_seconds: float = GAP_SECONDS,
+    nearest: bool = False,
+    measuring: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> SearchResult:
     """The k moments in which some window is most like what lies in the query's box; none, if no window is.
 
-    Every frame that is meant is looked at anew, some tens of milliseconds each. A threshold is measured as in `search`:
-    decoys are windows of the library's own frames, of the box's size, upside down.
+    Every frame that is meant is embedded anew, some tens of milliseconds each. What is normal is measured as in
+    `search`, over the whole library and once for all boxes of about that size: decoys are windows of the library's own
+    frames, upside down.
 
     Args:
         library: what is searched.
@@ -65,6 +80,8 @@ def search_region(
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
+        nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
+        measuring: called if what is normal has to be measured first.
         progress: told how many frames have been looked at.
 
     Raises:
@@ -75,35 +92,127 @@ def search_region(
     _check_encoder(library)
     own = own_names(library, query.place.path)
     look = look_for(library.encoder, box, query.frame.size)
-    regions = np.concatenate([look.described(query.frame.pixels[None]), _decoys(look, library)])
-    seen = _look_through(
-        library, look, regions, where=where, without=own if not_itself else frozenset(), progress=progress
+    chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
+    background = region_background(library, look, measuring=measuring, progress=progress)
+    found = compare_regions(library, look, look.described(query.frame.pixels[None]), chosen, progress=progress)
+    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_exact=True)
+    likeness = Likeness(compared, background, _Placing(library, look, found.windows[:, 0]), box)
+    return answer(
+        query,
+        likeness,
+        own=own,
+        k=k,
+        false_match_rate=false_match_rate,
+        gap_seconds=gap_seconds,
+        nearest=nearest,
     )
-    likeness = Likeness(seen.similarities[:, 0], seen.frames, seen.background, seen.place, box)
-    return answer(query, likeness, own=own, k=k, false_match_rate=false_match_rate, gap_seconds=gap_seconds)
 
 
 @dataclass(frozen=True, eq=False)
-class _Seen:
-    """All frames that are meant, by source and in order of time."""
+class RegionMatches:
+    """How alike the best window of each frame of a library is to some regions."""
+
+    similarities: Floats  # (N, R), -1 to 1; minus infinity of frames that are not meant
+    windows: NDArray[np.intp]  # (N, R), the number of that window
+
+
+def compare_regions(
+    library: Library,
+    look: Look,
+    regions: Floats,
+    chosen: NDArray[np.bool_],
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> RegionMatches:
+    """Compares the chosen frames (N,) of the library's timeline with regions (R, D), in memory of 12 N R bytes."""
+    similarities = np.full((len(chosen), len(regions)), -np.inf, np.float32)
+    windows = np.zeros((len(chosen), len(regions)), np.intp)
+    num_done = 0
+    for rows, inputs in _inputs_of(library, look, np.flatnonzero(chosen)):
+        similarities[rows], windows[rows] = look.best(inputs, regions)
+        num_done += len(rows)
+        progress(num_done)
+    return RegionMatches(similarities, windows)
+
+
+def region_background(
+    library: Library,
+    look: Look,
+    *,
+    measuring: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Background:
+    """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
+    look, name = _of_usual_size(look)
+    file, state = library.tables.folder / f"background-{name}.npz", state_of_sources(library)
+    kept = read_arrays(file, state)
+    if kept is None:
+        measuring()
+        background = _measure(library, look, progress)
+        write_arrays(file, state, pairs=background.pairs, decoys=background.decoys)
+        return background
+    return Background(kept["pairs"], kept["decoys"], num_sources=len(library.sources))
+
+
+def _measure(library: Library, look: Look, progress: Callable[[int], None]) -> Background:
+    frames = library.timeline.frames
+    decoys, origins = _decoys(look, library)
+    measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
+    both, num, pairs = np.concatenate([decoys.vectors, origins]), len(origins), []
+    for rows, inputs in _inputs_of(library, look, np.arange(len(frames))):
+        likeness = look.best(inputs, both)[0].T
+        measure.add(frames[rows], likeness[:num], likeness[num:])
+        pairs.append(likeness[:num][rows[0] % max(1, num) :][:_PAIRS_A_FRAME].ravel())
+        progress(int(rows[-1]) + 1)
+    together = np.sort(np.concatenate([np.empty(0, np.float32), *pairs]))
+    step = max(1, len(together) // _MAX_PAIRS)
+    return Background(together[::step], np.sort(measure.bests()), num_sources=len(library.sources))
+
+
+def _decoys(look: Look, library: Library) -> tuple[Decoys, Floats]:
+    """Windows of the box's size anywhere in the library's own frames, upside down; and the same as they are (M, D)."""
+    frames = library.timeline.frames
+    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_DECOYS).astype(int))
+    random = np.random.default_rng(0)
+    used, turned, upright = [], [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
+    for row, picture in zip(rows, _pictures(library, rows), strict=True):
+        window, mirrored = look.window_and_mirrored(random)
+        box = look.box_of(mirrored, (picture.shape[1], picture.shape[0]))
+        if has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]):
+            used.append(row)
+            turned.append(look.described(_input(look, np.ascontiguousarray(picture[::-1])), windows=[window]))
+            upright.append(look.described(_input(look, picture), windows=[mirrored]))
+    return Decoys(_rows(turned), frames[np.array(used, np.intp)]), _rows(upright)
+
+
+def _rows(parts: list[Floats]) -> Floats:
+    """Some rows together; none at all have no columns either."""
+    return np.concatenate(parts[1:]) if len(parts) > 1 else parts[0]
+
+
+def _of_usual_size(look: Look) -> tuple[Look, str]:
+    """The look with its box's sides rounded to a step, and a name for all that are rounded to it."""
+    width, height = look.size
+    steps = [round(math.log(side / whole, _SIZE_STEP)) for side, whole in zip(look.box.size, look.size, strict=True)]
+    sides = [max(1, min(whole, round(whole * _SIZE_STEP**step))) for whole, step in zip(look.size, steps, strict=True)]
+    box = Box((width - sides[0]) // 2, (height - sides[1]) // 2, *sides)
+    shape = round(math.log(width / height, _SIZE_STEP))
+    return look_for(look.encoder, box, look.size), f"{-steps[0]}x{-steps[1]}-{shape}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Placing:
+    """Where in a moment's best frame a region was found."""
 
     library: Library
     look: Look
-    similarities: Floats  # (N, 1 + pairs): of the best window to the region, and to some decoys
-    windows: NDArray[np.intp]  # (N,), which window is most like the region
-    frames: Embeddings
-    decoys: Floats  # (M,), similarity of each decoy to the frame most like it
+    windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
 
-    @property
-    def background(self) -> Background:
-        pairs = np.sort(self.similarities[:, 1:], axis=None)
-        pairs = pairs[:: max(1, len(pairs) // _MAX_PAIRS)]
-        return Background(pairs, np.sort(self.decoys), num_sources=len(np.unique(self.frames.source_indices)))
-
-    def place(self, moment: Moment) -> Placed:
-        """Where in the moment's best frame: in its pixels, or if the file is gone in those of the thumbnail."""
-        number = self.frames.sources.index(moment.source)
-        here = (self.frames.source_indices == number) & (self.frames.frame_indices == moment.best_frame_index)
+    def __call__(self, moment: Moment) -> Placed:
+        """In its pixels, or if the file is gone in those of the thumbnail."""
+        frames = self.library.timeline.frames
+        number = frames.sources.index(moment.source)
+        here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
         size = self._size(moment)
         return Placed(self.look.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size)
 
@@ -124,37 +233,21 @@ def _check_encoder(library: Library) -> None:
         )
 
 
-def _decoys(look: Look, library: Library) -> Floats:
-    """Windows of the box's size anywhere in the library's own frames, upside down: (M, D)."""
-    pictures = _inputs(look, [np.ascontiguousarray(picture[::-1]) for picture in spread_pictures(library)])
-    anywhere = np.random.default_rng(0).integers(0, look.num_windows, len(pictures))
-    return look.described(pictures, windows=anywhere.tolist())
+def _inputs_of(
+    library: Library, look: Look, rows: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+    """Rows of the library's timeline, some at a time, and what the encoder sees of their thumbnails."""
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        yield some, np.concatenate([_input(look, picture) for picture in _pictures(library, some)])
 
 
-def _inputs(look: Look, pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
-    return np.concatenate([look.encoder.preprocessing.apply(picture[None]) for picture in pictures])
+def _pictures(library: Library, rows: NDArray[np.intp]) -> Iterator[Picture]:
+    frames: Embeddings = library.timeline.frames
+    names = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+    return map(as_picture, library.thumbnails(names))
 
 
-def _look_through(
-    library: Library,
-    look: Look,
-    regions: Floats,
-    *,
-    where: Where | None,
-    without: frozenset[str],
-    progress: Callable[[int], None],
-) -> _Seen:
-    found: list[Embeddings] = []  # what was seen in place of the vectors, so that all is put in order together
-    bests = np.full(len(regions) - 1, -1, np.float32)
-    num_seen = 0
-    for frames in frames_meant(library, where=where, without=without, batch_size=_CHUNK):
-        names = [(frames.source_of(row), int(frames.frame_indices[row])) for row in range(len(frames))]
-        inputs = _inputs(look, [as_picture(jpeg) for jpeg in library.thumbnails(names)])
-        similarities, windows = look.best(inputs, regions)
-        bests = np.maximum(bests, similarities[:, 1:].max(axis=0))
-        kept = np.concatenate([similarities[:, : 1 + _PAIRS_A_FRAME], windows[:, :1]], axis=1, dtype=np.float32)
-        found.append(replace(frames, vectors=kept))
-        num_seen += len(frames)
-        progress(num_seen)
-    frames = joined(found)
-    return _Seen(library, look, frames.vectors[:, :-1], frames.vectors[:, -1].astype(np.intp), frames, bests)
+def _input(look: Look, picture: Picture) -> NDArray[np.uint8]:
+    """(1, H, W, 3)."""
+    return look.encoder.preprocessing.apply(picture[None])

@@ -4,22 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.regions.box import Box, Placed
-from firstsight.retrieval.searching.calibration import Background, measure_background
-from firstsight.retrieval.searching.decoys import decoys_of
-from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment, find_moments
+from firstsight.retrieval.searching.calibration import Background
+from firstsight.retrieval.searching.candidates import Compared, compare_frames
+from firstsight.retrieval.searching.decoys import background_of
+from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.retrieval.searching.query import Query
-from firstsight.retrieval.searching.scan import scan
 from firstsight.retrieval.store.files import content_hash
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.where import Where
 
 FALSE_MATCH_RATE = 0.05
+# Of a library with too few frames to measure what is normal: near copies of a frame reach it, little else does.
+ASSUMED_THRESHOLD = 0.8
 # Times of one frame, read from the file and from the library, differ by rounding alone.
 _SAME_SECONDS = 0.001
 
@@ -43,11 +41,13 @@ class SearchResult:
     matches: tuple[Match, ...]  # the best first; none if nothing is alike enough
     num_matches: int  # found altogether, of which `matches` are the best
     nearest: Match  # the moment of the frame most like the query, match or not
+    below: tuple[Match, ...]  # if the nearest were asked for: those that are no match, up to k with the matches
     threshold: float  # the cosine that a frame matches from
     false_match_rate: float  # of searches whose answer is not there, the share that get a match all the same
     num_frames: int  # searched
     num_sources: int
-    background: Background
+    is_exact: bool  # every frame was compared; otherwise those that an index proposed
+    background: Background  # of the whole library
     box: Box | None = None  # of the query's picture, if only that was looked for
 
     @property
@@ -65,20 +65,23 @@ def search(
     not_itself: bool = False,
     false_match_rate: float = FALSE_MATCH_RATE,
     gap_seconds: float = GAP_SECONDS,
+    nearest: bool = False,
     measuring: Callable[[], None] = lambda: None,
 ) -> SearchResult:
     """The k moments most like the query; none, if the best frame is no more alike than one of something absent may be.
 
-    Every frame that is meant is compared. The first search in a library takes some seconds to measure what is normal.
+    What is normal is measured over the whole library, once for all searches: by `index`, or by the first search. A
+    frame that matches in a library matches in every part of it.
 
     Args:
         library: what is searched.
         query: made by `read_query` with the library's encoder.
         k: how many moments, from 1.
-        where: which frames are meant; all by default. What is normal is measured among these.
+        where: which frames are meant; all by default.
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
+        nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
         measuring: called if what is normal has to be measured first.
 
     Raises:
@@ -92,30 +95,48 @@ def search(
     """
     check_searchable(library, k=k)
     own = own_names(library, query.place.path)
-    decoys = decoys_of(library, making=measuring)
-    scanned = scan(library, query.vector, decoys, where=where, without=own if not_itself else frozenset())
-    background = measure_background(scanned.sample, scanned.decoys)
-    likeness = Likeness(scanned.similarities, scanned.frames, background)
-    return answer(query, likeness, own=own, k=k, false_match_rate=false_match_rate, gap_seconds=gap_seconds)
+    background = background_of(library, measuring=measuring)
+    compared = compare_frames(
+        library,
+        query.vector,
+        least=match_threshold(background, false_match_rate),
+        where=where,
+        without=own if not_itself else frozenset(),
+    )
+    return answer(
+        query,
+        Likeness(compared, background),
+        own=own,
+        k=k,
+        false_match_rate=false_match_rate,
+        gap_seconds=gap_seconds,
+        nearest=nearest,
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Likeness:
-    """How alike each frame that is meant is to a query, and what that is measured by."""
+    """How alike the frames of a library are to a query, and what that is measured by."""
 
-    similarities: NDArray[np.float32]  # (N,)
-    frames: Embeddings  # N, by source and in order of time
+    compared: Compared
     background: Background
     place: Callable[[Moment], Placed | None] = lambda _: None  # where in its best frame a moment is like the query
     box: Box | None = None  # that was looked for
 
 
 def answer(
-    query: Query, likeness: Likeness, *, own: frozenset[str], k: int, false_match_rate: float, gap_seconds: float
+    query: Query,
+    likeness: Likeness,
+    *,
+    own: frozenset[str],
+    k: int,
+    false_match_rate: float,
+    gap_seconds: float,
+    nearest: bool,
 ) -> SearchResult:
     """The k best moments of those that are alike enough; `own` are the names of the query's file and its copies."""
-    background, similarities, frames = likeness.background, likeness.similarities, likeness.frames
-    threshold = background.threshold(false_match_rate)
+    background, compared = likeness.background, likeness.compared
+    threshold = match_threshold(background, false_match_rate)
 
     def match(moment: Moment) -> Match:
         return Match(
@@ -126,24 +147,43 @@ def answer(
             place=likeness.place(moment),
         )
 
-    moments = find_moments(similarities, frames, least=threshold, gap_seconds=gap_seconds)
-    nearest = moments or find_moments(similarities, frames, least=float(similarities.max()), gap_seconds=gap_seconds)
+    moments = find_moments(compared.similarities, compared.frames, least=threshold, gap_seconds=gap_seconds)
+    num_below = max(1, k if nearest else 0) - len(moments)
+    below = nearest_moments(
+        compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
+    )
+    shown = [match(one) for one in moments[:k]]
+    unmatched = [match(one) for one in below]
     return SearchResult(
         query=query,
-        matches=tuple(match(one) for one in moments[:k]),
+        matches=tuple(shown),
         num_matches=len(moments),
-        nearest=match(nearest[0]),
+        nearest=(shown or unmatched)[0],
+        below=tuple(unmatched) if nearest else (),
         threshold=threshold,
         false_match_rate=false_match_rate,
-        num_frames=len(frames),
-        num_sources=len(set(frames.source_indices.tolist())),
+        num_frames=compared.num_frames,
+        num_sources=compared.num_sources,
+        is_exact=compared.is_exact,
         background=background,
         box=likeness.box,
     )
 
 
+def match_threshold(background: Background, false_match_rate: float) -> float:
+    """From which similarity on a frame matches. Where too little was there to measure it, it is assumed.
+
+    Raises:
+        SettingsError: a rate that is not between 0 and 1.
+    """
+    measured = background.threshold(false_match_rate)
+    if background.is_measured:
+        return measured
+    return max(ASSUMED_THRESHOLD, measured) if len(background.decoys) else ASSUMED_THRESHOLD
+
+
 def check_searchable(library: Library, *, k: int) -> None:
-    """Nothing, if k moments can be looked for in the library.
+    """Raises if k moments cannot be looked for in the library.
 
     Raises:
         SettingsError: k below 1.

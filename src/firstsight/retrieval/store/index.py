@@ -27,7 +27,7 @@ DISTANCE: Literal["cosine"] = "cosine"
 
 _K = 10  # how many nearest the recall is measured on
 _NUM_QUERIES = 100
-_WANTED_RECALL = 0.98
+_WANTED_RECALL = 0.99
 _FEWEST_PROBES = 16
 _MOST_UNINDEXED = (
     0.1  # share of rows that come after the index, each compared one by one, before it is brought up to date

@@ -30,12 +30,15 @@ from firstsight.retrieval.store.nearest import Nearest, nearest
 from firstsight.retrieval.store.records import SourceRecord, latest, shown
 from firstsight.retrieval.store.rows import vectors_of
 from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.timeline import Timeline
 from firstsight.retrieval.store.where import Where
 from firstsight.video.sampling import Sampling
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
 BATCH_ROWS = 8_192
+# Of vectors that are read once and then held: 50,000 rows of 496 numbers.
+_MAX_HELD_BYTES = 100_000_000
 
 
 class Library:
@@ -125,6 +128,8 @@ class Library:
         self._partial = tuple(record for record in records if record.status == "partial")
         self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
         self._index = read_facts(self.tables)
+        self._timeline: Timeline | None = None
+        self._held: Embeddings | None = None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -238,6 +243,37 @@ class Library:
             for start in range(0, len(rows), batch_size):
                 yield _embeddings(rows.slice(start, batch_size), chosen)
 
+    @property
+    def timeline(self) -> Timeline:
+        """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
+        if self._timeline is None:
+            with told_as_ours(self.tables.folder):
+                query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
+                rows = query.to_arrow()
+            numbers = {record.id: number for number, record in enumerate(self._records)}
+            self._timeline = Timeline(_embeddings(rows, self._records), numbers)
+        return self._timeline
+
+    def in_order(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], Embeddings]]:
+        """The frames that are meant, some at a time, each with its position in `timeline`.
+
+        A small library is read once, and its vectors are held in memory.
+        """
+        if self._held is None and 4 * self.dim * self.num_frames <= _MAX_HELD_BYTES:
+            self._held = self.embeddings()
+        if self._held is not None:
+            positions = np.flatnonzero(self.timeline.chosen(where, without=frozenset()))
+            yield positions, self._held if len(positions) == len(self._held) else self._held[positions]
+            return
+        ids = np.array([record.id for record in self._chosen(where)], np.int64)
+        for frames in self.iterate(where):
+            yield self.timeline.find(ids[frames.source_indices], frames.frame_indices), frames
+
+    @property
+    def num_probes(self) -> int | None:
+        """Groups of the index that a search looks at; None where every frame is compared."""
+        return self._index.num_probes if self._index else None
+
     def nearest(self, vector: NDArray[np.float32], *, k: int, where: Where | None = None) -> Nearest:
         """The k frames most like a vector, the most similar first; fewer if fewer are meant.
 
@@ -279,7 +315,9 @@ class Library:
         return [self._records[position] for position in (where or Where()).chosen(names)]
 
     def _scan(self, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
-        query = self.tables.frames.search().select(_COLUMNS)
+        return self._filtered(self.tables.frames.search().select(_COLUMNS), where)
+
+    def _filtered(self, query: Any, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
         sql = self._sql(where)
         return query.where(sql) if sql else query
 
@@ -326,8 +364,9 @@ def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noq
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))
+    vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
     return Embeddings(
-        vectors_of(rows)[order],
+        vectors[order],
         rows.column("seconds").to_numpy()[order],
         frame_indices[order],
         source_indices[order],

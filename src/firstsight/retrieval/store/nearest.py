@@ -73,6 +73,23 @@ def nearest(
     return Nearest(_rows(rows, query, names), is_exact=num_probes is None)
 
 
+@dataclass(frozen=True, eq=False)
+class Proposed:
+    """M frames that an index has found near a vector."""
+
+    source_ids: NDArray[np.int64]  # (M,)
+    frame_indices: NDArray[np.int64]  # (M,)
+    vectors: NDArray[np.float32]  # (M, dim), as they are stored, of unit length
+
+
+def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
+    """The k rows most like a unit vector (dim,) in so many groups of the index, in no order; of any source."""
+    search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
+    with told_as_ours(tables.folder):
+        rows = search.to_arrow()
+    return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))
+
+
 def _rows(rows: Any, query: NDArray[np.float32], names: Mapping[int, str]) -> tuple[NearFrame, ...]:  # noqa: ANN401
     similarities = np.clip(vectors_of(rows) @ query, -1, 1).tolist()
     columns = (rows.column(name).to_pylist() for name in ("source", "frame", "seconds"))

@@ -4,18 +4,20 @@ None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it 
 """
 
 import math
-import re
+import os
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 from av.codec.context import Flags
+from av.container import Flags as ContainerFlags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -23,6 +25,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
+from firstsight.video.clock import OutputOrder, WrappingClock
+from firstsight.video.stated import StatedFacts, stated_facts
 
 # A file so damaged that this many reads in a row fail has ended.
 _FAILED_READS = 100
@@ -33,6 +37,15 @@ _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 # Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
 _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
 
+# Formats that state decoding times alone; FFmpeg would invent presentation times in the order of decoding.
+_DECODING_TIME_FORMATS = {"avi", "asf"}
+
+# In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
+_LONGEST_GAP_SECONDS = 3600.0
+
+# The clock of MPEG starts again after twice that.
+_HALF_A_CLOCK_SECONDS = (1 << 32) // 90_000
+
 # FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
 _LOOK_SECONDS = 5.0
 
@@ -42,8 +55,14 @@ _NOT_YET_SECONDS = 0.005
 # Decoding stamps only run forward; when they fall back further than noise, another recording follows.
 _NEW_RECORDING_SECONDS = 1.0
 
-# How Matroska tags durations: "00:00:04.040000000".
-_CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+# A clock that comes back from a jump is that near to where it was, and to the frames that came since.
+_BACK_WITHIN_SECONDS = 10.0
+
+# Where so many packets in a row are behind, another recording has begun.
+_FALLEN_PACKETS = 8
+
+# So many jumps ahead are remembered, to know it when the clock comes back from them.
+_REMEMBERED_JUMPS = 8
 
 
 @dataclass(frozen=True)
@@ -55,8 +74,29 @@ class Landing:
     index: int = 0  # its position in order of presentation
 
 
+@dataclass(frozen=True)
+class _Jump:
+    """A decoding stamp far ahead of the one before."""
+
+    dts_before: int
+    reached_seconds: float  # where the packet before it ended
+    num_packets: int  # read before it
+
+
 class SeekMissedError(Exception):
     """The file cannot be positioned at a landing: read it from the beginning."""
+
+
+FileIdentity = tuple[int, int, int, int]
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """What changes when a file is written to or replaced: device, inode, size and time; None if there is none."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 class Undecodable:
@@ -71,39 +111,72 @@ class OpenVideo:
         self._stream = stream
         self._time_base = stream.time_base or Fraction(1, 1000)
         self._has_running_clock = container.format.name in _RUNNING_CLOCK_FORMATS
+        self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
+        if not self._has_presentation_times:
+            container.flags &= ~int(ContainerFlags.gen_pts.value)
         self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
         self._reached_seconds = -math.inf  # where the last packet ends that was read
-        self._last_dts: int | None = None  # its decoding stamp
+        self._num_decoded_at_once = 1
         self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
-        self._to_come = self._decode()
-        rate = stream.average_rate or stream.guessed_rate
-        self.frames_per_second = float(rate) if rate else None
+        self._begin()
+        stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
+        self._stated: StatedFacts = stated
+        self.frames_per_second = stated.frames_per_second
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.start_seconds = self._seconds(stream.start_time or 0)
-        self.end_seconds = self._stated_end()
+        self.start_seconds = stated.start_seconds
+        self.end_seconds = stated.end_seconds
+        self.longest_gap_seconds = _LONGEST_GAP_SECONDS if self._has_running_clock else math.inf
+
+    def _begin(self) -> None:
+        """Nothing was read of what comes from the present place on."""
+        self._waiting.clear()
+        self._wrapping = WrappingClock() if self._time_base == Fraction(1, 90_000) else None
+        self._order = OutputOrder()
+        self._last_dts: int | None = None  # of the last packet
+        self._num_packets = 0
+        self._jumps: deque[_Jump] = deque(maxlen=_REMEMBERED_JUMPS)
+        self._to_come = self._decode()
+
+    def is_all_cut_off(self) -> bool:
+        """Whether an edit list leaves out every frame, as in files whose stamps are all below 0."""
+        return len(self._stream.index_entries) > 0 and all(one.is_discard for one in self._stream.index_entries)
+
+    def start_from_zero(self) -> None:
+        """Count time from the first stamp."""
+        self._zero = Fraction(self._stream.start_time or 0) * self._time_base
+        self._stated = self._stated.from_zero()
+        self.start_seconds, self.end_seconds = self._stated.start_seconds, self._stated.end_seconds
 
     def hurry(self) -> None:
         """Decode on all processors. Before the first frame is asked for."""
         self._stream.thread_type = "AUTO"
+        self._num_decoded_at_once = os.cpu_count() or 1
 
     def num_frames(self) -> int | None:
-        """How many frames the container states, without those that an edit list leaves out."""
-        counts = (self._stream.frames, self._num_frames_after(self.start_seconds))
-        return min((count for count in counts if count), default=None)
+        """How many frames the container states, without those that an edit list leaves out; None if it cannot be."""
+        return self._stated.num_frames()
 
     def num_lost(self, num_read: int) -> int:
         """How many frames the container states that were missing, when so many were read to the end of the file."""
         if self._has_running_clock:
             return 0  # how long it lasts was not stated, but found by looking at the end of the file
         # A duration tells the number only roughly if the rate varies, so it counts only if the file ends early.
-        ends_early = (self._num_frames_after(self._reached_seconds) or 0) > 0
-        is_short = self._stream.frames > 0 or ends_early
+        num_missing = self._stated.num_frames_after(self._reached_seconds) or 0
+        if not self._has_presentation_times:  # frames are shown so much later than they are decoded
+            num_missing = max(0, num_missing - self._stream.codec_context.reorder_depth)
+        if self._stated.counts_slots:
+            return num_missing
+        is_short = self._stated.count is not None or num_missing > 0
         return max(0, (self.num_frames() or 0) - num_read) if is_short else 0
 
     def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
         """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
         ticks = timed.dts if timed.pts is None else timed.pts
         return None if ticks is None else self._seconds(ticks)
+
+    def duration_of(self, frame: VideoFrame) -> float | None:
+        """How long the file says that a frame is shown."""
+        return float(frame.duration * self._time_base) if frame.duration else None
 
     def landing_before(self, seconds: float) -> Landing:
         """The last keyframe at or before a time, found by reading packets without decoding them.
@@ -112,9 +185,11 @@ class OpenVideo:
         which is off for broadcasts that keep the two fields of a frame in packets of their own.
         """
         landing, num_passed, last_dts = Landing(), 0, None
+        if self._is_reordered_without_times():
+            return landing
         for packet in self.packets():
             stamp, dts = self.stamp(packet), packet.dts
-            if stamp is None or (dts is not None and last_dts is not None and dts < last_dts):
+            if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
                 return Landing()
             if dts is not None and self._seconds(dts) >= seconds:
                 break  # all that follows is shown later
@@ -125,6 +200,15 @@ class OpenVideo:
             num_passed += not packet.is_discard
             last_dts = last_dts if dts is None else dts
         return landing
+
+    def _is_reordered_without_times(self) -> bool:
+        """Whether the order in which packets lie says nothing of the times of their frames."""
+        return not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0
+
+    def _is_broken_off(self, dts: int, following: int) -> bool:
+        """Whether another clock begins between two packets."""
+        has_wrapped = self._wrapping is not None and self._wrapping.offset > 0
+        return has_wrapped or following < dts or (following - dts) * self._time_base > self.longest_gap_seconds
 
     def seek(self, landing: Landing) -> None:
         """Go where decoding begins at or before the keyframe.
@@ -155,9 +239,7 @@ class OpenVideo:
             self._container.seek(ticks, stream=self._stream)
         except av.FFmpegError as error:
             raise SeekMissedError from error
-        self._waiting.clear()
-        self._last_dts = None
-        self._to_come = self._decode()
+        self._begin()
 
     def packets(self) -> Iterator["Packet[VideoStream]"]:
         """The packets in order of decoding, from the present place to the end of the file."""
@@ -167,6 +249,7 @@ class OpenVideo:
                 for packet in self._container.demux(self._stream):
                     num_failed = 0
                     if packet.size:  # the last, empty one only asks the decoder for what it holds back
+                        self._unwrap(packet)
                         yield packet
             except av.BlockingIOError:
                 time.sleep(_NOT_YET_SECONDS)
@@ -191,56 +274,85 @@ class OpenVideo:
                 break
         return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
 
+    def _unwrap(self, packet: "Packet[VideoStream]") -> None:
+        if self._wrapping is None:
+            return
+        if packet.dts is not None:
+            packet.dts = self._wrapping.dts(packet.dts)
+        if packet.pts is not None:
+            packet.pts = self._wrapping.pts(packet.pts, packet.dts)
+
     def _decode(self) -> Iterator[VideoFrame | Undecodable]:
-        for packet in self.packets():
-            if self._starts_again(packet):
-                yield from self._decoded(None)
-                self._stream.codec_context.flush_buffers()
-                self._zero -= Fraction(self._reached_seconds) - Fraction(self.stamp(packet) or 0)
-            self._note_end(packet)
+        packets, following = self.packets(), deque["Packet[VideoStream]"]()
+        while packet := following.popleft() if following else next(packets, None):
+            if self._falls_back(packet):
+                following.extend(islice(packets, max(0, _FALLEN_PACKETS - len(following))))
+                if self._starts_again(packet, following):
+                    yield from self._decoded(None)
+                    self._stream.codec_context.flush_buffers()
+                    self._order = OutputOrder()
+                    self._zero -= Fraction(self._reached_seconds) - Fraction(self.stamp(packet) or 0)
+                    self._jumps.clear()
+                    self._last_dts = None
+                    self._note_place(packet)
+            else:
+                self._note_place(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
 
-    def _starts_again(self, packet: "Packet[VideoStream]") -> bool:
-        """Whether another recording begins, whose clock is behind: transport streams are appended to each other."""
-        last, self._last_dts = self._last_dts, packet.dts if packet.dts is not None else self._last_dts
+    def _falls_back(self, packet: "Packet[VideoStream]") -> bool:
+        last = self._last_dts
         return (
             last is not None
             and packet.dts is not None
             and (last - packet.dts) * self._time_base > _NEW_RECORDING_SECONDS
         )
 
-    def _note_end(self, packet: "Packet[VideoStream]") -> None:
+    def _starts_again(self, packet: "Packet[VideoStream]", following: "Iterable[Packet[VideoStream]]") -> bool:
+        """Whether another recording begins with a packet whose clock is behind: transport streams are appended.
+
+        It does not if the packets before it were ahead by a fault, nor if it and few others are behind.
+        """
+        for jump in reversed(self._jumps):
+            num_since = self._num_packets - jump.num_packets
+            frame_seconds = 1 / (self.frames_per_second or 1)
+            back_seconds = float(((packet.dts or 0) - jump.dts_before) * self._time_base)
+            if 0 < back_seconds <= _BACK_WITHIN_SECONDS + num_since * frame_seconds:
+                self._reached_seconds = jump.reached_seconds
+                self._jumps.clear()
+                self._last_dts = None
+                self._note_place(packet)
+                return False
+        return all(one.dts is None or one.dts < (self._last_dts or 0) for one in following)
+
+    def _note_place(self, packet: "Packet[VideoStream]") -> None:
+        """Notes where a packet lies that follows the one before."""
+        last, dts = self._last_dts, packet.dts
+        if last is not None and dts is not None and (dts - last) * self._time_base > _NEW_RECORDING_SECONDS:
+            self._jumps.append(_Jump(last, self._reached_seconds, self._num_packets))
+        self._last_dts = last if dts is None else dts
+        self._num_packets += 1
         stamp = self.stamp(packet)
         if stamp is not None:
             duration = float((packet.duration or 0) * self._time_base)
             self._reached_seconds = max(self._reached_seconds, stamp + duration)
 
     def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
+        dts = packet.dts if packet else None
+        self._order.decoded(dts)
         try:
-            return [*self._stream.codec_context.decode(packet)]
+            frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
+            self._order.refused(dts)
             return [Undecodable()]
+        if not self._has_presentation_times:
+            num_held = self._stream.codec_context.reorder_depth + self._num_decoded_at_once - 1
+            for frame in frames:
+                frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
+        return [*frames]
 
     def _seconds(self, ticks: int) -> float:
         return float(ticks * self._time_base - self._zero)
-
-    def _num_frames_after(self, seconds: float) -> int | None:
-        if self.end_seconds is None or self.frames_per_second is None or math.isinf(seconds):
-            return None
-        return max(0, round((self.end_seconds - seconds) * self.frames_per_second))
-
-    def _stated_end(self) -> float | None:
-        stream, container = self._stream, self._container
-        if stream.duration is not None:
-            return self.start_seconds + float(stream.duration * self._time_base)
-        if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
-            hours, minutes, seconds = tag.groups()
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        # With several streams, it may be the length of the sound.
-        if container.duration is not None and len(container.streams) == 1:
-            return container.duration / av.time_base
-        return None
 
 
 @contextmanager
@@ -256,7 +368,13 @@ def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[Open
         SourceError: the file is not a video, or cannot be read.
     """
     # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
-    with open_stream(f"file:{path}", name=name) as video:
+    address = f"file:{path}"
+    with ExitStack() as opened:
+        video = opened.enter_context(open_stream(address, name=name))
+        if video.is_all_cut_off():
+            opened.close()
+            video = opened.enter_context(open_stream(address, name=name, options={"ignore_editlist": "1"}))
+            video.start_from_zero()
         if hurried:
             video.hurry()
         yield video
@@ -291,7 +409,7 @@ def open_stream(
             place,
             mode="r",
             format=container_format,
-            options=options or {},
+            options={"correct_ts_overflow": "0", **(options or {})},
             metadata_errors="replace",
             timeout=(patience, timeout_seconds),
         )
@@ -330,4 +448,6 @@ def _first_stamp(container: InputContainer) -> Fraction:
         for stream in container.streams
         if stream.start_time is not None and stream.time_base is not None
     ]
-    return min(stamps, default=Fraction(0))
+    first = min(stamps, default=Fraction(0))
+    # If the clock wraps at the very beginning, a stream that begins before it is the first.
+    return max(stamps) if stamps and max(stamps) - first > _HALF_A_CLOCK_SECONDS else first

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from firstsight.errors import PixelsError, SourceError
-from firstsight.video.container import open_video
+from firstsight.video.container import FileIdentity, file_identity, open_video
 from firstsight.video.decoding import decode, first_size
 from firstsight.video.frames import Frame, View
 from firstsight.video.reading import Events, Reading, Skipped
@@ -35,8 +35,7 @@ class VideoFile:
         """
         if self.num_stretches:
             return self.num_stretches * STRETCH_FRAMES // ONE_IN
-        changed = self.path.stat().st_mtime_ns if self.path.exists() else 0
-        start_seconds, rate, count = _stated(self.path, self.name, changed)
+        start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
         return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
     def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
@@ -128,7 +127,7 @@ class VideoFiles:
 
 
 @lru_cache(maxsize=65_536)  # asked for the plan, for the progress and for the record: a file is opened once for all
-def _stated(path: Path, name: str, _changed_ns: int) -> tuple[float, float | None, int | None]:
+def _stated(path: Path, name: str, _identity: FileIdentity | None) -> tuple[float, float | None, int | None]:
     """When a file begins, its frames a second, and how many there are, as far as the container states it."""
     with open_video(path, name=name) as video:
         return video.start_seconds, video.frames_per_second, video.num_frames()

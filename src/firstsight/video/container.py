@@ -17,7 +17,6 @@ from typing import BinaryIO
 
 import av
 from av.codec.context import Flags
-from av.container import Flags as ContainerFlags
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition
@@ -39,6 +38,9 @@ _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation",
 
 # Formats that state decoding times alone; FFmpeg would invent presentation times in the order of decoding.
 _DECODING_TIME_FORMATS = {"avi", "asf"}
+
+# FFmpeg's flag for that, which PyAV sets (AVFMT_FLAG_GENPTS).
+_GENERATE_STAMPS = 1
 
 # In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
 _LONGEST_GAP_SECONDS = 3600.0
@@ -72,6 +74,7 @@ class Landing:
     ticks: int | None = None  # what to seek to, in units of the stream's time base
     seconds: float = -math.inf  # presentation time of the keyframe
     index: int = 0  # its position in order of presentation
+    byte: int | None = None  # where it lies in the file; two recordings in one file can have the same times
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,7 @@ class OpenVideo:
         self._has_running_clock = container.format.name in _RUNNING_CLOCK_FORMATS
         self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
         if not self._has_presentation_times:
-            container.flags &= ~int(ContainerFlags.gen_pts.value)
+            container.flags &= ~_GENERATE_STAMPS
         self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
         self._reached_seconds = -math.inf  # where the last packet ends that was read
         self._num_decoded_at_once = 1
@@ -134,6 +137,7 @@ class OpenVideo:
         self._order = OutputOrder()
         self._last_dts: int | None = None  # of the last packet
         self._num_packets = 0
+        self._landing: Landing | None = None  # not met yet
         self._jumps: deque[_Jump] = deque(maxlen=_REMEMBERED_JUMPS)
         self._to_come = self._decode()
 
@@ -194,7 +198,7 @@ class OpenVideo:
             if dts is not None and self._seconds(dts) >= seconds:
                 break  # all that follows is shown later
             if packet.is_keyframe and stamp <= seconds:
-                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed)
+                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed, packet.pos)
             elif stamp < landing.seconds:
                 landing = replace(landing, index=landing.index + (not packet.is_discard))
             num_passed += not packet.is_discard
@@ -219,6 +223,7 @@ class OpenVideo:
         if landing.ticks is None:
             return
         self._go_to(landing.ticks)
+        self._landing = landing
 
     def landing_near(self, seconds: float) -> Landing:
         """A keyframe near a time, mostly the last before it, found by positioning the file; its position is a guess.
@@ -231,7 +236,7 @@ class OpenVideo:
             stamp = self.stamp(packet)
             if packet.is_keyframe and stamp is not None:
                 index = round((stamp - self.start_seconds) * (self.frames_per_second or 0))
-                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index)
+                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index, packet.pos)
         raise SeekMissedError
 
     def _go_to(self, ticks: int) -> None:
@@ -297,8 +302,16 @@ class OpenVideo:
                     self._note_place(packet)
             else:
                 self._note_place(packet)
+            self._check_landing(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
+
+    def _check_landing(self, packet: "Packet[VideoStream]") -> None:
+        """Raises SeekMissedError if a packet is at the time of the landing, but elsewhere in the file."""
+        if self._landing is not None and self._landing.ticks in (packet.dts, packet.pts) and packet.is_keyframe:
+            if packet.pos != self._landing.byte:
+                raise SeekMissedError
+            self._landing = None
 
     def _falls_back(self, packet: "Packet[VideoStream]") -> bool:
         last = self._last_dts

@@ -185,8 +185,7 @@ def _timed(video: OpenVideo, landing: Landing) -> Iterator[_Taken]:
             line.put(frame, video.stamp(frame)) if isinstance(frame, VideoFrame) else line.put_without_picture(frame)
         ):
             yield timed.item, timed.seconds
-    for timed in line.finish():
-        yield timed.item, timed.seconds
+    yield from ((timed.item, timed.seconds) for timed in line.finish())
 
 
 class _Durations:

@@ -74,7 +74,12 @@ def write_video(
     """
     pictures = iter(frames)
     first = next(pictures)
-    with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
+    with av.open(
+        str(path) if isinstance(path, str | Path) else path,
+        "w",
+        format=container_format,
+        options=container_options or {},
+    ) as container:
         sound = container.add_stream(audio, rate=48_000) if audio else None
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = first.shape[:2]

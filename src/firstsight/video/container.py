@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -24,7 +24,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
-from firstsight.video.clock import OutputOrder, WrappingClock
+from firstsight.video.clock import OutputOrder
+from firstsight.video.packets import PacketClock, stamp_of
 from firstsight.video.stated import StatedFacts, stated_facts
 
 # A file so damaged that this many reads in a row fail has ended.
@@ -54,17 +55,11 @@ _LOOK_SECONDS = 5.0
 # Some cameras say "not yet" instead of making the reader wait.
 _NOT_YET_SECONDS = 0.005
 
-# Decoding stamps only run forward; when they fall back further than noise, another recording follows.
-_NEW_RECORDING_SECONDS = 1.0
-
-# A clock that comes back from a jump is that near to where it was, and to the frames that came since.
-_BACK_WITHIN_SECONDS = 10.0
+# Taken where no rate is stated.
+_USUAL_RATE = 25
 
 # Where so many packets in a row are behind, another recording has begun.
 _FALLEN_PACKETS = 8
-
-# So many jumps ahead are remembered, to know it when the clock comes back from them.
-_REMEMBERED_JUMPS = 8
 
 
 @dataclass(frozen=True)
@@ -75,15 +70,6 @@ class Landing:
     seconds: float = -math.inf  # presentation time of the keyframe
     index: int = 0  # its position in order of presentation
     byte: int | None = None  # where it lies in the file; two recordings in one file can have the same times
-
-
-@dataclass(frozen=True)
-class _Jump:
-    """A decoding stamp far ahead of the one before."""
-
-    dts_before: int
-    reached_seconds: float  # where the packet before it ended
-    num_packets: int  # read before it
 
 
 class SeekMissedError(Exception):
@@ -117,14 +103,14 @@ class OpenVideo:
         self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
         if not self._has_presentation_times:
             container.flags &= ~_GENERATE_STAMPS
-        self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
-        self._reached_seconds = -math.inf  # where the last packet ends that was read
+        self._first_zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
+        self._zero = self._first_zero  # moves where another recording begins
         self._num_decoded_at_once = 1
         self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
-        self._begin()
         stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
         self._stated: StatedFacts = stated
         self.frames_per_second = stated.frames_per_second
+        self._begin()
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         self.start_seconds = stated.start_seconds
         self.end_seconds = stated.end_seconds
@@ -133,12 +119,10 @@ class OpenVideo:
     def _begin(self) -> None:
         """Nothing was read of what comes from the present place on."""
         self._waiting.clear()
-        self._wrapping = WrappingClock() if self._time_base == Fraction(1, 90_000) else None
+        self._zero = self._first_zero
+        self._clock = PacketClock(self._time_base, frame_seconds=1 / (self.frames_per_second or _USUAL_RATE))
         self._order = OutputOrder()
-        self._last_dts: int | None = None  # of the last packet
-        self._num_packets = 0
         self._landing: Landing | None = None  # not met yet
-        self._jumps: deque[_Jump] = deque(maxlen=_REMEMBERED_JUMPS)
         self._to_come = self._decode()
 
     def is_all_cut_off(self) -> bool:
@@ -147,7 +131,7 @@ class OpenVideo:
 
     def start_from_zero(self) -> None:
         """Count time from the first stamp."""
-        self._zero = Fraction(self._stream.start_time or 0) * self._time_base
+        self._zero = self._first_zero = Fraction(self._stream.start_time or 0) * self._time_base
         self._stated = self._stated.from_zero()
         self.start_seconds, self.end_seconds = self._stated.start_seconds, self._stated.end_seconds
 
@@ -165,7 +149,7 @@ class OpenVideo:
         if self._has_running_clock:
             return 0  # how long it lasts was not stated, but found by looking at the end of the file
         # A duration tells the number only roughly if the rate varies, so it counts only if the file ends early.
-        num_missing = self._stated.num_frames_after(self._reached_seconds) or 0
+        num_missing = self._stated.num_frames_after(self._reached_seconds()) or 0
         if not self._has_presentation_times:  # frames are shown so much later than they are decoded
             num_missing = max(0, num_missing - self._stream.codec_context.reorder_depth)
         if self._stated.counts_slots:
@@ -173,9 +157,13 @@ class OpenVideo:
         is_short = self._stated.count is not None or num_missing > 0
         return max(0, (self.num_frames() or 0) - num_read) if is_short else 0
 
+    def _reached_seconds(self) -> float:
+        """Where the last packet ends that was read."""
+        return -math.inf if self._clock.reached is None else self._seconds(self._clock.reached)
+
     def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
         """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
-        ticks = timed.dts if timed.pts is None else timed.pts
+        ticks = stamp_of(timed)
         return None if ticks is None else self._seconds(ticks)
 
     def duration_of(self, frame: VideoFrame) -> float | None:
@@ -211,8 +199,8 @@ class OpenVideo:
 
     def _is_broken_off(self, dts: int, following: int) -> bool:
         """Whether another clock begins between two packets."""
-        has_wrapped = self._wrapping is not None and self._wrapping.offset > 0
-        return has_wrapped or following < dts or (following - dts) * self._time_base > self.longest_gap_seconds
+        step_seconds = (following - dts) * self._time_base
+        return self._clock.has_wrapped or not 0 <= step_seconds <= self.longest_gap_seconds
 
     def seek(self, landing: Landing) -> None:
         """Go where decoding begins at or before the keyframe.
@@ -254,7 +242,7 @@ class OpenVideo:
                 for packet in self._container.demux(self._stream):
                     num_failed = 0
                     if packet.size:  # the last, empty one only asks the decoder for what it holds back
-                        self._unwrap(packet)
+                        self._clock.unwrap(packet)
                         yield packet
             except av.BlockingIOError:
                 time.sleep(_NOT_YET_SECONDS)
@@ -279,29 +267,18 @@ class OpenVideo:
                 break
         return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
 
-    def _unwrap(self, packet: "Packet[VideoStream]") -> None:
-        if self._wrapping is None:
-            return
-        if packet.dts is not None:
-            packet.dts = self._wrapping.dts(packet.dts)
-        if packet.pts is not None:
-            packet.pts = self._wrapping.pts(packet.pts, packet.dts)
-
     def _decode(self) -> Iterator[VideoFrame | Undecodable]:
         packets, following = self.packets(), deque["Packet[VideoStream]"]()
         while packet := following.popleft() if following else next(packets, None):
-            if self._falls_back(packet):
+            if self._clock.falls_back(packet):
                 following.extend(islice(packets, max(0, _FALLEN_PACKETS - len(following))))
-                if self._starts_again(packet, following):
+                if self._clock.starts_again(packet, following):
                     yield from self._decoded(None)
                     self._stream.codec_context.flush_buffers()
                     self._order = OutputOrder()
-                    self._zero -= Fraction(self._reached_seconds) - Fraction(self.stamp(packet) or 0)
-                    self._jumps.clear()
-                    self._last_dts = None
-                    self._note_place(packet)
+                    self._zero -= self._clock.start_again(packet) * self._time_base
             else:
-                self._note_place(packet)
+                self._clock.note(packet)
             self._check_landing(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
@@ -312,43 +289,6 @@ class OpenVideo:
             if packet.pos != self._landing.byte:
                 raise SeekMissedError
             self._landing = None
-
-    def _falls_back(self, packet: "Packet[VideoStream]") -> bool:
-        last = self._last_dts
-        return (
-            last is not None
-            and packet.dts is not None
-            and (last - packet.dts) * self._time_base > _NEW_RECORDING_SECONDS
-        )
-
-    def _starts_again(self, packet: "Packet[VideoStream]", following: "Iterable[Packet[VideoStream]]") -> bool:
-        """Whether another recording begins with a packet whose clock is behind: transport streams are appended.
-
-        It does not if the packets before it were ahead by a fault, nor if it and few others are behind.
-        """
-        for jump in reversed(self._jumps):
-            num_since = self._num_packets - jump.num_packets
-            frame_seconds = 1 / (self.frames_per_second or 1)
-            back_seconds = float(((packet.dts or 0) - jump.dts_before) * self._time_base)
-            if 0 < back_seconds <= _BACK_WITHIN_SECONDS + num_since * frame_seconds:
-                self._reached_seconds = jump.reached_seconds
-                self._jumps.clear()
-                self._last_dts = None
-                self._note_place(packet)
-                return False
-        return all(one.dts is None or one.dts < (self._last_dts or 0) for one in following)
-
-    def _note_place(self, packet: "Packet[VideoStream]") -> None:
-        """Notes where a packet lies that follows the one before."""
-        last, dts = self._last_dts, packet.dts
-        if last is not None and dts is not None and (dts - last) * self._time_base > _NEW_RECORDING_SECONDS:
-            self._jumps.append(_Jump(last, self._reached_seconds, self._num_packets))
-        self._last_dts = last if dts is None else dts
-        self._num_packets += 1
-        stamp = self.stamp(packet)
-        if stamp is not None:
-            duration = float((packet.duration or 0) * self._time_base)
-            self._reached_seconds = max(self._reached_seconds, stamp + duration)
 
     def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
         dts = packet.dts if packet else None

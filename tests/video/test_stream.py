@@ -194,18 +194,6 @@ class TestStandardInput:
             )
         assert ran.stdout == f"{list(range(40))} 0\n"
 
-
-@pytest.fixture
-def web(tmp_path):
-    """A web server for the folder; its address."""
-
-    class Folder(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=str(tmp_path))
-
-    with served(Folder) as server:
-        yield server.address
-
     def test_waits_for_its_reader_and_drops_nothing(self, tmp_path, monkeypatch):
         path = tmp_path / "live.mkv"
         with path.open("wb") as file:  # a muxer that cannot go back states no length
@@ -219,6 +207,18 @@ def web(tmp_path):
                 assert [number_in(frame.pixels) for frame in frames] == list(range(60))
                 assert [frame.seconds for frame in frames] == pytest.approx([n / 25 for n in range(60)], abs=1e-3)
                 assert stream.num_dropped == 0
+
+
+@pytest.fixture
+def web(tmp_path):
+    """A web server for the folder; its address."""
+
+    class Folder(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *arguments):
+            super().__init__(*arguments, directory=str(tmp_path))
+
+    with served(Folder) as server:
+        yield server.address
 
 
 class _Forward:

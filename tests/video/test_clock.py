@@ -7,7 +7,7 @@ import pytest
 from make import CLOCK, number_in, numbered, numbers, write_video
 from views import Whole
 
-from firstsight.video.clock import TimeLine, WrappingClock
+from firstsight.video.clock import OutputOrder, TimeLine, WrappingClock
 from firstsight.video.container import open_video
 from firstsight.video.source import open_source
 
@@ -270,3 +270,15 @@ def test_a_file_that_is_replaced_is_looked_at_anew(tmp_path):
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert read(path, start_seconds=2.0)[0][0].index == 20
     assert open_source(path).num_frames() == 60
+
+
+class TestOutputOrder:
+    def test_gives_the_earliest_free_stamp_and_forgets_those_of_dropped_frames(self):
+        order = OutputOrder()
+        for dts in (0, 1, 2):
+            order.decoded(dts)
+        assert order.next(num_held=2, has_more=True) == 0
+        for dts in (3, 4, 5):  # the decoder has dropped the frames of 1 and 2
+            order.decoded(dts)
+        assert order.next(num_held=2, has_more=True) == 3
+        assert [order.next(num_held=2, has_more=False) for _ in range(3)] == [4, 5, None]

@@ -179,16 +179,9 @@ class OutputOrder:
     def __init__(self) -> None:
         self._free: list[int] = []
 
-    def decoded(self, dts: int | None) -> None:
-        """A packet goes into the decoder."""
-        if dts is not None:
-            heapq.heappush(self._free, dts)
-
-    def refused(self, dts: int | None) -> None:
-        """That packet gave nothing."""
-        if dts in self._free:
-            self._free.remove(dts)
-            heapq.heapify(self._free)
+    def decoded(self, dts: int) -> None:
+        """A packet went into the decoder, which did not refuse it."""
+        heapq.heappush(self._free, dts)
 
     def next(self, *, num_held: int, has_more: bool) -> int | None:
         """The stamp of the next frame.

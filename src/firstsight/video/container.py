@@ -25,7 +25,7 @@ from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
 from firstsight.video.clock import OutputOrder
-from firstsight.video.packets import PacketClock, stamp_of
+from firstsight.video.packets import PacketClock, first_stamp, stamp_of
 from firstsight.video.stated import StatedFacts, stated_facts
 
 # A file so damaged that this many reads in a row fail has ended.
@@ -45,9 +45,6 @@ _GENERATE_STAMPS = 1
 
 # In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
 _LONGEST_GAP_SECONDS = 3600.0
-
-# The clock of MPEG starts again after twice that.
-_HALF_A_CLOCK_SECONDS = (1 << 32) // 90_000
 
 # FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
 _LOOK_SECONDS = 5.0
@@ -103,7 +100,7 @@ class OpenVideo:
         self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
         if not self._has_presentation_times:
             container.flags &= ~_GENERATE_STAMPS
-        self._first_zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
+        self._first_zero = first_stamp(container) if self._has_running_clock else Fraction(0)
         self._zero = self._first_zero  # moves where another recording begins
         self._num_decoded_at_once = 1
         self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
@@ -291,18 +288,21 @@ class OpenVideo:
             self._landing = None
 
     def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
-        dts = packet.dts if packet else None
-        self._order.decoded(dts)
         try:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
-            self._order.refused(dts)
             return [Undecodable()]
         if not self._has_presentation_times:
-            num_held = self._stream.codec_context.reorder_depth + self._num_decoded_at_once - 1
-            for frame in frames:
-                frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
+            self._give_stamps(frames, packet)
         return [*frames]
+
+    def _give_stamps(self, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
+        """Gives frames the stamps that follow from the order in which they come out of the decoder."""
+        if packet is not None and packet.dts is not None:
+            self._order.decoded(packet.dts)
+        num_held = self._stream.codec_context.reorder_depth + self._num_decoded_at_once - 1
+        for frame in frames:
+            frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
 
     def _seconds(self, ticks: int) -> float:
         return float(ticks * self._time_base - self._zero)
@@ -393,14 +393,3 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     # Threads for whole frames took an eighth more processor time on two cores, which learning needs as well.
     stream.thread_type = "SLICE"
     return stream
-
-
-def _first_stamp(container: InputContainer) -> Fraction:
-    stamps = [
-        stream.start_time * stream.time_base
-        for stream in container.streams
-        if stream.start_time is not None and stream.time_base is not None
-    ]
-    first = min(stamps, default=Fraction(0))
-    # If the clock wraps at the very beginning, a stream that begins before it is the first.
-    return max(stamps) if stamps and max(stamps) - first > _HALF_A_CLOCK_SECONDS else first

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
+from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -13,6 +14,9 @@ from firstsight.video.clock import WrappingClock
 
 # The clock of MPEG has 33 bits; no other has its unit and so few.
 _MPEG_TIME_BASE = Fraction(1, 90_000)
+
+# The clock of MPEG starts again after twice that.
+_HALF_A_CLOCK_SECONDS = (1 << 32) // 90_000
 
 # Decoding stamps only run forward; a step this long, ahead or back, is more than noise.
 _JUMP_SECONDS = 1.0
@@ -112,3 +116,15 @@ class PacketClock:
 def stamp_of(timed: "VideoFrame | Packet[VideoStream]") -> int | None:
     """The presentation stamp of a frame or packet, or failing that the decoding stamp."""
     return timed.dts if timed.pts is None else timed.pts
+
+
+def first_stamp(container: InputContainer) -> Fraction:
+    """The first stamp of all streams, in seconds; 0 if none states one."""
+    stamps = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.start_time is not None and stream.time_base is not None
+    ]
+    first = min(stamps, default=Fraction(0))
+    # If the clock wraps at the very beginning, a stream that begins before it is the first.
+    return max(stamps) if stamps and max(stamps) - first > _HALF_A_CLOCK_SECONDS else first

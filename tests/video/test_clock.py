@@ -1,6 +1,7 @@
 """Times: repaired where stamps are damaged, left out, or begin anew; a fault costs one frame and not the rest."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -152,6 +153,10 @@ class TestDecodingTimesAlone:
         assert (len(frames), num_skipped) == (60, 0)
         np.testing.assert_allclose([frame.seconds - first for frame in frames], regular(60), atol=0.002)
         assert suffix == "asf" or first == 0
+        source = open_source(path)
+        hurried = replace(source, files=tuple(replace(file, hurried=True) for file in source.files))
+        with hurried.read(Whole()) as reading:
+            assert [frame.seconds for frame in reading] == [frame.seconds for frame in frames]
         later, _ = read(path, start_seconds=1.0)
         whole = [(frame.index, frame.seconds) for frame in frames if frame.seconds >= 1]
         assert [(frame.index, frame.seconds) for frame in later] == whole

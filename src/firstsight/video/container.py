@@ -4,7 +4,6 @@ None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it 
 """
 
 import math
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -102,7 +101,7 @@ class OpenVideo:
             container.flags &= ~_GENERATE_STAMPS
         self._first_zero = first_stamp(container) if self._has_running_clock else Fraction(0)
         self._zero = self._first_zero  # moves where another recording begins
-        self._num_decoded_at_once = 1
+        self._is_hurried = False
         self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
         stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
         self._stated: StatedFacts = stated
@@ -135,7 +134,7 @@ class OpenVideo:
     def hurry(self) -> None:
         """Decode on all processors. Before the first frame is asked for."""
         self._stream.thread_type = "AUTO"
-        self._num_decoded_at_once = os.cpu_count() or 1
+        self._is_hurried = True
 
     def num_frames(self) -> int | None:
         """How many frames the container states, without those that an edit list leaves out; None if it cannot be."""
@@ -300,7 +299,8 @@ class OpenVideo:
         """Gives frames the stamps that follow from the order in which they come out of the decoder."""
         if packet is not None and packet.dts is not None:
             self._order.decoded(packet.dts)
-        num_held = self._stream.codec_context.reorder_depth + self._num_decoded_at_once - 1
+        decoder = self._stream.codec_context
+        num_held = decoder.reorder_depth + (decoder.thread_count - 1 if self._is_hurried else 0)
         for frame in frames:
             frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
 

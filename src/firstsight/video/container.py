@@ -25,6 +25,8 @@ from av.video.stream import VideoStream
 from firstsight.errors import SourceError
 from firstsight.video.clock import OutputOrder
 from firstsight.video.packets import PacketClock, first_stamp, stamp_of
+from firstsight.video.playlists import options_of, problem_with
+from firstsight.video.regular import check_regular
 from firstsight.video.stated import StatedFacts, stated_facts
 
 # A file so damaged that this many reads in a row fail has ended.
@@ -318,8 +320,10 @@ def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[Open
         hurried: decode on all processors; for when there is nothing else to do meanwhile.
 
     Raises:
-        SourceError: the file is not a video, or cannot be read.
+        SourceError: the file is not a video, cannot be read, or is a playlist, whatever it is called: none but the file
+            itself is opened, neither another one nor the network.
     """
+    check_regular(path, name=name)
     # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
     address = f"file:{path}"
     with ExitStack() as opened:
@@ -362,15 +366,14 @@ def open_stream(
             place,
             mode="r",
             format=container_format,
-            options={"correct_ts_overflow": "0", **(options or {})},
+            options={"correct_ts_overflow": "0", **options_of(place), **(options or {})},
             metadata_errors="replace",
             timeout=(patience, timeout_seconds),
         )
     except av.FFmpegError as error:
         if patience is not None and time.monotonic() - begun >= patience:
             raise SourceError(f"{name} gave no picture within {patience:g} s") from error
-        problem = "cannot be read" if isinstance(error, OSError) else "is not a video"
-        raise SourceError(f"{name} {problem}: {error.strerror}") from error
+        raise SourceError(f"{name} {problem_with(place, error)}") from error
     with container:
         try:
             yield OpenVideo(container, _video_stream(container, name))

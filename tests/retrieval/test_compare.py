@@ -76,7 +76,7 @@ def test_the_articles_anchor_takes_a_frame_of_its_own(encoder: Encoder, moving_s
 
 
 def test_an_anchor_at_a_time_is_compared_with_every_frame(encoder: Encoder, moving_square: np.ndarray) -> None:
-    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=AtSeconds(19.5))))
+    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=AtSeconds(19.6))))
     assert len(found) == 50
     assert {one.anchor.index for one in found} == {20}
     assert found[20].similarity == pytest.approx(1)

@@ -207,7 +207,7 @@ class TestWhatIsStated:
     def test_a_header_that_lies_is_not_believed(self, library: Library, tmp_path: Path) -> None:
         video = write_lying_avi(tmp_path / "lie.avi", num_stated=2**31 - 1)
         found = self.of(video, library)
-        assert (found.num_unknown, found.unbelievable) == (1, ("lie.avi",))
+        assert (found.num_frames, found.num_unknown, found.unbelievable) == (4, 0, ())  # its index says so
         outcome = add(library, [video])
         assert (outcome.added, outcome.num_skipped, outcome.lost) == (["lie.avi"], 0, {})
         (record,) = library.sources

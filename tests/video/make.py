@@ -1,6 +1,6 @@
 """Videos made on the spot, whose frames carry their own number so that a test can read it back."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -51,6 +51,7 @@ def write_video(
     container_options: dict[str, str] | None = None,
     container_format: str | None = None,
     audio: str | None = None,
+    restamp: Callable[[av.Packet], None] | None = None,
 ) -> Path:
     """Write frames, uint8 (H, W, 3) RGB or (H, W, 4) RGBA, at a fixed rate or at the times given.
 
@@ -69,10 +70,16 @@ def write_video(
         container_options: for the muxer.
         container_format: an FFmpeg muxer.
         audio: an encoder for half a second of silence, in a stream before the video.
+        restamp: may change the stamps of each packet, in order of decoding.
     """
     pictures = iter(frames)
     first = next(pictures)
-    with av.open(str(path), "w", format=container_format, options=container_options or {}) as container:
+    with av.open(
+        str(path) if isinstance(path, str | Path) else path,
+        "w",
+        format=container_format,
+        options=container_options or {},
+    ) as container:
         sound = container.add_stream(audio, rate=48_000) if audio else None
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.height, stream.width = first.shape[:2]
@@ -92,9 +99,18 @@ def write_video(
                 frame = frame.reformat(format=pix_fmt, dst_colorspace=colorspace, dst_color_range=1)
             frame.time_base = stream.codec_context.time_base
             frame.pts = round(seconds[position] / CLOCK) if seconds else position
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            _mux(container, stream.encode(frame), restamp)
+        _mux(container, stream.encode(None), restamp)
     return path
+
+
+def _mux(
+    container: av.container.OutputContainer, packets: list[av.Packet], restamp: Callable[[av.Packet], None] | None
+) -> None:
+    for packet in packets:
+        if restamp:
+            restamp(packet)
+        container.mux(packet)
 
 
 def write_silence(container: av.container.OutputContainer, stream: av.AudioStream) -> None:

@@ -305,6 +305,14 @@ class TestDamage:
         path.write_bytes(content)
         assert numbers_in(frames_of(path)[-20:]) == list(range(80, 100))
 
+    def test_is_counted_for_each_file(self, tmp_path):
+        write_video(tmp_path / "a.mkv", numbers(20))
+        cut = write_video(tmp_path / "b.mkv", numbers(60), options={"g": "10"})
+        cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+        with open_source(tmp_path).read(Whole()) as reading:
+            num_read = len(list(reading))
+        assert reading.skipped_by_source == {"b.mkv": reading.num_skipped} == {"b.mkv": 80 - num_read}
+
     def test_a_whole_file_has_lost_nothing(self, bikes):
         assert len(self._is_whole_in_sum(bikes, 250)) == 250
 

@@ -178,6 +178,18 @@ class TestCameras:
         with pytest.raises(SourceError, match="give video=NAME"):
             camera("0", system="win32")
 
+    def test_are_opened_when_they_are_looked_at_and_can_be_closed(self):
+        source = LiveSource(Place("camera 0", "testsrc=size=96x64:rate=25", "lavfi"), Sampling())
+        assert source._opened is None
+        assert source.size() == (96, 64)
+        reading = source.read(Whole())
+        next(reading)
+        source.close()
+        missing = LiveSource(Place("camera 97", "/dev/video97", "v4l2", cure="plug it in"), Sampling())
+        missing.close()
+        with pytest.raises(SourceError, match=r"camera 97 .*; plug it in"):
+            missing.size()
+
     def test_give_frames_as_a_device_of_ffmpeg_does(self):
         generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
         source = LiveSource(generated, Sampling(end_seconds=0.4))

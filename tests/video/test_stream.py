@@ -22,7 +22,7 @@ from web import served
 from firstsight.errors import SettingsError, SourceError
 from firstsight.video.addresses import public_name
 from firstsight.video.frames import Frame
-from firstsight.video.live import Place, place_of
+from firstsight.video.live import ADDRESS, CAMERA, PIPE, RECORDING, Place, place_of
 from firstsight.video.newest import EndedError, Newest
 from firstsight.video.reconnecting import Patience
 from firstsight.video.source import open_source
@@ -148,6 +148,21 @@ class TestRecordings:
             num_read = len(list(stream))
         assert num_read + stream.num_skipped == 60
 
+    def test_count_it_while_they_are_read(self, tmp_path):
+        def restamp(packet):
+            if packet.pts == 10:
+                packet.pts = 125_000
+
+        path = write_video(tmp_path / "a.mkv", numbers(60), options={"bf": "0"}, restamp=restamp)
+        with Stream(path, views=(Whole(),), speed=0) as stream:
+            counts = {frame.index: stream.num_skipped for frame in stream}
+        assert counts[5] == 0
+        assert counts[30] == 1
+
+    def test_may_be_arrays(self):
+        with Stream(np.zeros((3, 8, 8), np.uint8), views=(Whole(),), speed=0) as stream:
+            assert [frame.index for frame in stream] == [0, 1, 2]
+
     def test_can_be_left_in_the_middle(self, tmp_path, no_leak):
         path = write_video(tmp_path / "a.mp4", numbers(60))
         for speed in (0, 1):
@@ -179,6 +194,20 @@ class TestStandardInput:
             )
         assert ran.stdout == f"{list(range(40))} 0\n"
 
+    def test_waits_for_its_reader_and_drops_nothing(self, tmp_path, monkeypatch):
+        path = tmp_path / "live.mkv"
+        with path.open("wb") as file:  # a muxer that cannot go back states no length
+            write_video(_Forward(file), numbers(60), container_format="matroska")
+        with path.open("rb") as piped:
+            monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(piped))
+            with Stream("-", views=(Whole(),)) as stream:
+                first = next(stream)
+                stream._thread.join(0.3)  # it could read all meanwhile
+                frames = [first, *stream]
+                assert [number_in(frame.pixels) for frame in frames] == list(range(60))
+                assert [frame.seconds for frame in frames] == pytest.approx([n / 25 for n in range(60)], abs=1e-3)
+                assert stream.num_dropped == 0
+
 
 @pytest.fixture
 def web(tmp_path):
@@ -190,6 +219,26 @@ def web(tmp_path):
 
     with served(Folder) as server:
         yield server.address
+
+
+class _Forward:
+    """A file that can only be written to."""
+
+    def __init__(self, file):
+        self.write = file.write
+
+
+@pytest.mark.parametrize(
+    ("kind", "regime"),
+    [
+        (RECORDING, (True, True, False, True)),
+        (CAMERA, (False, True, True, False)),
+        (PIPE, (False, False, False, True)),
+        (ADDRESS, (False, True, True, False)),
+    ],
+)
+def test_the_kinds_of_stream(kind, regime):
+    assert (kind.is_paced, kind.may_drop, kind.reconnects, kind.has_own_clock) == regime
 
 
 class TestHttp:
@@ -252,12 +301,13 @@ class TestLive:
             back = until(stream, Back)
             again = until(stream, Frame)
         assert lost.reason == "camera 0 ended"
+        assert first.seconds <= lost.last_seconds <= lost.seconds
         assert 0 <= first.seconds <= lost.seconds <= back.seconds <= again.seconds < 60
         assert back.away_seconds == pytest.approx(back.seconds - lost.seconds)
 
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):
         path = write_video(tmp_path / "a.ts", numbers(10))
-        camera = Place("camera", f"{web}/a.ts", kind="camera", timeout_seconds=2)
+        camera = Place("camera", f"{web}/a.ts", kind=CAMERA, timeout_seconds=2)
         with Stream(camera, views=(Whole(),), patience=Patience(2, 0.001, 0.002)) as stream:
             until(stream, Frame)
             path.unlink()

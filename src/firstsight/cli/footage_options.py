@@ -1,5 +1,6 @@
 """The options that choose footage, the same for every command."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,9 @@ from firstsight.errors import SettingsError
 if TYPE_CHECKING:
     from firstsight.retrieval.store.where import Where
     from firstsight.video.source import Source
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h)?")
+_UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
 SOURCES = typer.Argument(
     metavar="SOURCE...",
@@ -23,6 +27,10 @@ End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Lea
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]
 FramesPerSecond = Annotated[
     float | None, typer.Option("--fps", metavar="RATE", help="Use at most so many frames a second of footage.")
+]
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="Of a camera, pipe or address: read so long, such as 90s, 10min or 2h."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
@@ -60,6 +68,19 @@ def open_footage(
             every=every,
             frames_per_second=frames_per_second,
         )
+
+
+def duration_seconds(text: str) -> float:
+    """What "600", "90s", "10min" or "2h" means.
+
+    Raises:
+        SettingsError: it means no time above 0.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"--for {text!r}; valid is a time such as 600, 90s, 10min or 2h")
+    return seconds
 
 
 def where(sources: list[str] | None, between: str | None) -> "Where":

@@ -41,6 +41,7 @@ def command(
     end: footage.End = None,
     every: footage.Every = None,
     frames_per_second: footage.FramesPerSecond = None,
+    live: footage.For = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="Of the arithmetic; by default what suits the method.")
@@ -121,6 +122,8 @@ def command(
     if hidden_maps == 0:
         settings["hidden_maps"] = None  # on a command line 0 stands for none, and nothing for "not given"
     sampling = {"start_seconds": start, "end_seconds": end, "every": every, "frames_per_second": frames_per_second}
+    if live is not None and (resume or extend):
+        raise SettingsError("--for is for learning from what is live; leave it out with --resume and --extend")
     if resume is not None:
         if sources:
             raise SettingsError(f"--resume {resume} goes on with its own footage; leave out {sources[0]}")
@@ -134,6 +137,7 @@ def command(
         _learn_shown("extend", extend, sampling, sources=sources, as_json=as_json)
         return
     folder = out or Path("runs") / Path(sources[0]).stem
+    sampling["live_seconds"] = None if live is None else footage.duration_seconds(live)
     options = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
     _learn_shown("learn", folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
 

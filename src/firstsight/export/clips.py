@@ -9,6 +9,7 @@ from firstsight.errors import RunError, SourceError
 from firstsight.files import make_folder, safe_name
 from firstsight.pixels import Crop
 from firstsight.video.encoding import VideoWriter
+from firstsight.video.frame_at import frame_at
 from firstsight.video.frames import Frame
 from firstsight.video.source import open_source
 
@@ -21,7 +22,7 @@ class Stretch:
     """A part of a video file."""
 
     path: Path
-    start_seconds: float  # the first frame is at or after it
+    start_seconds: float  # the first frame is the nearest to it
     end_seconds: float  # the last is before it, unless the stretch would be empty
 
 
@@ -88,7 +89,8 @@ def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
     """The frames of the stretch; one, if it is shorter than that."""
     if not stretch.path.exists():
         raise SourceError(f"{stretch.path} is gone, so nothing can be cut out of it; put it back where it was indexed")
-    source = open_source(stretch.path, start_seconds=stretch.start_seconds or None)
+    start = frame_at(stretch.path, stretch.start_seconds, views=()).seconds
+    source = open_source(stretch.path, start_seconds=start or None)
     with closing(source.read(_Even())) as reading:
         for number, frame in enumerate(reading):
             if number and frame.seconds >= stretch.end_seconds:

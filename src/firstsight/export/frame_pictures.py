@@ -1,7 +1,6 @@
 """Frames of a library as picture files."""
 
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
 
 from PIL import Image
@@ -10,10 +9,8 @@ from firstsight.errors import RunError, SourceError
 from firstsight.files import make_folder, safe_name, write_whole
 from firstsight.retrieval.searching.query import WholePicture
 from firstsight.retrieval.store.library import Library
-from firstsight.video.source import open_source
+from firstsight.video.frame_at import frame_at
 
-# Times in a library are those of the file, up to rounding.
-_LEAD_SECONDS = 0.001
 _QUALITY = 90
 
 
@@ -45,9 +42,8 @@ def write_pictures(
     written = []
     for rank, (source, index, seconds) in enumerate(frames, start=1):
         path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
-        record = records[source]
         try:
-            _write_from(record.path, seconds if record.duration_seconds > 0 else None, path)
+            _write_from(records[source].path, seconds, path)
         except SourceError:
             write_whole(path, library.thumbnails([(source, index)])[0])
         written.append(path)
@@ -55,11 +51,9 @@ def write_pictures(
     return written
 
 
-def _write_from(file: Path, seconds: float | None, path: Path) -> None:
-    """The first frame from that time on, or the picture."""
-    start = None if seconds is None else max(0.0, seconds - _LEAD_SECONDS)
-    with closing(open_source(file, start_seconds=start or None).read(WholePicture())) as reading:
-        pixels = next(reading).pixels
+def _write_from(file: Path, seconds: float, path: Path) -> None:
+    """The frame at that time, or the picture."""
+    pixels = frame_at(file, seconds, views=(WholePicture(),)).pixels
     try:
         Image.fromarray(pixels).save(path, "jpeg", quality=_QUALITY)
     except OSError as error:

@@ -40,6 +40,7 @@ def learn(
     end_seconds: float | None = None,
     every: int | None = None,
     frames_per_second: float | None = None,
+    live_seconds: float | None = None,
     held_out: float = 0.1,
     device: str = "auto",
     progress: Report = silent,
@@ -60,6 +61,8 @@ def learn(
         end_seconds: leave out this moment and what follows.
         every: use every n-th frame.
         frames_per_second: use at most so many frames a second of footage.
+        live_seconds: of a camera, a pipe or an address: learn from its first so many seconds; None reads until it ends
+            or until Ctrl-C, which keeps what was read.
         held_out: the article's method: share of each video's end, at most 60 s, to measure on instead; 0 to 0.5.
         device: "auto" is a GPU if there is one, else the CPU. The closed form computes on the CPU.
         progress: called now and then.
@@ -72,7 +75,8 @@ def learn(
         SourceError: no footage, or too little of it.
         SettingsError: an option outside its range, or learning diverged.
         RunError: the folder cannot be written, or holds a run already.
-        KeyboardInterrupt: Ctrl-C; with the article's method what was learned so far is in `out`, to be resumed.
+        KeyboardInterrupt: Ctrl-C, but while what is live is read; with the article's method what was learned so far is
+            in `out`, to be resumed.
 
     Example:
         >>> encoder = learn("bikes.mp4")  # doctest: +SKIP
@@ -89,6 +93,7 @@ def learn(
         "frames_per_second": frames_per_second,
     }
     footage = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
+    _check_live(footage, live_seconds, method)
     folder = None if out is None else RunFolder.create(Path(out), force=force)
     provenance = {
         "method": method,
@@ -100,9 +105,9 @@ def learn(
         "firstsight": metadata.version("firstsight"),
     }
     devices.keep_freed_memory()
-    progress(Progress("opening", 0, None, news=(_seen(footage, chosen),)))
+    progress(Progress("opening", 0, None, news=(_seen(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
-        return _learn_closed_form([footage], chosen, provenance, folder, progress)
+        return _learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder)
     return run.run(progress)
 
@@ -198,12 +203,19 @@ def _learn_closed_form(
     provenance: dict[str, Any],
     folder: RunFolder | None,
     progress: Report,
+    *,
+    live_seconds: float | None = None,
 ) -> Encoder:
     begin = time.monotonic()
     view = WholeFrame.for_size(*sources[0].size())
     sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
     num_frames, total = count(sources), count(parts)
-    frames = sample.read(parts, view, report=lambda done: progress(Progress("watching", done, total)))
+    frames = sample.read(
+        parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
+    )
+    if sample.cut_short_by:
+        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_seen} frames that were read"
+        progress(Progress("watching", sample.num_seen, total, news=(news,)))
     learned = closed_form.fit(
         frames,
         seed=provenance["seed"],
@@ -231,6 +243,24 @@ def _learn_closed_form(
         encoder.save(folder.folder)
         folder.write_line({"event": "learned", **outcome})
     return encoder
+
+
+def _check_live(source: Source, live_seconds: float | None, method: Method) -> None:
+    """Raises SettingsError if a time to read is given to what ends by itself, or to a method that reads it twice."""
+    if live_seconds is None:
+        return
+    if not 0 < live_seconds < float("inf"):
+        raise SettingsError(f"{live_seconds} s to read; valid is a time above 0, such as 600")
+    if source.replayable:
+        raise SettingsError(f"{source.name} ends by itself; choose a part of it by its start and end (--start, --end)")
+    if method == "article":
+        raise SettingsError(f"the article's method reads its footage again, which {source.name} cannot be")
+
+
+def _until_when(source: Source, live_seconds: float | None) -> tuple[str, ...]:
+    if source.replayable or live_seconds is not None:
+        return ()
+    return (f"{source.name}: reading until it ends or until Ctrl-C; --for 10min sets a time",)
 
 
 def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:

@@ -4,13 +4,13 @@ None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it 
 """
 
 import math
-import re
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
+from firstsight.video.clock import OutputOrder
+from firstsight.video.packets import PacketClock, first_stamp, stamp_of
+from firstsight.video.playlists import options_of, problem_with
 from firstsight.video.regular import check_regular
+from firstsight.video.stated import StatedFacts, stated_facts
 
 # A file so damaged that this many reads in a row fail has ended.
 _FAILED_READS = 100
@@ -31,24 +35,17 @@ _FAILED_READS = 100
 # Formats that FFmpeg draws as video: text and ANSI art.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 
-# Formats that name other files or addresses, which FFmpeg would open.
-_LEADING_ELSEWHERE = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
-_LEADING_ELSEWHERE |= {"vobsub", "webm_dash_manifest"}
-
-_FILE = "file:"
-
-# For a file: what it may hold, and by which protocols more may be read.
-_ALONE = {
-    "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
-    "protocol_whitelist": "file",
-}
-
-# How playlists begin: HLS, FFmpeg's concat script, SDP, DASH, PLS.
-_PLAYLIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat |v=0\r?\n|\[playlist\]|(<\?xml[^>]*>\s*)?<MPD)")
-_PLAYLIST_BYTES = 1_000
-
 # Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
 _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
+
+# Formats that state decoding times alone; FFmpeg would invent presentation times in the order of decoding.
+_DECODING_TIME_FORMATS = {"avi", "asf"}
+
+# FFmpeg's flag for that, which PyAV sets (AVFMT_FLAG_GENPTS).
+_GENERATE_STAMPS = 1
+
+# In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
+_LONGEST_GAP_SECONDS = 3600.0
 
 # FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
 _LOOK_SECONDS = 5.0
@@ -56,11 +53,11 @@ _LOOK_SECONDS = 5.0
 # Some cameras say "not yet" instead of making the reader wait.
 _NOT_YET_SECONDS = 0.005
 
-# Decoding stamps only run forward; when they fall back further than noise, another recording follows.
-_NEW_RECORDING_SECONDS = 1.0
+# Taken where no rate is stated.
+_USUAL_RATE = 25
 
-# How Matroska tags durations: "00:00:04.040000000".
-_CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+# Where so many packets in a row are behind, another recording has begun.
+_FALLEN_PACKETS = 8
 
 
 @dataclass(frozen=True)
@@ -70,10 +67,23 @@ class Landing:
     ticks: int | None = None  # what to seek to, in units of the stream's time base
     seconds: float = -math.inf  # presentation time of the keyframe
     index: int = 0  # its position in order of presentation
+    byte: int | None = None  # where it lies in the file; two recordings in one file can have the same times
 
 
 class SeekMissedError(Exception):
     """The file cannot be positioned at a landing: read it from the beginning."""
+
+
+FileIdentity = tuple[int, int, int, int]
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """What changes when a file is written to or replaced: device, inode, size and time; None if there is none."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
 
 
 class Undecodable:
@@ -88,39 +98,75 @@ class OpenVideo:
         self._stream = stream
         self._time_base = stream.time_base or Fraction(1, 1000)
         self._has_running_clock = container.format.name in _RUNNING_CLOCK_FORMATS
-        self._zero = _first_stamp(container) if self._has_running_clock else Fraction(0)
-        self._reached_seconds = -math.inf  # where the last packet ends that was read
-        self._last_dts: int | None = None  # its decoding stamp
+        self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
+        if not self._has_presentation_times:
+            container.flags &= ~_GENERATE_STAMPS
+        self._first_zero = first_stamp(container) if self._has_running_clock else Fraction(0)
+        self._zero = self._first_zero  # moves where another recording begins
+        self._is_hurried = False
         self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
-        self._to_come = self._decode()
-        rate = stream.average_rate or stream.guessed_rate
-        self.frames_per_second = float(rate) if rate else None
+        stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
+        self._stated: StatedFacts = stated
+        self.frames_per_second = stated.frames_per_second
+        self._begin()
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
-        self.start_seconds = self._seconds(stream.start_time or 0)
-        self.end_seconds = self._stated_end()
+        self.start_seconds = stated.start_seconds
+        self.end_seconds = stated.end_seconds
+        self.longest_gap_seconds = _LONGEST_GAP_SECONDS if self._has_running_clock else math.inf
+
+    def _begin(self) -> None:
+        """Nothing was read of what comes from the present place on."""
+        self._waiting.clear()
+        self._zero = self._first_zero
+        self._clock = PacketClock(self._time_base, frame_seconds=1 / (self.frames_per_second or _USUAL_RATE))
+        self._order = OutputOrder()
+        self._landing: Landing | None = None  # not met yet
+        self._to_come = self._decode()
+
+    def is_all_cut_off(self) -> bool:
+        """Whether an edit list leaves out every frame, as in files whose stamps are all below 0."""
+        return len(self._stream.index_entries) > 0 and all(one.is_discard for one in self._stream.index_entries)
+
+    def start_from_zero(self) -> None:
+        """Count time from the first stamp."""
+        self._zero = self._first_zero = Fraction(self._stream.start_time or 0) * self._time_base
+        self._stated = self._stated.from_zero()
+        self.start_seconds, self.end_seconds = self._stated.start_seconds, self._stated.end_seconds
 
     def hurry(self) -> None:
         """Decode on all processors. Before the first frame is asked for."""
         self._stream.thread_type = "AUTO"
+        self._is_hurried = True
 
     def num_frames(self) -> int | None:
-        """How many frames the container states, without those that an edit list leaves out."""
-        counts = (self._stream.frames, self._num_frames_after(self.start_seconds))
-        return min((count for count in counts if count), default=None)
+        """How many frames the container states, without those that an edit list leaves out; None if it cannot be."""
+        return self._stated.num_frames()
 
     def num_lost(self, num_read: int) -> int:
         """How many frames the container states that were missing, when so many were read to the end of the file."""
         if self._has_running_clock:
             return 0  # how long it lasts was not stated, but found by looking at the end of the file
         # A duration tells the number only roughly if the rate varies, so it counts only if the file ends early.
-        ends_early = (self._num_frames_after(self._reached_seconds) or 0) > 0
-        is_short = self._stream.frames > 0 or ends_early
+        num_missing = self._stated.num_frames_after(self._reached_seconds()) or 0
+        if not self._has_presentation_times:  # frames are shown so much later than they are decoded
+            num_missing = max(0, num_missing - self._stream.codec_context.reorder_depth)
+        if self._stated.counts_slots:
+            return num_missing
+        is_short = self._stated.count is not None or num_missing > 0
         return max(0, (self.num_frames() or 0) - num_read) if is_short else 0
+
+    def _reached_seconds(self) -> float:
+        """Where the last packet ends that was read."""
+        return -math.inf if self._clock.reached is None else self._seconds(self._clock.reached)
 
     def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
         """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
-        ticks = timed.dts if timed.pts is None else timed.pts
+        ticks = stamp_of(timed)
         return None if ticks is None else self._seconds(ticks)
+
+    def duration_of(self, frame: VideoFrame) -> float | None:
+        """How long the file says that a frame is shown."""
+        return float(frame.duration * self._time_base) if frame.duration else None
 
     def landing_before(self, seconds: float) -> Landing:
         """The last keyframe at or before a time, found by reading packets without decoding them.
@@ -129,19 +175,30 @@ class OpenVideo:
         which is off for broadcasts that keep the two fields of a frame in packets of their own.
         """
         landing, num_passed, last_dts = Landing(), 0, None
+        if self._is_reordered_without_times():
+            return landing
         for packet in self.packets():
             stamp, dts = self.stamp(packet), packet.dts
-            if stamp is None or (dts is not None and last_dts is not None and dts < last_dts):
+            if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
                 return Landing()
             if dts is not None and self._seconds(dts) >= seconds:
                 break  # all that follows is shown later
             if packet.is_keyframe and stamp <= seconds:
-                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed)
+                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed, packet.pos)
             elif stamp < landing.seconds:
                 landing = replace(landing, index=landing.index + (not packet.is_discard))
             num_passed += not packet.is_discard
             last_dts = last_dts if dts is None else dts
         return landing
+
+    def _is_reordered_without_times(self) -> bool:
+        """Whether the order in which packets lie says nothing of the times of their frames."""
+        return not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0
+
+    def _is_broken_off(self, dts: int, following: int) -> bool:
+        """Whether another clock begins between two packets."""
+        step_seconds = (following - dts) * self._time_base
+        return self._clock.has_wrapped or not 0 <= step_seconds <= self.longest_gap_seconds
 
     def seek(self, landing: Landing) -> None:
         """Go where decoding begins at or before the keyframe.
@@ -152,6 +209,7 @@ class OpenVideo:
         if landing.ticks is None:
             return
         self._go_to(landing.ticks)
+        self._landing = landing
 
     def landing_near(self, seconds: float) -> Landing:
         """A keyframe near a time, mostly the last before it, found by positioning the file; its position is a guess.
@@ -164,7 +222,7 @@ class OpenVideo:
             stamp = self.stamp(packet)
             if packet.is_keyframe and stamp is not None:
                 index = round((stamp - self.start_seconds) * (self.frames_per_second or 0))
-                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index)
+                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index, packet.pos)
         raise SeekMissedError
 
     def _go_to(self, ticks: int) -> None:
@@ -172,9 +230,7 @@ class OpenVideo:
             self._container.seek(ticks, stream=self._stream)
         except av.FFmpegError as error:
             raise SeekMissedError from error
-        self._waiting.clear()
-        self._last_dts = None
-        self._to_come = self._decode()
+        self._begin()
 
     def packets(self) -> Iterator["Packet[VideoStream]"]:
         """The packets in order of decoding, from the present place to the end of the file."""
@@ -184,6 +240,7 @@ class OpenVideo:
                 for packet in self._container.demux(self._stream):
                     num_failed = 0
                     if packet.size:  # the last, empty one only asks the decoder for what it holds back
+                        self._clock.unwrap(packet)
                         yield packet
             except av.BlockingIOError:
                 time.sleep(_NOT_YET_SECONDS)
@@ -209,55 +266,48 @@ class OpenVideo:
         return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
 
     def _decode(self) -> Iterator[VideoFrame | Undecodable]:
-        for packet in self.packets():
-            if self._starts_again(packet):
-                yield from self._decoded(None)
-                self._stream.codec_context.flush_buffers()
-                self._zero -= Fraction(self._reached_seconds) - Fraction(self.stamp(packet) or 0)
-            self._note_end(packet)
+        packets, following = self.packets(), deque["Packet[VideoStream]"]()
+        while packet := following.popleft() if following else next(packets, None):
+            if self._clock.falls_back(packet):
+                following.extend(islice(packets, max(0, _FALLEN_PACKETS - len(following))))
+                if self._clock.starts_again(packet, following):
+                    yield from self._decoded(None)
+                    self._stream.codec_context.flush_buffers()
+                    self._order = OutputOrder()
+                    self._zero -= self._clock.start_again(packet) * self._time_base
+            else:
+                self._clock.note(packet)
+            self._check_landing(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
 
-    def _starts_again(self, packet: "Packet[VideoStream]") -> bool:
-        """Whether another recording begins, whose clock is behind: transport streams are appended to each other."""
-        last, self._last_dts = self._last_dts, packet.dts if packet.dts is not None else self._last_dts
-        return (
-            last is not None
-            and packet.dts is not None
-            and (last - packet.dts) * self._time_base > _NEW_RECORDING_SECONDS
-        )
-
-    def _note_end(self, packet: "Packet[VideoStream]") -> None:
-        stamp = self.stamp(packet)
-        if stamp is not None:
-            duration = float((packet.duration or 0) * self._time_base)
-            self._reached_seconds = max(self._reached_seconds, stamp + duration)
+    def _check_landing(self, packet: "Packet[VideoStream]") -> None:
+        """Raises SeekMissedError if a packet is at the time of the landing, but elsewhere in the file."""
+        if self._landing is not None and self._landing.ticks in (packet.dts, packet.pts) and packet.is_keyframe:
+            if packet.pos != self._landing.byte:
+                raise SeekMissedError
+            self._landing = None
 
     def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
         try:
-            return [*self._stream.codec_context.decode(packet)]
+            frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
             return [Undecodable()]
+        if not self._has_presentation_times:
+            self._give_stamps(frames, packet)
+        return [*frames]
+
+    def _give_stamps(self, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
+        """Gives frames the stamps that follow from the order in which they come out of the decoder."""
+        if packet is not None and packet.dts is not None:
+            self._order.decoded(packet.dts)
+        decoder = self._stream.codec_context
+        num_held = decoder.reorder_depth + (decoder.thread_count - 1 if self._is_hurried else 0)
+        for frame in frames:
+            frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
 
     def _seconds(self, ticks: int) -> float:
         return float(ticks * self._time_base - self._zero)
-
-    def _num_frames_after(self, seconds: float) -> int | None:
-        if self.end_seconds is None or self.frames_per_second is None or math.isinf(seconds):
-            return None
-        return max(0, round((self.end_seconds - seconds) * self.frames_per_second))
-
-    def _stated_end(self) -> float | None:
-        stream, container = self._stream, self._container
-        if stream.duration is not None:
-            return self.start_seconds + float(stream.duration * self._time_base)
-        if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
-            hours, minutes, seconds = tag.groups()
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-        # With several streams, it may be the length of the sound.
-        if container.duration is not None and len(container.streams) == 1:
-            return container.duration / av.time_base
-        return None
 
 
 @contextmanager
@@ -275,7 +325,13 @@ def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[Open
     """
     check_regular(path, name=name)
     # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
-    with open_stream(f"file:{path}", name=name) as video:
+    address = f"file:{path}"
+    with ExitStack() as opened:
+        video = opened.enter_context(open_stream(address, name=name))
+        if video.is_all_cut_off():
+            opened.close()
+            video = opened.enter_context(open_stream(address, name=name, options={"ignore_editlist": "1"}))
+            video.start_from_zero()
         if hurried:
             video.hurry()
         yield video
@@ -310,14 +366,14 @@ def open_stream(
             place,
             mode="r",
             format=container_format,
-            options={**_options_of(place), **(options or {})},
+            options={"correct_ts_overflow": "0", **options_of(place), **(options or {})},
             metadata_errors="replace",
             timeout=(patience, timeout_seconds),
         )
     except av.FFmpegError as error:
         if patience is not None and time.monotonic() - begun >= patience:
             raise SourceError(f"{name} gave no picture within {patience:g} s") from error
-        raise SourceError(f"{name} {_problem(place, error)}") from error
+        raise SourceError(f"{name} {problem_with(place, error)}") from error
     with container:
         try:
             yield OpenVideo(container, _video_stream(container, name))
@@ -325,25 +381,6 @@ def open_stream(
             raise SourceError(f"{name} gave nothing for {timeout_seconds or 0:g} s") from error
         except av.FFmpegError as error:
             raise SourceError(f"{name} cannot be decoded: {error.strerror}") from error
-
-
-def _options_of(place: str | BinaryIO) -> dict[str, str]:
-    """What keeps a file from making FFmpeg open others."""
-    return dict(_ALONE) if isinstance(place, str) and place.startswith(_FILE) else {}
-
-
-def _problem(place: str | BinaryIO, error: av.FFmpegError) -> str:
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror}"
-    if isinstance(place, str) and place.startswith(_FILE) and _is_playlist(Path(place.removeprefix(_FILE))):
-        return "is a playlist, which names other files, and no video: give those files themselves"
-    return f"is not a video: {error.strerror}"
-
-
-def _is_playlist(path: Path) -> bool:
-    with suppress(OSError), path.open("rb") as file:
-        return _PLAYLIST.match(file.read(_PLAYLIST_BYTES)) is not None
-    return False
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:
@@ -359,12 +396,3 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     # Threads for whole frames took an eighth more processor time on two cores, which learning needs as well.
     stream.thread_type = "SLICE"
     return stream
-
-
-def _first_stamp(container: InputContainer) -> Fraction:
-    stamps = [
-        stream.start_time * stream.time_base
-        for stream in container.streams
-        if stream.start_time is not None and stream.time_base is not None
-    ]
-    return min(stamps, default=Fraction(0))

@@ -1,14 +1,23 @@
 """The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
 
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from av.video.frame import VideoFrame
 
 from firstsight.errors import SourceError
-from firstsight.video.clock import Clock
-from firstsight.video.container import Landing, OpenVideo, SeekMissedError, open_video
+from firstsight.video.clock import TimeLine
+from firstsight.video.container import (
+    FileIdentity,
+    Landing,
+    OpenVideo,
+    SeekMissedError,
+    Undecodable,
+    file_identity,
+    open_video,
+)
 from firstsight.video.deinterlacing import Decoded, deinterlaced
 from firstsight.video.filtering import Viewer, upright_size
 from firstsight.video.frames import Frame, View
@@ -49,17 +58,22 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
         SourceError: the file is not a video.
         PixelsError: its frames are too small for a view.
     """
-    landing = _landing(path, name, sampling.start_seconds) if sampling.start_seconds else Landing()
+    landing = landing_of(path, name=name, seconds=sampling.start_seconds) if sampling.start_seconds else Landing()
     try:
         yield from _decode_from(landing, path, name, views, sampling, hurried=hurried)
     except SeekMissedError:
         yield from _decode_from(Landing(), path, name, views, sampling, hurried=hurried)
 
 
+def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
+    """Where to decode from to have the frames from that time on."""
+    return _landing(path, name, seconds, file_identity(path))
+
+
 @lru_cache(maxsize=1024)  # held-out footage is read again and again, and to find where it starts takes time
-def _landing(path: Path, name: str, start_seconds: float) -> Landing:
+def _landing(path: Path, name: str, seconds: float, _identity: FileIdentity | None) -> Landing:
     with open_video(path, name=name) as video:
-        return video.landing_before(start_seconds)
+        return video.landing_before(seconds)
 
 
 def _decode_from(
@@ -91,8 +105,19 @@ def decode_on(
         elif sampling.is_over(event.seconds):
             return
         elif sampler.keeps(event.index, event.seconds):
-            pictures = viewer.pictures(event.frame)
-            yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
+            yield shown(event, viewer, name=name)
+
+
+def shown(decoded: Decoded, viewer: Viewer, *, name: str) -> Frame:
+    """A decoded frame through the views."""
+    return Frame(
+        viewer.pictures(decoded.frame),
+        seconds=decoded.seconds,
+        index=decoded.index,
+        source=name,
+        size=viewer.size,
+        duration_seconds=decoded.duration_seconds,
+    )
 
 
 def _decoded(
@@ -107,17 +132,20 @@ def _decoded(
 def located(
     video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None = None
 ) -> Generator[Decoded | Skipped, None, int]:
-    """The frames from the start of the sampling on, with times and positions; returns the position after the last.
+    """The frames from the start of the sampling on, with times, durations and positions.
+
+    Returns:
+        The position after the last.
 
     Raises:
         SeekMissedError: the first frame is not that of the landing.
     """
-    clock = Clock(frame_seconds=1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND))
     index, seconds = landing.index, landing.seconds
     has_landed = landing.ticks is None
-    for frame in video.frames():
-        if isinstance(frame, VideoFrame):
-            seconds = now() if now else clock.seconds(video.stamp(frame))
+    lasting = _Durations(video)
+    for frame, timed_seconds in _on_arrival(video, now) if now else _timed(video, landing):
+        if timed_seconds is not None:
+            seconds = timed_seconds
             if seconds < landing.seconds:
                 continue  # it leads up to the keyframe, and is not whole
             if not has_landed and seconds > landing.seconds:
@@ -125,11 +153,81 @@ def located(
             has_landed = True
         elif not has_landed:
             continue
-        if sampling.is_before(seconds):
-            pass
-        elif not isinstance(frame, VideoFrame) or frame.is_corrupt:
-            yield Skipped(num_frames=1)
-        else:
-            yield Decoded(frame, seconds, index)
+        if not sampling.is_before(seconds):
+            is_whole = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
+            event = Decoded(frame, seconds, index) if is_whole else Skipped(num_frames=1)  # type: ignore[arg-type]
+            yield from [event] if now else lasting.put(event)
         index += 1
+    if not has_landed:
+        raise SeekMissedError
+    yield from lasting.finish()
     return index
+
+
+_Taken = tuple[VideoFrame | Undecodable, float | None]  # with its time, if it has one
+
+
+def _on_arrival(video: OpenVideo, now: Callable[[], float]) -> Iterator[_Taken]:
+    for frame in video.frames():
+        yield frame, now() if isinstance(frame, VideoFrame) else None
+
+
+def _timed(video: OpenVideo, landing: Landing) -> Iterator[_Taken]:
+    """The frames with the times that their stamps mean."""
+    line: TimeLine[VideoFrame | Undecodable] = TimeLine(
+        frame_seconds=_frame_seconds(video),
+        start_seconds=video.start_seconds if landing.ticks is None else landing.seconds,
+        end_seconds=video.end_seconds,
+        longest_gap_seconds=video.longest_gap_seconds,
+    )
+    for frame in video.frames():
+        for timed in (
+            line.put(frame, video.stamp(frame)) if isinstance(frame, VideoFrame) else line.put_without_picture(frame)
+        ):
+            yield timed.item, timed.seconds
+    yield from ((timed.item, timed.seconds) for timed in line.finish())
+
+
+class _Durations:
+    """Holds a frame back until the next one says how long it lasts."""
+
+    def __init__(self, video: OpenVideo) -> None:
+        self._video = video
+        self._waiting: list[Decoded | Skipped] = []  # a frame, and what was skipped after it
+        self._last_step: float | None = None
+
+    def put(self, event: Decoded | Skipped) -> list[Decoded | Skipped]:
+        if isinstance(event, Skipped) and not self._waiting:
+            return [event]
+        if isinstance(event, Skipped):
+            self._waiting.append(event)
+            return []
+        done = self._lasting_until(event.seconds)
+        self._waiting = [event]
+        return done
+
+    def finish(self) -> list[Decoded | Skipped]:
+        """The last one lasts as long as the container says, or as the one before."""
+        if not self._waiting:
+            return []
+        first = self._waiting[0]
+        assert isinstance(first, Decoded)
+        stated = self._video.duration_of(first.frame)
+        end = self._video.end_seconds
+        is_true = stated is not None and (end is None or first.seconds + stated <= end + _frame_seconds(self._video))
+        return self._lasting_until(first.seconds + (stated if stated and is_true else self._usual_step()))
+
+    def _usual_step(self) -> float:
+        return _frame_seconds(self._video) if self._last_step is None else self._last_step
+
+    def _lasting_until(self, seconds: float) -> list[Decoded | Skipped]:
+        if not self._waiting:
+            return []
+        (first, *others), self._waiting = self._waiting, []
+        assert isinstance(first, Decoded)
+        self._last_step = seconds - first.seconds
+        return [replace(first, duration_seconds=self._last_step), *others]
+
+
+def _frame_seconds(video: OpenVideo) -> float:
+    return 1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND)

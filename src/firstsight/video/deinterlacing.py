@@ -16,6 +16,7 @@ class Decoded:
     frame: VideoFrame
     seconds: float  # presentation time
     index: int  # position in order of presentation
+    duration_seconds: float | None = None  # until the next frame; None if that is not known yet
 
 
 def deinterlaced(events: Iterable[Decoded | Skipped]) -> Iterator[Decoded | Skipped]:

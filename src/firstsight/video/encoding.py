@@ -45,8 +45,10 @@ class VideoWriter:
     def close(self) -> None:
         """Finishes the file; before this, no player opens it."""
         try:
-            self._mux(None)
-            self._container.close()
+            try:
+                self._mux(None)
+            finally:  # a full disk must not leave the file open
+                self._container.close()
         except OSError as error:
             raise self._failed(error) from error
 

@@ -44,6 +44,7 @@ class Frame:
     index: int  # position in its video, from 0, counting frames that were left out
     source: str  # the file it came from, as a person would name it
     size: tuple[int, int]  # width, height of the upright picture with square pixels, before any view
+    duration_seconds: float | None = None  # until the next frame of its video, used or not; None for pictures and live
 
     @property
     def pixels(self) -> NDArray[np.uint8]:

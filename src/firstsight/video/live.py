@@ -23,6 +23,24 @@ _CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
 
 
 @dataclass(frozen=True)
+class StreamKind:
+    """How footage passes by."""
+
+    name: Literal["recording", "camera", "pipe", "address"]
+    is_paced: bool  # shown at its own pace, times the speed; else as it comes
+    may_drop: bool  # the newest frame takes the place of those that a slow user has not taken; else the reader waits
+    reconnects: bool  # opened again when it breaks or falls silent; else that is its end
+    has_own_clock: bool  # frames have the times that are in it; else they have the time of their arrival
+
+
+# Whoever writes into a pipe sets its pace and waits for its reader, so nothing in it is dropped.
+RECORDING = StreamKind("recording", is_paced=True, may_drop=True, reconnects=False, has_own_clock=True)
+CAMERA = StreamKind("camera", is_paced=False, may_drop=True, reconnects=True, has_own_clock=False)
+PIPE = StreamKind("pipe", is_paced=False, may_drop=False, reconnects=False, has_own_clock=True)
+ADDRESS = StreamKind("address", is_paced=False, may_drop=True, reconnects=True, has_own_clock=False)
+
+
+@dataclass(frozen=True)
 class Place:
     """Where live footage comes from, in FFmpeg's terms."""
 
@@ -31,9 +49,12 @@ class Place:
     container_format: str | None = None  # None is for FFmpeg to find out
     options: tuple[tuple[str, str], ...] = ()
     cure: str = ""  # what to do when nothing comes
-    # A pipe cannot be opened again, a camera can; what is at an address may be a recording, if it states a length.
-    kind: Literal["pipe", "camera", "address"] = "camera"
+    kind: StreamKind = CAMERA
     timeout_seconds: float | None = None  # without a packet; None is to wait for ever
+
+    def kind_of(self, video: OpenVideo) -> StreamKind:
+        """What was found there: at an address, what states its length is a recording."""
+        return RECORDING if self.kind is ADDRESS and video.end_seconds is not None else self.kind
 
     def open(self) -> AbstractContextManager[OpenVideo]:
         """The video there, closed again at the end of the block."""
@@ -50,11 +71,13 @@ def place_of(spec: object) -> Place | None:
     """The live footage that `spec` stands for: "-", a camera's number or device, an address; None if anything else."""
     if isinstance(spec, Place):
         return spec
+    if not isinstance(spec, str):
+        return None
     if spec == STANDARD_INPUT:
         return _standard_input()
-    if isinstance(spec, str) and is_address(spec):
+    if is_address(spec):
         return _address(spec)
-    if isinstance(spec, str) and _CAMERA.fullmatch(spec) and not (spec.isdigit() and Path(spec).exists()):
+    if _CAMERA.fullmatch(spec) and not (spec.isdigit() and Path(spec).exists()):
         return camera(spec, system=sys.platform)
     return None
 
@@ -82,7 +105,7 @@ def _standard_input() -> Place:
             "standard input is a terminal or closed: pipe a video into it, as in `cat clip.mkv | firstsight ... -`"
         )
     cure = "an MP4 file with its index at the end cannot be piped: give it by its name"
-    return Place("standard input", sys.stdin.buffer, cure=cure, kind="pipe")
+    return Place("standard input", sys.stdin.buffer, cure=cure, kind=PIPE)
 
 
 def _address(spec: str) -> Place:
@@ -91,28 +114,22 @@ def _address(spec: str) -> Place:
         spec,
         options=tuple(address_options(spec).items()),
         cure="see that the address, user and password are right and that the camera or server is on",
-        kind="camera" if spec.lower().startswith("rtsp") else "address",
+        kind=CAMERA if spec.lower().startswith("rtsp") else ADDRESS,
         timeout_seconds=TIMEOUT_SECONDS,
     )
 
 
 class LiveSource:
-    """A source that can be read once. It is open from the beginning, so that what is missing is told right away.
-
-    Raises:
-        SourceError: nothing is there, or no frame of it can be decoded.
-    """
+    """A source that can be read once. It is opened when it is first looked at, and to be closed if it is not read."""
 
     replayable = False
 
     def __init__(self, place: Place, sampling: Sampling) -> None:
         self.name = place.name
+        self._place = place
         self._sampling = sampling
         self._reading: Reading | None = None
-        try:
-            self._open, self._video, self._size = _opened(place)
-        except SourceError as error:
-            raise SourceError(f"{error}; {place.cure}") from error
+        self._opened: _Opened | None = None
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, pixel by pixel in colour; once."""
@@ -131,8 +148,17 @@ class LiveSource:
         return self._reading
 
     def size(self) -> tuple[int, int]:
-        """Width and height of the first frame, upright and with square pixels. It can still be read."""
-        return self._size
+        """Width and height of the first frame, upright and with square pixels. It can still be read.
+
+        Raises:
+            SourceError: nothing is there, or no frame of it can be decoded.
+        """
+        return self._open().size
+
+    def close(self) -> None:
+        """Lets go of the camera or connection. What is being read ends."""
+        if self._opened:
+            self._opened.closing.close()
 
     def num_frames(self) -> None:
         """Nobody knows when it will end."""
@@ -143,21 +169,37 @@ class LiveSource:
         return self, None
 
     def _events(self, views: tuple[View, ...]) -> Events:
-        num_frames = 0
-        with self._open:
-            for event in decode_on(self._video, name=self.name, views=views, sampling=self._sampling):
+        num_frames, opened = 0, self._open()
+        with opened.closing:
+            for event in decode_on(opened.video, name=self.name, views=views, sampling=self._sampling):
                 num_frames += isinstance(event, Frame)
                 yield event
         if not num_frames:
             start = self._sampling.start_seconds or 0
             raise SourceError(f"{self.name} ended before {start:g} s: give an earlier start")
 
+    def _open(self) -> "_Opened":
+        if self._opened is None:
+            try:
+                self._opened = _opened(self._place)
+            except SourceError as error:
+                raise SourceError(f"{error}; {self._place.cure}") from error
+        return self._opened
 
-def _opened(place: Place) -> tuple[ExitStack, OpenVideo, tuple[int, int]]:
-    """What closes the video, the video, and width and height of its first frame."""
+
+@dataclass(frozen=True)
+class _Opened:
+    """A live place that is open."""
+
+    closing: ExitStack
+    video: OpenVideo
+    size: tuple[int, int]  # width, height of its first frame
+
+
+def _opened(place: Place) -> _Opened:
     with ExitStack() as opening:
         video = opening.enter_context(place.open())
         first = video.first_frame()
         if first is None:
             raise SourceError(f"{place.name} has no frame that can be decoded")
-        return opening.pop_all(), video, upright_size(first, video.pixel_aspect)
+        return _Opened(opening.pop_all(), video, upright_size(first, video.pixel_aspect))

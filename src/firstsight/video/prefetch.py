@@ -42,10 +42,17 @@ class Prefetched(Iterator[Item]):
     def __next__(self) -> Item:
         return self._belt.take()
 
-    def close(self) -> None:
-        """Stop the thread and wait until it has. What it decoded ahead is dropped."""
+    def end(self) -> None:
+        """Take no more from the thread. What it decoded ahead can still be used."""
+        self._belt.end()
+
+    def close(self, *, wait_seconds: float | None = None) -> None:
+        """Stop the thread and wait until it has, or for so long. What it decoded ahead is dropped.
+
+        A thread that hangs in a read is left behind; it ends when the read does.
+        """
         self._belt.stop()
-        self._thread.join()
+        self._thread.join(wait_seconds)
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ from firstsight.errors import SettingsError, SourceError
 from firstsight.video.addresses import TIMEOUT_SECONDS
 from firstsight.video.decoding import decode_on
 from firstsight.video.frames import Frame, View
-from firstsight.video.live import Place
+from firstsight.video.live import Place, StreamKind
 from firstsight.video.reading import Skipped
 from firstsight.video.sampling import Sampling
 
@@ -46,8 +46,15 @@ class Broken:
     reason: str  # in one line
 
 
+@dataclass(frozen=True)
+class Connected:
+    """A connection was made."""
+
+    kind: StreamKind  # of what was found there
+
+
 Clock = Callable[[], float]
-Arrivals = Generator[Frame | Skipped | Broken, None, None]
+Arrivals = Generator[Frame | Skipped | Connected | Broken, None, None]
 
 
 def arrivals(
@@ -59,37 +66,37 @@ def arrivals(
     now: Clock,
     stopped: threading.Event,
 ) -> Arrivals:
-    """The frames of all connections, and word of each that breaks; without end unless it is stopped.
+    """The frames of all connections, and word of each that is made or breaks; until it is stopped.
 
-    A pipe is connected once. What is at an address and states how long it lasts is a recording, which ends as well.
+    What does not reconnect by its kind ends with its first connection.
 
     Raises:
-        SourceError: a pipe holds no video, or a recording breaks off.
+        SourceError: what does not reconnect holds no video, or breaks off.
 
     Args:
         place: what to connect to.
         views: how to show every frame.
         sampling: which frames to use.
         patience: how long to wait between connections.
-        now: tells the time of a frame when it arrives; asked for once a frame, used or not. Recordings keep their own.
+        now: tells the time of a frame when it arrives; asked for once a frame, used or not. What has a clock of its
+            own does not ask.
         stopped: once set, no connection is made any more.
     """
     chance, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
     while not stopped.is_set():
-        begun, ends = time.monotonic(), place.kind == "pipe"
+        begun, kind = time.monotonic(), place.kind
         try:
             with place.open() as video:
-                is_recording = place.kind != "camera" and video.end_seconds is not None
-                ends |= is_recording
-                yield from decode_on(
-                    video, name=place.name, views=views, sampling=sampling, now=None if is_recording else now
-                )
+                kind = place.kind_of(video)
+                yield Connected(kind)
+                clock = None if kind.has_own_clock else now
+                yield from decode_on(video, name=place.name, views=views, sampling=sampling, now=clock)
             reason = f"{place.name} ended"
         except SourceError as error:
-            if ends:
+            if not kind.reconnects:
                 raise SourceError(f"{error}; {place.cure}") from error
             reason = str(error)
-        if ends:
+        if not kind.reconnects:
             return
         yield Broken(reason)
         # A connection that lasted shows that the place is well, and the next try may come soon.

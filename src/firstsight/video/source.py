@@ -99,12 +99,18 @@ def open_source(
             raise SettingsError(f"{spec.name} is open already: give start, end and rate where it is opened")
         return spec
     if isinstance(spec, Place):
-        return LiveSource(spec, sampling)
+        return _open_live(spec, sampling)
     if not isinstance(spec, np.ndarray) and (place := place_of(spec)):
-        return LiveSource(place, sampling)
+        return _open_live(place, sampling)
     if isinstance(spec, str | os.PathLike | Sequence):
         return _open_files(find_files(spec), sampling)
     return ArraySource.of(spec, sampling)
+
+
+def _open_live(place: Place, sampling: Sampling) -> Source:
+    source = LiveSource(place, sampling)
+    source.size()  # what is missing is told right away
+    return source
 
 
 def _open_files(found: Found, sampling: Sampling) -> Source:

@@ -10,10 +10,10 @@ from typing import Self
 
 from firstsight.errors import SettingsError, SourceError
 from firstsight.video.frames import Frame, View
-from firstsight.video.live import Place, place_of
+from firstsight.video.live import RECORDING, Place, place_of
 from firstsight.video.newest import EndedError, Newest
 from firstsight.video.reading import Reading, Skipped
-from firstsight.video.reconnecting import Arrivals, Broken, Patience, arrivals
+from firstsight.video.reconnecting import Arrivals, Broken, Connected, Patience, arrivals
 from firstsight.video.sampling import Sampling
 from firstsight.video.source import Spec, open_source
 
@@ -27,6 +27,7 @@ class Lost:
 
     seconds: float  # on the clock of the stream
     reason: str  # in one line
+    last_seconds: float | None = None  # when the last frame came, on the same clock; None if none has come
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,12 @@ Arrival = Frame | Lost | Back
 class Stream(Iterator[Arrival]):
     """An iterator over what arrives, to be closed, which a `with` block does.
 
-    A thread reads; if the user is slower, the newest frame takes the place of older ones. Cameras and addresses are
+    A thread reads. How, goes by the kind (the table of `StreamKind`s in `video.live`): cameras and addresses are
     connected again when they break, and their frames have the seconds since the stream was opened; what hangs without
-    breaking is told as lost too. There is one thread and one connection at any time, however often it breaks.
-
-    Recordings (files, folders, pictures; what states its length in a pipe or at an address) are played at their own
-    pace with their own times, and end.
+    breaking is told as lost too. If the user is slower, the newest frame takes the place of older ones, which are
+    counted. There is one thread and one connection at any time, however often it breaks. Recordings (files, folders,
+    pictures; what states its length at an address) are played at their own pace with their own times, and end. A pipe
+    is read as fast as it is used and filled, whole.
 
     Args:
         spec: as for `open_source`, or a live place.
@@ -59,7 +60,7 @@ class Stream(Iterator[Arrival]):
 
     Attributes:
         name: of the source, for people.
-        num_skipped: frames so far that could not be decoded.
+        num_skipped: frames so far that could not be decoded, or whose time is wild.
 
     Raises:
         SourceError: there is no such file. A place where nothing is to be had is an error of the first reading.
@@ -91,7 +92,9 @@ class Stream(Iterator[Arrival]):
         self._has_begun = False
         self._pace = _Pace(speed)
         self._box: Newest[Frame | Broken] = Newest()
+        self._last_seconds: float | None = None
         self._place, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))
+        self._kind = self._place.kind if self._place else RECORDING
         self._thread = threading.Thread(target=self._fill, args=(read,), name="stream", daemon=True)
         self._thread.start()
         self._arrivals = self._arrive()
@@ -135,13 +138,13 @@ class Stream(Iterator[Arrival]):
             if isinstance(item, Frame):
                 if lost_at is not None:
                     yield Back(item.seconds, item.seconds - lost_at)
-                self._has_begun, lost_at = True, None
+                self._has_begun, lost_at, self._last_seconds = True, None, item.seconds
                 yield item
             elif lost_at is None and (reason := self._trouble(item)):
                 if not self._has_begun:
                     raise SourceError(f"{reason}; {self._place.cure if self._place else ''}")
                 lost_at = self.now()
-                yield Lost(lost_at, reason)
+                yield Lost(lost_at, reason, self._last_seconds)
 
     def _trouble(self, item: Broken | None) -> str:
         """Why the stream counts as lost; empty if it does not."""
@@ -150,8 +153,8 @@ class Stream(Iterator[Arrival]):
         # Opening has a time-out of its own, and says more than that nothing came.
         patience = self._patience.timeout_seconds * (1 if self._has_begun else 3)
         silence = time.monotonic() - self._heard
-        is_silent = self._place is not None and self._place.kind != "pipe" and silence > patience
-        return f"{self.name} gave no picture for {silence:.0f} s" if is_silent else ""
+        is_lost = self._kind.reconnects and silence > patience
+        return f"{self.name} gave no picture for {silence:.0f} s" if is_lost else ""
 
     def _reader(
         self, spec: Spec, views: tuple[View, ...], sampling: Sampling
@@ -173,25 +176,33 @@ class Stream(Iterator[Arrival]):
                 for item in read:
                     if self._stopped.is_set():
                         break
+                    if isinstance(read, Reading):
+                        self.num_skipped = read.num_skipped
                     self._pass_on(item)
-            if isinstance(read, Reading):
-                self.num_skipped = read.num_skipped
+                if isinstance(read, Reading):  # what was skipped after the last frame
+                    self.num_skipped = read.num_skipped
         except Exception as error:  # comes up where the frame would have
             self._box.end(error)
         else:
             self._box.end()
 
-    def _pass_on(self, item: Frame | Skipped | Broken) -> None:
+    def _pass_on(self, item: Frame | Skipped | Connected | Broken) -> None:
         if isinstance(item, Skipped):
             self.num_skipped += item.num_frames
-            return
-        is_paced = isinstance(item, Frame) and (self._place is None or self._place.kind != "camera")
-        if isinstance(item, Frame) and is_paced and self._speed:
-            self._heard = self._pace.due(item.seconds, time.monotonic())
+        elif isinstance(item, Connected):
+            self._kind = item.kind
+        elif isinstance(item, Broken):
+            self._box.put(item, droppable=False)
+        else:
+            self._pass_on_frame(item)
+
+    def _pass_on_frame(self, frame: Frame) -> None:
+        if self._kind.is_paced and self._speed:
+            self._heard = self._pace.due(frame.seconds, time.monotonic())
             self._stopped.wait(max(0.0, self._heard - time.monotonic()))
-        is_awaited = is_paced and not self._speed
-        self._box.put(item, droppable=isinstance(item, Frame) and not is_awaited)
-        if is_awaited:
+        may_drop = self._kind.may_drop and (self._speed > 0 or not self._kind.is_paced)
+        self._box.put(frame, droppable=may_drop)
+        if not may_drop:
             self._box.wait_until_empty()
             self._heard = time.monotonic()
 

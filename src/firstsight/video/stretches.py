@@ -6,10 +6,10 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from firstsight.video.container import Landing, OpenVideo, SeekMissedError, open_video
-from firstsight.video.decoding import located
+from firstsight.video.decoding import located, shown
 from firstsight.video.deinterlacing import Decoded, deinterlaced
 from firstsight.video.filtering import Viewer
-from firstsight.video.frames import Frame, View
+from firstsight.video.frames import View
 from firstsight.video.reading import Events, Skipped
 from firstsight.video.sampling import Sampling
 
@@ -37,8 +37,7 @@ def decode_stretches(
                 if isinstance(event, Skipped):
                     yield event
                 else:
-                    pictures = viewer.pictures(event.frame)
-                    yield Frame(pictures, seconds=event.seconds, index=event.index, source=name, size=viewer.size)
+                    yield shown(event, viewer, name=name)
 
 
 def _landings(video: OpenVideo, sampling: Sampling, num_stretches: int) -> list[Landing]:

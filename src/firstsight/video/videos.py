@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from firstsight.errors import PixelsError, SourceError
-from firstsight.video.container import open_video
+from firstsight.video.container import FileIdentity, file_identity, open_video
 from firstsight.video.decoding import decode, first_size
 from firstsight.video.finding import LeftOut
 from firstsight.video.frames import Frame, View
@@ -36,8 +36,7 @@ class VideoFile:
         """
         if self.num_stretches:
             return self.num_stretches * STRETCH_FRAMES // ONE_IN
-        changed = self.path.stat().st_mtime_ns if self.path.exists() else 0
-        start_seconds, rate, count = _stated(self.path, self.name, changed)
+        start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
         return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
     def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
@@ -120,12 +119,13 @@ class VideoFiles:
         reasons: list[str] = []
         for file in self.files:
             try:
-                yield from _events_of(file, views)
+                for event in _events_of(file, views):
+                    yield event if isinstance(event, Frame) else replace(event, source=file.name)
             except (SourceError, PixelsError) as error:
                 if len(self.files) == 1:
                     raise
                 reasons.append(str(error))
-                yield Skipped(reason=str(error))
+                yield Skipped(source=file.name, reason=str(error))
         if len(reasons) == len(self.files):
             raise SourceError(self._none_readable(reasons))
 
@@ -134,7 +134,7 @@ class VideoFiles:
 
 
 @lru_cache(maxsize=65_536)  # asked for the plan, for the progress and for the record: a file is opened once for all
-def _stated(path: Path, name: str, _changed_ns: int) -> tuple[float, float | None, int | None]:
+def _stated(path: Path, name: str, _identity: FileIdentity | None) -> tuple[float, float | None, int | None]:
     """When a file begins, its frames a second, and how many there are, as far as the container states it."""
     with open_video(path, name=name) as video:
         return video.start_seconds, video.frames_per_second, video.num_frames()

@@ -46,7 +46,7 @@ class BelowSimilarity:
 
 @dataclass(frozen=True)
 class AtSeconds:
-    """The first frame at or after that time; every frame is compared with it, also those before and itself."""
+    """The frame nearest to that time; every frame is compared with it, also those before and itself."""
 
     seconds: float
 

@@ -18,6 +18,7 @@ from firstsight.retrieval.comparing.anchor import Anchor, AtSeconds, EveryNFrame
 from firstsight.retrieval.comparing.spread import RunningSpread, largest
 from firstsight.retrieval.regions.box import Box
 from firstsight.retrieval.regions.regions import look_for
+from firstsight.video.frame_at import frame_at
 from firstsight.video.frames import Frame, View
 from firstsight.video.prefetch import prefetch
 from firstsight.video.source import Source, Spec, open_source
@@ -175,7 +176,7 @@ class Comparisons:
             case FromPicture() as picture:
                 return _as_frame(picture, self._views)
             case AtSeconds(seconds):
-                return _frame_at(seconds, self._source, self._views)
+                return frame_at(self._source, seconds, views=self._views)
             case _:
                 return None
 
@@ -241,11 +242,3 @@ def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:
     height, width = picture.shape[1:3]
     pictures = tuple(crop_and_resize(picture, view.crop(width, height), view.channels)[0] for view in views)
     return Frame(pictures, seconds=float("nan"), index=-1, source=anchor.name, size=(width, height))
-
-
-def _frame_at(seconds: float, source: Source, views: tuple[View, ...]) -> Frame:
-    with closing(source.read(*views)) as reading:
-        for frame in reading:
-            if frame.seconds >= seconds:
-                return frame
-    raise SourceError(f"{source.name} ends before {seconds:g} s; give an anchor time within it")

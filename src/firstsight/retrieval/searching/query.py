@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
 from firstsight.pixels import Crop
-from firstsight.video.container import open_video
 from firstsight.video.finding import find_files
+from firstsight.video.frame_at import frame_at
 from firstsight.video.frames import Frame, View
 from firstsight.video.source import open_source
 
 _VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
-# Frames are looked at from so long before the time that is asked for, to find the one nearest to it.
-_LEAD_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def read_query(text: str, encoder: Encoder) -> Query:
     """
     place = parse_place(text)
     views = (encoder.preprocessing, WholePicture())
-    frame = _still(place.path, views) if place.seconds is None else _frame_at(place.path, place.seconds, views)
+    frame = _still(place.path, views) if place.seconds is None else frame_at(place.path, place.seconds, views=views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
 
 
@@ -109,20 +107,3 @@ def _seconds(time: str, text: str) -> float:
 def _still(path: Path, views: tuple[View, ...]) -> Frame:
     with closing(open_source(path).read(*views)) as reading:
         return next(reading)
-
-
-def _frame_at(path: Path, seconds: float, views: tuple[View, ...]) -> Frame:
-    """The frame nearest to that time, or the last one if the video ends sooner after it."""
-    with open_video(path, name=path.name) as video:
-        end = video.end_seconds
-    if end is not None and seconds > end:
-        raise SourceError(f"{path.name} is over before {seconds:g} s: it lasts {end:g} s; give an earlier time")
-    nearest: Frame | None = None
-    with closing(open_source(path, start_seconds=max(0.0, seconds - _LEAD_SECONDS)).read(*views)) as reading:
-        for frame in reading:
-            if nearest is None or abs(frame.seconds - seconds) < abs(nearest.seconds - seconds):
-                nearest = frame
-            if frame.seconds >= seconds:
-                break
-    assert nearest is not None  # a single file without a frame is an error of reading
-    return nearest

@@ -1,0 +1,140 @@
+"""Learning from what does not end by itself: for a time, or until Ctrl-C, which keeps what was read."""
+
+import io
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+
+import av
+import numpy as np
+import pytest
+
+from firstsight.cli.footage_options import duration_seconds
+from firstsight.errors import SettingsError, SourceError
+from firstsight.learning.learner import learn
+from firstsight.learning.progress import Progress
+
+RATE = 25
+
+
+class _Pipe:
+    """A file that can only be written to."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.is_broken = False
+
+    def write(self, content: bytes) -> int:
+        left = bytes(content)
+        try:
+            while left and not self.is_broken:
+                left = left[os.write(self._descriptor, left) :]
+        except BrokenPipeError:
+            self.is_broken = True
+        return len(content)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+def _feed(descriptor: int, num_frames: int | None) -> None:
+    """Writes a moving picture until nobody reads it any more, or so many frames."""
+    pictures = np.random.default_rng(0).integers(0, 256, (16, 64, 96, 3), np.uint8)
+    pipe, number = _Pipe(descriptor), 0
+    with closing(pipe), av.open(pipe, "w", format="matroska") as container:
+        stream = container.add_stream("mjpeg", rate=RATE, width=96, height=64, pix_fmt="yuvj420p")
+        while not pipe.is_broken and (num_frames is None or number < num_frames):
+            frame = av.VideoFrame.from_ndarray(pictures[number % 16], format="rgb24")
+            frame.pts, number = number, number + 1
+            container.mux(stream.encode(frame))
+
+
+@pytest.fixture
+def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    """Makes standard input a pipe into which so many frames are written, or frames without end."""
+    opened: list[tuple[io.TextIOWrapper, threading.Thread]] = []
+
+    def pipe(num_frames: int | None = None) -> None:
+        reader, writer = os.pipe()
+        thread = threading.Thread(target=_feed, args=(writer, num_frames), daemon=True)
+        thread.start()
+        stdin = io.TextIOWrapper(os.fdopen(reader, "rb"))
+        monkeypatch.setattr(sys, "stdin", stdin)
+        opened.append((stdin, thread))
+
+    yield pipe
+    for stdin, thread in opened:
+        stdin.close()
+        thread.join(10)
+
+
+class Interrupting:
+    """Presses Ctrl-C when so many frames were seen, and keeps what was told."""
+
+    def __init__(self, *at: int) -> None:
+        self.news: list[str] = []
+        self._at = list(at)
+
+    def __call__(self, progress: Progress) -> None:
+        self.news += progress.news
+        if self._at and progress.what == "watching" and progress.done == self._at[0]:
+            self._at.pop(0)
+            raise KeyboardInterrupt
+
+
+def test_for_a_time(piped, tmp_path) -> None:
+    piped()
+    told = Interrupting()
+    encoder = learn("-", live_seconds=4, out=tmp_path / "run", progress=told)
+    assert encoder.provenance["outcome"]["frames_in_a_pass"] == 4 * RATE
+    assert not [line for line in told.news if "reading" in line]
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_until_the_keyboard_says_so(piped, tmp_path) -> None:
+    piped()
+    told = Interrupting(60)
+    encoder = learn("-", out=tmp_path / "run", progress=told)
+    assert encoder.provenance["outcome"]["frames_in_a_pass"] == 60
+    assert "standard input: reading until it ends or until Ctrl-C; --for 10min sets a time" in told.news
+    assert told.news[-1] == "reading ended by Ctrl-C; learning from the 60 frames that were read"
+    assert (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_a_second_time_the_keyboard_ends_it(piped, tmp_path) -> None:
+    piped()
+    with pytest.raises(KeyboardInterrupt):
+        learn("-", out=tmp_path / "run", progress=Interrupting(60, 60))
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_what_ends_by_itself_ends_sooner(piped) -> None:
+    piped(80)
+    assert learn("-", live_seconds=3600).provenance["outcome"]["frames_in_a_pass"] == 80
+
+
+def test_files_are_not_read_for_a_time(bikes, piped) -> None:
+    with pytest.raises(SettingsError, match=r"bikes\.mp4 ends by itself; choose a part of it by its start and end"):
+        learn(bikes, live_seconds=5)
+    with pytest.raises(KeyboardInterrupt):
+        learn(bikes, progress=Interrupting(60))
+    piped()
+    with pytest.raises(SettingsError, match="valid is a time above 0"):
+        learn("-", live_seconds=0)
+    with pytest.raises((SettingsError, SourceError), match="the article's method reads its footage again"):
+        learn("-", live_seconds=5, method="article")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("600", 600), ("90s", 90), ("10min", 600), ("2h", 7200), ("1.5 h", 5400), ("0.5min", 30)]
+)
+def test_times_as_people_write_them(text: str, seconds: float) -> None:
+    assert duration_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "0", "0s", "10 minutes", "-5", "h", "1e9", "nan"])
+def test_what_is_no_time(text: str) -> None:
+    with pytest.raises(SettingsError, match="valid is a time such as 600, 90s, 10min or 2h"):
+        duration_seconds(text)

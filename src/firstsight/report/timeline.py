@@ -40,8 +40,8 @@ class TimelineWriter:
             [
                 f"{comparison.frame.seconds:.6f}",
                 comparison.frame.index,
-                _number(comparison.anchor.seconds),
-                _number(comparison.similarity),
+                "" if math.isnan(comparison.anchor.seconds) else f"{comparison.anchor.seconds:.6f}",
+                "" if comparison.similarity is None else f"{comparison.similarity:.6f}",
                 *(astuple(comparison.box) if comparison.box else ()),
             ]
         )
@@ -53,10 +53,6 @@ class TimelineWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6f}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
-from firstsight.cli.output import print_json
+from firstsight.cli.output import check_out_folder, print_json
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
@@ -69,6 +69,7 @@ def command(
     from firstsight.retrieval.comparing.compare import CompareSettings
     from firstsight.retrieval.regions.box import Box
 
+    check_out_folder(out)
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, every, frames_per_second)
     settings = CompareSettings(
@@ -81,7 +82,7 @@ def command(
     )
     if show:
         settings = replace(settings, batch_size=1)  # so that what is shown is not late
-    with Display(notes()) as display, _watching(display, encoder, source.name, level, wanted=show) as watch:
+    with Display(notes()) as display, _watching(display, encoder, printable(source.name), level, wanted=show) as watch:
         total = source.num_frames()
         num_compared = 0
 
@@ -91,6 +92,8 @@ def command(
             display.show("comparing", done=num_compared, total=total, state=_two_digits(comparison.similarity))
 
         def finished(summary: "Summary") -> None:
+            for reason in summary.left_out:
+                display.say(f"left out: {reason}")
             display.show("drawing", done=0, total=None, state="")
             _print_summary(summary, out, as_json=as_json)
 

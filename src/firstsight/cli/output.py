@@ -1,32 +1,25 @@
-"""What commands print and write: JSON that every reader takes, and files that are known to be writable beforehand."""
+"""What commands print and write: JSON on standard output, and files that are known to be writable beforehand."""
 
-import json
 import os
-import re
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from firstsight.errors import SettingsError
-from firstsight.text import printable
-
-# What a name that is not UTF-8 has in place of each of its bytes: JSON may not hold it.
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from firstsight.text import json_line, printable
 
 
 def print_json(content: dict[str, Any]) -> None:
-    """One line of JSON on standard output, as the standard has it: no NaN, no half characters of odd file names."""
+    """One line of JSON on standard output."""
     typer.echo(json_line(content))
 
 
-def json_line(content: dict[str, Any]) -> str:
-    """The same as text.
-
-    Raises:
-        ValueError: a number in it is NaN or infinite.
-    """
-    return json.dumps(_readable(content), allow_nan=False)
+def say_written(*files: Path | None, verb: str = "wrote") -> None:
+    """A line for each file; None is no file."""
+    for file in files:
+        if file is not None:
+            typer.echo(f"{verb} {printable(file)}")
 
 
 def check_out(*files: Path | None) -> None:
@@ -36,25 +29,20 @@ def check_out(*files: Path | None) -> None:
     """
     for file in files:
         if file is not None and (reason := _why_not_writable(file)):
-            raise SettingsError(f"{file} cannot be written: {reason}")
+            raise SettingsError(f"{printable(file)} cannot be written: {reason}")
+
+
+def check_out_folder(folder: Path) -> None:
+    """Raises a SettingsError if no files could be written into that folder, which need not be there yet."""
+    check_out(folder / "file")
 
 
 def _why_not_writable(file: Path) -> str:
     if file.is_dir():
         return "it is a folder; give the name of a file in it"
-    above = next(parent for parent in (file.absolute().parents) if os.path.lexists(parent))
+    above = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():
-        return f"{above} is no folder; choose another"
+        return f"{printable(above)} is no folder; choose another"
     if not os.access(above, os.W_OK | os.X_OK):
-        return f"nothing may be written in {above}; choose another folder"
+        return f"nothing may be written in {printable(above)}; choose another folder"
     return ""
-
-
-def _readable(value: Any) -> Any:  # noqa: ANN401, any JSON
-    if isinstance(value, str):
-        return _SURROGATE.sub(lambda found: printable(found[0]), value)
-    if isinstance(value, dict):
-        return {_readable(name): _readable(one) for name, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_readable(one) for one in value]
-    return value

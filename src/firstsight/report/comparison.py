@@ -12,7 +12,7 @@ from firstsight.report.film import Film
 from firstsight.report.highlights import Highlights
 from firstsight.report.page import render_page
 from firstsight.report.timeline import TimelineWriter, plot_timeline
-from firstsight.retrieval.comparing.compare import CompareSettings, Comparison, compare
+from firstsight.retrieval.comparing.compare import CompareSettings, Comparison, Comparisons, compare
 from firstsight.video.source import Source
 
 TIMELINE_FILE = "timeline.csv"
@@ -28,6 +28,7 @@ class Summary:
     num_compared: int
     num_anchors: int
     num_skipped: int  # frames that could not be decoded
+    left_out: tuple[str, ...]  # a line for each file that could not be read
     mean_similarity: float | None  # None if no comparison has a similarity, as of one frame without its mean
     most_similar: Comparison | None
     least_similar: Comparison | None
@@ -68,7 +69,7 @@ def write_comparison(
                 progress(comparison)
             if watch and not watch(comparison):
                 break
-    summary = _summary(highlights, comparisons.num_skipped)
+    summary = _summary(highlights, comparisons)
     if finished:
         finished(summary)
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
@@ -78,12 +79,13 @@ def write_comparison(
     return summary
 
 
-def _summary(highlights: Highlights, num_skipped: int) -> Summary:
+def _summary(highlights: Highlights, comparisons: Comparisons) -> Summary:
     most, least = highlights.most_similar(1), highlights.least_similar(1)
     return Summary(
         num_compared=highlights.num_compared,
         num_anchors=highlights.num_anchors,
-        num_skipped=num_skipped,
+        num_skipped=comparisons.num_skipped,
+        left_out=tuple(comparisons.left_out),
         mean_similarity=highlights.mean.value,
         most_similar=most[0] if most else None,
         least_similar=least[0] if least else None,

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 
 from firstsight.export.tables import safe_cell, text_column, write_csv, write_table
 
-NAMES = ["a b.mp4", "=HYPERLINK(1).mp4", "+1.mp4", "-x.mp4", "@sum.mp4", "\tx.mp4", "\rx", "two\nlines", "-0.5", "+3", ""]
+NAMES = [
+    "a b.mp4",
+    "=HYPERLINK(1).mp4",
+    "+1.mp4",
+    "-x.mp4",
+    "@sum.mp4",
+    "\tx.mp4",
+    "\rx",
+    "two\nlines",
+    "-0.5",
+    "+3",
+    "",
+]
 SHOWN = [
     "a b.mp4",
     "'=HYPERLINK(1).mp4",

@@ -72,8 +72,6 @@ def command(
     destinations = Destinations(events_file, webhook, program, snapshots)
     if not anchors and not novel:
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
-    if sys.stdout is None and not destinations.are_any:
-        raise SettingsError("standard output is closed, so nobody would be told; give --events FILE, or open it")
     close_from(match_from)
     new_from(novel_from)
     encoder, console = Encoder.load(run), notes()

@@ -32,11 +32,6 @@ class Destinations:
     program: str | None = None
     snapshots: Path | None = None
 
-    @property
-    def are_any(self) -> bool:
-        """Whether an event is told anywhere."""
-        return bool(self.events_file or self.webhook or self.program)
-
 
 class Outlets:
     """Tells each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.

@@ -116,6 +116,104 @@ def test_remove_and_compact(firstsight, library: Path, footage: Path) -> None:
     assert re.fullmatch(r".*library takes \d+ MB, \d+ MB before\n", firstsight("library", "compact", library).out)
 
 
+def test_missing_is_only_what_is_gone(firstsight, library: Path, footage: Path, tmp_path: Path) -> None:
+    footage.rename(tmp_path / "unmounted")
+    ran = firstsight("library", "remove", library, "--missing")
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines() == [
+        "kept 3 (cannot be reached: their folders are not there, or cannot be looked into): 0.mp4, 1.mp4, notes.mp4",
+        f"{library} holds 16 frames of 2 sources",
+    ]
+    told = firstsight("library", "info", library).out
+    assert re.search(r"^unreachable +0\.mp4, 1\.mp4; .*mount", told, re.MULTILINE)
+    assert not re.search(r"^missing", told, re.MULTILINE)
+
+
+def test_where_all_of_a_folder_is_gone_it_wants_to_be_sure(firstsight, library: Path, footage: Path) -> None:
+    for path in footage.iterdir():
+        path.unlink()
+    ran = firstsight("library", "remove", library, "--missing")
+    assert "kept 3 (gone, and so is all else of their folders" in ran.out
+    assert "--yes" in ran.out
+    assert f"{library} holds 16 frames of 2 sources" in ran.out
+    assert (
+        f"{library} holds 0 frames of 0 sources" in firstsight("library", "remove", library, "--missing", "--yes").out
+    )
+
+
+def test_sources_are_listed_by_names_that_remove_takes(firstsight, library: Path, footage: Path) -> None:
+    (footage / "1.mp4").unlink()
+    ran = firstsight("library", "sources", library)
+    assert ran.code == 0, ran.err
+    header, *lines = ran.out.splitlines()
+    assert header.split() == ["frames", "length", "lost", "state", "rate", "name"]
+    assert [line.split() for line in lines[:3]] == [
+        ["8", "0:00:04", "0", "there", "2", "frames", "a", "second", "0.mp4"],
+        ["8", "0:00:04", "0", "gone", "2", "frames", "a", "second", "1.mp4"],
+        ["0", "0:00:00", "0", "failed", "2", "frames", "a", "second", "notes.mp4"],
+    ]
+    assert "notes.mp4" in lines[3]
+    rows = json.loads(firstsight("library", "sources", library, "--json").out)
+    assert [(row["name"], row["state"]) for row in rows] == [
+        ("0.mp4", "there"),
+        ("1.mp4", "gone"),
+        ("notes.mp4", "failed"),
+    ]
+    assert rows[2]["reason"].startswith("notes.mp4")
+    assert "removed notes.mp4" in firstsight("library", "remove", library, "notes.mp4").out
+
+
+def test_check_says_what_is_whole_and_ends_with_1_if_not_all_is(firstsight, library: Path) -> None:
+    ran = firstsight("library", "check", library)
+    assert (ran.code, "damaged" in ran.out) == (0, False)
+    assert "frames: 16 rows, all that the sources count" in ran.out
+    for file in library.glob("tables-*/frames.lance/data/*"):
+        file.write_bytes(b"")
+    ran = firstsight("library", "check", library)
+    assert ran.code == 1
+    assert re.search(r"^damaged: ", ran.out, re.MULTILINE)
+    assert re.search(r"^thumbnails: 16 rows", ran.out, re.MULTILINE)
+    assert json.loads(firstsight("library", "check", library, "--json").out)["is_whole"] is False
+    for command in (("search", library, "x.mp4@1"), ("keyframes", library, "2"), ("export", library, "--out", "x.npz")):
+        ran = firstsight(*command)
+        assert (ran.code, "Traceback" in ran.err) == (2, False)
+
+
+def test_index_says_what_it_leaves_as_it_is_and_what_it_leaves_out(
+    firstsight, library: Path, model: Path, footage: Path, tmp_path: Path
+) -> None:
+    assert firstsight("index", library, footage / "0.mp4", "--fps", 5).code == 0
+    (footage / "notes.txt").write_text("no footage")
+    shutil.copy(footage / "0.mp4", tmp_path / "other.mp4")
+    ran = firstsight("index", library, footage)
+    assert ran.code == 0, ran.err
+    assert "0.mp4: left at a rate of their own, not 2 frames a second; --fps changes it" in ran.out
+    assert re.search(r"1 could not be read before and have not changed since; --retry .*: notes\.mp4", ran.out)
+    assert ran.err.count("left out: 1 ") == 1
+    assert "notes.txt" in ran.err
+    again = firstsight("index", library, footage / "0.mp4", "--fps", 2)
+    assert "0.mp4 is embedded anew: 2 frames a second in place of 5 frames a second" in again.err
+    assert "notes.mp4" in firstsight("index", library, footage, "--retry").err
+
+
+def test_a_library_of_nothing_is_not_left_behind(firstsight, model: Path, footage: Path, tmp_path: Path) -> None:
+    ran = firstsight("index", tmp_path / "new", footage / "notes.mp4", "--model", model)
+    expect_one_line(ran, "notes.mp4")
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_cannot_be_embedded_anew(firstsight, library: Path, model: Path, tmp_path: Path) -> None:
+    expect_one_line(firstsight("index", library, "--reindex", "--fps", 5), "keeps the rate of each source")
+    assert firstsight("library", "remove", library, "*").code == 0
+    before = sorted(path.name for path in library.iterdir())
+    expect_one_line(firstsight("index", library, "--reindex"), "nothing to learn an encoder from")
+    assert sorted(path.name for path in library.iterdir()) == before
+    other = _save_encoder(tmp_path / "other", seed=1)
+    ran = firstsight("index", library, "--reindex", "--model", other)
+    assert ran.code == 0, ran.err
+    assert Library.open(library).encoder.fingerprint == Encoder.load(other).fingerprint
+
+
 def test_another_model_needs_reindex(firstsight, library: Path, model: Path, footage: Path, tmp_path: Path) -> None:
     other = _save_encoder(tmp_path / "other", seed=1)
     prints = [Encoder.load(folder).fingerprint for folder in (model, other)]
@@ -206,7 +304,9 @@ def test_ctrl_c_while_it_learns_leaves_nothing(
     assert not (tmp_path / "library").exists()
 
 
-@pytest.mark.parametrize("command", [("index",), ("library", "info"), ("library", "remove"), ("library", "compact")])
+@pytest.mark.parametrize(
+    "command", [("index",), *(("library", name) for name in ("info", "sources", "remove", "compact", "check"))]
+)
 def test_help_has_an_example(firstsight, command: tuple) -> None:
     text = re.sub(r"\s+", " ", firstsight(*command, "--help").out)
     assert f"Example: firstsight {' '.join(command)}" in text

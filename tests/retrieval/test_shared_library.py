@@ -138,6 +138,14 @@ class TestReaders:
         compact(new)
         assert len(list(new.path.glob("tables-*"))) == 1
 
+    def test_who_opened_it_just_before_the_encoder_was_brought_to_its_place_finds_it(
+        self, library: Library, clips: Path
+    ) -> None:
+        add(library, [clips / "0.mp4"])
+        new, _ = reindex(library, small_encoder(seed=1))
+        early = Library(new.path, replace(new.config, model=f"model-{new.fingerprint}"), new.tables)
+        assert early.encoder.fingerprint == new.fingerprint
+
     def test_files_that_are_not_kept_for_them_are_told_of(
         self, library: Library, clips: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -1,6 +1,7 @@
 """`firstsight index`: footage into a library."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -97,7 +98,20 @@ def _indexed(
         total = _tell_estimate(folder, files, sampling, display, encoder=encoder)
         rate, every = sampling.frames_per_second, sampling.every
         library = Library.create(folder, encoder or _learned(files, display), frames_per_second=rate, every=every)
+        return library, _add_first(library, sources, sampling, display, total=total)
     return library, _add(library, sources, sampling, display, total=total, retry=retry)
+
+
+def _add_first(
+    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
+) -> "Indexed":
+    """Into a library that was made for it; where none of it can be read, nothing of that is left behind."""
+    try:
+        return _add(library, sources, sampling, display, total=total, retry=False)
+    except SourceError:
+        library.close()
+        shutil.rmtree(library.path, ignore_errors=True)
+        raise
 
 
 def _reindexed(

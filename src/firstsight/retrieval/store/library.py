@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.store.folder import (
@@ -146,6 +146,16 @@ class Library:
                 if self.tables.is_open:
                     self.look_again()
 
+    def _load_encoder(self) -> Encoder:
+        config = self.config
+        try:
+            return Encoder.load(self.path / config.model)
+        except RunError:
+            self._check_encoder_in_use()
+            if self.config.model == config.model:
+                raise
+            return Encoder.load(self.path / self.config.model)  # it was brought to its usual place just now
+
     def _check_encoder_in_use(self) -> None:
         config = read_config(self.path)
         if config.fingerprint != self.fingerprint:
@@ -162,7 +172,7 @@ class Library:
             RunError: it is damaged.
             LibraryError: it is not the encoder that the vectors come from.
         """
-        encoder = Encoder.load(self.path / self.config.model)
+        encoder = self._load_encoder()
         if encoder.fingerprint != self.fingerprint:
             self._check_encoder_in_use()
         if encoder.fingerprint != self.fingerprint:

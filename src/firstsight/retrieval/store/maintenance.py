@@ -97,12 +97,17 @@ def compact(library: Library) -> Compacted:
     """
     before = folder_size(library.path)
     with library.writing():
-        forgotten = library.tables.compact(kept_for=_AT_ONCE)
-        used = {tables_folder(library.path, library.fingerprint), library.path / library.config.model}
-        for path in (*library.path.glob("tables-*"), *library.path.glob(f"{MODEL_FOLDER}-*")):
-            if path not in used:
-                forgotten &= remove_unread(path)
-    return Compacted(before, folder_size(library.path), is_read=not forgotten)
+        # First what takes no space to remove: the disk may be full, and joining files writes new ones.
+        still_read = [path for path in _unused(library) if not remove_unread(path)]
+        is_forgotten = library.tables.compact(kept_for=_AT_ONCE)
+    return Compacted(before, folder_size(library.path), is_read=bool(still_read) or not is_forgotten)
+
+
+def _unused(library: Library) -> list[Path]:
+    """Folders of tables and models that are not the library's any more, or not yet."""
+    used = {tables_folder(library.path, library.fingerprint), library.path / library.config.model}
+    there = (*library.path.glob("tables-*"), *library.path.glob(f"{MODEL_FOLDER}-*"))
+    return [path for path in there if path not in used]
 
 
 def remove_unread(folder: Path) -> bool:

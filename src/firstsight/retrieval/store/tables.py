@@ -22,7 +22,7 @@ from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
 from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
-from firstsight.video.images import IMAGE_SUFFIXES
+from firstsight.video.images import is_picture
 
 Item = TypeVar("Item")
 
@@ -56,6 +56,7 @@ _SOURCES = pa.schema(
         pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
     ]
 )
+_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
 
 
 class Tables:
@@ -70,6 +71,7 @@ class Tables:
     def __init__(self, folder: Path, *, dim: int, create: bool = False) -> None:
         self.folder = folder
         self.dim = dim
+        self._read: tuple[int, list[SourceRecord]] = (-1, [])  # records, and the version that they were read in
         with told_as_ours(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -80,8 +82,6 @@ class Tables:
                 database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
                 for name, schema in schemas
             )
-            _check_columns(self.frames.schema, frames_schema(dim))
-            _check_columns(self.thumbnails.schema, THUMBNAILS)
         if create:
             self.keep_up_indices()
         else:
@@ -115,6 +115,8 @@ class Tables:
                 version = self.sources.version
                 for table in tables:
                     table.checkout_latest()
+            for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
+                _check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
         """Brings tables of an older version up to date: what they do not state is derived."""
@@ -127,7 +129,10 @@ class Tables:
     def records(self) -> list[SourceRecord]:
         """All sources, the partial and the failed ones too."""
         with told_as_ours(self.folder):
-            return [_record(row) for row in self.sources.to_arrow().to_pylist()]
+            version = self.sources.version
+            if self._read[0] != version:  # of many sources it takes a second
+                self._read = version, [_record(row) for row in self.sources.to_arrow().to_pylist()]
+        return list(self._read[1])
 
     def put(self, records: Sequence[SourceRecord]) -> None:
         """Adds sources, or replaces what is known of them: all at once or not at all."""
@@ -297,8 +302,8 @@ def _explained(error: BaseException, folder: Path) -> str:
     reason = _BUILD_PATHS.sub("", text.splitlines()[0])[:_MAX_REASON].strip()
     if "No space left" in text or "os error 28" in text:
         return (
-            f"the disk of {folder} is full; `firstsight library compact LIBRARY` gives back what was removed or "
-            "replaced, or free some space"
+            f"the disk of {folder} is full; free a few megabytes, which removing takes too: then "
+            "`firstsight library compact LIBRARY` gives back what was removed or replaced"
         )
     if "Not found" in text and ".lance" in text:
         return (
@@ -308,7 +313,7 @@ def _explained(error: BaseException, folder: Path) -> str:
     return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
 
 
-def _check_columns(found: pa.Schema, expected: pa.Schema) -> None:
+def _check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
     """Raises if a table is not made as the library says.
 
     Raises:
@@ -350,5 +355,5 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}
     if row.get("is_picture") is None:  # of an older version, which went by the name
-        known["is_picture"] = path.suffix.lower() in IMAGE_SUFFIXES
+        known["is_picture"] = is_picture(path)
     return SourceRecord(**known)

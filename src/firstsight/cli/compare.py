@@ -92,8 +92,6 @@ def command(
             display.show("comparing", done=num_compared, total=total, state=_two_digits(comparison.similarity))
 
         def finished(summary: "Summary") -> None:
-            for reason in summary.left_out:
-                display.say(f"left out: {reason}")
             display.show("drawing", done=0, total=None, state="")
             _print_summary(summary, out, as_json=as_json)
 

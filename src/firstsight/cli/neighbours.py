@@ -44,7 +44,6 @@ def command(
             k=k,
             measure=measure,
             progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
-            left_out=lambda reason: display.say(f"left out: {reason}"),
         )
     found: list[dict[str, Any]] = [
         {"anchor": str(path), "label": _label(path, folder), "neighbours": _records(row)}

@@ -46,7 +46,7 @@ def command(
     source = footage.open_footage(sources, start, end, None, frames_per_second)
     total, scored = source.num_frames(), []
     with Display(notes()) as display:
-        for one in score_novelty(encoder, source, left_out=lambda reason: display.say(f"left out: {reason}")):
+        for one in score_novelty(encoder, source):
             scored.append(one)
             display.show("looking", done=len(scored), total=total, state="")
     found = find_novel(trigger, scored)

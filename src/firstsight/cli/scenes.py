@@ -47,7 +47,6 @@ def command(
             encoder,
             source,
             progress=lambda done: display.show("looking", done=done, total=total, state=""),
-            left_out=lambda reason: display.say(f"left out: {reason}"),
         )
     records = [_record(scene) for scene in scenes]
     if as_json:

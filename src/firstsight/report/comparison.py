@@ -28,7 +28,6 @@ class Summary:
     num_compared: int
     num_anchors: int
     num_skipped: int  # frames that could not be decoded
-    left_out: tuple[str, ...]  # a line for each file that could not be read
     mean_similarity: float | None  # None if no comparison has a similarity, as of one frame without its mean
     most_similar: Comparison | None
     least_similar: Comparison | None
@@ -85,7 +84,6 @@ def _summary(highlights: Highlights, comparisons: Comparisons) -> Summary:
         num_compared=highlights.num_compared,
         num_anchors=highlights.num_anchors,
         num_skipped=comparisons.num_skipped,
-        left_out=tuple(comparisons.left_out),
         mean_similarity=highlights.mean.value,
         most_similar=most[0] if most else None,
         least_similar=least[0] if least else None,

@@ -114,13 +114,11 @@ class Comparisons:
     Attributes:
         num_compared: so far.
         num_skipped: frames so far that could not be decoded.
-        left_out: a line for each file that could not be read.
     """
 
     def __init__(self, encoder: Encoder, source: Source, settings: CompareSettings, views: tuple[View, ...]) -> None:
         self.num_compared = 0
         self.num_skipped = 0
-        self.left_out: list[str] = []
         self._encoder = encoder
         self._source = source
         self._settings = settings
@@ -166,7 +164,7 @@ class Comparisons:
             while batch := list(islice(frames, size)):
                 yield batch
                 self.num_skipped = reading.num_skipped
-            self.num_skipped, self.left_out = reading.num_skipped, list(reading.skipped_sources)
+            self.num_skipped = reading.num_skipped
 
     def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._encoder.compared(inputs, level=self._settings.level)

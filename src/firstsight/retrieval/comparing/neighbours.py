@@ -48,7 +48,6 @@ def nearest_pictures(
     k: int = 10,
     measure: Measure | None = None,
     progress: Callable[[int, int | None], None] = lambda _done, _total: None,
-    left_out: Callable[[str], None] = lambda _reason: None,
 ) -> list[list[Neighbour]]:
     """The k pictures of a source that are most like each anchor, the most similar first.
 
@@ -62,7 +61,6 @@ def nearest_pictures(
         measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings. None
             is what the encoder was learned with: see `measure_of`.
         progress: told how many pictures have been looked at, and of how many if that is known.
-        left_out: told a line for each picture that cannot be read.
 
     Returns:
         For each anchor its neighbours; of equally similar ones the earlier in the source comes first.
@@ -79,7 +77,7 @@ def nearest_pictures(
     own = [_names_of(footage, Path(one)) for one in anchors]
     nearest: list[list[Neighbour]] = [[] for _ in anchors]
     num_seen, total = 0, footage.num_frames()
-    for frames, seen in _embedded(encoder, footage, measure, left_out):
+    for frames, seen in _embedded(encoder, footage, measure):
         num_seen += len(frames)
         progress(num_seen, total)
         for index, row in enumerate(similarities(vectors, seen, measure)):
@@ -118,20 +116,26 @@ def _vectors(encoder: Encoder, picture: NDArray[np.uint8], measure: Measure) -> 
 
 
 def _embedded(
-    encoder: Encoder, source: Source, measure: Measure, left_out: Callable[[str], None]
+    encoder: Encoder, source: Source, measure: Measure
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
     with closing(source.read(encoder.preprocessing)) as reading:
         while frames := list(islice(reading, _BATCH_SIZE)):
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
-        for reason in reading.skipped_sources:
-            left_out(reason)
 
 
 def _names_of(source: Source, path: Path) -> set[str]:
     """What the source calls that file, if it is one of its own."""
     if not isinstance(source, ImageFiles):
         return set()
-    return {name for file, name in source.files if file.name == path.name and file.samefile(path)}
+    return {name for file, name in source.files if file.name == path.name and _is_same(file, path)}
+
+
+def _is_same(file: Path, path: Path) -> bool:
+    """Whether both are one file; one that is gone is none."""
+    try:
+        return file.samefile(path)
+    except OSError:
+        return False
 
 
 def _unit(rows: NDArray[np.float64], *, centred: bool) -> NDArray[np.float64]:

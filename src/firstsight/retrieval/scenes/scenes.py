@@ -44,11 +44,7 @@ class Scene:
 
 
 def find_scenes(
-    encoder: Encoder,
-    source: Spec,
-    *,
-    progress: Callable[[int], None] = lambda _num_frames: None,
-    left_out: Callable[[str], None] = lambda _reason: None,
+    encoder: Encoder, source: Spec, *, progress: Callable[[int], None] = lambda _num_frames: None
 ) -> tuple[Scene, ...]:
     """The scenes of every video of the source, by video, in order of time.
 
@@ -60,7 +56,6 @@ def find_scenes(
         source: a video or several. Memory: 1.8 kB and 24 bytes a map for each frame of the longest video, and up to 200
             MB, however many videos there are.
         progress: told how many frames were seen so far.
-        left_out: told a line for each file that cannot be read.
 
     Raises:
         SourceError: no footage, or none of it can be read.
@@ -83,8 +78,6 @@ def find_scenes(
             video.add(batch)
             num_frames += len(batch)
             progress(num_frames)
-        for reason in reading.skipped_sources:
-            left_out(reason)
     return (*scenes, *video.scenes())
 
 

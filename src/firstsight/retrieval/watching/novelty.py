@@ -14,7 +14,7 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import groupby, islice
@@ -175,15 +175,12 @@ def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, E
     )
 
 
-def score_novelty(
-    encoder: Encoder, source: Spec, *, left_out: Callable[[str], None] = lambda _reason: None
-) -> Iterator[Scored]:
+def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """How new each frame of the source is, as a stream: memory does not grow with the footage.
 
     Args:
         encoder: whose last level looks at the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
-        left_out: told a line for each file that cannot be read.
 
     Raises:
         SourceError: no footage, or none of it can be read.
@@ -201,5 +198,3 @@ def score_novelty(
             scores = novelty.update(np.stack([one.pixels for one in batch]), [one.seconds for one in batch])
             for frame, score in zip(batch, scores, strict=True):
                 yield Scored(frame.source, frame.seconds, frame.index, score)
-        for reason in reading.skipped_sources:
-            left_out(reason)

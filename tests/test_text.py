@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.text import printable
+from firstsight.text import json_line, printable
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,13 @@ def test_any_name_of_a_file_is_one_line_of_utf8(name):
     assert len(shown.encode().decode().splitlines()) <= 1
     assert not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in shown)
     assert printable(shown) == shown
+
+
+def test_json_has_no_halves_of_characters_and_no_nan():
+    content = {os.fsdecode(b"\xe9"): [os.fsdecode(b"m\xe9.avi"), ("\ud800", 1, None)], "two": "\U0001f600\n"}
+    line = json_line(content)
+    assert json.loads(line) == {r"\xe9": [r"m\xe9.avi", [r"\ud800", 1, None]], "two": "\U0001f600\n"}
+    json.loads(line)["two"].encode()
+    for value in (float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            json_line({"value": [value]})

@@ -1,8 +1,11 @@
-"""Names as they may be shown: on a terminal, a page, or in a table."""
+"""Names as they may be shown: on a terminal, a page, or in a table; and JSON that every reader takes."""
 
+import json
 import os
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import Any
 
 # Marks without a picture hide text or turn it about ("exe.jpg" as "gpj.exe"); these two are part of words and emoji.
 _JOINERS = "\u200c\u200d"
@@ -34,3 +37,22 @@ def _escaped(char: str) -> str:
     if _ONE_BYTE.match(char):
         return f"\\x{ord(char) - _UNDECODED:02x}"
     return char.encode("unicode_escape").decode("ascii")
+
+
+def json_line(content: Mapping[str, Any]) -> str:
+    """The content as one line of JSON as the standard has it: no NaN, no halves of characters from odd file names.
+
+    Raises:
+        ValueError: a number in it is NaN or infinite.
+    """
+    return json.dumps(_readable(content), allow_nan=False)
+
+
+def _readable(value: Any) -> Any:  # noqa: ANN401, any JSON
+    if isinstance(value, str):
+        return "".join(_escaped(char) if unicodedata.category(char) == "Cs" else char for char in value)
+    if isinstance(value, Mapping):
+        return {_readable(name): _readable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(one) for one in value]
+    return value

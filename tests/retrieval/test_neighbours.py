@@ -11,6 +11,7 @@ from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.retrieval.comparing.neighbours import measure_of, nearest_pictures, similarities
+from firstsight.video.source import open_source
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,18 @@ def test_what_cannot_be_compared(encoder: Encoder, folder: Path, tmp_path: Path)
         nearest_pictures(encoder, folder, [tmp_path / "missing.png"])
     with pytest.raises(SourceError, match="no picture besides the anchor"):
         nearest_pictures(encoder, anchor, [anchor])
+
+
+def test_a_picture_that_is_gone_meanwhile_ends_nothing(
+    encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It has the name of the anchor, so that both are compared as files."""
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "1.png")
+    source = open_source(tmp_path)
+    (tmp_path / "b" / "1.png").unlink()
+    (found,) = nearest_pictures(encoder, source, [tmp_path / "a" / "1.png"])
+    assert [one.frame.source for one in found] == ["c/1.png"]
+    assert [line.startswith("b/1.png") for line in caplog.messages] == [True]

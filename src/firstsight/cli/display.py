@@ -21,7 +21,7 @@ _LINE_EVERY_SECONDS = 10.0
 
 def notes() -> Console:
     """Where words for people go, so that standard output holds results alone."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Remarks(logging.Handler):
@@ -55,9 +55,9 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -89,9 +89,10 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line that stays; not again what was logged."""
-        if line in self._remarks.said:
+        shown = printable(line)
+        if shown in self._remarks.said:
             return
-        self.console.print(line, markup=False)
+        self.console.print(shown, markup=False)
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:

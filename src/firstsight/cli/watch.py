@@ -1,20 +1,22 @@
 """`firstsight watch`: tells what happens before a camera while it happens."""
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import notes
-from firstsight.cli.watch_output import ClosedError, outlets
 from firstsight.errors import SettingsError
+from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.cli.watch_output import Outlets
+    from firstsight.retrieval.watching.outlets import Outlets
     from firstsight.retrieval.watching.watch import Watcher
     from firstsight.video.stream import Stream
 
@@ -62,61 +64,107 @@ def command(
     """
     from firstsight.model.encoder import Encoder
     from firstsight.retrieval.searching.query import WholePicture, read_query
-    from firstsight.retrieval.watching.watch import Watcher
+    from firstsight.retrieval.watching.novelty import new_from
+    from firstsight.retrieval.watching.outlets import Destinations, open_outlets
+    from firstsight.retrieval.watching.watch import Watcher, close_from
     from firstsight.video.stream import Stream
 
+    destinations = Destinations(events_file, webhook, program, snapshots)
     if not anchors and not novel:
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
+    close_from(match_from)
+    new_from(novel_from)
     encoder, console = Encoder.load(run), notes()
     queries = [read_query(text, encoder) for text in anchors or []]
     views = (encoder.preprocessing, WholePicture()) if snapshots else (encoder.preprocessing,)
+
+    def tell(line: str) -> None:
+        console.print(printable(line), markup=False)
+
     with (
-        _ended_by_the_system(),
-        outlets(
-            events_file=events_file,
-            webhook=webhook,
-            program=program,
-            snapshots=snapshots,
-            as_json=as_json,
-            console=console,
-        ) as told,
+        Ending() as ending,
+        open_outlets(
+            destinations, lines=sys.stdout, as_json=as_json, tell=tell, is_hurried=lambda: ending.num_signals > 1
+        ) as outlets,
         Stream(source, views=views, frames_per_second=frames_per_second, speed=speed) as stream,
     ):
         watcher = Watcher(
             encoder, stream.name, anchors=queries, novel=novel, match_from=match_from, novel_from=novel_from
         )
-        console.print(f"watching {stream.name}; Ctrl-C ends it", markup=False)
-        ended = _watched(watcher, stream, told)
-        console.print(ended + _summary(watcher, stream, told.num_events, events_file), markup=False)
+        tell(f"watching {stream.name}; Ctrl-C ends it")
+        ended = _watched(watcher, stream, outlets, ending)
+        tell(ended + _summary(watcher, stream, outlets.num_events, events_file))
     if ended == _INTERRUPTED:
         raise typer.Exit(130)
 
 
-def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets") -> str:
+def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets", ending: "Ending") -> str:
     """Tells until the end; what ended it before the stream did."""
-    from firstsight.retrieval.watching.watch import watch
+    from firstsight.retrieval.watching.outlets import ClosedError
 
     try:
-        for told in watch(watcher, stream):
-            outlets.tell(told)
+        try:
+            while True:
+                with ending.interrupts():
+                    arrival = next(stream)
+                for told in watcher.update(arrival):
+                    outlets.tell(told)
+        finally:  # what is under way ends, whatever ended the stream
+            for told in watcher.finish():
+                with suppress(ClosedError):
+                    outlets.tell(told)
+    except StopIteration:
+        return ""
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     except ClosedError:
         return _CLOSED
-    except KeyboardInterrupt:
-        with suppress(ClosedError):
-            for told in watcher.finish():
-                outlets.tell(told)
-        return _INTERRUPTED
-    return ""
 
 
-@contextmanager
-def _ended_by_the_system() -> Iterator[None]:
-    """What ends a service, SIGTERM, does as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+class Ending:
+    """What ends a program does so between two frames: Ctrl-C, SIGTERM of a service, SIGHUP of a terminal that closes.
+
+    An event is told everywhere or nowhere. A second signal only hurries the end. A signal that was ignored before, as
+    under nohup, is ignored still.
+
+    Attributes:
+        num_signals: that have come.
+    """
+
+    def __init__(self) -> None:
+        self.num_signals = 0
+        self._may_interrupt = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    @contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Within it a signal raises KeyboardInterrupt, also one that came before."""
+        self._may_interrupt = True
+        try:
+            if self.num_signals:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._may_interrupt = False
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.num_signals += 1
+        if self._may_interrupt:
+            self._may_interrupt = False
+            raise KeyboardInterrupt
+
+    def __enter__(self) -> Self:
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last is unknown to Windows
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
 
 def _summary(watcher: "Watcher", stream: "Stream", num_events: int, events_file: Path | None) -> str:

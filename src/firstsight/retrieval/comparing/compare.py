@@ -73,7 +73,7 @@ class Comparison:
 
     frame: Frame
     anchor: Frame
-    similarity: float  # cosine, -1 to 1; NaN while there is no mean yet to remove
+    similarity: float | None  # cosine, -1 to 1; None while there is no mean yet to remove
     dimensions: NDArray[np.intp]  # those that were compared, ascending, of the flattened level (maps, rows, columns)
     box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
     anchor_box: Box | None = None
@@ -214,11 +214,11 @@ class _Comparer:
 
     def _similarity(
         self, anchor: NDArray[np.float32], embedding: NDArray[np.float32], chosen: NDArray[np.intp]
-    ) -> float:
+    ) -> float | None:
         first, second = anchor[chosen].astype(np.float64), embedding[chosen].astype(np.float64)
         if self.settings.centred:
             if self.spread.num_embeddings < _WARM_UP:
-                return float("nan")
+                return None
             mean = self.spread.mean()[chosen]
             first, second = first - mean, second - mean
         return cosine(first, second)

@@ -3,7 +3,7 @@
 Source: Ozmermer, "Learning Filters with Unsupervised Learning", 2020: an anchor image is compared with 10,000 others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
+from firstsight.text import printable
 from firstsight.video.frames import Frame
 from firstsight.video.images import read_image
 from firstsight.video.source import Source, Spec, open_source
@@ -46,6 +47,7 @@ def nearest_pictures(
     *,
     k: int = 10,
     measure: Measure | None = None,
+    progress: Callable[[int, int | None], None] = lambda _done, _total: None,
 ) -> list[list[Neighbour]]:
     """The k pictures of a source that are most like each anchor, the most similar first.
 
@@ -58,6 +60,7 @@ def nearest_pictures(
         k: how many; fewer if the source has fewer.
         measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings. None
             is what the encoder was learned with: see `measure_of`.
+        progress: told how many pictures have been looked at, and of how many if that is known.
 
     Returns:
         For each anchor its neighbours; of equally similar ones the earlier in the source comes first.
@@ -73,13 +76,16 @@ def nearest_pictures(
     vectors = np.concatenate([_vectors(encoder, read_image(Path(one), name=str(one)), measure) for one in anchors])
     own = [_names_of(footage, Path(one)) for one in anchors]
     nearest: list[list[Neighbour]] = [[] for _ in anchors]
+    num_seen, total = 0, footage.num_frames()
     for frames, seen in _embedded(encoder, footage, measure):
+        num_seen += len(frames)
+        progress(num_seen, total)
         for index, row in enumerate(similarities(vectors, seen, measure)):
             found = [Neighbour(frame, float(value)) for frame, value in zip(frames, row, strict=True)]
             others = [one for one in found if one.frame.source not in own[index]]
             nearest[index] = sorted(nearest[index] + others, key=lambda one: -one.similarity)[:k]
     if not all(nearest):
-        raise SourceError(f"{footage.name} has no picture besides the anchor; give a folder with others")
+        raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
     return nearest
 
 
@@ -121,7 +127,15 @@ def _names_of(source: Source, path: Path) -> set[str]:
     """What the source calls that file, if it is one of its own."""
     if not isinstance(source, ImageFiles):
         return set()
-    return {name for file, name in source.files if file.name == path.name and file.samefile(path)}
+    return {name for file, name in source.files if file.name == path.name and _is_same(file, path)}
+
+
+def _is_same(file: Path, path: Path) -> bool:
+    """Whether both are one file; one that is gone is none."""
+    try:
+        return file.samefile(path)
+    except OSError:
+        return False
 
 
 def _unit(rows: NDArray[np.float64], *, centred: bool) -> NDArray[np.float64]:

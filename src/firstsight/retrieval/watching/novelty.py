@@ -14,10 +14,10 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.errors import SettingsError
 from firstsight.model.encoder import Encoder
-from firstsight.retrieval.watching.episodes import Trigger
+from firstsight.retrieval.watching.episodes import Episode, Trigger, find_episodes
 from firstsight.video.prefetch import prefetch
 from firstsight.video.source import Spec, open_source
 
@@ -163,6 +163,16 @@ class Novelty:
             self._usual, score = update(self._usual, one, time)
             scores.append(score)
         return scores
+
+
+def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, Episode], ...]:
+    """When something new is to be seen: the file and the episode in it, file by file, in order of time."""
+    by_file = groupby(scored, key=lambda one: one.source)
+    return tuple(
+        (name, episode)
+        for name, frames in by_file
+        for episode in find_episodes(trigger, ((one.seconds, one.score) for one in frames))
+    )
 
 
 def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:

@@ -5,8 +5,7 @@ import pytest
 from PIL import Image
 
 from firstsight.retrieval.copies.pictures import picture_copies
-from firstsight.retrieval.copies.signature import MIDDLE, Bars, cells, signatures
-from firstsight.retrieval.copies.signature_reading import Track
+from firstsight.retrieval.copies.signature import MIDDLE, Bars, Track, cells, signatures
 from firstsight.retrieval.store.records import SourceRecord
 
 NUM = 60

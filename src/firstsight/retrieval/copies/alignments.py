@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.copies.passage_matches import Matches
-from firstsight.retrieval.copies.passages import LENGTH
+from firstsight.retrieval.copies.passages import LENGTH, Matches
 from firstsight.retrieval.searching.calibration import Background
 
 # Of a whole library of unrelated footage so many alignments are expected by chance.

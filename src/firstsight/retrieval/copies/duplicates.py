@@ -8,13 +8,22 @@ import numpy as np
 from firstsight.errors import LibraryError
 from firstsight.retrieval.copies.alignments import Alignment, find_alignments
 from firstsight.retrieval.copies.groups import CopyGroup, copy_groups
-from firstsight.retrieval.copies.passage_matches import find_matches, measure_decoys, measure_repetition, num_moving
-from firstsight.retrieval.copies.passages import Measures, Ticks, at_ticks, measure, moving_ticks, tick_seconds
+from firstsight.retrieval.copies.passages import (
+    Measures,
+    Ticks,
+    at_ticks,
+    find_matches,
+    measure,
+    measure_decoys,
+    measure_repetition,
+    moving_ticks,
+    num_moving,
+    tick_seconds,
+)
 from firstsight.retrieval.copies.pictures import picture_copies
 from firstsight.retrieval.copies.repeated_frames import RepeatedFrame, RepeatedFrames, noise_of
 from firstsight.retrieval.copies.shared_footage import Shared, shared_footage
-from firstsight.retrieval.copies.signature import signatures
-from firstsight.retrieval.copies.signature_reading import read_tracks, saved_anew
+from firstsight.retrieval.copies.signature import read_tracks, recompressed, signatures
 from firstsight.retrieval.store.library import Library
 
 
@@ -33,10 +42,10 @@ class Duplicates:
 
 
 def find_duplicates(library: Library, *, progress: Callable[[str, float, float], None] = lambda *_: None) -> Duplicates:
-    """Copies of clips in a library, however they were saved anew, shrunk, cropped, recoloured, mirrored or cut.
+    """Copies of clips in a library, however they were re-encoded, shrunk, cropped, recoloured, mirrored or cut.
 
     Copies are told by what changes in them, so two takes before one camera are none. Frames are the same if no place in
-    them differs by more than saving them anew makes of it. Memory: a quarter of a kilobyte for each frame, a kilobyte
+    them differs by more than re-encoding them makes of it. Memory: a quarter of a kilobyte for each frame, a kilobyte
     for each that repeats no other, and the matches.
 
     Args:
@@ -54,7 +63,7 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
     if not library.num_frames:
         raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
     total = library.num_frames
-    before, after = saved_anew(library)
+    before, after = recompressed(library)
     noise = noise_of(before, after)
     frames = RepeatedFrames(noise)
     tracks = list(read_tracks(library, looking=frames.add, progress=lambda done: progress("looking", done, total)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from firstsight.retrieval.copies.kept import Facts, best, differences, facts_of, why_kept
 from firstsight.retrieval.copies.shared_footage import Shared
-from firstsight.retrieval.copies.signature_reading import Track
+from firstsight.retrieval.copies.signature import Track
 
 
 @dataclass(frozen=True)

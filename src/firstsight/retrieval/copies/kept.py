@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from firstsight.errors import SourceError
-from firstsight.retrieval.copies.signature_reading import Track
+from firstsight.retrieval.copies.signature import Track
 from firstsight.video.source import open_source
 
 # A clip is longer, or its picture larger, if it is so by more than this.
@@ -92,7 +92,7 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
 
 
 def differences(copy: Facts, kept: Facts, *, mirrored: bool, cropped: bool, covered: bool) -> tuple[str, ...]:
-    """In words, how a copy differs from the one that is kept; at least "saved anew"."""
+    """In words, how a copy differs from the one that is kept; at least "re-encoded"."""
     found = {
         "mirrored": mirrored,
         "colours lost": copy.is_dull(kept.hues),
@@ -102,7 +102,7 @@ def differences(copy: Facts, kept: Facts, *, mirrored: bool, cropped: bool, cove
         f"{_text(copy.size)} instead of {_text(kept.size)}": bool(copy.size and kept.size) and copy.size != kept.size,
         f"{kept.seconds - copy.seconds:.1f} s shorter": copy.seconds * _CLEARLY < kept.seconds,
     }
-    return tuple(words for words, holds in found.items() if holds) or ("saved anew",)
+    return tuple(words for words, holds in found.items() if holds) or ("re-encoded",)
 
 
 def _least(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:

@@ -9,10 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.retrieval.copies.passages import SHOWS_MORE, background_of, pair_similarities
 from firstsight.retrieval.copies.shared_footage import Shared
-from firstsight.retrieval.copies.signature import IN_A_MIRROR, UPSIDE_DOWN
-from firstsight.retrieval.copies.signature_reading import Track
-from firstsight.retrieval.copies.ways import SHOWS_MORE, all_ways, background_of
+from firstsight.retrieval.copies.signature import IN_A_MIRROR, UPSIDE_DOWN, Track
 from firstsight.retrieval.searching.calibration import Background
 
 # Of fewer pictures it cannot be told how alike unrelated ones are.
@@ -86,7 +85,7 @@ def _pairs(
     whole: NDArray[np.float32], middle: NDArray[np.float32], first: slice, second: slice, least: float
 ) -> list[tuple[int, int, float, bool, int]]:
     """Row, column, similarity, whether mirrored, and which of the two is cropped: 0, 1, or -1 for neither."""
-    products = all_ways((whole[first], middle[first]), (whole[second], middle[second]), IN_A_MIRROR)
+    products = pair_similarities((whole[first], middle[first]), (whole[second], middle[second]), IN_A_MIRROR)
     best = products.max(axis=0)
     rows, columns = np.nonzero(best >= least)
     pairs = []

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.copies.signature import NUM_COEFFICIENTS, SIDE, signatures
-from firstsight.retrieval.copies.signature_reading import Cells
+from firstsight.retrieval.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, signatures
 
-# Of frames that were saved anew and poorly, all but this share differ less than the threshold.
+# Of frames that were re-encoded and poorly, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
 _BLOCK = 512
 
@@ -32,7 +31,7 @@ class RepeatedFrame:
 
 
 def noise_of(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """By how many grey levels some cell of a frame differs from the same frame saved anew: (N, 16, 16, 3) each."""
+    """By how many grey levels some cell of a frame differs from the same frame re-encoded: (N, 16, 16, 3) each."""
     differences = np.abs(before.astype(np.int16) - after).max(axis=(1, 2, 3))
     return float(np.quantile(differences, 1 - _SHARE_BEYOND))
 

@@ -5,7 +5,7 @@ Rows are only ever added, and deleted by their source; what makes them count is 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -13,6 +13,7 @@ from typing import Any, Self
 import lancedb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError
 from firstsight.retrieval.store.records import SourceRecord, Stored
@@ -38,6 +39,15 @@ _SOURCES = pa.schema(
         pa.field("status", pa.string(), nullable=False),
     ]
 )
+
+
+@dataclass(frozen=True, eq=False)
+class ThumbnailRows:
+    """Some thumbnails of one source."""
+
+    source: int
+    frame_indices: NDArray[np.int64]  # (B,), ascending
+    jpegs: list[bytes]
 
 
 class Tables:
@@ -140,6 +150,32 @@ class Tables:
             rows = found.select(["frame", "jpeg"]).to_arrow()
         return dict(zip(rows.column("frame").to_pylist(), rows.column("jpeg").to_pylist(), strict=True))
 
+    def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Of each source the indices of its frames, ascending, and their seconds."""
+        with told_as_ours(self.folder):
+            rows = self.frames.search().where(_of(ids)).select(["source", "frame", "seconds"]).to_arrow()
+        sources, indices, seconds = (rows.column(name).to_numpy() for name in ("source", "frame", "seconds"))
+        times = {}
+        for source in ids:
+            own = np.flatnonzero(sources == source)
+            own = own[np.argsort(indices[own])]
+            times[source] = indices[own], seconds[own]
+        return times
+
+    def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
+        """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
+        query = self.thumbnails.search().where(_of(ids)).select(["source", "frame", "jpeg"])
+        with told_as_ours(self.folder):
+            if len(ids) == 1:
+                yield from (_thumbnail_rows(ids[0], rows) for rows in query.to_batches(batch_size) if len(rows))
+                return
+            rows = query.to_arrow().sort_by([("source", "ascending")])
+        sources = rows.column("source").to_numpy()
+        for source in sorted(ids):
+            first, last = np.searchsorted(sources, [source, source + 1])
+            if last > first:
+                yield _thumbnail_rows(source, rows.slice(first, last - first))
+
     def compact(self, *, kept_for: timedelta = _KEPT_FOR) -> None:
         """Joins small files, brings the index up to date, and forgets versions older than that."""
         with told_as_ours(self.folder):
@@ -161,6 +197,17 @@ def told_as_ours(folder: Path) -> Iterator[None]:
         raise LibraryError(
             f"the tables in {folder} cannot be used ({reason}); check the disk, or index anew"
         ) from error
+
+
+def _of(ids: Sequence[int]) -> str:
+    return f"source IN ({', '.join(map(str, ids))})"
+
+
+def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
+    indices = rows.column("frame").to_numpy()
+    order = np.argsort(indices)
+    jpegs = rows.column("jpeg").to_pylist()
+    return ThumbnailRows(source, indices[order], [jpegs[position] for position in order])
 
 
 def _record(row: dict[str, Any]) -> SourceRecord:

@@ -11,7 +11,7 @@ comparative study", 2007; whitening before a correlation, as in minimum-average-
 Vijaya Kumar, Casasent 1987.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,6 +210,55 @@ def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
         bests = np.maximum(bests, np.where(apart, products, -1.0).max(axis=1))
     bests = np.sort(bests[bests > -1])
     return Background(np.empty(0, np.float32), bests, num_sources=1) if len(bests) >= LENGTH else None
+
+
+def find_lookalikes(
+    ticks: Sequence[Ticks], measures: Measures, linked: Mapping[int, Collection[int]], *, num: int
+) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
+    """Passages spread over the library, and for each the one most like it that is certainly not the same.
+
+    Those are passages of other sources, or of the same at another time.
+
+    Args:
+        ticks: of all sources.
+        measures: of the library.
+        linked: for a source the others that may have footage in common with it, which are left out.
+        num: of passages, about.
+
+    Returns:
+        Pairs of source and tick at which a passage begins.
+    """
+    step = max(1, num_moving(ticks, measures) // num)
+    some = [
+        _Block(_chosen(one.passages, rows), one.sources[rows], one.ticks[rows])
+        for one, rows in _every(ticks, measures, step)
+    ]
+    if not some:
+        return ()
+    asked = _chained(some)
+    best = np.full(len(asked.ticks), -np.inf, np.float32)
+    there = np.zeros((len(best), 2), np.int64)
+    for block in _blocks(ticks, measures):
+        alike = asked.passages.whole @ block.passages.whole.T
+        for row, (source, tick) in enumerate(zip(asked.sources.tolist(), asked.ticks.tolist(), strict=True)):
+            near = (block.sources == source) & (np.abs(block.ticks - tick) < 2 * LENGTH)
+            alike[row, near | np.isin(block.sources, list(linked.get(source, ())))] = -np.inf
+        column = alike.argmax(axis=1)
+        values = alike[np.arange(len(best)), column]
+        better = values > best
+        best[better] = values[better]
+        there[better] = np.stack([block.sources[column], block.ticks[column]], axis=1)[better]
+    asked_at = zip(asked.sources.tolist(), asked.ticks.tolist(), strict=True)
+    found = zip(asked_at, there.tolist(), np.isfinite(best).tolist(), strict=True)
+    return tuple((one, (source, tick)) for one, (source, tick), is_one in found if is_one)
+
+
+def _every(ticks: Sequence[Ticks], measures: Measures, step: int) -> Iterator[tuple[_Block, NDArray[np.intp]]]:
+    """Blocks, and the rows of every so manieth passage in them."""
+    first = 0
+    for block in _blocks(ticks, measures):
+        yield block, np.arange(first, len(block.ticks), step)
+        first = (first - len(block.ticks)) % step
 
 
 def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:

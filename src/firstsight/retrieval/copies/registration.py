@@ -61,7 +61,8 @@ def register(first: Frames, second: Frames) -> Registration:
     starts = [_fitted(first, second, _start(scale), scales=_SCALES[:1]) for scale in _STARTS]
     coarse = max(starts, key=lambda start: _agreement(first, second, start, _SCALES[0]))
     found = _fitted(first, second, coarse, scales=_SCALES[1:])
-    return Registration(*_at_times(found, len(first)).T, _agreement(first, second, found, _SCALES[-1]))
+    scale_x, shift_x, scale_y, shift_y = _at_times(found, len(first)).T
+    return Registration(scale_x, shift_x, scale_y, shift_y, _agreement(first, second, found, _SCALES[-1]))
 
 
 def _start(scale: float) -> NDArray[np.float64]:
@@ -86,11 +87,11 @@ def _details(frames: Frames, sigma: float) -> Frames:
     return details
 
 
-def _grid(step: int) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+def _grid(step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rows of pixels, and where they lie between -1 and 1."""
     rows = np.arange(step // 2, SIDE, step)
-    middle = (SIDE - 1) / 2
-    return rows, (rows - middle) / middle
+    places: NDArray[np.float64] = 2 * rows / (SIDE - 1) - 1
+    return rows, places
 
 
 def _sampling(places: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -153,7 +154,7 @@ def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], s
     at = _at_times(parameters, len(first))
     along_x, in_x = _sampling(at[:, :1] * places + at[:, 1:2])
     along_y, in_y = _sampling(at[:, 2:3] * places + at[:, 3:])
-    inside = in_y.all(axis=0)[:, None] & in_x.all(axis=0)
+    inside = np.outer(in_y.all(axis=0), in_x.all(axis=0))
     if inside.mean() < _MIN_OVERLAP:
         return -1.0
     one = _details(first, sigma)[:, rows][:, :, rows][:, inside]

@@ -53,6 +53,10 @@ class Bars:
     left: float = 0.0
     right: float = 0.0
 
+    def mirrored(self) -> "Bars":
+        """Those of the picture with left and right exchanged."""
+        return Bars(self.top, self.bottom, self.right, self.left)
+
     @property
     def share(self) -> float:
         """Of the picture's area."""

@@ -43,6 +43,31 @@ def test_align_finds_what_is_two_seconds_later(firstsight, clips: Path, tmp_path
     assert len(found["pairs"]) == len(rows)
 
 
+def test_that_there_are_several_is_known_before_anything_is_looked_at(
+    firstsight, clips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look(*_: object, **__: object) -> None:
+        raise AssertionError("footage was looked at")
+
+    monkeypatch.setattr("firstsight.retrieval.comparing.seen.embed", look)
+    for pair in ((clips, clips / "monday.mp4"), (clips / "monday.mp4", clips)):
+        ran = firstsight("align", *pair, "--model", clips / "run")
+        assert (ran.code, "holds 2 videos; valid is one against one" in ran.err) == (2, True)
+    ran = firstsight("align", clips / "monday.mp4", clips / "monday.mp4", "--model", clips / "run", "--csv", "x.txt")
+    assert (ran.code, ".csv, .parquet" in ran.err) == (2, True)
+
+
+def test_align_of_single_frames(firstsight, clips: Path, tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "one.mp4", size=(64, 48)) as writer:
+        writer.write(np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8), seconds=0.0)
+    options = ("--model", clips / "run", "--fps", 5, "--out", tmp_path / "a.png")
+    found = json.loads(firstsight("align", tmp_path / "one.mp4", tmp_path / "one.mp4", *options, "--json").out)
+    assert [(pair["first_frame"], pair["second_frame"]) for pair in found["pairs"]] == [(0, 0)]
+    ran = firstsight("align", tmp_path / "one.mp4", clips / "monday.mp4", *options)
+    assert ran.code == 0, ran.err
+    assert (tmp_path / "a.png").exists()
+
+
 def test_similarities_of_two_anchors(firstsight, clips: Path, tmp_path: Path) -> None:
     anchors = ("--for", f"{clips / 'monday.mp4'}@3", "--for", f"{clips / 'tuesday.mp4'}@1")
     out = tmp_path / "table.parquet"

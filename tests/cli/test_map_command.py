@@ -49,7 +49,16 @@ def test_only_some_frames_as_json(firstsight, library: Path, tmp_path: Path) -> 
 
 
 def test_too_few_frames_are_one_line(firstsight, library: Path, tmp_path: Path) -> None:
-    ran = firstsight("map", library, "--out", tmp_path, "--between", "0-0.1")
-    assert ran.code == 2
-    assert "at least 4" in ran.err
+    for num, between in enumerate(("90-99", "0-0.1", "0-0.3", "0-0.5")):
+        ran = firstsight("map", library, "--out", tmp_path, "--between", between, "--source", "c.mp4")
+        assert ran.code == 2
+        assert f"a map of {num} frames; valid is at least 4" in ran.err
     assert "Example: firstsight map" in " ".join(firstsight("map", "--help").out.split())
+
+
+def test_an_empty_library_is_one_line(firstsight, tmp_path: Path) -> None:
+    Library.create(tmp_path / "library", small_encoder())
+    for command, out in (("map", "map"), ("export", "all.csv"), ("export", "all.npz"), ("export", "samples.json")):
+        ran = firstsight(command, tmp_path / "library", "--out", tmp_path / out)
+        assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err
+        assert not (tmp_path / out).exists()

@@ -77,6 +77,20 @@ def test_other_runs_compare_by_cosine(firstsight, run_folder: Path, moving_squar
     assert one["neighbours"][0]["similarity"] == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-5)
 
 
+def test_of_one_other_picture_it_is_the_neighbour_and_odd_ones_are_told(
+    firstsight, run_folder: Path, moving_square: np.ndarray, tmp_path: Path
+) -> None:
+    for name in ("a.png", "[bold]b.png"):
+        Image.fromarray(moving_square[20]).save(tmp_path / name)
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    ran = firstsight(
+        "neighbours", run_folder, tmp_path, "--anchor", tmp_path / "a.png", "--out", tmp_path / "n" / "n.png"
+    )
+    assert ran.code == 0, ran.err
+    assert ran.out.splitlines()[2].endswith("  [bold]b.png")
+    assert [line for line in ran.err.splitlines() if "broken.png" in line and line.startswith("left out: ")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -1,5 +1,6 @@
 """What a command shows while it works: a live bar on a terminal, plain lines elsewhere. All on standard error."""
 
+import logging
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -12,6 +13,8 @@ from firstsight.text import printable
 if TYPE_CHECKING:
     from firstsight.learning.progress import Progress as LearningProgress
 
+_LOG = logging.getLogger("firstsight")
+
 # Where nobody watches a bar move, a line this often tells that work goes on.
 _LINE_EVERY_SECONDS = 10.0
 
@@ -21,8 +24,33 @@ def notes() -> Console:
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
+class Remarks(logging.Handler):
+    """In a `with` block, what the package has to say of the footage, each line once: "left out: 2 pictures"."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self.said: set[str] = set()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Prints the line."""
+        line = printable(record.getMessage())
+        if line not in self.said:
+            self.said.add(line)
+            self._console.print(line, markup=False)
+
+    def __enter__(self) -> Self:
+        _LOG.addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _LOG.removeHandler(self)
+
+
 class Display:
-    """A bar, or a line now and then."""
+    """A bar, or a line now and then, and the package's remarks."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -37,6 +65,7 @@ class Display:
         )
         self._task = self._bar.add_task("", total=None, state="")
         self._last_line = time.monotonic()
+        self._remarks = Remarks(console)
 
     def show(self, what: str, *, done: float, total: float | None, state: str) -> None:
         """Where the work is.
@@ -59,11 +88,14 @@ class Display:
         self.show(progress.what, done=progress.done, total=progress.total, state=progress.state)
 
     def say(self, line: str) -> None:
-        """A line that stays."""
+        """A line that stays; not again what was logged."""
+        if line in self._remarks.said:
+            return
         self.console.print(printable(line), markup=False)
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
+        self._remarks.__enter__()
         self._bar.start()
         return self
 
@@ -71,3 +103,4 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.stop()
+        self._remarks.__exit__(kind, error, trace)

@@ -49,15 +49,17 @@ def open_footage(
     sources: list[str], start: float | None, end: float | None, every: int | None, frames_per_second: float | None
 ) -> "Source":
     """The source that the options describe."""
+    from firstsight.cli.display import Remarks, notes
     from firstsight.video.source import open_source
 
-    return open_source(
-        sources[0] if len(sources) == 1 else sources,
-        start_seconds=start,
-        end_seconds=end,
-        every=every,
-        frames_per_second=frames_per_second,
-    )
+    with Remarks(notes()):
+        return open_source(
+            sources[0] if len(sources) == 1 else sources,
+            start_seconds=start,
+            end_seconds=end,
+            every=every,
+            frames_per_second=frames_per_second,
+        )
 
 
 def where(sources: list[str] | None, between: str | None) -> "Where":

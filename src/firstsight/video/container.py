@@ -8,7 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -23,12 +23,29 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
+from firstsight.video.regular import check_regular
 
 # A file so damaged that this many reads in a row fail has ended.
 _FAILED_READS = 100
 
 # Formats that FFmpeg draws as video: text and ANSI art.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+
+# Formats that name other files or addresses, which FFmpeg would open.
+_LEADING_ELSEWHERE = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
+_LEADING_ELSEWHERE |= {"vobsub", "webm_dash_manifest"}
+
+_FILE = "file:"
+
+# For a file: what it may hold, and by which protocols more may be read.
+_ALONE = {
+    "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
+    "protocol_whitelist": "file",
+}
+
+# How playlists begin: HLS, FFmpeg's concat script, SDP, DASH, PLS.
+_PLAYLIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat |v=0\r?\n|\[playlist\]|(<\?xml[^>]*>\s*)?<MPD)")
+_PLAYLIST_BYTES = 1_000
 
 # Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
 _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
@@ -253,8 +270,10 @@ def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[Open
         hurried: decode on all processors; for when there is nothing else to do meanwhile.
 
     Raises:
-        SourceError: the file is not a video, or cannot be read.
+        SourceError: the file is not a video, cannot be read, or is a playlist, whatever it is called: none but the file
+            itself is opened, neither another one nor the network.
     """
+    check_regular(path, name=name)
     # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
     with open_stream(f"file:{path}", name=name) as video:
         if hurried:
@@ -291,15 +310,14 @@ def open_stream(
             place,
             mode="r",
             format=container_format,
-            options=options or {},
+            options={**_options_of(place), **(options or {})},
             metadata_errors="replace",
             timeout=(patience, timeout_seconds),
         )
     except av.FFmpegError as error:
         if patience is not None and time.monotonic() - begun >= patience:
             raise SourceError(f"{name} gave no picture within {patience:g} s") from error
-        problem = "cannot be read" if isinstance(error, OSError) else "is not a video"
-        raise SourceError(f"{name} {problem}: {error.strerror}") from error
+        raise SourceError(f"{name} {_problem(place, error)}") from error
     with container:
         try:
             yield OpenVideo(container, _video_stream(container, name))
@@ -307,6 +325,25 @@ def open_stream(
             raise SourceError(f"{name} gave nothing for {timeout_seconds or 0:g} s") from error
         except av.FFmpegError as error:
             raise SourceError(f"{name} cannot be decoded: {error.strerror}") from error
+
+
+def _options_of(place: str | BinaryIO) -> dict[str, str]:
+    """What keeps a file from making FFmpeg open others."""
+    return dict(_ALONE) if isinstance(place, str) and place.startswith(_FILE) else {}
+
+
+def _problem(place: str | BinaryIO, error: av.FFmpegError) -> str:
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    if isinstance(place, str) and place.startswith(_FILE) and _is_playlist(Path(place.removeprefix(_FILE))):
+        return "is a playlist, which names other files, and no video: give those files themselves"
+    return f"is not a video: {error.strerror}"
+
+
+def _is_playlist(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return _PLAYLIST.match(file.read(_PLAYLIST_BYTES)) is not None
+    return False
 
 
 def _video_stream(container: InputContainer, name: str) -> VideoStream:

@@ -21,6 +21,17 @@ class View(Protocol):
 
 
 @dataclass(frozen=True)
+class PixelByPixel:
+    """A view of all of a picture, as it is."""
+
+    channels: int = 3
+
+    def crop(self, width: int, height: int) -> Crop:
+        """All of it, at its own size."""
+        return Crop(0, 0, width, height, width, height)
+
+
+@dataclass(frozen=True)
 class Frame:
     """One moment of a source.
 

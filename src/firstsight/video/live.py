@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from firstsight.video.container import OpenVideo, open_stream
 from firstsight.video.decoding import decode_on
 from firstsight.video.filtering import upright_size
 from firstsight.video.frames import Frame, View
-from firstsight.video.reading import Events, Reading
+from firstsight.video.reading import Events, Reading, iterate
 from firstsight.video.sampling import Sampling, check_share
 
 STANDARD_INPUT = "-"
@@ -112,6 +113,10 @@ class LiveSource:
             self._open, self._video, self._size = _opened(place)
         except SourceError as error:
             raise SourceError(f"{error}; {place.cure}") from error
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, pixel by pixel in colour; once."""
+        return iterate(self)
 
     def read(self, *views: View) -> Reading:
         """An iterator over the frames, each seen through every view.

@@ -1,11 +1,14 @@
 """A pass over a source: an iterator of frames that counts what it yields and what it had to leave out."""
 
-from collections.abc import Generator
+import logging
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
-from firstsight.video.frames import Frame
+from firstsight.video.frames import Frame, PixelByPixel, View
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Reading:
             self.num_skipped += event.num_frames
             if event.reason:
                 self.skipped_sources.append(event.reason)
+                _LOG.warning("%s", event.reason)
         raise StopIteration
 
     def close(self) -> None:
@@ -62,3 +66,13 @@ class Reading:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class _Readable(Protocol):
+    def read(self, *views: View) -> Reading: ...
+
+
+def iterate(source: _Readable) -> Iterator[Frame]:
+    """The frames of a source as they are, in colour; it is closed when the loop ends."""
+    with source.read(PixelByPixel()) as reading:
+        yield from reading

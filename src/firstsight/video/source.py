@@ -1,20 +1,23 @@
 """Footage to read: a video, a picture, several, a folder, a glob pattern, an array, a pipe, a camera or an address."""
 
+import logging
 import os
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
-from firstsight.video.finding import Found, find_files
-from firstsight.video.frames import View
+from firstsight.video.finding import Found, find_files, summary
+from firstsight.video.frames import Frame, View
 from firstsight.video.live import LiveSource, Place, place_of
 from firstsight.video.reading import Reading
 from firstsight.video.sampling import Sampling
 from firstsight.video.stills import ArraySource, ImageFiles, sampled_positions
 from firstsight.video.videos import VideoFile, VideoFiles
+
+_LOG = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -45,6 +48,11 @@ class Source(Protocol):
         than 200 frames, nor of videos that do not state how long they last.
         """
 
+    if TYPE_CHECKING:  # what only reads need not be a loop's to be a source
+
+        def __iter__(self) -> Iterator[Frame]:
+            """The frames, pixel by pixel in colour."""
+
 
 Spec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | NDArray[np.uint8] | Source | Place
 
@@ -62,14 +70,23 @@ def open_source(
     Args:
         spec: a video or picture file; a list of files and folders; a folder, searched with its subfolders for videos
             and, if it has none, for pictures; a glob pattern, if there is no file of that name; or an array of
-            pictures, uint8 (N, H, W, 3) or (N, H, W). "-" is a video piped into standard input; a number, or a device
-            such as "/dev/video0", is a camera; rtsp://, rtmp://, http(s)://, udp:// and tcp:// are addresses. A source
-            that is open already is given back.
+            pictures, uint8 or uint16 (N, H, W, 3) or (N, H, W). "-" is a video piped into standard input; a number,
+            or a device such as "/dev/video0", is a camera; rtsp://, rtmp://, http(s)://, udp:// and tcp:// are
+            addresses. A source that is open already is given back.
         start_seconds: leave out what is before this time of each video.
         end_seconds: leave out this time of each video and all after it.
         every: use one frame in so many.
         frames_per_second: use the first frame at or after each tick of this rate. Pictures and frames of an array
             count as one a second.
+
+    What is in a folder and is not read goes to the log in one line, and stands in `left_out` of the source.
+
+    >>> for frame in open_source("bikes.mp4", frames_per_second=2):  # doctest: +SKIP
+    ...     print(frame.source, frame.seconds, frame.pixels.shape)
+    bikes.mp4 0.0 (272, 640, 3)
+
+    Returns:
+        A source. In a loop it gives its frames as they are, in colour; `read` gives them as views show them.
 
     Raises:
         SourceError: there is no such file, or nothing in it that could be read.
@@ -92,12 +109,17 @@ def open_source(
 
 def _open_files(found: Found, sampling: Sampling) -> Source:
     source: Source
+    if found.left_out:
+        _LOG.warning(summary(found.left_out))
     named = zip(found.paths, found.names, strict=True)
     if found.are_images:
         positions = sampled_positions(len(found.paths), sampling, name=found.name)
-        source = ImageFiles(found.name, tuple(named), positions)
+        source = ImageFiles(
+            found.name, tuple(named), positions, share_levels=len(found.paths) > 1, left_out=found.left_out
+        )
     else:
-        source = VideoFiles(found.name, tuple(VideoFile(path, name, sampling) for path, name in named))
+        files = tuple(VideoFile(path, name, sampling) for path, name in named)
+        source = VideoFiles(found.name, files, left_out=found.left_out)
     if len(found.paths) == 1:
         source.size()  # a single file that cannot be read is an error right away
     return source

@@ -1,29 +1,49 @@
 """Pictures as a source: image files, or an array. They count as one a second."""
 
-from collections.abc import Sequence
+import logging
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import PixelsError, SourceError
-from firstsight.pixels import as_pictures, crop_and_resize
+from firstsight.pixels import Crop, as_pictures, crop_and_resize
+from firstsight.video.finding import LeftOut
 from firstsight.video.frames import Frame, View
-from firstsight.video.images import read_image
-from firstsight.video.reading import Events, Reading, Skipped
+from firstsight.video.images import Levels, Picture, read_picture
+from firstsight.video.levels import levels_of_files, levels_of_folder
+from firstsight.video.reading import Events, Reading, Skipped, iterate
 from firstsight.video.sampling import LEAST_FRAMES_TO_SPLIT, Sampler, Sampling, check_share
+
+_LOG = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """One image file or several. Of several, one that cannot be read is skipped; a single one has to be readable."""
+    """One image file or several. Of several, one that cannot be read is skipped; a single one has to be readable.
+
+    What a person should know of a file (pages that are not used, values that were stretched) goes to the log, once in
+    a reading for each kind of remark.
+    """
 
     name: str
     files: tuple[tuple[Path, str], ...]  # where each is, and what its frame is called
     positions: tuple[int, ...]  # of the files that are used
+    share_levels: bool = False  # black and white of deep pictures for all files together, else for each folder
+    left_out: tuple[LeftOut, ...] = ()  # what lay beside the files
 
     replayable = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The pictures, pixel by pixel in colour."""
+        return iterate(self)
 
     def read(self, *views: View) -> Reading:
         """An iterator over the pictures, each seen through every view."""
@@ -35,8 +55,14 @@ class ImageFiles:
         Raises:
             SourceError: no file can be read.
         """
-        with self.read() as reading:
-            return next(reading).size
+        reasons = []
+        for position in self.positions:
+            path, name = self.files[position]
+            try:
+                return read_picture(path, name=name).size
+            except SourceError as error:
+                reasons.append(str(error))
+        raise SourceError(self._none_readable(reasons))
 
     def num_frames(self) -> int:
         """How many pictures there are to read."""
@@ -49,19 +75,65 @@ class ImageFiles:
 
     def _events(self, views: tuple[View, ...]) -> Events:
         reasons: list[str] = []
+        remarks = _Remarks()
         for position in self.positions:
             path, name = self.files[position]
             try:
-                frame = _frame(read_image(path, name=name), views, position=position, name=name)
+                picture = read_picture(path, name=name, levels=partial(self._levels, path, remarks))
+                frame = _frame(picture, views, position=position, name=name)
             except (SourceError, PixelsError) as error:
                 if len(self.files) == 1:
                     raise
                 reasons.append(str(error))
                 yield Skipped(num_frames=1, reason=str(error))
             else:
+                for remark in picture.remarks:
+                    remarks.note(name, remark)
                 yield frame
         if len(reasons) == len(self.positions):
-            raise SourceError(f"none of {self.name} can be read; the first: {reasons[0]}")
+            raise SourceError(self._none_readable(reasons))
+        remarks.close()
+
+    def _none_readable(self, reasons: list[str]) -> str:
+        return reasons[0] if len(self.files) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
+
+    def _levels(self, path: Path, remarks: "_Remarks", kind: str) -> Levels:
+        if self.share_levels:
+            measured = levels_of_files(tuple(path for path, _ in self.files), kind)
+        else:
+            measured = levels_of_folder(path.parent, kind)
+        if measured.remark:
+            remarks.say(measured.remark)
+        return measured.levels
+
+
+class _Remarks:
+    """What is said of pictures in one reading: of many with the same remark the first is named and the rest counted."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+        self._first: dict[str, str] = {}  # by kind of remark: the file that has it
+        self._num_more: Counter[str] = Counter()
+
+    def say(self, line: str) -> None:
+        """The line, the first time."""
+        if line not in self._said:
+            self._said.add(line)
+            _LOG.warning(line)
+
+    def note(self, name: str, remark: str) -> None:
+        """A remark on one file."""
+        kind = _NUMBER.sub("", remark)
+        if kind in self._first:
+            self._num_more[kind] += 1
+        else:
+            self._first[kind] = f"{name} {remark}"
+            self.say(self._first[kind])
+
+    def close(self) -> None:
+        """Counts the files that were not named."""
+        for kind, count in self._num_more.items():
+            self.say(f"{self._first[kind]}; the same goes for {count} more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +161,10 @@ class ArraySource:
         """Its length."""
         return f"array of {len(self.positions)} frames"
 
+    def __iter__(self) -> Iterator[Frame]:
+        """The pictures, pixel by pixel in colour."""
+        return iterate(self)
+
     def read(self, *views: View) -> Reading:
         """An iterator over the pictures, each seen through every view."""
         return Reading(self._events(views))
@@ -109,7 +185,9 @@ class ArraySource:
 
     def _events(self, views: tuple[View, ...]) -> Events:
         for position in self.positions:
-            yield _frame(self.pictures[position], views, position=position, name="array")
+            pixels = self.pictures[position]
+            picture = Picture(pixels, size=(pixels.shape[1], pixels.shape[0]))
+            yield _frame(picture, views, position=position, name="array")
 
 
 def sampled_positions(count: int, sampling: Sampling, *, name: str) -> tuple[int, ...]:
@@ -139,7 +217,19 @@ def split_positions(positions: Sequence[int], share: float) -> tuple[tuple[int, 
     return tuple(sorted(learned)), tuple(held_out)
 
 
-def _frame(picture: NDArray[np.uint8], views: tuple[View, ...], *, position: int, name: str) -> Frame:
-    height, width, _ = picture.shape
-    seen = (crop_and_resize(picture[None], view.crop(width, height), view.channels)[0] for view in views)
-    return Frame(tuple(seen), seconds=float(position), index=position, source=name, size=(width, height))
+def _frame(picture: Picture, views: tuple[View, ...], *, position: int, name: str) -> Frame:
+    crops = [(_on_pixels(view.crop(*picture.size), picture), view.channels) for view in views]
+    seen = tuple(crop_and_resize(picture.pixels[None], crop, channels)[0] for crop, channels in crops)
+    return Frame(seen, seconds=float(position), index=position, source=name, size=picture.size)
+
+
+def _on_pixels(crop: Crop, picture: Picture) -> Crop:
+    """The rectangle of a picture of the size that its file states, on the pixels that were read of it."""
+    height, width, _ = picture.pixels.shape
+    if picture.size == (width, height):
+        return crop
+    across, down = width / picture.size[0], height / picture.size[1]
+    x, y = min(int(crop.x * across), width - 1), min(int(crop.y * down), height - 1)
+    right = min(width, max(x + 1, round((crop.x + crop.width) * across)))
+    lower = min(height, max(y + 1, round((crop.y + crop.height) * down)))
+    return replace(crop, x=x, y=y, width=right - x, height=lower - y)

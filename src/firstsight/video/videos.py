@@ -8,8 +8,9 @@ from pathlib import Path
 from firstsight.errors import PixelsError, SourceError
 from firstsight.video.container import open_video
 from firstsight.video.decoding import decode, first_size
+from firstsight.video.finding import LeftOut
 from firstsight.video.frames import Frame, View
-from firstsight.video.reading import Events, Reading, Skipped
+from firstsight.video.reading import Events, Reading, Skipped, iterate
 from firstsight.video.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
 from firstsight.video.stretches import ONE_IN, STRETCH_FRAMES, decode_stretches
 
@@ -66,8 +67,13 @@ class VideoFiles:
 
     name: str
     files: tuple[VideoFile, ...]
+    left_out: tuple[LeftOut, ...] = ()  # what lay beside the files
 
     replayable = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, pixel by pixel in colour."""
+        return iterate(self)
 
     def read(self, *views: View) -> Reading:
         """An iterator over the frames of all files, each seen through every view."""

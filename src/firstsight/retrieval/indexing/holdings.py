@@ -28,6 +28,7 @@ class Holdings:
         self._by_rows: dict[_RowsKey, SourceRecord] = {}
         self._by_content: dict[str, SourceRecord] = {}
         self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
+        self._given: dict[Path, str] = {}  # names of files that are not in the library yet
         self._last_id = max((record.id for record in records), default=0)
         for record in latest(records, "whole").values():
             self.hold(record)
@@ -65,10 +66,12 @@ class Holdings:
 
     def name_for(self, file: FootageFile) -> str:
         """The name it has; for a new one its own, made unique, and from now on taken."""
-        known = self.at(file.path)
-        name = known.name if known else free_name(file, self._names)
-        self._names.add(name)
-        return name
+        if known := self.at(file.path):
+            return known.name
+        if file.path not in self._given:
+            self._given[file.path] = free_name(file, self._names)
+            self._names.add(self._given[file.path])
+        return self._given[file.path]
 
     def new_record(self, file: FootageFile, stamp: Stamp, content: str, sampling: Sampling) -> SourceRecord:
         """A source with no rows yet, and an id that none ever had."""

@@ -13,9 +13,9 @@ from firstsight.model.encoder import Encoder
 from firstsight.retrieval.store.folder import LibraryConfig, check_inside, read_config, tables_folder
 from firstsight.retrieval.store.records import SourceRecord, shown
 from firstsight.retrieval.store.tables import Tables
+from firstsight.retrieval.store.thumbnails import as_picture
 
 _ROWS_AT_ONCE = 8_192
-_JPEG_BEGINS, _JPEG_ENDS = b"\xff\xd8\xff", b"\xff\xd9"
 # A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
 _MAX_LENGTH_ERROR = 0.01
 
@@ -129,11 +129,11 @@ def _thumbnail_counts(tables: Tables, found: Checked) -> "Counter[int]":
     seen: set[tuple[int, int]] = set()
     num_rows = num_bad = 0
     for rows in _rows(tables, tables.thumbnails, ["source", "frame", "jpeg"]):
-        num_bad += sum(not _is_jpeg(jpeg) for jpeg in rows.column("jpeg").to_pylist())
+        num_bad += sum(not _is_picture(jpeg) for jpeg in rows.column("jpeg").to_pylist())
         num_rows += len(rows)
         seen.update(_pairs(rows))
     if num_bad:
-        found.damages.append(f"{num_bad} thumbnails are no JPEG files")
+        found.damages.append(f"{num_bad} thumbnails are no pictures")
     return _counted(seen, num_rows, "thumbnails", found)
 
 
@@ -151,5 +151,9 @@ def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow
     return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
 
 
-def _is_jpeg(content: bytes | None) -> bool:
-    return content is not None and content.startswith(_JPEG_BEGINS) and content.rstrip(b"\0").endswith(_JPEG_ENDS)
+def _is_picture(content: bytes | None) -> bool:
+    try:
+        as_picture(content or b"")
+    except LibraryError:
+        return False
+    return True

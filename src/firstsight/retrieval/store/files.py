@@ -1,6 +1,7 @@
 """The files that are to be in a library: found, told apart by their content, named, and known again."""
 
 import hashlib
+import logging
 import os
 import stat
 from collections.abc import Collection, Sequence
@@ -12,13 +13,15 @@ from typing import Literal
 from firstsight.errors import SourceError
 from firstsight.retrieval.store.records import SourceRecord, Stamp
 from firstsight.text import printable
-from firstsight.video.finding import find_files
+from firstsight.video.finding import find_all, summary
 from firstsight.video.live import place_of
 
 _HASH_BYTES = 16  # of blake2b: no two files of this world share them by chance
 _CHUNK_BYTES = 1 << 20
 # Opening a pipe to read would wait for somebody who writes.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+_LOG = logging.getLogger(__name__)
 
 FileState = Literal["there", "gone", "unreachable"]
 
@@ -33,7 +36,10 @@ class FootageFile:
 
 
 def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[FootageFile], list[str]]:
-    """The files that paths, folders and patterns stand for, each once; and a line for each that stands for none."""
+    """The files that paths, folders and patterns stand for, each once; and a line for each that stands for none.
+
+    Videos and pictures; what else is in a folder is logged as a warning, which commands print.
+    """
     files: dict[Path, FootageFile] = {}
     failures = []
     for source in sources:
@@ -50,10 +56,13 @@ def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
         raise SourceError(
             f"{os.fspath(source)!r} cannot be read again, and a library goes by files: record it, then index the file"
         )
-    found = find_files(source)
-    absolute = [Path(os.path.abspath(path)) for path in found.paths]  # noqa: PTH100  # a link stays a name of its own
+    found = find_all(source)
+    if found.left_out:
+        _LOG.warning(summary(found.left_out))
+    absolute = [Path(os.path.abspath(file.path)) for file in found.files]  # noqa: PTH100  # a link stays a name of its own
     return [
-        FootageFile(path, storable(name), found.are_images) for path, name in zip(absolute, found.names, strict=True)
+        FootageFile(path, storable(file.name), file.is_picture)
+        for path, file in zip(absolute, found.files, strict=True)
     ]
 
 

@@ -22,7 +22,7 @@ from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
 from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
-from firstsight.video.images import IMAGE_SUFFIXES
+from firstsight.video.images import is_picture
 
 Item = TypeVar("Item")
 
@@ -56,6 +56,7 @@ _SOURCES = pa.schema(
         pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
     ]
 )
+_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +90,6 @@ class Tables:
                 database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
                 for name, schema in schemas
             )
-            _check_columns(self.frames.schema, frames_schema(dim))
-            _check_columns(self.thumbnails.schema, THUMBNAILS)
         if create:
             self.keep_up_indices()
         else:
@@ -124,6 +123,8 @@ class Tables:
                 version = self.sources.version
                 for table in tables:
                     table.checkout_latest()
+            for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
+                _check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
         """Brings tables of an older version up to date: what they do not state is derived."""
@@ -234,7 +235,7 @@ class Tables:
     def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """Of each source the indices of its frames, ascending, and their seconds."""
         with told_as_ours(self.folder):
-            rows = self.frames.search().where(_of(ids)).select(["source", "frame", "seconds"]).to_arrow()
+            rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
         sources, indices, seconds = (rows.column(name).to_numpy() for name in ("source", "frame", "seconds"))
         times = {}
         for source in ids:
@@ -245,7 +246,7 @@ class Tables:
 
     def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
         """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
-        query = self.thumbnails.search().where(_of(ids)).select(["source", "frame", "jpeg"])
+        query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
         with told_as_ours(self.folder):
             if len(ids) == 1:
                 yield from (_thumbnail_rows(ids[0], rows) for rows in query.to_batches(batch_size) if len(rows))
@@ -343,7 +344,7 @@ def _explained(error: BaseException, folder: Path) -> str:
     return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
 
 
-def _check_columns(found: pa.Schema, expected: pa.Schema) -> None:
+def _check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
     """Raises if a table is not made as the library says.
 
     Raises:
@@ -378,10 +379,6 @@ def _row(record: SourceRecord) -> dict[str, Any]:
     return {**asdict(record), "path": storable(text), "path_bytes": None if is_text else bytes(record.path)}
 
 
-def _of(ids: Sequence[int]) -> str:
-    return f"source IN ({', '.join(map(str, ids))})"
-
-
 def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
     indices = rows.column("frame").to_numpy()
     order = np.argsort(indices)
@@ -396,5 +393,5 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}
     if row.get("is_picture") is None:  # of an older version, which went by the name
-        known["is_picture"] = path.suffix.lower() in IMAGE_SUFFIXES
+        known["is_picture"] = is_picture(path)
     return SourceRecord(**known)

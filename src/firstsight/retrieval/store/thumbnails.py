@@ -7,9 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from firstsight.errors import LibraryError
 from firstsight.pixels import Crop
 
 _QUALITY = 75  # Pillow's default: 3 to 5 kB at 160 pixels
+_MAX_SIDE = 4_096
 
 
 @dataclass(frozen=True)
@@ -34,5 +36,19 @@ def as_jpeg(picture: NDArray[np.uint8]) -> bytes:
 
 
 def as_picture(jpeg: bytes) -> NDArray[np.uint8]:
-    """The picture (H, W, 3) in a JPEG file."""
-    return np.array(Image.open(io.BytesIO(jpeg)).convert("RGB"))
+    """The picture (H, W, 3) in a JPEG file.
+
+    Raises:
+        LibraryError: it is damaged, or larger than any thumbnail.
+    """
+    try:
+        with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
+            if max(image.size) > _MAX_SIDE:
+                raise LibraryError(
+                    f"a thumbnail of {image.size[0]}x{image.size[1]} pixels; valid are up to {_MAX_SIDE}"
+                )
+            return np.array(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for what is no picture, or half of one
+        raise LibraryError(
+            f"a thumbnail of the library is damaged ({error}); `firstsight library check` says how many"
+        ) from error

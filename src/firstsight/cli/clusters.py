@@ -61,9 +61,8 @@ def _table(found: "Clusters") -> str:
         names = [f"{printable(name)} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
         more = len(one.sources) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")
-        lines.append(
-            f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}{' (mixed)' if one.is_mixed else ''}"
-        )
+        listed += " (mixed)" if one.is_mixed else ""
+        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}")
     lines.append(f"{len(found.clusters)} groups of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}")
     if any(one.is_mixed for one in found.clusters):
         lines.append("mixed: its frames are hardly more like each other than like the next group's (apart: silhouette)")

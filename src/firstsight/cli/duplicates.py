@@ -118,10 +118,8 @@ def _where(one: "Shared") -> str:
 def _repeated(found: "Duplicates") -> list[str]:
     from firstsight.report.duplicates_words import repeated_runs
 
-    lines = [
-        f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another: "
-         f"no place in them differs by more than {found.noise:.0f} grey levels"
-    ]
+    counted = f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another"
+    lines = [f"{counted}: no place in them differs by more than {found.noise:.0f} grey levels"]
     runs = repeated_runs(found.repeated_frames)
     lines += [f"     {_run(run)}" for run in runs[:_RUNS_SHOWN]]
     if len(runs) > _RUNS_SHOWN:

@@ -1,5 +1,6 @@
 """Sources that are one: groups of copies, which to keep of each and why, and how the others differ."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -134,7 +135,7 @@ def best(copies: Sequence[Facts]) -> Facts:
     copies = _least(copies, lambda one: one.num_faded)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
-    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -one.num_bytes, *_by_name(one)))
+    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
 
 
 def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
@@ -150,8 +151,8 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
     }
     told = [ground for ground, holds in grounds.items() if holds]
-    if not told and any(one.num_bytes < kept.num_bytes for one in others):
-        most = max(one.num_bytes for one in others)
+    most = max(one.num_bytes for one in others)
+    if not told and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):
         told = [
             f"largest file, {bytes_text(kept.num_bytes)}"
             + (f" beside {bytes_text(most)}" if most < kept.num_bytes else "")
@@ -201,6 +202,11 @@ def _copy(facts: Facts, kept: Facts, own: Sequence[Shared]) -> Copy:
         known_by.detail_similarity,
         known_by.expected_by_chance,
     )
+
+
+def _step(num_bytes: int) -> int:
+    """Sizes on a scale on which files are the same that hardly differ."""
+    return round(math.log(max(1, num_bytes)) / math.log(_CLEARLY))
 
 
 def _by_name(one: Facts) -> tuple[bool, int, str]:

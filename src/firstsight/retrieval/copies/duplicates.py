@@ -9,6 +9,7 @@ from firstsight.errors import LibraryError
 from firstsight.retrieval.copies.alignments import Alignment, find_alignments
 from firstsight.retrieval.copies.choose_best import CopyGroup, copy_groups
 from firstsight.retrieval.copies.passages import (
+    MAX_PROBABILITY,
     Measures,
     Ticks,
     at_ticks,
@@ -77,9 +78,9 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
     moving = [moving_ticks(one, measures) for one in ticks]
     blank = {name for name, num in frames.num_blank_of.items() if num == frames.num_of[name]}
     pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
-    found = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
+    found, below = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
     verified = Verifier(library.tables, tracks, ticks, step).verify(
-        found, measures, progress=lambda done: progress("verifying", done, 1)
+        found, measures, below=below, progress=lambda done: progress("verifying", done, 1)
     )
     identical = identical_files(library.sources)
     same = {frozenset((one.first, one.second)) for one in identical}
@@ -108,12 +109,16 @@ def find_duplicates(library: Library, *, progress: Callable[[str, float, float],
     )
 
 
-def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[float], None]) -> list[Alignment]:
+def _aligned(
+    ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[float], None]
+) -> tuple[list[Alignment], float]:
+    """What changes alike, and how alike passages have to be for that."""
     num_passages = num_moving(ticks, measures)
     background = measure_decoys(ticks, measures, num_moving=num_passages)
     if background is None:
-        return []
+        return [], 1.0
     matches = find_matches(ticks, measures, background, progress=progress)
     repetition = [measure_repetition(one, measures) for one in ticks]
     num_ticks = np.array([len(one.signatures) for one in ticks])
-    return find_alignments(matches, background, repetition, num_passages=num_passages, num_ticks=num_ticks)
+    found = find_alignments(matches, background, repetition, num_passages=num_passages, num_ticks=num_ticks)
+    return found, background.threshold(MAX_PROBABILITY)

@@ -31,7 +31,7 @@ _NUM_DECOYS = 1_000
 _NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
 # A passage that is not there finds one so alike in at most this share of libraries; several together are a copy.
-MOST_PROBABILITY = 0.05
+MAX_PROBABILITY = 0.05
 _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 
@@ -169,7 +169,7 @@ def find_matches(
     Blocks of passages are compared with each other, all with all: time grows with the square of the footage's length,
     memory with the number of matches.
     """
-    least = background.threshold(MOST_PROBABILITY)
+    least = background.threshold(MAX_PROBABILITY)
     found = []
     num_blocks = sum(1 for _ in _blocks(ticks, measures))
     for row, first in enumerate(_blocks(ticks, measures)):
@@ -213,16 +213,18 @@ def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
 
 
 def find_lookalikes(
-    ticks: Sequence[Ticks], measures: Measures, linked: Mapping[int, Collection[int]], *, num: int
+    ticks: Sequence[Ticks], measures: Measures, linked: Mapping[int, Collection[int]], *, below: float, num: int
 ) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
     """Passages spread over the library, and for each the one most like it that is certainly not the same.
 
-    Those are passages of other sources, or of the same at another time.
+    Those are passages of other sources, or of the same at another time, that are not so alike that they were compared
+    already: before a camera where the same happens again and again, they would tell of nothing else.
 
     Args:
         ticks: of all sources.
         measures: of the library.
         linked: for a source the others that may have footage in common with it, which are left out.
+        below: similarity from which passages are matches.
         num: of passages, about.
 
     Returns:
@@ -243,6 +245,7 @@ def find_lookalikes(
         for row, (source, tick) in enumerate(zip(asked.sources.tolist(), asked.ticks.tolist(), strict=True)):
             near = (block.sources == source) & (np.abs(block.ticks - tick) < 2 * LENGTH)
             alike[row, near | np.isin(block.sources, list(linked.get(source, ())))] = -np.inf
+        alike[alike >= below] = -np.inf
         column = alike.argmax(axis=1)
         values = alike[np.arange(len(best)), column]
         better = values > best

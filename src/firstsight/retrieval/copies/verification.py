@@ -85,12 +85,24 @@ class Verifier:
         self._tick_seconds = tick_seconds
 
     def verify(
-        self, found: Sequence[Alignment], measures: Measures, *, progress: Callable[[float], None] = lambda _: None
+        self,
+        found: Sequence[Alignment],
+        measures: Measures,
+        *,
+        below: float,
+        progress: Callable[[float], None] = lambda _: None,
     ) -> Iterator[Verified]:
-        """Each alignment in its turn; progress is told which share is done."""
+        """Each alignment in its turn.
+
+        Args:
+            found: in the library.
+            measures: of its passages.
+            below: similarity from which passages are matches.
+            progress: is told which share is done.
+        """
         if not found:
             return
-        lookalikes = self._lookalikes(found, measures)
+        lookalikes = self._lookalikes(found, measures, below)
         for start in range(0, len(found), _ALIGNMENTS_AT_ONCE):
             some = found[start : start + _ALIGNMENTS_AT_ONCE]
             planned = [[self._frames_of(one, ticks) for ticks in _passages(one.ticks)] for one in some]
@@ -114,9 +126,10 @@ class Verifier:
         own = _nearest(self._tracks[first], self._ticks[first].start_seconds + ticks * self._tick_seconds)
         return FramePair(first, own, second, _nearest(self._tracks[second], self._tracks[first].seconds[own] + later))
 
-    def _lookalikes(self, found: Sequence[Alignment], measures: Measures) -> Lookalikes:
+    def _lookalikes(self, found: Sequence[Alignment], measures: Measures, below: float) -> Lookalikes:
         """Of the library; of its passages upside down, too, if there are few."""
-        pairs = find_lookalikes(self._ticks, measures, components(one.sources for one in found), num=NUM_LOOKALIKES)
+        linked = components(one.sources for one in found)
+        pairs = find_lookalikes(self._ticks, measures, linked, below=below, num=NUM_LOOKALIKES)
         steps = np.arange(LENGTH)
         alike = [self._frames_of(Alignment.at(*pair), pair[0][1] + steps) for pair in pairs]
         self._frames.load(alike)

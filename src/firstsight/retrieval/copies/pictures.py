@@ -78,8 +78,7 @@ def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, looka
     shown = framing([registered], first.bars, second.bars.mirrored() if mirrored else second.bars)
     cropped = 0 if shown.same_edges else which_is_cropped(shown.first_shows, shown.second_shows)
     names = first.record.name, second.record.name
-    # The candidates were chosen with one false one in mind; of these so many would agree so well.
-    chance = one.chance * lookalikes.probability(registered.agreement)
+    chance = len(tracks) * lookalikes.probability(registered.agreement)
     return Shared(
         *names,
         "copy" if chance <= MAX_BY_CHANCE else "perhaps",

@@ -49,19 +49,11 @@ ALTERED = {
 }
 
 
-def margin(pixels: np.ndarray) -> np.ndarray:
-    """With a black margin that is part of it."""
-    pixels = pixels.copy()
-    pixels[:6] = pixels[-6:] = pixels[:, :8] = pixels[:, -8:] = 0
-    return pixels
-
-
 @pytest.fixture(scope="module")
 def duplicates(tmp_path_factory: pytest.TempPathFactory) -> Duplicates:
     pictures = {f"{seed}": picture(seed) for seed in range(NUM)}
     pictures |= {f"0 {name}": alter(picture(0)) for name, alter in ALTERED.items()}
     pictures |= {f"{seed} flipped": picture(seed)[:, ::-1] for seed in range(1, 16)}
-    pictures |= {"painting": margin(picture(99)), "painting brighter": margin(picture(99)) // 2 + 110}
     pictures |= {"black": np.zeros((90, 120, 3), np.uint8), "blacker": np.zeros((90, 122, 3), np.uint8)}
     return duplicates_of(pictures, tmp_path_factory.mktemp("pictures"))
 
@@ -88,12 +80,6 @@ def test_no_other_picture_is(found: dict) -> None:
     for pair in found:
         first, second = (name.removesuffix(".jpg").split()[0] for name in pair)
         assert first == second
-
-
-def test_a_margin_that_was_always_there_is_no_bar(duplicates: Duplicates) -> None:
-    group = next(one for one in duplicates.groups if one.keep.startswith("painting"))
-    assert "bars" not in group.why
-    assert all("bars" not in copy.differs for copy in group.copies)
 
 
 def test_blank_pictures_are_told_and_are_no_copies(duplicates: Duplicates) -> None:

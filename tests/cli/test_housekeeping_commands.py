@@ -43,7 +43,9 @@ def size_of(path: Path) -> tuple[int, int]:
 def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path) -> None:
     ran = firstsight("duplicates", library)
     assert ran.code == 0, ran.err
-    assert re.search(r"^keep (day|mirror)\.mp4: .+\n +(day|mirror)\.mp4: mirrored$", ran.out, re.MULTILINE)
+    certain = r"similarity 1\.00, in detail 0\.\d\d, by chance in 1 of .+"
+    mirrored = rf"^keep (day|mirror)\.mp4: .+\n +(day|mirror)\.mp4: mirrored \({certain}\)$"
+    assert re.search(mirrored, ran.out, re.MULTILINE)
     assert "1 of 3 sources are copies of others" in ran.out
     found = json.loads(firstsight("duplicates", library, "--json").out)
     assert [len(group["copies"]) for group in found["groups"]] == [1]

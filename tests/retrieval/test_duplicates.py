@@ -7,8 +7,8 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import LibraryError
-from firstsight.retrieval.copies.covered import which_is_covered
 from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.copies.shared_footage import which_is_covered
 from firstsight.retrieval.indexing.indexing import add
 from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter

@@ -1,13 +1,15 @@
 """Copies of pictures: found however they were altered, and no others."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from library_made import small_encoder
 from PIL import Image
 
-from firstsight.retrieval.copies.pictures import picture_copies
-from firstsight.retrieval.copies.signature import MIDDLE, Bars, cells, signatures
-from firstsight.retrieval.copies.signature_reading import Track
-from firstsight.retrieval.store.records import SourceRecord
+from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.store.library import Library
 
 NUM = 60
 
@@ -22,11 +24,13 @@ def picture(seed: int) -> np.ndarray:
     return (sum(part / (number + 1) for number, part in enumerate(parts)) / 2.09).clip(0, 255).astype(np.uint8)
 
 
-def track(name: str, pixels: np.ndarray) -> Track:
-    image = Image.fromarray(np.ascontiguousarray(pixels))
-    both = signatures(np.stack([cells(image, Bars()), cells(image, Bars(), part=MIDDLE)]))
-    record = SourceRecord(1, name, "/nowhere", name, 1, 1, None, None, 1)
-    return Track(record, np.zeros(1, np.int64), np.zeros(1), both[None].astype(np.float16), Bars(), 10.0)
+def duplicates_of(pictures: dict[str, np.ndarray], folder: Path) -> Duplicates:
+    (folder / "pictures").mkdir()
+    for name, pixels in pictures.items():
+        Image.fromarray(np.ascontiguousarray(pixels)).save(folder / "pictures" / f"{name}.jpg", quality=80)
+    with Library.create(folder / "library", small_encoder()) as library:
+        add(library, [folder / "pictures"])
+        return find_duplicates(library)
 
 
 def with_logo(pixels: np.ndarray) -> np.ndarray:
@@ -46,25 +50,43 @@ ALTERED = {
 
 
 @pytest.fixture(scope="module")
-def found() -> dict:
-    tracks = [track(f"{seed}", picture(seed)) for seed in range(NUM)]
-    tracks += [track(f"0 {name}", alter(picture(0))) for name, alter in ALTERED.items()]
-    return {(one.first, one.second): one for one in picture_copies(tracks)}
+def duplicates(tmp_path_factory: pytest.TempPathFactory) -> Duplicates:
+    pictures = {f"{seed}": picture(seed) for seed in range(NUM)}
+    pictures |= {f"0 {name}": alter(picture(0)) for name, alter in ALTERED.items()}
+    pictures |= {f"{seed} flipped": picture(seed)[:, ::-1] for seed in range(1, 16)}
+    pictures |= {"black": np.zeros((90, 120, 3), np.uint8), "blacker": np.zeros((90, 122, 3), np.uint8)}
+    return duplicates_of(pictures, tmp_path_factory.mktemp("pictures"))
+
+
+@pytest.fixture(scope="module")
+def found(duplicates: Duplicates) -> dict:
+    return {frozenset((one.first, one.second)): one for one in duplicates.shared if one.is_copy}
 
 
 @pytest.mark.parametrize("name", ALTERED)
 def test_an_altered_picture_is_a_copy(found: dict, name: str) -> None:
-    pair = found["0", f"0 {name}"]
-    assert pair.is_copy
+    pair = found[frozenset(("0.jpg", f"0 {name}.jpg"))]
     assert pair.mirrored == (name == "mirrored")
     assert pair.expected_by_chance <= 0.05
-    if name == "cropped":
-        assert pair.cropped == "0 cropped"
+    assert pair.cropped == ("0 cropped.jpg" if name == "cropped" else None)
+
+
+@pytest.mark.parametrize("seed", range(1, 16))
+def test_each_mirrored_picture_is_found(found: dict, seed: int) -> None:
+    assert found[frozenset((f"{seed}.jpg", f"{seed} flipped.jpg"))].mirrored
 
 
 def test_no_other_picture_is(found: dict) -> None:
-    assert all(first[0] == second[0] == "0" for first, second in found)
+    for pair in found:
+        first, second = (name.removesuffix(".jpg").split()[0] for name in pair)
+        assert first == second
 
 
-def test_of_a_few_pictures_it_cannot_be_told() -> None:
-    assert picture_copies([track("one", picture(1)), track("same", picture(1))]) == ()
+def test_blank_pictures_are_told_and_are_no_copies(duplicates: Duplicates) -> None:
+    assert duplicates.blank == ("black.jpg", "blacker.jpg")
+    assert not any("black" in one.first for one in duplicates.shared)
+
+
+def test_of_a_few_pictures_it_cannot_be_told_and_that_is_said(tmp_path: Path) -> None:
+    found = duplicates_of({"one": picture(1), "same": picture(1)[1:]}, tmp_path)
+    assert (found.shared, found.too_few_pictures) == ((), 2)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firstsight.retrieval.copies.repeated_frames import RepeatedFrames, noise_of
-from firstsight.retrieval.copies.signature_reading import Cells
+from firstsight.retrieval.copies.signature import Cells
 from firstsight.retrieval.store.records import SourceRecord
 
 MOST = 9.0

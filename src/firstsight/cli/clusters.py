@@ -1,6 +1,5 @@
 """`firstsight clusters`: what there is in a library."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,8 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.retrieval.exploring.clusters import Clusters
@@ -34,31 +35,35 @@ def command(
     from firstsight.retrieval.exploring.clusters import find_clusters
     from firstsight.retrieval.store.library import Library
 
+    check_out(html_file)
     library = Library.open(folder)
     with Display(notes()) as display:
         found = find_clusters(
             library, num, progress=lambda tried: display.show("grouping", done=tried, total=None, state="")
         )
+    if as_json:
+        print_json({"library": str(folder), **asdict(found)})
+    else:
+        typer.echo(_table(found))
     if html_file:
         from firstsight.files import write_whole
         from firstsight.report.clusters_page import render_clusters_page
 
         write_whole(html_file, render_clusters_page(found, library).encode())
-    if as_json:
-        typer.echo(json.dumps({"library": str(folder), **asdict(found)}))
-        return
-    typer.echo(_table(found))
-    if html_file:
-        typer.echo(f"wrote {html_file}")
+    if not as_json:
+        say_written(html_file)
 
 
 def _table(found: "Clusters") -> str:
-    lines = ["share   frames  for example                     sources"]
+    lines = ["share   frames  apart  for example                     sources"]
     for one in found.clusters:
-        example = f"{one.exemplar_source}@{one.exemplar_seconds:.2f}"
-        names = [f"{name} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
+        example = f"{printable(one.exemplar_source)}@{one.exemplar_seconds:.2f}"
+        names = [f"{printable(name)} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
         more = len(one.sources) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")
-        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {example:<30}  {listed}")
+        listed += " (mixed)" if one.is_mixed else ""
+        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}")
     lines.append(f"{len(found.clusters)} groups of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}")
+    if any(one.is_mixed for one in found.clusters):
+        lines.append("mixed: its frames are hardly more like each other than like the next group's (apart: silhouette)")
     return "\n".join(lines)

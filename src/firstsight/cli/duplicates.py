@@ -1,32 +1,52 @@
 """`firstsight duplicates`: which clips and frames of a library are there twice, and what to keep."""
 
-import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.text import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from firstsight.retrieval.copies.duplicates import Duplicates
+    from firstsight.retrieval.copies.repeated_frames import RepeatedFrame
+    from firstsight.retrieval.copies.shared_footage import Shared
+
+_RUNS_SHOWN = 3  # of repeated frames, the longest
+_COLUMNS = (
+    "finding", "keep", "source", "other_source", "start_seconds", "end_seconds", "other_start_seconds", "similarity",
+    "detail_similarity", "expected_by_chance", "differs",
+)  # fmt: skip
 
 
 def command(
     folder: footage.Library,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write all pairs, a line each, as a table.")
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with the pairs side by side, one file.")
+    ] = None,
     as_json: footage.Json = False,
 ) -> None:
     """Find clips that are copies of each other, say which to keep and why, and find frames that repeat others.
 
-    Copies are found if they were saved anew, shrunk, cropped, recoloured, mirrored, cut, or given a logo or bars. Two
-    takes before one camera are no copies. Nothing is deleted.
+    Copies are found if they were re-encoded, shrunk, cropped, zoomed, recoloured, mirrored, cut, or given a logo or
+    bars. Two takes before one camera are no copies, nor are two places that look alike; what may be either is listed
+    as "perhaps". Copies at another speed are not looked for: `firstsight align` finds them. Nothing is deleted.
 
-    Example: `firstsight duplicates films.library`
+    Example: `firstsight duplicates films.library --html duplicates.html`
     """
     from firstsight.retrieval.copies.duplicates import find_duplicates
     from firstsight.retrieval.store.library import Library
 
+    check_out(csv_file, html_file)
     library = Library.open(folder)
     with Display(notes()) as display:
         try:
@@ -36,29 +56,114 @@ def command(
         except KeyboardInterrupt:
             display.say(f"interrupted; {folder} is as it was")
             raise typer.Exit(130) from None
-    typer.echo(json.dumps({"library": str(folder), **asdict(found)}) if as_json else _text(found))
+    if as_json:
+        print_json({"library": str(folder), **asdict(found)})
+    else:
+        typer.echo(_text(found))
+    if csv_file:
+        _write_csv(found, csv_file)
+    if html_file:
+        from firstsight.files import write_whole
+        from firstsight.report.duplicates_page import render_duplicates_page
+
+        write_whole(html_file, render_duplicates_page(found, library).encode())
+    if not as_json:
+        say_written(csv_file, html_file)
 
 
 def _text(found: "Duplicates") -> str:
+    return "\n".join([*_copies(found), *_parts(found), *_doubtful(found), *_repeated(found), *_untold(found)])
+
+
+def _copies(found: "Duplicates") -> list[str]:
+    from firstsight.report.duplicates_words import certainty
+
     lines = []
     for group in found.groups:
-        lines.append(f"keep {group.keep}: {group.why}")
-        lines += [f"     {copy.source}: {', '.join(copy.differs)}" for copy in group.copies]
+        lines.append(f"keep {printable(group.keep)}: {group.why}")
+        for copy in group.copies:
+            how = "" if copy.finding == "identical files" else f" ({certainty(copy)})"
+            lines.append(f"     {printable(copy.source)}: {', '.join(copy.differs)}{how}")
     num_copies = sum(len(group.copies) for group in found.groups)
-    lines.append(f"{num_copies} of {found.num_sources} sources are copies of others")
-    lines.append(
-        f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another: no place in them differs by more "
-        f"than {found.noise:.0f} grey levels"
+    return [*lines, f"{num_copies} of {found.num_sources} sources are copies of others"]
+
+
+def _parts(found: "Duplicates") -> list[str]:
+    from firstsight.report.duplicates_words import certainty
+
+    return [f"part: {_where(one)} ({certainty(one)})" for one in found.shared if one.finding == "part"]
+
+
+def _doubtful(found: "Duplicates") -> list[str]:
+    from firstsight.report.duplicates_words import certainty
+
+    return [f"perhaps, they look alike: {_where(one)} ({certainty(one)})" for one in found.shared if not _is_sure(one)]
+
+
+def _is_sure(one: "Shared") -> bool:
+    return one.finding != "perhaps"
+
+
+def _where(one: "Shared") -> str:
+    if not one.stretches:
+        return f"{printable(one.first)} and {printable(one.second)}"
+    at = one.stretches[0]
+    verb = "and" if one.finding == "perhaps" else "is in"
+    return (
+        f"{printable(one.first)} from {at.first_start:.1f} s to {at.first_end:.1f} s {verb} {printable(one.second)} "
+        f"from {at.second_start:.1f} s"
     )
-    copies = [{group.keep, *(copy.source for copy in group.copies)} for group in found.groups]
+
+
+def _repeated(found: "Duplicates") -> list[str]:
+    from firstsight.report.duplicates_words import repeated_runs
+
+    counted = f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another"
+    lines = [f"{counted}: no place in them differs by more than {found.noise:.0f} grey levels"]
+    runs = repeated_runs(found.repeated_frames)
+    lines += [f"     {_run(run)}" for run in runs[:_RUNS_SHOWN]]
+    if len(runs) > _RUNS_SHOWN:
+        lines.append(f"     and {len(runs) - _RUNS_SHOWN} shorter runs (--json has every frame)")
+    if found.num_blank_frames:
+        lines.append(f"{found.num_blank_frames} blank frames, of one tone everywhere, are not counted as repeated")
+    return lines
+
+
+def _run(run: "Sequence[RepeatedFrame]") -> str:
+    first, last = run[0], run[-1]
+    return (
+        f"{len(run)} in {printable(first.source)} from {first.seconds:.1f} s to {last.seconds:.1f} s, "
+        f"such as {printable(first.of_source)} at {first.of_seconds:.1f} s"
+    )
+
+
+def _untold(found: "Duplicates") -> list[str]:
+    lines = [
+        f"{why}: {', '.join(map(printable, names))}"
+        for names, why in (
+            (found.blank, "blank, nothing to compare"),
+            (found.too_short, "too short to compare, but as files"),
+            (found.still, "nothing moves, so another take would look the same; compared as files only"),
+        )
+        if names
+    ]
+    if found.too_few_pictures:
+        lines.append(f"{found.too_few_pictures} pictures were compared as files only: fewer than 20 do not tell chance")
+    return [*lines, "not looked for: copies at another speed (firstsight align FIRST SECOND finds them)"]
+
+
+def _write_csv(found: "Duplicates", path: Path) -> None:
+    from firstsight.export.tables import write_csv
+
+    kept = {copy.source: (group.keep, copy.differs) for group in found.groups for copy in group.copies}
+    rows: list[tuple[object, ...]] = []
     for one in found.shared:
-        if one.stretches and not any({one.first, one.second} <= group for group in copies):
-            at = one.stretches[0]
-            lines.append(
-                f"part: {one.first} from {at.first_start:.1f} s to {at.first_end:.1f} s is in {one.second} "
-                f"from {at.second_start:.1f} s"
-            )
-    for names, why in ((found.too_short, "too short to tell"), (found.still, "nothing moves, which cannot be told")):
-        if names:
-            lines.append(f"{why}: {', '.join(names)}")
-    return "\n".join(lines)
+        keep, differs = next(
+            ((kept[name][0], kept[name][1]) for name in (one.second, one.first) if one.is_copy and name in kept),
+            (None, ()),
+        )
+        numbers = one.similarity, one.detail_similarity, one.expected_by_chance, ", ".join(differs)
+        for at in one.stretches or (None,):
+            when = (at.first_start, at.first_end, at.second_start) if at else (None, None, None)
+            rows.append((one.finding, keep, one.first, one.second, *when, *numbers))
+    write_csv(path, _COLUMNS, rows)

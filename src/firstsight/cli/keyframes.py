@@ -1,6 +1,5 @@
 """`firstsight keyframes`: the most different moments of a library."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +8,8 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out_folder, print_json
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.retrieval.exploring.keyframes import Keyframe
@@ -24,13 +25,16 @@ def command(
 ) -> None:
     """Choose the N most different moments of a library, each as unlike those before it as any frame is.
 
-    The first is the most usual one. Asking for fewer gives the first of more.
+    The first is the most usual one. Asking for fewer gives the first of more. With --out, the frames of a file that has
+    changed since it was indexed are the library's thumbnails, and it is named.
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
     from firstsight.retrieval.exploring.keyframes import find_keyframes
     from firstsight.retrieval.store.library import Library
 
+    if out:
+        check_out_folder(out)
     library = Library.open(folder)
     with Display(notes()) as display:
         found = find_keyframes(
@@ -39,13 +43,15 @@ def command(
             where=footage.where(sources, None),
             progress=lambda done: display.show("choosing", done=done, total=num, state=""),
         )
-        written = _write(library, found, out, display) if out else []
     if as_json:
-        typer.echo(json.dumps({"library": str(folder), "keyframes": [asdict(one) for one in found]}))
-        return
-    typer.echo(_table(found))
+        print_json({"library": str(folder), "keyframes": [asdict(one) for one in found]})
+    else:
+        typer.echo(_table(found))
     if out:
-        typer.echo(f"wrote {len(written)} pictures to {out}")
+        with Display(notes()) as display:
+            written = _write(library, found, out, display)
+        if not as_json:
+            typer.echo(f"wrote {len(written)} pictures to {printable(out)}")
 
 
 def _write(library: "Library", found: "tuple[Keyframe, ...]", out: Path, display: Display) -> list[Path]:
@@ -58,6 +64,7 @@ def _write(library: "Library", found: "tuple[Keyframe, ...]", out: Path, display
             frames,
             out,
             progress=lambda done: display.show("writing", done=done, total=len(frames), state=""),
+            noted=display.say,
         )
     except KeyboardInterrupt:
         display.say(f"interrupted; the pictures that were finished are kept in {out}")
@@ -65,9 +72,9 @@ def _write(library: "Library", found: "tuple[Keyframe, ...]", out: Path, display
 
 
 def _table(found: "tuple[Keyframe, ...]") -> str:
-    width = max(len(one.source) for one in found)
+    width = max(len("source"), *(len(printable(one.source)) for one in found))
     lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
     for one in found:
         similarity = "" if one.similarity <= -1 else f"{one.similarity:.3f}"
-        lines.append(f"{one.source:<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
+        lines.append(f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
     return "\n".join(lines)

@@ -28,14 +28,19 @@ def _shown(cluster: Cluster, library: Library) -> dict[str, Any]:
     chosen = cluster.moments[::step][:_PICTURES_SHOWN]
     frames = [(cluster.exemplar_source, cluster.exemplar_frame_index)]
     frames += [(one.source, one.best_frame_index) for one in chosen]
-    captions = [f"{cluster.exemplar_source} {cluster.exemplar_seconds:.1f} s"]
-    captions += [f"{one.source} {one.best_seconds:.1f} s" for one in chosen]
+    names = [name for name, _ in frames]
+    times = [cluster.exemplar_seconds, *(one.best_seconds for one in chosen)]
     uris = [file_uri(jpeg, "jpeg") for jpeg in library.thumbnails(frames)]
     return {
         "share": 100 * cluster.share,
         "num_frames": cluster.num_frames,
         "num_moments": len(cluster.moments),
-        "pictures": [{"uri": uri, "caption": caption} for uri, caption in zip(uris, captions, strict=True)],
+        "pictures": [
+            {"uri": uri, "name": name, "seconds": seconds}
+            for uri, name, seconds in zip(uris, names, times, strict=True)
+        ],
+        "silhouette": cluster.silhouette,
+        "is_mixed": cluster.is_mixed,
         "sources": [{"name": name, "num_frames": count} for name, count in cluster.sources[:_SOURCES_SHOWN]],
         "num_more": max(0, len(cluster.sources) - _SOURCES_SHOWN),
     }

@@ -8,12 +8,12 @@ Desolneux, Moisan, Morel 2000.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.copies.passage_matches import Matches
-from firstsight.retrieval.copies.passages import LENGTH
+from firstsight.retrieval.copies.passages import LENGTH, Matches
 from firstsight.retrieval.searching.calibration import Background
 
 # Of a whole library of unrelated footage so many alignments are expected by chance.
@@ -35,6 +35,14 @@ class Alignment:
     shows_more: int  # -1 the first does, 1 the second, the other is cropped; 0 neither
     similarity: float  # median correlation of what changes
     evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the whole library
+
+    @classmethod
+    def at(cls, first: tuple[int, int], second: tuple[int, int]) -> Self:
+        """Two passages laid side by side, each given by its source and the tick at which it begins."""
+        ticks = first[1] + np.arange(LENGTH)
+        return cls(
+            (first[0], second[0]), second[1] - first[1], ticks, mirrored=False, shows_more=0, similarity=0, evidence=0
+        )
 
 
 def find_alignments(

@@ -5,18 +5,20 @@ were kept before it, in blocks: the distance of the signatures is never larger t
 rules out needs no second look, and nothing is missed.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.copies.signature import NUM_COEFFICIENTS, SIDE, signatures
-from firstsight.retrieval.copies.signature_reading import Cells
+from firstsight.retrieval.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, signatures
 
-# Of frames that were saved anew and poorly, all but this share differ less than the threshold.
+# Of frames that were re-encoded and poorly, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
 _BLOCK = 512
+# Cells of a blank frame differ by at most so many grey levels, whatever the noise of the library is.
+_MIN_TONES = 3.0
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,16 @@ class RepeatedFrame:
 
 
 def noise_of(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """By how many grey levels some cell of a frame differs from the same frame saved anew: (N, 16, 16, 3) each."""
+    """By how many grey levels some cell of a frame differs from the same frame re-encoded: (N, 16, 16, 3) each."""
     differences = np.abs(before.astype(np.int16) - after).max(axis=(1, 2, 3))
     return float(np.quantile(differences, 1 - _SHARE_BEYOND))
+
+
+def is_blank(means: NDArray[np.uint8], noise: float) -> NDArray[np.bool_]:
+    """(N,): which frames, (N, 16, 16, 3), are of one tone everywhere, up to noise."""
+    tones = np.ptp(means.reshape(len(means), SIDE**2, 3), axis=1).max(axis=1)
+    blank: NDArray[np.bool_] = tones <= max(noise, _MIN_TONES)
+    return blank
 
 
 class RepeatedFrames:
@@ -42,10 +51,19 @@ class RepeatedFrames:
 
     Args:
         most: grey levels by which two cells may differ and still be the same.
+
+    Attributes:
+        found: frames that repeat others. Blank ones, of one tone everywhere, do not: they show nothing to repeat.
+        noise: the grey levels.
+        num_of: frames of each source.
+        num_blank_of: of these, the blank ones.
     """
 
     def __init__(self, most: float) -> None:
         self.found: list[RepeatedFrame] = []
+        self.noise = most
+        self.num_of: Counter[str] = Counter()
+        self.num_blank_of: Counter[str] = Counter()
         self._most = most
         # No cell's luma differs by more than its colours do; so a signature, which is a part of it, by no more than:
         self._radius = most * SIDE
@@ -60,6 +78,10 @@ class RepeatedFrames:
 
     def add(self, cells: Cells) -> None:
         """Some frames, in order."""
+        blank = is_blank(cells.means, self._most)
+        self.num_of[cells.record.name] += len(blank)
+        self.num_blank_of[cells.record.name] += int(blank.sum())
+        cells = Cells(cells.record, cells.frame_indices[~blank], cells.seconds[~blank], cells.means[~blank])
         for start in range(0, len(cells.means), _BLOCK):
             self._add(cells, slice(start, start + _BLOCK))
 

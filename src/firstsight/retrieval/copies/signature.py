@@ -1,4 +1,5 @@
-"""What a frame looks like, in 64 numbers that hardly change when a video is made grey, small, or saved anew.
+"""What a frame looks like, in 64 numbers that hardly change when a video is made grey, small, or re-encoded;
+and these signatures of all frames of a library, source by source, from its thumbnails.
 
 The encoder is no help here: it sees colours, and a copy in grey is another picture to it. A copy is a matter of light
 and dark in coarse places, which the lowest cosine coefficients of the luma hold. Their signs alone tell what the
@@ -9,25 +10,33 @@ functions", 2010; here its coefficients are kept whole instead of one bit of eac
 """
 
 import io
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy.fft import dctn, idctn
+
+from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.records import SourceRecord
+from firstsight.retrieval.store.tables import ThumbnailRows
 
 SIDE = 16  # cells of a picture, each way
 _NUM_WAVES = 8  # of the cosine transform, each way
 NUM_COEFFICIENTS = _NUM_WAVES**2
 # Beside the whole picture its middle is kept: with these two, crops from none to a quarter of each side are near one.
 MIDDLE = 0.85
-# A border is a bar if most of it is what saving as JPEG makes of black, always; a logo may lie on it.
+# A border is a bar if most of it is what JPEG makes of black, always; a logo may lie on it.
 _BLACK = 12.0  # grey levels, of 255
 _MOST_OF_IT = 0.7
 _MOST_BARS = 0.3  # of the picture, at each side
+# Of one source so many pictures tell where its bars are.
+_NUM_FOR_BARS = 24
+_ROWS_AT_ONCE = 1_024  # thumbnails held in memory, 4 to 8 MB
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_WAVES = np.cos(np.pi * np.arange(_NUM_WAVES)[:, None] * (2 * np.arange(SIDE) + 1) / (2 * SIDE)).astype(np.float32)
-_WAVES *= np.sqrt(np.where(np.arange(_NUM_WAVES) == 0, 1, 2) / SIDE).astype(np.float32)[:, None]
 _ODD = np.where(np.arange(_NUM_WAVES) % 2, -1, 1).astype(np.float32)
 IN_A_MIRROR = np.tile(_ODD, _NUM_WAVES)  # (64,): times a signature, that of the picture with left and right exchanged
 UPSIDE_DOWN = np.repeat(_ODD, _NUM_WAVES)  # (64,): with top and bottom exchanged
@@ -43,6 +52,10 @@ class Bars:
     bottom: float = 0.0
     left: float = 0.0
     right: float = 0.0
+
+    def mirrored(self) -> "Bars":
+        """Those of the picture with left and right exchanged."""
+        return Bars(self.top, self.bottom, self.right, self.left)
 
     @property
     def share(self) -> float:
@@ -78,7 +91,7 @@ def cells(image: Image.Image, bars: Bars, *, part: float = 1.0) -> NDArray[np.ui
 def signatures(cells_of_frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The lowest 8x8 coefficients of the luma's cosine transform, orthonormal: (..., 16, 16, 3) -> (..., 64)."""
     luma = cells_of_frames @ _LUMA - 128  # a middle grey is 0, so that 16 bits are enough for what follows
-    waves = _WAVES @ luma @ _WAVES.T
+    waves = dctn(luma, axes=(-2, -1), norm="ortho")[..., :_NUM_WAVES, :_NUM_WAVES]
     flat: NDArray[np.float32] = waves.reshape(*waves.shape[:-2], NUM_COEFFICIENTS)
     return flat
 
@@ -95,7 +108,8 @@ def spread_of_hues(cells_of_frames: NDArray[np.uint8]) -> float:
 
 def coarse_luma(signatures_of_frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """The luma that a signature tells of, in 8x8 cells: (N, 64) -> (N, 8, 8)."""
-    fine = _WAVES.T @ signatures_of_frames.reshape(-1, _NUM_WAVES, _NUM_WAVES) @ _WAVES
+    waves = signatures_of_frames.reshape(-1, _NUM_WAVES, _NUM_WAVES)
+    fine = idctn(waves, s=(SIDE, SIDE), axes=(-2, -1), norm="ortho")
     coarse: NDArray[np.float32] = fine.reshape(len(fine), _NUM_WAVES, 2, _NUM_WAVES, 2).mean(axis=(2, 4))
     return coarse
 
@@ -111,3 +125,148 @@ def _black_ends(luma: NDArray[np.float32]) -> tuple[float, float]:
     ends = [(gap + 1) / num if gap else 0.0 for gap in (int(seen[0]), num - 1 - int(seen[-1]))]
     first, last = (end if end <= _MOST_BARS else 0.0 for end in ends)
     return first, last
+
+
+@dataclass(frozen=True, eq=False)
+class Track:
+    """A source as it is compared with others: T frames in order of time."""
+
+    record: SourceRecord
+    frame_indices: NDArray[np.int64]  # (T,)
+    seconds: NDArray[np.float64]  # (T,)
+    signatures: NDArray[np.float16]  # (T, 2, 64): of the whole picture, and of its middle
+    bars: Bars
+    hues: float  # how far they are from what the luma tells, in grey levels; 0 is grey, or of one tone
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Some frames of one source, in order of time."""
+
+    record: SourceRecord
+    frame_indices: NDArray[np.int64]  # (B,)
+    seconds: NDArray[np.float64]  # (B,)
+    means: NDArray[np.uint8]  # (B, 16, 16, 3)
+
+
+def read_tracks(
+    library: Library,
+    *,
+    looking: Callable[[Cells], None] = lambda _: None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Iterator[Track]:
+    """The tracks of all sources. Memory: the thumbnails of a thousand frames, and what is made of one source.
+
+    Args:
+        library: which one.
+        looking: is shown all frames on the way, a few at a time.
+        progress: is told how many frames are done.
+    """
+    num_done = 0
+    for records in _together(library.sources):
+        ids = [record.id for record in records]
+        times = library.tables.times_of(ids)
+        thumbnails = library.tables.thumbnails_of(ids, batch_size=_ROWS_AT_ONCE)
+        for record, batches in _by_record(records, thumbnails):
+            parts = []
+            bars: Bars | None = None
+            indices, seconds = times[record.id]
+            for rows in batches:
+                if bars is None:
+                    bars = _bars(library, record, indices, rows.jpegs)
+                part = _part(record, rows, seconds[np.searchsorted(indices, rows.frame_indices)], bars)
+                looking(part[0])
+                parts.append(part)
+                num_done += len(rows.jpegs)
+                progress(num_done)
+            if bars is not None:
+                yield _track(record, parts, bars)
+
+
+def recompressed(library: Library, *, num_frames: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The cells of some of the library's frames, and of the same poorly re-encoded: each (N, 16, 16, 3)."""
+    before, after = [], []
+    for record in library.sources[:: -(-len(library.sources) // num_frames)]:
+        indices = library.tables.times_of([record.id])[record.id][0]
+        num = max(1, num_frames // len(library.sources))
+        chosen = np.unique(indices[np.linspace(0, len(indices) - 1, num).astype(int)]).tolist() if len(indices) else []
+        for jpeg in library.tables.jpegs(record.id, chosen).values():
+            before.append(cells(decode_small(jpeg), Bars()))
+            after.append(cells(decode_small(_recompressed(jpeg)), Bars()))
+    return np.stack(before), np.stack(after)
+
+
+def _saved(image: Image.Image, quality: int) -> bytes:
+    content = io.BytesIO()
+    image.save(content, "jpeg", quality=quality)
+    return content.getvalue()
+
+
+def _recompressed(jpeg: bytes) -> bytes:
+    """As another thumbnail of a poor copy would be: twice as large, saved at quality 50, made small and saved again."""
+    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    large = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
+    again = Image.open(io.BytesIO(_saved(large, 50))).resize(image.size, Image.Resampling.BOX)
+    return _saved(again, 75)
+
+
+def _together(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
+    """Small sources in one query: a folder of pictures is thousands of them."""
+    some: list[SourceRecord] = []
+    for record in records:
+        if some and sum(one.num_frames for one in some) + record.num_frames > _ROWS_AT_ONCE:
+            yield some
+            some = []
+        some.append(record)
+    if some:
+        yield some
+
+
+def _by_record(
+    records: Sequence[SourceRecord], rows: Iterator[ThumbnailRows]
+) -> Iterator[tuple[SourceRecord, Iterator[ThumbnailRows]]]:
+    """For each source that has any, its thumbnails."""
+    by_id = {record.id: record for record in records}
+    for source, batches in groupby(rows, key=lambda one: one.source):
+        yield by_id[source], batches
+
+
+def _bars(library: Library, record: SourceRecord, indices: NDArray[np.int64], jpegs: Sequence[bytes]) -> Bars:
+    """From pictures spread over the source.
+
+    Args:
+        library: that holds it.
+        record: of it.
+        indices: of its frames.
+        jpegs: the first of its thumbnails.
+    """
+    if len(jpegs) < len(indices):
+        chosen = indices[np.linspace(0, len(indices) - 1, _NUM_FOR_BARS).astype(int)].tolist()
+        jpegs = list(library.tables.jpegs(record.id, sorted(set(chosen))).values())
+    step = -(-len(jpegs) // _NUM_FOR_BARS)
+    pictures = [np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs[::step]]
+    return find_bars(np.stack([one for one in pictures if one.shape == pictures[0].shape]))
+
+
+def _part(
+    record: SourceRecord, rows: ThumbnailRows, seconds: NDArray[np.float64], bars: Bars
+) -> tuple[Cells, NDArray[np.float16]]:
+    pictures = [decode_small(jpeg) for jpeg in rows.jpegs]
+    whole = np.stack([cells(picture, bars) for picture in pictures])
+    middle = np.stack([cells(picture, bars, part=MIDDLE) for picture in pictures])
+    both = np.stack([signatures(whole), signatures(middle)], axis=1).astype(np.float16)
+    return Cells(record, rows.frame_indices, seconds, whole), both
+
+
+def _track(record: SourceRecord, parts: Sequence[tuple[Cells, NDArray[np.float16]]], bars: Bars) -> Track:
+    frame_indices = np.concatenate([part.frame_indices for part, _ in parts])
+    order = np.argsort(frame_indices)
+    hues = [spread_of_hues(part.means) for part, _ in parts]
+    return Track(
+        record,
+        frame_indices[order],
+        np.concatenate([part.seconds for part, _ in parts])[order],
+        np.concatenate([both for _, both in parts])[order],
+        bars,
+        float(np.average(hues, weights=[len(part.seconds) for part, _ in parts])),
+    )

@@ -20,6 +20,8 @@ from firstsight.retrieval.store.library import Library
 _MOST_LEARNED_FROM = 4_000
 # Numbers that are tried, each about a half more than the one before: between two of them little changes.
 _NUMBERS = (2, 3, 4, 6, 8, 12, 16, 24, 36, 50)
+# Below this silhouette a group holds what fits nowhere else. Rousseeuw takes 0.25 for "no substantial structure".
+_MIXED = 0.1
 _LEAST_A_GROUP = 12  # frames on average, for a number to be tried: six seconds as a library is usually sampled
 
 
@@ -34,6 +36,8 @@ class Cluster:
     exemplar_seconds: float
     sources: tuple[tuple[str, int], ...]  # name and number of frames, the most first
     moments: tuple[Moment, ...]  # when it is to be seen, by source and time
+    silhouette: float  # mean over its frames, -1 to 1: near 0 it runs into other groups
+    is_mixed: bool  # its frames are hardly more like each other than like those of the nearest other group
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,11 @@ def find_clusters(
         raise SettingsError(f"{num} groups of {num_different} different frames; valid are 1 to {num_different}")
     centres, silhouette = best_centres(learned_from, _numbers(num, num_different), progress=progress)
     nearest = (frames.vectors @ centres.T).argmax(axis=1)
-    found = [_cluster(frames, nearest == group, centres[group]) for group in np.unique(nearest)]
+    silhouettes = _silhouettes(learned_from, (learned_from @ centres.T).argmax(axis=1))
+    found = [
+        _cluster(frames, nearest == group, centres[group], silhouettes.get(int(group), 0.0))
+        for group in np.unique(nearest)
+    ]
     return Clusters(tuple(sorted(found, key=lambda one: -one.num_frames)), silhouette, len(frames))
 
 
@@ -92,7 +100,7 @@ def best_centres(
     best: tuple[NDArray[np.float32], float] | None = None
     for num in numbers:
         fitted = KMeans(num, n_init=3, random_state=0).fit(vectors)
-        is_one = len(np.unique(fitted.labels_)) < 2
+        is_one = not 2 <= len(np.unique(fitted.labels_)) < len(vectors)
         silhouette = 0.0 if is_one else float(silhouette_score(vectors, fitted.labels_, metric="cosine"))
         if best is None or silhouette > best[1]:
             lengths = np.linalg.norm(fitted.cluster_centers_, axis=1, keepdims=True)
@@ -110,7 +118,18 @@ def _numbers(num: int | None, num_different: int) -> tuple[int, ...]:
     return tuple(one for one in _NUMBERS if one * _LEAST_A_GROUP <= num_different)
 
 
-def _cluster(frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.float32]) -> Cluster:
+def _silhouettes(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dict[int, float]:
+    """Of each group the mean silhouette of its vectors; of one group alone none."""
+    from sklearn.metrics import silhouette_samples
+
+    present = np.unique(groups)
+    if not 2 <= len(present) < len(vectors):
+        return {}
+    each = silhouette_samples(vectors, groups, metric="cosine")
+    return {int(group): float(each[groups == group].mean()) for group in present}
+
+
+def _cluster(frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.float32], silhouette: float) -> Cluster:
     rows = np.flatnonzero(members)
     best = int(rows[(frames.vectors[rows] @ centre).argmax()])
     counts = np.bincount(frames.source_indices[rows], minlength=len(frames.sources))
@@ -124,4 +143,6 @@ def _cluster(frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.
         exemplar_seconds=float(frames.seconds[best]),
         sources=tuple((frames.sources[one], int(counts[one])) for one in order),
         moments=tuple(sorted(moments, key=lambda one: (one.source, one.start_seconds))),
+        silhouette=silhouette,
+        is_mixed=len(rows) < len(frames) and silhouette < _MIXED,
     )

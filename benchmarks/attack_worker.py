@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -77,7 +78,7 @@ def run(arguments: tuple[str, ...]) -> tuple[int, str]:
 def place_in(trace: str) -> str:
     """The innermost line of the project in a traceback."""
     found = _TRACE_LINE.findall(trace)
-    return "{0}:{1} {2}".format(*found[-1]) if found else "outside the project"
+    return "{}:{} {}".format(*found[-1]) if found else "outside the project"
 
 
 def judge(command: Command, code: int, trace: str, out: str, err: str) -> Iterator[tuple[str, str]]:
@@ -86,28 +87,33 @@ def judge(command: Command, code: int, trace: str, out: str, err: str) -> Iterat
         yield f"traceback: {trace.splitlines()[-1].split(':')[0]} at {place_in(trace)}", trace
     elif code not in {0, 2}:
         yield f"exit code {code}", err
+    elif code == 2 and "Usage:" not in err and err.count("error: ") != 1:
+        yield "not one line of error", err
+    yield from _said(out, err)
+    if "--json" in command.arguments and code == 0 and not trace:
+        yield from _not_json(out, as_lines=command.arguments[0] == "watch")
+    if (peak := peak_megabytes()) > MOST_MEGABYTES:
+        yield "more than 2 GB", f"{peak:.0f} MB"
+    if command.must_work and code and not trace:
+        yield "one odd file ended a run over many", err
+    elif command.library and not trace:
+        yield from _lacking(command)
+
+
+def _said(out: str, err: str) -> Iterator[tuple[str, str]]:
+    """What nobody should read."""
     if "panicked at" in err:
         yield "panic", err
     elif "Traceback" in err or "Exception ignored" in err:
         yield "a traceback on standard error", err
     if found := re.search(r"^.*?([\w/.-]+\.py):\d+: (\w*Warning)", err, re.MULTILINE):
         yield f"a warning of Python: {found[2]} in {'/'.join(Path(found[1]).parts[-2:])}", err
-    if code == 2 and not trace and "Usage:" not in err and err.count("error: ") != 1:
-        yield "not one line of error", err
     if found := _FOREIGN.search(out + err):
         yield "a path of another machine in a message", found[0]
-    if _CONTROL.search(out.replace("\r\n", "\n")) or _CONTROL.search(err):
-        yield "control characters raw on a terminal", repr(_CONTROL.search(out + err))
+    if found := _CONTROL.search(out) or _CONTROL.search(err):
+        yield "control characters raw on a terminal", repr(found)
     if re.search("^error: forged", out + err, re.MULTILINE):
         yield "a name forged a line of output", out + err
-    if "--json" in command.arguments and code == 0 and not trace:
-        yield from _not_json(out, as_lines=command.arguments[0] == "watch")
-    if (peak := peak_megabytes()) > MOST_MEGABYTES:
-        yield "more than 2 GB", f"{peak:.0f} MB"
-    if command.must_work and (code or trace):
-        yield "one odd file ended a run over many", trace or err
-    if command.library and not trace:
-        yield from _lacking(command)
 
 
 def _not_json(out: str, *, as_lines: bool) -> Iterator[tuple[str, str]]:
@@ -127,7 +133,7 @@ def _lacking(command: Command) -> Iterator[tuple[str, str]]:
     assert command.library
     try:
         held = {Path(one.name).name for one in Library.open(command.library).sources}
-    except Exception as error:  # noqa: BLE001  # it is not there, which is the finding
+    except Exception as error:  # it is not there, which is the finding
         held, reason = set(), str(error)
     else:
         reason = f"the library holds {sorted(held)!r}"
@@ -136,19 +142,18 @@ def _lacking(command: Command) -> Iterator[tuple[str, str]]:
 
 
 class Worker:
-    """Runs cases.
+    """Runs cases."""
 
-    Attributes:
-        tell: writes a line of JSON to whoever started this.
-    """
-
-    def __init__(self, bases: Path, folder: Path, *, seed: int, limit: float, keep: bool) -> None:
-        self._bases, self._folder, self._seed, self._limit, self._keep = bases, folder, seed, limit, keep
+    def __init__(self, bases: Path, folder: Path, *, seed: int, keep: bool) -> None:
+        self._bases, self._folder, self._seed, self._keep = bases, folder, seed, keep
         self._channel = os.fdopen(os.dup(1), "w", buffering=1)
         self._output = Output(folder)
-        self._stacks = (folder / "stacks").open("w+")
+        self._stacks = (folder / "stacks").open("w")
+        faulthandler.enable(file=self._stacks)
+        faulthandler.register(signal.SIGUSR1, file=self._stacks)  # asked for when it hangs
 
     def tell(self, **facts: Any) -> None:  # noqa: ANN401  # any JSON
+        """A line of JSON to whoever started this."""
         self._channel.write(json.dumps(facts) + "\n")
         self._channel.flush()
 
@@ -175,10 +180,8 @@ class Worker:
         self.tell(begun=command.arguments[0], case=case.number, kind=case.kind, what=case.what, line=line)
         gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
-        faulthandler.dump_traceback_later(self._limit, exit=True, file=self._stacks)
         with self._output.captured():
             code, trace = run(command.arguments)
-        faulthandler.cancel_dump_traceback_later()
         out, err = self._output.read()
         for found, details in judge(command, code, trace, out, err):
             self.tell(found=found, case=case.number, details=details[-3_000:])
@@ -201,14 +204,14 @@ def prepare(bases: Path) -> None:
 
 
 def main() -> None:
-    """`attack_worker.py BASES FOLDER SEED LIMIT KEEP`, or `attack_worker.py BASES` to make the bases."""
+    """`attack_worker.py BASES FOLDER SEED KEEP`, or `attack_worker.py BASES` to make the bases."""
     if len(sys.argv) == 2:
         prepare(Path(sys.argv[1]))
         return
-    bases, folder, seed, limit, keep = sys.argv[1:]
+    bases, folder, seed, keep = sys.argv[1:]
     # As a user sees warnings, but not only the first time in this process.
     warnings.simplefilter("always", append=True)
-    worker = Worker(Path(bases), Path(folder), seed=int(seed), limit=float(limit), keep=keep == "1")
+    worker = Worker(Path(bases), Path(folder), seed=int(seed), keep=keep == "1")
     worker.work()
 
 

@@ -3,7 +3,7 @@
 No traceback, hang, signal, warning of Python, invalid JSON, control character, or more than 2 GB; nothing that belongs
 to others is touched, and one odd file ends no run over many. The same seed and number give the same case everywhere.
 
-python benchmarks/attack.py                    # 1,000 cases on all cores, then a table; about twenty minutes on two
+python benchmarks/attack.py                    # 1,000 cases on all cores, then a table; about ten minutes on two
 python benchmarks/attack.py --case 412 --keep  # that one again: its command lines, what they said, and its files
 python benchmarks/attack.py --num 5000 --seed 1
 """

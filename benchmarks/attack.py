@@ -34,6 +34,8 @@ _KILLED_MEGABYTES = 6_000
 # A worker that holds so much between two cases is followed by a new one: what is measured is a case, not their sum.
 _RENEWED_MEGABYTES = 1_200
 _FRAME = re.compile(r'File "[^"]*/firstsight/([^"]+)", line (\d+) in (\w+)')
+# Whoever uses no processor time for so long waits for something that does not come.
+_IDLE_SECONDS = 20.0
 _LINE_EVERY = 50  # cases, where nobody watches a bar
 
 
@@ -82,7 +84,10 @@ class Supervisor:
             _Handled(self, folder, self._options, self._folder / "bases").work(self._numbers)
 
     def note(self, found: str, begun: dict[str, Any], details: str) -> None:
-        """A finding."""
+        """A finding; the first of its kind is told at once."""
+        if found not in {one.found for one in self.findings}:
+            told = f"--case {begun['case']}: {found} ({begun['begun']}; {begun['kind']}: {begun['what']})"
+            self._progress.console.print(told, markup=False, highlight=False)
         self.findings.append(
             Finding(found, begun["case"], begun["kind"], begun["what"], begun["begun"], details=details)
         )
@@ -109,7 +114,7 @@ class Watchdog:
     """Tells what hangs, on a busy machine too: by processor time, and by doing nothing at all.
 
     Args:
-        limit: seconds of processor time; half as many without using any.
+        limit: seconds of processor time.
     """
 
     def __init__(self, limit: float) -> None:
@@ -125,7 +130,7 @@ class Watchdog:
         """Whether it is enough now."""
         if used - self._last_used > 0.02:
             self._last_used, self._busy = used, time.monotonic()
-        return used - self._begun > self._limit or time.monotonic() - self._busy > self._limit / 2
+        return used - self._begun > self._limit or time.monotonic() - self._busy > _IDLE_SECONDS
 
 
 class _Handled:
@@ -256,7 +261,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--first", type=int, default=0, help="number of the first case; the odd files come first")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds of processor time that a command may take")
+    parser.add_argument("--limit", type=float, default=30.0, help="seconds of processor time that a command may take")
     parser.add_argument("--case", type=int, help="run this one, and print what it says")
     parser.add_argument("--keep", action="store_true", help="keep the files of all cases")
     parser.add_argument("--json", type=Path, help="write all findings")

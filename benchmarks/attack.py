@@ -87,7 +87,7 @@ class Supervisor:
         """A finding; the first of its kind is told at once."""
         if found not in {one.found for one in self.findings}:
             told = f"--case {begun['case']}: {found} ({begun['begun']}; {begun['kind']}: {begun['what']})"
-            self._progress.console.print(told, markup=False, highlight=False)
+            self._progress.console.print(told, markup=False, highlight=False, soft_wrap=True)
         self.findings.append(
             Finding(found, begun["case"], begun["kind"], begun["what"], begun["begun"], details=details)
         )
@@ -284,7 +284,10 @@ def main() -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         supervisor = Supervisor(options, folder, progress)
-        supervisor.run()
+        try:
+            supervisor.run()
+        except KeyboardInterrupt:
+            print("interrupted; this is what was found so far")
     findings = supervisor.findings
     Console(width=200).print(table_of(findings))
     print("cases:", ", ".join(f"{count} {kind}" for kind, count in supervisor.kinds.items()))

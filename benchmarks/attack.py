@@ -23,8 +23,9 @@ import time
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from attack_cases import Kind, kind_of
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -60,7 +61,9 @@ class Supervisor:
         self.commands: Counter[str] = Counter()
         self._options, self._folder, self._progress = options, folder, progress
         self._numbers: queue.SimpleQueue[int] = queue.SimpleQueue()
-        numbers = [options.case] if options.case is not None else range(options.first, options.first + options.num)
+        some = range(options.first, options.first + options.num)
+        numbers = [number for number in some if options.kind in {None, kind_of(number)}]
+        numbers = numbers if options.case is None else [options.case]
         for number in numbers:
             self._numbers.put(number)
         self._task = progress.add_task("attacking", total=len(numbers))
@@ -260,6 +263,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--num", type=int, default=1_000, help="cases")
     parser.add_argument("--first", type=int, default=0, help="number of the first case; the odd files come first")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations")
+    parser.add_argument("--kind", choices=get_args(Kind), help="only cases of this kind")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--limit", type=float, default=30.0, help="seconds of processor time that a command may take")
     parser.add_argument("--case", type=int, help="run this one, and print what it says")

@@ -5,14 +5,27 @@ import shutil
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from attack_media import frames, scene, spoiled, write_bases, write_video
 from attack_odd import ODD
 from attack_saved import spoil_library, spoil_run
 from PIL import Image
 
+Kind = Literal["odd", "video", "picture", "run", "library"]
 # After the odd files, which come once each: how many cases in a row are of which kind.
-_TURNS = ("video", "video", "video", "picture", "run", "video", "library", "picture", "run", "library")
+_TURNS: tuple[Kind, ...] = (
+    "video",
+    "video",
+    "video",
+    "picture",
+    "run",
+    "video",
+    "library",
+    "picture",
+    "run",
+    "library",
+)
 _ARTICLE = "--method article --levels 2 --maps 4 --hidden-maps 8 --crop 32 --input-size 32 --frames-per-level 20"
 
 
@@ -64,12 +77,17 @@ def _write_good(folder: Path, kind: str, *, num: int = 2) -> tuple[str, ...]:
     return names
 
 
+def kind_of(number: int) -> Kind:
+    """What is odd or spoiled in a case."""
+    return "odd" if number < len(ODD) else _TURNS[(number - len(ODD)) % len(_TURNS)]
+
+
 def make_case(number: int, *, seed: int, folder: Path, bases: Path) -> Case:
     """Writes what the case is about into the folder. The same number and seed give the same case."""
     rng = random.Random(f"{seed} {number}")
-    if number < len(ODD):
+    kind = kind_of(number)
+    if kind == "odd":
         return _odd_case(number, folder, bases)
-    kind = _TURNS[(number - len(ODD)) % len(_TURNS)]
     if kind in {"video", "picture"}:
         return _media_case(number, f"{kind}s", rng, folder, bases)
     return (_run_case if kind == "run" else _library_case)(number, rng, folder, bases)

@@ -115,13 +115,18 @@ def spoil_library(library: Path, rng: random.Random) -> str:
         return "model: " + spoil_run(library / "model", rng)
     if how in {"rows", "records"}:
         return _CRAFTED[how](next(library.glob("tables-*")), rng)
-    files = sorted(path for path in library.glob("tables-*/**/*") if path.is_file())
-    chosen = rng.choice(files)
+    chosen = rng.choice(sorted(filter(Path.is_file, library.glob("tables-*/**/*")), key=_age))
     where = chosen.parent.relative_to(library).as_posix().split("/", 1)[-1]
     if rng.random() < 0.1:
         shutil.rmtree(chosen.parent)
         return f"{where}: the folder is gone"
     return f"{where}/" + spoil_file(chosen, rng)
+
+
+def _age(path: Path) -> tuple[str, int, int]:
+    """An order that is the same each time, whatever LanceDB draws for names."""
+    state = path.stat()
+    return path.parent.name, state.st_mtime_ns, state.st_size
 
 
 _NAMES = (

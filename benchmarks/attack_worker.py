@@ -87,7 +87,7 @@ def judge(command: Command, code: int, trace: str, out: str, err: str) -> Iterat
         yield f"traceback: {trace.splitlines()[-1].split(':')[0]} at {place_in(trace)}", trace
     elif code not in {0, 2}:
         yield f"exit code {code}", err
-    elif code == 2 and "Usage:" not in err and err.count("error: ") != 1:
+    elif code == 2 and "Usage:" not in err and len(re.findall("^error: ", err, re.MULTILINE)) != 1:
         yield "not one line of error", err
     yield from _said(out, err)
     if "--json" in command.arguments and code == 0 and not trace:

@@ -5,6 +5,10 @@ import signal
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+# One thread for each of the processes that xdist and the tests start; read when NumPy and PyTorch are loaded.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import numpy as np
 import pytest
 import torch

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 
 def drawn() -> list[int]:
@@ -21,6 +22,10 @@ def drawn() -> list[int]:
 
     anything()
     return found
+
+
+def test_each_process_computes_on_one_thread() -> None:
+    assert {pool["num_threads"] for pool in threadpool_info()} == {1}
 
 
 @pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE", "same") != "same", reason="new examples are drawn on purpose")

@@ -121,7 +121,7 @@ def _media_case(number: int, kind: str, rng: random.Random, folder: Path, bases:
 
 
 def _copy_good(bases: Path, heap: Path, kind: str) -> None:
-    for name in ("good-1", "good-2"):
+    for name in ("good-1", "good-2", "good-3"):  # fewer pictures are too few to learn from
         shutil.copy(bases / ("films" if kind == "mp4" else "stills") / f"{name}.{kind}", heap)
 
 

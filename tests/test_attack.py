@@ -82,5 +82,5 @@ def test_the_same_number_is_the_same_case(tmp_path: Path) -> None:
         case = make_case(len(ODD), seed=3, folder=tmp_path / name, bases=tmp_path / "bases")
         odd = next((tmp_path / name / "heap").glob("odd*"))
         contents.append((case.what, odd.name, odd.read_bytes()))
-        assert len(list((tmp_path / name / "heap").iterdir())) == 3
+        assert len(list((tmp_path / name / "heap").iterdir())) == 4
     assert contents[0] == contents[1]

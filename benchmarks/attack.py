@@ -27,6 +27,7 @@ from typing import Any, get_args
 
 from attack_cases import Kind, kind_of
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -57,6 +58,7 @@ class Supervisor:
 
     def __init__(self, options: argparse.Namespace, folder: Path, progress: Progress) -> None:
         self.findings: list[Finding] = []
+        self.is_over = False  # what workers meet while they are ended is no finding
         self.kinds: Counter[str] = Counter()
         self.commands: Counter[str] = Counter()
         self._options, self._folder, self._progress = options, folder, progress
@@ -88,6 +90,8 @@ class Supervisor:
 
     def note(self, found: str, begun: dict[str, Any], details: str) -> None:
         """A finding; the first of its kind is told at once."""
+        if self.is_over:
+            return
         if found not in {one.found for one in self.findings}:
             told = f"--case {begun['case']}: {found} ({begun['begun']}; {begun['kind']}: {begun['what']})"
             self._progress.console.print(told, markup=False, highlight=False, soft_wrap=True)
@@ -253,7 +257,7 @@ def table_of(findings: list[Finding]) -> Table:
         first = min(some, key=lambda one: one.case)
         listed = " ".join(f"{name} {count}" for name, count in commands.most_common())
         num = len({one.case for one in some})
-        table.add_row(found, str(num), listed, f"--case {first.case}", f"{first.kind}: {first.what}"[:90])
+        table.add_row(found, str(num), listed, f"--case {first.case}", escape(f"{first.kind}: {first.what}"[:90]))
     return table
 
 
@@ -292,6 +296,7 @@ def main() -> None:
             supervisor.run()
         except KeyboardInterrupt:
             print("interrupted; this is what was found so far")
+        supervisor.is_over = True
     findings = supervisor.findings
     Console(width=200).print(table_of(findings))
     print("cases:", ", ".join(f"{count} {kind}" for kind, count in supervisor.kinds.items()))

@@ -1,13 +1,15 @@
 """The attack notices what it is there to notice."""
 
+import io
 import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from attack import Watchdog
+from attack import Finding, Watchdog, table_of
 from attack_cases import Command, make_bases, make_case
 from attack_odd import ODD
 from attack_worker import judge
@@ -57,6 +59,13 @@ def test_what_a_command_does_is_judged(
 def test_a_good_file_that_is_not_indexed_is_noticed(tmp_path: Path) -> None:
     command = Command(("index",), library=tmp_path / "nothing", good=("good-1.mp4",))
     assert [kind for kind, _ in judge(command, 0, "", "", "")] == ["good files beside an odd one are not indexed"]
+
+
+def test_the_table_shows_what_is_wrong_as_it_is() -> None:
+    console = Console(width=200, file=io.StringIO())
+    console.print(table_of([Finding("panic", 3, "run", "config.json: '[/x][[['", "info", "")] * 2))
+    assert "config.json: '[/x][[['" in console.file.getvalue()
+    assert "info 2" in console.file.getvalue()
 
 
 def test_the_watchdog_goes_by_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:

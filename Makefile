@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test test-more attack check format bench clean
 
 demo: .venv/installed
 	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
@@ -13,6 +13,14 @@ demo: .venv/installed
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile
+
+# The property tests again, with many new examples.
+test-more: .venv/installed
+	HYPOTHESIS_PROFILE=more $(BIN)/pytest -n auto -m hypothesis
+
+# A thousand mutated and odd files, runs and libraries, put through the commands: about ten minutes on two cores.
+attack: .venv/installed
+	$(BIN)/python benchmarks/attack.py
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

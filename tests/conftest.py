@@ -1,17 +1,31 @@
 """Footage for the tests: small arrays and videos made here, real clips from an installed package or from ../shared."""
 
+import os
 import signal
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+# One thread for each of the processes that xdist and the tests start; read when NumPy and PyTorch are loaded.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+from hypothesis.internal.conjecture import providers
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# `make test` draws the same examples everywhere, `make test-more` many new ones each time.
+settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=40, print_blob=True)
+settings.register_profile("more", database=None, deadline=None, max_examples=1_000, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+# Hypothesis also draws the numbers that stand in the modules loaded so far: other ones in each process of xdist.
+providers.is_local_module_file = lambda path: False
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +61,11 @@ def moving_square() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a proxy stands before the servers of the tests, nor are colours forced on what the tests read."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,9 +1,12 @@
-"""The documents cannot rot: the README's Python runs and prints what it says; every option is a real one."""
+"""The documents cannot rot: Python in them runs, command lines are real ones, and what they name is there."""
 
 import contextlib
 import io
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,32 +15,121 @@ import typer
 from firstsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
+}
+# A block of Python that cannot run by itself is marked so; what the others print may follow as an indented block.
+_NOT_RUN = "python (not run)"
+_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\n(?:\n((?:    [^\n]*\n)+))?", re.DOTALL | re.MULTILINE)
+BLOCKS = [(name, *found) for name, text in DOCUMENTS.items() for found in _FENCE.findall(text)]
 
 
-def test_the_readmes_python_prints_what_it_says(bikes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, printed = re.search(r"```python\n(.*?)```\n\n((?:    [^\n]*\n)+)", README, re.DOTALL).groups()
+def all_commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """`("library", "info")` and its command, and so on."""
+    for name, command in typer.main.get_command(app).commands.items():
+        inner = getattr(command, "commands", {})
+        yield from (((name, sub), one) for sub, one in inner.items()) if inner else [((name,), command)]
+
+
+COMMANDS = dict(all_commands())
+
+
+def parse(line: str) -> None:
+    """Reads `firstsight ...` as the command line does, but runs nothing.
+
+    Raises:
+        typer's errors: an argument or option is unknown, missing or of another type.
+        LookupError: there is no such command.
+    """
+    words = shlex.split(line, comments=True)[1:]
+    name = next((name for name in COMMANDS if tuple(words[: len(name)]) == name), None)
+    if name is None:
+        raise LookupError(f"no command: {line}")
+    COMMANDS[name].make_context(" ".join(name), words[len(name) :])
+
+
+def written_lines() -> list[tuple[str, str]]:
+    """Each document with each of its command lines."""
+    found = []
+    for name, text in DOCUMENTS.items():
+        found += [(name, line) for line in re.findall(r"^ +(?:\$ )?(firstsight .*)$", text, re.MULTILINE)]
+    return found
+
+
+@pytest.mark.parametrize(("document", "kind", "code", "printed"), BLOCKS, ids=lambda value: value[:20])
+def test_python_prints_what_is_said(
+    document: str, kind: str, code: str, printed: str, bikes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kind, "a block says what it is, such as ```python"
+    if kind != "python":
+        assert "python" not in kind or kind == _NOT_RUN
+        return
     (tmp_path / "bikes.mp4").symlink_to(bikes)
     monkeypatch.chdir(tmp_path)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        exec(compile(code, "README.md", "exec"), {"np": np})
-    assert output.getvalue() == re.sub(r"^    ", "", printed, flags=re.MULTILINE)
+        exec(compile(code, document, "exec"), {"np": np})
+    assert not printed or output.getvalue() == re.sub(r"^    ", "", printed, flags=re.MULTILINE)
 
 
-def test_every_command_line_in_the_readme_is_a_real_one() -> None:
-    commands = typer.main.get_command(app).commands
-    lines = re.findall(r"^    firstsight (.*)$", README, re.MULTILINE)
-    assert {line.split()[0] for line in lines} == set(commands)
-    for line in lines:
-        known = {option for parameter in commands[line.split()[0]].params for option in parameter.opts}
-        assert set(re.findall(r"--[\w-]+", line)) <= known
+@pytest.mark.parametrize(("document", "line"), written_lines())
+def test_every_command_line_is_a_real_one(document: str, line: str) -> None:
+    parse(line)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/method.md", "docs/log.md"])
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("firstsight learn a.mp4 --outt runs/a", "No such option"),
+        ("firstsight watch runs/a", "Missing parameter: source"),
+        ("firstsight keyframes a.library many", "integer"),
+        ("firstsight library", "no command"),
+    ],
+)
+def test_a_command_line_that_is_none_is_noticed(line: str, error: str) -> None:
+    with pytest.raises(Exception, match=error):
+        parse(line)
+
+
+def test_the_readme_shows_every_command() -> None:
+    shown = {line.split()[1] for name, line in written_lines() if name == "README.md"}
+    assert shown == {name[0] for name in COMMANDS}
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example_that_is_a_real_one(name: tuple[str, ...]) -> None:
+    command = COMMANDS[name]
+    examples = re.findall(r"Example: `([^`]+)`", re.sub(r"\s+", " ", command.help or ""))
+    assert examples
+    for example in examples:
+        assert example.startswith(f"firstsight {' '.join(name)} ")
+        parse(example)
+    assert all(getattr(one, "help", None) for one in command.params if one.param_type_name == "option")
+
+
+def not_there(text: str) -> list[str]:
+    """What is named in backquotes and looks like a file or folder of the project, and is not there."""
+    roots = (ROOT, ROOT / "src" / "firstsight")
+    tops = {path.name for root in roots for path in root.iterdir() if path.is_dir()}
+    missing = []
+    for name in re.findall(r"`([\w./-]+(?:\.py|\.md|/))(?:::\w+)?`", text):
+        if name.endswith("/") and name.split("/")[0] not in tops:
+            continue  # of the user
+        if any((root / name).exists() for root in roots):
+            continue
+        if "/" not in name and any(found for root in tops for found in (ROOT / root).rglob(name)):
+            continue
+        missing.append(name)
+    return missing
+
+
+def test_a_file_that_is_not_there_is_noticed() -> None:
+    named = "`model/level.py`, `model/gone.py`, `docs/method.md`, `docs/gone.md`, `gone.py`, `walks/`, `docs/gone/`"
+    assert not_there(named) == ["model/gone.py", "docs/gone.md", "gone.py", "docs/gone/"]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_files_that_are_named_exist(document: str) -> None:
-    text = (ROOT / document).read_text()
-    for name in re.findall(r"\((docs/[\w./-]+)\)", text):
-        assert (ROOT / name).exists(), name
-    for name in re.findall(r"`((?:model|learning|retrieval|video)/[\w/]+\.py)`", text):
-        assert (ROOT / "src" / "firstsight" / name).exists(), name
+    assert not_there(DOCUMENTS[document]) == []
+    for name in re.findall(r"\]\(([^)#:]+)\)", DOCUMENTS[document]):
+        assert ((ROOT / document).parent / name).exists(), name

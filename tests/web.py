@@ -19,7 +19,7 @@ def served(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[WebSer
     """A server that answers so, until the block ends; it does not say what it does."""
     handler.log_message = lambda *_: None
     with WebServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
             yield server

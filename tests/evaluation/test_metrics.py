@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -41,7 +41,6 @@ def test_average_precision_is_scikit_learns(clusters: tuple) -> None:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 12), st.integers(1, 6))
-@settings(max_examples=40, deadline=None)
 def test_recall_is_what_a_loop_finds_and_grows_with_k(seed: int, num: int, k: int) -> None:
     random = np.random.default_rng(seed)
     similarities, relevant = random.random((5, num)), random.random((5, num)) < 0.3
@@ -101,7 +100,6 @@ def test_the_probes_penalty_is_chosen_on_what_is_held_out() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=20), st.lists(st.integers(0, 5), min_size=1, max_size=20))
-@settings(max_examples=60, deadline=None)
 def test_auroc_is_the_share_of_pairs_with_ties_halved(positives: list, negatives: list) -> None:
     pairs = [(p > n) + (p == n) / 2 for p in positives for n in negatives]
     found = auroc(np.array(positives, float), np.array(negatives, float))

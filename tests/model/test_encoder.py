@@ -146,16 +146,18 @@ def edit(run: Path, **changes: object) -> None:
 
 
 class Malicious:
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
     def __reduce__(self) -> tuple:
-        return (Path.touch, (Path("/tmp/firstsight-was-run"),))
+        return (Path.touch, (self.trace,))
 
 
 def test_a_malicious_pickle_is_not_run(tmp_path: Path) -> None:
-    trace = Path("/tmp/firstsight-was-run")
-    trace.unlink(missing_ok=True)
+    trace = tmp_path / "was-run"
     for name, write in (("plain.pth", pickle.dump), ("torch.pth", torch.save)):
         with (tmp_path / name).open("wb") as file:
-            write({"main.0.conv1.conv2d.weight": Malicious()}, file)
+            write({"main.0.conv1.conv2d.weight": Malicious(trace)}, file)
         with pytest.raises(RunError, match="it was not run"):
             Encoder.load(tmp_path / name)
     assert not trace.exists()

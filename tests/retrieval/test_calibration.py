@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
@@ -55,7 +55,6 @@ def test_the_law_of_the_tail_is_found_again(scale: float, rate: float) -> None:
 decoy_lists = st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=60)
 
 
-@settings(max_examples=50, deadline=None)
 @given(decoys=decoy_lists, similarity=st.floats(-1, 1), more=st.floats(0, 1), rate=st.floats(1e-6, 1 - 1e-6))
 def test_what_holds_of_any_background(decoys: list[float], similarity: float, more: float, rate: float) -> None:
     measured = background(decoys)

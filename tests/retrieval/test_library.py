@@ -58,7 +58,6 @@ wheres = st.builds(
 
 
 class TestNearest:
-    @settings(max_examples=40, deadline=None)
     @given(data=st.data(), where=wheres, k=st.integers(1, 60), seed=st.integers(0, 99))
     def test_are_those_of_comparing_every_row_that_is_meant(
         self, made: Filled, data: st.DataObject, where: Where, k: int, seed: int
@@ -122,7 +121,7 @@ class TestRows:
         np.testing.assert_array_equal(found.frame_indices, made.frame_indices)
         np.testing.assert_allclose(found.vectors, made.vectors, atol=1e-3)
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=settings.default.max_examples // 3)  # each reads the whole library
     @given(where=wheres, batch_size=st.integers(1, 300))
     def test_are_those_that_are_meant_in_batches_too(self, made: Filled, where: Where, batch_size: int) -> None:
         keep = meant(made, where)

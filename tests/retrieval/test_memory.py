@@ -1,13 +1,13 @@
 """Comparing takes no more memory the longer it goes on, and neither does what is written about it."""
 
 import gc
-import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from memory import megabytes, needs_proc
 
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
@@ -19,8 +19,6 @@ from firstsight.video.frames import Frame, View
 from firstsight.video.reading import Events, Reading
 from firstsight.video.source import Source, open_source
 
-STATM = Path("/proc/self/statm")
-needs_proc = pytest.mark.skipif(not STATM.exists(), reason="needs /proc to know how much memory is in use")
 MANY_FRAMES = 3_000
 
 
@@ -58,11 +56,6 @@ class Looped:
 def _at(frame: Frame, index: int) -> Frame:
     pictures = tuple(picture.copy() for picture in frame.pictures)  # each holds memory of its own, as decoded ones do
     return replace(frame, pictures=pictures, index=index, seconds=index / 25)
-
-
-def megabytes() -> float:
-    """Resident memory."""
-    return int(STATM.read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
 @pytest.fixture

@@ -1,23 +1,20 @@
 """Files of every kind: the right frames at the right times in the right order, upright and in the right colours."""
 
 import gc
-import resource
 from fractions import Fraction
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
 from make import number_in, numbered, numbers, write_silence, write_video
+from memory import megabytes, needs_proc
 from views import Square, Whole, Window
 
 from firstsight.errors import PixelsError, SourceError
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.pixels import Crop, crop_and_resize, with_channels
 from firstsight.video.source import open_source
-
-STATM = Path("/proc/self/statm")
 
 
 def frames_of(path, view=None, **options):
@@ -384,11 +381,8 @@ class TestErrors:
             next(reading)
 
 
-@pytest.mark.skipif(not STATM.exists(), reason="needs /proc to know how much memory is in use")
+@needs_proc
 def test_memory_does_not_grow_with_the_video(tmp_path):
-    def megabytes():
-        return int(STATM.read_text().split()[1]) * resource.getpagesize() / 1e6
-
     frames = numbers(300, width=960, height=540)
     path = write_video(tmp_path / "long.mp4", frames, options={"preset": "ultrafast"})
     gc.disable()  # what only the garbage collector frees counts as grown

@@ -1,8 +1,8 @@
 import gc
 import threading
-import time
 
 import pytest
+from waiting import WATCHDOG_SECONDS, wait_for
 
 from firstsight.errors import SettingsError
 from firstsight.video.prefetch import prefetch
@@ -26,11 +26,20 @@ def test_gives_the_same_items_in_order(depth):
 
 
 def test_takes_no_more_than_depth_ahead():
-    taken = []
-    with prefetch((taken.append(number) or number for number in range(100)), depth=3) as items:
-        assert next(items) == 0
-        time.sleep(0.1)
-        assert len(taken) <= 1 + 3 + 1  # used, waiting, and in the thread's hand
+    used, leads, taken = [], [], threading.Semaphore(0)
+
+    def counted():
+        for number in range(100):
+            leads.append(number - len(used))
+            taken.release()
+            yield number
+
+    with prefetch(counted(), depth=3) as items:
+        for _ in range(3 + 1):
+            assert taken.acquire(timeout=WATCHDOG_SECONDS)  # before any is used
+        for item in items:
+            used += [item]
+    assert max(leads) <= 3 + 1  # waiting, and handed over
 
 
 def test_raises_where_the_item_would_have_been():
@@ -76,9 +85,7 @@ def test_forgetting_it_stops_the_thread():
     next(items)
     del items
     gc.collect()
-    deadline = time.monotonic() + 5
-    while threads() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: not threads())
 
 
 def test_reads_while_the_consumer_works():
@@ -92,7 +99,7 @@ def test_reads_while_the_consumer_works():
     with prefetch(counted(), depth=4) as items:
         next(items)
         for _ in range(5):
-            assert taken.acquire(timeout=5)  # without asking for another item
+            assert taken.acquire(timeout=WATCHDOG_SECONDS)  # without asking for another item
 
 
 def test_refuses_a_depth_of_nothing():

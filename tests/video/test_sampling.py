@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
@@ -57,7 +57,6 @@ def test_no_tick_gets_two_frames(times, rate):
 
 
 @given(st.integers(1, 3000), st.sampled_from([10, 23.976, 25, 29.97, 30, 50, 59.94]))
-@settings(max_examples=50)
 def test_footage_slower_than_asked_is_used_whole(count, rate):
     times = [index / rate for index in range(count)]
     assert kept(Sampling(frames_per_second=60), times) == list(range(count))

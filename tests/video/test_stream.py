@@ -17,6 +17,7 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from rtsp import Server, require_server
 from views import Whole
+from waiting import WATCHDOG_SECONDS, wait_for
 from web import served
 
 from firstsight.errors import SettingsError, SourceError
@@ -29,6 +30,7 @@ from firstsight.video.source import open_source
 from firstsight.video.stream import Back, Lost, Stream
 
 QUICK = Patience(timeout_seconds=2.0, first_wait_seconds=0.05, longest_wait_seconds=0.2)
+PATIENT = Patience(timeout_seconds=WATCHDOG_SECONDS, first_wait_seconds=0.05, longest_wait_seconds=0.2)
 
 
 def take(stream, count):
@@ -50,11 +52,7 @@ def no_leak():
     """Fails if threads or descriptors are left over."""
     threads, descriptors = held()
     yield
-    end = time.monotonic() + 5
-    while not (held()[0] <= threads and held()[1] <= descriptors) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert held()[0] <= threads
-    assert held()[1] <= descriptors
+    wait_for(lambda: held()[0] <= threads and held()[1] <= descriptors)
 
 
 class TestTheBox:
@@ -81,7 +79,7 @@ class TestTheBox:
         waiting = threading.Thread(target=box.wait_until_empty)
         waiting.start()
         box.stop()
-        waiting.join(5)
+        waiting.join(WATCHDOG_SECONDS)
         assert not waiting.is_alive()
 
 
@@ -135,7 +133,8 @@ class TestRecordings:
             seen = []
             for frame in stream:
                 seen.append(frame.index)
-                time.sleep(0.1)
+                if len(seen) == 2:
+                    wait_for(lambda: stream.num_dropped > 10)
         assert seen == sorted(seen)
         assert seen[-1] == 49
         assert len(seen) + stream.num_dropped == 50
@@ -211,14 +210,19 @@ class TestStandardInput:
 
 @pytest.fixture
 def web(tmp_path):
-    """A web server for the folder; its address."""
+    """A web server for the folder, which counts what it refused."""
 
     class Folder(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=str(tmp_path))
 
+        def send_error(self, *arguments):
+            server.num_refused += 1
+            super().send_error(*arguments)
+
     with served(Folder) as server:
-        yield server.address
+        server.num_refused = 0
+        yield server
 
 
 class _Forward:
@@ -244,17 +248,17 @@ def test_the_kinds_of_stream(kind, regime):
 class TestHttp:
     def test_a_file_is_a_recording(self, tmp_path, web):
         write_video(tmp_path / "a.mp4", numbers(30))
-        with Stream(f"{web}/a.mp4", views=(Whole(),), speed=0) as stream:
+        with Stream(f"{web.address}/a.mp4", views=(Whole(),), speed=0) as stream:
             assert [number_in(frame.pixels) for frame in stream] == list(range(30))
 
     def test_is_a_source_for_every_command(self, tmp_path, web):
         write_video(tmp_path / "a.mp4", numbers(30))
-        with open_source(f"{web}/a.mp4", every=10).read(Whole()) as reading:
+        with open_source(f"{web.address}/a.mp4", every=10).read(Whole()) as reading:
             assert [frame.index for frame in reading] == [0, 10, 20]
 
     def test_what_is_not_there_is_one_line(self, web):
         with (
-            Stream(f"{web}/b.mp4", views=(Whole(),)) as stream,
+            Stream(f"{web.address}/b.mp4", views=(Whole(),)) as stream,
             pytest.raises(SourceError, match=r"b.mp4 (cannot be read|is not a video)[^\n]*; see that"),
         ):
             list(stream)
@@ -286,7 +290,7 @@ def web_camera():
 class TestLive:
     def test_a_web_camera_is_lost_and_back(self, web_camera, no_leak):
         address, switch = web_camera
-        with Stream(address, views=(Whole(),), patience=QUICK) as stream:
+        with Stream(address, views=(Whole(),), patience=PATIENT) as stream:
             assert until(stream, Frame).pixels.shape == (48, 64, 3)
             switch.clear()
             until(stream, Lost)
@@ -295,27 +299,27 @@ class TestLive:
 
     def test_is_told_by_when_it_arrives(self, no_leak):
         generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
-        with Stream(generated, views=(Whole(),), patience=QUICK) as stream:
+        with Stream(generated, views=(Whole(),), patience=PATIENT) as stream:
             first = until(stream, Frame)
             lost = until(stream, Lost)
             back = until(stream, Back)
             again = until(stream, Frame)
         assert lost.reason == "camera 0 ended"
         assert first.seconds <= lost.last_seconds <= lost.seconds
-        assert 0 <= first.seconds <= lost.seconds <= back.seconds <= again.seconds < 60
+        assert 0 <= first.seconds <= lost.seconds <= back.seconds <= again.seconds
         assert back.away_seconds == pytest.approx(back.seconds - lost.seconds)
 
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):
         path = write_video(tmp_path / "a.ts", numbers(10))
-        camera = Place("camera", f"{web}/a.ts", kind=CAMERA, timeout_seconds=2)
-        with Stream(camera, views=(Whole(),), patience=Patience(2, 0.001, 0.002)) as stream:
+        camera = Place("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
+        with Stream(camera, views=(Whole(),), patience=Patience(WATCHDOG_SECONDS, 0.001, 0.002)) as stream:
             until(stream, Frame)
             path.unlink()
             assert "ended" in until(stream, Lost).reason
             threads, descriptors = held()
-            time.sleep(1.5)
-            assert held()[0] <= threads + 1  # of the server, while a connection is under way
-            assert held()[1] <= descriptors + 4
+            wait_for(lambda: web.num_refused > 200)
+            # A connection that is under way has a thread of the server, and descriptors at both ends.
+            wait_for(lambda: held()[0] <= threads + 1 and held()[1] <= descriptors + 4)
             write_video(path, numbers(10))
             until(stream, Back)
 
@@ -348,11 +352,11 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), patience=QUICK) as stream:
+            with Stream(server.address, views=(Whole(),), patience=PATIENT) as stream:
                 until(stream, Frame)
                 server.send(signal.SIGSTOP)
-                time.sleep(0.3)
+                time.sleep(0.3)  # so that it most likely waits for the camera when it is closed
                 begun = time.monotonic()
-            assert time.monotonic() - begun < 1.8
+            assert time.monotonic() - begun < PATIENT.timeout_seconds / 2
         finally:
             server.end()

@@ -1,7 +1,7 @@
 """`firstsight search`: which moments of a library are like a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +22,9 @@ def command(
     k: Annotated[int, typer.Option("-k", metavar="K", help="How many moments at most.")] = 10,
     sources: footage.OnlySources = None,
     between: footage.Between = None,
+    nearest: Annotated[
+        bool, typer.Option("--nearest", help="Show the K nearest, match or not, with the line where a match begins.")
+    ] = False,
     not_itself: Annotated[
         bool, typer.Option("--not-itself", help="Leave out the query's own file, and copies of it.")
     ] = False,
@@ -40,52 +43,58 @@ def command(
 
     A match is more alike than what is not there would be: the library itself tells how alike that is.
 
-    With --box, what lies in it is looked for anywhere in every frame. All frames are looked at anew for that.
+    With --box, what lies in it is looked for anywhere in every frame. All frames are embedded anew for that.
 
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """
-    from firstsight.cli.search_output import print_result, write_csv
+    from firstsight.cli.output import check_out, check_out_folder, say_written
+    from firstsight.cli.search_output import print_result, write_moments
+    from firstsight.retrieval.store.library import Library
+
+    check_out(csv_file, html_file)
+    if clips:
+        check_out_folder(clips)
+    where = footage.where(sources, between)
+    with Library.open(folder) as library, Display(notes()) as display:
+        options = {
+            "k": k,
+            "where": where,
+            "nearest": nearest,
+            "not_itself": not_itself,
+            "false_match_rate": false_match_rate,
+        }
+        result = _search(library, query, box, options, display)
+        print_result(result, library, as_json=as_json)
+        if csv_file:
+            write_moments(result, csv_file)
+        if html_file:
+            _write_page(result, library, html_file)
+        written = _cut(result, library, clips, display) if clips else []
+    if not as_json:
+        say_written(csv_file, html_file, *written)
+
+
+def _search(
+    library: "Library", text: str, box: str | None, options: dict[str, Any], display: Display
+) -> "SearchResult":
     from firstsight.retrieval.regions.box import Box
     from firstsight.retrieval.searching.query import read_query
     from firstsight.retrieval.searching.region_search import search_region
     from firstsight.retrieval.searching.search import search
-    from firstsight.retrieval.store.library import Library
 
-    where = footage.where(sources, between)
-    library = Library.open(folder)
-    total = None if where else library.num_frames
-    with Display(notes()) as display:
-        seen = read_query(query, library.encoder)
-        if box is None:
-            result = search(
-                library,
-                seen,
-                k=k,
-                where=where,
-                not_itself=not_itself,
-                false_match_rate=false_match_rate,
-                measuring=lambda: display.say("measuring what is normal in this library: some seconds, once"),
-            )
-        else:
-            result = search_region(
-                library,
-                seen,
-                Box.parse(box),
-                k=k,
-                where=where,
-                not_itself=not_itself,
-                false_match_rate=false_match_rate,
-                progress=lambda done: display.show("looking", done=done, total=total, state=""),
-            )
-        if csv_file:
-            write_csv(result, csv_file)
-        if html_file:
-            _write_page(result, library, html_file)
-        written = _cut(result, library, clips, display) if clips else []
-    print_result(result, library, as_json=as_json)
-    if not as_json:
-        for path in [path for path in (csv_file, html_file) if path] + written:
-            typer.echo(f"wrote {path}")
+    query = read_query(text, library.encoder)
+    if box is None:
+        what = "measuring what is normal in this library: some seconds, once"
+        return search(library, query, measuring=lambda: display.say(what), **options)
+    what = "measuring what is normal for boxes of this size: once, and about twice as long as a search"
+    return search_region(
+        library,
+        query,
+        Box.parse(box),
+        measuring=lambda: display.say(what),
+        progress=lambda done: display.show("looking", done=done, total=library.num_frames, state=""),
+        **options,
+    )
 
 
 def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:
@@ -100,12 +109,17 @@ def _cut(result: "SearchResult", library: "Library", folder: Path, display: Disp
     from firstsight.export.clips import Stretch, write_clips
 
     records = {record.name: record for record in library.sources}
-    moments = [match.moment for match in result.matches if records[match.moment.source].duration_seconds > 0]
-    stretches = [Stretch(records[one.source].path, one.start_seconds, one.end_seconds) for one in moments]
+    moments = [match.moment for match in result.matches if not records[match.moment.source].is_picture]
+    stretches = [
+        Stretch(records[one.source].path, one.start_seconds, one.end_seconds, records[one.source]) for one in moments
+    ]
     total = len(stretches)
     try:
         return write_clips(
-            stretches, folder, progress=lambda done: display.show("cutting", done=done, total=total, state="")
+            stretches,
+            folder,
+            progress=lambda done: display.show("cutting", done=done, total=total, state=""),
+            left_out=display.say,
         )
     except KeyboardInterrupt:
         display.say(f"interrupted; the clips that were finished are kept in {folder}")

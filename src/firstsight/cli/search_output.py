@@ -1,12 +1,12 @@
 """What a search found, for people, for programs and for spreadsheets."""
 
-import csv
-import io
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from firstsight.cli.output import print_json
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,29 +20,29 @@ def print_result(result: "SearchResult", library: "Library", *, as_json: bool) -
     from firstsight.report.search_words import verdict
 
     if as_json:
-        typer.echo(json.dumps(_content(result, library)))
+        print_json(_content(result, library))
         return
-    if result.matches:
+    if result.matches or result.below:
         from rich.console import Console
 
         Console().print(_table(result))
     typer.echo(verdict(result))
 
 
-def write_csv(result: "SearchResult", path: Path) -> None:
-    """A line a moment, the best first; none but the heading if there is no match.
+def write_moments(result: "SearchResult", path: Path) -> None:
+    """A line a moment as CSV, the best first; none but the heading if nothing was found.
 
     Raises:
         RunError: it cannot be written.
     """
-    from firstsight.files import write_whole
+    from firstsight.export.tables import write_csv
 
-    content = io.StringIO()
-    writer = csv.DictWriter(content, ["rank", *_record(result.nearest)])
-    writer.writeheader()
-    for rank, match in enumerate(result.matches, start=1):
-        writer.writerow({"rank": rank, **_record(match)})
-    write_whole(path, content.getvalue().encode())
+    rows = [
+        {"rank": rank, "is_match": rank <= len(result.matches), **_record(match)}
+        for rank, match in enumerate((*result.matches, *result.below), start=1)
+    ]
+    columns = ["rank", "is_match", *_record(result.nearest)]
+    write_csv(path, columns, [[row[column] for column in columns] for row in rows])
 
 
 def _content(result: "SearchResult", library: "Library") -> dict[str, Any]:
@@ -55,11 +55,17 @@ def _content(result: "SearchResult", library: "Library") -> dict[str, Any]:
         "matches": [_record(match) for match in result.matches],
         "num_matches": result.num_matches,
         "nearest": _record(result.nearest),
+        "below": [_record(match) for match in result.below],
         "threshold": result.threshold,
         "false_match_rate": result.false_match_rate,
         "num_frames": result.num_frames,
         "num_sources": result.num_sources,
-        "background": {"num_pairs": len(background.pairs), "num_decoys": len(background.decoys)},
+        "is_exact": result.is_exact,
+        "background": {
+            "is_measured": background.is_measured,
+            "num_pairs": len(background.pairs),
+            "num_decoys": len(background.decoys),
+        },
     }
 
 
@@ -90,25 +96,35 @@ def _place(match: "Match") -> dict[str, int]:
 
 def _table(result: "SearchResult") -> "Table":
     from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("source", overflow="fold")
+    for name in ("start", "end", "best", "similarity"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("closer than, of unrelated pairs", justify="right")
+    if result.nearest.place:
+        table.add_column("box", justify="right", no_wrap=True)
+    for match in result.matches:
+        table.add_row(*_cells(match))
+    if result.below:
+        table.add_row("-- a match begins at", "", "", "", f"{result.threshold:.3f}", "")
+    for match in result.below:
+        table.add_row(*_cells(match), style="dim")
+    return table
+
+
+def _cells(match: "Match") -> list[Any]:
     from rich.text import Text
 
     from firstsight.report.search_words import share_text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source", overflow="fold")
-    for name in ("start", "end", "best", "similarity", "closer than, of unrelated pairs"):
-        table.add_column(name, justify="right", no_wrap=name != "closer than, of unrelated pairs")
-    if result.nearest.place:
-        table.add_column("box", justify="right", no_wrap=True)
-    for match in result.matches:
-        moment = match.moment
-        times = (moment.start_seconds, moment.end_seconds, moment.best_seconds)
-        itself = " (the query itself)" if match.is_query else ""
-        table.add_row(
-            Text(moment.source + itself),  # a name may hold what rich takes for markup
-            *(f"{time:.2f} s" if moment.end_seconds else "" for time in times),
-            f"{moment.score:.3f}",
-            share_text(match.closer_than),
-            *([str(match.place.box)] if match.place else []),
-        )
-    return table
+    moment = match.moment
+    itself = " (the query itself)" if match.is_query else ""
+    times = (moment.start_seconds, moment.end_seconds, moment.best_seconds)
+    return [
+        Text(printable(moment.source) + itself),  # a name may hold what rich takes for markup
+        *(f"{time:.2f} s" if moment.end_seconds else "" for time in times),
+        f"{moment.score:.3f}",
+        share_text(match.closer_than),
+        *([str(match.place.box)] if match.place else []),
+    ]

@@ -32,13 +32,14 @@ def render_search_page(result: SearchResult, library: Library) -> str:
         num_pairs=len(background.pairs),
         matches=[_shown(match, library) for match in result.matches],
         num_matches=result.num_matches,
-        nearest=_shown(result.nearest, library),
+        below=[_shown(match, library) for match in (result.below or (result.nearest,) * (not result.is_match))],
         false_match_rate=result.false_match_rate,
+        threshold=result.threshold,
         plot=file_uri(_plot(result), "png"),
         facts={
             "Threshold": f"similarity {result.threshold:.3f}",
             "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
-            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down",
+            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down or on their side",
         },
     )
 
@@ -107,12 +108,11 @@ def _plot(result: SearchResult) -> bytes:
     background = result.background
     figure = Figure(figsize=(10, 2.6), dpi=130, layout="constrained")
     axes = figure.subplots()
-    edges = np.linspace(min(-0.2, float(background.pairs[0])), 1.0, 161)
-    density, _ = np.histogram(background.pairs, edges, density=True)
-    axes.fill_between(edges[:-1], density / density.max(), step="post", color="#b9bec5", linewidth=0)
-    reached = np.array([background.false_match_probability(float(edge)) for edge in edges])
-    likely = -np.diff(reached)
-    axes.step(edges[:-1], likely / max(likely.max(), 1e-12), where="post", color="#1f5f8b", linewidth=1.2)
+    edges = np.linspace(min(-0.2, *background.pairs[:1].tolist(), 0.0), 1.0, 161)
+    unrelated, _ = np.histogram(background.pairs, edges)
+    axes.fill_between(edges[:-1], unrelated / max(unrelated.max(), 1), step="post", color="#b9bec5", linewidth=0)
+    best, _ = np.histogram(background.decoys, edges)
+    axes.step(edges[:-1], best / max(best.max(), 1), where="post", color="#1f5f8b", linewidth=1.2)
     axes.axvline(result.threshold, color="#1f5f8b", linestyle="--", linewidth=1)
     shown = result.matches or (result.nearest,)
     axes.vlines([match.moment.score for match in shown], 0, 0.5, color="#d08a2e", linewidth=1.6)

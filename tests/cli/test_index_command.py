@@ -280,7 +280,11 @@ def test_ctrl_c_keeps_what_was_embedded(
     def show_and_press(display: Display, what: str, *, done: float, **more: object) -> None:
         show(display, what, done=done, **more)
         if done >= 160:
-            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            finally:
+                for _ in range(4):  # and while it is put away
+                    signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Display, "show", show_and_press)
     arguments = ("index", tmp_path / "library", footage, "--model", model, "--every", 1)

@@ -1,5 +1,6 @@
 """Two handles on a library, as two processes have them: nothing twice, nothing lost, and one version to read."""
 
+import json
 import shutil
 import signal
 from dataclasses import replace
@@ -17,7 +18,7 @@ from firstsight.retrieval.indexing.interrupts import only_first_interrupt, run_u
 from firstsight.retrieval.indexing.writer import Writer
 from firstsight.retrieval.store import readers
 from firstsight.retrieval.store import tables as store_tables
-from firstsight.retrieval.store.folder import writing
+from firstsight.retrieval.store.folder import CONFIG_FILE, writing
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.maintenance import compact
 from firstsight.retrieval.store.rows import FrameRows
@@ -203,6 +204,23 @@ class TestMending:
             pass
         assert [record.name for record in made.library.sources] == ["same", "two"]
 
+    def test_tables_of_an_older_version_are_read_as_they_are_and_brought_up_to_date_when_written_to(
+        self, tmp_path: Path
+    ) -> None:
+        made = filled(tmp_path / "library", {"still.png": 1, "walk.mp4": 20})
+        made.library.tables.sources.drop_columns(["is_picture", "reason", "path_bytes"])
+        config = made.library.path / CONFIG_FILE
+        config.write_text(config.read_text().replace('"format_version": 2', '"format_version": 1'))
+        library = Library.open(made.library.path)
+        assert [record.is_picture for record in library.sources] == [True, False]
+        assert library.tables.is_of_older_version
+        with library.writing():
+            pass
+        again = Library.open(library.path)
+        assert not again.tables.is_of_older_version
+        assert again.sources == library.sources
+        assert json.loads(config.read_text())["format_version"] == 2
+
     def test_where_all_is_well_nothing_is_written(self, tmp_path: Path) -> None:
         library = filled(tmp_path / "library", {"one": 30, "two": 20}).library
         versions = [table.version for table in (library.tables.frames, library.tables.sources)]
@@ -240,7 +258,7 @@ class TestCtrlC:
                 signal.raise_signal(signal.SIGINT)
                 put_away.append(True)
 
-        with pytest.raises(KeyboardInterrupt), only_first_interrupt():
+        with pytest.raises(KeyboardInterrupt), only_first_interrupt(), only_first_interrupt():
             press()
         assert put_away == [True]
 

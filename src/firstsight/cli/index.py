@@ -52,11 +52,12 @@ def command(
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
+    from firstsight.retrieval.indexing.interrupts import only_first_interrupt
     from firstsight.retrieval.store.folder import is_library
     from firstsight.video.sampling import Sampling
 
     sampling = Sampling(frames_per_second=frames_per_second, every=every)
-    with Display(notes()) as display:
+    with only_first_interrupt(), Display(notes()) as display:
         try:
             library, outcome = _indexed(
                 folder, sources or [], model, sampling, reindex=reindex, retry=retry, display=display

@@ -31,19 +31,27 @@ def run_uninterrupted(work: Callable[[], None]) -> None:
 def only_first_interrupt() -> Iterator[None]:
     """The first Ctrl-C stops what is under way; more of them are ignored while that is put away and written."""
     previous = signal.getsignal(signal.SIGINT)
-    if not callable(previous) or not _gets_signals():
+    if not callable(previous) or isinstance(previous, _FirstOnly) or not _gets_signals():
         yield
         return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, lambda *_: None)
-        previous(number, frame)
-
-    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGINT, _FirstOnly(previous))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+class _FirstOnly:
+    """What is called for the first Ctrl-C, and not again."""
+
+    def __init__(self, previous: Callable[[int, FrameType | None], object]) -> None:
+        self._previous = previous
+        self._is_pressed = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._is_pressed:
+            self._is_pressed = True
+            self._previous(number, frame)
 
 
 def _gets_signals() -> bool:

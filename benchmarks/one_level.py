@@ -21,7 +21,8 @@ from quality_sets import Encode, labelled_sets
 from torch import Tensor, nn
 
 import firstsight
-from firstsight.device import generator, keep_freed_memory
+from firstsight.device import generator
+from firstsight.process import keep_freed_memory
 from firstsight.learning.filters import spherical_kmeans
 from firstsight.learning.projection import unit
 

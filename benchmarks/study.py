@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.device import describe_machine, keep_freed_memory
+from firstsight.device import describe_machine
+from firstsight.process import keep_freed_memory
 from firstsight.errors import SettingsError
 from firstsight.learning import health, stopping
 from firstsight.learning.article import ArticleLoop

@@ -19,6 +19,7 @@ from firstsight.model.pyramid import Pyramid
 from firstsight.model.readout import Flattened, Pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import as_pictures
+from firstsight.process import passive_waiting
 
 # Enough to fill the processor's units; larger only takes memory.
 _BATCH_SIZE = 16
@@ -174,20 +175,20 @@ class Encoder:
 
     def _embed(self, frames: NDArray[np.uint8], precision: device.Precision | None) -> NDArray[np.float32]:
         if precision is None:
-            wants_speed = isinstance(self.readout, Pooled) and device.has_fast_bfloat16()
+            wants_speed = isinstance(self.readout, Pooled) and device.has_fast_bfloat16(self.network.device)
             precision = "bfloat16" if wants_speed else "float32"
         return self._in_batches(frames, lambda inputs: self.readout(self.network, inputs), precision)
 
     def _in_batches(
         self, frames: NDArray[np.uint8], compute: Callable[[Tensor], Tensor], precision: device.Precision
     ) -> NDArray[np.float32]:
-        device.keep_freed_memory()
         place = self.network.device
         outputs = []
-        for start in range(0, len(frames), _BATCH_SIZE):
-            inputs = to_inputs(self.preprocessing.apply(frames[start : start + _BATCH_SIZE]), place)
-            with torch.inference_mode(), device.arithmetic(place, precision):
-                outputs.append(compute(inputs).float().contiguous().cpu().numpy())
+        with passive_waiting():
+            for start in range(0, len(frames), _BATCH_SIZE):
+                inputs = to_inputs(self.preprocessing.apply(frames[start : start + _BATCH_SIZE]), place)
+                with torch.inference_mode(), device.arithmetic(place, precision):
+                    outputs.append(compute(inputs).float().contiguous().cpu().numpy())
         return np.concatenate(outputs)
 
     def __repr__(self) -> str:

@@ -86,7 +86,7 @@ class ArticleRun:
         }
         encoder = self._encoder(outcome)
         if self.folder:
-            encoder.save(self.folder.folder)
+            self.folder.save(encoder)
             self.folder.end_learning()
         return encoder
 
@@ -124,7 +124,7 @@ class ArticleRun:
 
     def _save(self) -> None:
         if self.folder:
-            self._encoder(self._outcome()).save(self.folder.folder)
+            self.folder.save(self._encoder(self._outcome()))
             self.folder.save_learning(self.loop, frames_drawn=self.frames_drawn)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:

@@ -56,6 +56,7 @@ class Encoder:
         self.network = network.eval()
         self.readout = readout or Flattened()
         self.provenance = dict(provenance or {})
+        self._fingerprint: tuple[bytes, str] | None = None  # with the digest of what it was computed for
 
     @classmethod
     def untrained(cls, *, seed: int = 0) -> Self:
@@ -89,7 +90,7 @@ class Encoder:
         return cls(saved.preprocessing, saved.network, saved.readout, provenance=saved.provenance)
 
     def save(self, folder: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors` into the folder, each whole or not at all."""
+        """Writes `config.json` and `model.safetensors` into the folder, both or, if it is cut short, neither."""
         checkpoint.save(Path(folder), checkpoint.Saved(self.preprocessing, self.network, self.readout, self.provenance))
 
     @property
@@ -103,7 +104,11 @@ class Encoder:
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of preprocessing, levels and weights: alike only for encoders that see alike."""
-        return checkpoint.fingerprint(checkpoint.Saved(self.preprocessing, self.network, self.readout))
+        saved = checkpoint.Saved(self.preprocessing, self.network, self.readout)
+        known, digest = self._fingerprint, checkpoint.quick_digest(saved)
+        if known is None or known[0] != digest:
+            self._fingerprint = known = (digest, checkpoint.fingerprint(saved))
+        return known[1]
 
     @property
     def compares_dimensions(self) -> int | None:

@@ -25,8 +25,7 @@ from scipy.stats import chi2
 import firstsight
 from firstsight.device import describe_machine
 from firstsight.retrieval.searching.query import read_query
-from firstsight.retrieval.watching.events import Event
-from firstsight.retrieval.watching.watch import Watcher, watch
+from firstsight.retrieval.watching.watch import Event, Watcher, watch
 from firstsight.video.stream import Stream
 
 sys.path.insert(0, str(Path(__file__).parent))

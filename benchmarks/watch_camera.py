@@ -9,8 +9,7 @@ from pathlib import Path
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.watching.events import Event
-from firstsight.retrieval.watching.watch import Watcher, watch
+from firstsight.retrieval.watching.watch import Event, Watcher, watch
 from firstsight.video.reconnecting import Patience
 from firstsight.video.stream import Stream
 

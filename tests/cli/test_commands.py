@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight import CompareSettings, Encoder, compare
+from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight.retrieval.comparing.anchor import AtSeconds, BelowSimilarity, EveryNFrames
+from firstsight.retrieval.regions.box import Box
 
 
 def test_learn_prints_what_it_sees_how_levels_ended_and_where_it_is(
@@ -79,7 +81,7 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
         "comparison.mp4",
         "report.html",
     }
-    expected = list(compare(Encoder.load(run_folder), clip, CompareSettings(anchor=anchor_every(50))))
+    expected = list(compare(Encoder.load(run_folder), clip, CompareSettings(anchor=EveryNFrames(50))))
     with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["seconds", "frame", "anchor_seconds", "similarity"]
@@ -113,12 +115,6 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
         assert words in page
 
 
-def anchor_every(num_frames: int) -> object:
-    from firstsight.retrieval.comparing.anchor import EveryNFrames
-
-    return EveryNFrames(num_frames)
-
-
 def test_compare_with_a_picture_and_as_json(
     firstsight, run_folder: Path, clip: Path, tmp_path: Path, moving_square
 ) -> None:
@@ -134,21 +130,81 @@ def test_compare_with_a_picture_and_as_json(
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "settings", "sampled"),
     [
-        ("--anchor-below", 0.9),
-        ("--anchor-at", 2.5, "--level", 1, "--dimensions", 0),
-        ("--over-last", 16, "--centred", "--every", 3),
-        ("--start", 1, "--end", 4, "--fps", 5),
-        ("--anchor-at", 2.5, "--box", "20,10,30,30", "--fps", 5),
+        (("--anchor-below", 0.9), {"anchor": BelowSimilarity(0.9)}, {}),
+        (
+            ("--anchor-at", 2.5, "--level", 1, "--dimensions", 0),
+            {"anchor": AtSeconds(2.5), "level": 1, "num_dimensions": 0},
+            {},
+        ),
+        (("--over-last", 16, "--centred", "--every", 3), {"over_last": 16, "centred": True}, {"every": 3}),
+        (
+            ("--start", 1, "--end", 4, "--fps", 5),
+            {},
+            {"start_seconds": 1, "end_seconds": 4, "frames_per_second": 5},
+        ),
+        (
+            ("--anchor-at", 2.5, "--box", "20,10,30,30", "--fps", 5),
+            {"anchor": AtSeconds(2.5), "box": Box(20, 10, 30, 30)},
+            {"frames_per_second": 5},
+        ),
     ],
 )
 def test_compare_takes_all_its_options(
-    firstsight, run_folder: Path, clip: Path, tmp_path: Path, options: tuple
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path, options: tuple, settings: dict, sampled: dict
 ) -> None:
-    ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", *options)
+    ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", *options, "--json")
     assert ran.code == 0, ran.err
-    assert (tmp_path / "out" / "report.html").exists()
+    result = strict(ran.out)
+    with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    source = open_source(clip, **sampled)
+    expected = list(compare(Encoder.load(run_folder), source, CompareSettings(**settings)))
+    assert [int(row["frame"]) for row in rows] == [one.frame.index for one in expected]
+    values = [None if not row["similarity"] else float(row["similarity"]) for row in rows]
+    assert values == [None if c.similarity is None else pytest.approx(c.similarity, abs=2e-6) for c in expected]
+    assert values[0] is None or not settings.get("centred")
+    known = [value for value in values if value is not None]
+    assert result["num_compared"] == len(rows)
+    assert result["mean_similarity"] == pytest.approx(np.mean(known), abs=2e-6)
+    for name, value in (("most_similar", max(known)), ("least_similar", min(known))):
+        assert result[name]["similarity"] == pytest.approx(value, abs=2e-6)
+        assert float(rows[values.index(value)]["seconds"]) == pytest.approx(result[name]["seconds"], abs=1e-6)
+    page = re.sub(r'src="data:[^"]*"', "", (tmp_path / "out" / "report.html").read_text())
+    assert "nan" not in page.lower()
+    shown = [float(value) for value in re.findall(r"<b>(-?[0-9.]+)</b> at", page)]
+    assert shown[: len(shown) // 2] == sorted(shown[: len(shown) // 2], reverse=True)
+    assert shown[len(shown) // 2 :] == sorted(shown[len(shown) // 2 :])
+    assert shown[0] == round(max(known), 3)
+
+
+def strict(text: str) -> dict:
+    """What JSON says; NaN and infinity are none."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_of_one_comparison_without_a_mean_nothing_is_claimed(firstsight, run_folder, clip, tmp_path) -> None:
+    options = (run_folder, clip, "--centred", "--end", 0.07, "--out", tmp_path / "out")
+    result = strict(firstsight("compare", *options, "--json").out)
+    assert (result["num_compared"], result["mean_similarity"], result["most_similar"]) == (1, None, None)
+    ran = firstsight("compare", *options)
+    assert (ran.code, "similarity: none" in ran.out, "nan" in ran.out) == (0, True, False)
+    page = re.sub(r'src="data:[^"]*"', "", (tmp_path / "out" / "report.html").read_text())
+    assert "nan" not in page.lower()
+    assert firstsight("compare", run_folder, clip, "--end", 0.03, "--out", tmp_path / "out").code == 2
+
+
+def test_what_was_compared_is_printed_before_pages_that_fail(firstsight, run_folder, clip, tmp_path) -> None:
+    (tmp_path / "out" / "report.html").mkdir(parents=True)
+    ran = firstsight("compare", run_folder, clip, "--end", 1, "--out", tmp_path / "out")
+    assert ran.code == 2
+    assert "compared 24 frames with 1 anchor" in ran.out
+    assert "report.html cannot be written" in ran.err
 
 
 @pytest.mark.parametrize("command", [(), ("learn",), ("compare",), ("info",)])

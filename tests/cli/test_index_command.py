@@ -71,7 +71,8 @@ def test_index_tells_what_will_be_what_failed_and_what_was_done(
     assert re.search(r"embedded 40 frames in \d+\.\d s; sources: 2 new, 2 not readable\n", first.out)
     assert f"{tmp_path / 'library'} holds 40 frames of 2 sources" in first.out
     again = json.loads(firstsight(*arguments[:-2], "--json").out)
-    assert (again["num_frames"], again["unchanged"], len(again["failures"])) == (0, ["0.mp4", "1.mp4"], 2)
+    assert (again["num_frames"], again["unchanged"], len(again["failures"])) == (0, ["0.mp4", "1.mp4"], 1)
+    assert [line[:9] for line in again["failed_before"]] == ["notes.mp4"]
     assert (again["frames_held"], again["num_sources"]) == (40, 2)
 
 
@@ -94,7 +95,9 @@ def test_info(firstsight, library: Path, footage: Path) -> None:
     assert re.search(r"^frames +16 of 2 sources, 0:00:08 of video$", ran.out, re.MULTILINE)
     assert re.search(r"^search +exact", ran.out, re.MULTILINE)
     assert re.search(
-        r"^missing +1\.mp4; drop them with: firstsight library remove LIBRARY --missing$", ran.out, re.MULTILINE
+        r"^missing +1\.mp4; their files are gone; drop them with: firstsight library remove LIBRARY --missing$",
+        ran.out,
+        re.MULTILINE,
     )
     assert "partial" not in ran.out
     found = json.loads(firstsight("library", "info", library, "--json").out)
@@ -154,7 +157,7 @@ def test_one_line_says_what_is_wrong(firstsight, footage: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [('{"format": "firstsight-', "damaged"), ('{"format": "firstsight-library", "format_version": 2}', "version 2")],
+    [('{"format": "firstsight-', "damaged"), ('{"format": "firstsight-library", "format_version": 9}', "version 9")],
 )
 def test_a_library_that_cannot_be_read(firstsight, library: Path, footage: Path, content: str, words: str) -> None:
     (library / "library.json").write_text(content)

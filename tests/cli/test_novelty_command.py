@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,27 @@ def test_what_comes_is_found_and_each_frame_written(firstsight, run_folder: Path
     assert [row["novelty"] for row in rows[:11]] == [""] * 11
     assert (rows[16]["seconds"], rows[16]["frame"]) == ("8.000000", "80")
     assert float(rows[16]["novelty"]) > 8 > float(rows[15]["novelty"])
+
+
+def test_each_episode_has_its_file(firstsight, run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    shutil.copy(hall, tmp_path / "=stairs.mp4")
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    files = (hall, tmp_path / "broken.mp4", tmp_path / "=stairs.mp4")
+    ran = firstsight("novelty", run_folder, *files, "--json", "--csv", tmp_path / "n.csv")
+    assert ran.code == 0, ran.err
+    found = json.loads(ran.out)["episodes"]
+    assert [(Path(one["source"]).name, one["start_seconds"]) for one in found] == [("hall.mp4", 8), ("=stairs.mp4", 8)]
+    assert ran.err.count("left out: ") == ran.err.count("broken.mp4") == 1
+    rows = list(csv.DictReader((tmp_path / "n.csv").read_text().splitlines()))
+    assert {Path(row["source"]).name for row in rows} == {"hall.mp4", "=stairs.mp4"}
+    lines = firstsight("novelty", run_folder, *files).out.splitlines()
+    assert [line.split("/")[-1] for line in lines[1:]] == ["hall.mp4", "=stairs.mp4"]
+
+
+@pytest.mark.parametrize(("end", "num"), [(0.3, 1), (0.8, 2)])
+def test_of_hardly_any_frames_nothing_is_new(firstsight, run_folder: Path, hall: Path, end: float, num: int) -> None:
+    assert firstsight("novelty", run_folder, hall, "--end", end).out == f"nothing new in {num} frames\n"
+    assert firstsight("novelty", run_folder, hall, "--start", 99).code == 2
 
 
 def test_as_text(firstsight, run_folder: Path, hall: Path) -> None:

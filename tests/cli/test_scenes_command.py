@@ -1,5 +1,7 @@
 import csv
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +46,22 @@ def test_what_cannot_be_read_is_one_line(firstsight, tmp_path: Path) -> None:
     ran = firstsight("scenes", tmp_path / "missing.mp4")
     assert ran.code == 2
     assert "missing.mp4" in ran.err
+
+
+def test_no_name_reaches_terminal_table_or_json_raw(firstsight, run_folder: Path, film: Path, tmp_path: Path) -> None:
+    name = os.fsencode("=[bold]two\nlines\x1b[2J") + b"\xe9.mp4"
+    shutil.copy(film, os.fsencode(tmp_path) + b"/" + name)
+    shown = r"=[bold]two\nlines\x1b[2J\xe9.mp4"
+    ran = firstsight("scenes", tmp_path, "--run", run_folder, "--out", tmp_path / "s.csv")
+    assert ran.out.splitlines()[0] == f"{shown}: 2 scenes"
+    assert {row["source"] for row in csv.DictReader((tmp_path / "s.csv").read_text().splitlines())} == {f"'{shown}"}
+    found = firstsight("scenes", tmp_path, "--run", run_folder, "--json").out
+    found.encode()
+    assert json.loads(found)["scenes"][0]["source"] == "=[bold]two\nlines\x1b[2J\\xe9.mp4"
+
+
+@pytest.mark.parametrize(("end", "last"), [(0.03, 0), (0.07, 1)])
+def test_hardly_any_frames_are_one_scene(firstsight, run_folder: Path, film: Path, end: float, last: int) -> None:
+    (scene,) = json.loads(firstsight("scenes", film, "--run", run_folder, "--end", end, "--json").out)["scenes"]
+    assert (scene["first_frame"], scene["last_frame"], scene["start_seconds"]) == (0, last, 0.0)
+    assert firstsight("scenes", film, "--run", run_folder, "--start", 99).code == 2

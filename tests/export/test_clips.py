@@ -1,5 +1,6 @@
 """Clips, read back: the very frames of the video, in its own time."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
 from firstsight.retrieval.searching.query import WholePicture
+from firstsight.retrieval.store.files import content_hash
+from firstsight.retrieval.store.records import SourceRecord
 from firstsight.video.frames import Frame
 from firstsight.video.source import open_source
 
@@ -51,6 +54,30 @@ def test_names_and_progress(bikes: Path, tmp_path: Path) -> None:
     assert [path.name for path in written] == ["01-a_b_s_-3.04s.mp4", "02-bikes-0.00s.mp4"]
     assert told == [1, 2]
     assert {path.name for path in (tmp_path / "new" / "clips").iterdir()} == {path.name for path in written}
+
+
+def record_of(path: Path) -> SourceRecord:
+    state, content = path.stat(), content_hash(path, name=path.name)
+    return SourceRecord(1, path.name, path, content, state.st_size, state.st_mtime_ns, 2.0, None, 20, 10.0)
+
+
+def test_one_that_cannot_be_cut_is_told_and_the_others_are_cut(bikes: Path, tmp_path: Path) -> None:
+    paths = {name: tmp_path / f"{name}.mp4" for name in ("same", "touched", "replaced", "gone", "broken")}
+    for path in paths.values():
+        shutil.copy(bikes, path)
+    records = {name: record_of(path) for name, path in paths.items()}
+    os.utime(paths["touched"], (1, 1))
+    paths["replaced"].write_bytes(bikes.read_bytes()[::-1])  # as large
+    paths["gone"].unlink()
+    paths["broken"].write_bytes(b"no video")
+    records["broken"] = record_of(paths["broken"])
+    left_out: list[str] = []
+    stretches = [Stretch(path, 0.0, 0.1, records[name]) for name, path in paths.items()]
+    written = write_clips(stretches, tmp_path / "clips", left_out=left_out.append)
+    assert [path.name for path in written] == ["01-same-0.00s.mp4", "02-touched-0.00s.mp4"]
+    assert {path.name for path in (tmp_path / "clips").iterdir()} == {path.name for path in written}
+    assert [line.split(" ")[0] for line in left_out] == ["replaced.mp4", "gone.mp4", "broken.mp4"]
+    assert "has changed since it was indexed" in left_out[0]
 
 
 def test_odd_sizes_lose_a_row_or_a_column(tmp_path: Path) -> None:

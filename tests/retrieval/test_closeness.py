@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.retrieval.watching.closeness import CLOSE_FROM, close_from, closeness
+from firstsight.retrieval.watching.watch import CLOSE_FROM, close_from, closeness
 
 
 def after_usual(usual_similarities: np.ndarray, similarity: float) -> float | None:
     """Closeness of a frame after so many others, two a second, before one anchor."""
     usual = None
     for index, one in enumerate([*usual_similarities, similarity]):
-        usual, values = closeness(usual, np.array([one], np.float32), index / 2)
-    return values[0]
+        usual, value = closeness(usual, one, index / 2)
+    return value
 
 
 @pytest.mark.parametrize(("similarity", "expected"), [(0.2, 0.0), (0.6, 0.5), (1.0, 1.0), (-0.2, -0.5)])

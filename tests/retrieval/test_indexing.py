@@ -19,9 +19,8 @@ from firstsight.retrieval.indexing import writer as indexing_writer
 from firstsight.retrieval.indexing.anew import check_same_encoder, reindex
 from firstsight.retrieval.indexing.indexing import add, missing_sources, remove
 from firstsight.retrieval.indexing.outcome import Indexed, IndexProgress
-from firstsight.retrieval.store.info import info
 from firstsight.retrieval.store.library import Library
-from firstsight.retrieval.store.upkeep import compact
+from firstsight.retrieval.store.maintenance import compact, info
 
 KINDS = ("added", "changed", "copied", "moved", "unchanged", "failures")
 
@@ -321,11 +320,39 @@ class TestAnotherEncoder:
 
     def test_nothing_is_exchanged_if_nothing_can_be_read(self, library: Library, videos: Path, other: Encoder) -> None:
         add(library, [videos])
-        shutil.rmtree(videos)
+        for path in videos.iterdir():
+            path.unlink()
+        before = sorted(path.name for path in library.path.iterdir())
         with pytest.raises(SourceError, match="none of 3 sources"):
             reindex(library, other)
+        assert sorted(path.name for path in library.path.iterdir()) == before
         assert Library.open(library.path).encoder.fingerprint == library.fingerprint
         assert Library.open(library.path).num_frames == 24
+
+    def test_nothing_is_lost_because_a_folder_is_away(self, library: Library, videos: Path, other: Encoder) -> None:
+        add(library, [videos / "0.mp4"])
+        videos.rename(videos.with_name("away"))
+        with pytest.raises(SourceError, match=r"1 sources cannot be reached.*0\.mp4"):
+            reindex(library, other)
+        assert Library.open(library.path).num_frames == 8
+
+    def test_an_empty_library_is_that_of_another_encoder_afterwards(self, library: Library, other: Encoder) -> None:
+        new, outcome = reindex(library, other)
+        assert (new.encoder.fingerprint, did(outcome), len(new.embeddings())) == (other.fingerprint, {}, 0)
+        assert not list(new.path.glob("model-*"))
+        assert len(list(new.path.glob("tables-*"))) == 1
+
+    def test_what_was_removed_meanwhile_does_not_come_back(
+        self, library: Library, videos: Path, other: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 8)
+        add(library, [videos])
+        with pytest.raises(KeyboardInterrupt):
+            reindex(library, other, progress=interrupt(16))
+        remove(library, ["0.mp4"])
+        new, _ = reindex(library, other)
+        assert [record.name for record in new.sources] == ["1.mp4", "2.mp4"]
+        assert len(new.embeddings()) == new.tables.frames.count_rows() == 16
 
 
 def test_compacting_gives_space_back_and_changes_no_row(
@@ -336,9 +363,10 @@ def test_compacting_gives_space_back_and_changes_no_row(
     remove(library, ["2.mp4"])
     rows, thumbnail = library.embeddings(), library.thumbnails([("1.mp4", 50)])
     (library.path / "tables-0123456789abcdef").mkdir()
-    before, after = compact(library)
-    assert after < before
-    assert info(library).num_bytes == after
+    done = compact(library)
+    assert done.bytes_after < done.bytes_before
+    assert not done.is_read
+    assert info(library).num_bytes == done.bytes_after
     again = Library.open(library.path)
     assert same_rows(again.embeddings(), rows)
     assert again.thumbnails([("1.mp4", 50)]) == thumbnail

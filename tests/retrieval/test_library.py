@@ -171,8 +171,9 @@ def test_what_is_partial_superseded_or_nobodys_is_not_shown(tmp_path: Path) -> N
     assert len(found.rows) == 37
     with pytest.raises(LibraryError, match="three"):
         library.embeddings(Where(("three",)))
-    library.tables.tidy()
-    assert library.tables.frames.count_rows() == 30 + 20 + 10 + 7
+    with library.writing():
+        assert library.tables.frames.count_rows() == library.tables.thumbnails.count_rows() == 30 + 10 + 7
+    assert library.num_frames == 37
 
 
 class TestOfVideos:

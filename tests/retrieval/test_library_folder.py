@@ -60,9 +60,9 @@ def no_tables(folder: Path) -> None:
         (half_a_description, "library.json is damaged .*index the footage anew"),
         (a_list, "does not describe a library"),
         (another_format, "does not describe a library"),
-        (another_version, "format version 9; this program reads version 1"),
+        (another_version, "format version 9; this program reads versions 1 and 2"),
         (no_settings, "is damaged .*colour"),
-        (no_tables, "cannot be used .*frames"),
+        (no_tables, "cannot be used .*sources"),
     ],
 )
 def test_what_cannot_be_opened(tmp_path: Path, make: object, words: str) -> None:

@@ -1,5 +1,7 @@
 """A watcher of a made-up stream: what comes, goes, is lost and is back."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from library_made import small_encoder
@@ -51,6 +53,67 @@ def test_what_is_under_way_at_the_end_ends(query: Query) -> None:
     assert told == ["match begins"]
     assert [one.event.kind for one in watcher.finish()] == ["match ends"]
     assert watcher.finish() == []
+
+
+def test_events_of_an_anchor_do_not_depend_on_the_others(query: Query, tmp_path) -> None:
+    """Another anchor may be nearly what is always seen, and so hardly vary."""
+    other = Query(Place(tmp_path / "ground.png", None), frame(GROUND, 0), ENCODER.encode(GROUND[None])[0])
+    random = np.random.default_rng(0)
+    footage = []
+    for arrival in [*shown(0, 20, red=(8, 12)), *shown(20, 40, red=(30, 31))]:
+        noisy = np.clip(arrival.pixels + random.normal(0, 12, arrival.pixels.shape), 0, 255).astype(np.uint8)
+        footage.append(Frame((noisy,), arrival.seconds, arrival.index, arrival.source, arrival.size))
+
+    def told_of_red(*anchors: Query) -> list[dict]:
+        watcher = Watcher(ENCODER, "hall", anchors=anchors, clock=lambda: "now")
+        told = [one.event for arrival in footage for one in watcher.update(arrival)]
+        told += [one.event for one in watcher.finish()]
+        return [one.record() for one in told if one.anchor == "red.png"]
+
+    alone = told_of_red(query)
+    assert [one["kind"] for one in alone] == ["match begins", "match ends"] * 2
+    assert told_of_red(query, other) == told_of_red(other, query) == alone
+
+
+def test_the_two_clocks_of_an_event_tell_one_moment(query: Query) -> None:
+    """Whatever is told at one arrival has its time by both clocks, and lines are in order of time by either."""
+    machine = iter(range(10_000))
+    watcher = Watcher(ENCODER, "hall", anchors=[query], clock=lambda: f"{next(machine):05d}")
+    arrivals = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall ended"), Back(30.0, 10.0), *shown(30, 40, red=(30, 99))]
+    of_stream, told = {}, []
+    for number, arrival in enumerate(arrivals):
+        of_stream[f"{number:05d}"] = arrival.seconds
+        told += [one.event for one in watcher.update(arrival)]
+    told += [one.event for one in watcher.finish()]
+    assert [one.kind for one in told] == ["match begins", "match ends", "lost", "back", "match begins", "match ends"]
+    assert [one.seconds for one in told] == [of_stream[one.time] for one in told]
+    assert (told[1].seconds, told[1].end_seconds) == (20.0, 9.5)
+    for clock in ([one.seconds for one in told], [one.time for one in told]):
+        assert clock == sorted(clock)
+
+
+def test_what_is_under_way_ends_with_its_file(query: Query) -> None:
+    """Whether the next one begins at an earlier time or a later one."""
+    for begin in (0, 10):
+        watcher = Watcher(ENCODER, "two files", anchors=[query])
+        files = shown(0, 10, red=(8, 99)), [replace(one, source="stairs") for one in shown(begin, 24, red=(15, 18))]
+        told = [one.event for file in files for arrival in file for one in watcher.update(arrival)]
+        assert [(one.kind, one.source) for one in told] == [
+            ("match begins", "hall"),
+            ("match ends", "hall"),
+            ("match begins", "stairs"),
+            ("match ends", "stairs"),
+        ]
+        assert (told[1].seconds, told[1].end_seconds, told[2].start_seconds) == (9.5, 9.5, 15.0)
+
+
+@pytest.mark.parametrize("num", [0, 1, 2])
+def test_of_hardly_any_frames_nothing_is_told(query: Query, num: int) -> None:
+    watcher = Watcher(ENCODER, "hall", anchors=[query, query], novel=True)
+    assert [one for arrival in shown(0, num / 2, red=(0, 9)) for one in watcher.update(arrival)] == []
+    assert watcher.finish() == []
+    assert watcher.num_frames == num
+    assert [one.event.kind for one in watcher.update(Lost(9.0, "gone"))] == ["lost"]
 
 
 def test_lost_and_back_are_passed_on() -> None:

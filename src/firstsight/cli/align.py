@@ -1,6 +1,5 @@
 """`firstsight align`: which moments of one video are which moments of another."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +7,9 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
 from firstsight.errors import SettingsError
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.retrieval.comparing.seen import Seen
@@ -30,56 +31,60 @@ def command(
 
     Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
     """
-    from firstsight.export.tables import write_table
+    from firstsight.export.tables import check_ending, write_table
     from firstsight.files import write_whole
     from firstsight.model.encoder import Encoder
     from firstsight.report.alignment import alignment_picture
-    from firstsight.retrieval.comparing.seen import see
-    from firstsight.retrieval.comparing.warping import align, pairs_table
+    from firstsight.retrieval.comparing.seen import Unseen
+    from firstsight.retrieval.comparing.warping import align, check_pairs, pairs_table
 
+    if csv_file:
+        check_ending(csv_file, (".csv", ".parquet"))
+    check_out(out, csv_file)
     encoder = Encoder.load(model) if model else None
+    footages = [Unseen(target, encoder, frames_per_second=frames_per_second) for target in (first, second)]
+    for one in footages:
+        _check_single(one.name, one.num_files)
     with Display(notes()) as display:
         seen = [
-            _one_source(
-                see(
-                    target,
-                    encoder,
-                    frames_per_second=frames_per_second,
-                    progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
-                )
-            )
-            for target in (first, second)
+            one.look(lambda done, total: display.show("looking", done=done, total=total, state="")) for one in footages
         ]
         frames = [one.frames for one in seen]
-        path, gains = align(frames[0].vectors @ frames[1].vectors.T)
-        table = pairs_table(path, *frames)
-        if csv_file:
-            write_table(table, csv_file)
-        if out:
-            write_whole(out, alignment_picture(seen, gains, path))
+        for name, found in zip((one.name for one in seen), frames, strict=True):
+            _check_single(name, len(found.sources))
+        check_pairs(*(len(one) for one in frames))
+        path, gains = align(
+            frames[0].vectors @ frames[1].vectors.T,
+            progress=lambda done: display.show("aligning", done=done, total=len(frames[0]), state=""),
+        )
+    table = pairs_table(path, *frames)
     pairs: list[dict[str, Any]] = table.to_pylist()
     if as_json:
         names = {"first": first, "second": second, "score": path.score}
-        typer.echo(json.dumps({**names, "num_frames": [len(one) for one in frames], "pairs": pairs}))
-        return
-    typer.echo(_text(seen, path, pairs))
-    for file in (out, csv_file):
-        if file:
-            typer.echo(f"wrote {file}")
+        print_json({**names, "num_frames": [len(one) for one in frames], "pairs": pairs})
+    else:
+        typer.echo(_text(seen, path, pairs))
+    if csv_file:
+        write_table(table, csv_file)
+    if out:
+        write_whole(out, alignment_picture(seen, gains, path))
+    if not as_json:
+        say_written(out, csv_file)
 
 
-def _one_source(seen: "Seen") -> "Seen":
-    if len(seen.frames.sources) > 1:
-        raise SettingsError(f"{seen.name} holds {len(seen.frames.sources)} videos; valid is one against one: name it")
-    return seen
+def _check_single(name: str, num_files: int | None) -> None:
+    """Raises a SettingsError if there are several videos."""
+    if num_files is not None and num_files > 1:
+        raise SettingsError(f"{printable(name)} holds {num_files} videos; valid is one against one: name it")
 
 
 def _text(seen: "list[Seen]", path: "Aligned", pairs: list[dict[str, Any]]) -> str:
     if not pairs:
-        return f"{seen[0].name} and {seen[1].name} share no stretch: no pair of frames is more alike than usual"
+        first, second = (printable(one.name) for one in seen)
+        return f"{first} and {second} share no stretch: no pair of frames is more alike than usual"
     ends = [(pairs[0][key], pairs[-1][key]) for key in ("first_seconds", "second_seconds")]
     stretches = " is ".join(
-        f"{one.name} from {start:.2f} s to {end:.2f} s" for one, (start, end) in zip(seen, ends, strict=True)
+        f"{printable(one.name)} from {start:.2f} s to {end:.2f} s" for one, (start, end) in zip(seen, ends, strict=True)
     )
     shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
     lines = [

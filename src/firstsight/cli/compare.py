@@ -1,17 +1,18 @@
 """`firstsight compare`: how alike is every moment to an anchor."""
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out_folder, print_json
 from firstsight.errors import SettingsError
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
@@ -68,6 +69,7 @@ def command(
     from firstsight.retrieval.comparing.compare import CompareSettings
     from firstsight.retrieval.regions.box import Box
 
+    check_out_folder(out)
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, every, frames_per_second)
     settings = CompareSettings(
@@ -80,21 +82,28 @@ def command(
     )
     if show:
         settings = replace(settings, batch_size=1)  # so that what is shown is not late
-    with Display(notes()) as display, _watching(display, encoder, source.name, level, wanted=show) as watch:
+    with Display(notes()) as display, _watching(display, encoder, printable(source.name), level, wanted=show) as watch:
         total = source.num_frames()
         num_compared = 0
 
         def report(comparison: "Comparison") -> None:
             nonlocal num_compared
             num_compared += 1
-            display.show("comparing", done=num_compared, total=total, state=f"{comparison.similarity:.2f}")
+            display.show("comparing", done=num_compared, total=total, state=_two_digits(comparison.similarity))
+
+        def finished(summary: "Summary") -> None:
+            for reason in summary.left_out:
+                display.say(f"left out: {reason}")
+            display.show("drawing", done=0, total=None, state="")
+            _print_summary(summary, out, as_json=as_json)
 
         try:
-            summary = write_comparison(encoder, source, settings, out, progress=report, watch=watch)
+            write_comparison(encoder, source, settings, out, progress=report, watch=watch, finished=finished)
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
             raise typer.Exit(130) from None
-    _print_summary(summary, out, as_json=as_json)
+    if not as_json:
+        typer.echo(f"open {printable(out / 'report.html')}")
 
 
 @contextmanager
@@ -135,25 +144,36 @@ def _anchor(every: int | None, below: float | None, at: float | None, image: Pat
     return EveryNFrames(300 if every is None else every)
 
 
+def _two_digits(similarity: float | None) -> str:
+    return "" if similarity is None else f"{similarity:.2f}"
+
+
 def _print_summary(summary: "Summary", out: Path, *, as_json: bool) -> None:
     most, least = summary.most_similar, summary.least_similar
     if as_json:
-        content = {
-            "out": str(out),
-            "num_compared": summary.num_compared,
-            "num_anchors": summary.num_anchors,
-            "num_skipped": summary.num_skipped,
-            "mean_similarity": summary.mean_similarity,
-            "most_similar": {"seconds": most.frame.seconds, "similarity": most.similarity},
-            "least_similar": {"seconds": least.frame.seconds, "similarity": least.similarity},
-        }
-        typer.echo(json.dumps(content))
+        print_json(
+            {
+                "out": str(out),
+                "num_compared": summary.num_compared,
+                "num_anchors": summary.num_anchors,
+                "num_skipped": summary.num_skipped,
+                "mean_similarity": summary.mean_similarity,
+                "most_similar": _record(most),
+                "least_similar": _record(least),
+            }
+        )
         return
     lost = f", {summary.num_skipped} lost: they could not be decoded" if summary.num_skipped else ""
     anchors = "1 anchor" if summary.num_anchors == 1 else f"{summary.num_anchors} anchors"
     typer.echo(f"compared {summary.num_compared} frames with {anchors}{lost}")
+    if most is None or least is None:
+        typer.echo("similarity: none, as there is no mean to remove before two frames are compared")
+        return
     typer.echo(
         f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
         f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"
     )
-    typer.echo(f"open {out / 'report.html'}")
+
+
+def _record(moment: "Comparison | None") -> dict[str, Any] | None:
+    return None if moment is None else {"seconds": moment.frame.seconds, "similarity": moment.similarity}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from firstsight.text import printable
+
 if TYPE_CHECKING:
     from firstsight.learning.progress import Progress as LearningProgress
 
@@ -16,7 +18,7 @@ _LINE_EVERY_SECONDS = 10.0
 
 def notes() -> Console:
     """Where words for people go, so that standard output holds results alone."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Display:
@@ -25,9 +27,9 @@ class Display:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[state]}"),
+            TextColumn("{task.fields[state]}", markup=False),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -58,7 +60,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line that stays."""
-        self.console.print(line, markup=False)
+        self.console.print(printable(line), markup=False)
         self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:

@@ -1,12 +1,14 @@
 """`firstsight export`: a library's frames for other programs."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json
+from firstsight.text import printable
 
 
 def command(
@@ -24,11 +26,20 @@ def command(
 
     Example: `firstsight export walks.library --out walks.parquet`
     """
-    from firstsight.export.library_files import export_library
+    from firstsight.export.library_files import check_export, export_library
     from firstsight.retrieval.store.library import Library
 
-    num_frames = export_library(Library.open(folder), out, where=footage.where(sources, between))
+    check_export(out)
+    check_out(out)
+    library, chosen = Library.open(folder), footage.where(sources, between)
+    with Display(notes()) as display:
+        num_frames = export_library(
+            library,
+            out,
+            where=chosen,
+            progress=lambda done, total: display.show("writing", done=done, total=total, state=""),
+        )
     if as_json:
-        typer.echo(json.dumps({"library": str(folder), "out": str(out), "num_frames": num_frames}))
+        print_json({"library": str(folder), "out": str(out), "num_frames": num_frames})
         return
-    typer.echo(f"wrote {num_frames} frames to {out}")
+    typer.echo(f"wrote {num_frames} frames to {printable(out)}")

@@ -1,6 +1,5 @@
 """`firstsight map`: a library's frames in the plane, what is alike near each other."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +7,7 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out_folder, print_json, say_written
 
 
 def command(
@@ -23,12 +23,13 @@ def command(
     """
     import pyarrow as pa
 
-    from firstsight.export.tables import write_table
+    from firstsight.export.tables import text_column, write_table
     from firstsight.files import write_whole
     from firstsight.report.map_page import FrameMap, map_picture, render_map_page
     from firstsight.retrieval.exploring.layout import lay_out, spread_rows
     from firstsight.retrieval.store.library import Library
 
+    check_out_folder(out)
     library = Library.open(folder)
     meant = library.embeddings(footage.where(sources, between))
     frames = meant[spread_rows(len(meant))]
@@ -36,18 +37,19 @@ def command(
         display.show("laying out", done=0, total=None, state=f"{len(frames)} frames")
         shown = FrameMap(library, frames, lay_out(frames.vectors), len(meant))
         table = {
-            "source": [frames.source_of(row) for row in range(len(frames))],
+            "source": text_column(frames.source_of(row) for row in range(len(frames))),
             "frame": frames.frame_indices,
             "seconds": frames.seconds,
             "x": shown.places[:, 0],
             "y": shown.places[:, 1],
         }
         write_table(pa.table(table), out / "map.csv")
+        if as_json:
+            print_json({"out": str(out), "num_shown": len(frames), "num_frames": len(meant)})
+        else:
+            typer.echo(shown.said)
         display.show("drawing", done=0, total=None, state="")
         write_whole(out / "map.png", map_picture(shown))
         write_whole(out / "map.html", render_map_page(shown).encode())
-    if as_json:
-        typer.echo(json.dumps({"out": str(out), "num_shown": len(frames), "num_frames": len(meant)}))
-        return
-    typer.echo(shown.said)
-    typer.echo(f"open {out / 'map.html'}")
+    if not as_json:
+        say_written(out / "map.html", verb="open")

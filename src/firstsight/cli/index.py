@@ -11,6 +11,7 @@ import typer
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 from firstsight.errors import SettingsError, SourceError
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from firstsight.retrieval.store.library import Library
     from firstsight.video.sampling import Sampling
 
+_NAMES_SHOWN = 5
 # The longest an embedding of the default method can be: that of an encoder not learned yet is not known.
-_LONGEST = 512
+LONGEST = 496
 
 
 def command(
@@ -36,12 +38,16 @@ def command(
         bool,
         typer.Option("--reindex", help="Embed all that is in it anew: by --model, or by an encoder learned from it."),
     ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try files again that could not be read, and have not changed since.")
+    ] = False,
     as_json: footage.Json = False,
 ) -> None:
     """Put footage into a library, to be searched.
 
     What is in it already is not read again. Of videos 2 frames a second are taken, or what --fps or --every said when
-    the library was made; of pictures all. A new library learns its encoder from the sources and keeps it.
+    the library was made; of pictures all. Said later, --fps and --every are for the sources named with them, which keep
+    that rate. A new library learns its encoder from the sources and keeps it.
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
@@ -51,7 +57,9 @@ def command(
     sampling = Sampling(frames_per_second=frames_per_second, every=every)
     with Display(notes()) as display:
         try:
-            library, outcome = _indexed(folder, sources or [], model, sampling, reindex=reindex, display=display)
+            library, outcome = _indexed(
+                folder, sources or [], model, sampling, reindex=reindex, retry=retry, display=display
+            )
         except KeyboardInterrupt:
             kept = f"what was embedded is kept in {folder}" if is_library(folder) else "nothing is kept of the encoder"
             display.say(f"interrupted; {kept}; go on with the same command")
@@ -60,7 +68,14 @@ def command(
 
 
 def _indexed(
-    folder: Path, sources: list[str], model: Path | None, sampling: "Sampling", *, reindex: bool, display: Display
+    folder: Path,
+    sources: list[str],
+    model: Path | None,
+    sampling: "Sampling",
+    *,
+    reindex: bool,
+    retry: bool,
+    display: Display,
 ) -> "tuple[Library, Indexed]":
     """The library with the sources in it, and what was done for that."""
     from firstsight.retrieval.store.folder import check_free, is_library
@@ -72,17 +87,17 @@ def _indexed(
             return _reindexed(library, sources, model, sampling, display)
         if model is not None:
             _check_same_encoder(library, model)
-        files = _found(sources)
-        total = _tell_estimate(folder, files, sampling, display, library=library)
+        total = _tell_estimate(folder, _found(sources), sampling, display, library=library)
     elif reindex:
         raise SettingsError(f"there is no library at {folder} to embed anew; leave out --reindex")
     else:
         check_free(folder)
         files = _found(sources)
-        total = _tell_estimate(folder, files, sampling, display)
+        encoder = None if model is None else _load(model)
+        total = _tell_estimate(folder, files, sampling, display, encoder=encoder)
         rate, every = sampling.frames_per_second, sampling.every
-        library = Library.create(folder, _encoder(model, files, display), frames_per_second=rate, every=every)
-    return library, _add(library, sources, sampling, display, total=total)
+        library = Library.create(folder, encoder or _learned(files, display), frames_per_second=rate, every=every)
+    return library, _add(library, sources, sampling, display, total=total, retry=retry)
 
 
 def _reindexed(
@@ -90,24 +105,26 @@ def _reindexed(
 ) -> "tuple[Library, Indexed]":
     """All that is in the library embedded anew, then the sources brought in."""
     from firstsight.retrieval.indexing.anew import files_of, reindex
+    from firstsight.video.sampling import Sampling
 
-    held = [file for file, _ in files_of(library)]
-    files = [*held, *(_found(sources) if sources else [])]
-    total = library.num_frames
-    library, outcome = reindex(library, _encoder(model, files, display), progress=_shown(display, total))
+    if not sources and sampling != Sampling():
+        raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
+    files = [*(file for file, _ in files_of(library)), *(_found(sources) if sources else [])]
+    encoder = _learned(files, display) if model is None else _load(model)
+    library, outcome = reindex(library, encoder, progress=_shown(display, library.num_frames))
     if not sources:
         return library, outcome
     display.say(summary(outcome))
-    return library, _add(library, sources, sampling, display, total=None)
+    return library, _add(library, sources, sampling, display, total=None, retry=False)
 
 
 def _add(
-    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
+    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None, retry: bool
 ) -> "Indexed":
     from firstsight.retrieval.indexing.indexing import add
 
     rate, every = sampling.frames_per_second, sampling.every
-    return add(library, sources, frames_per_second=rate, every=every, progress=_shown(display, total))
+    return add(library, sources, frames_per_second=rate, every=every, retry=retry, progress=_shown(display, total))
 
 
 def _found(sources: Sequence[str]) -> "list[FootageFile]":
@@ -121,23 +138,27 @@ def _found(sources: Sequence[str]) -> "list[FootageFile]":
     return files
 
 
-def _encoder(model: Path | None, files: "Sequence[FootageFile]", display: Display) -> "Encoder":
-    """The one given, or one learned from all frames of the videos; where there is none, from the pictures."""
-    from firstsight.learning.learner import learn
+def _load(model: Path) -> "Encoder":
     from firstsight.model.encoder import Encoder
 
-    if model is not None:
-        return Encoder.load(model)
+    return Encoder.load(model)
+
+
+def _learned(files: "Sequence[FootageFile]", display: Display) -> "Encoder":
+    """One learned from all frames of the videos; where there is none, from the pictures."""
+    from firstsight.learning.learner import learn
+
     paths = [file.path for file in files if not file.is_picture] or [file.path for file in files]
+    if not paths:
+        raise SettingsError("the library holds nothing to learn an encoder from; name footage, or give --model RUN")
     display.say(f"learning an encoder from {len(paths)} source{'s' if len(paths) > 1 else ''}")
     return learn(paths[0] if len(paths) == 1 else paths, progress=display.progress)
 
 
 def _check_same_encoder(library: "Library", model: Path) -> None:
-    from firstsight.model.encoder import Encoder
     from firstsight.retrieval.indexing.anew import check_same_encoder
 
-    check_same_encoder(library, Encoder.load(model))
+    check_same_encoder(library, _load(model))
 
 
 def _tell_estimate(
@@ -147,15 +168,17 @@ def _tell_estimate(
     display: Display,
     *,
     library: "Library | None" = None,
+    encoder: "Encoder | None" = None,
 ) -> int | None:
     """Says how many frames there will be, and what they will take; gives their number if it is known."""
     from firstsight.retrieval.indexing.estimate import estimate, megabytes
     from firstsight.retrieval.store.folder import LibraryConfig
+    from firstsight.video.sampling import Sampling
 
-    config = library.config if library else LibraryConfig(fingerprint="", dim=_LONGEST)
-    expected = estimate(
-        folder, files, config.sampling_for(sampling), records=library.sources if library else (), dim=config.dim
-    )
+    asked = None if sampling == Sampling() else sampling
+    config = library.config if library else LibraryConfig("", dim=encoder.dim if encoder else LONGEST)
+    records = (*library.failed_sources, *library.sources) if library else ()
+    expected = estimate(folder, files, asked, usual=config.sampling_for(sampling), records=records, dim=config.dim)
     if expected.num_sources:
         beside = (
             f" and those of {expected.num_unknown} that do not say how long they are" if expected.num_unknown else ""
@@ -164,6 +187,8 @@ def _tell_estimate(
             f"{expected.num_sources} of {len(files)} sources are new or changed: about {expected.num_frames} frames"
             f"{beside}, {megabytes(expected.num_bytes)} on disk of {megabytes(expected.free_bytes)} free"
         )
+    for line in expected.doubts:
+        display.say(printable(line))
     expected.check()
     return None if expected.num_unknown else expected.num_frames or None
 
@@ -171,8 +196,8 @@ def _tell_estimate(
 def _shown(display: Display, total: int | None) -> "Callable[[IndexProgress], None]":
     def show(progress: "IndexProgress") -> None:
         for line in progress.news:
-            display.say(line)
-        state = f"source {progress.num_done + 1} of {progress.num_sources} {progress.source}"
+            display.say(printable(line))
+        state = f"source {progress.num_done + 1} of {progress.num_sources} {printable(progress.source)}"
         display.show(progress.what, done=progress.num_frames, total=total, state=state)
 
     return show
@@ -184,7 +209,26 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
         typer.echo(json.dumps({**held, **asdict(outcome)}))
         return
     typer.echo(summary(outcome))
+    for line in _remarks(library, outcome):
+        typer.echo(line)
     typer.echo(f"{library.path} holds {library.num_frames} frames of {len(library.sources)} sources")
+
+
+def _remarks(library: "Library", outcome: "Indexed") -> list[str]:
+    """What was left as it is, and why."""
+    from firstsight.retrieval.store.records import rate_in_words
+    from firstsight.video.sampling import Sampling
+
+    lines = []
+    if outcome.failed_before:
+        lines.append(
+            f"{len(outcome.failed_before)} could not be read before and have not changed since; --retry tries them "
+            f"again: {listed(outcome.failed_before)}"
+        )
+    if outcome.own_rate:
+        usual = rate_in_words(library.config.sampling_for(Sampling()))
+        lines.append(f"{listed(outcome.own_rate)}: left at a rate of their own, not {usual}; --fps changes it")
+    return lines
 
 
 def summary(outcome: "Indexed") -> str:
@@ -196,7 +240,14 @@ def summary(outcome: "Indexed") -> str:
         "moved": outcome.moved,
         "there already": outcome.unchanged,
         "not readable": outcome.failures,
+        "not readable as before": outcome.failed_before,
     }
     parts = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items() if names)
     lost = f", {outcome.num_skipped} frames lost: they could not be decoded" if outcome.num_skipped else ""
     return f"embedded {outcome.num_frames} frames in {outcome.seconds:.1f} s; sources: {parts}{lost}"
+
+
+def listed(names: Sequence[str], *, shown: int = _NAMES_SHOWN) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(map(printable, names[:shown])) + more

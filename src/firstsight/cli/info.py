@@ -1,12 +1,14 @@
 """`firstsight info`: what a run is."""
 
-import json
 from dataclasses import asdict
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.outcome import level_table, outcome_lines
+from firstsight.cli.output import print_json
+from firstsight.cli.paths import check_run
+from firstsight.text import printable
 
 
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
@@ -14,6 +16,7 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
 
     Example: `firstsight info runs/bikes`
     """
+    check_run(run)
     from firstsight.model.encoder import Encoder
 
     encoder = Encoder.load(run)
@@ -23,10 +26,10 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
             "levels": [asdict(level) for level in encoder.network.configs],
             "provenance": encoder.provenance,
         }
-        typer.echo(json.dumps(content))
+        print_json(content)
         return
     for name, value in _facts(encoder.provenance).items():
-        typer.echo(f"{name:<14}{value}")
+        typer.echo(f"{name:<14}{printable(str(value))}")
     typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))

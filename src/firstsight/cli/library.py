@@ -1,21 +1,23 @@
 """`firstsight library`: what a library holds, and its upkeep."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import footage_options as footage
+from firstsight.cli.index import listed
 from firstsight.errors import SettingsError
+from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.store.info import LibraryInfo
     from firstsight.retrieval.store.library import Library
+    from firstsight.retrieval.store.maintenance import LibraryInfo
+    from firstsight.retrieval.store.records import SourceRecord
 
 app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
-
-_NAMES_SHOWN = 5
 
 
 @app.command("info")
@@ -24,86 +26,173 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library info walks.library`
     """
-    from firstsight.retrieval.store.info import info as look
     from firstsight.retrieval.store.library import Library
+    from firstsight.retrieval.store.maintenance import info as look
 
     library = Library.open(folder)
     found = look(library)
     if as_json:
-        sources = [{**asdict(record), "path": str(record.path)} for record in library.sources]
         settled = {"library": str(folder), **asdict(library.config)}
-        typer.echo(json.dumps({**settled, **asdict(found), "sources": sources}))
+        failures = {record.name: record.reason for record in library.failed_sources}
+        sources = [_as_json(record) for record in library.sources]
+        typer.echo(json.dumps({**settled, **asdict(found), "failures": failures, "sources": sources}))
         return
     for name, value in _facts(library, found).items():
         typer.echo(f"{name:<12}{value}")
+
+
+@app.command("sources")
+def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
+    """All sources of a library, a line each: frames, length, frames that could not be decoded, state, rate and name.
+
+    A state is: there, changed, gone, unreachable (the folder of its file is not there, or cannot be looked into),
+    partial (its indexing was interrupted) or failed (it cannot be read; the reason stands below).
+
+    Example: `firstsight library sources walks.library`
+    """
+    from firstsight.retrieval.store.library import Library
+    from firstsight.retrieval.store.maintenance import source_state
+
+    library = Library.open(folder)
+    records = [*library.sources, *library.partial_sources, *library.failed_sources]
+    states = [source_state(record) for record in records]
+    if as_json:
+        rows = [{**_as_json(record), "state": state} for record, state in zip(records, states, strict=True)]
+        typer.echo(json.dumps(rows))
+        return
+    typer.echo(f"{'frames':>7}  {'length':>9}  {'lost':>5}  {'state':<11}  {'rate':<20}  name")
+    for record, state in zip(records, states, strict=True):
+        typer.echo(_line(record, state))
 
 
 @app.command("remove")
 def remove(
     folder: footage.Library,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Names as info has them, or quoted patterns.")
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Names as `library sources` has them, or quoted patterns."),
     ] = None,
-    missing: Annotated[bool, typer.Option("--missing", help="All whose files are gone.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="All whose files are gone from their folders.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="With --missing: also where no file of a folder is left, as if not mounted.")
+    ] = False,
 ) -> None:
     """Take sources out of a library. Their files are not touched.
 
+    What cannot be reached at the moment, such as a share that is not mounted, is not missing, and stays.
+
     Example: `firstsight library remove walks.library --missing`
     """
-    from firstsight.retrieval.indexing.indexing import missing_sources
     from firstsight.retrieval.indexing.indexing import remove as take_out
     from firstsight.retrieval.store.library import Library
 
     library = Library.open(folder)
-    gone = [record.name for record in missing_sources(library)] if missing else []
     if not (names or missing):
-        raise SettingsError("no source given; name some as `firstsight library info` has them, or say --missing")
-    removed = take_out(library, [*(names or []), *gone]) if names or gone else []
+        raise SettingsError("no source given; name some as `firstsight library sources` has them, or say --missing")
+    removed = take_out(library, names) if names else []
+    if missing:
+        removed += _without_missing(library, is_sure=yes)
     for record in removed:
-        typer.echo(f"removed {record.name}, {record.num_frames} frames")
+        typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
     typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.sources)} sources")
+
+
+def _without_missing(library: "Library", *, is_sure: bool) -> "list[SourceRecord]":
+    """Takes out what is gone, and tells what is not taken out."""
+    from firstsight.retrieval.indexing.indexing import doubtful, missing_sources, remove_missing, unreachable_sources
+
+    library.refresh()
+    gone = missing_sources(library)
+    doubted = [] if is_sure else doubtful(library, gone)
+    _tell_kept(unreachable_sources(library), "cannot be reached: their folders are not there, or cannot be looked into")
+    _tell_kept(doubted, "gone, and so is all else of their folders: if these are in use, say --yes, or name them")
+    names = {record.name for record in gone} - {record.name for record in doubted}
+    return remove_missing(library, gone=names) if names else []
+
+
+def _tell_kept(records: "Sequence[SourceRecord]", why: str) -> None:
+    if records:
+        typer.echo(f"kept {len(records)} ({why}): {listed([record.name for record in records])}")
 
 
 @app.command("compact")
 def compact(folder: footage.Library) -> None:
-    """Give disk space back: join small files, forget what was removed. Nobody else should be reading meanwhile.
+    """Give disk space back: join small files, forget what was removed. What others are reading meanwhile is kept.
 
     Example: `firstsight library compact walks.library`
     """
     from firstsight.retrieval.indexing.estimate import megabytes
     from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.upkeep import compact as tidy_up
+    from firstsight.retrieval.store.maintenance import compact as tidy_up
 
-    before, after = tidy_up(Library.open(folder))
-    typer.echo(f"{folder} takes {megabytes(after)}, {megabytes(before)} before")
+    done = tidy_up(Library.open(folder))
+    typer.echo(f"{folder} takes {megabytes(done.bytes_after)}, {megabytes(done.bytes_before)} before")
+    if done.is_read:
+        typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
+
+
+@app.command("check")
+def check(folder: footage.Library, as_json: footage.Json = False) -> None:
+    """Look whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
+
+    Nothing is changed. The files that it was made from are not looked at: `library info` does that.
+
+    Example: `firstsight library check walks.library`
+    """
+    from firstsight.retrieval.store.check import check as look
+
+    found = look(folder)
+    if as_json:
+        typer.echo(json.dumps({"library": str(folder), "is_whole": not found.damages, **asdict(found)}))
+    else:
+        for line in (*found.whole, *found.remarks):
+            typer.echo(printable(line))
+        for line in found.damages:
+            typer.echo(printable(f"damaged: {line}"))
+    raise typer.Exit(1 if found.damages else 0)
+
+
+def _as_json(record: "SourceRecord") -> dict[str, object]:
+    return {**asdict(record), "path": str(record.path)}
+
+
+def _line(record: "SourceRecord", state: str) -> str:
+    from firstsight.retrieval.store.records import rate_in_words
+
+    rate = "picture" if record.is_picture else rate_in_words(record.sampling)
+    numbers = f"{record.num_frames:7}  {_clock(record.duration_seconds):>9}  {record.num_skipped:5}"
+    line = f"{numbers}  {state:<11}  {rate:<20}  {printable(record.name)}"
+    return f"{line}\n{'':18}{printable(record.reason)}" if record.reason else line
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
 def _facts(library: "Library", found: "LibraryInfo") -> dict[str, str]:
     from firstsight.retrieval.indexing.estimate import megabytes
+    from firstsight.retrieval.store.records import rate_in_words
+    from firstsight.video.sampling import Sampling
 
-    config = library.config
-    rate = f"{config.frames_per_second:g} frames a second" if config.every is None else f"every {config.every}. frame"
-    minutes, seconds = divmod(round(found.duration_seconds), 60)
-    length = f"{minutes // 60}:{minutes % 60:02}:{seconds:02} of video"
+    rate = rate_in_words(library.config.sampling_for(Sampling()))
     facts = {
         "library": str(library.path),
         "encoder": f"{library.fingerprint}, {library.dim} numbers a frame",
         "sampling": f"{rate}, unless a source was given another",
-        "frames": f"{found.num_frames} of {found.num_sources} sources, {length}",
+        "frames": f"{found.num_frames} of {found.num_sources} sources, {_clock(found.duration_seconds)} of video",
         "on disk": megabytes(found.num_bytes),
         "search": found.index.describe() if found.index else "exact: every frame is compared",
     }
     unfinished = {
         "partial": (found.partial, "index them again to go on"),
-        "missing": (found.missing, "drop them with: firstsight library remove LIBRARY --missing"),
+        "failed": (found.failed, "could not be read; `firstsight library sources LIBRARY` says why"),
+        "missing": (found.missing, "their files are gone; drop them with: firstsight library remove LIBRARY --missing"),
+        "unreachable": (found.unreachable, "the folders of their files are not there: mount them, or put them back"),
         "changed": (found.changed, "index them again"),
     }
-    facts |= {what: f"{_listed(names)}; {cure}" for what, (names, cure) in unfinished.items() if names}
+    facts |= {what: f"{listed(names)}; {cure}" for what, (names, cure) in unfinished.items() if names}
     if found.num_skipped:
-        facts["lost"] = f"{found.num_skipped} frames could not be decoded"
+        lost = [f"{one.num_skipped} of {one.name}" for one in library.sources if one.num_skipped]
+        facts["lost"] = f"{found.num_skipped} frames could not be decoded: {listed(lost)}"
     return facts
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more

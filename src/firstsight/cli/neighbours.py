@@ -1,12 +1,14 @@
 """`firstsight neighbours`: which pictures of a folder are most like an anchor."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from firstsight.cli import footage_options as footage
+from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
@@ -32,21 +34,31 @@ def command(
     from firstsight.model.encoder import Encoder
     from firstsight.retrieval.comparing.neighbours import nearest_pictures
 
+    check_out(out)
     encoder = Encoder.load(run)
-    rows = nearest_pictures(encoder, folder, anchor, k=k, measure=measure)
-    if out:
-        _write_picture(encoder, [(path, _label(path, folder)) for path in anchor], rows, out)
+    with Display(notes()) as display:
+        rows = nearest_pictures(
+            encoder,
+            folder,
+            anchor,
+            k=k,
+            measure=measure,
+            progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
+            left_out=lambda reason: display.say(f"left out: {reason}"),
+        )
     found: list[dict[str, Any]] = [
         {"anchor": str(path), "label": _label(path, folder), "neighbours": _records(row)}
         for path, row in zip(anchor, rows, strict=True)
     ]
     if as_json:
-        typer.echo(json.dumps({"run": str(run), "folder": folder, "anchors": found}))
-        return
-    for one in found:
-        typer.echo(_table(one["anchor"], one["neighbours"]))
+        print_json({"run": str(run), "folder": folder, "anchors": found})
+    else:
+        for one in found:
+            typer.echo(_table(one["anchor"], one["neighbours"]))
     if out:
-        typer.echo(f"open {out}")
+        _write_picture(encoder, [(path, _label(path, folder)) for path in anchor], rows, out)
+    if not as_json:
+        say_written(out)
 
 
 def _label(anchor: Path, folder: str) -> str:
@@ -63,10 +75,12 @@ def _records(row: "list[Neighbour]") -> list[dict[str, Any]]:
 
 
 def _table(anchor: str, neighbours: list[dict[str, Any]]) -> str:
-    width = max(len("label"), *(len(one["label"]) for one in neighbours))
-    lines = [f"{anchor}:", f"rank  similarity  {'label':<{width}}  file"]
+    labels = [printable(one["label"]) for one in neighbours]
+    width = max(len(label) for label in ("label", *labels))
+    lines = [f"{printable(anchor)}:", f"rank  similarity  {'label':<{width}}  file"]
     lines += [
-        f"{one['rank']:>4}  {one['similarity']:>10.3f}  {one['label']:<{width}}  {one['file']}" for one in neighbours
+        f"{one['rank']:>4}  {one['similarity']:>10.3f}  {label:<{width}}  {printable(one['file'])}"
+        for one, label in zip(neighbours, labels, strict=True)
     ]
     return "\n".join(lines)
 

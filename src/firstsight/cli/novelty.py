@@ -1,15 +1,14 @@
 """`firstsight novelty`: when does a camera show what it has not shown before?"""
 
-import csv
-import io
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.retrieval.watching.episodes import Episode
@@ -38,32 +37,32 @@ def command(
 
     Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
     """
-    from firstsight.files import write_whole
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.watching.episodes import find_episodes
-    from firstsight.retrieval.watching.novelty import new_from, score_novelty
+    from firstsight.retrieval.watching.novelty import find_novel, new_from, score_novelty
 
     trigger = new_from(least)
+    check_out(csv_file)
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, None, frames_per_second)
     total, scored = source.num_frames(), []
     with Display(notes()) as display:
-        for one in score_novelty(encoder, source):
+        for one in score_novelty(encoder, source, left_out=lambda reason: display.say(f"left out: {reason}")):
             scored.append(one)
             display.show("looking", done=len(scored), total=total, state="")
-    episodes = find_episodes(trigger, ((one.seconds, one.score) for one in scored))
-    if csv_file:
-        write_whole(csv_file, _table_file(scored).encode())
+    found = find_novel(trigger, scored)
     if as_json:
-        typer.echo(json.dumps({"num_frames": len(scored), "episodes": [_record(one) for one in episodes]}))
-        return
-    typer.echo(_table(episodes, len(scored)))
+        print_json({"num_frames": len(scored), "episodes": [_record(*one) for one in found]})
+    else:
+        typer.echo(_table(found, len(scored), with_files=len({one.source for one in scored}) > 1))
     if csv_file:
-        typer.echo(f"wrote {csv_file}")
+        _write(scored, csv_file)
+    if not as_json:
+        say_written(csv_file)
 
 
-def _record(episode: "Episode") -> dict[str, float]:
+def _record(source: str, episode: "Episode") -> dict[str, Any]:
     return {
+        "source": source,
         "start_seconds": episode.start_seconds,
         "end_seconds": episode.last_seconds,
         "peak_seconds": episode.peak_seconds,
@@ -71,23 +70,22 @@ def _record(episode: "Episode") -> dict[str, float]:
     }
 
 
-def _table_file(scored: "list[Scored]") -> str:
+def _write(scored: "list[Scored]", path: Path) -> None:
     """A line a frame; no number while it is being learned what is usual."""
-    content = io.StringIO()
-    writer = csv.writer(content, lineterminator="\n")
-    writer.writerow(["source", "seconds", "frame", "novelty"])
-    for one in scored:
-        score = "" if one.score is None else f"{one.score:.4f}"
-        writer.writerow([one.source, f"{one.seconds:.6f}", one.frame_index, score])
-    return content.getvalue()
+    from firstsight.export.tables import write_csv
+
+    rows = (
+        [one.source, f"{one.seconds:.6f}", one.frame_index, None if one.score is None else f"{one.score:.4f}"]
+        for one in scored
+    )
+    write_csv(path, ["source", "seconds", "frame", "novelty"], rows)
 
 
-def _table(episodes: "tuple[Episode, ...]", num_frames: int) -> str:
-    if not episodes:
+def _table(found: "tuple[tuple[str, Episode], ...]", num_frames: int, *, with_files: bool) -> str:
+    if not found:
         return f"nothing new in {num_frames} frames"
-    heading = "   start       end      most   novelty"
-    lines = [
-        f"{one.start_seconds:>8.2f}  {one.last_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.peak:>8.1f}"
-        for one in episodes
-    ]
-    return "\n".join([heading, *lines])
+    lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
+    for source, one in found:
+        line = f"{one.start_seconds:>8.2f}  {one.last_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.peak:>8.1f}"
+        lines.append(f"{line}  {printable(source)}" if with_files else line)
+    return "\n".join(lines)

@@ -1,8 +1,5 @@
 """`firstsight scenes`: cuts and gradual changes of videos."""
 
-import csv
-import io
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +8,8 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
@@ -37,25 +36,28 @@ def command(
 
     Example: `firstsight scenes film.mp4 --out scenes.csv`
     """
-    from firstsight.files import write_whole
     from firstsight.retrieval.scenes.scenes import find_scenes
 
+    check_out(out)
     source = footage.open_footage(sources, start, end, None, None)
     with Display(notes()) as display:
         encoder = _encoder(run, source, display)
         total = source.num_frames()
         scenes = find_scenes(
-            encoder, source, progress=lambda done: display.show("looking", done=done, total=total, state="")
+            encoder,
+            source,
+            progress=lambda done: display.show("looking", done=done, total=total, state=""),
+            left_out=lambda reason: display.say(f"left out: {reason}"),
         )
     records = [_record(scene) for scene in scenes]
-    if out:
-        write_whole(out, _table_file(records).encode())
     if as_json:
-        typer.echo(json.dumps({"scenes": records, "out": None if out is None else str(out)}))
-        return
-    typer.echo(_table(scenes))
+        print_json({"scenes": records, "out": None if out is None else str(out)})
+    else:
+        typer.echo(_table(scenes))
     if out:
-        typer.echo(f"open {out}")
+        _write(records, out)
+    if not as_json:
+        say_written(out)
 
 
 def _encoder(run: Path | None, source: "Source", display: Display) -> "Encoder":
@@ -75,14 +77,11 @@ def _record(scene: "Scene") -> dict[str, Any]:
     return {"source": found.pop("source"), "scene": found.pop("number"), **found}
 
 
-def _table_file(records: list[dict[str, Any]]) -> str:
-    content = io.StringIO()
-    writer = csv.DictWriter(content, _COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    for one in records:
-        seconds = {name: f"{one[name]:.6f}" for name in ("start_seconds", "end_seconds")}
-        writer.writerow({**one, **seconds, "begins": one["begins"] or ""})
-    return content.getvalue()
+def _write(records: list[dict[str, Any]], path: Path) -> None:
+    from firstsight.export.tables import write_csv
+
+    rows = [{**one, **{name: f"{one[name]:.6f}" for name in ("start_seconds", "end_seconds")}} for one in records]
+    write_csv(path, _COLUMNS, ([row[name] for name in _COLUMNS] for row in rows))
 
 
 def _table(scenes: "tuple[Scene, ...]") -> str:
@@ -91,7 +90,7 @@ def _table(scenes: "tuple[Scene, ...]") -> str:
         if scene.number == 1:
             num = sum(one.source == scene.source for one in scenes)
             lines += [
-                f"{scene.source}: {num} scene{'s' if num > 1 else ''}",
+                f"{printable(scene.source)}: {num} scene{'s' if num > 1 else ''}",
                 "scene     start       end  frames  begins",
             ]
         begins = {"cut": "with a cut", "gradual": f"gradually, until frame {scene.pure_frame}", None: ""}[scene.begins]

@@ -5,9 +5,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import RunError, SourceError
+from firstsight.errors import PixelsError, RunError, SourceError
 from firstsight.files import make_folder, safe_name
 from firstsight.pixels import Crop
+from firstsight.retrieval.store.files import check_unchanged
+from firstsight.retrieval.store.records import SourceRecord
+from firstsight.text import printable
 from firstsight.video.encoding import VideoWriter
 from firstsight.video.frames import Frame
 from firstsight.video.source import open_source
@@ -23,10 +26,15 @@ class Stretch:
     path: Path
     start_seconds: float  # the first frame is at or after it
     end_seconds: float  # the last is before it, unless the stretch would be empty
+    record: SourceRecord | None = None  # what a library knows of the file, which must not have changed since
 
 
 def write_clips(
-    stretches: Sequence[Stretch], folder: Path, *, progress: Callable[[int], None] = lambda _: None
+    stretches: Sequence[Stretch],
+    folder: Path,
+    *,
+    progress: Callable[[int], None] = lambda _num_done: None,
+    left_out: Callable[[str], None] = lambda _reason: None,
 ) -> list[Path]:
     """Each stretch as an H.264 file without sound, named after its rank, its video and its beginning.
 
@@ -36,22 +44,26 @@ def write_clips(
     Args:
         stretches: of video files.
         folder: made if it is not there. A file of the same name is replaced.
-        progress: is told how many are written.
+        progress: is told how many are done.
+        left_out: is told a line for each that is left out, as its video is gone, has changed or cannot be read there.
 
     Returns:
-        The files, in the order of the stretches.
+        The files that were written, in the order of the stretches.
 
     Raises:
         RunError: the folder cannot be written to.
-        SourceError: a video is gone, or cannot be read there.
     """
     make_folder(folder, purpose="the clips")
     written = []
     for rank, stretch in enumerate(stretches, start=1):
         path = folder / _name(rank, stretch)
-        cut(stretch, path)
-        written.append(path)
-        progress(len(written))
+        try:
+            cut(stretch, path)
+        except (SourceError, PixelsError) as error:
+            left_out(str(error))
+        else:
+            written.append(path)
+        progress(rank)
     return written
 
 
@@ -60,7 +72,7 @@ def cut(stretch: Stretch, out: Path) -> None:
 
     Raises:
         RunError: it cannot be written.
-        SourceError: the video is gone, or cannot be read there.
+        SourceError: the video is gone, has changed since it was indexed, or cannot be read there.
     """
     unfinished = out.with_name(f".{out.name}")
     try:
@@ -68,7 +80,7 @@ def cut(stretch: Stretch, out: Path) -> None:
             _write(frames, unfinished)
         unfinished.replace(out)
     except OSError as error:
-        raise RunError(f"{out} cannot be written: {error.strerror}; choose another folder") from error
+        raise RunError(f"{printable(out)} cannot be written: {error.strerror}; choose another folder") from error
     finally:
         unfinished.unlink(missing_ok=True)
 
@@ -86,8 +98,12 @@ class _Even:
 
 def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
     """The frames of the stretch; one, if it is shorter than that."""
-    if not stretch.path.exists():
-        raise SourceError(f"{stretch.path} is gone, so nothing can be cut out of it; put it back where it was indexed")
+    if stretch.record is not None:
+        check_unchanged(stretch.record)
+    if not stretch.path.is_file():
+        raise SourceError(
+            f"{printable(stretch.path)} is gone, so nothing can be cut out of it; put it back where it was indexed"
+        )
     source = open_source(stretch.path, start_seconds=stretch.start_seconds or None)
     with closing(source.read(_Even())) as reading:
         for number, frame in enumerate(reading):
@@ -97,7 +113,9 @@ def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
 
 
 def _write(frames: Iterator[Frame], path: Path) -> None:
-    first = next(frames)
+    first = next(frames, None)
+    if first is None:
+        raise SourceError(f"there is no frame to put into {printable(path.name)}; give an earlier start")
     with VideoWriter(path, size=(first.pixels.shape[1], first.pixels.shape[0])) as writer:
         writer.write(first.pixels, seconds=0.0)
         shown = 0.0

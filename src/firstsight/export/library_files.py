@@ -1,7 +1,6 @@
 """A library's frames as a file for other programs: NumPy, a table, FiftyOne."""
 
 import io
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +8,27 @@ import numpy as np
 import pyarrow as pa
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.export.tables import check_ending, write_table
+from firstsight.export.tables import check_ending, text_column, write_table
 from firstsight.files import write_whole
 from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.where import Where
+from firstsight.text import json_line, printable
 
 _CHUNK = 256  # thumbnails read at once
 _SAMPLES = "samples.json"
 
 
-def export_library(library: Library, path: Path, *, where: Where | None = None) -> int:
+Progress = Callable[[int, int], None]  # told how many frames are written, and of how many
+
+
+def export_library(
+    library: Library,
+    path: Path,
+    *,
+    where: Where | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> int:
     """Writes the frames that are meant, by the ending of the name, and returns how many there are.
 
     `.npz`: `vectors` float32 (N, dim), `seconds`, `frame_indices`, `source_indices`, and `sources`, which are names.
@@ -31,13 +40,27 @@ def export_library(library: Library, path: Path, *, where: Where | None = None) 
         LibraryError: no frame is meant, or a source that is not in the library.
         RunError: it cannot be written.
     """
-    check_ending(path, tuple(_WRITERS))
+    check_export(path)
     write = _WRITERS[path.suffix.lower()]
     frames = library.embeddings(where)
     if not len(frames):
-        raise LibraryError(f"{library.path} has no frame to export there; index footage first, or ask for more of it")
-    write(library, frames, path)
+        raise LibraryError(
+            f"{printable(library.path)} has no frame to export there; index footage first, or ask for more of it"
+        )
+    progress(0, len(frames))
+    write(library, frames, path, progress)
+    progress(len(frames), len(frames))
     return len(frames)
+
+
+def check_export(path: Path) -> None:
+    """Raises a SettingsError if the name does not tell what to write."""
+    check_ending(path, tuple(_WRITERS))
+    if path.suffix.lower() == ".json" and path.name != _SAMPLES:
+        raise SettingsError(
+            f"{printable(path)}: FiftyOne reads a folder with {_SAMPLES} in it; give "
+            f"{printable(path.with_suffix('') / _SAMPLES)}"
+        )
 
 
 def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Table:
@@ -45,8 +68,8 @@ def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Tabl
     paths = {record.name: str(record.path) for record in library.sources}
     names = [frames.source_of(row) for row in range(len(frames))]
     columns: dict[str, pa.Array] = {
-        "source": pa.array(names),
-        "path": pa.array([paths[name] for name in names]),
+        "source": text_column(names),
+        "path": text_column(paths[name] for name in names),
         "frame": pa.array(frames.frame_indices),
         "seconds": pa.array(frames.seconds),
     }
@@ -58,7 +81,7 @@ def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Tabl
     return pa.table(columns)
 
 
-def _write_npz(_: Library, frames: Embeddings, path: Path) -> None:
+def _write_npz(_: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -71,16 +94,20 @@ def _write_npz(_: Library, frames: Embeddings, path: Path) -> None:
     write_whole(path, content.getvalue())
 
 
-def _write_fiftyone(library: Library, frames: Embeddings, path: Path) -> None:
+def _write_csv(library: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
+    write_table(frames_table(library, frames, wide=True), path)
+
+
+def _write_parquet(library: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
+    write_table(frames_table(library, frames, wide=False), path)
+
+
+def _write_fiftyone(library: Library, frames: Embeddings, path: Path, progress: Progress) -> None:
     """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
 
     Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
     relative to the folder.
     """
-    if path.name != _SAMPLES:
-        raise SettingsError(
-            f"{path}: FiftyOne reads a folder with {_SAMPLES} in it; give {path.with_suffix('') / _SAMPLES}"
-        )
     samples = []
     for start in range(0, len(frames), _CHUNK):
         rows = range(start, min(start + _CHUNK, len(frames)))
@@ -90,14 +117,15 @@ def _write_fiftyone(library: Library, frames: Embeddings, path: Path) -> None:
             write_whole(path.parent / name, jpeg)
             fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
             samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
+        progress(len(samples), len(frames))
     info = {"made_by": "firstsight export", "encoder": library.fingerprint}
-    write_whole(path.parent / "metadata.json", json.dumps({"media_type": "image", "info": info}).encode())
-    write_whole(path, json.dumps({"samples": samples}).encode())
+    write_whole(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
+    write_whole(path, json_line({"samples": samples}).encode())
 
 
-_WRITERS: dict[str, Callable[[Library, Embeddings, Path], None]] = {
+_WRITERS: dict[str, Callable[[Library, Embeddings, Path, Progress], None]] = {
     ".npz": _write_npz,
-    ".csv": lambda library, frames, path: write_table(frames_table(library, frames, wide=True), path),
-    ".parquet": lambda library, frames, path: write_table(frames_table(library, frames, wide=False), path),
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
     ".json": _write_fiftyone,
 }

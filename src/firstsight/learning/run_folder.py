@@ -129,6 +129,11 @@ class RunFolder:
         write_whole(path, b"".join(lines[: len(self.checks)]))
 
 
+def can_be_resumed(folder: Path) -> bool:
+    """Whether there is something to go on from."""
+    return (folder / LEARNING_FILE).is_file()
+
+
 def _other_files(folder: Path) -> list[str]:
     """What lies in the folder and was not left there by a run that was killed early; a config is another program's."""
     names = [path.name for path in folder.iterdir()] if folder.exists() else []

@@ -1,12 +1,12 @@
 """How two videos belong together, as a picture: the matrix of their similarities, and the path through it."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from firstsight.report.drawing import figure_png, figure_text
 from firstsight.retrieval.comparing.seen import Seen
 from firstsight.retrieval.comparing.warping import Path
 
@@ -24,10 +24,8 @@ def alignment_picture(seen: Sequence[Seen], gains: NDArray[np.float32], path: Pa
     extent = (columns[0], columns[-1] or 1.0, rows[-1] or 1.0, rows[0])
     axes.imshow(_thinned(gains), extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     axes.plot(columns[path.second], rows[path.first], color="#d08a2e", linewidth=2)
-    axes.set(xlabel=f"seconds of {second.name}", ylabel=f"seconds of {first.name}")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    axes.set(xlabel=f"seconds of {figure_text(second.name)}", ylabel=f"seconds of {figure_text(first.name)}")
+    return figure_png(figure)
 
 
 def _thinned(gains: NDArray[np.float32]) -> NDArray[np.float32]:

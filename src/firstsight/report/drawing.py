@@ -2,10 +2,12 @@
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -13,6 +15,7 @@ from firstsight.model.preprocessing import Preprocessing
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import Crop
 from firstsight.retrieval.regions.box import Box
+from firstsight.text import printable
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -29,6 +32,20 @@ class Whole:
         scale = min(1.0, self.longer_side / max(width, height))
         out_width, out_height = (max(2, round(side * scale / 2) * 2) for side in (width, height))
         return Crop(0, 0, width, height, out_width, out_height)
+
+
+def figure_text(name: str) -> str:
+    """A name as matplotlib shows it as it is: it takes what lies between dollars for mathematics."""
+    return printable(name).replace("$", r"\$")
+
+
+def figure_png(figure: Figure) -> bytes:
+    """The figure as PNG; a letter that the font does not have is a box, and no warning."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(content, format="png")
+    return content.getvalue()
 
 
 def png_uri(picture: Picture, *, enlarge: int = 1) -> str:

@@ -55,7 +55,8 @@ class Windows:
         canvas.paste(current, (width, 0))
         draw = ImageDraw.Draw(canvas)
         draw.text((10, height + 9), _name(comparison.anchor.seconds), fill=_ANCHOR_COLOUR, font=self._font)
-        text = f"similarity {comparison.similarity:.2f}   frame {comparison.frame.index}"
+        value = "not known yet" if comparison.similarity is None else f"{comparison.similarity:.2f}"
+        text = f"similarity {value}   frame {comparison.frame.index}"
         draw.text((width + 10, height + 9), text, fill=_TEXT_COLOUR, font=self._font)
         return np.asarray(canvas)
 

@@ -1,6 +1,5 @@
 """A map of a library's frames, as a picture and as a page with thumbnails: one file, nothing fetched from anywhere."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from firstsight.report.drawing import file_uri
+from firstsight.report.drawing import figure_png, figure_text, file_uri
 from firstsight.report.template import load_template
 from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.store.library import Library
@@ -54,12 +53,14 @@ def map_picture(shown: FrameMap) -> bytes:
         extent = (left, left + width, top + height, top)
         axes.imshow(picture, extent=extent, zorder=2, interpolation="antialiased")
     axes.set(
-        xlim=(-0.05, 1.05), ylim=(1.05, -0.05), xticks=[], yticks=[], title=f"{shown.library.path.name}: {shown.said}"
+        xlim=(-0.05, 1.05),
+        ylim=(1.05, -0.05),
+        xticks=[],
+        yticks=[],
+        title=f"{figure_text(shown.library.path.name)}: {shown.said}",
     )
     axes.set_aspect("equal")
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return figure_png(figure)
 
 
 def render_map_page(shown: FrameMap) -> str:

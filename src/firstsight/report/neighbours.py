@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from firstsight.pixels import with_channels
 from firstsight.retrieval.comparing.neighbours import Neighbour
+from firstsight.text import printable
 
 _TILE = 112  # pixels; four times a digit of 28
 _CAPTION = 16  # pixels below a tile
@@ -27,9 +28,15 @@ def neighbours_picture(anchors: Sequence[tuple[NDArray[np.uint8], str]], rows: S
     size = (num_columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _CAPTION + _GAP) + _GAP)
     canvas = Image.new("RGB", size, "white")
     for line, ((pixels, label), row) in enumerate(zip(anchors, rows, strict=True)):
-        _put(canvas, pixels, f"anchor {label}".rstrip(), line=line, column=0)
+        _put(canvas, pixels, f"anchor {printable(label)}".rstrip(), line=line, column=0)
         for column, one in enumerate(row, start=1):
-            _put(canvas, one.frame.pixels, f"{one.label} ({one.similarity:.2f})".lstrip(), line=line, column=column)
+            _put(
+                canvas,
+                one.frame.pixels,
+                f"{printable(one.label)} ({one.similarity:.2f})".lstrip(),
+                line=line,
+                column=column,
+            )
     content = io.BytesIO()
     canvas.save(content, "png")
     return content.getvalue()

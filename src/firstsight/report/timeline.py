@@ -1,7 +1,6 @@
 """Similarity over time: `timeline.csv`, a line a compared frame, and its plot."""
 
 import csv
-import io
 import math
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
@@ -15,7 +14,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from firstsight.errors import RunError
+from firstsight.report.drawing import figure_png, figure_text
 from firstsight.retrieval.comparing.compare import Comparison
+from firstsight.text import printable
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
 BOX_COLUMNS = ("x", "y", "width", "height")  # of the window that is most like an anchor's box, if it has one
@@ -30,7 +31,7 @@ class TimelineWriter:
         try:
             self._file = path.open("w", newline="", encoding="utf-8")
         except OSError as error:
-            raise RunError(f"{path} cannot be written: {error.strerror}; choose another folder") from error
+            raise RunError(f"{printable(path)} cannot be written: {error.strerror}; choose another folder") from error
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS + BOX_COLUMNS if boxes else COLUMNS)
 
@@ -40,8 +41,8 @@ class TimelineWriter:
             [
                 f"{comparison.frame.seconds:.6f}",
                 comparison.frame.index,
-                _number(comparison.anchor.seconds),
-                _number(comparison.similarity),
+                "" if math.isnan(comparison.anchor.seconds) else f"{comparison.anchor.seconds:.6f}",
+                "" if comparison.similarity is None else f"{comparison.similarity:.6f}",
                 *(astuple(comparison.box) if comparison.box else ()),
             ]
         )
@@ -53,10 +54,6 @@ class TimelineWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6f}"
 
 
 @dataclass(frozen=True)
@@ -115,11 +112,9 @@ def plot_timeline(path: Path, *, title: str) -> bytes:
     axes.set_ylim(min(0.0, float(np.nanmin(curve.least, initial=0.0))) - 0.02, 1.02)
     axes.set_xlim(curve.position[0], max(curve.end, curve.position[0] + 1e-3))
     label = "seconds" if curve.in_seconds else "compared frame"
-    axes.set(xlabel=label, ylabel="similarity to the anchor", title=title)
+    axes.set(xlabel=label, ylabel="similarity to the anchor", title=figure_text(title))
     axes.spines[["top", "right"]].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    return figure_png(figure)
 
 
 def _draw(axes: Axes, curve: Curve) -> None:

@@ -21,7 +21,7 @@ class EveryNFrames:
         if self.num_frames < 1:
             raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
 
-    def is_over(self, *, num_compared: int, similarity: float) -> bool:  # noqa: ARG002
+    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
         """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
         return num_compared >= self.num_frames
 
@@ -39,9 +39,9 @@ class BelowSimilarity:
         if not -1 <= self.similarity <= 1:
             raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
 
-    def is_over(self, *, num_compared: int, similarity: float) -> bool:  # noqa: ARG002
+    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
         """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
-        return similarity < self.similarity
+        return similarity is not None and similarity < self.similarity
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Comparison:
 
     frame: Frame
     anchor: Frame
-    similarity: float  # cosine, -1 to 1; NaN while there is no mean yet to remove
+    similarity: float | None  # cosine, -1 to 1; None while there is no mean yet to remove
     dimensions: NDArray[np.intp]  # those that were compared, ascending, of the flattened level (maps, rows, columns)
     box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
     anchor_box: Box | None = None
@@ -114,11 +114,13 @@ class Comparisons:
     Attributes:
         num_compared: so far.
         num_skipped: frames so far that could not be decoded.
+        left_out: a line for each file that could not be read.
     """
 
     def __init__(self, encoder: Encoder, source: Source, settings: CompareSettings, views: tuple[View, ...]) -> None:
         self.num_compared = 0
         self.num_skipped = 0
+        self.left_out: list[str] = []
         self._encoder = encoder
         self._source = source
         self._settings = settings
@@ -164,7 +166,7 @@ class Comparisons:
             while batch := list(islice(frames, size)):
                 yield batch
                 self.num_skipped = reading.num_skipped
-            self.num_skipped = reading.num_skipped
+            self.num_skipped, self.left_out = reading.num_skipped, list(reading.skipped_sources)
 
     def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self._encoder.compared(inputs, level=self._settings.level)
@@ -213,11 +215,11 @@ class _Comparer:
 
     def _similarity(
         self, anchor: NDArray[np.float32], embedding: NDArray[np.float32], chosen: NDArray[np.intp]
-    ) -> float:
+    ) -> float | None:
         first, second = anchor[chosen].astype(np.float64), embedding[chosen].astype(np.float64)
         if self.settings.centred:
             if self.spread.num_embeddings < _WARM_UP:
-                return float("nan")
+                return None
             mean = self.spread.mean()[chosen]
             first, second = first - mean, second - mean
         return cosine(first, second)

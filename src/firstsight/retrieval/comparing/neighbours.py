@@ -3,7 +3,7 @@
 Source: Ozmermer, "Learning Filters with Unsupervised Learning", 2020: an anchor image is compared with 10,000 others.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
+from firstsight.text import printable
 from firstsight.video.frames import Frame
 from firstsight.video.images import read_image
 from firstsight.video.source import Source, Spec, open_source
@@ -46,6 +47,8 @@ def nearest_pictures(
     *,
     k: int = 10,
     measure: Measure | None = None,
+    progress: Callable[[int, int | None], None] = lambda _done, _total: None,
+    left_out: Callable[[str], None] = lambda _reason: None,
 ) -> list[list[Neighbour]]:
     """The k pictures of a source that are most like each anchor, the most similar first.
 
@@ -58,6 +61,8 @@ def nearest_pictures(
         k: how many; fewer if the source has fewer.
         measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings. None
             is what the encoder was learned with: see `measure_of`.
+        progress: told how many pictures have been looked at, and of how many if that is known.
+        left_out: told a line for each picture that cannot be read.
 
     Returns:
         For each anchor its neighbours; of equally similar ones the earlier in the source comes first.
@@ -73,13 +78,16 @@ def nearest_pictures(
     vectors = np.concatenate([_vectors(encoder, read_image(Path(one), name=str(one)), measure) for one in anchors])
     own = [_names_of(footage, Path(one)) for one in anchors]
     nearest: list[list[Neighbour]] = [[] for _ in anchors]
-    for frames, seen in _embedded(encoder, footage, measure):
+    num_seen, total = 0, footage.num_frames()
+    for frames, seen in _embedded(encoder, footage, measure, left_out):
+        num_seen += len(frames)
+        progress(num_seen, total)
         for index, row in enumerate(similarities(vectors, seen, measure)):
             found = [Neighbour(frame, float(value)) for frame, value in zip(frames, row, strict=True)]
             others = [one for one in found if one.frame.source not in own[index]]
             nearest[index] = sorted(nearest[index] + others, key=lambda one: -one.similarity)[:k]
     if not all(nearest):
-        raise SourceError(f"{footage.name} has no picture besides the anchor; give a folder with others")
+        raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
     return nearest
 
 
@@ -110,11 +118,13 @@ def _vectors(encoder: Encoder, picture: NDArray[np.uint8], measure: Measure) -> 
 
 
 def _embedded(
-    encoder: Encoder, source: Source, measure: Measure
+    encoder: Encoder, source: Source, measure: Measure, left_out: Callable[[str], None]
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
     with closing(source.read(encoder.preprocessing)) as reading:
         while frames := list(islice(reading, _BATCH_SIZE)):
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
+        for reason in reading.skipped_sources:
+            left_out(reason)
 
 
 def _names_of(source: Source, path: Path) -> set[str]:

@@ -9,6 +9,7 @@ from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings, embed
 from firstsight.retrieval.store.folder import is_library
 from firstsight.retrieval.store.library import Library
+from firstsight.text import printable
 from firstsight.video.source import open_source
 
 
@@ -21,6 +22,62 @@ class Seen:
     encoder: Encoder
 
 
+class Unseen:
+    """Footage that was found and may be looked at: what is cheap to know is known before.
+
+    Args:
+        target: a library's folder, or what `open_source` takes.
+        encoder: what sees; of a library its own.
+        frames_per_second: of videos, at most; a library keeps its own rate.
+
+    Attributes:
+        name: for people.
+        num_files: videos and pictures; None where only looking would tell.
+
+    Raises:
+        SettingsError: a video without an encoder.
+        LibraryError: an encoder that is not the library's.
+        SourceError: no footage.
+    """
+
+    name: str
+    num_files: int | None
+
+    def __init__(self, target: str, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
+        self._library = Library.open(target) if is_library(Path(target)) else None
+        if self._library is not None:
+            fingerprint = self._library.fingerprint
+            if encoder is not None and encoder.fingerprint != fingerprint:
+                raise LibraryError(
+                    f"{printable(target)} was made with encoder {fingerprint}, not {encoder.fingerprint}: their "
+                    "numbers have nothing to do with each other; leave the model out, or index the footage with it"
+                )
+            self.name, self.num_files = Path(target).name, len(self._library.sources)
+            return
+        if encoder is None:
+            raise SettingsError(
+                f"{printable(target)} is no library, so something has to see it: give --model, a folder made by learn"
+            )
+        self._encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
+        self.name, files = self._source.name, getattr(self._source, "files", None)
+        self.num_files = None if files is None else len(files)
+
+    def look(self, progress: Callable[[int, float | None], None] = lambda _done, _total: None) -> Seen:
+        """What is seen.
+
+        Args:
+            progress: told how many frames have been looked at, and of how many if that is known.
+
+        Raises:
+            SourceError: none of it can be read.
+        """
+        if self._library is not None:
+            return Seen(self.name, self._library.embeddings(), self._library.encoder)
+        total = self._source.num_frames()
+        frames = embed(self._encoder, self._source, progress=lambda done: progress(done, total))
+        return Seen(self.name, frames, self._encoder)
+
+
 def see(
     target: str,
     encoder: Encoder | None = None,
@@ -28,29 +85,5 @@ def see(
     frames_per_second: float | None = 2.0,
     progress: Callable[[int, float | None], None] = lambda _done, _total: None,
 ) -> Seen:
-    """What is in a library, or what an encoder sees in a video, a folder of them, or pictures.
-
-    Args:
-        target: a library's folder, or what `open_source` takes.
-        encoder: what sees; of a library its own.
-        frames_per_second: of videos, at most; a library keeps its own rate.
-        progress: told how many frames have been looked at, and of how many if that is known.
-
-    Raises:
-        SettingsError: a video without an encoder.
-        LibraryError: an encoder that is not the library's.
-        SourceError: no footage, or none of it can be read.
-    """
-    if is_library(Path(target)):
-        library = Library.open(target)
-        if encoder is not None and encoder.fingerprint != library.fingerprint:
-            raise LibraryError(
-                f"{target} was made with encoder {library.fingerprint}, not {encoder.fingerprint}: their numbers have "
-                "nothing to do with each other; leave the model out, or index the footage with it"
-            )
-        return Seen(Path(target).name, library.embeddings(), library.encoder)
-    if encoder is None:
-        raise SettingsError(f"{target} is no library, so something has to see it: give --model, a folder made by learn")
-    source = open_source(target, frames_per_second=frames_per_second)
-    total = source.num_frames()
-    return Seen(source.name, embed(encoder, source, progress=lambda done: progress(done, total)), encoder)
+    """What is in a library, or what an encoder sees in a video, a folder of them, or pictures: see `Unseen`."""
+    return Unseen(target, encoder, frames_per_second=frames_per_second).look(progress)

@@ -56,23 +56,34 @@ def align(
     """
     if similarities.ndim != 2 or not similarities.size:
         raise SettingsError(f"similarities {similarities.shape}; valid are N x M, at least one frame in each video")
-    if similarities.size > _MOST_PAIRS:
-        raise SettingsError(
-            f"{len(similarities)} frames against {similarities.shape[1]} are {similarities.size:.1e} pairs; valid is "
-            f"up to {_MOST_PAIRS:.0e}: look at fewer frames a second, with --fps"
-        )
+    check_pairs(*similarities.shape)
     gains = gains_of(similarities)
-    scores, steps = _accumulated(gains - _LEAST_GAIN, progress)
-    return _followed(similarities, scores, steps), gains
+    steps, end, score = _accumulated(gains, progress)
+    return _followed(similarities, steps, end, score), gains
+
+
+def check_pairs(num_first: int, num_second: int) -> None:
+    """Raises a SettingsError if so many frames of two videos are more pairs than memory should hold."""
+    num_pairs = num_first * num_second
+    if num_pairs > _MOST_PAIRS:
+        raise SettingsError(
+            f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MOST_PAIRS:.0e}: "
+            "look at fewer frames a second, with --fps"
+        )
 
 
 def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much more alike than usual each pair is, up to 1 for a pair that is the same.
 
     Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
-    is alike to everything, as most are before a camera that stands still, gains nothing by it.
+    is alike to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
+    tells nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
+    the cosine of what is unrelated.
     """
-    rows, columns = np.median(similarities, axis=1)[:, None], np.median(similarities, axis=0)[None]
+    num_rows, num_columns = similarities.shape
+    unknown = np.float32(0 if num_rows == num_columns == 1 else -1)
+    rows = np.median(similarities, axis=1)[:, None] if num_columns > 1 else unknown
+    columns = np.median(similarities, axis=0)[None] if num_rows > 1 else unknown
     usual = np.maximum(rows, columns)
     gains: NDArray[np.float32] = ((similarities - usual) / np.maximum(1 - usual, 1e-3)).astype(np.float32)
     return gains
@@ -92,27 +103,36 @@ def pairs_table(path: Path, first: Embeddings, second: Embeddings) -> pa.Table:
 
 
 _STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from
+# Two ways that differ by less collect the same: what rounding leaves of running sums over millions of columns is less.
+_SAME_SCORE = 1e-6
 
 
 def _accumulated(
     gains: NDArray[np.float32], progress: Callable[[int], None]
-) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Of each pair the most that a path ending there collects, and its last step."""
+) -> tuple[NDArray[np.uint8], tuple[int, int], float]:
+    """The last step of the best path to each pair (N, M), the pair where the best of all ends, and what that collects.
+
+    In float64: in float32 what a long row sums up rounds by more than the ways differ.
+    """
     num_rows, num_columns = gains.shape
-    scores = np.zeros((num_rows + 1, num_columns + 1), np.float32)
     steps = np.zeros((num_rows, num_columns), np.uint8)
+    before = np.zeros(num_columns + 1)  # the most that a path collects that ends in the row before, after a border of 0
+    end, score = (0, 0), 0.0
     for row in range(num_rows):
-        both = scores[row, :-1] + gains[row]
-        first = scores[row, 1:] - _GAP_COST + np.minimum(gains[row], 0)
+        gain = gains[row].astype(np.float64) - _LEAST_GAIN
+        cost = np.minimum(gain, 0) - _GAP_COST
+        both, first = before[:-1] + gain, before[1:] + cost
         best = np.maximum(np.maximum(both, first), 0)
         steps[row] = np.where(best <= 0, _STOP, np.where(both >= first, _BOTH, _FIRST))
-        _stand_still(best, np.minimum(gains[row], 0) - _GAP_COST, steps[row])
-        scores[row + 1, 1:] = best
+        _stand_still(best, cost, steps[row])
+        before[1:] = best
+        if best.max() > score:
+            end, score = (row, int(best.argmax())), float(best.max())
         progress(row + 1)
-    return scores[1:, 1:], steps
+    return steps, end, score
 
 
-def _stand_still(best: NDArray[np.float32], costs: NDArray[np.float32], steps: NDArray[np.uint8]) -> None:
+def _stand_still(best: NDArray[np.float64], costs: NDArray[np.float64], steps: NDArray[np.uint8]) -> None:
     """Lets the second video go on while the first stands still: along a row, in place.
 
     What comes from the left at each pair is the largest of what there is further left, less the costs in between: with
@@ -120,13 +140,12 @@ def _stand_still(best: NDArray[np.float32], costs: NDArray[np.float32], steps: N
     """
     total = np.cumsum(costs)
     reached = np.maximum.accumulate(best - total) + total
-    still = (reached > best + 1e-6) & (reached > 0)
+    still = (reached > best + _SAME_SCORE) & (reached > 0)
     best[still], steps[still] = reached[still], _SECOND
 
 
-def _followed(similarities: NDArray[np.float32], scores: NDArray[np.float32], steps: NDArray[np.uint8]) -> Path:
-    row, column = (int(one) for one in np.unravel_index(int(scores.argmax()), scores.shape))
-    score, pairs = float(scores[row, column]), []
+def _followed(similarities: NDArray[np.float32], steps: NDArray[np.uint8], end: tuple[int, int], score: float) -> Path:
+    (row, column), pairs = end, []
     while row >= 0 and column >= 0 and steps[row, column] != _STOP:
         step = steps[row, column]
         pairs.append((row, column))

@@ -1,5 +1,6 @@
 """How much there is to do, and how much disk it will take: told before work begins."""
 
+import math
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,60 +9,92 @@ from pathlib import Path
 from firstsight.errors import LibraryError, SourceError
 from firstsight.retrieval.store.files import FootageFile, stamp_of
 from firstsight.retrieval.store.records import SourceRecord
+from firstsight.video.container import open_video
 from firstsight.video.sampling import Sampling
-from firstsight.video.videos import VideoFile
 
 # A thumbnail of 160 pixels as JPEG, with what else a row holds: source, frame and time. Measured on walks and traffic.
 _BYTES_BESIDE_VECTOR = 4_500
 _BYTES_A_NUMBER = 2
 # An encoder, and the files of empty tables.
 _BYTES_OF_LIBRARY = 6_000_000
+# The least that a coded frame takes in a file: one in which nothing changes.
+_LEAST_BYTES_A_FRAME = 4
+# What a container states twice, as a number of frames at a rate and as a duration, differs by less than so many times.
+_MAX_DISAGREEMENT = 10
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What indexing will come to, going by what the containers state."""
+    """What indexing will come to, going by what the containers state and is not impossible."""
 
     num_sources: int  # to be looked at anew
-    num_frames: int  # to be embedded, at most: what turns out to be a copy is not
-    num_unknown: int  # of the sources, those that do not state how long they are
+    num_frames: int  # to be embedded, about: what turns out to be a copy is not
+    num_unknown: int  # of the sources, those that do not state how long they are, or cannot be that long
+    unbelievable: tuple[str, ...]  # names of the latter
+    largest: str  # the source that most frames are of
+    largest_bytes: int  # on disk, of these
     num_bytes: int  # on disk
     free_bytes: int
 
     def check(self) -> None:
-        """Refuses to begin what will not fit.
+        """Refuses to begin what will not fit. What a single file states is not enough for that.
 
         Raises:
             LibraryError: the disk has less room.
         """
-        if self.num_bytes > self.free_bytes:
+        if self.num_bytes - self.largest_bytes > self.free_bytes:
             raise LibraryError(
-                f"{self.num_frames} frames will take about {megabytes(self.num_bytes)}, and the disk has "
+                f"about {self.num_frames} frames will take about {megabytes(self.num_bytes)}, and the disk has "
                 f"{megabytes(self.free_bytes)} left: use fewer frames a second (--fps), or another disk"
             )
 
+    @property
+    def doubts(self) -> list[str]:
+        """A line for each file whose length is not to be believed, or that will fill the disk if it is."""
+        lines = [
+            f"{name} states more frames than it can hold; how many there are will be seen" for name in self.unbelievable
+        ]
+        if self.num_bytes > self.free_bytes:
+            lines.append(
+                f"{self.largest} alone will take about {megabytes(self.largest_bytes)} if it is as long as it states, "
+                f"and the disk has {megabytes(self.free_bytes)} left; what fits is kept"
+            )
+        return lines
+
 
 def estimate(
-    folder: Path, files: Sequence[FootageFile], sampling: Sampling, *, records: Iterable[SourceRecord], dim: int
+    folder: Path,
+    files: Sequence[FootageFile],
+    sampling: Sampling | None,
+    *,
+    usual: Sampling,
+    records: Iterable[SourceRecord],
+    dim: int,
 ) -> Estimate:
     """What bringing those files into a library will come to.
 
     Args:
         folder: of the library, which need not exist yet.
         files: what `find_footage` found.
-        sampling: of videos.
-        records: what the library holds already.
+        sampling: asked for; by default that of each in the library.
+        usual: of videos that are new.
+        records: what the library holds already, with what it could not read.
         dim: numbers in a vector.
     """
-    held = {(record.path, record.stamp, record.sampling) for record in records}
-    new = [file for file in files if (file.path, stamp_of(file.path), _sampling_of(file, sampling)) not in held]
-    counts = [_num_frames(file, sampling) for file in new]
-    num_frames = sum(count or 0 for count in counts)
+    held = {record.path: record for record in records}
+    new = [file for file in files if not _is_known(file, held.get(file.path), sampling)]
+    counts = [(_num_frames(file, _sampling_of(file, held.get(file.path), sampling, usual)), file.name) for file in new]
+    frames = [(math.ceil(count), name) for count, name in counts if count is not None and math.isfinite(count)]
+    num_frames, bytes_a_frame = sum(count for count, _ in frames), _BYTES_BESIDE_VECTOR + _BYTES_A_NUMBER * dim
+    most, largest = max(frames, default=(0, ""))
     return Estimate(
         num_sources=len(new),
         num_frames=num_frames,
-        num_unknown=counts.count(None),
-        num_bytes=_BYTES_OF_LIBRARY + num_frames * (_BYTES_BESIDE_VECTOR + _BYTES_A_NUMBER * dim),
+        num_unknown=len(new) - len(frames),
+        unbelievable=tuple(name for count, name in counts if count == math.inf),
+        largest=largest,
+        largest_bytes=most * bytes_a_frame,
+        num_bytes=_BYTES_OF_LIBRARY + num_frames * bytes_a_frame,
         free_bytes=shutil.disk_usage(_existing(folder)).free,
     )
 
@@ -71,18 +104,44 @@ def megabytes(num_bytes: int) -> str:
     return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
 
 
-def _sampling_of(file: FootageFile, sampling: Sampling) -> Sampling:
-    return Sampling() if file.is_picture else sampling
+def _is_known(file: FootageFile, known: SourceRecord | None, sampling: Sampling | None) -> bool:
+    """Whether there is nothing to be done about it."""
+    if known is None or known.stamp != stamp_of(file.path) or known.status == "partial":
+        return False
+    return known.status == "failed" or file.is_picture or sampling in (None, known.sampling)
 
 
-def _num_frames(file: FootageFile, sampling: Sampling) -> int | None:
-    """Of a file that cannot be read 0: indexing will tell."""
+def _sampling_of(file: FootageFile, known: SourceRecord | None, sampling: Sampling | None, usual: Sampling) -> Sampling:
+    if file.is_picture:
+        return Sampling()
+    return sampling or (known.sampling if known and not known.is_picture else usual)
+
+
+def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
+    """None if nothing is stated, infinity if it cannot be. Of a file that cannot be read 0: indexing will tell."""
     if file.is_picture:
         return 1
     try:
-        return VideoFile(file.path, file.name, sampling).num_frames()
+        with open_video(file.path, name=file.name) as video:
+            start, end = video.start_seconds, video.end_seconds
+            rate, count = video.frames_per_second, video.num_frames()
+        if count is None or not rate:
+            return None
+        if not _is_believable(file.path, rate, count, None if end is None else end - start):
+            return math.inf
+        return sampling.num_frames(start, rate, count)
     except SourceError:
         return 0
+    except Exception:  # a decoder may throw anything at all; reading it will tell
+        return None
+
+
+def _is_believable(path: Path, rate: float, count: int, seconds: float | None) -> bool:
+    """Whether a file can hold so many frames, and they last about as long as it says."""
+    stamp = stamp_of(path)
+    if stamp is None or count < 0 or count > stamp.num_bytes / _LEAST_BYTES_A_FRAME or not math.isfinite(rate):
+        return False
+    return seconds is None or count / rate <= _MAX_DISAGREEMENT * max(seconds, 1)
 
 
 def _existing(folder: Path) -> Path:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from firstsight.retrieval.store.files import FootageFile, free_name
-from firstsight.retrieval.store.records import SourceRecord, Stamp, shown
+from firstsight.retrieval.store.records import SourceRecord, Stamp, latest
 from firstsight.video.sampling import Sampling
 
 _RowsKey = tuple[str, float | None, int | None]
@@ -17,16 +17,19 @@ class Holdings:
     Attributes:
         whole: the sources shown, by path.
         partial: those that were interrupted, by path.
+        failed: those that could not be read, by path.
     """
 
     def __init__(self, records: Iterable[SourceRecord]) -> None:
         records = list(records)
         self.whole: dict[Path, SourceRecord] = {}
-        self.partial = {record.path: record for record in records if record.status == "partial"}
+        self.partial = latest(records, "partial")
+        self.failed = latest(records, "failed")
         self._by_rows: dict[_RowsKey, SourceRecord] = {}
-        self._names = {record.name for record in self.partial.values()}
+        self._by_content: dict[str, SourceRecord] = {}
+        self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
         self._last_id = max((record.id for record in records), default=0)
-        for record in shown(records):
+        for record in latest(records, "whole").values():
             self.hold(record)
 
     def hold(self, record: SourceRecord) -> None:
@@ -35,6 +38,7 @@ class Holdings:
             self.let_go(before)
         self.whole[record.path] = record
         self._by_rows[_rows_key(record.content, record.sampling)] = record
+        self._by_content[record.content] = record
         self._names.add(record.name)
 
     def let_go(self, record: SourceRecord) -> None:
@@ -44,14 +48,24 @@ class Holdings:
         key = _rows_key(record.content, record.sampling)
         if self._by_rows.get(key) == record:
             del self._by_rows[key]
+        if self._by_content.get(record.content) == record:
+            del self._by_content[record.content]
+
+    def at(self, path: Path) -> SourceRecord | None:
+        """What is known of the file there: whole before interrupted before failed."""
+        return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
 
     def twin(self, content: str, sampling: Sampling) -> SourceRecord | None:
         """A whole source of the same content, sampled alike: it has the same rows."""
         return self._by_rows.get(_rows_key(content, sampling))
 
+    def of_content(self, content: str) -> SourceRecord | None:
+        """A whole source of the same content, sampled in whatever way."""
+        return self._by_content.get(content)
+
     def name_for(self, file: FootageFile) -> str:
         """The name it has; for a new one its own, made unique, and from now on taken."""
-        known = self.whole.get(file.path) or self.partial.get(file.path)
+        known = self.at(file.path)
         name = known.name if known else free_name(file, self._names)
         self._names.add(name)
         return name
@@ -68,6 +82,7 @@ class Holdings:
             modified_ns=stamp.modified_ns,
             frames_per_second=sampling.frames_per_second,
             every=sampling.every,
+            is_picture=file.is_picture,
         )
 
 

@@ -33,6 +33,9 @@ class Indexed:
     moved: list[str] = field(default_factory=list)  # the same file at another place
     unchanged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # a line for each source that cannot be read
+    failed_before: list[str] = field(default_factory=list)  # the same, not tried again: they have not changed since
+    own_rate: list[str] = field(default_factory=list)  # of the unchanged: left at the rate they were given once
+    lost: dict[str, int] = field(default_factory=dict)  # frames that could not be decoded, by source
     num_frames: int = 0  # embedded
     num_skipped: int = 0  # frames that could not be decoded
     seconds: float = 0.0

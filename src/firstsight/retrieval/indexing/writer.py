@@ -4,11 +4,11 @@ The order of writing is what makes it safe to be killed at any moment: a source 
 first rows are written, and as whole after its last.
 """
 
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
+from firstsight.retrieval.indexing.interrupts import run_uninterrupted
 from firstsight.retrieval.store.records import SourceRecord
 from firstsight.retrieval.store.rows import FrameRows
 from firstsight.retrieval.store.tables import Tables
@@ -27,10 +27,11 @@ class Writer:
         self._tables = tables
         self._rows: list[tuple[int, FrameRows]] = []
         self._under_way: SourceRecord | None = None
-        self._finished: list[SourceRecord] = []
+        self._noted: list[SourceRecord] = []
         self._superseded: list[int] = []
         self._last_write = time.monotonic()
         self._num_writes = 0
+        self._has_failed = False
 
     def add(self, record: SourceRecord, rows: FrameRows) -> None:
         """Some frames of a source that is not finished yet."""
@@ -40,11 +41,19 @@ class Writer:
         if is_late or sum(len(some) for _, some in self._rows) >= _ROWS_AT_ONCE:
             self.write()
 
-    def finish(self, record: SourceRecord, *, instead_of: int | None = None) -> None:
-        """The source under way is whole: with the next write it is shown, and the one of that id no more."""
+    def resume(self, record: SourceRecord) -> None:
+        """A source that has rows already is under way."""
+        self._under_way = record
+
+    def finish(self, record: SourceRecord, *, instead_of: Sequence[int] = ()) -> None:
+        """The source under way is whole: with the next write it is shown, and those of these ids no more."""
         self._under_way = None
-        self._finished.append(replace(record, status="whole"))
-        self._superseded += [] if instead_of is None else [instead_of]
+        self.note(replace(record, status="whole"), instead_of=instead_of)
+
+    def note(self, record: SourceRecord, *, instead_of: Sequence[int] = ()) -> None:
+        """Something other than rows has changed about a source."""
+        self._noted.append(record)
+        self._superseded += instead_of
 
     def abandon(self) -> None:
         """Forgets the source under way, and what was written of it."""
@@ -54,40 +63,24 @@ class Writer:
             self._tables.drop([source])
 
     def write(self) -> None:
-        """Everything gathered so far. Ctrl-C waits until it is done."""
-        if self._rows or self._finished:
-            undisturbed(self._write)
+        """Everything gathered so far. Ctrl-C waits until it is done.
+
+        Raises:
+            LibraryError: the disk is full. What is still to be written then is not: the next run does it again.
+        """
+        if (self._rows or self._noted) and not self._has_failed:
+            run_uninterrupted(self._write)
 
     def _write(self) -> None:
-        tables = self._tables
+        tables, self._has_failed = self._tables, True
         if self._under_way is not None:
             tables.put([replace(self._under_way, status="partial")])
         tables.add(self._rows)
-        self._rows = []
-        tables.put(self._finished)
+        tables.put(list({record.id: record for record in self._noted}.values()))
         tables.drop(self._superseded)
-        self._finished, self._superseded = [], []
+        self._rows, self._noted, self._superseded = [], [], []
         self._num_writes += 1
         if self._num_writes % _WRITES_BETWEEN_COMPACTIONS == 0:
             tables.compact()
         self._last_write = time.monotonic()
-
-
-def undisturbed(work: Callable[[], None]) -> None:
-    """Does the work in a thread that Ctrl-C does not reach; where it was pressed meanwhile, it counts afterwards."""
-    errors: list[BaseException] = []
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # raised again below
-            errors.append(error)
-
-    thread = threading.Thread(target=guarded, name="library-writer")
-    thread.start()
-    try:
-        thread.join()
-    finally:
-        thread.join()
-    if errors:
-        raise errors[0]
+        self._has_failed = False

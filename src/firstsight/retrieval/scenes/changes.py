@@ -11,7 +11,7 @@ mixture: Hampapur, Jain, Weymouth, "Digital video segmentation", 1994.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,11 @@ _STILL = 0.05  # added to what changes around it: in a still picture any small t
 _LEAST_GAP = 0.2  # of structure, from one side of a passage to the other
 _LEAST_MIXTURE = 0.15  # of that gap, times how much of what lies between is explained by a mixture
 _SHORTEST_PASSAGE, _LONGEST_PASSAGE_SECONDS = 5, 1.8  # frames from the last pure one to the next pure one
+_LONGEST_PASSAGE = 432  # frames: so many at 240 a second. Times that are closer are damaged, or of a slow motion
 _LADDER = 1.19  # from one length that is tried to the next
 _TOUCH = 3  # frames that two passages may share: those of the black between a fade out and a fade in
-_CHUNK = 2_048  # frames measured at once; the distances of more do not fit into a few hundred megabytes
+# Frames measured at once. The distances of more, or of so many pairs of frames, do not fit into 200 megabytes.
+_CHUNK, _CHUNK_PAIRS = 2_048, 250_000
 _NOISE = 4.0  # grey levels squared of a pixel: where light changes less than this, it is not asked how
 
 
@@ -48,8 +50,20 @@ class Change:
     strength: float  # structure that changed: about 1 if all but two fifths of the picture became something unrelated
 
 
-def find_changes(looks: Looks, *, frames_per_second: float) -> tuple[Change, ...]:
+class LooksOfVideo(Protocol):
+    """What is remembered of the frames of one video, of which a stretch at a time is asked for."""
+
+    def __len__(self) -> int:
+        """How many frames."""
+
+    def __getitem__(self, chosen: slice, /) -> Looks:
+        """Those of them."""
+
+
+def find_changes(looks: LooksOfVideo, *, frames_per_second: float) -> tuple[Change, ...]:
     """The changes of scene in one video, in order of time; no two overlap.
+
+    Memory besides what is remembered: some 200 MB at most, whatever the length and the rate.
 
     Args:
         looks: of every frame.
@@ -62,19 +76,25 @@ def find_changes(looks: Looks, *, frames_per_second: float) -> tuple[Change, ...
         raise SettingsError(f"{frames_per_second} frames a second; valid is above 0")
     lengths = passage_lengths(frames_per_second)
     margin = lengths[-1] + 2 * max(_WINDOW, _AROUND)
+    span = lengths[-1] + 2 * _WINDOW
+    chunk = min(_CHUNK, _CHUNK_PAIRS // span)
     found: list[Change] = []
-    for start in range(0, len(looks), _CHUNK):
+    blank = np.zeros(len(looks), np.bool_)
+    for start in range(0, len(looks), chunk):
         begin = max(0, start - margin)
-        bands = measure(looks[begin : start + _CHUNK + margin], span=lengths[-1] + 2 * _WINDOW)
-        here = [*_cuts(bands), *_passages(bands, lengths)]
-        moved = [Change(one.kind, one.first + begin, one.last + begin, one.strength) for one in here]
-        found += [one for one in moved if start <= one.first < start + _CHUNK]
-    return _across_black(_without_overlap(found), is_blank(looks.pictures), longest=lengths[-1])
+        here = looks[begin : start + chunk + margin]
+        blank[begin : begin + len(here)] = is_blank(here.pictures)
+        bands = measure(here, span=span)
+        changes = [*_cuts(bands), *_passages(bands, lengths)]
+        moved = [Change(one.kind, one.first + begin, one.last + begin, one.strength) for one in changes]
+        found += [one for one in moved if start <= one.first < start + chunk]
+    return _across_black(_without_overlap(found), blank, longest=lengths[-1])
 
 
 def passage_lengths(frames_per_second: float) -> tuple[int, ...]:
     """The lengths of passages that are tried, in frames from the last pure frame to the next one."""
-    longest = max(2 * _SHORTEST_PASSAGE, round(_LONGEST_PASSAGE_SECONDS * frames_per_second))
+    by_time = min(_LONGEST_PASSAGE_SECONDS * frames_per_second, _LONGEST_PASSAGE)
+    longest = max(2 * _SHORTEST_PASSAGE, round(by_time))
     num = int(np.ceil(np.log(longest / _SHORTEST_PASSAGE) / np.log(_LADDER)))
     return tuple(sorted({round(length) for length in np.geomspace(_SHORTEST_PASSAGE, longest, num + 1)}))
 

@@ -6,22 +6,28 @@ tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from firstsight.errors import LibraryError, RunError
+from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.files import write_whole
 from firstsight.video.sampling import Sampling
 
 FORMAT = "firstsight-library"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since 2 a source says whether it is a picture, and why it cannot be read
+_READ_VERSIONS = (1, 2)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
 MODEL_FOLDER = "model"
 _MADE_BY = "give a folder made by `firstsight index`"
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_MAX_DIM = 65_536
+_MAX_THUMBNAIL_SIZE = 4_096
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,26 @@ class LibraryConfig:
     every: int | None = None  # or one frame in so many
     thumbnail_size: int = 160  # pixels of the longer side
     model: str = MODEL_FOLDER  # the encoder's folder
+
+    def check(self) -> None:
+        """What a file states is not believed: names become parts of paths, and numbers sizes.
+
+        Raises:
+            ValueError: something is not what `firstsight index` would have written.
+        """
+        if not (isinstance(self.fingerprint, str) and _FINGERPRINT.fullmatch(self.fingerprint)):
+            raise ValueError(f"fingerprint {self.fingerprint!r}; valid are 16 hexadecimal digits")
+        if self.model not in (MODEL_FOLDER, f"{MODEL_FOLDER}-{self.fingerprint}"):
+            raise ValueError(f"model {self.model!r}; valid is {MODEL_FOLDER!r}")
+        for name, value, largest in (
+            ("dim", self.dim, _MAX_DIM),
+            ("thumbnail_size", self.thumbnail_size, _MAX_THUMBNAIL_SIZE),
+        ):
+            if type(value) is not int or not 0 < value <= largest:
+                raise ValueError(f"{name} {value!r}; valid is a whole number from 1 to {largest}")
+        if isinstance(self.frames_per_second, bool) or isinstance(self.every, bool):
+            raise ValueError("a rate is true or false; valid are numbers")  # noqa: TRY004  # all the same to readers
+        Sampling(frames_per_second=self.frames_per_second, every=self.every)
 
     def sampling_for(self, given: Sampling) -> Sampling:
         """How a video is sampled: as it is said, or failing that as the library usually does."""
@@ -52,15 +78,33 @@ def read_config(folder: Path) -> LibraryConfig:
     content = _json(folder, file)
     if content.get("format") != FORMAT:
         raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
-    if content.get("format_version") != FORMAT_VERSION:
+    if content.get("format_version") not in _READ_VERSIONS:
         raise LibraryError(
-            f"{folder} is a library of format version {content.get('format_version')}; this program reads version "
-            f"{FORMAT_VERSION}: use the firstsight that made it, or index the footage anew"
+            f"{folder} is a library of format version {content.get('format_version')!r}; this program reads versions "
+            f"{' and '.join(map(str, _READ_VERSIONS))}: use the firstsight that made it, or index the footage anew"
         )
     try:
-        return LibraryConfig(**content["library"])
-    except (KeyError, TypeError) as error:
+        config = LibraryConfig(**content["library"])
+        config.check()
+    except (KeyError, TypeError, ValueError, SettingsError) as error:
         raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+    return config
+
+
+def tables_folder(path: Path, fingerprint: str) -> Path:
+    """Where a library keeps the rows of an encoder."""
+    return path / f"tables-{fingerprint}"
+
+
+def check_inside(path: Path, *parts: Path) -> None:
+    """Raises if one of the folders of a library leads out of it: what is deleted there would be somebody else's.
+
+    Raises:
+        LibraryError: it does.
+    """
+    for part in parts:
+        if part.exists() and part.resolve().parent != path.resolve():
+            raise LibraryError(f"{part} leads out of the library, to {part.resolve()}; put the folder itself there")
 
 
 def write_config(folder: Path, config: LibraryConfig) -> None:
@@ -135,7 +179,7 @@ def _json(folder: Path, file: Path) -> dict[str, Any]:
         raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
     except OSError as error:
         raise LibraryError(f"{file} cannot be read: {error.strerror}; check its rights") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
     if not isinstance(content, dict):
         raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,22 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.store.folder import MODEL_FOLDER, LibraryConfig, check_free, read_config, write_config
+from firstsight.retrieval.store.folder import (
+    MODEL_FOLDER,
+    LibraryConfig,
+    check_free,
+    check_inside,
+    read_config,
+    tables_folder,
+    write_config,
+    writing,
+)
 from firstsight.retrieval.store.index import MOST_NEAREST, read_facts
+from firstsight.retrieval.store.mending import mend
 from firstsight.retrieval.store.nearest import Nearest, nearest
-from firstsight.retrieval.store.records import SourceRecord, shown
+from firstsight.retrieval.store.records import SourceRecord, latest, shown
 from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables
+from firstsight.retrieval.store.tables import Tables, told_as_ours
 from firstsight.retrieval.store.where import Where
 from firstsight.video.sampling import Sampling
 
@@ -31,7 +42,8 @@ class Library:
     """Embedded frames of many sources, with a thumbnail each, and the encoder that all of them come from.
 
     Made by `Library.create` or by `firstsight index`; filled by `firstsight.retrieval.indexing.indexing.add`.
-    What it shows is what was whole when it was opened, or at the last `refresh`.
+    What it shows is what was whole when it was opened, or at the last `refresh`: one version of all its tables, which
+    is kept on disk, whatever other processes write meanwhile, until the library is closed.
 
     Attributes:
         path: its folder.
@@ -48,7 +60,7 @@ class Library:
         self.path = path
         self.config = config
         self.tables = tables
-        self.refresh()
+        self.look_again()
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -59,7 +71,9 @@ class Library:
         """
         path = Path(folder)
         config = read_config(path)
-        return cls(path, config, Tables(tables_folder(path, config.fingerprint), dim=config.dim))
+        rows = tables_folder(path, config.fingerprint)
+        check_inside(path, rows, path / config.model)
+        return cls(path, config, Tables(rows, dim=config.dim))
 
     @classmethod
     def create(
@@ -95,11 +109,50 @@ class Library:
         return cls(path, config, tables)
 
     def refresh(self) -> None:
-        """Looks again at which sources are whole."""
+        """Shows what is whole now, whoever has written it.
+
+        Raises:
+            LibraryError: it is another encoder's now, or damaged.
+        """
+        self._check_encoder_in_use()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """As `refresh`, of the tables that are open."""
+        self.tables.look_again()
         records = self.tables.records()
         self._records = tuple(shown(records))
         self._partial = tuple(record for record in records if record.status == "partial")
+        self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
         self._index = read_facts(self.tables)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
+
+        Raises:
+            LibraryError: another process is writing to it, or has embedded it anew by another encoder.
+        """
+        with writing(self.path):
+            self.refresh()
+            if self.tables.is_of_older_version:
+                write_config(self.path, self.config)  # of this version's format from now on
+                self.tables.add_columns()
+            mend(self.tables)
+            self.look_again()
+            try:
+                yield
+            finally:
+                if self.tables.is_open:
+                    self.look_again()
+
+    def _check_encoder_in_use(self) -> None:
+        config = read_config(self.path)
+        if config.fingerprint != self.fingerprint:
+            raise LibraryError(
+                f"{self.path} was embedded anew by encoder {config.fingerprint} since it was opened: open it again"
+            )
+        self.config = config
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -110,6 +163,8 @@ class Library:
             LibraryError: it is not the encoder that the vectors come from.
         """
         encoder = Encoder.load(self.path / self.config.model)
+        if encoder.fingerprint != self.fingerprint:
+            self._check_encoder_in_use()
         if encoder.fingerprint != self.fingerprint:
             raise LibraryError(
                 f"{self.path / self.config.model} holds encoder {encoder.fingerprint}, but the vectors come from "
@@ -138,6 +193,11 @@ class Library:
         return self._partial
 
     @property
+    def failed_sources(self) -> tuple[SourceRecord, ...]:
+        """Files that could not be read; they are tried again when they have changed."""
+        return self._failed
+
+    @property
     def num_frames(self) -> int:
         """Frames of all whole sources."""
         return sum(record.num_frames for record in self._records)
@@ -151,7 +211,8 @@ class Library:
             LibraryError: a name or pattern fits no source.
         """
         chosen = self._chosen(where)
-        rows = self._scan(where).to_arrow()
+        with told_as_ours(self.tables.folder):
+            rows = self._scan(where).to_arrow()
         return _embeddings(rows, chosen)
 
     def iterate(self, where: Where | None = None, *, batch_size: int = BATCH_ROWS) -> Iterator[Embeddings]:
@@ -163,7 +224,7 @@ class Library:
         if batch_size < 1:
             raise SettingsError(f"batches of {batch_size}; valid is at least 1")
         chosen = self._chosen(where)
-        for rows in self._scan(where).to_batches(batch_size):
+        for rows in self.tables.batches(self._scan(where), batch_size):
             for start in range(0, len(rows), batch_size):
                 yield _embeddings(rows.slice(start, batch_size), chosen)
 
@@ -196,14 +257,12 @@ class Library:
             LibraryError: no such frame.
         """
         ids = {record.name: record.id for record in self._records}
-        by_source: dict[str, set[int]] = {}
-        for name, index in frames:
-            by_source.setdefault(name, set()).add(index)
-        found = {name: self.tables.jpegs(ids.get(name, -1), sorted(indices)) for name, indices in by_source.items()}
-        for name, index in frames:
-            if index not in found[name]:
+        keys = [(ids.get(name, -1), index) for name, index in frames]
+        found = self.tables.jpegs_of(keys)
+        for key, (name, index) in zip(keys, frames, strict=True):
+            if key not in found:
                 raise LibraryError(f"the library has no frame {index} of {name!r}; its frames are those it was given")
-        return [found[name][index] for name, index in frames]
+        return [found[key] for key in keys]
 
     def _chosen(self, where: Where | None) -> list[SourceRecord]:
         names = [record.name for record in self._records]
@@ -218,7 +277,9 @@ class Library:
         """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
         where = where or Where()
         parts = []
-        if where.sources or self.tables.frames.count_rows() != self.num_frames:
+        with told_as_ours(self.tables.folder):
+            num_rows = self.tables.frames.count_rows()
+        if where.sources or num_rows != self.num_frames:
             listed = ", ".join(str(record.id) for record in self._chosen(where))
             parts.append(f"source IN ({listed or -1})")
         if where.start_seconds is not None:
@@ -227,28 +288,31 @@ class Library:
             parts.append(f"seconds < {where.end_seconds!r}")
         return " AND ".join(parts)
 
+    def close(self) -> None:
+        """Lets go of the version shown, so that its files may be removed when others write."""
+        self.tables.close()
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        pass
+        self.close()
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self._records)} sources, {self.dim} numbers each"
         return f"Library({str(self.path)!r}, {held})"
 
 
-def tables_folder(path: Path, fingerprint: str) -> Path:
-    """Where a library keeps the rows of an encoder."""
-    return path / f"tables-{fingerprint}"
-
-
 def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
+    if strangers := set(ids.tolist()) - set(numbers):
+        raise LibraryError(
+            f"rows of {len(strangers)} sources that were not asked for; `firstsight library check` looks"
+        )
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))

@@ -7,7 +7,7 @@ from typing import Literal
 
 from firstsight.video.sampling import Sampling
 
-Status = Literal["partial", "whole"]
+Status = Literal["partial", "whole", "failed"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,9 @@ class SourceRecord:
     num_frames: int = 0  # rows in the library
     duration_seconds: float = 0.0  # of a picture 0
     num_skipped: int = 0  # frames that could not be decoded
-    status: Status = "partial"  # rows of a partial one are not shown to anyone
+    status: Status = "partial"  # rows of a partial one are not shown to anyone; a failed one has none
+    is_picture: bool = False  # a still; a video of a single frame is none
+    reason: str = ""  # why it failed, in one line
 
     @property
     def stamp(self) -> Stamp:
@@ -61,6 +63,17 @@ class Stored:
 
 def shown(records: Iterable[SourceRecord]) -> list[SourceRecord]:
     """The whole ones, in order of their names. Of two for one file the later counts: the other is about to go."""
-    whole = sorted((record for record in records if record.status == "whole"), key=lambda record: record.id)
-    latest = {record.path: record for record in whole}
-    return sorted(latest.values(), key=lambda record: record.name)
+    return sorted(latest(records, "whole").values(), key=lambda record: record.name)
+
+
+def latest(records: Iterable[SourceRecord], status: Status) -> dict[Path, SourceRecord]:
+    """Those of that status by their paths, the latest where there are several."""
+    ordered = sorted((record for record in records if record.status == status), key=lambda record: record.id)
+    return {record.path: record for record in ordered}
+
+
+def rate_in_words(sampling: Sampling) -> str:
+    """For people: "2 frames a second", "one frame in 10"."""
+    if sampling.frames_per_second is not None:
+        return f"{sampling.frames_per_second:g} frames a second"
+    return "all frames" if sampling.every in (None, 1) else f"one frame in {sampling.every}"

@@ -3,24 +3,38 @@
 Rows are only ever added, and deleted by their source; what makes them count is the source's own row.
 """
 
-from collections.abc import Iterator, Sequence
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar, get_args
 
 import lancedb
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError
-from firstsight.retrieval.store.records import SourceRecord, Stored
+from firstsight.errors import FirstsightError, LibraryError
+from firstsight.retrieval.store.files import storable
+from firstsight.retrieval.store.readers import ReadLock
+from firstsight.retrieval.store.records import SourceRecord, Status, Stored
 from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
+from firstsight.video.images import IMAGE_SUFFIXES
+
+Item = TypeVar("Item")
 
 _ROWS_AT_ONCE = 1_024
-# Old versions are kept so long for whoever still reads them.
+# Rows named in one question: a line of SQL of 100 kB.
+_KEYS_AT_ONCE = 5_000
+# Old versions are kept so long for whoever is just about to read them; as long as somebody reads, all are.
 _KEPT_FOR = timedelta(minutes=10)
+_FOR_EVER = timedelta(days=36_500)
+# So many rows are gone through one by one beside an index faster than it is brought up to date.
+_MAX_UNINDEXED = 4_096
+_SCALAR_COLUMNS = ("source", "frame")
 
 _SOURCES = pa.schema(
     [
@@ -36,12 +50,16 @@ _SOURCES = pa.schema(
         pa.field("duration_seconds", pa.float64(), nullable=False),
         pa.field("num_skipped", pa.int64(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
+        # Since format version 2; in older tables they are added when they are first written to.
+        pa.field("is_picture", pa.bool_()),
+        pa.field("reason", pa.string()),
+        pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
     ]
 )
 
 
 class Tables:
-    """The three tables.
+    """The three tables, in one version that is kept while this is open: see `look_again`.
 
     Attributes:
         frames: source, frame, seconds, vector (float16); what is asked of it is up to its users.
@@ -53,50 +71,94 @@ class Tables:
         self.folder = folder
         self.dim = dim
         with told_as_ours(folder):
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+            self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
             database = lancedb.connect(str(folder))
-            frames, thumbnails, sources = (
+            schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
+            self.sources, self.frames, self.thumbnails = (
                 database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
-                for name, schema in (("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS), ("sources", _SOURCES))
+                for name, schema in schemas
             )
-        self.frames, self.thumbnails, self.sources = frames, thumbnails, sources
+            _check_columns(self.frames.schema, frames_schema(dim))
+            _check_columns(self.thumbnails.schema, THUMBNAILS)
+        if create:
+            self.keep_up_indices()
+        else:
+            self.look_again()
 
     @classmethod
     def create(cls, folder: Path, *, dim: int) -> Self:
         """New and empty ones, in place of any that are there."""
         return cls(folder, dim=dim, create=True)
 
-    def records(self) -> list[SourceRecord]:
-        """All sources, the partial ones too."""
+    def close(self) -> None:
+        """Lets go of the version shown; an indexer may then remove its files."""
+        self._readers.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the version shown is still kept for it."""
+        return self._readers.close.alive
+
+    @property
+    def is_of_older_version(self) -> bool:
+        """Whether columns are to be added before it is written to."""
+        return not set(_SOURCES.names) <= set(self.sources.schema.names)
+
+    def look_again(self) -> None:
+        """Shows the latest version, one of all three tables: sources whole in it have their rows in it."""
+        tables: tuple[Any, ...] = (self.frames, self.thumbnails, self.sources)
         with told_as_ours(self.folder):
-            rows = self.sources.to_arrow().to_pylist()
-        return [_record(row) for row in rows]
+            version = None
+            while version != self.sources.version:  # until no source changes while the others are looked at
+                version = self.sources.version
+                for table in tables:
+                    table.checkout_latest()
+
+    def add_columns(self) -> None:
+        """Brings tables of an older version up to date: what they do not state is derived."""
+        if self.is_of_older_version:
+            records = self.records()
+            with told_as_ours(self.folder):
+                self.sources.add_columns([field for field in _SOURCES if field.name not in self.sources.schema.names])
+            self.put(records)
+
+    def records(self) -> list[SourceRecord]:
+        """All sources, the partial and the failed ones too."""
+        with told_as_ours(self.folder):
+            return [_record(row) for row in self.sources.to_arrow().to_pylist()]
 
     def put(self, records: Sequence[SourceRecord]) -> None:
         """Adds sources, or replaces what is known of them: all at once or not at all."""
         if not records:
             return
-        rows = pa.Table.from_pylist([{**asdict(one), "path": str(one.path)} for one in records], schema=_SOURCES)
         with told_as_ours(self.folder):
+            rows = pa.Table.from_pylist([_row(one) for one in records], schema=_SOURCES)
             self.sources.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
     def drop(self, ids: Sequence[int]) -> None:
         """Removes sources, then their rows."""
         if not ids:
             return
-        listed = ", ".join(map(str, ids))
         with told_as_ours(self.folder):
-            self.sources.delete(f"id IN ({listed})")
-            self.thumbnails.delete(f"source IN ({listed})")
-            self.frames.delete(f"source IN ({listed})")
+            self.sources.delete(_among("id", ids))
+            self.thumbnails.delete(_among("source", ids))
+            self.frames.delete(_among("source", ids))
 
-    def tidy(self) -> None:
-        """Removes rows that no source lays claim to: what a kill in the middle of `add` or `drop` leaves."""
-        known = {record.id for record in self.records()}
+    def keys(self, table: Any) -> NDArray[np.int64]:  # noqa: ANN401  # a LanceDB table
+        """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""
         with told_as_ours(self.folder):
-            for table in (self.frames, self.thumbnails):
-                there = table.search().select(["source"]).to_arrow().column("source").unique().to_pylist()
-                if strangers := set(there) - known:
-                    table.delete(f"source IN ({', '.join(map(str, sorted(strangers)))})")
+            rows = table.search().select(["source", "frame"]).with_row_id(True).to_arrow()
+        # Each for itself: row ids are unsigned, and beside those NumPy would make all of them floats.
+        columns = [rows.column(name).to_numpy().astype(np.int64) for name in ("source", "frame", "_rowid")]
+        return np.stack(columns, axis=1)
+
+    def drop_rows(self, table: Any, row_ids: Sequence[int]) -> None:  # noqa: ANN401  # a LanceDB table
+        """Removes single rows of `frames` or `thumbnails`."""
+        with told_as_ours(self.folder):
+            for ids in _parts(row_ids):
+                table.delete(_among("_rowid", ids))
 
     def stored(self, source: int) -> Stored | None:
         """How far the rows of a source go; thumbnails that go further are removed. None without rows."""
@@ -110,41 +172,109 @@ class Tables:
         return Stored(len(rows), int(indices[last]), rows.column("seconds")[last].as_py())
 
     def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
-        """Frames of sources, given by id. Nobody is shown them before their source is whole."""
+        """Frames of sources, given by id; those that are there already are left as they are.
+
+        Nobody is shown them before their source is whole.
+        """
         if not rows:
             return
         with told_as_ours(self.folder):
-            self.thumbnails.add(pa.concat_tables([some.thumbnails_table(source) for source, some in rows]))
-            self.frames.add(pa.concat_tables([some.frames_table(source) for source, some in rows]))
+            self._add(self.thumbnails, pa.concat_tables([some.thumbnails_table(source) for source, some in rows]))
+            self._add(self.frames, pa.concat_tables([some.frames_table(source) for source, some in rows]))
+
+    def _add(self, table: Any, rows: pa.Table) -> None:  # noqa: ANN401  # a LanceDB table
+        sources = rows.column("source").unique().to_pylist()
+        there = table.search().where(_among("source", sources)).select(["source", "frame"]).to_arrow()
+        taken = set(_pairs(there))
+        new = {pair: position for position, pair in enumerate(_pairs(rows)) if pair not in taken}
+        if new:
+            table.add(rows if len(new) == len(rows) else rows.take(list(new.values())))
 
     def rows_of(self, source: int) -> Iterator[FrameRows]:
         """The frames of a source with their thumbnails, in order of time."""
+        frames = self.frames.search().where(f"source = {source}").select(["frame", "seconds", "vector"])
+        for some in self.batches(frames, _ROWS_AT_ONCE):
+            order = np.argsort(some.column("frame").to_numpy())
+            indices = some.column("frame").to_numpy()[order].tolist()
+            jpegs = self.jpegs(source, indices)
+            if len(jpegs) < len(indices):
+                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {_CHECK}")
+            yield FrameRows(
+                vectors_of(some)[order],
+                indices,
+                some.column("seconds").to_numpy()[order].tolist(),
+                [jpegs[index] for index in indices],
+            )
+
+    def batches(self, query: Any, size: int) -> Iterator[Any]:  # noqa: ANN401  # a LanceDB query, pyarrow batches
+        """What a query gives, in batches of about that many rows."""
         with told_as_ours(self.folder):
-            frames = self.frames.search().where(f"source = {source}").select(["frame", "seconds", "vector"])
-            for some in frames.to_batches(_ROWS_AT_ONCE):
-                order = np.argsort(some.column("frame").to_numpy())
-                indices = some.column("frame").to_numpy()[order].tolist()
-                jpegs = self.jpegs(source, indices)
-                yield FrameRows(
-                    vectors_of(some)[order],
-                    indices,
-                    some.column("seconds").to_numpy()[order].tolist(),
-                    [jpegs[index] for index in indices],
-                )
+            reader = iter(query.to_batches(size))
+        while True:
+            with told_as_ours(self.folder):
+                some = next(reader, None)
+            if some is None:
+                return
+            yield some
 
     def jpegs(self, source: int, frame_indices: Sequence[int]) -> dict[int, bytes]:
         """The thumbnails of those frames of a source that there are, by frame index."""
-        listed = ", ".join(str(int(index)) for index in frame_indices)
-        with told_as_ours(self.folder):
-            found = self.thumbnails.search().where(f"source = {source} AND frame IN ({listed})")
-            rows = found.select(["frame", "jpeg"]).to_arrow()
-        return dict(zip(rows.column("frame").to_pylist(), rows.column("jpeg").to_pylist(), strict=True))
+        found = self.jpegs_of([(source, int(index)) for index in frame_indices])
+        return {index: jpeg for (_, index), jpeg in found.items()}
 
-    def compact(self, *, kept_for: timedelta = _KEPT_FOR) -> None:
-        """Joins small files, brings the index up to date, and forgets versions older than that."""
+    def jpegs_of(self, frames: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """The thumbnails of those frames that there are, by source id and frame index.
+
+        One question for the rows of many sources, and one for their pictures: memory is that of what is asked for.
+        """
+        found: dict[tuple[int, int], bytes] = {}
         with told_as_ours(self.folder):
-            for table in (self.frames, self.thumbnails, self.sources):
+            for wanted in _parts(sorted(set(frames))):
+                sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
+                sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
+                rows = self.thumbnails.search().where(sql).select(["source", "frame"]).with_row_id(True).to_arrow()
+                there = dict(zip(_pairs(rows), rows.column("_rowid").to_pylist(), strict=True))
+                ids = {there[pair]: pair for pair in wanted if pair in there}
+                if ids:
+                    pictures = self.thumbnails.take_row_ids(list(ids)).select(["source", "frame", "jpeg"]).to_arrow()
+                    found |= dict(zip(_pairs(pictures), pictures.column("jpeg").to_pylist(), strict=True))
+        return found
+
+    def keep_up_indices(self) -> None:
+        """Makes the indices by source and by frame where they are missing, and brings them up to date."""
+        from lancedb.index import BTree
+
+        with told_as_ours(self.folder):
+            for table in (self.frames, self.thumbnails):
+                stats = [table.index_stats(f"{column}_idx") for column in _SCALAR_COLUMNS]
+                for column, found in zip(_SCALAR_COLUMNS, stats, strict=True):
+                    if found is None:
+                        table.create_index(column, config=BTree())
+                if any(found and found.num_unindexed_rows > _MAX_UNINDEXED for found in stats):
+                    table.optimize(cleanup_older_than=_FOR_EVER)
+
+    def compact(self, *, kept_for: timedelta = _KEPT_FOR) -> bool:
+        """Joins small files, brings the indices up to date, and forgets versions older than that.
+
+        Returns:
+            Whether it did forget: nothing is forgotten while somebody else has the library open.
+        """
+        with told_as_ours(self.folder):
+            tables = (self.frames, self.thumbnails, self.sources)
+            for table in tables:
+                table.optimize(cleanup_older_than=_FOR_EVER)
+            # Who comes from here on sees what was just written, and none of the versions before it.
+            if not self._readers.is_only_one():
+                return False
+            for table in tables:
                 table.optimize(cleanup_older_than=kept_for)
+        return True
+
+
+_CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage anew into another folder if need be"
+# Where in the sources of a library something was noticed, on the machine that it was built on.
+_BUILD_PATHS = re.compile(r",?\s*(?:at\s+)?/\S+\.rs:\d+(?::\d+)?")
+_MAX_REASON = 300
 
 
 @contextmanager
@@ -156,12 +286,69 @@ def told_as_ours(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, RuntimeError, ValueError, pa.ArrowException) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise LibraryError(
-            f"the tables in {folder} cannot be used ({reason}); check the disk, or index anew"
-        ) from error
+    except (FirstsightError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
+        raise LibraryError(_explained(error, folder)) from error
+
+
+def _explained(error: BaseException, folder: Path) -> str:
+    text = str(error) or type(error).__name__
+    reason = _BUILD_PATHS.sub("", text.splitlines()[0])[:_MAX_REASON].strip()
+    if "No space left" in text or "os error 28" in text:
+        return (
+            f"the disk of {folder} is full; `firstsight library compact LIBRARY` gives back what was removed or "
+            "replaced, or free some space"
+        )
+    if "Not found" in text and ".lance" in text:
+        return (
+            f"a file of the tables in {folder} is not there any more ({reason}): another process has compacted the "
+            f"library meanwhile, then open it again; or it is damaged: {_CHECK}"
+        )
+    return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
+
+
+def _check_columns(found: pa.Schema, expected: pa.Schema) -> None:
+    """Raises if a table is not made as the library says.
+
+    Raises:
+        LibraryError: a column is missing, or of another type.
+    """
+    for field in expected:
+        if field.name not in found.names or found.field(field.name).type != field.type:
+            there = found.field(field.name).type if field.name in found.names else "missing"
+            raise LibraryError(f"the tables are damaged: column {field.name} is {there}, not {field.type}; {_CHECK}")
+
+
+def _among(column: str, values: Iterable[int]) -> str:
+    """SQL."""
+    return f"{column} IN ({', '.join(str(int(value)) for value in values)})"
+
+
+def _parts(values: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(values), _KEYS_AT_ONCE):
+        yield values[start : start + _KEYS_AT_ONCE]
+
+
+def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow table
+    return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
+
+
+_FIELDS = frozenset(field.name for field in fields(SourceRecord))
+
+
+def _row(record: SourceRecord) -> dict[str, Any]:
+    text = str(record.path)
+    is_text = storable(text) == text
+    return {**asdict(record), "path": storable(text), "path_bytes": None if is_text else bytes(record.path)}
 
 
 def _record(row: dict[str, Any]) -> SourceRecord:
-    return SourceRecord(**{**row, "path": Path(row["path"])})
+    if row["status"] not in get_args(Status):
+        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {_CHECK}")
+    known = {name: value for name, value in row.items() if name in _FIELDS}
+    path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
+    known |= {"path": path, "reason": row.get("reason") or ""}
+    if row.get("is_picture") is None:  # of an older version, which went by the name
+        known["is_picture"] = path.suffix.lower() in IMAGE_SUFFIXES
+    return SourceRecord(**known)

@@ -14,10 +14,10 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.errors import SettingsError
 from firstsight.model.encoder import Encoder
-from firstsight.retrieval.watching.episodes import Trigger
+from firstsight.retrieval.watching.episodes import Episode, Trigger, find_episodes
 from firstsight.video.prefetch import prefetch
 from firstsight.video.source import Spec, open_source
 
@@ -165,12 +165,25 @@ class Novelty:
         return scores
 
 
-def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
+def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, Episode], ...]:
+    """When something new is to be seen: the file and the episode in it, file by file, in order of time."""
+    by_file = groupby(scored, key=lambda one: one.source)
+    return tuple(
+        (name, episode)
+        for name, frames in by_file
+        for episode in find_episodes(trigger, ((one.seconds, one.score) for one in frames))
+    )
+
+
+def score_novelty(
+    encoder: Encoder, source: Spec, *, left_out: Callable[[str], None] = lambda _reason: None
+) -> Iterator[Scored]:
     """How new each frame of the source is, as a stream: memory does not grow with the footage.
 
     Args:
         encoder: whose last level looks at the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
+        left_out: told a line for each file that cannot be read.
 
     Raises:
         SourceError: no footage, or none of it can be read.
@@ -188,3 +201,5 @@ def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
             scores = novelty.update(np.stack([one.pixels for one in batch]), [one.seconds for one in batch])
             for frame, score in zip(batch, scores, strict=True):
                 yield Scored(frame.source, frame.seconds, frame.index, score)
+        for reason in reading.skipped_sources:
+            left_out(reason)

@@ -1,0 +1,58 @@
+"""Names as they may be shown: on a terminal, a page, or in a table; and JSON that every reader takes."""
+
+import json
+import os
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+# Marks without a picture hide text or turn it about ("exe.jpg" as "gpj.exe"); these two are part of words and emoji.
+_JOINERS = "\u200c\u200d"
+
+# Bytes that are not UTF-8 come into Python as surrogates from here on.
+_UNDECODED = 0xDC00
+
+_ONE_BYTE = re.compile("[\udc80-\udcff]")
+
+
+def printable(name: str | bytes | os.PathLike[str]) -> str:
+    r"""The name in one line, without anything that a terminal would obey or an encoding refuse.
+
+    Control characters, line and paragraph separators, marks that turn the direction of text, and bytes that are not
+    UTF-8 are written as escapes: "m\xe9.avi", "\x1b[2J", "two\nlines". What can be shown stays as it is.
+
+    >>> printable("walks/café 1.mp4")
+    'walks/café 1.mp4'
+    """
+    return "".join(char if _is_shown(char) else _escaped(char) for char in os.fsdecode(name))
+
+
+def _is_shown(char: str) -> bool:
+    """Whether it is neither a control, a mark without a picture, a lone surrogate nor a line's end."""
+    return char in _JOINERS or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def _escaped(char: str) -> str:
+    if _ONE_BYTE.match(char):
+        return f"\\x{ord(char) - _UNDECODED:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def json_line(content: Mapping[str, Any]) -> str:
+    """The content as one line of JSON as the standard has it: no NaN, no halves of characters from odd file names.
+
+    Raises:
+        ValueError: a number in it is NaN or infinite.
+    """
+    return json.dumps(_readable(content), allow_nan=False)
+
+
+def _readable(value: Any) -> Any:  # noqa: ANN401, any JSON
+    if isinstance(value, str):
+        return "".join(_escaped(char) if unicodedata.category(char) == "Cs" else char for char in value)
+    if isinstance(value, Mapping):
+        return {_readable(name): _readable(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_readable(one) for one in value]
+    return value

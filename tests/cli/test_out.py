@@ -1,0 +1,50 @@
+"""Where a command writes: known to be possible before it works, and printed before it is tried."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from firstsight.cli.output import check_out
+from firstsight.errors import SettingsError
+
+# Each would fail for its RUN or LIBRARY, which is not there; that the place is looked at first shows in the message.
+COMMANDS = [
+    ("scenes", "film.mp4", "--run", "no-run", "--out", "{}"),
+    ("novelty", "no-run", "film.mp4", "--csv", "{}"),
+    ("align", "a.mp4", "b.mp4", "--model", "no-run", "--out", "{}"),
+    ("align", "a.mp4", "b.mp4", "--model", "no-run", "--csv", "{}"),
+    ("neighbours", "no-run", "stills", "--anchor", "a.png", "--out", "{}"),
+    ("export", "no.library", "--out", "{}"),
+    ("map", "no.library", "--out", "{}"),
+    ("compare", "no-run", "film.mp4", "--out", "{}"),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_cannot_be_written_is_refused_before_the_work(firstsight, tmp_path: Path, command: tuple) -> None:
+    (tmp_path / "file").write_text("in the way")
+    place = tmp_path / "file" / "new" / "out.csv"
+    ran = firstsight(*(part.format(place) for part in command))
+    assert ran.code == 2
+    assert "cannot be written" in ran.err
+    assert "is no folder; choose another" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").mkdir()
+    with pytest.raises(SettingsError, match="it is a folder"):
+        check_out(None, tmp_path / "out.csv")
+
+
+def test_what_may_be_made_is_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_out(None, Path("out.csv"), tmp_path / "a" / "b" / "out.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_may_be_written_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # as root everything may be
+    with pytest.raises(SettingsError, match="nothing may be written in"):
+        check_out(tmp_path / "out.csv")

@@ -8,7 +8,6 @@ import typer
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 from firstsight.cli.output import print_json
-from firstsight.cli.paths import check_run, check_sources
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ def command(
 
     Example: `firstsight evaluate runs/bikes bikes.mp4`
     """
-    check_run(run)
-    check_sources(sources)
     from firstsight.evaluation.evaluate import evaluate
     from firstsight.model.encoder import Encoder
 

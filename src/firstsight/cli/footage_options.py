@@ -5,19 +5,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firstsight.cli.paths import check_library, check_run, check_sources
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
     from firstsight.retrieval.store.where import Where
     from firstsight.video.source import Source
 
-SOURCES = typer.Argument(
-    metavar="SOURCE...",
-    help="A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, "
-    "or an address: rtsp://...",
-    show_default=False,
+_SOURCES_HELP = (
+    "A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, or an "
+    "address: rtsp://..."
 )
-Sources = Annotated[list[str], SOURCES]
+SOURCES = typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False)
+# Looked at before a command begins, so that a mistyped path does not cost the seconds in which PyTorch is loaded.
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_sources)
+]
 Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
 End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]
@@ -25,11 +28,18 @@ FramesPerSecond = Annotated[
     float | None, typer.Option("--fps", metavar="RATE", help="Use at most so many frames a second of footage.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
-Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A folder made by learn, or an article weights file (.pth).", callback=check_run
+    ),
+]
+Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library)]
 Model = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="What sees footage that is not in a library: a folder made by learn."),
+    typer.Option(
+        metavar="RUN", help="What sees footage that is not in a library: a folder made by learn.", callback=check_run
+    ),
 ]
 OnlySources = Annotated[
     list[str] | None,

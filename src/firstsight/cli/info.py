@@ -7,7 +7,6 @@ import typer
 from firstsight.cli import footage_options as footage
 from firstsight.cli.outcome import level_table, outcome_lines
 from firstsight.cli.output import print_json
-from firstsight.cli.paths import check_run
 from firstsight.text import printable
 
 
@@ -16,7 +15,6 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
 
     Example: `firstsight info runs/bikes`
     """
-    check_run(run)
     from firstsight.model.encoder import Encoder
 
     encoder = Encoder.load(run)

@@ -32,11 +32,16 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there already.")] = False,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run of the article's method that was interrupted.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with an interrupted run of the article's method.", callback=check_run),
     ] = None,
     extend: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Learn a run of the default method anew from its own footage and this too."),
+        typer.Option(
+            metavar="RUN",
+            help="Learn a run of the default method anew from its own footage and this too.",
+            callback=check_run,
+        ),
     ] = None,
     method: Annotated[Method | None, typer.Option(help="How to learn; random is the default's floor.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
@@ -127,7 +132,6 @@ def command(
     sampling = {"start_seconds": start, "end_seconds": end, "every": every, "frames_per_second": frames_per_second}
     if resume is not None:
         _check_alone(ctx, "resume", {"device", "as_json"}, "goes on with its own footage and settings")
-        check_run(resume)
         _learn_shown("resume", resume, resume, {"device": device}, sources=None, as_json=as_json)
         return
     if not sources:
@@ -135,12 +139,11 @@ def command(
     check_sources(sources)
     if extend is not None:
         _check_alone(ctx, "extend", {"sources", "out", "force", "as_json", *_SAMPLING}, "keeps the run's own settings")
-        check_run(extend)
-        options = {**sampling, "out": out, "force": force}
-        _learn_shown("extend", extend, out or extend, options, sources=sources, as_json=as_json)
+        more: dict[str, Any] = {**sampling, "out": out, "force": force}
+        _learn_shown("extend", extend, out or extend, more, sources=sources, as_json=as_json)
         return
     folder = out or Path("runs") / (Path(sources[0]).stem or "run")
-    options = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
+    options: dict[str, Any] = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
     _learn_shown("learn", folder, folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
 
 
@@ -217,6 +220,5 @@ def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
 
 
 def _lost_lines(outcome: dict[str, Any]) -> list[str]:
-    """Of which files frames are lost, and which are left out as a whole."""
-    lost = [f"{printable(name)}: {num} frames lost" for name, num in outcome.get("skipped_by_file", {}).items()]
-    return [*lost, *(f"left out: {printable(reason)}" for reason in outcome.get("files_left_out", []))]
+    """Of which files frames are lost."""
+    return [f"{printable(name)}: {num} frames lost" for name, num in outcome.get("skipped_by_file", {}).items()]

@@ -80,6 +80,7 @@ class ArticleRun:
             **self._outcome(),
             "frames_in_a_pass": self.footage.num_frames,
             "frames_skipped": self.footage.num_skipped,
+            "skipped_by_file": self.footage.skipped_by_file,
             "seconds": round(time.monotonic() - begin, 1),
             "health_before": [asdict(level) for level in before],
             "health": [asdict(level) for level in self._health(self.loop.network)],

@@ -19,12 +19,14 @@ class BoundedSample:
     Attributes:
         num_seen: frames that went by.
         num_skipped: frames that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
     """
 
     def __init__(self, max_frames: int) -> None:
         self.max_frames = max_frames
         self.num_seen = 0
         self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
         self._kept: list[NDArray[np.uint8]] = []
         self._every = 1
 
@@ -42,6 +44,7 @@ class BoundedSample:
                     self._add(frame)
                     report(self.num_seen)
                 self.num_skipped += reading.num_skipped
+                self.skipped_by_file |= reading.skipped_by_source
         if len(self._kept) > self.max_frames:
             chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
             self._kept = [self._kept[index] for index in chosen]

@@ -26,6 +26,7 @@ class Footage:
     Attributes:
         num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
         num_skipped: frames of a pass that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
     """
 
     def __init__(self, source: Source, preprocessing: Preprocessing, *, place: torch.device) -> None:
@@ -34,6 +35,7 @@ class Footage:
         self.place = place
         self.num_frames = source.num_frames()
         self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
 
     def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
         """Inputs (size, channels, H, W) without end: after the last frame comes the first.
@@ -85,6 +87,7 @@ class Footage:
             with closing(self.source.read(self.preprocessing)) as reading:
                 yield from reading
                 self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
+                self.skipped_by_file = reading.skipped_by_source
             self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:

@@ -27,7 +27,7 @@ from firstsight.model.readout import Pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.process import passive_waiting
 from firstsight.video.source import Source, Spec, open_source
-from firstsight.video.spread import count, spread
+from firstsight.video.spread import count, sizes_of, spread
 
 _HELD_OUT, _MAX_HELD_OUT = 0.1, 0.5
 
@@ -283,6 +283,7 @@ def _learn_closed_form(
         "finished": True,
         "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
         "frames_skipped": sample.num_skipped,
+        "skipped_by_file": sample.skipped_by_file,
         "frames_learned_from": len(frames),
         "seconds": round(time.monotonic() - begin, 1),
         "footage": learned.facts(),
@@ -299,14 +300,21 @@ def _learn_closed_form(
 
 def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
     """What part of a picture the network will look at."""
-    width, height = source.size()
+    sizes = sizes_of(source)
+    first, last = sizes[0], sizes[-1]
+    each = f"each {first[0]}x{first[1]} picture" if len(sizes) == 1 else "each picture"
     if isinstance(settings, ClosedFormSettings):
-        return f"{source.name}: the network sees all of each {width}x{height} picture"
-    crop = settings.preprocessing.crop(width, height)
-    return (
-        f"{source.name}: the network sees {100 * crop.share_of(width, height):.0f} % of each {width}x{height} picture, "
-        f"{crop.width}x{crop.height} in the middle"
-    )
+        text = f"{source.name}: the network sees all of {each}"
+    else:
+        crops = [settings.preprocessing.crop(*size) for size in sizes]
+        shares = sorted({round(100 * crop.share_of(*size)) for crop, size in zip(crops, sizes, strict=True)})
+        share = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+        largest = max(crops, key=lambda crop: crop.width)
+        square = f"{largest.width}x{largest.height}{'' if len(sizes) == 1 else ' at most'}"
+        text = f"{source.name}: the network sees {share} of {each}, {square} in the middle"
+    if len(sizes) == 1:
+        return text
+    return f"{text}; {len(sizes)} sizes, from {first[0]}x{first[1]} to {last[0]}x{last[1]}"
 
 
 def _paths(source: Spec) -> list[str]:

@@ -55,6 +55,7 @@ class Outcome(TypedDict):
     health_before: NotRequired[list[LevelHealth]]
     frames_in_a_pass: NotRequired[int | None]
     frames_skipped: NotRequired[int]
+    skipped_by_file: NotRequired[dict[str, Any]]
     frames_learned_from: NotRequired[int]
     seconds: NotRequired[float]
     footage: NotRequired[FootageFacts]

@@ -13,6 +13,7 @@ class Skipped:
     """Something of a source that could not be read: frames of a file, or a whole file."""
 
     num_frames: int = 0  # frames that are damaged or missing
+    source: str = ""  # the file, as its frames call it
     reason: str = ""  # why a whole file was left out, in one line; empty when only frames are
 
 
@@ -29,6 +30,7 @@ class Reading:
     def __init__(self, events: Events) -> None:
         self.num_frames = 0  # yielded so far
         self.num_skipped = 0  # damaged or missing frames so far
+        self.skipped_by_source: dict[str, int] = {}  # the same, of each file that lost any
         self.skipped_sources: list[str] = []  # one line for each file that was left out
         self._events = events
 
@@ -47,6 +49,9 @@ class Reading:
                 self.num_frames += 1
                 return event
             self.num_skipped += event.num_frames
+            if event.num_frames:
+                known = self.skipped_by_source.get(event.source, 0)
+                self.skipped_by_source[event.source] = known + event.num_frames
             if event.reason:
                 self.skipped_sources.append(event.reason)
         raise StopIteration

@@ -57,7 +57,7 @@ class ImageFiles:
                 if len(self.files) == 1:
                     raise
                 reasons.append(str(error))
-                yield Skipped(num_frames=1, reason=str(error))
+                yield Skipped(num_frames=1, source=name, reason=str(error))
             else:
                 yield frame
         if len(reasons) == len(self.positions):

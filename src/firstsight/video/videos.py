@@ -114,12 +114,13 @@ class VideoFiles:
         reasons: list[str] = []
         for file in self.files:
             try:
-                yield from _events_of(file, views)
+                for event in _events_of(file, views):
+                    yield event if isinstance(event, Frame) else replace(event, source=file.name)
             except (SourceError, PixelsError) as error:
                 if len(self.files) == 1:
                     raise
                 reasons.append(str(error))
-                yield Skipped(reason=str(error))
+                yield Skipped(source=file.name, reason=str(error))
         if len(reasons) == len(self.files):
             raise SourceError(self._none_readable(reasons))
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 import firstsight
 from firstsight.errors import FirstsightError, RunError, SettingsError
+from firstsight.learning.footage import Footage
 from firstsight.learning.learner import extend, resume
 from firstsight.learning.progress import Progress
 from firstsight.learning.run_folder import LEARNING_FILE
@@ -204,3 +206,23 @@ def test_sizes_are_told_as_they_are(moving_square: np.ndarray, tmp_path: Path) -
     news: list[str] = []
     firstsight.learn(tmp_path, progress=lambda progress: news.extend(progress.news))
     assert news[0].endswith("the network sees all of each picture; 2 sizes, from 48x32 to 64x48")
+
+
+def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learning that began its second pass goes on in it, with the same weights as without an interruption."""
+    settings = SMALL | {"frames_per_level": 100, "held_out": 0}
+    whole = firstsight.learn(clip, out=tmp_path / "whole", **settings)
+
+    def press(progress: Progress) -> None:
+        if progress.what.startswith("level") and progress.done == 75:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        firstsight.learn(clip, out=tmp_path / "cut", progress=press, **settings)
+    skipped = []
+    skip_in = Footage.num_to_skip
+    monkeypatch.setattr(Footage, "num_to_skip", lambda *given: skipped.append(skip_in(*given)) or skipped[-1])
+    resumed = resume(tmp_path / "cut")
+    assert resumed.fingerprint == whole.fingerprint
+    assert resumed.provenance["outcome"]["frames_in_a_pass"] == 60
+    assert skipped == [75 - 60]

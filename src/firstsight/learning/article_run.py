@@ -98,7 +98,7 @@ class ArticleRun:
             RunError: nothing to go on from, or it is damaged.
         """
         if self.folder:
-            self.frames_drawn, self.checks = self.folder.load_learning(self.loop)
+            self.frames_drawn, self.checks = self.folder.load_learning(self.loop, self.footage)
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
@@ -126,7 +126,7 @@ class ArticleRun:
     def _save(self) -> None:
         if self.folder:
             self.folder.save(self._encoder(self._outcome()))
-            self.folder.save_learning(self.loop, frames_drawn=self.frames_drawn)
+            self.folder.save_learning(self.loop, self.footage, frames_drawn=self.frames_drawn)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:
         rule = self.settings.rule

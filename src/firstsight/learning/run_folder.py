@@ -18,6 +18,7 @@ import torch
 from firstsight.errors import RunError, SettingsError
 from firstsight.files import make_folder, write_whole
 from firstsight.learning.article import ArticleLoop
+from firstsight.learning.footage import Footage
 from firstsight.learning.stopping import Check, StoppingState
 from firstsight.model.checkpoint import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.model.encoder import Encoder
@@ -77,7 +78,7 @@ class RunFolder:
                 "free some space and go on with `firstsight learn --resume`"
             ) from error
 
-    def save_learning(self, loop: ArticleLoop, *, frames_drawn: int) -> None:
+    def save_learning(self, loop: ArticleLoop, footage: Footage, *, frames_drawn: int) -> None:
         """Writes all that is needed to go on from this step, whole or not at all."""
         tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
         for index, values in loop.optimiser.state_dict()["state"].items():
@@ -85,6 +86,7 @@ class RunFolder:
         record = {
             "state": asdict(loop.state),
             "frames_drawn": frames_drawn,
+            "passed": footage.passed,
             "checks": [asdict(check) for check in self.checks],
         }
         content = safetensors.torch.save(
@@ -93,7 +95,7 @@ class RunFolder:
         )
         write_whole(self.folder / LEARNING_FILE, content)
 
-    def load_learning(self, loop: ArticleLoop) -> tuple[int, list[Check]]:
+    def load_learning(self, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:
         """Puts the loop where `save_learning` found it, forgets later checks; gives frames drawn and checks until then.
 
         Raises:
@@ -110,6 +112,7 @@ class RunFolder:
             loop.state = from_json(StoppingState, record["state"], name="state")
             self.checks = [from_json(Check, check, name="check") for check in record["checks"]]
             frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
+            footage.know(record.get("passed", {}))
             self._is_begun = True
             self._forget_later_lines()
         except (

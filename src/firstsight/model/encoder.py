@@ -139,7 +139,7 @@ class Encoder:
         """The embedding of each frame.
 
         Args:
-            frames: uint8 (N, H, W, 3) or (N, H, W).
+            frames: uint8 (N, H, W, 3) or (N, H, W); one picture is `picture[None]`.
             precision: of the arithmetic; the result is float32 either way. By default float32 for the article's
                 encoder; for the closed-form one bfloat16 where the processor has it.
 

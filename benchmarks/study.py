@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.device import describe_machine, keep_freed_memory
+from firstsight.device import describe_machine
 from firstsight.errors import SettingsError
 from firstsight.learning import health, stopping
 from firstsight.learning.article import ArticleLoop
@@ -33,6 +33,7 @@ from firstsight.learning.config import ArticleSettings
 from firstsight.learning.footage import Footage
 from firstsight.learning.stopping import StoppingRule, StoppingState
 from firstsight.model.network import Network
+from firstsight.process import keep_freed_memory
 from firstsight.retrieval.comparing.anchor import BelowSimilarity, EveryNFrames
 
 ROOT = Path(__file__).parents[1]

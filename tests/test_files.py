@@ -1,5 +1,7 @@
 """Files are written whole or not at all."""
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +44,29 @@ def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="cannot be written"):
         write_whole(tmp_path / "file" / "below", b"content")
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002])
+def umask(request: pytest.FixtureRequest):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_a_new_file_gets_the_permissions_of_any_other(umask: int, tmp_path: Path) -> None:
+    write_whole(tmp_path / "new" / "ours", b"content")
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "theirs").write_bytes(b"content")
+    for ours, theirs in (("new", "plain"), ("new/ours", "plain/theirs")):
+        assert mode(tmp_path / ours) == mode(tmp_path / theirs)
+
+
+def test_a_file_that_is_replaced_keeps_its_permissions(umask: int, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    (tmp_path / "file").chmod(0o640)
+    write_whole(tmp_path / "file", b"new")
+    assert mode(tmp_path / "file") == 0o640
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)

@@ -1,5 +1,7 @@
 """What holds for the package as a whole."""
 
+import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -42,6 +44,46 @@ def test_imports_point_left_and_down() -> None:
 
 def test_versions_agree() -> None:
     assert version("firstsight") == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+# What a distribution is imported as, where that is another name.
+_IMPORTED_AS = {
+    "faiss-cpu": "faiss",
+    "opencv-python-headless": "cv2",
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+    "pytest-xdist": "xdist",
+}
+# For those who have them: other programs to compare with, and a server of cameras.
+_ASKED_FOR = {"imagededup", "skvideo", "torchvision", "gi"}
+
+
+@pytest.mark.parametrize(("folder", "extras"), [("src", []), ("tests", ["dev"]), ("benchmarks", ["dev", "bench"])])
+def test_everything_imported_is_declared(folder: str, extras: list[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *(one for name in extras for one in project["optional-dependencies"][name])]
+    names = {re.split(r"[><=~!\[ ]", one)[0].lower() for one in wanted}
+    declared = {_IMPORTED_AS.get(name, name.replace("-", "_")) for name in names}
+    own = {path.stem for part in (folder, "tests", "benchmarks") for path in (ROOT / part).rglob("*.py")} | {
+        "firstsight"
+    }
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imported_by(path) - declared - own - sys.stdlib_module_names - _ASKED_FOR
+    }
+    assert not undeclared
+
+
+def imported_by(path: Path) -> set[str]:
+    """The packages that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module.split(".")[0])
+    return found
 
 
 def test_everything_needed_is_pinned() -> None:

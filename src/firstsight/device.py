@@ -1,6 +1,5 @@
-"""Where and how arithmetic runs: device, precision, allocator, randomness. The only file that names a device."""
+"""Where and how arithmetic runs: device, precision, randomness. The only file that names a device."""
 
-import ctypes
 import os
 import platform
 from contextlib import AbstractContextManager
@@ -9,12 +8,9 @@ from typing import Literal
 import torch
 
 from firstsight.errors import SettingsError
+from firstsight.process import describe_waiting
 
 Precision = Literal["float32", "bfloat16"]
-
-# glibc's mallopt options, from malloc.h.
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -45,8 +41,12 @@ def arithmetic(device: torch.device, precision: Precision) -> AbstractContextMan
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
-def has_fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 natively, so that the lower precision is also the faster one."""
+def has_fast_bfloat16(device: torch.device | None = None) -> bool:
+    """Whether that device, by default the CPU, multiplies bfloat16 natively: the lower precision is the faster one."""
+    if device is not None and device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)  # emulated before Ampere
+    if device is not None and device.type != "cpu":
+        return False
     capabilities = torch.backends.cpu.get_cpu_capability()
     return "AVX512" in capabilities and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
@@ -56,26 +56,14 @@ def generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed for the next allocation. Does nothing under another C library.
-
-    By default it returns every large activation to the kernel after each operation, and the page faults to get it back
-    cost half the speed. This holds for the whole process from then on; memory still stays flat, at its peak.
-    """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_M_MMAP_MAX, 0)
-    libc.mallopt(_M_TRIM_THRESHOLD, -1)
-
-
 def describe_machine() -> dict[str, str | int]:
-    """What a result may depend on: platform, number of cores and threads, versions. For the record of a run."""
+    """What a result or its time may depend on: cores, threads and how they wait, versions. For the record of a run."""
     return {
         "platform": platform.platform(),
         "processor": torch.backends.cpu.get_cpu_capability(),
         "num_cores": os.cpu_count() or 1,
         "num_threads": torch.get_num_threads(),
+        "waiting": describe_waiting(),
         "python": platform.python_version(),
         "torch": torch.__version__,
     }

@@ -2,7 +2,8 @@
 
 import os
 import re
-import tempfile
+import secrets
+import stat
 from pathlib import Path
 
 from firstsight.errors import RunError
@@ -32,21 +33,24 @@ def safe_name(text: str) -> str:
 def write_whole(path: Path, content: bytes) -> None:
     """Puts the content at the path; whoever reads it finds the old file or the new one, never a part.
 
+    A new file gets the permissions that `open` would give it, and a file that is replaced keeps its own.
+
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.
     """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with temporary.open("xb") as file:
+                if path.is_file():
+                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         raise RunError(

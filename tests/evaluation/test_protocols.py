@@ -19,6 +19,7 @@ def sample_of(codes: np.ndarray, *, labels: tuple = (), sources: list | None = N
         whole=frames,
         seconds=np.arange(len(codes), dtype=np.float64),
         sources=np.zeros(len(codes), np.int64) if sources is None else np.array(sources),
+        names=tuple(f"{number}.mp4" for number in range(1 + max(sources or [0]))),
         labels=labels,
         of_pictures=pictures,
         num_read=len(codes),
@@ -74,7 +75,9 @@ def test_a_file_that_is_there_twice_is_told() -> None:
     sample = in_videos("aabb", 8)
     assert not any("to the pixel" in note for note in labels_question(sample, seed=0).notes)
     twice = replace(sample, whole=np.concatenate([sample.whole[:8], sample.whole[:8], sample.whole[16:]]))
-    assert any("8 frames are the same to the pixel" in note for note in labels_question(twice, seed=0).notes)
+    (told,) = [note for note in labels_question(twice, seed=0).notes if "to the pixel" in note]
+    assert told.startswith("8 frames are the same to the pixel")
+    assert told.endswith("is a file there twice? 0.mp4 and 1.mp4 (8)")
 
 
 def test_ties_do_not_profit_from_the_order_of_folders() -> None:

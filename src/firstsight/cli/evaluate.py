@@ -1,6 +1,5 @@
 """`firstsight evaluate`: is the encoder good on this footage, and better than what costs nothing?"""
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,8 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.cli.output import print_json
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.evaluation.evaluate import Evaluation
@@ -65,7 +66,7 @@ def command(
             display.say("interrupted; nothing is kept, as nothing was finished")
             raise typer.Exit(130) from None
     if as_json:
-        typer.echo(json.dumps({"run": str(run), "source": source.name, **_content(evaluation)}))
+        print_json({"run": str(run), "source": source.name, **_content(evaluation)})
     else:
         _print(evaluation)
 
@@ -106,7 +107,7 @@ def _print(evaluation: "Evaluation") -> None:
         typer.echo(f"{name:<{width}}{meaning}")
     typer.echo(f"{'±':<{width}}standard error, neighbouring frames taken together")
     for note in evaluation.notes:
-        typer.echo(f"note: {note}")
+        typer.echo(f"note: {printable(note)}")
     for verdict in evaluation.verdicts:
         typer.echo(verdict)
 

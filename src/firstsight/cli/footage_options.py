@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firstsight.cli.paths import check_library, check_run, check_sources
 from firstsight.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h)?")
 _UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 
-SOURCES = typer.Argument(
-    metavar="SOURCE...",
-    help="A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, "
-    "or an address: rtsp://...",
-    show_default=False,
+_SOURCES_HELP = (
+    "A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, or an "
+    "address: rtsp://..."
 )
-Sources = Annotated[list[str], SOURCES]
+SOURCES = typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False)
+# Looked at before a command begins, so that a mistyped path does not cost the seconds in which PyTorch is loaded.
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_sources)
+]
 Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
 End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]
@@ -33,11 +36,18 @@ For = Annotated[
     typer.Option("--for", metavar="TIME", help="Of a camera, pipe or address: read so long, such as 90s, 10min or 2h."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth).")]
-Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A folder made by learn, or an article weights file (.pth).", callback=check_run
+    ),
+]
+Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library)]
 Model = Annotated[
     Path | None,
-    typer.Option(metavar="RUN", help="What sees footage that is not in a library: a folder made by learn."),
+    typer.Option(
+        metavar="RUN", help="What sees footage that is not in a library: a folder made by learn.", callback=check_run
+    ),
 ]
 OnlySources = Annotated[
     list[str] | None,

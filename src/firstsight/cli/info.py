@@ -1,12 +1,13 @@
 """`firstsight info`: what a run is."""
 
-import json
 from dataclasses import asdict
 
 import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.outcome import level_table, outcome_lines
+from firstsight.cli.output import print_json
+from firstsight.text import printable
 
 
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
@@ -23,10 +24,10 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
             "levels": [asdict(level) for level in encoder.network.configs],
             "provenance": encoder.provenance,
         }
-        typer.echo(json.dumps(content))
+        print_json(content)
         return
     for name, value in _facts(encoder.provenance).items():
-        typer.echo(f"{name:<14}{value}")
+        typer.echo(f"{name:<14}{printable(str(value))}")
     typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))

@@ -1,6 +1,5 @@
 """`firstsight learn`: footage in, a run folder out."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,13 +8,16 @@ import typer
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
 from firstsight.cli.outcome import level_table, outcome_lines
+from firstsight.cli.output import print_json
+from firstsight.cli.paths import check_run, check_sources
 from firstsight.errors import SettingsError
 from firstsight.learning.choices import Form, Method, Optimiser, Schedule, Similarity
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.model.encoder import Encoder
 
-_ARTICLE = "The article's method (giving one of these chooses it)"
+_ARTICLE = "The article's method (giving one of these chooses it, but for --held-out)"
 
 
 def _article(*names: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
@@ -23,17 +25,23 @@ def _article(*names: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
 
 
 def command(
+    ctx: typer.Context,
     sources: Annotated[list[str] | None, footage.SOURCES] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the run; by default runs/ and the source's name.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there already.")] = False,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with a run of the article's method that was interrupted.")
+        Path | None,
+        typer.Option(metavar="RUN", help="Go on with an interrupted run of the article's method.", callback=check_run),
     ] = None,
     extend: Annotated[
         Path | None,
-        typer.Option(metavar="RUN", help="Learn a run of the default method anew from its own footage and this too."),
+        typer.Option(
+            metavar="RUN",
+            help="Learn a run of the default method anew from its own footage and this too.",
+            callback=check_run,
+        ),
     ] = None,
     method: Annotated[Method | None, typer.Option(help="How to learn; random is the default's floor.")] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
@@ -48,8 +56,9 @@ def command(
     ] = None,
     as_json: footage.Json = False,
     held_out: Annotated[
-        float, _article("--held-out", text="Share of each video's end to measure on instead of learning.")
-    ] = 0.1,
+        float | None,
+        _article("--held-out", text="Share of each video's end to measure on instead of learning (0.1)."),
+    ] = None,
     form: Annotated[
         Form | None, _article("--form", text="Whose defaults: predecessor and earliest are for still images of 28x28.")
     ] = None,
@@ -125,25 +134,46 @@ def command(
     if live is not None and (resume or extend):
         raise SettingsError("--for is for learning from what is live; leave it out with --resume and --extend")
     if resume is not None:
-        if sources:
-            raise SettingsError(f"--resume {resume} goes on with its own footage; leave out {sources[0]}")
-        _learn_shown("resume", resume, {"device": device}, sources=None, as_json=as_json)
+        _check_alone(ctx, "resume", {"device", "as_json"}, "goes on with its own footage and settings")
+        _learn_shown("resume", resume, resume, {"device": device}, sources=None, as_json=as_json)
         return
     if not sources:
         raise SettingsError("no footage given; name a video, a folder or pictures: firstsight learn SOURCE --out RUN")
+    check_sources(sources)
     if extend is not None:
-        if method or settings or out:
-            raise SettingsError(f"--extend {extend} keeps the run's own method, settings and folder; leave them out")
-        _learn_shown("extend", extend, sampling, sources=sources, as_json=as_json)
+        _check_alone(ctx, "extend", {"sources", "out", "force", "as_json", *_SAMPLING}, "keeps the run's own settings")
+        more: dict[str, Any] = {**sampling, "out": out, "force": force}
+        _learn_shown("extend", extend, out or extend, more, sources=sources, as_json=as_json)
         return
-    folder = out or Path("runs") / Path(sources[0]).stem
+    folder = out or Path("runs") / (Path(sources[0]).stem or "run")
     sampling["live_seconds"] = None if live is None else footage.duration_seconds(live)
-    options = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
-    _learn_shown("learn", folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
+    options: dict[str, Any] = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device}
+    _learn_shown("learn", folder, folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
+
+
+# What chooses frames, by the names of the command's parameters.
+_SAMPLING = ("start", "end", "every", "frames_per_second")
+
+
+def _check_alone(ctx: typer.Context, name: str, allowed: set[str], why: str) -> None:
+    """Raises a SettingsError if something was given that the option `--name` would ignore."""
+    given = [
+        one
+        for one in ctx.command.params
+        if (source := ctx.get_parameter_source(one.name or "")) and source.name == _SAID
+    ]
+    ignored = [one for one in given if one.name not in {name, *allowed}]
+    if ignored:
+        what = ctx.params[ignored[0].name][0] if ignored[0].name == "sources" else ignored[0].opts[0]
+        raise SettingsError(f"--{name} {ctx.params[name]} {why}; leave out {what}")
+
+
+_SAID = "COMMANDLINE"
 
 
 def _learn_shown(
     verb: Literal["learn", "resume", "extend"],
+    run: Path,
     folder: Path,
     options: dict[str, Any],
     *,
@@ -157,31 +187,42 @@ def _learn_shown(
         spec = sources[0] if sources and len(sources) == 1 else sources or []
         try:
             if verb == "resume":
-                encoder = learner.resume(folder, progress=display.progress, **options)
+                encoder = learner.resume(run, progress=display.progress, **options)
             elif verb == "extend":
-                encoder = learner.extend(folder, spec, progress=display.progress, **options)
+                encoder = learner.extend(run, spec, progress=display.progress, **options)
             else:
                 encoder = learner.learn(spec, out=folder, progress=display.progress, **options)
         except KeyboardInterrupt:
-            display.say(
-                f"interrupted; if {folder} has a run of the article's method, go on with: "
-                f"firstsight learn --resume {folder}"
-            )
+            display.say(_how_to_go_on(folder))
             raise typer.Exit(130) from None
     _print_result(encoder, folder, as_json=as_json)
+
+
+def _how_to_go_on(folder: Path) -> str:
+    """After Ctrl-C."""
+    from firstsight.learning.run_folder import can_be_resumed
+
+    if can_be_resumed(folder):
+        return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"
+    return "interrupted; nothing is kept, as nothing was finished"
 
 
 def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
     outcome = encoder.provenance["outcome"]
     if as_json:
-        typer.echo(json.dumps({"run": str(folder), **outcome}))
+        print_json({"run": str(folder), **outcome})
         return
     typer.echo(level_table(encoder))
-    for line in outcome_lines(outcome):
+    for line in (*outcome_lines(outcome), *_lost_lines(outcome)):
         typer.echo(line)
-    lost = outcome["frames_skipped"]
+    lost, passed = outcome["frames_skipped"], outcome["frames_in_a_pass"]
     typer.echo(
-        f"learned from {outcome['frames_learned_from']} frames ({outcome['frames_in_a_pass']} in a pass"
+        f"learned from {outcome['frames_learned_from']} frames ({passed} in a pass"
         f"{f', {lost} lost: they could not be decoded' if lost else ''}) in {outcome['seconds']:.0f} s"
     )
-    typer.echo(f"saved {folder}; next: firstsight compare {folder} SOURCE --out DIR")
+    typer.echo(f"saved {printable(folder)}; next: firstsight compare {printable(folder)} SOURCE --out DIR")
+
+
+def _lost_lines(outcome: dict[str, Any]) -> list[str]:
+    """Of which files frames are lost."""
+    return [f"{printable(name)}: {num} frames lost" for name, num in outcome.get("skipped_by_file", {}).items()]

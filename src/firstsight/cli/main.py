@@ -2,9 +2,12 @@
 
 import os
 import sys
-from typing import Annotated
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from firstsight.cli import (
     align,
@@ -26,10 +29,35 @@ from firstsight.cli import (
     similarities,
     watch,
 )
+from firstsight.cli.interrupt import ending_at_the_second_ctrl_c
 from firstsight.errors import FirstsightError
+from firstsight.process import keep_freed_memory
+from firstsight.text import printable
+
+# By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
+# they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
+# idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
+_SPIN_COUNT = "10000"
+_INTERRUPTED, _BROKEN_PIPE = 130, 141  # as a shell tells of a program that a signal ended
+
+
+class _Commands(TyperGroup):
+    """All commands, and what ends each of them early."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself
+        """Runs one; a Ctrl-C that it does not hear itself is told here."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            typer.echo("interrupted", err=True)
+            raise typer.Exit(_INTERRUPTED) from None
+        except BrokenPipeError:
+            raise typer.Exit(_without_a_reader()) from None
+
 
 app = typer.Typer(
     name="firstsight",
+    cls=_Commands,
     help="Learns to see from your own video: a small encoder from unlabelled footage, on a CPU.",
     no_args_is_help=True,
     add_completion=False,
@@ -73,25 +101,59 @@ def _options(
     pass
 
 
-# By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
-# they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
-# idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
-_SPIN_COUNT = "10000"
-
-
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it is told to create
+    _open_standard_streams()
+    keep_freed_memory()
     try:
-        app()
+        with ending_at_the_second_ctrl_c():
+            app()
+        code = 0
+    except SystemExit as stop:
+        code = int(stop.code or 0)
     except FirstsightError as error:
-        _fail(str(error))
+        code = _said(str(error))
     except OSError as error:
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}; check the path, its rights and the disk")
+        code = _said(
+            f"{error.filename or 'the system'}: {error.strerror or error}; check the path, its rights and the disk"
+        )
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    sys.exit(code or _flushed())
 
 
-def _fail(message: str) -> None:
-    sys.stdout.flush()
-    typer.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+def _open_standard_streams() -> None:
+    """Puts nothing in the place of streams that were closed, so that no file that is opened gets their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # as long as the process lives
+
+
+def _flushed() -> int:
+    """Writes what is still to be written; the exit code."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _without_a_reader()
+    except OSError as error:
+        return _said(f"standard output cannot be written: {error.strerror}")
+    return 0
+
+
+def _without_a_reader() -> int:
+    """Nobody reads the output any more: ends as other programs do, silently, also when Python flushes at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _BROKEN_PIPE
+
+
+def _said(message: str) -> int:
+    """The message as one line after what was printed before it; the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _without_a_reader()  # or it is tried again at the very end
+    typer.echo(f"error: {printable(' '.join(message.split()))}", err=True)
+    return 2

@@ -15,6 +15,7 @@ from firstsight.evaluation.sampling_error import stretches
 from firstsight.learning.self_test import Times, self_test
 
 _TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
+_NAMED_TWINS = 5  # pairs of files at most that are told
 _CHUNK = 500  # queries whose similarities are held at once
 
 
@@ -70,7 +71,7 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
     if len(names) < 2:
         raise SettingsError(f"all {len(sample)} frames have the label {str(names[0])!r}; give at least two labels")
     groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
-    notes = (*_notes_on(names, labels, groups), *_note_on_twins(sample.whole, groups))
+    notes = (*_notes_on(names, labels, groups), *_note_on_twins(sample, groups))
     random = np.random.default_rng(seed)
     # Among equally similar frames the earlier counts as nearer: not to be one of the same label because of the order.
     order = random.permutation(len(sample))
@@ -143,11 +144,19 @@ def _notes_on(names: NDArray[np.str_], labels: NDArray[np.intp], groups: NDArray
     return tuple(notes)
 
 
-def _note_on_twins(frames: NDArray[np.uint8], groups: NDArray[np.intp]) -> tuple[str, ...]:
-    """A file that is there twice is found by everything, and says nothing."""
+def _note_on_twins(sample: Sample, groups: NDArray[np.intp]) -> tuple[str, ...]:
+    """A file that is there twice is found by everything, and says nothing. The files with the most twins are named."""
     first_seen: dict[int, int] = {}
-    pictures = (hash(frame.tobytes()) for frame in frames)
-    pairs = zip(pictures, groups.tolist(), strict=True)
-    num = sum(first_seen.setdefault(picture, group) != group for picture, group in pairs)
-    told = f"{num} frames are the same to the pixel as one in another video or stretch: is a file there twice?"
-    return (told,) if num else ()
+    pairs: Counter[tuple[str, str]] = Counter()
+    for index, frame in enumerate(sample.whole):
+        first = first_seen.setdefault(hash(frame.tobytes()), index)
+        if groups[first] != groups[index]:
+            pairs[sample.names[sample.sources[first]], sample.names[sample.sources[index]]] += 1
+    if not pairs:
+        return ()
+    named = [f"{one} and {other} ({num})" for (one, other), num in pairs.most_common(_NAMED_TWINS)]
+    more = f" and {len(pairs) - _NAMED_TWINS} more pairs" if len(pairs) > _NAMED_TWINS else ""
+    told = (
+        f"{pairs.total()} frames are the same to the pixel as one in another video or stretch: is a file there twice?"
+    )
+    return (f"{told} {', '.join(named)}{more}",)

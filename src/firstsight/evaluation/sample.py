@@ -29,6 +29,7 @@ class Sample:
     whole: NDArray[np.uint8]  # (N, h, w, 3), the whole frame; the same array if the encoder sees all of it
     seconds: NDArray[np.float64]  # (N,), in its video; of pictures the position
     sources: NDArray[np.int64]  # (N,), which file each is from, from 0
+    names: tuple[str, ...]  # of the files
     labels: tuple[str, ...]  # of each, empty if not asked for
     of_pictures: bool  # files or an array of pictures, rather than video
     num_read: int  # frames that went by
@@ -80,6 +81,7 @@ def take_sample(
         whole=np.stack([frame.pictures[-1] for frame in kept]),
         seconds=np.array([frame.seconds for frame in kept]),
         sources=np.array([numbers[frame.source] for frame in kept]),
+        names=tuple(numbers),
         labels=tuple(label_of(frame) or "" for frame in kept) if label_of else (),
         of_pictures=isinstance(source, ImageFiles | ArraySource),
         num_read=num_read,

@@ -80,13 +80,14 @@ class ArticleRun:
             **self._outcome(),
             "frames_in_a_pass": self.footage.num_frames,
             "frames_skipped": self.footage.num_skipped,
+            "skipped_by_file": self.footage.skipped_by_file,
             "seconds": round(time.monotonic() - begin, 1),
             "health_before": [asdict(level) for level in before],
             "health": [asdict(level) for level in self._health(self.loop.network)],
         }
         encoder = self._encoder(outcome)
         if self.folder:
-            encoder.save(self.folder.folder)
+            self.folder.save(encoder)
             self.folder.end_learning()
         return encoder
 
@@ -97,7 +98,7 @@ class ArticleRun:
             RunError: nothing to go on from, or it is damaged.
         """
         if self.folder:
-            self.frames_drawn, self.checks = self.folder.load_learning(self.loop)
+            self.frames_drawn, self.checks = self.folder.load_learning(self.loop, self.footage)
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
@@ -124,8 +125,8 @@ class ArticleRun:
 
     def _save(self) -> None:
         if self.folder:
-            self._encoder(self._outcome()).save(self.folder.folder)
-            self.folder.save_learning(self.loop, frames_drawn=self.frames_drawn)
+            self.folder.save(self._encoder(self._outcome()))
+            self.folder.save_learning(self.loop, self.footage, frames_drawn=self.frames_drawn)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:
         rule = self.settings.rule

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from firstsight.errors import SourceError
 from firstsight.video.frames import Frame, View
 from firstsight.video.prefetch import Prefetched, prefetch
+from firstsight.video.reading import Reading
 from firstsight.video.source import Source
 
 _DEPTH = 32  # decoded frames kept ready
@@ -23,6 +24,7 @@ class BoundedSample:
     Attributes:
         num_seen: frames that went by.
         num_skipped: frames that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
         cut_short_by: what ended the reading of a live source before it ended by itself; empty if nothing did.
     """
 
@@ -30,6 +32,7 @@ class BoundedSample:
         self.max_frames = max_frames
         self.num_seen = 0
         self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
         self.cut_short_by = ""
         self._kept: list[NDArray[np.uint8]] = []
         self._every = 1
@@ -71,7 +74,7 @@ class BoundedSample:
             for frame in frames:
                 self._add(frame)
                 report(self.num_seen)
-            self.num_skipped += reading.num_skipped
+            self._count_skipped(reading)
 
     def _read_live(self, source: Source, view: View, report: Callable[[int], None], seconds: float | None) -> None:
         before, reading = self.num_seen, source.read(view)
@@ -84,7 +87,11 @@ class BoundedSample:
             if self.num_seen == before:
                 raise
             self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+        self._count_skipped(reading)
+
+    def _count_skipped(self, reading: Reading) -> None:
         self.num_skipped += reading.num_skipped
+        self.skipped_by_file |= reading.skipped_by_source
 
     def _add(self, frame: Frame) -> None:
         if self.num_seen % self._every == 0:

@@ -2,12 +2,14 @@
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from firstsight.errors import SourceError
+from firstsight.model.from_json import from_json
 from firstsight.model.network import to_inputs
 from firstsight.model.preprocessing import Preprocessing
 from firstsight.video.frames import Frame
@@ -26,6 +28,8 @@ class Footage:
     Attributes:
         num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
         num_skipped: frames of a pass that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
+        pass_length: frames of a pass, once one was read to its end.
     """
 
     def __init__(self, source: Source, preprocessing: Preprocessing, *, place: torch.device) -> None:
@@ -34,19 +38,22 @@ class Footage:
         self.place = place
         self.num_frames = source.num_frames()
         self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
+        self.pass_length: int | None = None
 
     def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
         """Inputs (size, channels, H, W) without end: after the last frame comes the first.
 
         Args:
             size: frames in a batch; a batch may span the end of a pass.
-            skip: how many frames to leave out at the start, as if they had been learned from already.
+            skip: how many frames to leave out at the start, as if they had been learned from already. Whole passes cost
+                nothing if their length is known; the rest is decoded, so that the same frames follow.
 
         Raises:
             SourceError: the source has fewer than two frames.
         """
         with prefetch(self._endless(), depth=max(_DEPTH, 2 * size)) as frames:
-            for _ in range(skip):
+            for _ in range(self.num_to_skip(skip)):
                 next(frames)
             while True:
                 yield self._inputs([next(frames) for _ in range(size)])
@@ -68,6 +75,25 @@ class Footage:
         if batch:
             yield self._inputs(batch)
 
+    def num_to_skip(self, num_drawn: int) -> int:
+        """How many frames of the pass under way were drawn; all of all passes, if their length is not known."""
+        return num_drawn % self.pass_length if self.pass_length else num_drawn
+
+    @property
+    def passed(self) -> dict[str, Any]:
+        """What a whole pass gave, to be told to `know` after an interruption; empty before one."""
+        if self.pass_length is None:
+            return {}
+        return {"num_frames": self.pass_length, "num_skipped": self.num_skipped, "by_file": self.skipped_by_file}
+
+    def know(self, passed: dict[str, Any]) -> None:
+        """What a whole pass gave before an interruption."""
+        if passed:
+            self.num_frames = self.pass_length = from_json(int, passed["num_frames"], name="num_frames")
+            self.num_skipped = from_json(int, passed["num_skipped"], name="num_skipped")
+            self.skipped_by_file = from_json(dict, passed["by_file"], name="by_file")
+            self.check()
+
     def check(self) -> None:
         """Refuses footage that is known to hold too little.
 
@@ -85,6 +111,7 @@ class Footage:
             with closing(self.source.read(self.preprocessing)) as reading:
                 yield from reading
                 self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
+                self.skipped_by_file, self.pass_length = reading.skipped_by_source, reading.num_frames
             self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:

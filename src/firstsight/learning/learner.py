@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
+import torch
 
 from firstsight import device as devices
 from firstsight.errors import RunError, SettingsError
@@ -19,16 +20,19 @@ from firstsight.learning.choices import Method
 from firstsight.learning.config import ArticleSettings, ClosedFormSettings, Settings, method_for, settings_of
 from firstsight.learning.progress import Progress, Report, silent
 from firstsight.learning.run_folder import RunFolder
-from firstsight.model.checkpoint import read_config
+from firstsight.model.checkpoint import read_provenance
 from firstsight.model.encoder import Encoder
+from firstsight.model.from_json import from_json
 from firstsight.model.readout import Pooled
 from firstsight.model.whole_frame import WholeFrame
+from firstsight.process import passive_waiting
 from firstsight.video.source import Source, Spec, open_source
-from firstsight.video.spread import count, spread
+from firstsight.video.spread import count, sizes_of, spread
 
-_MAX_HELD_OUT = 0.5
+_HELD_OUT, _MAX_HELD_OUT = 0.1, 0.5
 
 
+@passive_waiting()
 def learn(
     source: Spec,
     *,
@@ -41,7 +45,7 @@ def learn(
     every: int | None = None,
     frames_per_second: float | None = None,
     live_seconds: float | None = None,
-    held_out: float = 0.1,
+    held_out: float | None = None,
     device: str = "auto",
     progress: Report = silent,
     **settings: Unpack[Settings],
@@ -63,8 +67,10 @@ def learn(
         frames_per_second: use at most so many frames a second of footage.
         live_seconds: of a camera, a pipe or an address: learn from its first so many seconds; None reads until it ends
             or until Ctrl-C, which keeps what was read.
-        held_out: the article's method: share of each video's end, at most 60 s, to measure on instead; 0 to 0.5.
-        device: "auto" is a GPU if there is one, else the CPU. The closed form computes on the CPU.
+        held_out: the article's method: share of each video's end, at most 60 s, to measure on instead; 0 to 0.5, by
+            default 0.1. The default method learns from all of it.
+        device: the article's method: "auto" is a GPU if there is one, else the CPU. The default method computes on the
+            CPU.
         progress: called now and then.
         settings: of the method; see `ArticleSettings` and `ClosedFormSettings`.
 
@@ -83,9 +89,8 @@ def learn(
     """
     method = method or method_for(settings)
     chosen = settings_of(method, settings)
-    if not 0 <= held_out <= _MAX_HELD_OUT:
-        raise SettingsError(f"held-out share {held_out}; valid is 0 to {_MAX_HELD_OUT}")
-    place = devices.choose_device(device)
+    held_out = _held_out(held_out, method)
+    place = _place(device, method)
     sampling = {
         "start_seconds": start_seconds,
         "end_seconds": end_seconds,
@@ -104,7 +109,6 @@ def learn(
         "footage": {"paths": _paths(source) if footage.replayable else [], **sampling},
         "firstsight": metadata.version("firstsight"),
     }
-    devices.keep_freed_memory()
     progress(Progress("opening", 0, None, news=(_seen(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
         return _learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
@@ -112,6 +116,7 @@ def learn(
     return run.run(progress)
 
 
+@passive_waiting()
 def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) -> Encoder:
     """Goes on with a run of the article's method that was interrupted, from its last save.
 
@@ -121,35 +126,40 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         RunError: no such run, it is finished, or its footage cannot be read again.
         SourceError: the footage is gone.
     """
-    provenance = read_config(Path(run)).get("provenance", {})
-    if provenance.get("method") != "article" or provenance.get("outcome", {}).get("finished"):
-        raise RunError(f"{run} has nothing to resume: it is finished; learn more with a new run")
-    settings = {name: _as_tuple(value) for name, value in provenance["settings"].items()}
+    provenance: Mapping[str, Any] = read_provenance(Path(run))
+    _check_resumable(provenance, run)
+    try:
+        _check_complete(provenance)
+        settings = from_json(ArticleSettings, provenance["settings"], name="settings")
+    except SettingsError as error:
+        raise RunError(f"{run} cannot be gone on with ({error}); learn it anew with --force") from error
     article = ArticleRun(
         _opened_again(provenance["footage"], run),
-        ArticleSettings(**settings),
+        settings,
         seed=provenance["seed"],
-        held_out=provenance["held_out"],
+        held_out=_held_out(provenance.get("held_out"), "article"),
         place=devices.choose_device(device),
         provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
         folder=RunFolder(Path(run)),
     )
     article.go_on()
-    devices.keep_freed_memory()
     return article.run(progress)
 
 
+@passive_waiting()
 def extend(
     run: str | Path,
     source: Spec,
     *,
+    out: str | Path | None = None,
+    force: bool = False,
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     every: int | None = None,
     frames_per_second: float | None = None,
     progress: Report = silent,
 ) -> Encoder:
-    """Learns a run of the default method anew from its own footage and more, and overwrites it.
+    """Learns a run of the default method anew from its own footage and more, and overwrites it, or into `out`.
 
     One bounded sample is spread over all of it, so that it costs about what the run has cost. The encoder sees
     differently afterwards: what was embedded with the old one has to be embedded again.
@@ -157,6 +167,8 @@ def extend(
     Args:
         run: a folder made by `learn`.
         source: the further footage, as for `learn`.
+        out: another folder for what is learned; None overwrites the run.
+        force: overwrite a run that is in `out` already.
         start_seconds: of the further footage, as for `learn`; so are the others.
         end_seconds: see `start_seconds`.
         every: see `start_seconds`.
@@ -167,12 +179,15 @@ def extend(
         RunError: no such run, a run of the article's method, or its footage cannot be read again.
         SourceError: footage of the run is gone, or the further footage cannot be read.
     """
-    folder = Path(run)
-    provenance = read_config(folder).get("provenance", {})
+    provenance: Mapping[str, Any] = read_provenance(Path(run))
     if provenance.get("method") not in ("default", "random"):
-        raise RunError(
-            f"{run} was learned by method {provenance.get('method')}; only the default method's runs are extended"
-        )
+        by = "by the article's method" if provenance.get("method") == "article" else "in a way that is not known"
+        raise RunError(f"{run} was learned {by}; only the default method's runs are extended")
+    try:
+        _check_complete(provenance)
+        settings = from_json(ClosedFormSettings, provenance["settings"], name="settings")
+    except SettingsError as error:
+        raise RunError(f"{run} cannot be extended ({error}); learn from all the footage with a new run") from error
     sampling = {
         "start_seconds": start_seconds,
         "end_seconds": end_seconds,
@@ -184,9 +199,58 @@ def extend(
     sources = [*(_opened_again(footage, run) for footage in known), further]
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
-    devices.keep_freed_memory()
-    settings = ClosedFormSettings(**provenance["settings"])
-    return _learn_closed_form(sources, settings, record, RunFolder(folder), progress)
+    folder = RunFolder(Path(run)) if out is None else RunFolder.create(Path(out), force=force)
+    return _learn_closed_form(sources, settings, record, folder, progress)
+
+
+def _held_out(share: float | None, method: Method) -> float:
+    if share is not None and not 0 <= share <= _MAX_HELD_OUT:
+        raise SettingsError(f"held-out share {share}; valid is 0 to {_MAX_HELD_OUT}")
+    if method == "article":
+        return _HELD_OUT if share is None else share
+    if share:
+        raise SettingsError(
+            f"held-out share {share}; method {method} learns from all of the footage: leave it out, or choose method "
+            "article"
+        )
+    return 0.0
+
+
+def _place(device: str, method: Method) -> torch.device:
+    """Where to compute.
+
+    Raises:
+        SettingsError: there is no such device, or the method computes on the CPU.
+    """
+    if method == "article":
+        return devices.choose_device(device)
+    place = devices.choose_device("cpu" if device == "auto" else device)
+    if place.type != "cpu":
+        raise SettingsError(
+            f"device {device!r}; method {method} computes on the CPU: leave it out, or choose method article"
+        )
+    return place
+
+
+def _check_resumable(provenance: Mapping[str, Any], run: str | Path) -> None:
+    """Raises if there is nothing to go on with."""
+    if "weights_file" in provenance:
+        raise RunError(f"{run} holds the weights of {provenance['weights_file']}: there is nothing to resume in it")
+    if provenance.get("method") in {"default", "random"}:
+        raise RunError(
+            f"{run} has nothing to resume: the default method learns in one go; add footage with `learn --extend`"
+        )
+    if provenance.get("outcome", {}).get("finished"):
+        raise RunError(f"{run} has nothing to resume: it is finished; learn more with a new run")
+    if provenance.get("method") != "article":
+        raise RunError(f"{run} has nothing to resume: it does not say how it was learned")
+
+
+def _check_complete(provenance: Mapping[str, Any]) -> None:
+    """Raises if something is missing that is needed to learn further."""
+    missing = [name for name in ("seed", "footage", "settings") if provenance.get(name) is None]
+    if missing:
+        raise SettingsError(f"it does not say its {missing[0]}: it is of an older version, or damaged")
 
 
 def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
@@ -231,6 +295,7 @@ def _learn_closed_form(
         "finished": True,
         "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
         "frames_skipped": sample.num_skipped,
+        "skipped_by_file": sample.skipped_by_file,
         "frames_learned_from": len(frames),
         "seconds": round(time.monotonic() - begin, 1),
         "footage": learned.facts(),
@@ -240,7 +305,7 @@ def _learn_closed_form(
     }
     encoder.provenance = {**provenance, "machine": devices.describe_machine(), "outcome": outcome}
     if folder:
-        encoder.save(folder.folder)
+        folder.save(encoder)
         folder.write_line({"event": "learned", **outcome})
     return encoder
 
@@ -265,14 +330,21 @@ def _until_when(source: Source, live_seconds: float | None) -> tuple[str, ...]:
 
 def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
     """What part of a picture the network will look at."""
-    width, height = source.size()
+    sizes = sizes_of(source)
+    first, last = sizes[0], sizes[-1]
+    each = f"each {first[0]}x{first[1]} picture" if len(sizes) == 1 else "each picture"
     if isinstance(settings, ClosedFormSettings):
-        return f"{source.name}: the network sees all of each {width}x{height} picture"
-    crop = settings.preprocessing.crop(width, height)
-    return (
-        f"{source.name}: the network sees {100 * crop.share_of(width, height):.0f} % of each {width}x{height} picture, "
-        f"{crop.width}x{crop.height} in the middle"
-    )
+        text = f"{source.name}: the network sees all of {each}"
+    else:
+        crops = [settings.preprocessing.crop(*size) for size in sizes]
+        shares = sorted({round(100 * crop.share_of(*size)) for crop, size in zip(crops, sizes, strict=True)})
+        share = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+        largest = max(crops, key=lambda crop: crop.width)
+        square = f"{largest.width}x{largest.height}{'' if len(sizes) == 1 else ' at most'}"
+        text = f"{source.name}: the network sees {share} of {each}, {square} in the middle"
+    if len(sizes) == 1:
+        return text
+    return f"{text}; {len(sizes)} sizes, from {first[0]}x{first[1]} to {last[0]}x{last[1]}"
 
 
 def _paths(source: Spec) -> list[str]:
@@ -282,7 +354,3 @@ def _paths(source: Spec) -> list[str]:
     if isinstance(source, Sequence) and all(isinstance(one, str | PathLike) for one in source):
         return [str(Path(one).absolute()) for one in source]
     return []
-
-
-def _as_tuple(value: object) -> Any:  # noqa: ANN401
-    return tuple(value) if isinstance(value, list) else value

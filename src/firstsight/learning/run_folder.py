@@ -15,14 +15,18 @@ import safetensors
 import safetensors.torch
 import torch
 
-from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.errors import RunError, SettingsError
+from firstsight.files import make_folder, write_whole
 from firstsight.learning.article import ArticleLoop
+from firstsight.learning.footage import Footage
 from firstsight.learning.stopping import Check, StoppingState
-from firstsight.model.checkpoint import CONFIG_FILE
+from firstsight.model.checkpoint import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
+from firstsight.model.encoder import Encoder
+from firstsight.model.from_json import from_json
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
+_OURS = (CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE, LEARNING_FILE)
 
 
 class RunFolder:
@@ -31,19 +35,31 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.checks: list[Check] = []
+        self._is_begun = False  # whether what is in the folder is of this run
 
     @classmethod
     def create(cls, folder: Path, *, force: bool) -> "RunFolder":
-        """A new run in the folder.
+        """A new run in the folder, which is made. With `force` a run that is there stays until something is learned.
 
         Raises:
-            RunError: there is a run already and `force` is off, or the path is a file.
+            RunError: there is a run already and `force` is off, something else is there, or it cannot be made.
         """
-        if folder.is_file():
+        if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give the name of a folder for the run")
-        if (folder / CONFIG_FILE).exists() and not force:
-            raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
+        if is_run(folder):
+            if not force:
+                raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
+        elif others := _other_files(folder):
+            raise RunError(f"{folder} holds other files, such as {others[0]}; choose a folder for the run alone")
+        make_folder(folder, purpose="the run")
         return cls(folder)
+
+    def save(self, encoder: Encoder) -> None:
+        """Writes the encoder as it is now, in place of one that another run has left."""
+        if not self._is_begun:
+            self.end_learning()  # what another run would go on with does not belong to this one
+            self._is_begun = True
+        encoder.save(self.folder)
 
     def write_check(self, check: Check, **more: float) -> None:
         """Adds a line to `metrics.jsonl`."""
@@ -62,7 +78,7 @@ class RunFolder:
                 "free some space and go on with `firstsight learn --resume`"
             ) from error
 
-    def save_learning(self, loop: ArticleLoop, *, frames_drawn: int) -> None:
+    def save_learning(self, loop: ArticleLoop, footage: Footage, *, frames_drawn: int) -> None:
         """Writes all that is needed to go on from this step, whole or not at all."""
         tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
         for index, values in loop.optimiser.state_dict()["state"].items():
@@ -70,6 +86,7 @@ class RunFolder:
         record = {
             "state": asdict(loop.state),
             "frames_drawn": frames_drawn,
+            "passed": footage.passed,
             "checks": [asdict(check) for check in self.checks],
         }
         content = safetensors.torch.save(
@@ -78,7 +95,7 @@ class RunFolder:
         )
         write_whole(self.folder / LEARNING_FILE, content)
 
-    def load_learning(self, loop: ArticleLoop) -> tuple[int, list[Check]]:
+    def load_learning(self, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:
         """Puts the loop where `save_learning` found it, forgets later checks; gives frames drawn and checks until then.
 
         Raises:
@@ -92,12 +109,18 @@ class RunFolder:
                 record: dict[str, Any] = json.loads(file.metadata()["learning"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             _restore(loop, tensors)
-            loop.state = StoppingState(**record["state"])
-            self.checks = [Check(**check) for check in record["checks"]]
+            loop.state = from_json(StoppingState, record["state"], name="state")
+            self.checks = [from_json(Check, check, name="check") for check in record["checks"]]
+            frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
+            footage.know(record.get("passed", {}))
+            self._is_begun = True
             self._forget_later_lines()
-        except (KeyError, TypeError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        except (
+            *(KeyError, TypeError, ValueError, IndexError, RuntimeError, RecursionError, OSError),
+            *(SettingsError, safetensors.SafetensorError),
+        ) as error:
             raise RunError(f"{path} is damaged; learn the run anew with --force") from error
-        return int(record["frames_drawn"]), list(self.checks)
+        return frames_drawn, list(self.checks)
 
     def end_learning(self) -> None:
         """Nothing is left to go on with."""
@@ -107,6 +130,20 @@ class RunFolder:
         path = self.folder / METRICS_FILE
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
         write_whole(path, b"".join(lines[: len(self.checks)]))
+
+
+def can_be_resumed(folder: Path) -> bool:
+    """Whether there is something to go on from."""
+    return (folder / LEARNING_FILE).is_file()
+
+
+def _other_files(folder: Path) -> list[str]:
+    """What lies in the folder and was not left there by a run that was killed early; a config is another program's."""
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    ours = [name for name in _OURS if name != CONFIG_FILE]
+    return sorted(
+        name for name in names if name not in ours and not name.startswith(tuple(f".{one}." for one in _OURS))
+    )
 
 
 def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:

@@ -19,6 +19,7 @@ from firstsight.model.pyramid import Pyramid
 from firstsight.model.readout import Flattened, Pooled
 from firstsight.model.whole_frame import WholeFrame
 from firstsight.pixels import as_pictures
+from firstsight.process import passive_waiting
 
 # Enough to fill the processor's units; larger only takes memory.
 _BATCH_SIZE = 16
@@ -55,6 +56,7 @@ class Encoder:
         self.network = network.eval()
         self.readout = readout or Flattened()
         self.provenance = dict(provenance or {})
+        self._fingerprint: tuple[bytes, str] | None = None  # with the digest of what it was computed for
 
     @classmethod
     def untrained(cls, *, seed: int = 0) -> Self:
@@ -88,7 +90,7 @@ class Encoder:
         return cls(saved.preprocessing, saved.network, saved.readout, provenance=saved.provenance)
 
     def save(self, folder: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors` into the folder, each whole or not at all."""
+        """Writes `config.json` and `model.safetensors` into the folder, both or, if it is cut short, neither."""
         checkpoint.save(Path(folder), checkpoint.Saved(self.preprocessing, self.network, self.readout, self.provenance))
 
     @property
@@ -102,7 +104,11 @@ class Encoder:
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits of preprocessing, levels and weights: alike only for encoders that see alike."""
-        return checkpoint.fingerprint(checkpoint.Saved(self.preprocessing, self.network, self.readout))
+        saved = checkpoint.Saved(self.preprocessing, self.network, self.readout)
+        known, digest = self._fingerprint, checkpoint.quick_digest(saved)
+        if known is None or known[0] != digest:
+            self._fingerprint = known = (digest, checkpoint.fingerprint(saved))
+        return known[1]
 
     @property
     def compares_dimensions(self) -> int | None:
@@ -133,7 +139,7 @@ class Encoder:
         """The embedding of each frame.
 
         Args:
-            frames: uint8 (N, H, W, 3) or (N, H, W).
+            frames: uint8 (N, H, W, 3) or (N, H, W); one picture is `picture[None]`.
             precision: of the arithmetic; the result is float32 either way. By default float32 for the article's
                 encoder; for the closed-form one bfloat16 where the processor has it.
 
@@ -174,20 +180,20 @@ class Encoder:
 
     def _embed(self, frames: NDArray[np.uint8], precision: device.Precision | None) -> NDArray[np.float32]:
         if precision is None:
-            wants_speed = isinstance(self.readout, Pooled) and device.has_fast_bfloat16()
+            wants_speed = isinstance(self.readout, Pooled) and device.has_fast_bfloat16(self.network.device)
             precision = "bfloat16" if wants_speed else "float32"
         return self._in_batches(frames, lambda inputs: self.readout(self.network, inputs), precision)
 
     def _in_batches(
         self, frames: NDArray[np.uint8], compute: Callable[[Tensor], Tensor], precision: device.Precision
     ) -> NDArray[np.float32]:
-        device.keep_freed_memory()
         place = self.network.device
         outputs = []
-        for start in range(0, len(frames), _BATCH_SIZE):
-            inputs = to_inputs(self.preprocessing.apply(frames[start : start + _BATCH_SIZE]), place)
-            with torch.inference_mode(), device.arithmetic(place, precision):
-                outputs.append(compute(inputs).float().contiguous().cpu().numpy())
+        with passive_waiting():
+            for start in range(0, len(frames), _BATCH_SIZE):
+                inputs = to_inputs(self.preprocessing.apply(frames[start : start + _BATCH_SIZE]), place)
+                with torch.inference_mode(), device.arithmetic(place, precision):
+                    outputs.append(compute(inputs).float().contiguous().cpu().numpy())
         return np.concatenate(outputs)
 
     def __repr__(self) -> str:

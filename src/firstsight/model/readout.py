@@ -24,6 +24,11 @@ class PoolingConfig:
     covariance_grids: tuple[int, ...] = (1,)  # cells per side: covariances of the maps in each cell
     mirror: bool = False  # average with what would be read from the mirror image, leaving out what that makes double
 
+    def __post_init__(self) -> None:
+        grids = (*self.mean_grids, *self.covariance_grids)
+        if not grids or not set(grids) <= {1, 2, _FINEST}:
+            raise SettingsError(f"{self}; valid is at least one grid, each of 1, 2 or {_FINEST} cells a side")
+
     @property
     def names(self) -> tuple[str, ...]:
         """Of the parts read from a level, in order."""
@@ -34,6 +39,18 @@ class PoolingConfig:
 def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
     """What is read from the inputs (N, channels, H, W): for each level, the parts of `config.names`, (N, dim) each."""
     return [part for level in network.levels for part in _level_parts(level, network.scaled(inputs, level), config)]
+
+
+def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
+    """The lengths of what `pooled` gives."""
+    dims = []
+    for level in network.configs:
+        half, even = level.filters // 2, level.maps // 2
+        num_means = half if config.mirror else 2 * half
+        num_pairs = even * (even + 1) + (0 if config.mirror else even * even)
+        dims += [grid * grid * num_means for grid in config.mean_grids]
+        dims += [grid * grid * num_pairs for grid in config.covariance_grids]
+    return dims
 
 
 def of_mirror_image(means: Tensor, grid: int) -> Tensor:

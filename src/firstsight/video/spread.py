@@ -1,7 +1,9 @@
 """Footage of any length, cut down to about as many frames as are wanted before any of it is decoded."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from typing import TypeVar
 
 from firstsight.errors import SourceError
 from firstsight.video.source import Source
@@ -9,6 +11,9 @@ from firstsight.video.stills import ImageFiles
 from firstsight.video.stretches import ONE_IN, STRETCH_FRAMES
 from firstsight.video.videos import VideoFile, VideoFiles
 
+Thing = TypeVar("Thing")
+
+_LOOKED_AT = 40  # files at most whose size is asked for
 _DECODED = 2  # frames for each that is wanted, at most
 
 
@@ -31,6 +36,29 @@ def count(sources: Sequence[Source]) -> int | None:
     """How many frames reading them will yield, as far as the containers state it."""
     counts = [source.num_frames() for source in sources]
     return None if None in counts else sum(one or 0 for one in counts)
+
+
+def sizes_of(source: Source) -> list[tuple[int, int]]:
+    """The different sizes (width, height) of its pictures, by area; of very many files those of 40, spread evenly.
+
+    Raises:
+        SourceError: none can be read.
+    """
+    parts: list[Source] = [source]
+    if isinstance(source, VideoFiles):
+        parts = [replace(source, files=(file,)) for file in _some(source.files)]
+    elif isinstance(source, ImageFiles):
+        parts = [replace(source, positions=(position,)) for position in _some(source.positions)]
+    sizes = set()
+    for part in parts:
+        with suppress(SourceError):  # reading tells why
+            sizes.add(part.size())
+    return sorted(sizes, key=lambda size: size[0] * size[1]) or [source.size()]
+
+
+def _some(things: Sequence[Thing]) -> list[Thing]:
+    step = max(1, -(-len(things) // _LOOKED_AT))
+    return list(things[::step])
 
 
 class _Plan:

@@ -85,7 +85,7 @@ class ImageFiles:
                 if len(self.files) == 1:
                     raise
                 reasons.append(str(error))
-                yield Skipped(num_frames=1, reason=str(error))
+                yield Skipped(num_frames=1, source=name, reason=str(error))
             else:
                 for remark in picture.remarks:
                     remarks.note(name, remark)

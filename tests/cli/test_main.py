@@ -1,0 +1,226 @@
+"""How the command line begins and ends: Ctrl-C, outputs that nobody reads, paths that are not there, JSON."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_PROGRAM = "from firstsight.cli.main import main; main()"
+# Presses Ctrl-C so many times as soon as the network begins to learn: at once, while the first is being dealt with.
+_PRESSED = """
+import os, signal, sys
+from firstsight.cli import display
+from firstsight.cli.main import main
+
+def press(self, progress):
+    if progress.what.startswith("level"):
+        for _ in range(int(os.environ["TIMES"])):
+            signal.raise_signal(signal.SIGINT)
+
+display.Display.progress = press
+main()
+"""
+
+
+def run(program: str, *arguments: object, **more: object) -> "subprocess.CompletedProcess[str]":
+    more.setdefault("stdout", subprocess.PIPE)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **more.pop("env", {})}
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, env=environment, **more)
+
+
+@pytest.mark.parametrize("times", [1, 2, 5])
+def test_ctrl_c_any_number_of_times_is_a_line_and_what_was_learned_stays(
+    clip: Path, small: tuple, tmp_path: Path, times: int
+) -> None:
+    folder = tmp_path / "run"
+    done = run(_PRESSED, "learn", clip, "--out", folder, *small, env={"TIMES": str(times)})
+    assert done.returncode == 130
+    assert "Traceback" not in done.stderr
+    assert "interrupted" in done.stderr.splitlines()[-1]
+    assert not list(folder.glob(".*"))
+    if times == 1:
+        from firstsight import Encoder
+
+        assert Encoder.load(folder).provenance["outcome"]["finished"] is False
+
+
+def test_the_second_ctrl_c_is_not_the_first_of_another_run() -> None:
+    from firstsight.cli.interrupt import ending_at_the_second_ctrl_c
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt), ending_at_the_second_ctrl_c():
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr", "stdin"])
+def test_a_stream_that_is_closed_is_no_traceback(run_folder: Path, name: str) -> None:
+    number = {"stdin": 0, "stdout": 1, "stderr": 2}[name]
+    done = run(f"import os; os.close({number})\n" + _start_again("info", run_folder), stdin=subprocess.DEVNULL)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def _start_again(*arguments: object) -> str:
+    """In a new process, so that Python finds the stream closed when it begins."""
+    return f"import sys; os.execv(sys.executable, [sys.executable, '-c', {_PROGRAM!r}, *{list(map(str, arguments))!r}])"
+
+
+@pytest.mark.parametrize("command", [("info",), ("info", "--json"), ("--help",), ("learn", "--help"), ("--version",)])
+def test_output_that_nobody_reads_is_no_traceback(run_folder: Path, command: tuple) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    arguments = (*command, run_folder) if command[0] == "info" else command
+    done = run(_PROGRAM, *arguments, stdout=write)
+    os.close(write)
+    assert done.stderr == ""
+    assert done.returncode in {1, 141}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_to_a_full_disk_is_one_line(run_folder: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = run(_PROGRAM, "info", run_folder, stdout=full)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "No space left" in done.stderr
+
+
+# Fails if PyTorch is loaded.
+_WITHOUT_TORCH = f"import sys; sys.modules['torch'] = None\n{_PROGRAM}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("learn", "MISSING"),
+        ("learn", "--resume", "MISSING"),
+        ("learn", "CLIP", "--extend", "MISSING"),
+        ("compare", "RUN", "MISSING"),
+        ("compare", "MISSING", "CLIP"),
+        ("evaluate", "RUN", "MISSING"),
+        ("evaluate", "MISSING", "CLIP"),
+        ("novelty", "RUN", "MISSING"),
+        ("scenes", "MISSING"),
+        ("neighbours", "MISSING", "."),
+        ("watch", "MISSING", "CLIP", "--novel"),
+        ("align", "CLIP", "CLIP", "--model", "MISSING"),
+        ("info", "MISSING"),
+        ("search", "MISSING", "CLIP"),
+        ("duplicates", "MISSING"),
+        ("keyframes", "MISSING", "3"),
+        ("clusters", "MISSING"),
+        ("map", "MISSING"),
+        ("export", "MISSING", "--out", "x.csv"),
+        ("library", "info", "MISSING"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_path_is_told_before_pytorch_is_loaded(
+    clip: Path, run_folder: Path, tmp_path: Path, arguments: tuple
+) -> None:
+    named = {"MISSING": tmp_path / "nowhere", "CLIP": clip, "RUN": run_folder}
+    done = run(_WITHOUT_TORCH, *(named.get(one, one) for one in arguments), cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: "), done.stderr
+    assert "nowhere" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_encoder_of_a_library_is_pointed_at(firstsight, clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "walks.library" / "model").mkdir(parents=True)
+    (tmp_path / "walks.library" / "library.json").write_text("{}")
+    ran = firstsight("evaluate", tmp_path / "walks.library", clip)
+    assert ran.code == 2
+    assert "walks.library/model" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "ignored"),
+    [
+        (("--seed", 3), "--seed"),
+        (("--out", "x"), "--out"),
+        (("--force",), "--force"),
+        (("--held-out", 0.1), "--held-out"),
+        (("--every", 2), "--every"),
+        (("--method", "article"), "--method"),
+        (("--levels", 2), "--levels"),
+        (("CLIP",), "moving square.mp4"),
+    ],
+)
+def test_resuming_takes_nothing_that_it_would_ignore(
+    firstsight, run_folder: Path, clip: Path, options: tuple, ignored: str
+) -> None:
+    ran = firstsight("learn", "--resume", run_folder, *(clip if one == "CLIP" else one for one in options))
+    assert ran.code == 2
+    assert "leave out" in ran.err
+    assert ignored in ran.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--seed", 3), ("--device", "cpu"), ("--held-out", 0), ("--method", "default"), ("--precision", "float32")],
+)
+def test_extending_takes_nothing_that_it_would_ignore(firstsight, run_folder: Path, clip: Path, options: tuple) -> None:
+    ran = firstsight("learn", clip, "--extend", run_folder, *options)
+    assert ran.code == 2
+    assert f"leave out {options[0]}" in ran.err
+
+
+def test_held_out_is_not_ignored_by_the_default_method(firstsight, clip: Path, tmp_path: Path) -> None:
+    ran = firstsight("learn", clip, "--out", tmp_path / "run", "--held-out", 0.4)
+    assert ran.code == 2
+    assert "method default learns from all of the footage" in ran.err
+
+
+def strictly(text: str) -> object:
+    def refuse(name: str) -> object:
+        raise AssertionError(f"{name} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "RUN"),
+        ("compare", "RUN", "CLIP", "--centred", "--end", 1, "--out", "out"),
+        ("compare", "RUN", "CLIP", "--end", 0.05, "--out", "out"),
+        ("evaluate", "RUN", "CLIP", "--max-frames", 20),
+        ("novelty", "RUN", "CLIP"),
+        ("scenes", "CLIP", "--run", "RUN"),
+        ("align", "CLIP", "CLIP", "--model", "RUN"),
+        ("similarities", "CLIP", "--for", "CLIP@1", "--model", "RUN", "--out", "table.csv"),
+    ],
+    ids=lambda arguments: " ".join(map(str, arguments)),
+)
+def test_json_is_json(
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = {"RUN": run_folder, "CLIP": clip, "CLIP@1": f"{clip}@1"}
+    ran = firstsight(*(named.get(one, one) for one in arguments), "--json")
+    assert ran.code == 0, ran.err
+    assert isinstance(strictly(ran.out), dict)
+
+
+def test_json_of_a_library_is_json(firstsight, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments in (
+        ("index", "walks.library", clip, "--fps", 5),
+        ("library", "info", "walks.library"),
+        ("search", "walks.library", f"{clip}@2"),
+        ("search", "walks.library", f"{clip}@2", "--box", "10,10,30,30"),
+        ("duplicates", "walks.library"),
+        ("keyframes", "walks.library", 3),
+        ("clusters", "walks.library"),
+        ("map", "walks.library", "--out", "map"),
+        ("export", "walks.library", "--out", "walks.csv"),
+    ):
+        ran = firstsight(*arguments, "--json")
+        assert ran.code == 0, (arguments, ran.err)
+        assert isinstance(strictly(ran.out), dict), arguments

@@ -1,0 +1,118 @@
+"""What is asked of the process: nothing by importing, of threads only meanwhile, of the allocator never."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import firstsight
+from firstsight.process import describe_waiting, passive_waiting
+
+
+@pytest.fixture
+def _two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    torch.set_num_threads(2)
+    torch.ones(1_000_000).sum()  # so that the team of this thread is there
+
+
+def num_threads() -> int:
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+needs_gnu_openmp = pytest.mark.skipif(
+    "libgomp" not in Path("/proc/self/maps").read_text() if Path("/proc/self/maps").exists() else True,
+    reason="this PyTorch does not use GNU OpenMP",
+)
+
+
+@needs_gnu_openmp
+@pytest.mark.usefixtures("_two_threads")
+def test_more_threads_than_there_are_cores_sleep_meanwhile() -> None:
+    before = num_threads()
+    with passive_waiting():
+        inside = num_threads()
+        with passive_waiting():
+            assert num_threads() == inside
+        assert describe_waiting() == "passive"
+    assert inside - before >= (os.cpu_count() or 1)
+    assert describe_waiting() == "default"
+
+
+@needs_gnu_openmp
+@pytest.mark.usefixtures("_two_threads")
+def test_an_error_inside_ends_it_too() -> None:
+    with pytest.raises(ValueError, match="inside"), passive_waiting():
+        raise ValueError("inside")
+    assert describe_waiting() == "default"
+
+
+@pytest.mark.usefixtures("_two_threads")
+@pytest.mark.parametrize("name", ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"])
+def test_what_the_user_says_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "active")
+    before = num_threads()
+    with passive_waiting():
+        assert num_threads() == before
+        assert describe_waiting() == f"{name}=active"
+
+
+def test_one_thread_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    before = num_threads()
+    with passive_waiting():
+        assert (num_threads(), describe_waiting()) == (before, "default")
+
+
+@needs_gnu_openmp
+@pytest.mark.usefixtures("_two_threads")
+def test_learning_says_how_it_waited_and_gives_the_same(
+    moving_square: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"num_levels": 1, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 20}
+    passive = firstsight.learn(moving_square[:40], **settings)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "300000")
+    spinning = firstsight.learn(moving_square[:40], **settings)
+    assert passive.provenance["machine"]["waiting"] == "passive"
+    assert spinning.provenance["machine"]["waiting"] == "GOMP_SPINCOUNT=300000"
+    assert passive.fingerprint == spinning.fingerprint
+
+
+_LEAVES_THE_ALLOCATOR_ALONE = """
+import resource
+import numpy as np
+from firstsight import Encoder
+encoder = Encoder.untrained(seed=0)
+encoder.encode(np.zeros((2, 360, 360, 3), np.uint8))
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize() // 2**20
+
+before = resident()
+blocks = [np.ones(2**20) for _ in range(40)]
+del blocks
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
+def test_encoding_leaves_the_allocator_alone() -> None:
+    """320 MB of large blocks that the host frees go back to the system."""
+    command = [sys.executable, "-c", _LEAVES_THE_ALLOCATOR_ALONE]
+    kept = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert int(kept) < 100
+
+
+def test_importing_the_parts_changes_nothing() -> None:
+    code = (
+        "import os, signal; before = dict(os.environ), signal.getsignal(signal.SIGINT);"
+        "import firstsight.cli.main, firstsight.learning.learner, firstsight.process;"
+        "assert before == (dict(os.environ), signal.getsignal(signal.SIGINT)), 'changed'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -62,14 +62,14 @@ def published_steps(_: str, video: str, level: int) -> Iterator[int]:
 
 def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
     """The loop of this project at that level, decoding included."""
-    from firstsight import device, open_source
+    from firstsight import open_source, process
     from firstsight.learning.article import ArticleLoop
     from firstsight.learning.config import ArticleSettings
     from firstsight.learning.footage import Footage
     from firstsight.learning.stopping import StoppingState
     from firstsight.model.network import Network
 
-    device.keep_freed_memory()
+    process.keep_freed_memory()
     settings = ArticleSettings(thresholds=(0.0,), **VARIANTS[variant])
     loop = ArticleLoop(Network(settings.levels, input_size=settings.input_size, seed=0), settings)
     loop.state = StoppingState(level=level)

@@ -32,6 +32,9 @@ def all_commands() -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 COMMANDS = dict(all_commands())
+for _command in COMMANDS.values():
+    for _parameter in _command.params:
+        _parameter.callback = None  # whether files of that name are there is no matter of how a line is written
 
 
 def parse(line: str) -> None:

@@ -152,7 +152,7 @@ def judged_boxes(library: Library, asked: list[Asked], *, seed: int) -> dict[str
         threshold = match_threshold(background, FALSE_MATCH_RATE)
         print(shares, "threshold", round(threshold, 3), "decoys", len(background.decoys), flush=True)
         for column, one in enumerate(some):
-            compared = Compared(found.similarities[:, column], frames, None, is_exact=True)
+            compared = Compared(found.similarities[:, column], frames, None, is_complete=True)
             moments = find_moments(compared.similarities, frames, least=threshold)
             best = moments[0] if moments else None
             is_right = best is not None and is_there(one, best.source, best.start_seconds, best.end_seconds)

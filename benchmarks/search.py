@@ -31,7 +31,7 @@ from PIL import Image
 from firstsight.model.encoder import Encoder
 from firstsight.model.network import Network, article_levels
 from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.searching.candidates import compare_frames
+from firstsight.retrieval.searching.candidates import compare_all, compare_proposed
 from firstsight.retrieval.searching.query import Place, Query
 from firstsight.retrieval.searching.search import search
 from firstsight.retrieval.store import index as library_index
@@ -189,6 +189,7 @@ def fill(folder: Path, vectors: Vectors) -> None:
             ]
         )
     library.tables.compact()
+    library.tables.keep_up_indices()
 
 
 def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
@@ -214,7 +215,8 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
 
 def nearest_rows(library: Library, vector: Vectors, least: float) -> NDArray[np.int64]:
     """The rows that a search saw as the nearest: sources are shots, in order of the rows."""
-    return np.argpartition(-compare_frames(library, vector, least=least).similarities, _K)[:_K]
+    compared = compare_proposed(library, vector, least=least, num_sources=2 * _K) or compare_all(library, vector)
+    return np.argpartition(-compared.similarities, _K)[:_K]
 
 
 def _numpy(vectors: Vectors, _: Path) -> Search:

@@ -62,6 +62,11 @@ class Unseen:
         self.name, files = self._source.name, getattr(self._source, "files", None)
         self.num_files = None if files is None else len(files)
 
+    @property
+    def encoder(self) -> Encoder:
+        """What sees; loaded when first asked for."""
+        return self._library.encoder if self._library is not None else self._encoder
+
     def look(self, progress: Callable[[int, float | None], None] = lambda _done, _total: None) -> Seen:
         """What is seen.
 

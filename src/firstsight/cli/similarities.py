@@ -28,9 +28,9 @@ def command(
 
     Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
     """
+    from firstsight.cli.output import check_out, print_json, say_written
     from firstsight.export.tables import check_ending, write_table
     from firstsight.model.encoder import Encoder
-    from firstsight.cli.output import check_out, print_json, say_written
     from firstsight.retrieval.comparing.seen import Unseen
     from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 

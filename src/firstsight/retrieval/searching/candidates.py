@@ -95,8 +95,8 @@ def compare_proposed(library: Library, vector: Floats, *, least: float, num_sour
 
 
 def _compare(library: Library, vector: Floats, where: Where | None, similarities: Floats) -> None:
-    for positions, frames in library.in_order(where):
-        similarities[positions] = (frames.vectors @ vector).clip(-1, 1)
+    for positions, vectors in library.vectors(where):
+        similarities[positions] = (vectors @ vector).clip(-1, 1)
 
 
 def chosen_frames(library: Library, *, where: Where | None, without: frozenset[str]) -> NDArray[np.bool_]:

@@ -131,7 +131,7 @@ class Library:
         self._index = read_facts(self.tables)
         self.derived: dict[str, Any] = {}
         self._timeline: Timeline | None = None
-        self._held: Embeddings | None = None
+        self._held: NDArray[np.float32] | None = None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -256,20 +256,20 @@ class Library:
             self._timeline = Timeline(_embeddings(rows, self._records), numbers)
         return self._timeline
 
-    def in_order(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], Embeddings]]:
-        """The frames that are meant, some at a time, each with its position in `timeline`.
+    def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """The vectors (B, dim) of the frames that are meant, some at a time, each with its position in `timeline`.
 
         A small library is read once, and its vectors are held in memory.
         """
         if self._held is None and 4 * self.dim * self.num_frames <= _MAX_HELD_BYTES:
-            self._held = self.embeddings()
+            self._held = self.embeddings().vectors
         if self._held is not None:
             positions = np.flatnonzero(self.timeline.chosen(where, without=frozenset()))
             yield positions, self._held if len(positions) == len(self._held) else self._held[positions]
             return
-        ids = np.array([record.id for record in self._chosen(where)], np.int64)
-        for frames in self.iterate(where):
-            yield self.timeline.find(ids[frames.source_indices], frames.frame_indices), frames
+        for rows in self.tables.batches(self._scan(where), BATCH_ROWS):
+            sources, frames = (rows.column(name).to_numpy() for name in ("source", "frame"))
+            yield self.timeline.find(sources, frames), vectors_of(rows)
 
     @property
     def num_probes(self) -> int | None:

@@ -30,18 +30,15 @@ def command(
     """
     from firstsight.export.tables import check_ending, write_table
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.comparing.seen import see
+    from firstsight.retrieval.comparing.seen import Unseen
     from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 
     check_ending(out, (".csv", ".parquet"))
+    unseen = Unseen(target, Encoder.load(model) if model else None, frames_per_second=frames_per_second)
+    vectors = read_anchors(anchors, unseen.encoder)
     with Display(notes()) as display:
-        seen = see(
-            target,
-            Encoder.load(model) if model else None,
-            frames_per_second=frames_per_second,
-            progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
-        )
-        table = similarity_table(seen.frames, read_anchors(anchors, seen.encoder))
+        seen = unseen.look(lambda done, total: display.show("looking", done=done, total=total, state=""))
+    table = similarity_table(seen.frames, vectors)
     write_table(table, out)
     found = [_summary(table, name) for name in table.column_names[3:]]
     if as_json:

@@ -32,15 +32,17 @@ class Unseen:
 
     Attributes:
         name: for people.
+        encoder: what sees.
         num_files: videos and pictures; None where only looking would tell.
 
     Raises:
         SettingsError: a video without an encoder.
-        LibraryError: an encoder that is not the library's.
+        LibraryError: an encoder that is not the library's, or a library without a frame.
         SourceError: no footage.
     """
 
     name: str
+    encoder: Encoder
     num_files: int | None
 
     def __init__(self, target: str, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
@@ -52,13 +54,16 @@ class Unseen:
                     f"{printable(target)} was made with encoder {fingerprint}, not {encoder.fingerprint}: their "
                     "numbers have nothing to do with each other; leave the model out, or index the footage with it"
                 )
+            if not self._library.num_frames:
+                raise LibraryError(f"{printable(target)} holds no frame; put footage into it with `firstsight index`")
             self.name, self.num_files = Path(target).name, len(self._library.sources)
+            self.encoder = self._library.encoder
             return
         if encoder is None:
             raise SettingsError(
                 f"{printable(target)} is no library, so something has to see it: give --model, a folder made by learn"
             )
-        self._encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
+        self.encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
         self.name, files = self._source.name, getattr(self._source, "files", None)
         self.num_files = None if files is None else len(files)
 
@@ -72,10 +77,10 @@ class Unseen:
             SourceError: none of it can be read.
         """
         if self._library is not None:
-            return Seen(self.name, self._library.embeddings(), self._library.encoder)
+            return Seen(self.name, self._library.embeddings(), self.encoder)
         total = self._source.num_frames()
-        frames = embed(self._encoder, self._source, progress=lambda done: progress(done, total))
-        return Seen(self.name, frames, self._encoder)
+        frames = embed(self.encoder, self._source, progress=lambda done: progress(done, total))
+        return Seen(self.name, frames, self.encoder)
 
 
 def see(

@@ -18,9 +18,9 @@ from unittest.mock import MagicMock
 import numpy as np
 from duplicate_copies import Picture, make_copies, parts, pictures_of
 from duplicate_judging import Pairs, judged, times_of
+from machine import machine
 from peak_memory import peak_megabytes
 
-from firstsight.device import describe_machine
 from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.records import SourceRecord
@@ -253,12 +253,6 @@ def _timed_hashes(place: Path) -> dict[str, Any]:
 def _of_children() -> float:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def machine() -> dict[str, Any]:
-    """The machine, and the commit measured."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
 
 
 if __name__ == "__main__":

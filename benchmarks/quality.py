@@ -10,7 +10,6 @@ unless --again is given.
 
 import argparse
 import json
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -18,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import machine
 from numpy.typing import NDArray
 from quality_sets import Encode, LabelledSet, labelled_sets
 
 import firstsight
-from firstsight.device import describe_machine, has_fast_bfloat16
+from firstsight.device import has_fast_bfloat16
 from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
 from firstsight.learning import closed_form
 from firstsight.learning.closed_form import DEFAULT, Recipe
@@ -149,14 +149,6 @@ class Kept:
 
 def _key(row: Row) -> tuple[object, ...]:
     return row["kind"], row["set"], row["what"], row["seed"]
-
-
-def machine() -> Row:
-    """The machine, and the commit measured."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
 
 
 def rendered(document: str, kept: list[Row]) -> str:

@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
+from machine import machine
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -102,14 +103,6 @@ def in_own_process(*arguments: str) -> dict[str, float]:
     """What `speed.py` prints when called with those arguments."""
     command = [sys.executable, __file__, *arguments]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def machine() -> dict[str, str | int]:
-    """The machine, and the commit measured."""
-    from firstsight.device import describe_machine
-
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
 
 
 def limits() -> dict[str, float]:

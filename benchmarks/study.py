@@ -11,7 +11,6 @@ hand, those in ../shared/data/clips; the author's weights are taken from ../shar
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from machine import machine
 from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.device import describe_machine
 from firstsight.errors import SettingsError
 from firstsight.learning import health, stopping
 from firstsight.learning.article import ArticleLoop
@@ -204,14 +203,6 @@ class Kept:
         self.content["machine"] = machine()
         self.path.parent.mkdir(exist_ok=True)
         self.path.write_text(json.dumps(self.content) + "\n")
-
-
-def machine() -> Run:
-    """The machine, and the commit measured."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False, cwd=ROOT
-    )
-    return {**describe_machine(), "commit": commit.stdout.strip() or "not in a checkout"}
 
 
 def study(cap: int, weights: Path, limit: int | None) -> Run:

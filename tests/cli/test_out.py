@@ -8,7 +8,7 @@ import pytest
 from firstsight.cli.output import check_out
 from firstsight.errors import SettingsError
 
-# Each would fail for its RUN or LIBRARY, which is not there; that the place is looked at first shows in the message.
+# Runs, libraries and footage are there and hold nothing: that the place is looked at first shows in the message.
 COMMANDS = [
     ("scenes", "film.mp4", "--run", "no-run", "--out", "{}"),
     ("novelty", "no-run", "film.mp4", "--csv", "{}"),
@@ -22,9 +22,16 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_what_cannot_be_written_is_refused_before_the_work(firstsight, tmp_path: Path, command: tuple) -> None:
+def test_what_cannot_be_written_is_refused_before_the_work(
+    firstsight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple
+) -> None:
     (tmp_path / "file").write_text("in the way")
     place = tmp_path / "file" / "new" / "out.csv"
+    for name in ("no-run", "no.library", "stills"):
+        (tmp_path / name).mkdir()
+    for name in ("a.mp4", "b.mp4", "film.mp4", "a.png", "stills/a.png"):
+        (tmp_path / name).write_bytes(b"nothing")
+    monkeypatch.chdir(tmp_path)
     ran = firstsight(*(part.format(place) for part in command))
     assert ran.code == 2
     assert "cannot be written" in ran.err

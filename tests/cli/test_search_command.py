@@ -92,10 +92,10 @@ def test_no_match_is_said_and_is_no_error(ask) -> None:
     ],
 )
 def test_only_what_is_meant_is_searched(ask, options: tuple, sources: set, first: float, last: float) -> None:
-    found = json.loads(ask("day.mp4@3.2", *options, "--false-match-rate", 0.9, "-k", 99, "--json").out)
-    assert found["matches"]
-    assert {one["source"] for one in found["matches"]} <= sources
-    assert all(first <= one["start_seconds"] <= one["end_seconds"] <= last + 1e-6 for one in found["matches"])
+    found = json.loads(ask("day.mp4@3.2", *options, "--nearest", "-k", 99, "--json").out)
+    shown = [*found["matches"], *found["below"]]
+    assert {one["source"] for one in shown} == sources
+    assert all(first <= one["start_seconds"] <= one["end_seconds"] <= last + 1e-6 for one in shown)
 
 
 def test_csv_page_and_clips(ask, tmp_path: Path) -> None:

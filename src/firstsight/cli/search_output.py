@@ -60,7 +60,7 @@ def _content(result: "SearchResult", library: "Library") -> dict[str, Any]:
         "false_match_rate": result.false_match_rate,
         "num_frames": result.num_frames,
         "num_sources": result.num_sources,
-        "is_exact": result.is_exact,
+        "is_complete": result.is_complete,
         "background": {
             "is_measured": background.is_measured,
             "num_pairs": len(background.pairs),

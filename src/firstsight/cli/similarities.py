@@ -1,6 +1,5 @@
 """`firstsight similarities`: how alike every frame is to some anchors, as a table."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +7,7 @@ import typer
 
 from firstsight.cli import footage_options as footage
 from firstsight.cli.display import Display, notes
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,28 +28,31 @@ def command(
 
     Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
     """
+    from firstsight.cli.output import check_out, print_json, say_written
     from firstsight.export.tables import check_ending, write_table
     from firstsight.model.encoder import Encoder
     from firstsight.retrieval.comparing.seen import Unseen
     from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 
     check_ending(out, (".csv", ".parquet"))
-    unseen = Unseen(target, Encoder.load(model) if model else None, frames_per_second=frames_per_second)
-    vectors = read_anchors(anchors, unseen.encoder)
+    check_out(out)
     with Display(notes()) as display:
+        unseen = Unseen(target, Encoder.load(model) if model else None, frames_per_second=frames_per_second)
+        known = read_anchors(anchors, unseen.encoder)
         seen = unseen.look(lambda done, total: display.show("looking", done=done, total=total, state=""))
-    table = similarity_table(seen.frames, vectors)
-    write_table(table, out)
+        table = similarity_table(seen.frames, known)
     found = [_summary(table, name) for name in table.column_names[3:]]
     if as_json:
-        typer.echo(json.dumps({"target": target, "out": str(out), "num_frames": len(table), "anchors": found}))
+        print_json({"target": target, "out": str(out), "num_frames": len(table), "anchors": found})
+        write_table(table, out)
         return
     for one in found:
         typer.echo(
-            f"{one['anchor']}: mean {one['mean']:.3f}, most {one['most']:.3f} in {one['source']} at "
-            f"{one['seconds']:.2f} s"
+            f"{printable(one['anchor'])}: mean {one['mean']:.3f}, most {one['most']:.3f} in "
+            f"{printable(one['source'])} at {one['seconds']:.2f} s"
         )
-    typer.echo(f"wrote {len(table)} frames to {out}")
+    write_table(table, out)
+    say_written(out, verb=f"wrote {len(table)} frames to")
 
 
 def _summary(table: "pa.Table", name: str) -> dict[str, Any]:

@@ -32,7 +32,6 @@ class Unseen:
 
     Attributes:
         name: for people.
-        encoder: what sees.
         num_files: videos and pictures; None where only looking would tell.
 
     Raises:
@@ -42,7 +41,6 @@ class Unseen:
     """
 
     name: str
-    encoder: Encoder
     num_files: int | None
 
     def __init__(self, target: str, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
@@ -57,15 +55,19 @@ class Unseen:
             if not self._library.num_frames:
                 raise LibraryError(f"{printable(target)} holds no frame; put footage into it with `firstsight index`")
             self.name, self.num_files = Path(target).name, len(self._library.sources)
-            self.encoder = self._library.encoder
             return
         if encoder is None:
             raise SettingsError(
                 f"{printable(target)} is no library, so something has to see it: give --model, a folder made by learn"
             )
-        self.encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
+        self._encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
         self.name, files = self._source.name, getattr(self._source, "files", None)
         self.num_files = None if files is None else len(files)
+
+    @property
+    def encoder(self) -> Encoder:
+        """What sees; loaded when first asked for."""
+        return self._library.encoder if self._library is not None else self._encoder
 
     def look(self, progress: Callable[[int, float | None], None] = lambda _done, _total: None) -> Seen:
         """What is seen.
@@ -77,10 +79,10 @@ class Unseen:
             SourceError: none of it can be read.
         """
         if self._library is not None:
-            return Seen(self.name, self._library.embeddings(), self.encoder)
+            return Seen(self.name, self._library.embeddings(), self._library.encoder)
         total = self._source.num_frames()
-        frames = embed(self.encoder, self._source, progress=lambda done: progress(done, total))
-        return Seen(self.name, frames, self.encoder)
+        frames = embed(self._encoder, self._source, progress=lambda done: progress(done, total))
+        return Seen(self.name, frames, self._encoder)
 
 
 def see(

@@ -31,7 +31,7 @@ _NUM_DECOYS = 1_000
 _NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
 # A passage that is not there finds one so alike in at most this share of libraries; several together are a copy.
-MAX_PROBABILITY = 0.05
+MAX_PROBABILITY = 0.1
 _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 

@@ -30,7 +30,7 @@ from firstsight.retrieval.store.tables import Tables
 MIN_PICTURES = 20
 _NUM_DECOYS = 1_000
 _BLOCK = 2_048
-_FALSE_CANDIDATES = 1.0  # expected in the whole library; their details tell which are copies
+_FALSE_CANDIDATES = 3.0  # expected in the whole library; their details tell which are copies
 _MAX_WEIGHT = 20.0  # times as much as the coefficient that differs most
 _ONLY = np.zeros(1, np.intp)  # a picture's only frame
 

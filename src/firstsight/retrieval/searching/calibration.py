@@ -29,8 +29,10 @@ MIN_DECOYS = 20
 _NUM_ABOVE = 10
 # The most alike of the decoys, which the tail's scale is found from.
 _TAIL_SHARE = 0.2
+# A cosine of 1 would lie infinitely far out.
+_LARGEST = 1 - 1e-6
 # A threshold never lies above this: the very frame, stored in 16 bits, reaches more.
-_LARGEST = 1 - 1e-4
+_REACHABLE = 1 - 1e-4
 _MIN_SCALE = 1e-6
 # Where there is one source alone, frames this far apart count as unrelated; in a short one, a quarter of its length.
 _FAR_SECONDS = 20.0
@@ -87,16 +89,16 @@ class Background:
                 "to see the nearest frames whatever they are, ask for the nearest (--nearest)"
             )
         if not len(self.decoys):
-            return _LARGEST
+            return _REACHABLE
         if false_match_rate >= self._counted_rate:
-            return min(float(np.quantile(self.decoys, 1 - false_match_rate)), _LARGEST)
+            return min(float(np.quantile(self.decoys, 1 - false_match_rate)), _REACHABLE)
         y = _stretched(self._begin) + self._scale * math.log(self._counted_rate / false_match_rate)
-        return min(-math.expm1(-y), _LARGEST)
+        return min(-math.expm1(-y), _REACHABLE)
 
     @property
     def _counted_rate(self) -> float:
         """The least rate whose quantile is counted."""
-        return min(_NUM_ABOVE / len(self.decoys), 0.5)
+        return min(_NUM_ABOVE / len(self.decoys), _TAIL_SHARE)
 
     @cached_property
     def _begin(self) -> float:
@@ -105,12 +107,11 @@ class Background:
 
     @cached_property
     def _scale(self) -> float:
-        """Of the exponential tail, from the median of what exceeds its beginning: few outliers do not move it."""
-        share = max(_TAIL_SHARE, self._counted_rate)
-        begin = _stretched(float(np.quantile(self.decoys, 1 - share)))
+        """Of the exponential tail: the mean of what exceeds its beginning, which is what is most likely."""
+        begin = _stretched(float(np.quantile(self.decoys, 1 - _TAIL_SHARE)))
         excess = np.array([_stretched(value) - begin for value in self.decoys.tolist()])
         above = excess[excess > 0]
-        return max(float(np.median(above)) / math.log(2), _MIN_SCALE) if len(above) else _MIN_SCALE
+        return max(float(np.mean(above)), _MIN_SCALE) if len(above) else _MIN_SCALE
 
 
 def measure_background(sample: Embeddings, decoys: Floats) -> Background:

@@ -65,15 +65,23 @@ def background_of(library: Library, *, measuring: Callable[[], None] = lambda: N
         library: which one.
         measuring: called before it is measured, if it is not there.
     """
-    file, state = library.tables.folder / _FILE, state_of_sources(library)
-    kept = read_arrays(file, state)
-    if kept is None:
-        measuring()
-        background = _measure(library)
-        write_arrays(file, state, pairs=background.pairs, decoys=background.decoys)
-    else:
-        background = Background(kept["pairs"], kept["decoys"], num_sources=len(library.sources))
-    return background
+    return kept_background(library, _FILE, lambda: _measure(library), measuring=measuring)
+
+
+def kept_background(
+    library: Library, file_name: str, measure: Callable[[], Background], *, measuring: Callable[[], None]
+) -> Background:
+    """What was measured of the library as it is now: in this process, or once before and kept in that file."""
+    if file_name not in library.derived:
+        file, state = library.tables.folder / file_name, _state_of_sources(library)
+        background = _read(file, state, num_sources=len(library.sources))
+        if background is None:
+            measuring()
+            background = measure()
+            _write(file, state, background)
+        library.derived[file_name] = background
+    known: Background = library.derived[file_name]
+    return known
 
 
 def _measure(library: Library) -> Background:
@@ -203,27 +211,29 @@ def _resized(picture: Picture, like: Picture) -> Picture:
     return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
-def state_of_sources(library: Library) -> str:
+def _state_of_sources(library: Library) -> str:
     """What a measurement was made of: another library gives another."""
     parts = repr([_FORMAT, *((record.id, record.content, record.num_frames) for record in library.sources)])
-    return hashlib.blake2b(parts.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
-def read_arrays(file: Path, state: str) -> dict[str, Floats] | None:
+def _read(file: Path, state: str, *, num_sources: int) -> Background | None:
     """What was kept in that state; None if there is nothing, or of another state: it can be measured again."""
     try:
         with np.load(file) as kept:
             if str(kept["state"]) != state:
                 return None
-            return {name: np.asarray(kept[name], np.float32) for name in kept.files if name != "state"}
+            pairs, decoys = (np.asarray(kept[name], np.float32) for name in ("pairs", "decoys"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    is_sound = all(values.ndim == 1 and np.isfinite(values).all() for values in (pairs, decoys))
+    return Background(pairs, decoys, num_sources=num_sources) if is_sound else None
 
 
-def write_arrays(file: Path, state: str, **arrays: Floats) -> None:
+def _write(file: Path, state: str, background: Background) -> None:
     """Keeps what was measured. A library on a read-only disk can be searched too; it takes longer."""
     content = io.BytesIO()
-    np.savez(content, state=np.array(state), **arrays)  # type: ignore[arg-type]  # NumPy's stubs know no further names
+    np.savez(content, state=np.array(state), pairs=background.pairs, decoys=background.decoys)
     try:
         write_whole(file, content.getvalue())
     except RunError:

@@ -79,11 +79,13 @@ def nearest_moments(
         below: only frames that score less.
         gap_seconds: frames of one source that are no further apart, or lie next to each other, are neighbours.
     """
+    if k < 1:
+        return ()
     rows = np.flatnonzero((scores < below) & (scores > -np.inf))
     order = rows[np.argsort(-scores[rows], kind="stable")]
     chosen: list[int] = []
     is_left = np.ones(len(scores), np.bool_)
-    for row in order.tolist() if k > 0 else ():
+    for row in order.tolist():
         if not is_left[row]:
             continue
         chosen.append(row)

@@ -24,9 +24,7 @@ from firstsight.retrieval.searching.decoys import (
     Picture,
     group_of,
     has_contrast,
-    read_arrays,
-    state_of_sources,
-    write_arrays,
+    kept_background,
 )
 from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment
 from firstsight.retrieval.searching.query import Query
@@ -96,7 +94,7 @@ def search_region(
     chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
     background = region_background(library, look, measuring=measuring, progress=progress)
     found = compare_regions(library, look, look.described(query.frame.pixels[None]), chosen, progress=progress)
-    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_exact=True)
+    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True)
     likeness = Likeness(compared, background, _Placing(library, look, found.windows[:, 0]), box)
     return answer(
         query,
@@ -145,14 +143,9 @@ def region_background(
 ) -> Background:
     """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
     look, name = _of_usual_size(look)
-    file, state = library.tables.folder / f"background-{name}.npz", state_of_sources(library)
-    kept = read_arrays(file, state)
-    if kept is None:
-        measuring()
-        background = _measure(library, look, progress)
-        write_arrays(file, state, pairs=background.pairs, decoys=background.decoys)
-        return background
-    return Background(kept["pairs"], kept["decoys"], num_sources=len(library.sources))
+    return kept_background(
+        library, f"background-{name}.npz", lambda: _measure(library, look, progress), measuring=measuring
+    )
 
 
 def _measure(library: Library, look: Look, progress: Callable[[int], None]) -> Background:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.retrieval.regions.box import Box, Placed
 from firstsight.retrieval.searching.calibration import Background
-from firstsight.retrieval.searching.candidates import Compared, compare_frames
+from firstsight.retrieval.searching.candidates import Compared, compare_all, compare_proposed
 from firstsight.retrieval.searching.decoys import background_of
 from firstsight.retrieval.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.retrieval.searching.query import Query
@@ -46,7 +48,7 @@ class SearchResult:
     false_match_rate: float  # of searches whose answer is not there, the share that get a match all the same
     num_frames: int  # searched
     num_sources: int
-    is_exact: bool  # every frame was compared; otherwise those that an index proposed
+    is_complete: bool  # otherwise there are more matches than `num_matches`, none of them better
     background: Background  # of the whole library
     box: Box | None = None  # of the query's picture, if only that was looked for
 
@@ -96,13 +98,12 @@ def search(
     check_searchable(library, k=k)
     own = own_names(library, query.place.path)
     background = background_of(library, measuring=measuring)
-    compared = compare_frames(
-        library,
-        query.vector,
-        least=match_threshold(background, false_match_rate),
-        where=where,
-        without=own if not_itself else frozenset(),
-    )
+    least = match_threshold(background, false_match_rate)
+    compared = None
+    if not where and not not_itself:
+        compared = compare_proposed(library, query.vector, least=least, num_sources=2 * k)
+    if compared is None or _may_lack(compared, k=k, least=least, gap_seconds=gap_seconds, nearest=nearest):
+        compared = compare_all(library, query.vector, where=where, without=own if not_itself else frozenset())
     return answer(
         query,
         Likeness(compared, background),
@@ -112,6 +113,14 @@ def search(
         gap_seconds=gap_seconds,
         nearest=nearest,
     )
+
+
+def _may_lack(compared: Compared, *, k: int, least: float, gap_seconds: float, nearest: bool) -> bool:
+    """Whether some of the k best moments may be among the frames that were not compared."""
+    if not compared.is_complete:
+        return len(find_moments(compared.similarities, compared.frames, least=least, gap_seconds=gap_seconds)) < k
+    is_any = bool((compared.similarities > -np.inf).any())
+    return nearest or not is_any  # what is near and no match is all over the library
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +173,7 @@ def answer(
         false_match_rate=false_match_rate,
         num_frames=compared.num_frames,
         num_sources=compared.num_sources,
-        is_exact=compared.is_exact,
+        is_complete=compared.is_complete,
         background=background,
         box=likeness.box,
     )

@@ -59,13 +59,13 @@ class IndexFacts:
 
 
 def read_facts(tables: Tables) -> IndexFacts | None:
-    """What is known of the index; None if there is none."""
+    """What is known of the index; None if there is none, or what is said of it cannot be."""
     try:
-        return IndexFacts(**json.loads((tables.folder / FACTS_FILE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError):
-        return None  # to be made anew
+        facts = IndexFacts(**json.loads((tables.folder / FACTS_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None  # there is none, or it is damaged, and is made anew
+    is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
+    return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
 
 
 def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | None:

@@ -52,6 +52,7 @@ class Library:
         path: its folder.
         config: what was settled when it was made.
         tables: where the rows are.
+        derived: what was measured of what is shown, by whoever measures it; empty again after `refresh`.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
@@ -128,6 +129,7 @@ class Library:
         self._partial = tuple(record for record in records if record.status == "partial")
         self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
         self._index = read_facts(self.tables)
+        self.derived: dict[str, Any] = {}
         self._timeline: Timeline | None = None
         self._held: Embeddings | None = None
 

@@ -87,8 +87,11 @@ class Tables:
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
             database = lancedb.connect(str(folder))
             schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
+            there = database.list_tables().tables if create else []
             self.sources, self.frames, self.thumbnails = (
-                database.create_table(name, schema=schema, mode="overwrite") if create else database.open_table(name)
+                database.create_table(name, schema=schema, mode="overwrite" if name in there else "create")
+                if create
+                else database.open_table(name)
                 for name, schema in schemas
             )
         if not create:

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import firstsight as package
+from firstsight.retrieval.comparing.seen import Unseen
 from firstsight.video.encoding import VideoWriter
 
 
@@ -103,3 +104,13 @@ def test_one_line_says_what_is_wrong(
 @pytest.mark.parametrize("command", ["align", "similarities", "export"])
 def test_help_has_an_example(firstsight, command: str) -> None:
     assert f"Example: firstsight {command}" in " ".join(firstsight(command, "--help").out.split())
+
+
+def test_an_anchor_that_is_none_is_known_before_anything_is_looked_at(
+    firstsight, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Unseen, "look", lambda *_: pytest.fail("looked at all of it first"))
+    anchor = ("--for", tmp_path / "nowhere.png", "--out", tmp_path / "table.csv")
+    ran = firstsight("similarities", clips / "monday.mp4", *anchor, "--model", clips / "run")
+    assert ran.code == 2
+    assert "nowhere.png" in ran.err

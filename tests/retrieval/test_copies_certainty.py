@@ -165,3 +165,29 @@ def test_what_is_kept_is_kept_for_a_true_reason(others: tuple[Facts, ...], why: 
 )
 def test_sizes_are_told_in_their_unit(num: int, text: str) -> None:
     assert bytes_text(num) == text
+
+
+def test_bars_that_several_copies_share_are_bars_all_the_same(tmp_path: Path) -> None:
+    films, frames = tmp_path / "films", take(0)
+    films.mkdir()
+    barred = np.pad(frames, ((0, 0), (16, 16), (0, 0), (0, 0)))
+    write(films / "whole.mp4", frames)
+    write(films / "barred.mp4", barred)
+    write(films / "barred twice.mp4", (barred * 0.95).astype(np.uint8))
+    write(films / "copy of barred.mp4", barred)
+    (group,) = duplicates_of(films, tmp_path / "library").groups
+    assert group.keep == "whole.mp4"
+    assert "no bars" in group.why
+    assert all("bars" in copy.differs for copy in group.copies)
+
+
+def test_nothing_is_told_of_a_file_that_is_another_by_now(tmp_path: Path) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    write(films / "whole.mp4", take(0))
+    write(films / "half.mp4", take(0)[:, ::2, ::2])
+    with Library.create(tmp_path / "library", small_encoder()) as library:
+        add(library, [films])
+        write(films / "half.mp4", np.zeros((4, 960, 1280, 3), np.uint8))
+        (group,) = find_duplicates(library).groups
+    assert "1280x960" not in " ".join([group.why, *group.copies[0].differs])

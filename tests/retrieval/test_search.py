@@ -11,7 +11,9 @@ from PIL import Image
 import firstsight
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.indexing.indexing import add
+from firstsight.retrieval.regions.box import Box
 from firstsight.retrieval.searching.query import read_query
+from firstsight.retrieval.searching.region_search import search_region
 from firstsight.retrieval.searching.search import SearchResult, search
 from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
@@ -77,3 +79,21 @@ def test_a_copy_of_the_querys_file_counts_as_itself(library: Library, folder: Pa
     text = f"{tmp_path / 'other name.mp4'}@2.0"
     assert look(library, text).matches[0].is_query
     assert look(library, text, not_itself=True).nearest.moment.source != "traffic.mp4"
+
+
+def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(
+    encoder: Encoder, moving_square: np.ndarray, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (20, 90, 160, 3), dtype=np.uint8)
+    path, query = tmp_path / "noise.mp4", tmp_path / "noise.png"
+    Image.fromarray(noise[0]).save(query)
+    with VideoWriter(path, size=(160, 90)) as writer:
+        for index, frame in enumerate(noise):
+            writer.write(frame, seconds=index / 5)
+    with Library.create(tmp_path / "library", encoder) as library:
+        add(library, [path])
+        with VideoWriter(path, size=(64, 48)) as writer:
+            writer.write(moving_square[0], seconds=0)
+        found = search_region(library, read_query(str(query), encoder), Box(40, 20, 60, 40)).nearest
+    assert found.place is not None
+    assert found.place.size == (160, 90)

@@ -8,8 +8,9 @@ from library_made import filled, small_encoder, write_video
 from PIL import Image
 
 from firstsight.errors import LibraryError, SettingsError, SourceError
-from firstsight.retrieval.comparing.seen import see
+from firstsight.retrieval.comparing.seen import Unseen, see
 from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
+from firstsight.retrieval.store.library import Library
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +75,9 @@ def test_what_sees_must_be_known_and_the_same(tmp_path: Path, footage: Path) -> 
         see(str(made.library.path), small_encoder(seed=1))
     with pytest.raises(SettingsError, match="give --model"):
         see(str(footage / "walk.mp4"))
+
+
+def test_a_library_without_a_frame_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
+    Library.create(tmp_path / "empty.library", small_encoder())
+    with pytest.raises(LibraryError, match="holds no frame"):
+        Unseen(str(tmp_path / "empty.library"), None)

@@ -41,7 +41,7 @@ def command(
         known = read_anchors(anchors, unseen.encoder)
         seen = unseen.look(lambda done, total: display.show("looking", done=done, total=total, state=""))
         table = similarity_table(seen.frames, known)
-    found = [_summary(table, name) for name in table.column_names[3:]] if len(table) else []
+    found = [_summary(table, name) for name in table.column_names[3:]]
     if as_json:
         print_json({"target": target, "out": str(out), "num_frames": len(table), "anchors": found})
         write_table(table, out)

@@ -36,7 +36,7 @@ class Unseen:
 
     Raises:
         SettingsError: a video without an encoder.
-        LibraryError: an encoder that is not the library's.
+        LibraryError: an encoder that is not the library's, or a library without a frame.
         SourceError: no footage.
     """
 
@@ -52,6 +52,8 @@ class Unseen:
                     f"{printable(target)} was made with encoder {fingerprint}, not {encoder.fingerprint}: their "
                     "numbers have nothing to do with each other; leave the model out, or index the footage with it"
                 )
+            if not self._library.num_frames:
+                raise LibraryError(f"{printable(target)} holds no frame; put footage into it with `firstsight index`")
             self.name, self.num_files = Path(target).name, len(self._library.sources)
             return
         if encoder is None:

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from firstsight.errors import SourceError
 from firstsight.retrieval.copies.shared_footage import Finding, Shared
 from firstsight.retrieval.copies.signature import Track
+from firstsight.retrieval.store.files import check_unchanged
 from firstsight.video.source import open_source
 
 # A clip is longer, or its picture larger, if it is so by more than this.
@@ -52,8 +53,10 @@ class Facts:
     name: str
     seconds: float  # of footage
     hues: float  # how much they differ, in grey levels
-    bars: float  # share of the picture that is black border which others have not, 0 to 1
-    size: tuple[int, int] | None  # width and height of its frames; None if the file cannot be read any more
+    bars: float  # share of the picture that is black border, also in those that end at the same places; 0 to 1
+    size: (
+        tuple[int, int] | None
+    )  # width and height of its frames; None if the file cannot be read any more, or is another
     num_bytes: int
     num_cropped: int  # other copies that show more of the picture than it does
     num_mirrored: int  # that show it the other way round
@@ -93,24 +96,27 @@ def copy_groups(shared: Sequence[Shared], tracks: Mapping[str, Track]) -> tuple[
 
 def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, Track]) -> CopyGroup:
     own = [one for one in copies if one.first in names]
-    facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks[name]) for name in names]
+    facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks) for name in names]
     kept = best(facts)
     others = [one for one in facts if one.name != kept.name]
     return CopyGroup(kept.name, why_kept(kept, others), tuple(_copy(one, kept, own) for one in others))
 
 
-def _facts(name: str, pairs: Sequence[Shared], track: Track) -> Facts:
-    """Looks at the file once more, if it is still there, for the size of its frames."""
+def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> Facts:
+    """Looks at the file once more, if it is there and the same still, for the size of its frames."""
+    track = tracks[name]
     record = track.record
+    same_edges = {name}.union(*((pair.first, pair.second) for pair in pairs if pair.same_edges))
     try:
-        size = open_source(record.path).size() if record.path.exists() else None
+        check_unchanged(record)
+        size = open_source(record.path).size()
     except (SourceError, OSError):
         size = None
     return Facts(
         record.name,
         max(record.duration_seconds, float(track.seconds[-1])),
         track.hues,
-        0.0 if any(pair.same_edges for pair in pairs) else track.bars.share,
+        min(tracks[other].bars.share for other in same_edges),  # what one of them shows there is no border in any
         size,
         record.num_bytes,
         num_cropped=sum(pair.cropped == name for pair in pairs),

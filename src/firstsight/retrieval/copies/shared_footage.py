@@ -82,7 +82,7 @@ def identical_files(records: Iterable[SourceRecord]) -> tuple[Shared, ...]:
     for record in records:
         first = firsts.setdefault((record.content, record.num_bytes), record.name)
         if first != record.name:
-            found.append(Shared(first, record.name, "identical files", 1.0, 1.0, 0.0))
+            found.append(Shared(first, record.name, "identical files", 1.0, 1.0, 0.0, same_edges=True))
     return tuple(found)
 
 

@@ -36,6 +36,7 @@ from firstsight.retrieval.searching.search import (
     check_searchable,
     own_names,
 )
+from firstsight.retrieval.store.files import check_unchanged
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.thumbnails import as_picture
 from firstsight.retrieval.store.where import Where
@@ -202,7 +203,7 @@ class _Placing:
     windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
 
     def __call__(self, moment: Moment) -> Placed:
-        """In its pixels, or if the file is gone in those of the thumbnail."""
+        """In its pixels, or if the file is gone or another in those of the thumbnail."""
         frames = self.library.timeline.frames
         number = frames.sources.index(moment.source)
         here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
@@ -210,9 +211,10 @@ class _Placing:
         return Placed(self.look.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size)
 
     def _size(self, moment: Moment) -> tuple[int, int]:
-        path = next(record.path for record in self.library.sources if record.name == moment.source)
+        record = next(record for record in self.library.sources if record.name == moment.source)
         try:
-            return open_source(path).size()
+            check_unchanged(record)
+            return open_source(record.path).size()
         except FirstsightError:
             height, width = as_picture(self.library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
             return width, height

@@ -1,5 +1,6 @@
 """`firstsight clusters`: what there is in a library."""
 
+from collections.abc import Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -44,7 +45,7 @@ def command(
     if as_json:
         print_json({"library": str(folder), **asdict(found)})
     else:
-        typer.echo(_table(found))
+        typer.echo(_table(found, pictures={record.name for record in library.sources if record.is_picture}))
     if html_file:
         from firstsight.files import write_whole
         from firstsight.report.clusters_page import render_clusters_page
@@ -54,10 +55,11 @@ def command(
         say_written(html_file)
 
 
-def _table(found: "Clusters") -> str:
+def _table(found: "Clusters", *, pictures: Collection[str]) -> str:
     lines = ["share   frames  apart  for example                     sources"]
     for one in found.clusters:
-        example = f"{printable(one.exemplar_source)}@{one.exemplar_seconds:.2f}"
+        time = "" if one.exemplar_source in pictures else f"@{one.exemplar_seconds:.2f}"
+        example = printable(one.exemplar_source) + time
         names = [f"{printable(name)} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
         more = len(one.sources) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")

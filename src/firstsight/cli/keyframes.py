@@ -75,6 +75,6 @@ def _table(found: "tuple[Keyframe, ...]") -> str:
     width = max(len("source"), *(len(printable(one.source)) for one in found))
     lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
     for one in found:
-        similarity = "" if one.similarity <= -1 else f"{one.similarity:.3f}"
+        similarity = "" if one.similarity is None else f"{one.similarity:.3f}"
         lines.append(f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
     return "\n".join(lines)

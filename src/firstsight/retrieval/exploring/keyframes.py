@@ -26,7 +26,7 @@ class Keyframe:
     source: str
     frame_index: int
     seconds: float
-    similarity: float  # cosine to the most similar of those chosen before it; of the first -1
+    similarity: float | None  # cosine to the most similar of those chosen before it; the first has none
     num_frames: int  # of the library that are most like it, itself included
 
 
@@ -70,7 +70,7 @@ def find_keyframes(
         progress(len(rows))
     counts = np.bincount(nearest, minlength=len(rows))
     return tuple(
-        _keyframe(frames, row, similarity, int(count))
+        _keyframe(frames, row, similarity if similarity > -1 else None, int(count))
         for row, similarity, count in zip(rows, similarities, counts, strict=True)
     )
 
@@ -98,7 +98,7 @@ def _products(vectors: NDArray[np.float32], one: NDArray[np.float32]) -> NDArray
     return np.concatenate(parts)
 
 
-def _keyframe(frames: Embeddings, row: int, similarity: float, num_frames: int) -> Keyframe:
+def _keyframe(frames: Embeddings, row: int, similarity: float | None, num_frames: int) -> Keyframe:
     return Keyframe(
         frames.source_of(row), int(frames.frame_indices[row]), float(frames.seconds[row]), similarity, num_frames
     )

@@ -28,7 +28,9 @@ def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float3
     """
     num = len(vectors)
     if num < _LEAST_FRAMES:
-        raise SettingsError(f"a map of {num} frames; valid is at least {_LEAST_FRAMES}")
+        raise SettingsError(
+            f"a map of {num} frames; valid is at least {_LEAST_FRAMES}: index more footage, or more frames a second"
+        )
     inner = _principal(vectors)
     spread = float(inner[:, 0].std())
     if inner.shape[1] < 2 or spread < _EQUAL:

@@ -27,6 +27,7 @@ TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValu
         (AS_JSON, 0, "", '{"a": null}\n', "", []),
         (FINE, 1, TRACE, "", "", ["traceback: ValueError at video/clock.py:7 tick"]),
         (FINE, 1, "", "", "error: x\n", ["exit code 1"]),
+        (Command(("library", "check", "x")), 1, "", "damaged: rows\n", "", []),
         (FINE, 2, "", "", "", ["not one line of error"]),
         (FINE, 2, "", "", "error: a\nerror: b\n", ["not one line of error"]),
         (FINE, 0, "", "", "thread 'x' panicked at y\n", ["panic"]),

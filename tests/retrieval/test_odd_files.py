@@ -30,11 +30,11 @@ from firstsight.retrieval.indexing.indexing import (
 )
 from firstsight.retrieval.store import tables as store_tables
 from firstsight.retrieval.store.check import check
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.files import check_unchanged, content_hash, find_footage, state_of
 from firstsight.retrieval.store.folder import CONFIG_FILE
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.maintenance import compact, info
-from firstsight.retrieval.store.tables import told_as_ours
 from firstsight.video.sampling import Sampling
 
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
 from firstsight.files import write_whole
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.tables import Tables
 
 FACTS_FILE = "index.json"
 # With fewer rows comparing them all takes a few hundredths of a second.

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.folder import (
     MODEL_FOLDER,
     LibraryConfig,
@@ -29,7 +30,7 @@ from firstsight.retrieval.store.mending import mend
 from firstsight.retrieval.store.nearest import Nearest, nearest
 from firstsight.retrieval.store.records import SourceRecord, latest, shown
 from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.tables import Tables
 from firstsight.retrieval.store.timeline import Timeline
 from firstsight.retrieval.store.where import Where
 from firstsight.video.sampling import Sampling

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.index import search_all, search_index
 from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.tables import Tables
 
 _COLUMNS = ["source", "frame", "seconds", "vector", "_distance"]
 

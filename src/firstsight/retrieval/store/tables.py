@@ -4,9 +4,7 @@ Rows are only ever added, and deleted by their source; what makes them count is 
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import FirstsightError, LibraryError
+from firstsight.errors import LibraryError
+from firstsight.retrieval.store.damage import CHECK, check_columns, check_manifests, told_as_ours
 from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
@@ -84,6 +83,8 @@ class Tables:
         with told_as_ours(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
+            else:
+                check_manifests(folder)
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
             database = lancedb.connect(str(folder))
             schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
@@ -123,7 +124,7 @@ class Tables:
                 for table in tables:
                     table.checkout_latest()
             for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
-                _check_columns(table.schema, fields)
+                check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
         """Brings tables of an older version up to date: what they do not state is derived."""
@@ -210,7 +211,7 @@ class Tables:
             indices = some.column("frame").to_numpy()[order].tolist()
             jpegs = self.jpegs(source, indices)
             if len(jpegs) < len(indices):
-                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {_CHECK}")
+                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {CHECK}")
             yield FrameRows(
                 vectors_of(some)[order],
                 indices,
@@ -249,10 +250,10 @@ class Tables:
     def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
         """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
         query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
+        if len(ids) == 1:
+            yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
+            return
         with told_as_ours(self.folder):
-            if len(ids) == 1:
-                yield from (_thumbnail_rows(ids[0], rows) for rows in query.to_batches(batch_size) if len(rows))
-                return
             rows = query.to_arrow().sort_by([("source", "ascending")])
         sources = rows.column("source").to_numpy()
         for source in sorted(ids):
@@ -311,55 +312,6 @@ class Tables:
         return True
 
 
-_CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage anew into another folder if need be"
-# Where in the sources of a library something was noticed, on the machine that it was built on.
-_BUILD_PATHS = re.compile(r",?\s*(?:at\s+)?/\S+\.rs:\d+(?::\d+)?")
-_MAX_REASON = 300
-
-
-@contextmanager
-def told_as_ours(folder: Path) -> Iterator[None]:
-    """What LanceDB or the disk has to complain about, as one line.
-
-    Raises:
-        LibraryError: in place of theirs.
-    """
-    try:
-        yield
-    except (FirstsightError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of Rust is no Exception
-        raise LibraryError(_explained(error, folder)) from error
-
-
-def _explained(error: BaseException, folder: Path) -> str:
-    text = str(error) or type(error).__name__
-    reason = _BUILD_PATHS.sub("", text.splitlines()[0])[:_MAX_REASON].strip()
-    if "No space left" in text or "os error 28" in text:
-        return (
-            f"the disk of {folder} is full; free a few megabytes, which removing takes too: then "
-            "`firstsight library compact LIBRARY` gives back what was removed or replaced"
-        )
-    if "Not found" in text and ".lance" in text:
-        return (
-            f"a file of the tables in {folder} is not there any more ({reason}): another process has compacted the "
-            f"library meanwhile, then open it again; or it is damaged: {_CHECK}"
-        )
-    return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
-
-
-def _check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
-    """Raises if a table is not made as the library says.
-
-    Raises:
-        LibraryError: a column is missing, or of another type.
-    """
-    for field in expected:
-        if field.name not in found.names or found.field(field.name).type != field.type:
-            there = found.field(field.name).type if field.name in found.names else "missing"
-            raise LibraryError(f"the tables are damaged: column {field.name} is {there}, not {field.type}; {_CHECK}")
-
-
 def _among(column: str, values: Iterable[int]) -> str:
     """SQL."""
     return f"{column} IN ({', '.join(str(int(value)) for value in values)})"
@@ -392,7 +344,7 @@ def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  #
 
 def _record(row: dict[str, Any]) -> SourceRecord:
     if row["status"] not in get_args(Status):
-        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {_CHECK}")
+        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {CHECK}")
     known = {name: value for name, value in row.items() if name in _FIELDS}
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}

@@ -17,6 +17,10 @@ from attack_worker import judge
 FINE = Command(("info", "run"))
 AS_JSON = Command(("info", "run", "--json"))
 TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValueError: no\n'
+PANIC = (
+    "thread 'lance-cpu' (7) panicked at /root/.cargo/x/ffi.rs:1:2:\nrange end index\n"
+    "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -30,7 +34,9 @@ TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValu
         (Command(("library", "check", "x")), 1, "", "damaged: rows\n", "", []),
         (FINE, 2, "", "", "", ["not one line of error"]),
         (FINE, 2, "", "", "error: a\nerror: b\n", ["not one line of error"]),
-        (FINE, 0, "", "", "thread 'x' panicked at y\n", ["panic"]),
+        (FINE, 0, "", "", f"\n{PANIC}", ["a panic that is not told"]),
+        (FINE, 2, "", "", f"\n{PANIC}\n{PANIC}error: the tables cannot be used\n", []),
+        (FINE, 2, "", "", f"\n{PANIC}", ["not one line of error"]),
         (FINE, 0, "", "", "Exception ignored in: x\n", ["a traceback on standard error"]),
         (
             FINE,

@@ -175,6 +175,7 @@ class Worker:
             self._case(int(line))
 
     def _case(self, number: int) -> None:
+        gc.collect()  # not before each command: it takes as long as many of them
         folder = Path(tempfile.mkdtemp(prefix=f"case-{number}-", dir=self._folder))
         case = make_case(number, seed=self._seed, folder=folder, bases=self._bases)
         canary = _contents(folder / "victim")
@@ -190,7 +191,6 @@ class Worker:
     def _command(self, case: Case, command: Command) -> None:
         line = " ".join(map(repr, command.arguments)) if self._keep else command.arguments[0]
         self.tell(begun=command.arguments[0], case=case.number, kind=case.kind, what=case.what, line=line)
-        gc.collect()
         Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
         with self._output.captured(command.piped):
             code, trace = run(command.arguments)

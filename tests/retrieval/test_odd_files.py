@@ -5,6 +5,7 @@ import os
 import shutil
 import struct
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -437,6 +438,26 @@ class TestDamaged:
         assert any("one has 29 frames of 30" in line for line in found.damages)
         assert any("100 thumbnails are no pictures" in line for line in found.damages)
         assert any("50 thumbnails are there twice" in line for line in found.remarks)
+
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            {"duration_seconds": float("nan")},
+            {"duration_seconds": 1e308},
+            {"duration_seconds": -1.0},
+            {"num_frames": -1},
+            {"num_skipped": -1},
+            {"frames_per_second": 0.0},
+            {"every": 0, "frames_per_second": None},
+        ],
+    )
+    def test_what_a_source_cannot_state_is_told(self, tmp_path: Path, stated: dict) -> None:
+        made = filled(tmp_path / "library", {"one": 3, "two": 2})
+        (record, _) = made.library.sources
+        made.library.tables.put([replace(record, **stated)])
+        with pytest.raises(LibraryError, match="states a number of frames, a length or a rate that cannot be"):
+            Library.open(made.library.path)
+        assert any("cannot be" in line for line in check(made.library.path).damages)
 
     def test_an_encoder_that_is_not_the_library_s(self, library: Library) -> None:
         small_encoder(seed=1).save(library.path / "model")

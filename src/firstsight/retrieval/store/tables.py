@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.retrieval.store.damage import CHECK, check_columns, check_manifests, told_as_ours
 from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
@@ -326,6 +326,8 @@ def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow
     return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
 
 
+# A source of 300 years: sums over all are still numbers.
+_MAX_SECONDS = 1e10
 _FIELDS = frozenset(field.name for field in fields(SourceRecord))
 
 
@@ -350,4 +352,22 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     known |= {"path": path, "reason": row.get("reason") or ""}
     if row.get("is_picture") is None:  # of an older version, which went by the name
         known["is_picture"] = is_picture(path)
-    return SourceRecord(**known)
+    record = SourceRecord(**known)
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(record: SourceRecord) -> None:
+    """Raises if what is stated cannot be.
+
+    Raises:
+        LibraryError: a count below 0, or a length or a rate that is none.
+    """
+    counts = (record.num_bytes, record.num_frames, record.num_skipped)
+    try:
+        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= _MAX_SECONDS
+        _ = record.sampling
+    except SettingsError:
+        is_possible = False
+    if not is_possible:
+        raise LibraryError(f"a source states a number of frames, a length or a rate that cannot be: {CHECK}")

@@ -139,7 +139,8 @@ def _beside_good(heap: Path, bases: Path, folder: Path, number: int) -> tuple[Co
     index = ("index", str(library), str(heap), "--model", str(bases / "run"), *_json(number))
     commands = [Command(index, must_work=True, library=library, good=good)]
     if number % 4 == 0:
-        commands.append(Command(("learn", str(heap), "--out", str(folder / "heap-run")), must_work=True))
+        learn = ("learn", str(heap), "--out", str(folder / "heap-run"), *_method(number // 4))
+        commands.append(Command(learn, must_work=True))
     if number % 4 == 1 and good[0].endswith("mp4"):
         commands.append(Command(("scenes", str(heap), "--run", str(bases / "run")), must_work=True))
     lines = [
@@ -156,7 +157,7 @@ def _alone(made: Path, bases: Path, folder: Path, number: int) -> tuple[Command,
     file, run, films = str(made), str(bases / "run"), str(bases / "films.library")
     moment = file if number % 2 else f"{file}@0.5"
     lines = [
-        ("learn", file, "--out", str(folder / "alone-run")),
+        ("learn", file, "--out", str(folder / "alone-run"), *_method(number)),
         ("search", films, moment, *_json(number)),
         ("scenes", file, "--run", run, *_json(number + 1), "--out", str(folder / "scenes.csv")),
         ("watch", run, file, "--novel", "--for", moment, "--speed", "0", *_json(number)),
@@ -169,7 +170,7 @@ def _alone(made: Path, bases: Path, folder: Path, number: int) -> tuple[Command,
         lines.append(("learn", file, "--out", str(folder / "article"), *_ARTICLE.split()))
     commands = [Command(line) for line in lines]
     if number % 5 == 1 and made.is_file() and os.access(made, os.R_OK):
-        piped = ("learn", "-", "--for", "2s", "--out", str(folder / "piped-run"))
+        piped = ("learn", "-", "--for", "2s", "--out", str(folder / "piped-run"), *_method(number // 5))
         commands.append(Command(piped, piped=made))
     return tuple(commands)
 
@@ -217,6 +218,11 @@ def _library_case(number: int, rng: random.Random, folder: Path, bases: Path) ->
         ("library", "info", str(library)),
     ]
     return Case(number, "library", f"{base}, {what}", tuple(Command(line) for line in lines))
+
+
+def _method(number: int) -> tuple[str, ...]:
+    """Mostly the one that is done in a third of the time, and reads the same."""
+    return ("--method", "random") if number % 4 else ()
 
 
 def _copies_in(folder: Path) -> tuple[str, ...]:

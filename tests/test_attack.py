@@ -58,14 +58,17 @@ def test_what_a_command_does_is_judged(
     command: Command, code: int, trace: str, out: str, err: str, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 500.0)
-    assert [kind for kind, _ in judge(command, code, trace, out, err)] == found
+    assert [kind for kind, _ in judge(command, code, trace, out, err, held=300)] == found
     monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 2_001.0)
-    assert "more than 2 GB" in [kind for kind, _ in judge(command, code, trace, out, err)]
+    assert "more than 2 GB" in [kind for kind, _ in judge(command, code, trace, out, err, held=300)]
+    assert "more than 2 GB" not in [kind for kind, _ in judge(command, code, trace, out, err, held=1_100)]
 
 
 def test_a_good_file_that_is_not_indexed_is_noticed(tmp_path: Path) -> None:
     command = Command(("index",), library=tmp_path / "nothing", good=("good-1.mp4",))
-    assert [kind for kind, _ in judge(command, 0, "", "", "")] == ["good files beside an odd one are not indexed"]
+    assert [kind for kind, _ in judge(command, 0, "", "", "", held=300)] == [
+        "good files beside an odd one are not indexed"
+    ]
 
 
 def test_the_table_shows_what_is_wrong_as_it_is() -> None:

@@ -4,12 +4,15 @@ import json
 import os
 import shutil
 import struct
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pytest
 from library_made import filled, small_encoder, write_video
 from PIL import Image
@@ -17,6 +20,7 @@ from PIL import Image
 from firstsight.cli.index import LONGEST
 from firstsight.errors import LibraryError, RunError, SettingsError, SourceError
 from firstsight.learning import projection
+from firstsight.retrieval.copies.duplicates import find_duplicates
 from firstsight.retrieval.indexing import estimate as indexing_estimate
 from firstsight.retrieval.indexing import run as indexing_run
 from firstsight.retrieval.indexing import writer as indexing_writer
@@ -459,9 +463,69 @@ class TestDamaged:
             Library.open(made.library.path)
         assert any("cannot be" in line for line in check(made.library.path).damages)
 
+    @pytest.mark.parametrize(
+        ("column", "value", "words"),
+        [
+            ("seconds", float("-inf"), "a time that cannot be"),
+            ("seconds", 1e300, "a time that cannot be"),
+            ("vector", float("inf"), "a vector that is not of numbers"),
+        ],
+    )
+    def test_numbers_of_frames_that_are_none_are_told(
+        self, tmp_path: Path, column: str, value: float, words: str
+    ) -> None:
+        library = filled(tmp_path / "library", {"one": 5}).library
+        change(library.tables.frames, column, value)
+        library.refresh()
+        with pytest.raises(LibraryError, match=words):
+            library.embeddings()
+        if column == "seconds":
+            with pytest.raises(LibraryError, match=words):
+                library.nearest(np.ones(library.dim, np.float32), k=5)
+
+    @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+    @pytest.mark.parametrize("name", ["sources.lance/_versions/latest_version_hint.json", "frames.lance/data/x.lance"])
+    def test_what_is_no_file_is_not_waited_for(
+        self, library: Library, name: str, make: Callable[[Path], object]
+    ) -> None:
+        path = library.tables.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        make(path)
+        with pytest.raises(LibraryError, match=f"{path.name} is neither a file nor a folder"):
+            Library.open(library.path)
+
+    @pytest.mark.parametrize("jpeg", [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff\xe0" + bytes(99)])
+    def test_thumbnails_that_are_none_end_a_search_for_copies(self, tmp_path: Path, jpeg: bytes) -> None:
+        library = filled(tmp_path / "library", {"one": 5}).library
+        change(library.tables.thumbnails, "jpeg", jpeg)
+        with pytest.raises(LibraryError, match="a thumbnail of the library is damaged"):
+            find_duplicates(Library.open(library.path))
+
+    @pytest.mark.parametrize(("kept", "words"), [(1, "has no thumbnails"), (0, "no source has its thumbnails")])
+    def test_sources_without_their_thumbnails_are_told(
+        self, whole: Path, tmp_path: Path, kept: int, words: str
+    ) -> None:
+        library = Library.open(shutil.copytree(whole, tmp_path / "library"))
+        for record in library.sources[kept:]:
+            library.tables.thumbnails.delete(f"source = {record.id}")
+        with pytest.raises(LibraryError, match=words):
+            find_duplicates(library)
+
     def test_an_encoder_that_is_not_the_library_s(self, library: Library) -> None:
         small_encoder(seed=1).save(library.path / "model")
         assert any("not the one that the vectors come from" in line for line in check(library.path).damages)
+
+
+def change(table: Any, column: str, value: object) -> None:
+    """Puts the value into every row of a LanceDB table."""
+    rows = table.to_arrow()
+    field = rows.schema.field(column)
+    if column == "vector":
+        value = np.full(field.type.list_size, value, np.float16)
+    changed = rows.set_column(rows.schema.get_field_index(column), field, pa.array([value] * len(rows), field.type))
+    table.delete("true")
+    table.add(changed)
 
 
 def damage(file: Path, how: str) -> None:

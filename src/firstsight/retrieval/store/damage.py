@@ -1,10 +1,10 @@
 """What is wrong with the tables of a damaged library, in one line of ours."""
 
+import os
 import re
-import stat
 import struct
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,14 +65,20 @@ def check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
             raise LibraryError(f"the tables are damaged: column {field.name} is {there}, not {field.type}; {CHECK}")
 
 
-def check_manifests(folder: Path) -> None:
-    """Raises if the newest list that a table has of its own files is not a whole one.
+def check_files(folder: Path) -> None:
+    """Raises if something in the folder of tables cannot be read as one of their files.
 
-    LanceDB would panic at it: an error all the same, but with Rust's own words on standard error before it.
+    LanceDB would wait for ever, or panic: an error all the same, but with Rust's own words on standard error before it.
 
     Raises:
-        LibraryError: it is cut, overwritten, or no regular file.
+        LibraryError: there is something else than regular files and folders, or the newest list that a table has of its
+            own files is not a whole one.
     """
+    for entry in _entries(folder):
+        if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+            raise LibraryError(
+                f"the tables in {folder} are damaged: {entry.name} is neither a file nor a folder; {CHECK}"
+            )
     for versions in sorted(folder.glob("*.lance/_versions")):
         # Numbered downwards, so that the newest comes first.
         newest = min(versions.glob("[0-9]" * 20 + ".manifest"), default=None)
@@ -82,15 +88,22 @@ def check_manifests(folder: Path) -> None:
             )
 
 
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may just tidy up
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False):
+                yield from _entries(Path(entry.path))
+
+
 def _is_whole(path: Path) -> bool:
     try:
-        state = path.stat()
-        if not stat.S_ISREG(state.st_mode) or state.st_size < _END.size + _LENGTH.size:
+        end = path.stat().st_size - _END.size
+        if end < _LENGTH.size:
             return False
         with path.open("rb") as file:
-            file.seek(state.st_size - _END.size)
+            file.seek(end)
             begin, magic = _END.unpack(file.read(_END.size))
-            end = state.st_size - _END.size
             if magic != _MAGIC or begin + _LENGTH.size > end:
                 return False
             file.seek(begin)

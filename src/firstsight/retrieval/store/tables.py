@@ -16,11 +16,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.retrieval.store.damage import CHECK, check_columns, check_manifests, told_as_ours
+from firstsight.retrieval.store.damage import CHECK, check_columns, check_files, told_as_ours
 from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
-from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
+from firstsight.retrieval.store.rows import MAX_SECONDS, THUMBNAILS, FrameRows, frames_schema, seconds_of, vectors_of
 from firstsight.video.images import is_picture
 
 Item = TypeVar("Item")
@@ -84,7 +84,7 @@ class Tables:
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             else:
-                check_manifests(folder)
+                check_files(folder)
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
             database = lancedb.connect(str(folder))
             schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
@@ -182,7 +182,7 @@ class Tables:
             indices = rows.column("frame").to_numpy()
             last = int(indices.argmax())
             self.thumbnails.delete(f"source = {source} AND frame > {indices[last]}")
-        return Stored(len(rows), int(indices[last]), rows.column("seconds")[last].as_py())
+        return Stored(len(rows), int(indices[last]), float(seconds_of(rows)[last]))
 
     def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
         """Frames of sources, given by id; those that are there already are left as they are.
@@ -215,7 +215,7 @@ class Tables:
             yield FrameRows(
                 vectors_of(some)[order],
                 indices,
-                some.column("seconds").to_numpy()[order].tolist(),
+                seconds_of(some)[order].tolist(),
                 [jpegs[index] for index in indices],
             )
 
@@ -239,7 +239,7 @@ class Tables:
         """Of each source the indices of its frames, ascending, and their seconds."""
         with told_as_ours(self.folder):
             rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
-        sources, indices, seconds = (rows.column(name).to_numpy() for name in ("source", "frame", "seconds"))
+        sources, indices, seconds = rows.column("source").to_numpy(), rows.column("frame").to_numpy(), seconds_of(rows)
         times = {}
         for source in ids:
             own = np.flatnonzero(sources == source)
@@ -326,8 +326,6 @@ def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow
     return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
 
 
-# A source of 300 years: sums over all are still numbers.
-_MAX_SECONDS = 1e10
 _FIELDS = frozenset(field.name for field in fields(SourceRecord))
 
 
@@ -365,7 +363,7 @@ def _check_numbers(record: SourceRecord) -> None:
     """
     counts = (record.num_bytes, record.num_frames, record.num_skipped)
     try:
-        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= _MAX_SECONDS
+        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
         _ = record.sampling
     except SettingsError:
         is_possible = False

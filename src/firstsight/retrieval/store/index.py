@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
-from firstsight.files import write_whole
+from firstsight.files import read_regular, write_whole
 from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.rows import vectors_of
 from firstsight.retrieval.store.tables import Tables
@@ -26,6 +26,7 @@ MOST_NEAREST = 100
 # Not the plain product: lengths are 1 only to 16 bits, by which near copies of a frame would change places.
 DISTANCE: Literal["cosine"] = "cosine"
 
+_MAX_BYTES = 2**20  # of the facts; they have a few hundred
 _K = 10  # how many nearest the recall is measured on
 _NUM_QUERIES = 100
 _WANTED_RECALL = 0.99
@@ -62,7 +63,7 @@ class IndexFacts:
 def read_facts(tables: Tables) -> IndexFacts | None:
     """What is known of the index; None if there is none."""
     try:
-        return IndexFacts(**json.loads((tables.folder / FACTS_FILE).read_text(encoding="utf-8")))
+        return IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):

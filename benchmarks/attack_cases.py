@@ -1,5 +1,6 @@
 """The cases: what lies in the folder of each, and the commands that are run on it."""
 
+import os
 import random
 import shutil
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Command:
     must_work: bool = False  # good files lie beside an odd one: whatever that is, they are read
     library: Path | None = None  # must hold `good` afterwards
     good: tuple[str, ...] = ()
+    piped: Path | None = None  # into standard input; by default nothing is
 
 
 @dataclass(frozen=True)
@@ -137,10 +139,16 @@ def _beside_good(heap: Path, bases: Path, folder: Path, number: int) -> tuple[Co
     index = ("index", str(library), str(heap), "--model", str(bases / "run"), *_json(number))
     commands = [Command(index, must_work=True, library=library, good=good)]
     if number % 4 == 0:
-        commands.append(Command(("learn", str(heap), "--out", str(folder / "heap-run")), must_work=True))
+        learn = ("learn", str(heap), "--out", str(folder / "heap-run"), *_method(number // 4))
+        commands.append(Command(learn, must_work=True))
     if number % 4 == 1 and good[0].endswith("mp4"):
         commands.append(Command(("scenes", str(heap), "--run", str(bases / "run")), must_work=True))
-    commands += [Command(("library", "info", str(library), *_json(number + 1))), Command(("duplicates", str(library)))]
+    lines = [
+        ("library", "info", str(library), *_json(number + 1)),
+        ("library", "sources", str(library), *_json(number)),
+        ("duplicates", str(library), *(_copies_in(folder) if number % 3 == 0 else ())),
+    ]
+    commands += [Command(line) for line in lines]
     return tuple(commands)
 
 
@@ -149,16 +157,22 @@ def _alone(made: Path, bases: Path, folder: Path, number: int) -> tuple[Command,
     file, run, films = str(made), str(bases / "run"), str(bases / "films.library")
     moment = file if number % 2 else f"{file}@0.5"
     lines = [
-        ("learn", file, "--out", str(folder / "alone-run")),
+        ("learn", file, "--out", str(folder / "alone-run"), *_method(number)),
         ("search", films, moment, *_json(number)),
         ("scenes", file, "--run", run, *_json(number + 1), "--out", str(folder / "scenes.csv")),
         ("watch", run, file, "--novel", "--for", moment, "--speed", "0", *_json(number)),
         ("novelty", run, file, *_json(number + 1)),
     ]
+    if number % 5 == 2:
+        lines.append(("search", films, moment, "--box", "4,4,24,24", "--nearest", *_json(number + 1)))
     if number % 10 == 0:
         lines.append(("compare", run, file, "--out", str(folder / "compared")))
         lines.append(("learn", file, "--out", str(folder / "article"), *_ARTICLE.split()))
-    return tuple(Command(line) for line in lines)
+    commands = [Command(line) for line in lines]
+    if number % 5 == 1 and made.is_file() and os.access(made, os.R_OK):
+        piped = ("learn", "-", "--for", "2s", "--out", str(folder / "piped-run"), *_method(number // 5))
+        commands.append(Command(piped, piped=made))
+    return tuple(commands)
 
 
 def _run_case(number: int, rng: random.Random, folder: Path, bases: Path) -> Case:
@@ -187,10 +201,14 @@ def _library_case(number: int, rng: random.Random, folder: Path, bases: Path) ->
     query = str(bases / "films" / "good-1.mp4") + "@0.5" if base == "films" else str(heap / "good-1.png")
     lines = [
         ("library", "info", str(library), *_json(number)),
-        ("library", "check", str(library)),
+        ("library", "sources", str(library), *_json(number + 1)),
+        ("library", "check", str(library), *_json(number)),
         ("search", str(library), query, *_json(number + 1)),
+        ("search", str(library), query, "--nearest", "--box", "4,4,24,24", *_json(number)),
         ("search", str(library), query, "--html", str(folder / "page.html"), "--clips", str(folder / "clips")),
-        ("duplicates", str(library), *_json(number)),
+        ("duplicates", str(library), *_json(number), *_copies_in(folder)),
+        ("similarities", str(library), "--for", query, "--out", str(folder / "similarities.csv")),
+        ("clusters", str(library), *_json(number + 1)),
         ("keyframes", str(library), "2", "--out", str(folder / "keyframes")),
         ("export", str(library), "--out", str(folder / rng.choice(("x.csv", "x.npz", "x.parquet")))),
         ("index", str(library), str(heap), *_json(number + 1)),
@@ -200,6 +218,15 @@ def _library_case(number: int, rng: random.Random, folder: Path, bases: Path) ->
         ("library", "info", str(library)),
     ]
     return Case(number, "library", f"{base}, {what}", tuple(Command(line) for line in lines))
+
+
+def _method(number: int) -> tuple[str, ...]:
+    """Mostly the one that is done in a third of the time, and reads the same."""
+    return ("--method", "random") if number % 4 else ()
+
+
+def _copies_in(folder: Path) -> tuple[str, ...]:
+    return "--csv", str(folder / "copies.csv"), "--html", str(folder / "copies.html")
 
 
 def _json(number: int) -> tuple[str, ...]:

@@ -17,6 +17,10 @@ from attack_worker import judge
 FINE = Command(("info", "run"))
 AS_JSON = Command(("info", "run", "--json"))
 TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValueError: no\n'
+PANIC = (
+    "thread 'lance-cpu' (7) panicked at /root/.cargo/x/ffi.rs:1:2:\nrange end index\n"
+    "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -27,9 +31,12 @@ TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValu
         (AS_JSON, 0, "", '{"a": null}\n', "", []),
         (FINE, 1, TRACE, "", "", ["traceback: ValueError at video/clock.py:7 tick"]),
         (FINE, 1, "", "", "error: x\n", ["exit code 1"]),
+        (Command(("library", "check", "x")), 1, "", "damaged: rows\n", "", []),
         (FINE, 2, "", "", "", ["not one line of error"]),
         (FINE, 2, "", "", "error: a\nerror: b\n", ["not one line of error"]),
-        (FINE, 0, "", "", "thread 'x' panicked at y\n", ["panic"]),
+        (FINE, 0, "", "", f"\n{PANIC}", ["a panic that is not told"]),
+        (FINE, 2, "", "", f"\n{PANIC}\n{PANIC}error: the tables cannot be used\n", []),
+        (FINE, 2, "", "", f"\n{PANIC}", ["not one line of error"]),
         (FINE, 0, "", "", "Exception ignored in: x\n", ["a traceback on standard error"]),
         (
             FINE,
@@ -51,14 +58,17 @@ def test_what_a_command_does_is_judged(
     command: Command, code: int, trace: str, out: str, err: str, found: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 500.0)
-    assert [kind for kind, _ in judge(command, code, trace, out, err)] == found
+    assert [kind for kind, _ in judge(command, code, trace, out, err, held=300)] == found
     monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 2_001.0)
-    assert "more than 2 GB" in [kind for kind, _ in judge(command, code, trace, out, err)]
+    assert "more than 2 GB" in [kind for kind, _ in judge(command, code, trace, out, err, held=300)]
+    assert "more than 2 GB" not in [kind for kind, _ in judge(command, code, trace, out, err, held=1_100)]
 
 
 def test_a_good_file_that_is_not_indexed_is_noticed(tmp_path: Path) -> None:
     command = Command(("index",), library=tmp_path / "nothing", good=("good-1.mp4",))
-    assert [kind for kind, _ in judge(command, 0, "", "", "")] == ["good files beside an odd one are not indexed"]
+    assert [kind for kind, _ in judge(command, 0, "", "", "", held=300)] == [
+        "good files beside an odd one are not indexed"
+    ]
 
 
 def test_the_table_shows_what_is_wrong_as_it_is() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from firstsight.errors import RunError
 
+# A pipe that nobody writes to is not waited for.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
 # What a name may hold on every file system; anything else becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -23,6 +26,26 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
     except OSError as error:
         wanted = f"another folder for {purpose}" if purpose else "another folder"
         raise RunError(f"{folder} cannot be made: {error.strerror}; choose {wanted}") from error
+
+
+def read_regular(path: Path, *, most: int | None = None) -> bytes:
+    """What is in a regular file, as many bytes as it has when reading begins; nothing else is waited for.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+        ValueError: it is no regular file, or larger than that.
+    """
+    with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise ValueError("it is no regular file")
+        if most is not None and state.st_size > most:
+            raise ValueError(f"it has {state.st_size} bytes; valid are at most {most}")
+        return file.read(state.st_size)
 
 
 def safe_name(text: str) -> str:

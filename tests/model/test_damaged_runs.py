@@ -2,9 +2,10 @@
 
 import copy
 import json
+import os
 import random
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from firstsight.model.readout import PoolingConfig, part_dims, pooled
 
 CONFIG_FILE = "config.json"
 _SMALL = {"num_levels": 2, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 30}
-_WRONG = (None, -1, 0, 3, 10**9, 10**30, 0.5, 1e308, float("nan"), True, "x", "", [], [[]], [0], {}, {"a": 1})
+_WRONG = (None, -1, 0, 3, 10**9, 10**30, 10**400, 0.5, 1e308, float("nan"), True, "x", "", [], [[]], [0], {}, {"a": 1})
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +89,7 @@ def test_whatever_a_configuration_states_is_one_line_or_a_run_that_works(
         ("article", ("provenance", "outcome", "levels", 0, "frame"), "x", r"provenance.outcome.levels\[0\].frame"),
         ("article", ("provenance", "outcome"), [], r"provenance.outcome is \[\]; valid is dict"),
         ("article", ("provenance",), 3, "provenance is 3"),
-        ("default", ("provenance", "outcome", "seconds"), float("nan"), "seconds is NaN"),
+        ("default", ("provenance", "outcome", "seconds"), float("nan"), "NaN is no number"),
         ("default", ("provenance", "outcome", "footage", "contributions"), None, "contributions is null"),
     ],
 )
@@ -149,6 +150,41 @@ def test_damaged_weights(runs: dict[str, Path], tmp_path: Path, damage: Any, as_
         del content["weights"]
         (run / CONFIG_FILE).write_text(json.dumps(content))
     with pytest.raises(RunError, match="is damaged"):
+        Encoder.load(run)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_weights_that_are_no_file_are_not_waited_for(
+    runs: dict[str, Path], tmp_path: Path, make: Callable[[Path], object]
+) -> None:
+    run = Path(shutil.copytree(runs["default"], tmp_path / "run"))
+    (run / WEIGHTS_FILE).unlink()
+    make(run / WEIGHTS_FILE)
+    with pytest.raises(RunError, match="no regular file"):
+        Encoder.load(run)
+
+
+@pytest.mark.parametrize("left_out", ["embedding", "footage"])
+def test_an_outcome_that_lacks_a_part_is_told_without_it(runs: dict[str, Path], left_out: str) -> None:
+    outcome = dict(Encoder.load(runs["default"]).provenance["outcome"])
+    del outcome[left_out]
+    assert not [line for line in outcome_lines(outcome) if line.startswith("footage:")]
+
+
+@pytest.mark.parametrize("changed", [{"kept": False}, {"after_change": None}])
+def test_levels_that_were_not_kept_or_not_tested_have_no_shares(runs: dict[str, Path], changed: dict) -> None:
+    outcome = copy.deepcopy(dict(Encoder.load(runs["default"]).provenance["outcome"]))
+    for level in outcome["footage"]["contributions"]:
+        level.update(changed)
+    assert not [line for line in outcome_lines(outcome) if line.startswith("found again")]
+
+
+def test_a_number_that_is_none_is_refused_wherever_it_stands(runs: dict[str, Path], tmp_path: Path) -> None:
+    run = Path(shutil.copytree(runs["default"], tmp_path / "run"))
+    content = json.loads((run / CONFIG_FILE).read_text())
+    content["provenance"]["odd"] = float("nan")
+    (run / CONFIG_FILE).write_text(json.dumps(content))
+    with pytest.raises(RunError, match="NaN is no number of JSON"):
         Encoder.load(run)
 
 

@@ -8,9 +8,12 @@ from library_made import small_encoder
 
 from firstsight.errors import LibraryError
 from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
+from firstsight.retrieval.copies.passages import at_ticks
 from firstsight.retrieval.copies.shared_footage import which_is_covered
+from firstsight.retrieval.copies.signature import NUM_COEFFICIENTS, Bars, Track
 from firstsight.retrieval.indexing.indexing import add
 from firstsight.retrieval.store.library import Library
+from firstsight.retrieval.store.records import SourceRecord
 from firstsight.video.encoding import VideoWriter
 
 RATE = 4  # frames a second
@@ -129,6 +132,14 @@ def test_a_part_that_was_cut_out_parts_what_is_shared(found: Duplicates) -> None
 def test_what_cannot_be_told_is_said(found: Duplicates) -> None:
     assert found.too_short == ("short.mp4",)
     assert found.still == ("nothing.mp4",)
+
+
+@pytest.mark.parametrize(("between", "num"), [(0.5, 12), (60.0, 1_321), (2_592_000.0, 1)])
+def test_frames_far_apart_take_no_memory_for_what_is_between(between: float, num: int) -> None:
+    signatures = np.zeros((12, 2, NUM_COEFFICIENTS), np.float16)
+    record = SourceRecord(1, "x.mp4", Path("x.mp4"), "", 1, 1, None, None)
+    track = Track(record, np.arange(12), between * np.arange(12), signatures, Bars(), 0.0)
+    assert len(at_ticks(track, 0, 0.5).signatures) == num
 
 
 def test_an_empty_library_is_told(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_fewer_are_the_first_of_more(made: Filled) -> None:
     more, fewer = find_keyframes(made.library, 12), find_keyframes(made.library, 5)
     assert [one.frame_index for one in fewer] == [one.frame_index for one in more[:5]]
     similarities = [one.similarity for one in more]
-    assert similarities[0] == -1
+    assert similarities[0] is None
     assert similarities[1:] == sorted(similarities[1:])
     assert sum(one.num_frames for one in more) == 295
 

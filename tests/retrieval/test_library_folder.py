@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,26 @@ def test_what_cannot_be_opened(tmp_path: Path, make: object, words: str) -> None
     with pytest.raises(LibraryError, match=words) as caught:
         Library.open(folder)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(lambda content: content[:-1], id="cut"),
+        pytest.param(lambda content: content[:9], id="a stump"),
+        pytest.param(lambda content: content[:-16] + b"\xff" * 8 + content[-8:], id="begins behind its end"),
+        pytest.param(lambda content: content[:-16] + bytes(16), id="zeros at its end"),
+    ],
+)
+def test_a_damaged_list_of_files_is_one_line_and_no_panic(
+    tmp_path: Path, damaged: Callable[[bytes], bytes], capfd: pytest.CaptureFixture[str]
+) -> None:
+    Library.create(tmp_path / "library", small_encoder()).close()
+    for manifest in tmp_path.glob("library/tables-*/sources.lance/_versions/*.manifest"):
+        manifest.write_bytes(damaged(manifest.read_bytes()))
+    with pytest.raises(LibraryError, match=r"sources.lance/_versions/\d+.manifest is cut or overwritten"):
+        Library.open(tmp_path / "library")
+    assert "panicked" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ import json
 import os
 import shutil
 import struct
+from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
+import pyarrow as pa
 import pytest
 from library_made import filled, small_encoder, write_video
 from PIL import Image
@@ -16,6 +20,7 @@ from PIL import Image
 from firstsight.cli.index import LONGEST
 from firstsight.errors import LibraryError, RunError, SettingsError, SourceError
 from firstsight.learning import projection
+from firstsight.retrieval.copies.duplicates import find_duplicates
 from firstsight.retrieval.indexing import estimate as indexing_estimate
 from firstsight.retrieval.indexing import run as indexing_run
 from firstsight.retrieval.indexing import writer as indexing_writer
@@ -30,11 +35,11 @@ from firstsight.retrieval.indexing.indexing import (
 )
 from firstsight.retrieval.store import tables as store_tables
 from firstsight.retrieval.store.check import check
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.files import check_unchanged, content_hash, find_footage, state_of
 from firstsight.retrieval.store.folder import CONFIG_FILE
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.maintenance import compact, info
-from firstsight.retrieval.store.tables import told_as_ours
 from firstsight.video.sampling import Sampling
 
 
@@ -438,9 +443,89 @@ class TestDamaged:
         assert any("100 thumbnails are no pictures" in line for line in found.damages)
         assert any("50 thumbnails are there twice" in line for line in found.remarks)
 
+    @pytest.mark.parametrize(
+        "stated",
+        [
+            {"duration_seconds": float("nan")},
+            {"duration_seconds": 1e308},
+            {"duration_seconds": -1.0},
+            {"num_frames": -1},
+            {"num_skipped": -1},
+            {"frames_per_second": 0.0},
+            {"every": 0, "frames_per_second": None},
+        ],
+    )
+    def test_what_a_source_cannot_state_is_told(self, tmp_path: Path, stated: dict) -> None:
+        made = filled(tmp_path / "library", {"one": 3, "two": 2})
+        (record, _) = made.library.sources
+        made.library.tables.put([replace(record, **stated)])
+        with pytest.raises(LibraryError, match="states a number of frames, a length or a rate that cannot be"):
+            Library.open(made.library.path)
+        assert any("cannot be" in line for line in check(made.library.path).damages)
+
+    @pytest.mark.parametrize(
+        ("column", "value", "words"),
+        [
+            ("seconds", float("-inf"), "a time that cannot be"),
+            ("seconds", 1e300, "a time that cannot be"),
+            ("vector", float("inf"), "a vector that is not of numbers"),
+        ],
+    )
+    def test_numbers_of_frames_that_are_none_are_told(
+        self, tmp_path: Path, column: str, value: float, words: str
+    ) -> None:
+        library = filled(tmp_path / "library", {"one": 5}).library
+        change(library.tables.frames, column, value)
+        library.refresh()
+        with pytest.raises(LibraryError, match=words):
+            library.embeddings()
+        if column == "seconds":
+            with pytest.raises(LibraryError, match=words):
+                library.nearest(np.ones(library.dim, np.float32), k=5)
+
+    @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+    @pytest.mark.parametrize("name", ["sources.lance/_versions/latest_version_hint.json", "frames.lance/data/x.lance"])
+    def test_what_is_no_file_is_not_waited_for(
+        self, library: Library, name: str, make: Callable[[Path], object]
+    ) -> None:
+        path = library.tables.folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        make(path)
+        with pytest.raises(LibraryError, match=f"{path.name} is neither a file nor a folder"):
+            Library.open(library.path)
+
+    @pytest.mark.parametrize("jpeg", [b"", b"%!PS-Adobe-3.0 EPSF-3.0\n", b"\xff\xd8\xff\xe0" + bytes(99)])
+    def test_thumbnails_that_are_none_end_a_search_for_copies(self, tmp_path: Path, jpeg: bytes) -> None:
+        library = filled(tmp_path / "library", {"one": 5}).library
+        change(library.tables.thumbnails, "jpeg", jpeg)
+        with pytest.raises(LibraryError, match="a thumbnail of the library is damaged"):
+            find_duplicates(Library.open(library.path))
+
+    @pytest.mark.parametrize(("kept", "words"), [(1, "has no thumbnails"), (0, "no source has its thumbnails")])
+    def test_sources_without_their_thumbnails_are_told(
+        self, whole: Path, tmp_path: Path, kept: int, words: str
+    ) -> None:
+        library = Library.open(shutil.copytree(whole, tmp_path / "library"))
+        for record in library.sources[kept:]:
+            library.tables.thumbnails.delete(f"source = {record.id}")
+        with pytest.raises(LibraryError, match=words):
+            find_duplicates(library)
+
     def test_an_encoder_that_is_not_the_library_s(self, library: Library) -> None:
         small_encoder(seed=1).save(library.path / "model")
         assert any("not the one that the vectors come from" in line for line in check(library.path).damages)
+
+
+def change(table: Any, column: str, value: object) -> None:
+    """Puts the value into every row of a LanceDB table."""
+    rows = table.to_arrow()
+    field = rows.schema.field(column)
+    if column == "vector":
+        value = np.full(field.type.list_size, value, np.float16)
+    changed = rows.set_column(rows.schema.get_field_index(column), field, pa.array([value] * len(rows), field.type))
+    table.delete("true")
+    table.add(changed)
 
 
 def damage(file: Path, how: str) -> None:

@@ -142,7 +142,7 @@ def _untold(found: "Duplicates") -> list[str]:
         f"{why}: {', '.join(map(printable, names))}"
         for names, why in (
             (found.blank, "blank, nothing to compare"),
-            (found.too_short, "too short to compare, but as files"),
+            (found.too_short, "too short, or with frames too far apart, to compare but as files"),
             (found.still, "nothing moves, so another take would look the same; compared as files only"),
         )
         if names

@@ -10,7 +10,7 @@ def findings(outcome: Mapping[str, Any]) -> list[str]:
     Args:
         outcome: as in the provenance of an encoder; one of the article's method gives no line.
     """
-    if "embedding" not in outcome:
+    if not {"embedding", "footage"} <= outcome.keys():
         return []
     kind, embedding = outcome["footage"], outcome["embedding"]
     order = "frames in order of time" if kind["ordered"] else "pictures in no order"
@@ -28,7 +28,7 @@ def findings(outcome: Mapping[str, Any]) -> list[str]:
 
 def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:
     """What each level adds: how many frames are found again after a change of view, light or noise."""
-    if not levels or levels[0]["after_change"] is None:
+    if any(level["after_change"] is None for level in levels) or not any(level["kept"] for level in levels):
         return []
     shares = [f"{100 * level['after_change']:.0f} %" for level in levels if level["kept"]]
     steps = [f"level 1 {shares[0]}", *(f"with level {n} {share}" for n, share in enumerate(shares[1:], start=2))]

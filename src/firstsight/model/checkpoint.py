@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from firstsight.errors import FirstsightError, RunError, SettingsError
-from firstsight.files import write_whole
+from firstsight.files import read_regular, write_whole
 from firstsight.model.from_json import from_json, read_json
 from firstsight.model.level import LevelConfig
 from firstsight.model.network import Network
@@ -125,7 +125,7 @@ def load(path: Path) -> Saved:
 
 def _read_weights(folder: Path, config: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors that the configuration is of, every number finite."""
-    content = (folder / WEIGHTS_FILE).read_bytes()
+    content = read_regular(folder / WEIGHTS_FILE)
     if config.get("weights", _digest(content)) != _digest(content):
         raise SettingsError(f"{WEIGHTS_FILE} does not hold the weights that {CONFIG_FILE} was written for")
     tensors = safetensors.torch.load(content)

@@ -1,13 +1,24 @@
 """JSON from a file, checked against the types of what it is to be. What a file states is not believed before that."""
 
 import json
-import math
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypeVar, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import (
+    Any,
+    Literal,
+    NoReturn,
+    NotRequired,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from firstsight.errors import SettingsError
+from firstsight.files import read_regular
 
 Made = TypeVar("Made")
 
@@ -20,14 +31,17 @@ def read_json(file: Path) -> Any:  # noqa: ANN401  # JSON
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is not JSON, is nested too deeply, or is far too large.
+        ValueError: it is no regular file, not JSON, is nested too deeply, or is far too large.
     """
-    if (size := file.stat().st_size) > _MAX_BYTES:
-        raise ValueError(f"it has {size} bytes; valid are at most {_MAX_BYTES}")
+    content = read_regular(file, most=_MAX_BYTES)
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(content.decode(), parse_constant=_refused)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _refused(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def from_json(kind: type[Made], value: object, *, name: str) -> Made:
@@ -72,7 +86,7 @@ def _is_plain(kind: Any, value: object) -> bool:  # noqa: ANN401
     """Whether it is such a number, text, truth value or nothing. A truth value is no number; a whole one is a float."""
     if kind in {int, float}:
         valid = (int,) if kind is int else (int, float)
-        return type(value) in valid and math.isfinite(value) and abs(value) <= _MAX_INTEGER  # type: ignore[arg-type]
+        return type(value) in valid and abs(value) <= _MAX_INTEGER  # type: ignore[arg-type]  # which no NaN is
     return isinstance(kind, type) and isinstance(value, kind)
 
 

@@ -35,7 +35,7 @@ class Duplicates:
 
     groups: tuple[CopyGroup, ...]  # of what is certain
     shared: tuple[Shared, ...]  # all pairs that have footage in common, also those that may be two
-    too_short: tuple[str, ...]  # names of clips that are too short to tell
+    too_short: tuple[str, ...]  # names of clips too short to tell, or with frames too far apart
     still: tuple[str, ...]  # and of those in which nothing moves: another take would look the same
     blank: tuple[str, ...]  # and of sources that show nothing at all, such as black
     too_few_pictures: int  # pictures that were compared as files alone, as fewer than 20 do not tell what chance brings

@@ -22,6 +22,8 @@ from firstsight.retrieval.searching.calibration import Background
 
 LENGTH = 8  # ticks in a passage: four seconds of two frames each, longer than most things that pass take
 TICK_SECONDS = 0.5
+# Of a source whose frames lie further apart, a minute and more, nothing that happens is seen.
+_MOST_TICKS_A_FRAME = 120
 _MOST_FOR_WEIGHTS = 4_000  # passages
 # No coefficient counts more than so many times as much as the one that changes most.
 _MOST_WEIGHT = 20.0
@@ -78,9 +80,14 @@ def tick_seconds(tracks: Sequence[Track]) -> float:
 
 
 def at_ticks(track: Track, source_index: int, tick: float) -> Ticks:
-    """The track at every tick from its first frame to its last, between its frames in proportion."""
+    """The track at every tick from its first frame to its last, between its frames in proportion.
+
+    Memory: half a kilobyte a tick; where frames lie so far apart that it would be much for few of them, a single tick.
+    """
     start = float(track.seconds[0])
     num = int((track.seconds[-1] - start) / tick + 1e-6) + 1
+    if num > _MOST_TICKS_A_FRAME * len(track.seconds):
+        num = 1
     times = start + tick * np.arange(num)
     after = np.clip(np.searchsorted(track.seconds, times - 1e-6), 1, max(1, len(track.seconds) - 1))
     before = np.minimum(after - 1, len(track.seconds) - 1)

@@ -8,7 +8,6 @@ laid over each other, their edges miss each other.
 technique", 1981; Baker, Matthews, "Lucas-Kanade 20 years on", 2004.
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +16,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from firstsight.retrieval.copies.signature import MIDDLE, Bars
+from firstsight.retrieval.store.thumbnails import opened
 
 SIDE = 64  # pixels of a frame, each way: four in each cell of a signature
 # Standard deviations of the details looked at, in pixels, and the step of the grid they are looked at on.
@@ -48,7 +48,8 @@ class Registration:
 
 def small_luma(jpeg: bytes, bars: Bars, *, mirrored: bool = False) -> NDArray[np.uint8]:
     """A thumbnail without its bars, (SIDE, SIDE)."""
-    image = Image.open(io.BytesIO(jpeg)).convert("L")
+    with opened(jpeg) as picture:
+        image = picture.convert("L")
     width, height = image.size
     box = (width * bars.left, height * bars.top, width * (1 - bars.right), height * (1 - bars.bottom))
     how = Image.Resampling.BOX if min(width, height) > SIDE else Image.Resampling.BILINEAR

@@ -19,9 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import dctn, idctn
 
+from firstsight.errors import LibraryError
+from firstsight.retrieval.store.damage import CHECK
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.records import SourceRecord
 from firstsight.retrieval.store.tables import ThumbnailRows
+from firstsight.retrieval.store.thumbnails import as_picture, opened
+from firstsight.text import printable
 
 SIDE = 16  # cells of a picture, each way
 _NUM_WAVES = 8  # of the cosine transform, each way
@@ -73,9 +77,9 @@ def find_bars(pictures: Pictures) -> Bars:
 
 def decode_small(jpeg: bytes) -> Image.Image:
     """A thumbnail at half its size or a little more, which JPEG gives in a fraction of the time."""
-    image = Image.open(io.BytesIO(jpeg))
-    image.draft("RGB", (image.width // 2, image.height // 2))
-    return image.convert("RGB")
+    with opened(jpeg) as image:
+        image.draft("RGB", (image.width // 2, image.height // 2))
+        return image.convert("RGB")
 
 
 def cells(image: Image.Image, bars: Bars, *, part: float = 1.0) -> NDArray[np.uint8]:
@@ -161,30 +165,49 @@ def read_tracks(
         library: which one.
         looking: is shown all frames on the way, a few at a time.
         progress: is told how many frames are done.
+
+    Raises:
+        LibraryError: thumbnails of a source are missing, or are of none of its frames.
     """
     num_done = 0
     for records in _together(library.sources):
         ids = [record.id for record in records]
         times = library.tables.times_of(ids)
         thumbnails = library.tables.thumbnails_of(ids, batch_size=_ROWS_AT_ONCE)
+        lacking = {record.name for record in records if record.num_frames}
         for record, batches in _by_record(records, thumbnails):
             parts = []
             bars: Bars | None = None
+            lacking.discard(record.name)
             indices, seconds = times[record.id]
             for rows in batches:
                 if bars is None:
                     bars = _bars(library, record, indices, rows.jpegs)
-                part = _part(record, rows, seconds[np.searchsorted(indices, rows.frame_indices)], bars)
+                part = _part(record, rows, seconds[_places(rows.frame_indices, indices)], bars)
                 looking(part[0])
                 parts.append(part)
                 num_done += len(rows.jpegs)
                 progress(num_done)
             if bars is not None:
                 yield _track(record, parts, bars)
+        if lacking:
+            raise LibraryError(f"{printable(min(lacking))} has no thumbnails; {CHECK}")
+
+
+def _places(wanted: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Where the frames with these thumbnails (B,) stand among those of the source (N,), ascending."""
+    places = np.searchsorted(indices, wanted)
+    if not np.isin(wanted, indices).all():
+        raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
+    return places
 
 
 def recompressed(library: Library, *, num_frames: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The cells of some of the library's frames, and of the same poorly re-encoded: each (N, 16, 16, 3)."""
+    """The cells of some of the library's frames, and of the same poorly re-encoded: each (N, 16, 16, 3).
+
+    Raises:
+        LibraryError: there are none.
+    """
     before, after = [], []
     for record in library.sources[:: -(-len(library.sources) // num_frames)]:
         indices = library.tables.times_of([record.id])[record.id][0]
@@ -193,6 +216,8 @@ def recompressed(library: Library, *, num_frames: int = 200) -> tuple[NDArray[np
         for jpeg in library.tables.jpegs(record.id, chosen).values():
             before.append(cells(decode_small(jpeg), Bars()))
             after.append(cells(decode_small(_recompressed(jpeg)), Bars()))
+    if not before:
+        raise LibraryError(f"no source has its thumbnails; {CHECK}")
     return np.stack(before), np.stack(after)
 
 
@@ -204,7 +229,7 @@ def _saved(image: Image.Image, quality: int) -> bytes:
 
 def _recompressed(jpeg: bytes) -> bytes:
     """As another thumbnail of a poor copy would be: twice as large, saved at quality 50, made small and saved again."""
-    image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    image = Image.fromarray(as_picture(jpeg))
     large = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
     again = Image.open(io.BytesIO(_saved(large, 50))).resize(image.size, Image.Resampling.BOX)
     return _saved(again, 75)
@@ -244,7 +269,7 @@ def _bars(library: Library, record: SourceRecord, indices: NDArray[np.int64], jp
         chosen = indices[np.linspace(0, len(indices) - 1, _NUM_FOR_BARS).astype(int)].tolist()
         jpegs = list(library.tables.jpegs(record.id, sorted(set(chosen))).values())
     step = -(-len(jpegs) // _NUM_FOR_BARS)
-    pictures = [np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB")) for jpeg in jpegs[::step]]
+    pictures = [as_picture(jpeg) for jpeg in jpegs[::step]]
     return find_bars(np.stack([one for one in pictures if one.shape == pictures[0].shape]))
 
 

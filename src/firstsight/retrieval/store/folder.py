@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import write_whole
+from firstsight.files import read_regular, write_whole
 from firstsight.video.sampling import Sampling
 
 FORMAT = "firstsight-library"
@@ -168,13 +168,16 @@ def _entries(folder: Path) -> list[Path]:
         raise LibraryError(f"{folder} cannot be read: {error.strerror}; choose another folder") from error
 
 
+_MAX_BYTES = 2**20  # of a description; it has a few hundred
+
+
 def _json(folder: Path, file: Path) -> dict[str, Any]:
     if folder.is_file():
         raise LibraryError(f"{folder} is a file, and a library is a folder; {_MADE_BY}")
     if not folder.exists():
         raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(read_regular(file, most=_MAX_BYTES).decode())
     except FileNotFoundError as error:
         raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
     except OSError as error:

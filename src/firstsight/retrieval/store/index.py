@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
-from firstsight.files import write_whole
+from firstsight.files import read_regular, write_whole
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.tables import Tables
 
 FACTS_FILE = "index.json"
 # With fewer rows comparing them all takes a few hundredths of a second.
@@ -25,6 +26,7 @@ MOST_NEAREST = 100
 # Not the plain product: lengths are 1 only to 16 bits, by which near copies of a frame would change places.
 DISTANCE: Literal["cosine"] = "cosine"
 
+_MAX_BYTES = 2**20  # of the facts; they have a few hundred
 _K = 10  # how many nearest the recall is measured on
 _NUM_QUERIES = 100
 _WANTED_RECALL = 0.99
@@ -61,7 +63,7 @@ class IndexFacts:
 def read_facts(tables: Tables) -> IndexFacts | None:
     """What is known of the index; None if there is none, or what is said of it cannot be."""
     try:
-        facts = IndexFacts(**json.loads((tables.folder / FACTS_FILE).read_text(encoding="utf-8")))
+        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
         return None  # there is none, or it is damaged, and is made anew
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.model.encoder import Encoder
 from firstsight.retrieval.embedding import Embeddings
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.folder import (
     MODEL_FOLDER,
     LibraryConfig,
@@ -28,8 +29,8 @@ from firstsight.retrieval.store.index import MOST_NEAREST, read_facts
 from firstsight.retrieval.store.mending import mend
 from firstsight.retrieval.store.nearest import Nearest, nearest
 from firstsight.retrieval.store.records import SourceRecord, latest, shown
-from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.rows import seconds_of, vectors_of
+from firstsight.retrieval.store.tables import Tables
 from firstsight.retrieval.store.timeline import Timeline
 from firstsight.retrieval.store.where import Where
 from firstsight.video.sampling import Sampling
@@ -369,7 +370,7 @@ def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noq
     vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
     return Embeddings(
         vectors[order],
-        rows.column("seconds").to_numpy()[order],
+        seconds_of(rows)[order],
         frame_indices[order],
         source_indices[order],
         tuple(record.name for record in chosen),

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
+from firstsight.retrieval.store.damage import told_as_ours
 from firstsight.retrieval.store.index import search_all, search_index
-from firstsight.retrieval.store.rows import vectors_of
-from firstsight.retrieval.store.tables import Tables, told_as_ours
+from firstsight.retrieval.store.rows import seconds_of, vectors_of
+from firstsight.retrieval.store.tables import Tables
 
 _COLUMNS = ["source", "frame", "seconds", "vector", "_distance"]
 
@@ -92,7 +93,7 @@ def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: 
 
 def _rows(rows: Any, query: NDArray[np.float32], names: Mapping[int, str]) -> tuple[NearFrame, ...]:  # noqa: ANN401
     similarities = np.clip(vectors_of(rows) @ query, -1, 1).tolist()
-    columns = (rows.column(name).to_pylist() for name in ("source", "frame", "seconds"))
+    columns = (rows.column("source").to_pylist(), rows.column("frame").to_pylist(), seconds_of(rows).tolist())
     found = [
         NearFrame(names[source], frame, seconds, similarity)
         for source, frame, seconds, similarity in zip(*columns, similarities, strict=True)

@@ -8,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from firstsight.errors import LibraryError
+from firstsight.retrieval.store.damage import CHECK
+
 THUMBNAILS = pa.schema([("source", pa.int64()), ("frame", pa.int64()), ("jpeg", pa.binary())])
 
 
@@ -49,8 +52,28 @@ class FrameRows:
         return pa.array(np.full(len(self), source, np.int64))
 
 
+# 300 years: sums over many sources are still numbers.
+MAX_SECONDS = 1e10
+
+
+def seconds_of(rows: Any) -> NDArray[np.float64]:  # noqa: ANN401  # a pyarrow table or batch
+    """Its column of times (N,).
+
+    Raises:
+        LibraryError: one that is none.
+    """
+    seconds: NDArray[np.float64] = rows.column("seconds").to_numpy()
+    if not (np.abs(seconds) <= MAX_SECONDS).all():
+        raise LibraryError(f"a frame has a time that cannot be; {CHECK}")
+    return seconds
+
+
 def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow table or batch
-    """Its column of vectors, float32 (N, dim), each of unit length again; one of length 0 stays so."""
+    """Its column of vectors, float32 (N, dim), each of unit length again; one of length 0 stays so.
+
+    Raises:
+        LibraryError: one that holds something else than numbers.
+    """
     column = rows.column("vector")
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     dim = column.type.list_size
@@ -58,6 +81,8 @@ def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow t
     parts += [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim) for chunk in chunks]
     vectors = np.concatenate(parts).astype(np.float32)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        raise LibraryError(f"a frame has a vector that is not of numbers; {CHECK}")
     unit: NDArray[np.float32] = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit
 

@@ -4,9 +4,7 @@ Rows are only ever added, and deleted by their source; what makes them count is 
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import FirstsightError, LibraryError
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.retrieval.store.damage import CHECK, check_columns, check_files, told_as_ours
 from firstsight.retrieval.store.files import storable
 from firstsight.retrieval.store.readers import ReadLock
 from firstsight.retrieval.store.records import SourceRecord, Status, Stored
-from firstsight.retrieval.store.rows import THUMBNAILS, FrameRows, frames_schema, vectors_of
+from firstsight.retrieval.store.rows import MAX_SECONDS, THUMBNAILS, FrameRows, frames_schema, seconds_of, vectors_of
 from firstsight.video.images import is_picture
 
 Item = TypeVar("Item")
@@ -84,6 +83,8 @@ class Tables:
         with told_as_ours(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
+            else:
+                check_files(folder)
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
             database = lancedb.connect(str(folder))
             schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
@@ -126,7 +127,7 @@ class Tables:
                 for table in tables:
                     table.checkout_latest()
             for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
-                _check_columns(table.schema, fields)
+                check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
         """Brings tables of an older version up to date: what they do not state is derived."""
@@ -184,7 +185,7 @@ class Tables:
             indices = rows.column("frame").to_numpy()
             last = int(indices.argmax())
             self.thumbnails.delete(f"source = {source} AND frame > {indices[last]}")
-        return Stored(len(rows), int(indices[last]), rows.column("seconds")[last].as_py())
+        return Stored(len(rows), int(indices[last]), float(seconds_of(rows)[last]))
 
     def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
         """Frames of sources, given by id; those that are there already are left as they are.
@@ -213,11 +214,11 @@ class Tables:
             indices = some.column("frame").to_numpy()[order].tolist()
             jpegs = self.jpegs(source, indices)
             if len(jpegs) < len(indices):
-                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {_CHECK}")
+                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {CHECK}")
             yield FrameRows(
                 vectors_of(some)[order],
                 indices,
-                some.column("seconds").to_numpy()[order].tolist(),
+                seconds_of(some)[order].tolist(),
                 [jpegs[index] for index in indices],
             )
 
@@ -241,7 +242,7 @@ class Tables:
         """Of each source the indices of its frames, ascending, and their seconds."""
         with told_as_ours(self.folder):
             rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
-        sources, indices, seconds = (rows.column(name).to_numpy() for name in ("source", "frame", "seconds"))
+        sources, indices, seconds = rows.column("source").to_numpy(), rows.column("frame").to_numpy(), seconds_of(rows)
         times = {}
         for source in ids:
             own = np.flatnonzero(sources == source)
@@ -252,10 +253,10 @@ class Tables:
     def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
         """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
         query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
+        if len(ids) == 1:
+            yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
+            return
         with told_as_ours(self.folder):
-            if len(ids) == 1:
-                yield from (_thumbnail_rows(ids[0], rows) for rows in query.to_batches(batch_size) if len(rows))
-                return
             rows = query.to_arrow().sort_by([("source", "ascending")])
         sources = rows.column("source").to_numpy()
         for source in sorted(ids):
@@ -314,55 +315,6 @@ class Tables:
         return True
 
 
-_CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage anew into another folder if need be"
-# Where in the sources of a library something was noticed, on the machine that it was built on.
-_BUILD_PATHS = re.compile(r",?\s*(?:at\s+)?/\S+\.rs:\d+(?::\d+)?")
-_MAX_REASON = 300
-
-
-@contextmanager
-def told_as_ours(folder: Path) -> Iterator[None]:
-    """What LanceDB or the disk has to complain about, as one line.
-
-    Raises:
-        LibraryError: in place of theirs.
-    """
-    try:
-        yield
-    except (FirstsightError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of Rust is no Exception
-        raise LibraryError(_explained(error, folder)) from error
-
-
-def _explained(error: BaseException, folder: Path) -> str:
-    text = str(error) or type(error).__name__
-    reason = _BUILD_PATHS.sub("", text.splitlines()[0])[:_MAX_REASON].strip()
-    if "No space left" in text or "os error 28" in text:
-        return (
-            f"the disk of {folder} is full; free a few megabytes, which removing takes too: then "
-            "`firstsight library compact LIBRARY` gives back what was removed or replaced"
-        )
-    if "Not found" in text and ".lance" in text:
-        return (
-            f"a file of the tables in {folder} is not there any more ({reason}): another process has compacted the "
-            f"library meanwhile, then open it again; or it is damaged: {_CHECK}"
-        )
-    return f"the tables in {folder} cannot be used ({reason}); check the disk: {_CHECK}"
-
-
-def _check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
-    """Raises if a table is not made as the library says.
-
-    Raises:
-        LibraryError: a column is missing, or of another type.
-    """
-    for field in expected:
-        if field.name not in found.names or found.field(field.name).type != field.type:
-            there = found.field(field.name).type if field.name in found.names else "missing"
-            raise LibraryError(f"the tables are damaged: column {field.name} is {there}, not {field.type}; {_CHECK}")
-
-
 def _among(column: str, values: Iterable[int]) -> str:
     """SQL."""
     return f"{column} IN ({', '.join(str(int(value)) for value in values)})"
@@ -395,10 +347,28 @@ def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  #
 
 def _record(row: dict[str, Any]) -> SourceRecord:
     if row["status"] not in get_args(Status):
-        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {_CHECK}")
+        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {CHECK}")
     known = {name: value for name, value in row.items() if name in _FIELDS}
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}
     if row.get("is_picture") is None:  # of an older version, which went by the name
         known["is_picture"] = is_picture(path)
-    return SourceRecord(**known)
+    record = SourceRecord(**known)
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(record: SourceRecord) -> None:
+    """Raises if what is stated cannot be.
+
+    Raises:
+        LibraryError: a count below 0, or a length or a rate that is none.
+    """
+    counts = (record.num_bytes, record.num_frames, record.num_skipped)
+    try:
+        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
+        _ = record.sampling
+    except SettingsError:
+        is_possible = False
+    if not is_possible:
+        raise LibraryError(f"a source states a number of frames, a length or a rate that cannot be: {CHECK}")

@@ -1,6 +1,8 @@
 """Small pictures that a library keeps of its frames."""
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,14 +43,30 @@ def as_picture(jpeg: bytes) -> NDArray[np.uint8]:
     Raises:
         LibraryError: it is damaged, or larger than any thumbnail.
     """
+    with opened(jpeg) as image:
+        return np.array(image.convert("RGB"))
+
+
+@contextmanager
+def opened(jpeg: bytes) -> Iterator[Image.Image]:
+    """A picture of the library as Pillow's, to be decoded in the block.
+
+    Raises:
+        LibraryError: it is damaged, or larger than any thumbnail.
+    """
     try:
         with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
             if max(image.size) > _MAX_SIDE:
                 raise LibraryError(
                     f"a thumbnail of {image.size[0]}x{image.size[1]} pixels; valid are up to {_MAX_SIDE}"
                 )
-            return np.array(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError) as error:  # Pillow's for what is no picture, or half of one
+            yield image
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ) as error:
         raise LibraryError(
             f"a thumbnail of the library is damaged ({error}); `firstsight library check` says how many"
         ) from error

@@ -101,7 +101,7 @@ def search(
     least = match_threshold(background, false_match_rate)
     compared = None
     if not where and not not_itself:
-        compared = compare_proposed(library, query.vector, least=least, num_sources=2 * k)
+        compared = compare_proposed(library, query.vector, least=least, num_sources=k + 1)
     if compared is None or _may_lack(compared, k=k, least=least, gap_seconds=gap_seconds, nearest=nearest):
         compared = compare_all(library, query.vector, where=where, without=own if not_itself else frozenset())
     return answer(

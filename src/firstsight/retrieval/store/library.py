@@ -127,6 +127,8 @@ class Library:
         self.tables.look_again()
         records = self.tables.records()
         self._records = tuple(shown(records))
+        self._names = tuple(record.name for record in self._records)
+        self._num_frames = sum(record.num_frames for record in self._records)
         self._partial = tuple(record for record in records if record.status == "partial")
         self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
         self._index = read_facts(self.tables)
@@ -218,7 +220,7 @@ class Library:
     @property
     def num_frames(self) -> int:
         """Frames of all whole sources."""
-        return sum(record.num_frames for record in self._records)
+        return self._num_frames
 
     def embeddings(self, where: Where | None = None) -> Embeddings:
         """The frames that are meant, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
@@ -314,8 +316,7 @@ class Library:
         return [found[key] for key in keys]
 
     def _chosen(self, where: Where | None) -> list[SourceRecord]:
-        names = [record.name for record in self._records]
-        return [self._records[position] for position in (where or Where()).chosen(names)]
+        return [self._records[position] for position in (where or Where()).chosen(self._names)]
 
     def _scan(self, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
         return self._filtered(self.tables.frames.search().select(_COLUMNS), where)

@@ -17,8 +17,10 @@ from hypothesis.internal.conjecture import providers
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-# A shell that runs the tests in the background has them ignore Ctrl-C, and so would every program they start.
+# Who runs the tests in the background has them ignore Ctrl-C or the end of a terminal, and so would every program they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGHUP, signal.SIGTERM):
+    signal.signal(number, signal.SIG_DFL)
 
 # `make test` draws the same examples everywhere, `make test-more` many new ones each time.
 settings.register_profile("same", derandomize=True, database=None, deadline=None, max_examples=40, print_blob=True)

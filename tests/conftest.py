@@ -17,7 +17,7 @@ from hypothesis.internal.conjecture import providers
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
-# Who runs the tests in the background has them ignore Ctrl-C or the end of a terminal, and so would every program they start.
+# Whoever runs the tests in the background has them ignore Ctrl-C or the end of a terminal; programs inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGTERM):
     signal.signal(number, signal.SIG_DFL)

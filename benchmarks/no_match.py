@@ -29,12 +29,13 @@ from firstsight.retrieval.regions.box import Box
 from firstsight.retrieval.regions.regions import look_for
 from firstsight.retrieval.searching.candidates import Compared
 from firstsight.retrieval.searching.moments import find_moments
-from firstsight.retrieval.searching.query import WholePicture, read_query
+from firstsight.retrieval.searching.query import read_query
 from firstsight.retrieval.searching.region_search import compare_regions, region_background
 from firstsight.retrieval.searching.search import FALSE_MATCH_RATE, match_threshold, search
 from firstsight.retrieval.store.library import Library
 from firstsight.video.finding import find_all
 from firstsight.video.frame_at import frame_at
+from firstsight.video.frames import PixelByPixel
 from firstsight.video.source import open_source
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
@@ -106,7 +107,7 @@ def altered(library: Library, folder: Path, *, num: int, seed: int) -> Iterator[
         seconds = float(random.uniform(0, record.duration_seconds))
         kind = list(_WAYS)[num_made % len(_WAYS)]
         later = 0.25 if kind == "a quarter of a second later" else 0.0
-        frame = frame_at(record.path, min(seconds + later, record.duration_seconds), views=(WholePicture(),))
+        frame = frame_at(record.path, min(seconds + later, record.duration_seconds), views=(PixelByPixel(),))
         picture = _WAYS[kind](frame.pixels, random)
         if frame.pixels.std() >= _MIN_CONTRAST:
             yield Asked(saved(picture, folder, f"altered {num_made}"), kind, record.name, seconds)
@@ -118,7 +119,7 @@ def absent(clips: Path, folder: Path, *, num: int) -> Iterator[Asked]:
     paths = [file.path for file in find_all(clips).files]
     share = -(-num // len(paths))
     for number, path in enumerate(paths):
-        with open_source(path).read(WholePicture()) as reading:
+        with open_source(path).read(PixelByPixel()) as reading:
             pictures = [frame.pixels for frame in reading if frame.pixels.std() >= _MIN_CONTRAST]
         for index in np.unique(np.linspace(0, len(pictures) - 1, share).astype(int)):
             yield Asked(saved(pictures[index], folder, f"absent {number} {index}"), "absent")

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.retrieval.searching.query import WholePicture
 from firstsight.video.encoding import VideoWriter
+from firstsight.video.frames import PixelByPixel
 from firstsight.video.source import open_source
 
 _MINUTES = 60
@@ -63,7 +63,7 @@ def an_hour(
 def frames_of(clip: Path, span: tuple[float, float], rate: float) -> Pictures:
     """Half as wide and high."""
     source = open_source(clip, start_seconds=span[0], end_seconds=span[1], frames_per_second=rate)
-    with closing(source.read(WholePicture())) as reading:
+    with closing(source.read(PixelByPixel())) as reading:
         return [frame.pixels[::2, ::2] for frame in reading]
 
 

@@ -10,9 +10,9 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
 import firstsight
-from firstsight.retrieval.searching.query import WholePicture
 from firstsight.retrieval.watching.novelty import NEW_FROM, score_novelty
 from firstsight.retrieval.watching.watch import Watcher, watch
+from firstsight.video.frames import PixelByPixel
 from firstsight.video.source import open_source
 from firstsight.video.stream import Stream
 
@@ -31,7 +31,7 @@ def draw(encoder: firstsight.Encoder, clip: Path, spans: Sequence[tuple[float, f
     axes.plot(seconds, scores, color="#1f5f8b", linewidth=1.2)
     axes.axhline(NEW_FROM, color="#d08a2e", linewidth=0.8, linestyle="--")
     top = float(np.nanmax(scores))
-    with Stream(clip, views=(encoder.preprocessing, WholePicture()), frames_per_second=_RATE, speed=0) as stream:
+    with Stream(clip, views=(encoder.preprocessing, PixelByPixel()), frames_per_second=_RATE, speed=0) as stream:
         for told in watch(Watcher(encoder, stream.name, novel=True), stream):
             if told.event.kind == "novel begins" and told.frame:
                 small = Image.fromarray(told.frame.pictures[1])

@@ -9,15 +9,14 @@ import pytest
 
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
-from firstsight.retrieval.searching.query import WholePicture
 from firstsight.retrieval.store.files import content_hash
 from firstsight.retrieval.store.records import SourceRecord
-from firstsight.video.frames import Frame
+from firstsight.video.frames import Frame, PixelByPixel
 from firstsight.video.source import open_source
 
 
 def frames_of(path: Path, **sampling: float) -> list[Frame]:
-    return list(open_source(path, **sampling).read(WholePicture()))
+    return list(open_source(path, **sampling).read(PixelByPixel()))
 
 
 # A shot begins with frame 30, at 1.2 s, and the next with frame 76: a frame too early or too late would show.

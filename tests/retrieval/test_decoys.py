@@ -11,10 +11,11 @@ from firstsight.retrieval.embedding import Embeddings
 from firstsight.retrieval.indexing.indexing import add
 from firstsight.retrieval.searching.calibration import MIN_DECOYS
 from firstsight.retrieval.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
-from firstsight.retrieval.searching.query import WholePicture, read_query
+from firstsight.retrieval.searching.query import read_query
 from firstsight.retrieval.searching.search import ASSUMED_THRESHOLD, search
 from firstsight.retrieval.store.library import Library
 from firstsight.video.encoding import VideoWriter
+from firstsight.video.frames import PixelByPixel
 from firstsight.video.source import open_source
 
 SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
@@ -28,7 +29,7 @@ def encoder(bikes: Path) -> Encoder:
 @pytest.fixture(scope="module")
 def clips(bikes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The five shots of the city traffic, a clip each; and each once more with a second of black before and after."""
-    with open_source(bikes).read(WholePicture()) as reading:
+    with open_source(bikes).read(PixelByPixel()) as reading:
         pictures = [np.ascontiguousarray(frame.pixels[::2, ::2]) for frame in reading]
     black = [np.zeros_like(pictures[0])] * 25
     root = tmp_path_factory.mktemp("shots")

@@ -86,13 +86,14 @@ def _search(
     if box is None:
         what = "measuring what is normal in this library: some seconds, once"
         return search(library, query, measuring=lambda: display.say(what), **options)
+    total = None if options["where"] else library.num_frames
     what = "measuring what is normal for boxes of this size: once, and about twice as long as a search"
     return search_region(
         library,
         query,
         Box.parse(box),
         measuring=lambda: display.say(what),
-        progress=lambda done: display.show("looking", done=done, total=library.num_frames, state=""),
+        progress=lambda done: display.show("looking", done=done, total=total, state=""),
         **options,
     )
 

@@ -63,10 +63,11 @@ def command(
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
     from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.searching.query import WholePicture, read_query
+    from firstsight.retrieval.searching.query import read_query
     from firstsight.retrieval.watching.novelty import new_from
     from firstsight.retrieval.watching.outlets import Destinations, open_outlets
     from firstsight.retrieval.watching.watch import Watcher, close_from
+    from firstsight.video.frames import PixelByPixel
     from firstsight.video.stream import Stream
 
     destinations = Destinations(events_file, webhook, program, snapshots)
@@ -76,7 +77,7 @@ def command(
     new_from(novel_from)
     encoder, console = Encoder.load(run), notes()
     queries = [read_query(text, encoder) for text in anchors or []]
-    views = (encoder.preprocessing, WholePicture()) if snapshots else (encoder.preprocessing,)
+    views = (encoder.preprocessing, PixelByPixel()) if snapshots else (encoder.preprocessing,)
 
     def tell(line: str) -> None:
         console.print(printable(line), markup=False)

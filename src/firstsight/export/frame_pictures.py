@@ -8,11 +8,11 @@ from PIL import Image
 
 from firstsight.errors import PixelsError, SourceError
 from firstsight.files import make_folder, safe_name, write_whole
-from firstsight.retrieval.searching.query import WholePicture
 from firstsight.retrieval.store.files import check_unchanged
 from firstsight.retrieval.store.library import Library
 from firstsight.retrieval.store.records import SourceRecord
 from firstsight.video.frame_at import frame_at
+from firstsight.video.frames import PixelByPixel
 
 _QUALITY = 90
 
@@ -65,7 +65,7 @@ def write_pictures(
 def _full_size(record: SourceRecord, seconds: float) -> bytes:
     """The frame of its file at that time, or the picture, as JPEG."""
     check_unchanged(record)
-    pixels = frame_at(record.path, seconds, views=(WholePicture(),)).pixels
+    pixels = frame_at(record.path, seconds, views=(PixelByPixel(),)).pixels
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "jpeg", quality=_QUALITY)
     return content.getvalue()

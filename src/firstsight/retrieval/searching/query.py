@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError, SourceError
 from firstsight.model.encoder import Encoder
-from firstsight.pixels import Crop
 from firstsight.video.finding import find_files
 from firstsight.video.frame_at import frame_at
-from firstsight.video.frames import Frame, View
+from firstsight.video.frames import Frame, PixelByPixel, View
 from firstsight.video.source import open_source
 
 _VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
@@ -68,20 +67,9 @@ def read_query(text: str, encoder: Encoder) -> Query:
         SettingsError: the time is not a number of seconds from 0.
     """
     place = parse_place(text)
-    views = (encoder.preprocessing, WholePicture())
+    views = (encoder.preprocessing, PixelByPixel())
     frame = _still(place.path, views) if place.seconds is None else frame_at(place.path, place.seconds, views=views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
-
-
-@dataclass(frozen=True)
-class WholePicture:
-    """A view of all of a picture, pixel by pixel."""
-
-    channels: int = 3
-
-    def crop(self, width: int, height: int) -> Crop:
-        """All of it, at its own size."""
-        return Crop(0, 0, width, height, width, height)
 
 
 def _is_picture(name: str) -> bool:

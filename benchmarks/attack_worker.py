@@ -141,11 +141,11 @@ def _not_json(out: str, *, as_lines: bool) -> Iterator[tuple[str, str]]:
 
 
 def _lacking(command: Command) -> Iterator[tuple[str, str]]:
-    from firstsight.retrieval.store.library import Library
+    from firstsight.library.store import Store
 
     assert command.library
     try:
-        held = {Path(one.name).name for one in Library.open(command.library).sources}
+        held = {Path(one.name).name for one in Store.open(command.library).sources}
     except Exception as error:  # it is not there, which is the finding
         held, reason = set(), str(error)
     else:

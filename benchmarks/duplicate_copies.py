@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from firstsight.retrieval.store.thumbnails import Thumbnail
-from firstsight.video.encoding import VideoWriter
-from firstsight.video.source import open_source
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.source import open_source
+from firstsight.library.thumbnails import Thumbnail
 
 CUT_SECONDS = 2.0
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)

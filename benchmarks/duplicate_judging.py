@@ -6,7 +6,7 @@ import numpy as np
 from duplicate_copies import ALTERED, CUT_SECONDS
 from numpy.typing import NDArray
 
-from firstsight.retrieval.store.library import Library
+from firstsight.library.store import Store
 
 # Frames of two copies show the same if they are this near in the original: half the distance of two frames there.
 _SAME_SECONDS = 0.3
@@ -14,7 +14,7 @@ _SAME_SECONDS = 0.3
 Pairs = dict[frozenset[str], set[tuple[float, float]]]  # two clips, and the times of frames found to be the same
 
 
-def judged(library: Library, clips: set[frozenset[str]], frames: Pairs) -> dict[str, Any]:
+def judged(library: Store, clips: set[frozenset[str]], frames: Pairs) -> dict[str, Any]:
     """Against what is true: copies share their original; frames are the same if they are of one time in it."""
     times = times_of(library)
     lengths = {name: float(values[-1]) for name, values in times.items()}
@@ -80,7 +80,7 @@ def _recall(
     return len(wanted & right), len(wanted)
 
 
-def times_of(library: Library) -> dict[str, NDArray[np.float64]]:
+def times_of(library: Store) -> dict[str, NDArray[np.float64]]:
     """Of each clip, when its frames are."""
     frames = library.embeddings()
     return {name: frames.seconds[frames.source_indices == number] for number, name in enumerate(frames.sources)}

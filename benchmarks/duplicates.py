@@ -21,12 +21,11 @@ from duplicate_judging import Pairs, judged, times_of
 from machine import machine
 from peak_memory import peak_megabytes
 
-from firstsight.retrieval.copies.duplicates import Duplicates, find_duplicates
-from firstsight.retrieval.store.library import Library
-from firstsight.retrieval.store.records import SourceRecord
-from firstsight.retrieval.store.rows import FrameRows
-from firstsight.retrieval.store.thumbnails import Thumbnail, as_jpeg
-from firstsight.video.source import open_source
+from firstsight.copies.duplicates import Duplicates, find_duplicates
+from firstsight.footage.source import open_source
+from firstsight.library.records import FrameRows, SourceRecord
+from firstsight.library.store import Store
+from firstsight.library.thumbnails import Thumbnail, as_jpeg
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
 _MOST_BITS = 10  # imagededup's own default
@@ -55,7 +54,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps({**before, **kept, "machine": machine()}, indent=1) + "\n")
 
 
-def fill(library: Library, files: list[Path], *, frames_per_second: float) -> None:
+def fill(library: Store, files: list[Path], *, frames_per_second: float) -> None:
     """Thumbnails of the files' frames, without looking at them with an encoder: duplicates needs no vectors."""
     for number, file in enumerate(files, start=1):
         with open_source(file, frames_per_second=frames_per_second).read(Thumbnail(160)) as reading:
@@ -64,7 +63,7 @@ def fill(library: Library, files: list[Path], *, frames_per_second: float) -> No
     library.refresh()
 
 
-def fill_many(library: Library, specs: list[str], num_frames: int) -> None:
+def fill_many(library: Store, specs: list[str], num_frames: int) -> None:
     """Every frame of the clips, again and again: each time cropped and lit otherwise."""
     clips = [
         (name, path, list(pictures_of(path, start, end, side=160)))
@@ -91,7 +90,7 @@ def _version(picture: Picture, version: int) -> Picture:
     return (part * (1.0 - 0.1 * (version // 5 % 5))).astype(np.uint8)
 
 
-def _put(library: Library, number: int, file: Path, name: str, rows: list[tuple[int, float, bytes]]) -> None:
+def _put(library: Store, number: int, file: Path, name: str, rows: list[tuple[int, float, bytes]]) -> None:
     indices, seconds, jpegs = (list(column) for column in zip(*rows, strict=True))
     vectors = np.zeros((len(rows), library.dim), np.float32)
     library.tables.add([(number, FrameRows(vectors, indices, seconds, jpegs))])
@@ -102,12 +101,12 @@ def _put(library: Library, number: int, file: Path, name: str, rows: list[tuple[
     library.tables.put([record])
 
 
-def new_library(folder: Path) -> Library:
+def new_library(folder: Path) -> Store:
     """Empty; its encoder is never asked."""
     import firstsight
 
     pictures = np.random.default_rng(0).integers(0, 256, (60, 48, 64, 3), dtype=np.uint8)
-    return Library.create(folder, firstsight.learn(pictures, method="random"))
+    return Store.create(folder, firstsight.learn(pictures, method="random"))
 
 
 def found_by_both(folder: Path, copies: Path, specs: list[str]) -> dict[str, Any]:
@@ -126,7 +125,7 @@ def found_by_both(folder: Path, copies: Path, specs: list[str]) -> dict[str, Any
     return {"rows": rows, "num_frames": library.num_frames, "num_clips": len(library.sources), "specs": specs}
 
 
-def told_by_us(library: Library, found: Duplicates) -> dict[str, Any]:
+def told_by_us(library: Store, found: Duplicates) -> dict[str, Any]:
     """Frames of two clips are the same if the clips share that stretch."""
     times = times_of(library)
     frames: Pairs = {}
@@ -145,7 +144,7 @@ def told_by_us(library: Library, found: Duplicates) -> dict[str, Any]:
     return judged(library, clips, frames)
 
 
-def told_by_hash(library: Library, near: Pairs) -> dict[str, Any]:
+def told_by_hash(library: Store, near: Pairs) -> dict[str, Any]:
     """Clips are copies if of one of them at least half of the frames are near some frame of the other."""
     times = times_of(library)
     clips = set()
@@ -167,7 +166,7 @@ def phash() -> Any:  # noqa: ANN401  # imagededup's
     return PHash(verbose=False)
 
 
-def near_hashes(library: Library) -> Pairs:
+def near_hashes(library: Store) -> Pairs:
     """What imagededup says of the thumbnails: frames of different clips within its ten bits."""
     hasher = phash()
     frames = library.embeddings()
@@ -213,7 +212,7 @@ def timed(which: str, place: Path) -> dict[str, Any]:
     """One of them, from files to what is the same."""
     begin, wall = time.process_time(), time.perf_counter()
     if which == "firstsight":
-        with Library.open(place) as library:
+        with Store.open(place) as library:
             found = find_duplicates(library)
         result = {"num_repeated": len(found.repeated_frames), "num_groups": len(found.groups)}
     else:

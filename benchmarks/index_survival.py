@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import firstsight
-from firstsight.retrieval.store.library import Library
+from firstsight.library.store import Store
 
 _NUM_WALKS = 30  # short videos, each whole within a batch of rows; the clips take several batches each
 Rows = tuple[tuple[str, ...], bytes, bytes, bytes]
@@ -65,7 +65,7 @@ def what_is_left(library: Path) -> str:
     """What opening an interrupted library shows."""
     if not (library / "library.json").exists():
         return "no library yet"
-    with Library.open(library) as opened:
+    with Store.open(library) as opened:
         partial = [record.name for record in opened.partial_sources]
         shown = len(opened.embeddings())
         assert shown == opened.num_frames, "rows are shown that no whole source has"
@@ -74,7 +74,7 @@ def what_is_left(library: Path) -> str:
 
 def rows_of(library: Path) -> Rows:
     """All that a library holds, to compare."""
-    with Library.open(library) as opened:
+    with Store.open(library) as opened:
         found = opened.embeddings()
         assert np.isfinite(found.vectors).all()
         columns = (found.vectors, found.seconds, found.frame_indices * len(found.sources) + found.source_indices)

@@ -42,7 +42,7 @@ def main() -> None:
 
 def generate(path: Path, minutes: int) -> Path:
     """A bright square that wanders over a textured ground, 320x240 at 5 frames a second."""
-    from firstsight.video.encoding import VideoWriter
+    from firstsight.footage.encoding import VideoWriter
 
     width, height = _SIZE
     ground = np.random.default_rng(0).integers(60, 120, (height, width, 3), dtype=np.uint8)

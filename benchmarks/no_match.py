@@ -24,19 +24,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import firstsight
-from firstsight.retrieval.indexing.indexing import add
-from firstsight.retrieval.regions.box import Box
-from firstsight.retrieval.regions.regions import look_for
-from firstsight.retrieval.searching.candidates import Compared
-from firstsight.retrieval.searching.moments import find_moments
-from firstsight.retrieval.searching.query import read_query
-from firstsight.retrieval.searching.region_search import compare_regions, region_background
-from firstsight.retrieval.searching.search import FALSE_MATCH_RATE, match_threshold, search
-from firstsight.retrieval.store.library import Library
-from firstsight.video.finding import find_all
-from firstsight.video.frame_at import frame_at
-from firstsight.video.frames import PixelByPixel
-from firstsight.video.source import open_source
+from firstsight.footage.finding import find_all
+from firstsight.footage.frame_at import frame_at
+from firstsight.footage.frames import PixelByPixel
+from firstsight.footage.source import open_source
+from firstsight.indexing.index_files import add
+from firstsight.library.store import Store
+from firstsight.searching.moments import find_moments
+from firstsight.searching.query import read_query
+from firstsight.searching.region_search import compare_regions, region_background
+from firstsight.searching.regions import Box, look_for
+from firstsight.searching.search import FALSE_MATCH_RATE, Compared, match_threshold, search
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
 Picture = NDArray[np.uint8]
@@ -88,16 +86,16 @@ def main() -> None:
         )
 
 
-def made(clips: Path, folder: Path) -> Library:
+def made(clips: Path, folder: Path) -> Store:
     """A library of all clips, and an encoder learned from them."""
     paths = sorted(str(file.path) for file in find_all(clips).files)
     encoder = firstsight.learn(paths, seed=0)
-    library = Library.create(folder / "library", encoder)
+    library = Store.create(folder / "library", encoder)
     add(library, paths)
     return library
 
 
-def altered(library: Library, folder: Path, *, num: int, seed: int) -> Iterator[Asked]:
+def altered(library: Store, folder: Path, *, num: int, seed: int) -> Iterator[Asked]:
     """Pictures made of random moments of random clips, the ways in turn."""
     random = np.random.default_rng(seed)
     videos = [record for record in library.sources if not record.is_picture]
@@ -125,7 +123,7 @@ def absent(clips: Path, folder: Path, *, num: int) -> Iterator[Asked]:
             yield Asked(saved(pictures[index], folder, f"absent {number} {index}"), "absent")
 
 
-def judged(library: Library, asked: list[Asked]) -> dict[str, tuple[int, int, int]]:
+def judged(library: Store, asked: list[Asked]) -> dict[str, tuple[int, int, int]]:
     """Of each kind how many were asked, declared a match, and rightly so."""
     answers = []
     for one in asked:
@@ -136,7 +134,7 @@ def judged(library: Library, asked: list[Asked]) -> dict[str, tuple[int, int, in
     return counted(answers)
 
 
-def judged_boxes(library: Library, asked: list[Asked], *, seed: int) -> dict[str, tuple[int, int, int]]:
+def judged_boxes(library: Store, asked: list[Asked], *, seed: int) -> dict[str, tuple[int, int, int]]:
     """The same of a box in each picture."""
     random, answers = np.random.default_rng(seed), []
     frames = library.timeline.frames

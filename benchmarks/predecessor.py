@@ -19,13 +19,13 @@ import numpy as np
 import torch
 
 import firstsight
+from firstsight.article.network import Network
+from firstsight.article.settings import settings_of
+from firstsight.comparison.neighbours import Neighbour, similarities
 from firstsight.device import describe_machine
-from firstsight.learning.config import settings_of
-from firstsight.model.encoder import Encoder
-from firstsight.model.network import Network
+from firstsight.encoder.encoder import Encoder
+from firstsight.footage.frames import Frame
 from firstsight.report.neighbours import neighbours_picture
-from firstsight.retrieval.comparing.neighbours import Neighbour, similarities
-from firstsight.video.frames import Frame
 
 FORMS: dict[str, dict[str, object]] = {
     "predecessor": {"form": "predecessor"},

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from quality_sets import Encode, LabelledSet, labelled_sets
 
 import firstsight
+from firstsight.closed_form import fit as closed_form
+from firstsight.closed_form.fit import DEFAULT, Recipe
+from firstsight.closed_form.readout import Pooled
 from firstsight.device import has_fast_bfloat16
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.views import WholeFrame
 from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
-from firstsight.learning import closed_form
-from firstsight.learning.closed_form import DEFAULT, Recipe
-from firstsight.model.encoder import Encoder
-from firstsight.model.readout import Pooled
-from firstsight.model.whole_frame import WholeFrame
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"

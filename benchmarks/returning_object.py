@@ -27,14 +27,13 @@ from numpy.typing import NDArray
 
 import firstsight
 from firstsight.device import describe_machine
+from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.evaluation.baselines import thumbnail
-from firstsight.learning.auroc import auroc
-from firstsight.model.encoder import Encoder
+from firstsight.footage.source import open_source
 from firstsight.pixels import Crop
-from firstsight.retrieval.regions.box import Box
-from firstsight.retrieval.regions.regions import Look, look_for
-from firstsight.video.source import open_source
+from firstsight.quality.self_test import auroc
+from firstsight.searching.regions import Box, Look, look_for
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "returning_object.json"

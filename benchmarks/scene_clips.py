@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.source import open_source
 from firstsight.pixels import Crop
-from firstsight.video.encoding import VideoWriter
-from firstsight.video.source import open_source
 
 Shots = dict[str, list[NDArray[np.uint8]]]  # by place: shots (N, H, W, 3) of one place are never joined to each other
 

@@ -24,7 +24,7 @@ from scenedetect import AdaptiveDetector, ContentDetector, HistogramDetector, Th
 
 import firstsight
 from firstsight.device import describe_machine
-from firstsight.retrieval.scenes.scenes import find_scenes
+from firstsight.scene_detection.scenes import find_scenes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scene_clips import Change, Shots, joined, read_shots, write_clip

@@ -28,18 +28,16 @@ from numpy.typing import NDArray
 from peak_memory import peak_megabytes
 from PIL import Image
 
-from firstsight.model.encoder import Encoder
-from firstsight.model.network import Network, article_levels
-from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.searching.candidates import compare_all, compare_proposed
-from firstsight.retrieval.searching.query import Place, Query
-from firstsight.retrieval.searching.search import search
-from firstsight.retrieval.store import index as library_index
-from firstsight.retrieval.store.library import Library
-from firstsight.retrieval.store.records import SourceRecord
-from firstsight.retrieval.store.rows import FrameRows
-from firstsight.retrieval.store.thumbnails import as_jpeg
-from firstsight.video.frames import Frame
+from firstsight.article.network import Network, article_levels
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.views import Preprocessing
+from firstsight.footage.frames import Frame
+from firstsight.library import vector_index as library_index
+from firstsight.library.records import FrameRows, SourceRecord
+from firstsight.library.store import Store
+from firstsight.library.thumbnails import as_jpeg
+from firstsight.searching.query import Place, Query
+from firstsight.searching.search import compare_all, compare_proposed, search
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
 _DIM, _SHOT, _SHOTS_A_SCENE = 128, 100, 20
@@ -160,7 +158,7 @@ def fill(folder: Path, vectors: Vectors) -> None:
     encoder = Encoder(
         Preprocessing(48, 28), Network(article_levels(num_levels=2, maps=8, hidden_maps=8), input_size=28, seed=0)
     )
-    library = Library.create(folder, encoder, every=1)
+    library = Store.create(folder, encoder, every=1)
     random = np.random.default_rng(0)
     jpegs = [as_jpeg(random.integers(0, 255, (12, 16, 3), np.uint8)) for _ in range(100)]
     for start in range(0, len(vectors), _BATCH):
@@ -196,7 +194,7 @@ def fill(folder: Path, vectors: Vectors) -> None:
 
 def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
     """As a user has it from Python: opened, then asked."""
-    library = Library.open(folder / "walks.library")
+    library = Store.open(folder / "walks.library")
     if exact:
         (library.tables.folder / library_index.FACTS_FILE).unlink(missing_ok=True)
     else:
@@ -215,7 +213,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
     return found
 
 
-def nearest_rows(library: Library, vector: Vectors, least: float) -> NDArray[np.int64]:
+def nearest_rows(library: Store, vector: Vectors, least: float) -> NDArray[np.int64]:
     """The rows that a search saw as the nearest: sources are shots, in order of the rows."""
     compared = compare_proposed(library, vector, least=least, num_sources=_K + 1) or compare_all(library, vector)
     return np.argpartition(-compared.similarities, _K)[:_K]

@@ -63,12 +63,13 @@ def published_steps(_: str, video: str, level: int) -> Iterator[int]:
 
 def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
     """The loop of this project at that level, decoding included."""
-    from firstsight import open_source, process
-    from firstsight.learning.article import ArticleLoop
-    from firstsight.learning.config import ArticleSettings
-    from firstsight.learning.footage import Footage
-    from firstsight.learning.stopping import StoppingState
-    from firstsight.model.network import Network
+    from firstsight import device as process
+    from firstsight import open_source
+    from firstsight.article.footage import Footage
+    from firstsight.article.loop import ArticleLoop
+    from firstsight.article.network import Network
+    from firstsight.article.settings import ArticleSettings
+    from firstsight.article.stopping import StoppingState
 
     process.keep_freed_memory()
     settings = ArticleSettings(thresholds=(0.0,), **VARIANTS[variant])

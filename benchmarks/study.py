@@ -25,15 +25,16 @@ from machine import machine
 from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight.article import stopping
+from firstsight.article.footage import Footage
+from firstsight.article.loop import ArticleLoop
+from firstsight.article.network import Network
+from firstsight.article.settings import ArticleSettings
+from firstsight.article.stopping import StoppingRule, StoppingState
+from firstsight.comparison.compare import BelowSimilarity, EveryNFrames
+from firstsight.device import keep_freed_memory
 from firstsight.errors import SettingsError
-from firstsight.learning import health, stopping
-from firstsight.learning.article import ArticleLoop
-from firstsight.learning.config import ArticleSettings
-from firstsight.learning.footage import Footage
-from firstsight.learning.stopping import StoppingRule, StoppingState
-from firstsight.model.network import Network
-from firstsight.process import keep_freed_memory
-from firstsight.retrieval.comparing.anchor import BelowSimilarity, EveryNFrames
+from firstsight.quality import health
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"

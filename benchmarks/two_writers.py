@@ -26,11 +26,11 @@ import numpy as np
 
 import firstsight
 from firstsight.cli.main import app
-from firstsight.retrieval.searching.query import read_query
-from firstsight.retrieval.searching.search import search
-from firstsight.retrieval.store.check import check
-from firstsight.retrieval.store.library import Library
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
+from firstsight.library.maintenance import check
+from firstsight.library.store import Store
+from firstsight.searching.query import read_query
+from firstsight.searching.search import search
 
 _IS_WRITTEN_TO = "being written to by another process"
 _IS_ANOTHER = "open it again"  # embedded anew between opening it and writing to it
@@ -149,7 +149,7 @@ def search_until_over(library: Path, picture: Path, seen: Seen) -> None:
     """Opens the library, reads all that it shows and searches it; notes where that does not hold together."""
     while not seen.is_over.is_set():
         try:
-            with Library.open(library) as opened:
+            with Store.open(library) as opened:
                 found = opened.embeddings()
                 frames = [(found.source_of(row), int(found.frame_indices[row])) for row in range(len(found))]
                 opened.thumbnails(frames)
@@ -168,7 +168,7 @@ def search_until_over(library: Path, picture: Path, seen: Seen) -> None:
 
 def rows_of(library: Path) -> Rows:
     """All that a library holds, and how many rows its tables have, to compare."""
-    with Library.open(library) as opened:
+    with Store.open(library) as opened:
         found, tables = opened.embeddings(), opened.tables
         columns = (found.vectors, found.seconds, found.frame_indices * len(found.sources) + found.source_indices)
         rows = tuple(table.count_rows() for table in (tables.frames, tables.thumbnails, tables.sources))

@@ -24,9 +24,9 @@ from scipy.stats import chi2
 
 import firstsight
 from firstsight.device import describe_machine
-from firstsight.retrieval.searching.query import read_query
-from firstsight.retrieval.watching.watch import Event, Watcher, watch
-from firstsight.video.stream import Stream
+from firstsight.footage.stream import Stream
+from firstsight.monitoring.watch import Event, Watcher, watch
+from firstsight.searching.query import read_query
 
 sys.path.insert(0, str(Path(__file__).parent))
 from watch_camera import broken_again_and_again

@@ -6,12 +6,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from firstsight.model.encoder import Encoder
-from firstsight.model.network import Network, article_levels
-from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.watching.watch import Event, Watcher, watch
-from firstsight.video.reconnecting import Patience
-from firstsight.video.stream import Stream
+from firstsight.article.network import Network, article_levels
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.views import Preprocessing
+from firstsight.footage.stream import Patience, Stream
+from firstsight.monitoring.watch import Event, Watcher, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp import Server

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.video.encoding import VideoWriter
-from firstsight.video.frames import PixelByPixel
-from firstsight.video.source import open_source
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.frames import PixelByPixel
+from firstsight.footage.source import open_source
 
 _MINUTES = 60
 _RATE = 2.0  # frames a second, as watched

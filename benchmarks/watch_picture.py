@@ -10,11 +10,11 @@ from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
 import firstsight
-from firstsight.retrieval.watching.novelty import NEW_FROM, score_novelty
-from firstsight.retrieval.watching.watch import Watcher, watch
-from firstsight.video.frames import PixelByPixel
-from firstsight.video.source import open_source
-from firstsight.video.stream import Stream
+from firstsight.footage.frames import PixelByPixel
+from firstsight.footage.source import open_source
+from firstsight.footage.stream import Stream
+from firstsight.monitoring.novelty import NEW_FROM, score_novelty
+from firstsight.monitoring.watch import Watcher, watch
 
 _RATE = 2.0
 

@@ -16,7 +16,7 @@ from attack_worker import judge
 
 FINE = Command(("info", "run"))
 AS_JSON = Command(("info", "run", "--json"))
-TRACE = 'Traceback\n  File "/x/firstsight/video/clock.py", line 7, in tick\nValueError: no\n'
+TRACE = 'Traceback\n  File "/x/firstsight/footage/timestamps.py", line 7, in tick\nValueError: no\n'
 PANIC = (
     "thread 'lance-cpu' (7) panicked at /root/.cargo/x/ffi.rs:1:2:\nrange end index\n"
     "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
@@ -29,7 +29,7 @@ PANIC = (
         (FINE, 0, "", "fine\n", "a note\n", []),
         (FINE, 2, "", "", "a note\nerror: no run there\n", []),
         (AS_JSON, 0, "", '{"a": null}\n', "", []),
-        (FINE, 1, TRACE, "", "", ["traceback: ValueError at video/clock.py:7 tick"]),
+        (FINE, 1, TRACE, "", "", ["traceback: ValueError at footage/timestamps.py:7 tick"]),
         (FINE, 1, "", "", "error: x\n", ["exit code 1"]),
         (Command(("library", "check", "x")), 1, "", "damaged: rows\n", "", []),
         (FINE, 2, "", "", "", ["not one line of error"]),

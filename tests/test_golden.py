@@ -10,11 +10,11 @@ import pytest
 
 from firstsight import Encoder
 from firstsight.errors import LibraryError
-from firstsight.learning.learner import resume
-from firstsight.retrieval.indexing.indexing import add, remove
-from firstsight.retrieval.searching.query import read_query
-from firstsight.retrieval.searching.search import search
-from firstsight.retrieval.store.library import Library
+from firstsight.indexing.index_files import add, remove
+from firstsight.learning.learn import resume
+from firstsight.library.store import Store
+from firstsight.searching.query import read_query
+from firstsight.searching.search import search
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -26,11 +26,11 @@ def expected() -> dict[str, Any]:
 
 
 @pytest.fixture
-def library(tmp_path: Path) -> Library:
-    return Library.open(shutil.copytree(GOLDEN / "walks.library", tmp_path / "walks.library"))
+def library(tmp_path: Path) -> Store:
+    return Store.open(shutil.copytree(GOLDEN / "walks.library", tmp_path / "walks.library"))
 
 
-def test_an_encoder_of_the_default_method_sees_the_same(library: Library, expected: dict[str, Any]) -> None:
+def test_an_encoder_of_the_default_method_sees_the_same(library: Store, expected: dict[str, Any]) -> None:
     encoder = library.encoder
     assert encoder.fingerprint == expected["default_fingerprint"]
     inputs = encoder.preprocessing.apply(expected["frames"])
@@ -60,7 +60,7 @@ def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
     assert frames[:3] == [20, 40, 60]
 
 
-def test_a_library_has_its_frames(library: Library, expected: dict[str, Any]) -> None:
+def test_a_library_has_its_frames(library: Store, expected: dict[str, Any]) -> None:
     assert [source.name for source in library.sources] == expected["sources"]
     frames = library.embeddings()
     np.testing.assert_array_equal(frames.seconds, expected["seconds"])
@@ -70,13 +70,13 @@ def test_a_library_has_its_frames(library: Library, expected: dict[str, Any]) ->
     assert len(library.thumbnails([("walk-1.mp4", int(frames.frame_indices[1]))])[0]) > 500
 
 
-def test_a_library_is_searched(library: Library) -> None:
+def test_a_library_is_searched(library: Store) -> None:
     result = search(library, read_query(f"{GOLDEN / 'clips' / 'walk-1.mp4'}@3", library.encoder))
     assert result.matches[0].moment.source == "walk-1.mp4"
     assert result.matches[0].moment.best_seconds == 3.0
 
 
-def test_a_library_is_filled_further(library: Library, tmp_path: Path) -> None:
+def test_a_library_is_filled_further(library: Store, tmp_path: Path) -> None:
     """The walk is known by its content, and is where it is now."""
     clip = shutil.copy(GOLDEN / "clips" / "walk-1.mp4", tmp_path / "moved.mp4")
     outcome = add(library, [clip])

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import firstsight
-from firstsight.process import describe_waiting, passive_waiting
+from firstsight.device import describe_waiting, passive_waiting
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ def test_encoding_leaves_the_allocator_alone() -> None:
 def test_importing_the_parts_changes_nothing() -> None:
     code = (
         "import os, signal; before = dict(os.environ), signal.getsignal(signal.SIGINT);"
-        "import firstsight.cli.main, firstsight.learning.learner, firstsight.process;"
+        "import firstsight.cli.main, firstsight.learning.learn, firstsight.device;"
         "assert before == (dict(os.environ), signal.getsignal(signal.SIGINT)), 'changed'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

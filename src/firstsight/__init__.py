@@ -9,22 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from firstsight.comparison.compare import CompareSettings, compare
+    from firstsight.encoder.encoder import Encoder
     from firstsight.errors import FirstsightError
-    from firstsight.learning.learner import learn
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.comparing.compare import CompareSettings, compare
-    from firstsight.video.source import open_source
+    from firstsight.footage.source import open_source
+    from firstsight.learning.learn import learn
 
 __all__ = ["CompareSettings", "Encoder", "FirstsightError", "compare", "learn", "open_source"]
 
 # Loaded when first asked for: importing the package costs nothing, and the command line starts without PyTorch.
 _HOMES = {
-    "CompareSettings": "firstsight.retrieval.comparing.compare",
-    "Encoder": "firstsight.model.encoder",
+    "CompareSettings": "firstsight.comparison.compare",
+    "Encoder": "firstsight.encoder.encoder",
     "FirstsightError": "firstsight.errors",
-    "compare": "firstsight.retrieval.comparing.compare",
-    "learn": "firstsight.learning.learner",
-    "open_source": "firstsight.video.source",
+    "compare": "firstsight.comparison.compare",
+    "learn": "firstsight.learning.learn",
+    "open_source": "firstsight.footage.source",
 }
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from firstsight.cli.main import main
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 import firstsight as package
-from firstsight.retrieval.comparing.seen import Unseen
-from firstsight.video.encoding import VideoWriter
+from firstsight.comparison.similarities import Unseen
+from firstsight.footage.encoding import VideoWriter
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_that_there_are_several_is_known_before_anything_is_looked_at(
     def look(*_: object, **__: object) -> None:
         raise AssertionError("footage was looked at")
 
-    monkeypatch.setattr("firstsight.retrieval.comparing.seen.embed", look)
+    monkeypatch.setattr("firstsight.comparison.similarities.embed", look)
     for pair in ((clips, clips / "monday.mp4"), (clips / "monday.mp4", clips)):
         ran = firstsight("align", *pair, "--model", clips / "run")
         assert (ran.code, "holds 2 videos; valid is one against one" in ran.err) == (2, True)

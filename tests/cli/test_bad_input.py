@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
 
 
 def expect_one_line(ran: object, *words: str) -> None:

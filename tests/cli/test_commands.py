@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.retrieval.comparing.anchor import AtSeconds, BelowSimilarity, EveryNFrames
-from firstsight.retrieval.regions.box import Box
+from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames
+from firstsight.searching.regions import Box
 
 
 def test_learn_prints_what_it_sees_how_levels_ended_and_where_it_is(
@@ -236,7 +236,7 @@ def test_show_without_a_screen_says_so_and_writes_the_files(
 def test_ctrl_c_says_how_to_go_on_and_resume_does(
     firstsight, small: tuple, clip: Path, tmp_path: Path, monkeypatch
 ) -> None:
-    from firstsight.cli.display import Display
+    from firstsight.cli.output import Display
 
     show = Display.progress
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from firstsight import Encoder
-from firstsight.cli.display import Display
-from firstsight.model.network import Network, article_levels
-from firstsight.model.preprocessing import Preprocessing
-from firstsight.retrieval.store.library import Library
-from firstsight.video.encoding import VideoWriter
+from firstsight.article.network import Network, article_levels
+from firstsight.cli.output import Display
+from firstsight.encoder.views import Preprocessing
+from firstsight.footage.encoding import VideoWriter
+from firstsight.library.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_new_library_learns_its_encoder_from_the_sources(firstsight, footage: 
     assert "learning an encoder from 2 sources" in ran.err
     encoder = Encoder.load(tmp_path / "library" / "model")
     assert encoder.provenance["outcome"]["frames_learned_from"] == 100
-    library = Library.open(tmp_path / "library")
+    library = Store.open(tmp_path / "library")
     assert (library.fingerprint, library.num_frames) == (encoder.fingerprint, 10)
 
 
@@ -211,7 +211,7 @@ def test_what_cannot_be_embedded_anew(firstsight, library: Path, model: Path, tm
     other = _save_encoder(tmp_path / "other", seed=1)
     ran = firstsight("index", library, "--reindex", "--model", other)
     assert ran.code == 0, ran.err
-    assert Library.open(library).encoder.fingerprint == Encoder.load(other).fingerprint
+    assert Store.open(library).encoder.fingerprint == Encoder.load(other).fingerprint
 
 
 def test_another_model_needs_reindex(firstsight, library: Path, model: Path, footage: Path, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_another_model_needs_reindex(firstsight, library: Path, model: Path, foo
     ran = firstsight("index", library, "--model", other, "--reindex")
     assert ran.code == 0, ran.err
     assert "embedded 16 frames" in ran.out
-    assert Library.open(library).encoder.fingerprint == prints[1]
+    assert Store.open(library).encoder.fingerprint == prints[1]
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_ctrl_c_any_number_of_times_is_a_line_and_what_was_learned_stays(
 
 
 def test_the_second_ctrl_c_is_not_the_first_of_another_run() -> None:
-    from firstsight.cli.interrupt import ending_at_the_second_ctrl_c
+    from firstsight.cli.main import ending_at_the_second_ctrl_c
 
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt), ending_at_the_second_ctrl_c():

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from firstsight.retrieval.indexing.indexing import add
-from firstsight.retrieval.store.library import Library
+from firstsight.indexing.index_files import add
+from firstsight.library.store import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from library_made import small_encoder, write_video
@@ -20,7 +20,7 @@ from library_made import small_encoder, write_video
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("walks")
     videos = [write_video(root / f"{name}.mp4", seed=seed) for seed, name in enumerate(("a <b>", "c"))]
-    with Library.create(root / "library", small_encoder(), frames_per_second=5) as library:
+    with Store.create(root / "library", small_encoder(), frames_per_second=5) as library:
         add(library, videos)
     return library.path
 
@@ -57,7 +57,7 @@ def test_too_few_frames_are_one_line(firstsight, library: Path, tmp_path: Path) 
 
 
 def test_an_empty_library_is_one_line(firstsight, tmp_path: Path) -> None:
-    Library.create(tmp_path / "library", small_encoder())
+    Store.create(tmp_path / "library", small_encoder())
     for command, out in (("map", "map"), ("export", "all.csv"), ("export", "all.npz"), ("export", "samples.json")):
         ran = firstsight(command, tmp_path / "library", "--out", tmp_path / out)
         assert (ran.code, len(ran.err.splitlines())) == (2, 1), ran.err

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import firstsight as package
-from firstsight.retrieval.indexing.indexing import add
-from firstsight.retrieval.store.library import Library
-from firstsight.video.encoding import VideoWriter
-from firstsight.video.source import open_source
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.source import open_source
+from firstsight.indexing.index_files import add
+from firstsight.library.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray)
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory, footage: Path, moving_square: np.ndarray) -> Path:
     encoder = package.learn(moving_square[::4], method="random")
-    with Library.create(tmp_path_factory.mktemp("libraries") / "squares", encoder, frames_per_second=5) as library:
+    with Store.create(tmp_path_factory.mktemp("libraries") / "squares", encoder, frames_per_second=5) as library:
         add(library, [footage / "day.mp4", footage / "night.mp4", footage / "still.png"])
     return library.path
 

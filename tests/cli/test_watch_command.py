@@ -16,9 +16,9 @@ from web import served
 
 from firstsight import Encoder
 from firstsight.errors import SourceError
-from firstsight.retrieval.watching import outlets
-from firstsight.video.encoding import VideoWriter
-from firstsight.video.frames import Frame
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.frames import Frame
+from firstsight.monitoring import outlets
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +193,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, run_folder: Path) -> Callable[..., 
 
     def stream(num_frames: int, *then: object) -> None:
         frames = [view(encoder, number / 2, red=number >= 16) for number in range(num_frames)]
-        monkeypatch.setattr("firstsight.video.stream.Stream", MadeUp(*frames, *then))
+        monkeypatch.setattr("firstsight.footage.stream.Stream", MadeUp(*frames, *then))
 
     return stream
 

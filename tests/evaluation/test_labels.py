@@ -8,8 +8,8 @@ from PIL import Image
 
 from firstsight.errors import SettingsError
 from firstsight.evaluation.labels import read_labels
-from firstsight.video.frames import Frame
-from firstsight.video.source import Source, open_source
+from firstsight.footage.frames import Frame
+from firstsight.footage.source import Source, open_source
 
 
 @pytest.fixture

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError, SourceError
-from firstsight.evaluation.protocols import labels_question, self_test_question
+from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import Sample
-from firstsight.evaluation.second_pass import second_pass_question
 
 
 def sample_of(codes: np.ndarray, *, labels: tuple = (), sources: list | None = None, pictures: bool = False) -> Sample:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SourceError
 from firstsight.evaluation.sample import Sample, take_sample
-from firstsight.model.encoder import Encoder
-from firstsight.video.source import open_source
+from firstsight.footage.source import open_source
 
 
 def numbered(num: int) -> np.ndarray:

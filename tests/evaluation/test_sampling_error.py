@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.sampling_error import difference, standard_error, stretches
+from firstsight.evaluation.metrics import difference, standard_error, stretches
 
 
 def test_with_a_block_for_each_value_it_is_the_usual_one() -> None:

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.question import Scores
-from firstsight.evaluation.verdict import MODEL, verdicts
+from firstsight.evaluation.evaluate import MODEL, verdicts
+from firstsight.evaluation.metrics import Scores
 
 
 def scores(**shares: float) -> dict:

@@ -9,10 +9,10 @@ import pytest
 
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
-from firstsight.retrieval.store.files import content_hash
-from firstsight.retrieval.store.records import SourceRecord
-from firstsight.video.frames import Frame, PixelByPixel
-from firstsight.video.source import open_source
+from firstsight.footage.frames import Frame, PixelByPixel
+from firstsight.footage.source import open_source
+from firstsight.library.records import SourceRecord
+from firstsight.library.source_files import content_hash
 
 
 def frames_of(path: Path, **sampling: float) -> list[Frame]:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.export.frame_pictures import write_pictures
-from firstsight.retrieval.indexing.indexing import add
-from firstsight.retrieval.store.library import Library
+from firstsight.export.clips import write_pictures
+from firstsight.indexing.index_files import add
+from firstsight.library.store import Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from library_made import small_encoder, write_video
@@ -18,9 +18,9 @@ from library_made import small_encoder, write_video
 @pytest.mark.parametrize("change", ["replaced", "gone", "folder", "broken"])
 def test_a_file_that_is_not_the_same_gives_its_thumbnail_and_a_word(tmp_path: Path, change: str) -> None:
     videos = [write_video(tmp_path / name, seed=seed) for seed, name in enumerate(("a.mp4", "b.mp4"))]
-    library = Library.create(tmp_path / "library", small_encoder(), frames_per_second=5)
+    library = Store.create(tmp_path / "library", small_encoder(), frames_per_second=5)
     add(library, videos)
-    indexed = Library.open(tmp_path / "library")
+    indexed = Store.open(tmp_path / "library")
     expected = np.asarray(Image.open(write_pictures(indexed, [("b.mp4", 50, 2.0)], tmp_path / "before")[0])).astype(int)
     videos[1].unlink()
     if change == "replaced":

@@ -11,7 +11,7 @@ import pytest
 
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.export.library_files import export_library
-from firstsight.retrieval.store.where import Where
+from firstsight.library.selection import Where
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from library_made import Filled, filled

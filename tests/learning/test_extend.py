@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import firstsight
+from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError
-from firstsight.learning.learner import extend
-from firstsight.model.encoder import Encoder
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
+from firstsight.learning.learn import extend
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import firstsight
+from firstsight.article.settings import ArticleSettings, ClosedFormSettings, Settings
 from firstsight.errors import RunError, SettingsError, SourceError
-from firstsight.learning.config import ArticleSettings, ClosedFormSettings, Settings
-from firstsight.learning.learner import resume
-from firstsight.learning.progress import Progress
-from firstsight.video.encoding import VideoWriter
+from firstsight.footage.encoding import VideoWriter
+from firstsight.learning.learn import resume
+from firstsight.progress import Progress
 
 SMALL = {"num_levels": 2, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 30}
 

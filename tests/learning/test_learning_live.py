@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from firstsight.cli.footage_options import duration_seconds
+from firstsight.cli.options import duration_seconds
 from firstsight.errors import SettingsError, SourceError
-from firstsight.learning.learner import learn
-from firstsight.learning.progress import Progress
+from firstsight.learning.learn import learn
+from firstsight.progress import Progress
 
 RATE = 25
 

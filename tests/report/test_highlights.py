@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from firstsight.report.highlights import Highlights
-from firstsight.retrieval.comparing.compare import Comparison
-from firstsight.video.frames import Frame
+from firstsight.comparison.compare import Comparison
+from firstsight.footage.frames import Frame
+from firstsight.report.comparison import Highlights
 
 
 def frame(number: int) -> Frame:

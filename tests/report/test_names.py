@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from firstsight.report import template
+from firstsight.report import drawing as template
 from firstsight.report.drawing import figure_png, figure_text
 
 

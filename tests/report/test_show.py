@@ -11,12 +11,11 @@ import pytest
 from PIL import ImageGrab
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.model.network import Network, article_levels
-from firstsight.model.preprocessing import Preprocessing
+from firstsight.article.network import Network, article_levels
+from firstsight.encoder.views import Preprocessing
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
-from firstsight.report.film import Windows
-from firstsight.report.show import NoScreenError, Show, TkScreen
+from firstsight.report.film import NoScreenError, Show, TkScreen, Windows
 
 
 class Album:

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.comparing.seen import Seen
-    from firstsight.retrieval.comparing.warping import Path as Aligned
+    from firstsight.comparison.align import WarpingPath as Aligned
+    from firstsight.comparison.similarities import Seen
+
 
 _LINES = 12  # of the table on the screen
 
@@ -31,12 +31,12 @@ def command(
 
     Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
     """
+    from firstsight.comparison.align import align, check_pairs, pairs_table
+    from firstsight.comparison.similarities import Unseen
+    from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import check_ending, write_table
     from firstsight.files import write_whole
-    from firstsight.model.encoder import Encoder
-    from firstsight.report.alignment import alignment_picture
-    from firstsight.retrieval.comparing.seen import Unseen
-    from firstsight.retrieval.comparing.warping import align, check_pairs, pairs_table
+    from firstsight.report.timeline import alignment_picture
 
     if csv_file:
         check_ending(csv_file, (".csv", ".parquet"))

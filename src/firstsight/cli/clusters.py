@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.exploring.clusters import Clusters
+    from firstsight.exploration.clusters import Clusters
+
 
 _SOURCES_SHOWN = 3
 
@@ -33,11 +33,11 @@ def command(
 
     Example: `firstsight clusters walks.library --html clusters.html`
     """
-    from firstsight.retrieval.exploring.clusters import find_clusters
-    from firstsight.retrieval.store.library import Library
+    from firstsight.exploration.clusters import find_clusters
+    from firstsight.library.store import Store
 
     check_out(html_file)
-    library = Library.open(folder)
+    library = Store.open(folder)
     with Display(notes()) as display:
         found = find_clusters(
             library, num, progress=lambda tried: display.show("grouping", done=tried, total=None, state="")
@@ -48,7 +48,7 @@ def command(
         typer.echo(_table(found, pictures={record.name for record in library.sources if record.is_picture}))
     if html_file:
         from firstsight.files import write_whole
-        from firstsight.report.clusters_page import render_clusters_page
+        from firstsight.report.exploration import render_clusters_page
 
         write_whole(html_file, render_clusters_page(found, library).encode())
     if not as_json:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out_folder, print_json
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out_folder, notes, print_json
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.model.encoder import Encoder
+    from firstsight.comparison.compare import Anchor, Comparison
+    from firstsight.encoder.encoder import Encoder
     from firstsight.report.comparison import Summary
-    from firstsight.retrieval.comparing.anchor import Anchor
-    from firstsight.retrieval.comparing.compare import Comparison
 
 
 def command(
@@ -64,10 +62,10 @@ def command(
 
     Example: `firstsight compare runs/bikes bikes.mp4 --anchor-at 3.2 --out comparison`
     """
-    from firstsight.model.encoder import Encoder
+    from firstsight.comparison.compare import CompareSettings
+    from firstsight.encoder.encoder import Encoder
     from firstsight.report.comparison import write_comparison
-    from firstsight.retrieval.comparing.compare import CompareSettings
-    from firstsight.retrieval.regions.box import Box
+    from firstsight.searching.regions import Box
 
     check_out_folder(out)
     encoder = Encoder.load(run)
@@ -112,7 +110,7 @@ def _watching(
     if not wanted:
         yield None
         return
-    from firstsight.report.show import NoScreenError, Show, TkScreen
+    from firstsight.report.film import NoScreenError, Show, TkScreen
 
     try:
         screen = TkScreen(title)
@@ -125,8 +123,8 @@ def _watching(
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
-    from firstsight.retrieval.comparing.anchor import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
-    from firstsight.video.images import read_image
+    from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
+    from firstsight.footage.stills import read_image
 
     given = [value for value in (every, below, at, image) if value is not None]
     if len(given) > 1:

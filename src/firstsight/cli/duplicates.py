@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from firstsight.retrieval.copies.duplicates import Duplicates
-    from firstsight.retrieval.copies.repeated_frames import RepeatedFrame
-    from firstsight.retrieval.copies.shared_footage import Shared
+    from firstsight.copies.duplicates import Duplicates, RepeatedFrame
+    from firstsight.copies.shared_footage import Shared
+
 
 _RUNS_SHOWN = 3  # of repeated frames, the longest
 _COLUMNS = (
@@ -43,11 +42,11 @@ def command(
 
     Example: `firstsight duplicates films.library --html duplicates.html`
     """
-    from firstsight.retrieval.copies.duplicates import find_duplicates
-    from firstsight.retrieval.store.library import Library
+    from firstsight.copies.duplicates import find_duplicates
+    from firstsight.library.store import Store
 
     check_out(csv_file, html_file)
-    library = Library.open(folder)
+    library = Store.open(folder)
     with Display(notes()) as display:
         try:
             found = find_duplicates(
@@ -64,7 +63,7 @@ def command(
         _write_csv(found, csv_file)
     if html_file:
         from firstsight.files import write_whole
-        from firstsight.report.duplicates_page import render_duplicates_page
+        from firstsight.report.duplicates import render_duplicates_page
 
         write_whole(html_file, render_duplicates_page(found, library).encode())
     if not as_json:
@@ -76,7 +75,7 @@ def _text(found: "Duplicates") -> str:
 
 
 def _copies(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates_words import certainty
+    from firstsight.report.duplicates import certainty
 
     lines = []
     for group in found.groups:
@@ -89,13 +88,13 @@ def _copies(found: "Duplicates") -> list[str]:
 
 
 def _parts(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates_words import certainty
+    from firstsight.report.duplicates import certainty
 
     return [f"part: {_where(one)} ({certainty(one)})" for one in found.shared if one.finding == "part"]
 
 
 def _doubtful(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates_words import certainty
+    from firstsight.report.duplicates import certainty
 
     return [f"perhaps, they look alike: {_where(one)} ({certainty(one)})" for one in found.shared if not _is_sure(one)]
 
@@ -116,7 +115,7 @@ def _where(one: "Shared") -> str:
 
 
 def _repeated(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates_words import repeated_runs
+    from firstsight.report.duplicates import repeated_runs
 
     counted = f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another"
     lines = [f"{counted}: no place in them differs by more than {found.noise:.0f} grey levels"]

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import print_json
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, notes, print_json
 from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.evaluation.evaluate import Evaluation
-    from firstsight.evaluation.question import Scores
+    from firstsight.evaluation.metrics import Scores
 
 
 def command(
@@ -46,8 +45,8 @@ def command(
 
     Example: `firstsight evaluate runs/bikes bikes.mp4`
     """
+    from firstsight.encoder.encoder import Encoder
     from firstsight.evaluation.evaluate import evaluate
-    from firstsight.model.encoder import Encoder
 
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, every, frames_per_second)

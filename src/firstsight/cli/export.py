@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json
 from firstsight.text import printable
 
 
@@ -27,11 +26,11 @@ def command(
     Example: `firstsight export walks.library --out walks.parquet`
     """
     from firstsight.export.library_files import check_export, export_library
-    from firstsight.retrieval.store.library import Library
+    from firstsight.library.store import Store
 
     check_export(out)
     check_out(out)
-    library, chosen = Library.open(folder), footage.where(sources, between)
+    library, chosen = Store.open(folder), footage.where(sources, between)
     with Display(notes()) as display:
         num_frames = export_library(
             library,

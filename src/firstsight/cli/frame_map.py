@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out_folder, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out_folder, notes, print_json, say_written
 
 
 def command(
@@ -23,14 +22,14 @@ def command(
     """
     import pyarrow as pa
 
+    from firstsight.exploration.layout import lay_out, spread_rows
     from firstsight.export.tables import text_column, write_table
     from firstsight.files import write_whole
-    from firstsight.report.map_page import FrameMap, map_picture, render_map_page
-    from firstsight.retrieval.exploring.layout import lay_out, spread_rows
-    from firstsight.retrieval.store.library import Library
+    from firstsight.library.store import Store
+    from firstsight.report.exploration import FrameMap, map_picture, render_map_page
 
     check_out_folder(out)
-    library = Library.open(folder)
+    library = Store.open(folder)
     meant = library.embeddings(footage.where(sources, between))
     frames = meant[spread_rows(len(meant))]
     with Display(notes()) as display:

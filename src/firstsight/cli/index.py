@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, notes
 from firstsight.errors import SettingsError, SourceError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.indexing.outcome import Indexed, IndexProgress
-    from firstsight.retrieval.store.files import FootageFile
-    from firstsight.retrieval.store.library import Library
-    from firstsight.video.sampling import Sampling
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.footage.sampling import Sampling
+    from firstsight.indexing.estimate import Indexed, IndexProgress
+    from firstsight.library.source_files import FootageFile
+    from firstsight.library.store import Store
+
 
 _NAMES_SHOWN = 5
 # The longest an embedding of the default method can be: that of an encoder not learned yet is not known.
@@ -52,9 +53,9 @@ def command(
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
-    from firstsight.retrieval.indexing.interrupts import only_first_interrupt
-    from firstsight.retrieval.store.folder import is_library
-    from firstsight.video.sampling import Sampling
+    from firstsight.footage.sampling import Sampling
+    from firstsight.indexing.writer import only_first_interrupt
+    from firstsight.library.folder import is_library
 
     sampling = Sampling(frames_per_second=frames_per_second, every=every)
     with only_first_interrupt(), Display(notes()) as display:
@@ -78,13 +79,13 @@ def _indexed(
     reindex: bool,
     retry: bool,
     display: Display,
-) -> "tuple[Library, Indexed]":
+) -> "tuple[Store, Indexed]":
     """The library with the sources in it, and what was done for that."""
-    from firstsight.retrieval.store.folder import check_free, is_library
-    from firstsight.retrieval.store.library import Library
+    from firstsight.library.folder import check_free, is_library
+    from firstsight.library.store import Store
 
     if is_library(folder):
-        library = Library.open(folder)
+        library = Store.open(folder)
         if reindex:
             return _reindexed(library, sources, model, sampling, display)
         if model is not None:
@@ -98,13 +99,13 @@ def _indexed(
         encoder = None if model is None else _load(model)
         total = _tell_estimate(folder, files, sampling, display, encoder=encoder)
         rate, every = sampling.frames_per_second, sampling.every
-        library = Library.create(folder, encoder or _learned(files, display), frames_per_second=rate, every=every)
+        library = Store.create(folder, encoder or _learned(files, display), frames_per_second=rate, every=every)
         return library, _add_first(library, sources, sampling, display, total=total)
     return library, _add(library, sources, sampling, display, total=total, retry=retry)
 
 
 def _add_first(
-    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
+    library: "Store", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None
 ) -> "Indexed":
     """Into a library that was made for it; where none of it can be read, nothing of that is left behind."""
     try:
@@ -116,11 +117,11 @@ def _add_first(
 
 
 def _reindexed(
-    library: "Library", sources: list[str], model: Path | None, sampling: "Sampling", display: Display
-) -> "tuple[Library, Indexed]":
+    library: "Store", sources: list[str], model: Path | None, sampling: "Sampling", display: Display
+) -> "tuple[Store, Indexed]":
     """All that is in the library embedded anew, then the sources brought in."""
-    from firstsight.retrieval.indexing.anew import files_of, reindex
-    from firstsight.video.sampling import Sampling
+    from firstsight.footage.sampling import Sampling
+    from firstsight.indexing.index_files import files_of, reindex
 
     if not sources and sampling != Sampling():
         raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
@@ -134,16 +135,16 @@ def _reindexed(
 
 
 def _add(
-    library: "Library", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None, retry: bool
+    library: "Store", sources: list[str], sampling: "Sampling", display: Display, *, total: int | None, retry: bool
 ) -> "Indexed":
-    from firstsight.retrieval.indexing.indexing import add
+    from firstsight.indexing.index_files import add
 
     rate, every = sampling.frames_per_second, sampling.every
     return add(library, sources, frames_per_second=rate, every=every, retry=retry, progress=_shown(display, total))
 
 
 def _found(sources: Sequence[str]) -> "list[FootageFile]":
-    from firstsight.retrieval.store.files import find_footage
+    from firstsight.library.source_files import find_footage
 
     if not sources:
         raise SettingsError("no footage given; name videos, folders or pictures: firstsight index LIBRARY SOURCE...")
@@ -154,14 +155,14 @@ def _found(sources: Sequence[str]) -> "list[FootageFile]":
 
 
 def _load(model: Path) -> "Encoder":
-    from firstsight.model.encoder import Encoder
+    from firstsight.encoder.encoder import Encoder
 
     return Encoder.load(model)
 
 
 def _learned(files: "Sequence[FootageFile]", display: Display) -> "Encoder":
     """One learned from all frames of the videos; where there is none, from the pictures."""
-    from firstsight.learning.learner import learn
+    from firstsight.learning.learn import learn
 
     paths = [file.path for file in files if not file.is_picture] or [file.path for file in files]
     if not paths:
@@ -170,8 +171,8 @@ def _learned(files: "Sequence[FootageFile]", display: Display) -> "Encoder":
     return learn(paths[0] if len(paths) == 1 else paths, progress=display.progress)
 
 
-def _check_same_encoder(library: "Library", model: Path) -> None:
-    from firstsight.retrieval.indexing.anew import check_same_encoder
+def _check_same_encoder(library: "Store", model: Path) -> None:
+    from firstsight.indexing.index_files import check_same_encoder
 
     check_same_encoder(library, _load(model))
 
@@ -182,13 +183,13 @@ def _tell_estimate(
     sampling: "Sampling",
     display: Display,
     *,
-    library: "Library | None" = None,
+    library: "Store | None" = None,
     encoder: "Encoder | None" = None,
 ) -> int | None:
     """Says how many frames there will be, and what they will take; gives their number if it is known."""
-    from firstsight.retrieval.indexing.estimate import estimate, megabytes
-    from firstsight.retrieval.store.folder import LibraryConfig
-    from firstsight.video.sampling import Sampling
+    from firstsight.footage.sampling import Sampling
+    from firstsight.indexing.estimate import estimate, megabytes
+    from firstsight.library.folder import LibraryConfig
 
     asked = None if sampling == Sampling() else sampling
     config = library.config if library else LibraryConfig("", dim=encoder.dim if encoder else LONGEST)
@@ -218,7 +219,7 @@ def _shown(display: Display, total: int | None) -> "Callable[[IndexProgress], No
     return show
 
 
-def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
+def _print(library: "Store", outcome: "Indexed", *, as_json: bool) -> None:
     if as_json:
         held = {"library": str(library.path), "num_sources": len(library.sources), "frames_held": library.num_frames}
         typer.echo(json.dumps({**held, **asdict(outcome)}))
@@ -229,10 +230,10 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
     typer.echo(f"{library.path} holds {library.num_frames} frames of {len(library.sources)} sources")
 
 
-def _remarks(library: "Library", outcome: "Indexed") -> list[str]:
+def _remarks(library: "Store", outcome: "Indexed") -> list[str]:
     """What was left as it is, and why."""
-    from firstsight.retrieval.store.records import rate_in_words
-    from firstsight.video.sampling import Sampling
+    from firstsight.footage.sampling import Sampling
+    from firstsight.library.records import rate_in_words
 
     lines = []
     if outcome.failed_before:

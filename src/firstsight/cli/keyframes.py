@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out_folder, print_json
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out_folder, notes, print_json
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.exploring.keyframes import Keyframe
-    from firstsight.retrieval.store.library import Library
+    from firstsight.exploration.keyframes import Keyframe
+    from firstsight.library.store import Store
 
 
 def command(
@@ -30,12 +29,12 @@ def command(
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
-    from firstsight.retrieval.exploring.keyframes import find_keyframes
-    from firstsight.retrieval.store.library import Library
+    from firstsight.exploration.keyframes import find_keyframes
+    from firstsight.library.store import Store
 
     if out:
         check_out_folder(out)
-    library = Library.open(folder)
+    library = Store.open(folder)
     with Display(notes()) as display:
         found = find_keyframes(
             library,
@@ -54,8 +53,8 @@ def command(
             typer.echo(f"wrote {len(written)} pictures to {printable(out)}")
 
 
-def _write(library: "Library", found: "tuple[Keyframe, ...]", out: Path, display: Display) -> list[Path]:
-    from firstsight.export.frame_pictures import write_pictures
+def _write(library: "Store", found: "tuple[Keyframe, ...]", out: Path, display: Display) -> list[Path]:
+    from firstsight.export.clips import write_pictures
 
     frames = [(one.source, one.frame_index, one.seconds) for one in found]
     try:

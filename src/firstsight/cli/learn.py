@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.outcome import level_table, outcome_lines
-from firstsight.cli.output import print_json
-from firstsight.cli.paths import check_run, check_sources
+from firstsight.article.settings import Form, Method, Optimiser, Schedule, Similarity
+from firstsight.cli import options as footage
+from firstsight.cli.info import level_table, outcome_lines
+from firstsight.cli.options import check_run, check_sources
+from firstsight.cli.output import Display, notes, print_json
 from firstsight.errors import SettingsError
-from firstsight.learning.choices import Form, Method, Optimiser, Schedule, Similarity
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.model.encoder import Encoder
+    from firstsight.encoder.encoder import Encoder
+
 
 _ARTICLE = "The article's method (giving one of these chooses it, but for --held-out)"
 
@@ -181,7 +181,7 @@ def _learn_shown(
     as_json: bool,
 ) -> None:
     """Learns, goes on or learns more, with a live display."""
-    from firstsight.learning import learner
+    from firstsight.learning import learn as learner
 
     with Display(notes()) as display:
         spec = sources[0] if sources and len(sources) == 1 else sources or []
@@ -200,7 +200,7 @@ def _learn_shown(
 
 def _how_to_go_on(folder: Path) -> str:
     """After Ctrl-C."""
-    from firstsight.learning.run_folder import can_be_resumed
+    from firstsight.article.run_folder import can_be_resumed
 
     if can_be_resumed(folder):
         return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"

@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from firstsight.cli import footage_options as footage
+from firstsight.cli import options as footage
 from firstsight.cli.index import listed
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.maintenance import LibraryInfo
-    from firstsight.retrieval.store.records import SourceRecord
+    from firstsight.library.maintenance import LibraryInfo
+    from firstsight.library.records import SourceRecord
+    from firstsight.library.store import Store
+
 
 app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
 
@@ -26,10 +27,10 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library info walks.library`
     """
-    from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.maintenance import info as look
+    from firstsight.library.maintenance import info as look
+    from firstsight.library.store import Store
 
-    library = Library.open(folder)
+    library = Store.open(folder)
     found = look(library)
     if as_json:
         settled = {"library": str(folder), **asdict(library.config)}
@@ -50,10 +51,10 @@ def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library sources walks.library`
     """
-    from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.maintenance import source_state
+    from firstsight.library.maintenance import source_state
+    from firstsight.library.store import Store
 
-    library = Library.open(folder)
+    library = Store.open(folder)
     records = [*library.sources, *library.partial_sources, *library.failed_sources]
     states = [source_state(record) for record in records]
     if as_json:
@@ -83,10 +84,10 @@ def remove(
 
     Example: `firstsight library remove walks.library --missing`
     """
-    from firstsight.retrieval.indexing.indexing import remove as take_out
-    from firstsight.retrieval.store.library import Library
+    from firstsight.indexing.index_files import remove as take_out
+    from firstsight.library.store import Store
 
-    library = Library.open(folder)
+    library = Store.open(folder)
     if not (names or missing):
         raise SettingsError("no source given; name some as `firstsight library sources` has them, or say --missing")
     removed = take_out(library, names) if names else []
@@ -97,9 +98,9 @@ def remove(
     typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.sources)} sources")
 
 
-def _without_missing(library: "Library", *, is_sure: bool) -> "list[SourceRecord]":
+def _without_missing(library: "Store", *, is_sure: bool) -> "list[SourceRecord]":
     """Takes out what is gone, and tells what is not taken out."""
-    from firstsight.retrieval.indexing.indexing import doubtful, missing_sources, remove_missing, unreachable_sources
+    from firstsight.indexing.index_files import doubtful, missing_sources, remove_missing, unreachable_sources
 
     library.refresh()
     gone = missing_sources(library)
@@ -121,11 +122,11 @@ def compact(folder: footage.Library) -> None:
 
     Example: `firstsight library compact walks.library`
     """
-    from firstsight.retrieval.indexing.estimate import megabytes
-    from firstsight.retrieval.store.library import Library
-    from firstsight.retrieval.store.maintenance import compact as tidy_up
+    from firstsight.indexing.estimate import megabytes
+    from firstsight.library.maintenance import compact as tidy_up
+    from firstsight.library.store import Store
 
-    done = tidy_up(Library.open(folder))
+    done = tidy_up(Store.open(folder))
     typer.echo(f"{folder} takes {megabytes(done.bytes_after)}, {megabytes(done.bytes_before)} before")
     if done.is_read:
         typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
@@ -139,7 +140,7 @@ def check(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library check walks.library`
     """
-    from firstsight.retrieval.store.check import check as look
+    from firstsight.library.maintenance import check as look
 
     found = look(folder)
     if as_json:
@@ -157,7 +158,7 @@ def _as_json(record: "SourceRecord") -> dict[str, object]:
 
 
 def _line(record: "SourceRecord", state: str) -> str:
-    from firstsight.retrieval.store.records import rate_in_words
+    from firstsight.library.records import rate_in_words
 
     rate = "picture" if record.is_picture else rate_in_words(record.sampling)
     numbers = f"{record.num_frames:7}  {_clock(record.duration_seconds):>9}  {record.num_skipped:5}"
@@ -170,10 +171,10 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def _facts(library: "Library", found: "LibraryInfo") -> dict[str, str]:
-    from firstsight.retrieval.indexing.estimate import megabytes
-    from firstsight.retrieval.store.records import rate_in_words
-    from firstsight.video.sampling import Sampling
+def _facts(library: "Store", found: "LibraryInfo") -> dict[str, str]:
+    from firstsight.footage.sampling import Sampling
+    from firstsight.indexing.estimate import megabytes
+    from firstsight.library.records import rate_in_words
 
     rate = rate_in_words(library.config.sampling_for(Sampling()))
     facts = {

@@ -1,9 +1,13 @@
 """The command `firstsight`: collects the commands, and turns an error into one line and exit code 2."""
 
 import os
+import signal
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -29,10 +33,45 @@ from firstsight.cli import (
     similarities,
     watch,
 )
-from firstsight.cli.interrupt import ending_at_the_second_ctrl_c
+from firstsight.device import keep_freed_memory
 from firstsight.errors import FirstsightError
-from firstsight.process import keep_freed_memory
 from firstsight.text import printable
+
+_CODE = 130
+_LAST_WORDS = b"\ninterrupted again: ended at once; what was saved before is whole\n"
+
+
+@contextmanager
+def ending_at_the_second_ctrl_c() -> Iterator[None]:
+    """Within it the first Ctrl-C raises KeyboardInterrupt, and the next one ends the process with one line.
+
+    So what cleans up after the first is never interrupted half-way in Python. The process may end at any moment anyhow:
+    files are written atomically, and libraries survive it. Where Ctrl-C is ignored, as in the background, it stays so.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, _First())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _First:
+    """A handler that raises once."""
+
+    def __init__(self) -> None:
+        self._was_pressed = False
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        if self._was_pressed:
+            os.write(2, _LAST_WORDS)
+            os._exit(_CODE)
+        self._was_pressed = True
+        raise KeyboardInterrupt
+
 
 # By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
 # they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an

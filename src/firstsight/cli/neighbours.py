@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.comparing.neighbours import Neighbour
+    from firstsight.comparison.neighbours import Neighbour
+    from firstsight.encoder.encoder import Encoder
 
 
 def command(
@@ -31,8 +30,8 @@ def command(
 
     Example: `firstsight neighbours runs/digits digits/ --anchor digits/5/17.png -k 10 --out nearest.png`
     """
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.comparing.neighbours import nearest_pictures
+    from firstsight.comparison.neighbours import nearest_pictures
+    from firstsight.encoder.encoder import Encoder
 
     check_out(out)
     encoder = Encoder.load(run)
@@ -88,8 +87,8 @@ def _write_picture(
     encoder: "Encoder", anchors: list[tuple[Path, str]], rows: "list[list[Neighbour]]", out: Path
 ) -> None:
     from firstsight.files import write_whole
+    from firstsight.footage.stills import read_image
     from firstsight.report.neighbours import neighbours_picture
-    from firstsight.video.images import read_image
 
     seen = [encoder.preprocessing.apply(read_image(path, name=str(path))[None])[0] for path, _ in anchors]
     labelled = [(pixels, label) for pixels, (_, label) in zip(seen, anchors, strict=True)]

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.watching.episodes import Episode
-    from firstsight.retrieval.watching.novelty import Scored
+    from firstsight.monitoring.episodes import Episode
+    from firstsight.monitoring.novelty import Scored
 
 
 def command(
@@ -37,8 +36,8 @@ def command(
 
     Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
     """
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.watching.novelty import find_novel, new_from, score_novelty
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.monitoring.novelty import find_novel, new_from, score_novelty
 
     trigger = new_from(least)
     check_out(csv_file)

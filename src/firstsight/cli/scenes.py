@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
-from firstsight.cli.output import check_out, print_json, say_written
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.scenes.scenes import Scene
-    from firstsight.video.source import Source
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.footage.source import Source
+    from firstsight.scene_detection.scenes import Scene
+
 
 _COLUMNS = ("source", "scene", "begins", "start_seconds", "end_seconds", "first_frame", "pure_frame", "last_frame")
 
@@ -36,7 +36,7 @@ def command(
 
     Example: `firstsight scenes film.mp4 --out scenes.csv`
     """
-    from firstsight.retrieval.scenes.scenes import find_scenes
+    from firstsight.scene_detection.scenes import find_scenes
 
     check_out(out)
     source = footage.open_footage(sources, start, end, None, None)
@@ -60,9 +60,9 @@ def command(
 
 
 def _encoder(run: Path | None, source: "Source", display: Display) -> "Encoder":
+    from firstsight.encoder.encoder import Encoder
     from firstsight.errors import SourceError
-    from firstsight.learning.learner import learn
-    from firstsight.model.encoder import Encoder
+    from firstsight.learning.learn import learn
 
     if run is not None:
         return Encoder.load(run)

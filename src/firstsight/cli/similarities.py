@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import Display, notes
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, notes
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ def command(
     Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
     """
     from firstsight.cli.output import check_out, print_json, say_written
+    from firstsight.comparison.similarities import Unseen, read_anchors, similarity_table
+    from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import check_ending, write_table
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.comparing.seen import Unseen
-    from firstsight.retrieval.comparing.similarities import read_anchors, similarity_table
 
     check_ending(out, (".csv", ".parquet"))
     check_out(out)

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from firstsight.cli import footage_options as footage
-from firstsight.cli.display import notes
+from firstsight.cli import options as footage
+from firstsight.cli.output import notes
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.retrieval.watching.outlets import Outlets
-    from firstsight.retrieval.watching.watch import Watcher
-    from firstsight.video.stream import Stream
+    from firstsight.footage.stream import Stream
+    from firstsight.monitoring.outlets import Outlets
+    from firstsight.monitoring.watch import Watcher
+
 
 _INTERRUPTED = "interrupted: "
 _CLOSED = "nobody reads the events any more: "
@@ -62,13 +63,13 @@ def command(
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
-    from firstsight.model.encoder import Encoder
-    from firstsight.retrieval.searching.query import read_query
-    from firstsight.retrieval.watching.novelty import new_from
-    from firstsight.retrieval.watching.outlets import Destinations, open_outlets
-    from firstsight.retrieval.watching.watch import Watcher, close_from
-    from firstsight.video.frames import PixelByPixel
-    from firstsight.video.stream import Stream
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.footage.frames import PixelByPixel
+    from firstsight.footage.stream import Stream
+    from firstsight.monitoring.novelty import new_from
+    from firstsight.monitoring.outlets import Destinations, open_outlets
+    from firstsight.monitoring.watch import Watcher, close_from
+    from firstsight.searching.query import read_query
 
     destinations = Destinations(events_file, webhook, program, snapshots)
     if not anchors and not novel:
@@ -101,7 +102,7 @@ def command(
 
 def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets", ending: "Ending") -> str:
     """Tells until the end; what ended it before the stream did."""
-    from firstsight.retrieval.watching.outlets import ClosedError
+    from firstsight.monitoring.outlets import ClosedError
 
     try:
         try:

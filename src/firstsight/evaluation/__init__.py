@@ -1,1 +1,1 @@
-"""Is it good? Measures, baselines with the interface of the encoder, and the protocols that compare them."""
+"""How good is an encoder with labels, beside baselines."""

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from firstsight.learning.learner import learn
+from firstsight.learning.learn import learn
 from firstsight.pixels import Crop, as_pictures, crop_and_resize, with_channels
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -6,17 +6,61 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
-from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, random_filters, thumbnail
+from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
 from firstsight.evaluation.labels import read_labels
-from firstsight.evaluation.protocols import labels_question, self_test_question
-from firstsight.evaluation.question import Question, Scores
+from firstsight.evaluation.metrics import Difference, Question, Scores, difference
+from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import LEAST_FRAMES, Sample, take_sample
-from firstsight.evaluation.second_pass import second_pass_question
-from firstsight.evaluation.verdict import MODEL, verdicts
-from firstsight.learning.progress import Progress, Report, silent
-from firstsight.model.encoder import Encoder
-from firstsight.video.source import Spec, open_source
+from firstsight.footage.source import Spec, open_source
+from firstsight.progress import Progress, Report, silent
+
+MODEL = "this encoder"
+
+
+def verdicts(scores: Mapping[str, Scores]) -> tuple[str, str]:
+    """A line on the encoder against the best baseline without a network, and one on it against random filters.
+
+    Differences are of the first figure, query by query; one within two standard errors is called no difference.
+
+    Args:
+        scores: of `MODEL`, `RANDOM` and at least one more, by name.
+    """
+    simple = max(scores.keys() - {MODEL, RANDOM}, key=lambda name: scores[name].per_query.mean())
+    figure = next(iter(scores[MODEL].figures))
+    return _against_simple(simple, figure, _gained(scores, simple)), _against_random(figure, _gained(scores, RANDOM))
+
+
+def _gained(scores: Mapping[str, Scores], name: str) -> Difference:
+    model, other = scores[MODEL], scores[name]
+    return difference(model.per_query, other.per_query, model.blocks)
+
+
+def _against_simple(name: str, figure: str, gained: Difference) -> str:
+    points = _points(figure, gained)
+    if not gained.clear:
+        return f"no clear difference from the {name} on your footage: {points}; either will do"
+    if gained.value > 0:
+        return f"better than the {name} on your footage, by {points}"
+    return f"not better: use the {name}, which is ahead on your footage by {points}"
+
+
+def _against_random(figure: str, gained: Difference) -> str:
+    points = _points(figure, gained)
+    if not gained.clear:
+        return f"no clear difference from random filters: {points}; it cannot be told that learning helped"
+    if gained.value > 0:
+        return f"what it learned adds {points} to random filters"
+    return f"random filters are ahead by {points}: learn again, from footage like this"
+
+
+def _points(figure: str, gained: Difference) -> str:
+    """The size of the difference; with its sign where it is not said which is ahead."""
+    size = f"{100 * abs(gained.value):.1f}" if gained.clear else f"{100 * gained.value:+.1f}"
+    error = f" (standard error {100 * gained.standard_error:.1f})" if gained.standard_error < float("inf") else ""
+    return f"{size} points of '{figure}'{error}"
+
 
 # If the picture that follows were any picture, half of all others would be more alike.
 _ORDERED_BELOW = 0.4

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from firstsight.errors import SettingsError
-from firstsight.video.frames import Frame
-from firstsight.video.source import Source
-from firstsight.video.stills import ImageFiles
-from firstsight.video.videos import VideoFiles
+from firstsight.footage.folders import ImageFiles
+from firstsight.footage.frames import Frame
+from firstsight.footage.source import Source
+from firstsight.footage.videos import VideoFiles
 
 _VALID = (
     "valid is a CSV file with the columns file, label and, for labels that change within a video, frame or seconds; "

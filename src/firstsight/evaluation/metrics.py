@@ -1,14 +1,13 @@
-"""How good is a ranking? Pure functions of similarities and labels.
+"""Something to ask of an encoder. Asked of a baseline, it is the same question."""
 
-Retrieval is scored query by query, so that two methods can be compared on the same queries; the mean is the figure that
-is usually quoted. Among equally similar ones the earlier in the gallery comes first: where ties are common and the
-gallery is sorted by label, shuffle it.
-"""
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.learning.auroc import auroc
+from firstsight.evaluation.baselines import Encode
+from firstsight.quality.self_test import auroc
 
 __all__ = ["auroc", "average_precision", "found_at", "knn_labels", "linear_probe_labels"]
 
@@ -126,3 +125,75 @@ def _ridge_scores(
         weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(num), y)
     scores: NDArray[np.float64] = asked @ weights + constant
     return scores
+
+
+# A difference within so many of its standard errors may well be chance.
+_CLEAR = 2.0
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one method is than another on the same queries."""
+
+    value: float  # mean of first minus second, in the figure's unit
+    standard_error: float  # of that mean
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is larger than two of its standard errors."""
+        return abs(self.value) > _CLEAR * self.standard_error
+
+
+def difference(first: NDArray[np.float64], second: NDArray[np.float64], blocks: NDArray[np.int64]) -> Difference:
+    """What the first gets more than the second, query by query: what is hard for both does not blur the comparison."""
+    gained = first - second
+    return Difference(float(gained.mean()), standard_error(gained, blocks))
+
+
+def standard_error(values: NDArray[np.float64], blocks: NDArray[np.int64]) -> float:
+    """The standard error of the mean of values that are alike within a block, such as neighbouring frames of a video.
+
+    With a block for each value it is the usual standard deviation / sqrt(N).
+    Source: Cameron, Miller, "A Practitioner's Guide to Cluster-Robust Inference", 2015, equation 11, for a mean.
+
+    Args:
+        values: (N,).
+        blocks: (N,), which block each value belongs to, from 0.
+
+    Returns:
+        Infinite with fewer than two blocks: one block tells nothing about others.
+    """
+    num_blocks = len(np.unique(blocks))
+    if num_blocks < 2:
+        return float("inf")
+    sums = np.bincount(blocks, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum() * num_blocks / (num_blocks - 1)) / len(values))
+
+
+def stretches(num: int, *, most: int = 20) -> NDArray[np.int64]:
+    """Blocks (num,) of neighbouring queries, of equal length, at most so many."""
+    return np.arange(num) * min(num, most) // max(1, num)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well one method answers."""
+
+    figures: Mapping[str, float | None]  # 0 to 1, by the question's columns; None: not to be asked of this footage
+    per_query: NDArray[np.float64]  # (Q,), whose mean is the first figure
+    blocks: NDArray[np.int64]  # (Q,), queries of one block are alike, as neighbouring frames are
+
+    @property
+    def standard_error(self) -> float:
+        """Of the first figure."""
+        return standard_error(self.per_query, self.blocks)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, and how an answer is scored."""
+
+    asks: str  # in words
+    columns: Mapping[str, str]  # name of a figure: what it means. Methods are compared by the first.
+    score: Callable[[Encode, NDArray[np.uint8]], Scores]  # of a method, and the sample's frames as it sees them
+    notes: tuple[str, ...] = ()  # what a person should know, a line each

@@ -1,4 +1,4 @@
-"""The questions with labels and without. `second_pass` has a third."""
+"""The question on a second pass over the same route: does it find the first pass, in the same order?"""
 
 from collections import Counter
 
@@ -9,10 +9,9 @@ from firstsight import device
 from firstsight.errors import SettingsError, SourceError
 from firstsight.evaluation import metrics
 from firstsight.evaluation.baselines import Encode
-from firstsight.evaluation.question import Question, Scores
+from firstsight.evaluation.metrics import Question, Scores, stretches
 from firstsight.evaluation.sample import Sample
-from firstsight.evaluation.sampling_error import stretches
-from firstsight.learning.self_test import Times, self_test
+from firstsight.quality.self_test import Times, self_test
 
 _TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
 _NAMED_TWINS = 5  # pairs of files at most that are told
@@ -160,3 +159,96 @@ def _note_on_twins(sample: Sample, groups: NDArray[np.intp]) -> tuple[str, ...]:
         f"{pairs.total()} frames are the same to the pixel as one in another video or stretch: is a file there twice?"
     )
     return (f"{told} {', '.join(named)}{more}",)
+
+
+def nondecreasing_path(similarities: NDArray[np.floating]) -> NDArray[np.intp]:
+    """For each query a place in the gallery, never before the previous query's, with the largest total similarity.
+
+    Dynamic programming, each query taking one step. Source: Sakoe, Chiba, "Dynamic programming algorithm optimization
+    for spoken word recognition", 1978, without their limits on the slope.
+
+    Args:
+        similarities: (Q, G), both in order; Q and G at least 1.
+
+    Returns:
+        (Q,), places from 0 to G - 1; among equally good paths the one that stays earlier.
+    """
+    num_queries, num_places = similarities.shape
+    best_until = np.empty((num_queries, num_places), np.intp)  # where, up to here, the path of largest total ends
+    total = np.zeros(num_places)
+    places = np.arange(num_places)
+    for query, row in enumerate(similarities.astype(np.float64)):
+        total = np.maximum.accumulate(total) + row
+        is_new = total > np.concatenate([[-np.inf], np.maximum.accumulate(total)[:-1]])
+        best_until[query] = np.maximum.accumulate(np.where(is_new, places, 0))
+    path = np.empty(num_queries, np.intp)
+    last = num_places - 1
+    for query in reversed(range(num_queries)):
+        path[query] = last = best_until[query, last]
+    return path
+
+
+_LEAST_IN_A_PASS = 10
+_NEAR = 0.05  # of the first pass: a match so near the path is on it
+_SHUFFLES = 5
+
+
+def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Question:
+    """Do the frames of a second pass over a route find the first pass in the same order?
+
+    Each frame from that time on finds its nearest before it. A route is walked in one direction, so what is found
+    should only go forward: the path that never goes back and has the largest sum of similarities is computed, and a
+    match is on it if it lies within 5 % of the first pass. An encoder that answers everything with one frame is on its
+    path too; therefore the same is done with the queries in random order, and what counts is what order adds.
+
+    Args:
+        sample: of one video, or pictures in order.
+        at_seconds: where the second pass begins.
+        seed: of the random orders.
+
+    Raises:
+        SettingsError: several videos, or fewer than 10 frames before or after that time.
+    """
+    later = sample.seconds >= at_seconds
+    _check(sample, later, at_seconds)
+    places = sample.seconds[~later]
+    near = _NEAR * float(places[-1] - places[0])
+    num_first, num_second = len(places), int(later.sum())
+    random = np.random.default_rng(seed)
+    orders = [random.permutation(num_second) for _ in range(_SHUFFLES)]
+
+    def on_path(similarities: NDArray[np.float32]) -> NDArray[np.float64]:
+        found, along = similarities.argmax(axis=1), nondecreasing_path(similarities)
+        on: NDArray[np.bool_] = np.abs(places[found] - places[along]) <= near
+        return on.astype(np.float64)
+
+    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
+        vectors = encode(frames)
+        similarities = vectors[later] @ vectors[~later].T
+        walked, shuffled = on_path(similarities), np.zeros(num_second)
+        for order in orders:
+            shuffled[order] += on_path(similarities[order]) / _SHUFFLES
+        shares = {"order": walked - shuffled, "on path": walked, "shuffled": shuffled}
+        figures = {name: float(values.mean()) for name, values in shares.items()}
+        return Scores(figures, walked - shuffled, stretches(num_second))
+
+    columns = {
+        "order": "what the order of the second pass adds: the next figure minus the one after it; 0 is nothing",
+        "on path": f"% of frames whose nearest in the first pass is within {near:.1f} s of the best path that never "
+        "goes back",
+        "shuffled": "% ... with the frames of the second pass in random order",
+    }
+    asks = f"do {num_second} frames from {at_seconds:g} s on find the {num_first} before, in the same order?"
+    return Question(asks, columns, score)
+
+
+def _check(sample: Sample, later: NDArray[np.bool_], at_seconds: float) -> None:
+    if len(np.unique(sample.sources)) > 1 and not sample.of_pictures:
+        raise SettingsError("a second pass is looked for within one video; give one")
+    num_first, num_second = int((~later).sum()), int(later.sum())
+    if min(num_first, num_second) < _LEAST_IN_A_PASS:
+        raise SettingsError(
+            f"a second pass from {at_seconds:g} s leaves {num_first} frames before and {num_second} after, of footage "
+            f"from {sample.seconds[0]:.1f} to {sample.seconds[-1]:.1f} s; valid is a time with at least "
+            f"{_LEAST_IN_A_PASS} on both sides"
+        )

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
-from firstsight.learning.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
-from firstsight.model.encoder import Encoder
-from firstsight.model.whole_frame import WholeFrame
-from firstsight.video.frames import Frame
-from firstsight.video.prefetch import prefetch
-from firstsight.video.source import Source
-from firstsight.video.stills import ArraySource, ImageFiles
+from firstsight.footage.folders import ArraySource, ImageFiles
+from firstsight.footage.frames import Frame
+from firstsight.footage.queues import prefetch
+from firstsight.footage.source import Source
+from firstsight.quality.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
 
 LEAST_FRAMES = 20  # fewer say nothing about an encoder
 _SHORTER_SIDE = 128  # pixels of the picture that baselines see

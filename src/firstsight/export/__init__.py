@@ -1,1 +1,1 @@
-"""Answers handed over to other tools: tables, arrays, clips."""
+"""Answers as files for other programs."""

@@ -10,9 +10,9 @@ import pyarrow as pa
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.export.tables import check_ending, text_column, write_table
 from firstsight.files import write_whole
-from firstsight.retrieval.embedding import Embeddings
-from firstsight.retrieval.store.library import Library
-from firstsight.retrieval.store.where import Where
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.selection import Where
+from firstsight.library.store import Store
 from firstsight.text import json_line, printable
 
 _CHUNK = 256  # thumbnails read at once
@@ -23,7 +23,7 @@ Progress = Callable[[int, int], None]  # told how many frames are written, and o
 
 
 def export_library(
-    library: Library,
+    library: Store,
     path: Path,
     *,
     where: Where | None = None,
@@ -63,7 +63,7 @@ def check_export(path: Path) -> None:
         )
 
 
-def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Table:
+def frames_table(library: Store, frames: Embeddings, *, wide: bool) -> pa.Table:
     """A row a frame: source, path, frame, seconds, and its vector: one list, or `wide`, a column for each number."""
     paths = {record.name: str(record.path) for record in library.sources}
     names = [frames.source_of(row) for row in range(len(frames))]
@@ -81,7 +81,7 @@ def frames_table(library: Library, frames: Embeddings, *, wide: bool) -> pa.Tabl
     return pa.table(columns)
 
 
-def _write_npz(_: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -94,15 +94,15 @@ def _write_npz(_: Library, frames: Embeddings, path: Path, _progress: Progress) 
     write_whole(path, content.getvalue())
 
 
-def _write_csv(library: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
     write_table(frames_table(library, frames, wide=True), path)
 
 
-def _write_parquet(library: Library, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_parquet(library: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
     write_table(frames_table(library, frames, wide=False), path)
 
 
-def _write_fiftyone(library: Library, frames: Embeddings, path: Path, progress: Progress) -> None:
+def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Progress) -> None:
     """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
 
     Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
@@ -123,7 +123,7 @@ def _write_fiftyone(library: Library, frames: Embeddings, path: Path, progress: 
     write_whole(path, json_line({"samples": samples}).encode())
 
 
-_WRITERS: dict[str, Callable[[Library, Embeddings, Path, Progress], None]] = {
+_WRITERS: dict[str, Callable[[Store, Embeddings, Path, Progress], None]] = {
     ".npz": _write_npz,
     ".csv": _write_csv,
     ".parquet": _write_parquet,

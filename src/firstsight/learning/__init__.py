@@ -1,1 +1,1 @@
-"""Frames and an unlearned network in, an encoder out."""
+"""From footage to an encoder, by either method."""

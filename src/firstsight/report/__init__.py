@@ -1,1 +1,1 @@
-"""What was learned and compared, as files that a person opens."""
+"""Answers as pages, pictures and films."""

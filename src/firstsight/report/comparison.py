@@ -1,19 +1,220 @@
 """`firstsight compare`: a folder with the timeline, its plot, a film and a page that explains them."""
 
+import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from PIL import Image
+
+from firstsight.comparison.compare import (
+    Anchor,
+    AtSeconds,
+    BelowSimilarity,
+    CompareSettings,
+    Comparison,
+    Comparisons,
+    EveryNFrames,
+    compare,
+)
+from firstsight.encoder.encoder import Encoder
 from firstsight.files import make_folder, write_whole
-from firstsight.model.encoder import Encoder
-from firstsight.report.drawing import Whole
+from firstsight.footage.frames import Frame
+from firstsight.footage.source import Source
+from firstsight.quality.health import findings
+from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, with_crop_drawn
 from firstsight.report.film import Film
-from firstsight.report.highlights import Highlights
-from firstsight.report.page import render_page
+from firstsight.report.levels import initial_network, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
-from firstsight.retrieval.comparing.compare import CompareSettings, Comparison, Comparisons, compare
-from firstsight.video.source import Source
+from firstsight.searching.regions import Box
+
+_MAX_STRETCHES = 32
+
+
+@dataclass
+class Mean:
+    """Of the numbers so far."""
+
+    num: int = 0
+    total: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Counts one more."""
+        self.num, self.total = self.num + 1, self.total + value
+
+    @property
+    def value(self) -> float | None:
+        """None of no number."""
+        return self.total / self.num if self.num else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Moment:
+    """A comparison that has a similarity."""
+
+    comparison: Comparison
+    similarity: float
+
+
+@dataclass
+class Anchored:
+    """An anchor and what was compared with it."""
+
+    anchor: Frame
+    num_compared: int = 0
+    mean: Mean = field(default_factory=Mean)  # of the similarities of those that have one
+
+
+@dataclass
+class Highlights:
+    """Collects, in memory that does not grow with the footage.
+
+    The footage is cut into stretches, each of which remembers its most and its least similar frame; when there are too
+    many, neighbours are joined. So the moments listed lie apart, and are not one moment many times. A comparison that
+    has no similarity yet is counted, and is neither of the two.
+    """
+
+    max_anchors: int = 24
+    anchors: list[Anchored] = field(default_factory=list)  # the first ones
+    num_anchors: int = 0
+    num_compared: int = 0
+    mean: Mean = field(default_factory=Mean)  # of the similarities, where there are any
+    _stretches: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
+    _stretch_length: int = 1  # frames
+    _current: Anchored | None = None
+
+    def add(self, comparison: Comparison) -> None:
+        """Counts one more comparison."""
+        if self._current is None or self._current.anchor is not comparison.anchor:
+            self._current = Anchored(comparison.anchor)
+            self.num_anchors += 1
+            if len(self.anchors) < self.max_anchors:
+                self.anchors.append(self._current)
+        self._current.num_compared += 1
+        self.num_compared += 1
+        if comparison.similarity is not None:
+            self.mean.add(comparison.similarity)
+            self._current.mean.add(comparison.similarity)
+            self._remember(_Moment(comparison, comparison.similarity))
+
+    def most_similar(self, num: int) -> list[Comparison]:
+        """The most similar frames, one a stretch, the most similar first."""
+        mosts = sorted((most for _, most in self._stretches), key=lambda one: -one.similarity)
+        return [one.comparison for one in mosts[:num]]
+
+    def least_similar(self, num: int) -> list[Comparison]:
+        """The least similar frames, one a stretch, the least similar first."""
+        leasts = sorted((least for least, _ in self._stretches), key=lambda one: one.similarity)
+        return [one.comparison for one in leasts[:num]]
+
+    def _remember(self, moment: _Moment) -> None:
+        if (self.mean.num - 1) % self._stretch_length == 0:
+            if len(self._stretches) == _MAX_STRETCHES:
+                pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
+                self._stretches = [_joined(*pair) for pair in pairs]
+                self._stretch_length *= 2
+            self._stretches.append((moment, moment))
+        else:
+            self._stretches[-1] = _joined(self._stretches[-1], (moment, moment))
+
+
+def _joined(first: tuple[_Moment, _Moment], second: tuple[_Moment, _Moment]) -> tuple[_Moment, _Moment]:
+    least = min(first[0], second[0], key=lambda one: one.similarity)
+    return least, max(first[1], second[1], key=lambda one: one.similarity)
+
+
+_TEMPLATE = "page.html"
+_NUM_MOMENTS = 6
+
+
+def render_page(
+    encoder: Encoder, source_name: str, settings: CompareSettings, highlights: Highlights, plot: bytes
+) -> str:
+    """The page as HTML. The highlights' frames must carry the whole frame as their second picture."""
+    anchor = highlights.anchors[0].anchor
+    width, height = anchor.size
+    crop = encoder.preprocessing.crop(width, height)
+    outcome = encoder.provenance.get("outcome", {})
+    filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
+    return load_template(_TEMPLATE, filters).render(
+        source=source_name,
+        facts=_facts(encoder, settings, highlights),
+        plot=file_uri(plot, "png"),
+        anchors=highlights.anchors,
+        num_more_anchors=highlights.num_anchors - len(highlights.anchors),
+        most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
+        least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
+        crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.preprocessing)),
+        sees=encoder.preprocessing.describe(),
+        width=width,
+        height=height,
+        share=crop.share_of(width, height),
+        levels=level_stories(encoder, anchor.pixels),
+        before_name=initial_network(encoder)[1],
+        outcome=outcome,
+        findings=findings(outcome),
+    )
+
+
+def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) -> dict[str, Any]:
+    provenance = encoder.provenance
+    num_dimensions = settings.dimensions_for(encoder)
+    over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
+    dimensions = f"the {num_dimensions} of largest standard deviation over {over}" if num_dimensions else "all"
+    if settings.box is not None:
+        dimensions = "second moments of the maps in the box; in each frame the window of its size that is most like it"
+    return {
+        "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
+        "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
+        "Compared": f"{highlights.num_compared} frames, number of anchors: {highlights.num_anchors}",
+        "Anchor": _describe(settings.anchor) + (f", box {settings.box}" if settings.box else ""),
+        "Compared on": _describe_level(encoder, settings),
+        "Dimensions": dimensions,
+        "Similarity": "cosine, mean removed" if settings.centred else "cosine",
+    }
+
+
+def _describe_level(encoder: Encoder, settings: CompareSettings) -> str:
+    number = encoder.compared_level(settings.level)
+    if number is None:
+        return f"the read-out of all levels, {encoder.dim} numbers"
+    return f"level {number} of {len(encoder.network.configs)}"
+
+
+def _describe(anchor: Anchor) -> str:
+    match anchor:
+        case EveryNFrames():
+            return f"a new one after every {anchor.num_frames} compared frames"
+        case BelowSimilarity():
+            return f"a new one after a similarity below {anchor.similarity:.2f}"
+        case AtSeconds():
+            return f"the frame at {anchor.seconds:g} s"
+        case _:
+            return anchor.name
+
+
+def _moment(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "frame": comparison.frame,
+        "similarity": comparison.similarity,
+        "anchor": comparison.anchor,
+        "photo": _photo(comparison.frame, comparison.box),
+    }
+
+
+def _photo(frame: Frame, box: Box | None) -> str:
+    image = Image.fromarray(frame.pictures[1])
+    if box:
+        draw_box(image, box, frame.size)
+    return jpeg_uri(np.asarray(image))
+
+
+def _when(frame: Frame) -> str:
+    return frame.source if math.isnan(frame.seconds) else f"{frame.seconds:.2f} s"
+
 
 TIMELINE_FILE = "timeline.csv"
 PLOT_FILE = "timeline.png"

@@ -1,20 +1,23 @@
-"""Pictures of what a network is: its filters, its maps, how alike the maps are; and of where in a frame it looks."""
+"""The pages' templates, which lie beside the code that fills them."""
 
 import base64
 import io
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
+import jinja2
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from firstsight.model.preprocessing import Preprocessing
-from firstsight.model.whole_frame import WholeFrame
+from firstsight.encoder.views import Preprocessing, WholeFrame
 from firstsight.pixels import Crop
-from firstsight.retrieval.regions.box import Box
+from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
@@ -164,3 +167,19 @@ def _tiled(tiles: NDArray[np.uint8], *, columns: int) -> Picture:
         top, left = (index // columns) * (height + 1), (index % columns) * (width + 1)
         canvas[top : top + height, left : left + width] = tile
     return canvas
+
+
+def load_template(name: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Template:
+    """The template in that file; what is put into it is escaped, and what it asks for and does not get is an error.
+
+    A name that holds what cannot be shown is shown with escapes, in every page.
+    """
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
+    environment.filters |= filters or {}
+    return environment.from_string((resources.files(__package__) / name).read_text(encoding="utf-8"))
+
+
+def _shown(value: Any) -> Any:  # noqa: ANN401, whatever a template puts out
+    if isinstance(value, str) and not hasattr(value, "__html__") and not value.isprintable():
+        return printable(value)
+    return value

@@ -8,12 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from firstsight.learning import objective
-from firstsight.model.encoder import Encoder
-from firstsight.model.level import LevelConfig
-from firstsight.model.network import Network, to_inputs
-from firstsight.model.patch_level import PatchLevelConfig
-from firstsight.model.pyramid import Pyramid
+from firstsight.article import objective
+from firstsight.article.network import LevelConfig, Network, to_inputs
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.encoder.encoder import Encoder
 from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from firstsight.comparison.neighbours import Neighbour
 from firstsight.pixels import with_channels
-from firstsight.retrieval.comparing.neighbours import Neighbour
 from firstsight.text import printable
 
 _TILE = 112  # pixels; four times a digit of 28

@@ -1,0 +1,1 @@
+"""Multi-Perspective Neural Networks, to the letter."""

@@ -1,0 +1,223 @@
+"""The settings of each method: one frozen dataclass a method."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal, TypedDict, get_args
+
+from firstsight.article.network import LevelConfig, Padding, article_levels, map_sizes
+from firstsight.article.stopping import StoppingRule
+from firstsight.device import Precision
+from firstsight.encoder.views import Preprocessing
+from firstsight.errors import SettingsError
+
+Method = Literal["default", "random", "article"]
+Form = Literal["article", "predecessor", "earliest"]
+Schedule = Literal["article", "repository", "predecessor", "earliest"]
+Similarity = Literal["cosine", "pearson"]
+Optimiser = Literal["sgd", "adam"]
+
+
+_LEAST_FRAMES = 3
+
+
+class Settings(TypedDict, total=False):
+    """The keywords of `learn` that set up a method: the fields of the dataclasses below, all optional."""
+
+    form: Form
+    schedule: Schedule
+    thresholds: tuple[float, ...] | None
+    frames_per_level: int | None
+    check_every: int | None
+    similarity: Similarity
+    batch_size: int
+    optimiser: Optimiser
+    learning_rate: float
+    freeze_earlier_levels: bool
+    num_levels: int
+    maps: int | tuple[int, ...]
+    hidden_maps: int | None
+    kernel_size: int
+    pool: bool
+    padding: Padding
+    crop_size: int
+    input_size: int
+    channels: int
+    precision: Precision
+    max_frames: int
+
+
+@dataclass(frozen=True)
+class ClosedFormSettings:
+    """The default method, and its floor with random filters. All else is derived from the footage."""
+
+    max_frames: int = 5_000  # that are learned from, spread over all of the footage
+    precision: Precision | None = None  # of the matrix products; None is bfloat16 where the processor has it
+
+    def __post_init__(self) -> None:
+        if self.precision is not None:
+            _check_choice("precision", self.precision, get_args(Precision))
+        if self.max_frames < _LEAST_FRAMES:
+            raise SettingsError(f"at most {self.max_frames} frames; valid is {_LEAST_FRAMES} or more")
+
+
+_CHOICES = {
+    "form": Form,
+    "schedule": Schedule,
+    "similarity": Similarity,
+    "optimiser": Optimiser,
+    "padding": Padding,
+    "precision": Precision,
+}
+
+# The thresholds of every level but the last, and of the last.
+_SCHEDULES: dict[Schedule, StoppingRule] = {
+    "article": StoppingRule((0.30, 0.30), pass_length=120_000),
+    "repository": StoppingRule((0.30, 0.20), cap=7_000),
+    # No cap is published; ours is the repository's, so that a run ends where the threshold is not reached.
+    "predecessor": StoppingRule((0.40, 0.40), check_every=10, cap=7_000, plain_mean=True),
+    "earliest": StoppingRule((0.0, 0.0), check_every=10, cap=100, plain_mean=True),
+}
+
+
+@dataclass(frozen=True)
+class ArticleSettings:
+    """The article's method.
+
+    The schedule "article" asks for 0.30 at every level and never gives up: a pass of 120,000 frames without success
+    starts the level over. "repository" asks for 0.30, and 0.20 at the last level, and gives up at the first check after
+    7,000 frames. "predecessor" asks for 0.40 on the plain mean of 10 images and gives up after 7,000, "earliest" gives
+    every level 100 images. `thresholds`, `frames_per_level` and `check_every` replace the schedule's own.
+
+    The defaults here are the article's; `settings_of` puts those of another `form` in their place.
+    """
+
+    form: Form = "article"  # whose defaults were meant; all that follows from it stands in the other fields
+    schedule: Schedule = "repository"
+    thresholds: tuple[float, ...] | None = None  # of the mean of the largest |similarity|, one for all levels or each
+    frames_per_level: int | None = None  # cap: a level ends at the first check after it
+    check_every: int | None = None  # frames from one look at the threshold to the next; None is the schedule's own
+    similarity: Similarity = "cosine"  # of two maps
+    batch_size: int = 1  # frames per step
+    optimiser: Optimiser = "sgd"
+    learning_rate: float = 0.02
+    freeze_earlier_levels: bool = False  # gradients into the level that learns alone
+    num_levels: int = 4
+    maps: int | tuple[int, ...] = 16  # of every level, or of each
+    hidden_maps: int | None = 64  # of each level, before the 1x1 convolution; None: a level is one convolution and ReLU
+    kernel_size: int = 5  # pixels
+    pool: bool = True  # average pool 2x2 in each level
+    padding: Padding = "none"  # "reflect" mirrors at the border, so that maps keep their size
+    crop_size: int = 360  # pixels of the upright frame
+    input_size: int = 224  # pixels
+    channels: int = 3  # 3 for colour, 1 for grey
+    precision: Precision = "float32"  # of the convolutions; objective and weights are always float32
+
+    def __post_init__(self) -> None:
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), get_args(choices))
+        if min([self.maps] if isinstance(self.maps, int) else self.maps, default=0) < 2:
+            raise SettingsError(f"{self.maps} maps; the method compares maps with each other: give at least 2")
+        if self.batch_size < 1 or not 0 < self.learning_rate < float("inf"):
+            raise SettingsError(
+                f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "
+                "frame and a positive rate"
+            )
+        _ = self.rule, self.preprocessing, map_sizes(self.levels, self.input_size)  # each checks its own
+
+    @property
+    def rule(self) -> StoppingRule:
+        """What ends each level, by the schedule and what replaces it."""
+        usual = _SCHEDULES[self.schedule]
+        return replace(
+            usual,
+            thresholds=self._thresholds(usual.thresholds[0], usual.thresholds[-1]),
+            cap=usual.cap if self.frames_per_level is None else self.frames_per_level,
+            check_every=usual.check_every if self.check_every is None else self.check_every,
+        )
+
+    @property
+    def levels(self) -> tuple[LevelConfig, ...]:
+        """The shape of each level."""
+        return article_levels(
+            num_levels=self.num_levels,
+            channels=self.channels,
+            maps=self.maps,
+            hidden_maps=self.hidden_maps,
+            kernel_size=self.kernel_size,
+            pool=self.pool,
+            padding=self.padding,
+        )
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What becomes of a frame before the network sees it."""
+        return Preprocessing(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
+
+    def _thresholds(self, each: float, last: float) -> tuple[float, ...]:
+        if self.thresholds is None:
+            return (*[each] * (self.num_levels - 1), last)
+        if len(self.thresholds) == 1:
+            return tuple(self.thresholds) * self.num_levels
+        if len(self.thresholds) != self.num_levels:
+            raise SettingsError(
+                f"{len(self.thresholds)} thresholds for {self.num_levels} levels; give one for all, or one for each"
+            )
+        return tuple(self.thresholds)
+
+
+# What both forms for still images share. The earliest states neither rate nor similarity: these are the predecessor's.
+_STILL: Settings = {
+    "similarity": "pearson",
+    "learning_rate": 0.8,
+    "pool": False,
+    "crop_size": 28,
+    "input_size": 28,
+    "channels": 1,
+}
+
+# What each form has in place of the article's values.
+FORMS: dict[Form, Settings] = {
+    "article": {},
+    "predecessor": {**_STILL, "form": "predecessor", "schedule": "predecessor", "maps": (16, 16, 16, 4)},
+    "earliest": {
+        **_STILL,
+        "form": "earliest",
+        "schedule": "earliest",
+        "freeze_earlier_levels": True,
+        "num_levels": 8,
+        "maps": 32,
+        "hidden_maps": None,
+        "kernel_size": 7,
+        "padding": "reflect",
+    },
+}
+
+
+def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSettings:
+    """The settings of that method, with what is given in place of its defaults.
+
+    Raises:
+        SettingsError: no such method, a setting that it does not have, or a value outside its range.
+    """
+    _check_choice("method", method, get_args(Method))
+    kind = ArticleSettings if method == "article" else ClosedFormSettings
+    valid = [field.name for field in fields(kind)]
+    unknown = sorted(set(given) - set(valid))
+    if unknown:
+        raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
+    form = given.get("form", "article")
+    _check_choice("form", form, get_args(Form))
+    chosen: Settings = {**FORMS[form], **given}
+    return kind(**chosen)  # type: ignore[misc]  # the names were just checked
+
+
+def method_for(given: Settings) -> Method:
+    """The method meant when none is named: the article's if a setting is given that only it has, else the default."""
+    only_the_articles = {field.name for field in fields(ArticleSettings)} - {
+        field.name for field in fields(ClosedFormSettings)
+    }
+    return "article" if only_the_articles & set(given) else "default"
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingsError(f"{name} {value!r}; valid are {', '.join(choices)}")

@@ -1,0 +1,147 @@
+"""The options that choose footage, the same for every command."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.text import printable
+
+if TYPE_CHECKING:
+    from firstsight.footage.source import Source
+    from firstsight.library.selection import Where
+
+
+MaybePath = TypeVar("MaybePath", Path, Path | None)
+
+
+def check_run(run: MaybePath) -> MaybePath:
+    """Raises a RunError if there is neither a run nor a weights file. None is no path."""
+    if run is None:
+        return run
+    if not run.exists():
+        raise RunError(
+            f"no run at {printable(run)}; give a folder made by `firstsight learn`, or an article weights file (.pth)"
+        )
+    if (run / "library.json").is_file() and (run / "model").is_dir():
+        raise RunError(f"{printable(run)} is a library; its encoder is in {printable(run / 'model')}: give that")
+    return run
+
+
+def check_library(folder: Path) -> Path:
+    """Raises a LibraryError if there is nothing."""
+    if not folder.exists():
+        raise LibraryError(f"there is no library at {printable(folder)}; give a folder made by `firstsight index`")
+    return folder
+
+
+def check_sources(sources: list[str]) -> list[str]:
+    """Raises a SourceError if there is no such footage; what is piped in or comes from a camera is not looked at."""
+    from firstsight.footage.finding import find_files
+    from firstsight.footage.live import place_of
+
+    spec = sources[0] if len(sources) == 1 else sources
+    if place_of(spec) is None:
+        find_files(spec)
+    return sources
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h)?")
+_UNIT_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+_SOURCES_HELP = (
+    "A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, or an "
+    "address: rtsp://..."
+)
+SOURCES = typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False)
+# Looked at before a command begins, so that a mistyped path does not cost the seconds in which PyTorch is loaded.
+Sources = Annotated[
+    list[str], typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_sources)
+]
+Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
+End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
+Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]
+FramesPerSecond = Annotated[
+    float | None, typer.Option("--fps", metavar="RATE", help="Use at most so many frames a second of footage.")
+]
+For = Annotated[
+    str | None,
+    typer.Option("--for", metavar="TIME", help="Of a camera, pipe or address: read so long, such as 90s, 10min or 2h."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Run = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="A folder made by learn, or an article weights file (.pth).", callback=check_run
+    ),
+]
+Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library)]
+Model = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="RUN", help="What sees footage that is not in a library: a folder made by learn.", callback=check_run
+    ),
+]
+OnlySources = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="GLOB", help="Only sources whose names fit; may be repeated."),
+]
+Between = Annotated[
+    str | None,
+    typer.Option(metavar="START-END", help="Only between these seconds of each source, such as 60-90, 60- or -90."),
+]
+BoxOption = Annotated[
+    str | None,
+    typer.Option("--box", metavar="X,Y,W,H", help="Only what lies in this box of the picture, in its pixels."),
+]
+
+
+def open_footage(
+    sources: list[str], start: float | None, end: float | None, every: int | None, frames_per_second: float | None
+) -> "Source":
+    """The source that the options describe."""
+    from firstsight.cli.output import Remarks, notes
+    from firstsight.footage.source import open_source
+
+    with Remarks(notes()):
+        return open_source(
+            sources[0] if len(sources) == 1 else sources,
+            start_seconds=start,
+            end_seconds=end,
+            every=every,
+            frames_per_second=frames_per_second,
+        )
+
+
+def duration_seconds(text: str) -> float:
+    """What "600", "90s", "10min" or "2h" means.
+
+    Raises:
+        SettingsError: it means no time above 0.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"] if match else 0.0
+    if not 0 < seconds < float("inf"):
+        raise SettingsError(f"--for {text!r}; valid is a time such as 600, 90s, 10min or 2h")
+    return seconds
+
+
+def where(sources: list[str] | None, between: str | None) -> "Where":
+    """The frames of a library that the options choose."""
+    from firstsight.library.selection import Where
+
+    start, end = _stretch(between) if between is not None else (None, None)
+    return Where(tuple(sources or ()), start, end)
+
+
+def _stretch(text: str) -> tuple[float | None, float | None]:
+    """What "60-90", "60-" or "-90" means, in seconds."""
+    start, dash, end = text.partition("-")
+    try:
+        if dash and (start or end):
+            return float(start) if start else None, float(end) if end else None
+    except ValueError:
+        pass
+    raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")

@@ -1,0 +1,185 @@
+"""The same picture seen a little differently: a random crop, turned a little, in another light."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from firstsight.closed_form.pyramid import PatchLevel
+
+_NUM_PATCHES = 60_000
+_NUM_RESPONSES = 40_000
+# Added to each eigenvalue in whitening, as a share of their mean: what hardly occurs is not blown up to an equal.
+_WHITENING_SHARE = 0.1
+_ITERATIONS = 10
+# A patch counts for a filter as far as its response exceeds this.
+_THRESHOLD = 0.25
+
+
+@torch.inference_mode()
+def fit_level(
+    level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True, unlike: bool = True
+) -> None:
+    """Sets the level's weights from pictures (N, channels, height, width) at its scale.
+
+    Args:
+        level: changed in place.
+        pictures: in [0, 1].
+        generator: of what is drawn: patches, first centres, responses.
+        learned: filters are taken from the pictures; else they are drawn.
+        unlike: the 1x1 layer makes the maps uncorrelated; else it is drawn.
+    """
+    config = level.config
+    patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
+    fit = _learned_filters if learned else _random_filters
+    weight, bias = fit(level, patches, generator)
+    level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
+    level.bias[:] = bias.repeat(2)
+    chosen = patches[torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]]
+    even, odd = level.halves(level.responses_to(torch.cat([chosen, level.mirrored(chosen)])))
+    mix = _decorrelating_mix if unlike else _random_mix
+    level.mix_even[:] = mix(even, config.maps // 2, generator)
+    level.mix_odd[:] = mix(odd, config.maps // 2, generator)
+    level.shift[:] = -(even.mean(dim=0) @ level.mix_even)
+
+
+def _drawn(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """About `_NUM_PATCHES` plain patches (P, channels * size * size), as many from each picture."""
+    num, channels = pictures.shape[:2]
+    each = max(1, _NUM_PATCHES // num)
+    places = pictures.unfold(2, size, 1).unfold(3, size, 1)
+    rows, columns = (torch.randint(places.shape[axis], (num, each), generator=generator) for axis in (2, 3))
+    patches = places[torch.arange(num)[:, None], :, rows, columns]
+    return patches.reshape(num * each, channels * size**2)
+
+
+def _learned_filters(level: PatchLevel, patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Whitened k-means centres as weights (patch_dim, filters / 2) and bias (filters / 2,) for normalised patches.
+
+    Means and covariances are those of the patches and their mirror images, so that whitening and mirroring commute.
+    """
+    mirrored = level.mirrored(patches)
+    mean = (patches.mean(dim=0) + mirrored.mean(dim=0)) / 2
+    both = torch.cat([patches, mirrored]) - mean
+    variances, directions = torch.linalg.eigh(both.T @ both / len(both))
+    ridge = _WHITENING_SHARE * variances.mean() + 1e-9
+    whitening = directions / (variances.clamp_min(0) + ridge).sqrt() @ directions.T
+    points = (patches - mean) @ whitening
+    centres = spherical_kmeans(points, level.config.filters // 2, generator=generator, mirrored=level.mirrored)
+    weight = whitening @ centres.T
+    return weight, -(mean @ weight) - _THRESHOLD
+
+
+def _random_filters(level: PatchLevel, patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    num = level.config.filters // 2
+    weight = torch.randn(patches.shape[1], num, generator=generator)
+    weight = weight / (patches @ weight).std(dim=0).clamp_min(1e-6)
+    return weight, torch.full((num,), -_THRESHOLD)
+
+
+def spherical_kmeans(
+    points: Tensor,
+    num: int,
+    *,
+    generator: torch.Generator,
+    mirrored: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """Unit vectors (num, dim) such that each point (P, dim) is close in angle to one; centres without points restart.
+
+    Long points count more: a patch that stands out is more to be remembered.
+
+    Args:
+        points: in no order.
+        num: of centres.
+        generator: of the first centres and of those that restart.
+        mirrored: gives the mirror images of points. Each point then counts as itself or as its mirror image, whichever
+            is closer to a centre, so that the centres and their mirror images together are what is looked for.
+    """
+    first = torch.randperm(len(points), generator=generator)[:num]
+    if len(first) < num:
+        first = torch.randint(len(points), (num,), generator=generator)
+    centres = nn.functional.normalize(points[first], dim=1)
+    for _ in range(_ITERATIONS):
+        total = torch.zeros_like(centres)
+        for batch in torch.split(points, 8192):
+            facing, along, nearest = _nearest(batch, centres, mirrored)
+            total.index_add_(0, nearest, facing * along[:, None])
+        empty = total.norm(dim=1) < 1e-6
+        restart = torch.randint(len(points), (int(empty.sum()),), generator=generator)
+        total[empty] = points[restart]
+        centres = nn.functional.normalize(total, dim=1)
+    return centres
+
+
+def _nearest(
+    points: Tensor, centres: Tensor, mirrored: Callable[[Tensor], Tensor] | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Each point, or its mirror image if that is closer to a centre; its length along the closest; which that is."""
+    along, nearest = (points @ centres.T).max(dim=1)
+    if mirrored is None:
+        return points, along, nearest
+    images = mirrored(points)
+    along_image, nearest_image = (images @ centres.T).max(dim=1)
+    turn = along_image > along
+    return (
+        torch.where(turn[:, None], images, points),
+        torch.where(turn, along_image, along),
+        torch.where(turn, nearest_image, nearest),
+    )
+
+
+def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tensor:
+    """The leading principal components of the responses (P, dim) at unit variance, (dim, num)."""
+    variances, directions = torch.linalg.eigh(torch.cov(responses.T))
+    variances, directions = variances.flip(0)[:num], directions.flip(1)[:, :num]
+    mix: Tensor = directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
+    return mix
+
+
+def _random_mix(responses: Tensor, num: int, generator: torch.Generator) -> Tensor:
+    dim = responses.shape[1]
+    mix: Tensor = torch.randn(dim, num, generator=generator) / dim**0.5
+    return mix
+
+
+_LEAST_SIDE = 0.75  # of the picture that a crop keeps
+_ASPECT = 0.1  # change of the aspect ratio, natural logarithm
+_TURN = 0.2  # of the camera, radians: 11 degrees
+_LIGHT = 0.2  # change of brightness and contrast, natural logarithm
+
+
+def shaken(frames: NDArray[np.uint8], *, generator: torch.Generator) -> NDArray[np.uint8]:
+    """Each frame (N, H, W, C) through a turned crop of its own, back at full size, in a light of its own."""
+    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
+    lit = _in_another_light(_cropped(pictures, generator), generator)
+    return (lit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def _cropped(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    num, _, rows, columns = pictures.shape
+    side, aspect = _draw(_LEAST_SIDE, 1, (num,), generator), _draw(-_ASPECT, _ASPECT, (num,), generator).exp()
+    width, height = (side * aspect).clamp(max=1), (side / aspect).clamp(max=1)
+    turn = _draw(-_TURN, _TURN, (num,), generator)
+    transform = torch.zeros(num, 2, 3)
+    transform[:, 0, 0], transform[:, 0, 1] = width * turn.cos(), -height * turn.sin() * rows / columns
+    transform[:, 1, 0], transform[:, 1, 1] = width * turn.sin() * columns / rows, height * turn.cos()
+    transform[:, 0, 2] = _draw(-1, 1, (num,), generator) * (1 - width)
+    transform[:, 1, 2] = _draw(-1, 1, (num,), generator) * (1 - height)
+    places = nn.functional.affine_grid(transform, list(pictures.shape), align_corners=False)
+    return nn.functional.grid_sample(pictures, places, padding_mode="reflection", align_corners=False)
+
+
+def _in_another_light(pictures: Tensor, generator: torch.Generator) -> Tensor:
+    num, channels = pictures.shape[:2]
+    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    contrast = _draw(-_LIGHT, _LIGHT, (num, 1, 1, 1), generator).exp()
+    gain = _draw(-_LIGHT, _LIGHT, (num, 1, 1, 1), generator)
+    balance = _draw(-_LIGHT / 3, _LIGHT / 3, (num, channels, 1, 1), generator)
+    offset = _draw(-_LIGHT / 3, _LIGHT / 3, (num, 1, 1, 1), generator)
+    return ((pictures - mean) * contrast + mean) * (gain + balance).exp() + offset
+
+
+def _draw(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=generator) * (high - low) + low

@@ -1,0 +1,122 @@
+"""The read-out's last layer, in closed form: what changes while the scene stays the same counts less.
+
+Pairs of frames known to show the same thing (neighbours in time, or two crops of one frame in another light) show the
+directions in which embeddings differ without meaning. Those are whitened; then the directions of largest variance are
+kept, half whitened.
+
+Source: within-class covariance normalisation, Hatch, Kajarekar, Stolcke, 2006, with the pairs in place of classes;
+relevant component analysis, Bar-Hillel, Hertz, Shental, Weinshall, 2003.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from firstsight.closed_form.readout import Projection
+
+# Added to each eigenvalue of the differences, as a share of their mean: with few pairs most directions look still. This
+# much with very many pairs, twice as much with 1,000, ten times as much with 333.
+_SHRINKAGE, _FEW_PAIRS = 0.05, 1_000
+# What is left after whitening the differences is whitened by this power of the variance, halved.
+_POWER_WITH_PAIRS = 0.5
+_POWER_WITHOUT = 0.75
+_MIN_DIM, _MAX_DIM = 64, 496
+_MAX_NUMBERS = 4_700_000  # of the projection, a byte each: a saved model stays under 5 MB
+# An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
+_FRAMES_PER_DIM = 8
+_MAX_INNER_DIM = 1024
+_ROUNDING = 1e-5  # what varies by less than this share of its mean does not vary
+
+# Given the features, centred and scaled, in an inner space (N, inner_dim), and the map there for other features as the
+# network gives them: what P things differ by among the views of each, (P, views, inner_dim), scaled to unit variance of
+# the difference to the thing itself: of a pair one difference, divided by sqrt(2).
+Differences = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
+
+
+def fit_projection(features: Tensor, part_dims: list[int], differences: Differences | None) -> Projection:
+    """The projection for features (N, dim), which are the parts of the read-out side by side.
+
+    Args:
+        features: float32, N at least 2. Centred and scaled in place.
+        part_dims: the length of each part; every part is brought to the same total variance first.
+        differences: of pairs known to show the same thing; None: no pairs.
+    """
+    mean = features.mean(dim=0)
+    features -= mean
+    scale = _equal_variance(features, mean, part_dims)
+    deviation = features.std(dim=0)
+    features *= scale
+    num = len(features)
+    dim = min(most_dims(features.shape[1]), max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, features.shape[1])
+    if differences is None:
+        variances, directions = principal(features, dim)
+        matrix = directions / variances.pow(_POWER_WITHOUT / 2)
+    else:
+        _, inner = principal(features, min(_MAX_INNER_DIM, max(2, num // 2)))
+        pairs = differences(features @ inner, lambda raw: (raw - mean) * scale @ inner)
+        whitening = inner @ _whitening(pairs)
+        variances, directions = principal(features @ whitening, dim)
+        matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
+    return Projection.of(scale[:, None] * matrix, mean=mean, deviation=deviation)
+
+
+def most_dims(in_dim: int) -> int:
+    """Dimensions of an embedding at most, of so many features."""
+    return min(_MAX_DIM, _MAX_NUMBERS // in_dim)
+
+
+def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """The largest variances (dim,), descending and above 0, and their directions (in_dim, dim), of centred rows."""
+    num, in_dim = rows.shape
+    dim = max(1, min(dim, num - 1, in_dim))
+    if in_dim <= min(num, _EXACT):
+        variances, directions = torch.linalg.eigh(rows.T @ rows / num)
+        variances, directions = variances.flip(0), directions.flip(1)
+    elif num <= _EXACT:
+        variances, left = torch.linalg.eigh(rows @ rows.T / num)
+        variances, left = variances.flip(0)[:dim], left.flip(1)[:, :dim]
+        directions = rows.T @ left / (variances.clamp_min(1e-12) * num).sqrt()
+    else:
+        variances, directions = _subspace_iteration(rows, dim)
+    least = max(1e-12, 1e-7 * float(variances[0]))
+    return variances[:dim].clamp_min(least), directions[:, :dim]
+
+
+_EXACT = 1200  # above this side an exact eigenvalue problem takes longer than everything else
+
+
+def _subspace_iteration(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Source: Halko, Martinsson, Tropp, "Finding structure with randomness", 2011, algorithm 4.4."""
+    num, in_dim = rows.shape
+    width = min(dim + dim // 4 + 16, num - 1, in_dim)
+    start = torch.randn(num, width, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(rows.T @ start)[0]
+    basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]  # once: more takes longer and does not change a score
+    inside = rows @ basis
+    variances, directions = torch.linalg.eigh(inside.T @ inside / num)
+    return variances.flip(0), basis @ directions.flip(1)
+
+
+def unit(rows: Tensor) -> Tensor:
+    """Rows of length 1."""
+    return nn.functional.normalize(rows, dim=1)
+
+
+def _equal_variance(centred: Tensor, mean: Tensor, part_dims: list[int]) -> Tensor:
+    """A factor for each feature (dim,) that brings every part to a total variance of 1; 0 for what is rounding."""
+    parts, means = torch.split(centred, part_dims, dim=1), torch.split(mean, part_dims)
+    factors = []
+    for size, part, level in zip(part_dims, parts, means, strict=True):
+        total = float(torch.linalg.vector_norm(part)) / len(centred) ** 0.5
+        least = max(1e-6, _ROUNDING * float(torch.linalg.vector_norm(level)))
+        factors.append(torch.full((size,), 1 / total if total > least else 0.0))
+    return torch.cat(factors)
+
+
+def _whitening(differences: Tensor) -> Tensor:
+    rows = differences.flatten(0, 1)
+    variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
+    shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / len(differences)) ** 2)
+    whitening: Tensor = directions / (variances.clamp_min(0) + shrinkage * variances.mean() + 1e-12).sqrt()
+    return whitening

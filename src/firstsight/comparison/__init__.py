@@ -1,0 +1,1 @@
+"""Frames against anchors, frames and videos; two videos against each other."""

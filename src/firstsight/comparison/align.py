@@ -1,0 +1,156 @@
+"""Which moments of one video are which moments of another? A path through the matrix of their similarities.
+
+Local alignment: the path that collects the most similarity above what is usual. It goes forwards in both videos, may
+begin and end anywhere, and stands still in one of them while the other goes on, at a cost; so the same walk at another
+pace is followed, and footage without a counterpart is left out.
+
+Sources: Smith, Waterman, "Identification of common molecular subsequences", 1981, for local alignment; of similarity
+matrices, Serra, Gomez, Herrera, Serra, "Chroma binary similarity and local alignment applied to cover song
+identification", 2008.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+from firstsight.library.embeddings import Embeddings
+
+# Standing still in one video costs this part of what a perfect match gains, a frame.
+_GAP_COST = 0.2
+# On the scale of `gains_of`: pairs that gain less shorten a path.
+_LEAST_GAIN = 0.25
+# A gigabyte of numbers: two hours against two hours at one frame a second.
+_MOST_PAIRS = 50_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class WarpingPath:
+    """Pairs of frames that show the same, in order of both."""
+
+    first: NDArray[np.intp]  # (P,) rows of the matrix, never falling
+    second: NDArray[np.intp]  # (P,) its columns, never falling
+    similarities: NDArray[np.float32]  # (P,)
+    score: float  # collected along the path; longer and closer is more
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+
+def align(
+    similarities: NDArray[np.float32], *, progress: Callable[[int], None] = lambda _: None
+) -> tuple[WarpingPath, NDArray[np.float32]]:
+    """The best path, empty if nothing stands out; and the gains that it was found on, of the matrix's shape.
+
+    Time and memory are proportional to the number of pairs of frames.
+
+    Args:
+        similarities: (N, M), cosine of each frame of one video to each of the other.
+        progress: told how many rows are done.
+
+    Raises:
+        SettingsError: no frame in one of them, or more pairs than memory should hold.
+    """
+    if similarities.ndim != 2 or not similarities.size:
+        raise SettingsError(f"similarities {similarities.shape}; valid are N x M, at least one frame in each video")
+    check_pairs(*similarities.shape)
+    gains = gains_of(similarities)
+    steps, end, score = _accumulated(gains, progress)
+    return _followed(similarities, steps, end, score), gains
+
+
+def check_pairs(num_first: int, num_second: int) -> None:
+    """Raises a SettingsError if so many frames of two videos are more pairs than memory should hold."""
+    num_pairs = num_first * num_second
+    if num_pairs > _MOST_PAIRS:
+        raise SettingsError(
+            f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MOST_PAIRS:.0e}: "
+            "look at fewer frames a second, with --fps"
+        )
+
+
+def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How much more alike than usual each pair is, up to 1 for a pair that is the same.
+
+    Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
+    is alike to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
+    tells nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
+    the cosine of what is unrelated.
+    """
+    num_rows, num_columns = similarities.shape
+    unknown = np.float32(0 if num_rows == num_columns == 1 else -1)
+    rows = np.median(similarities, axis=1)[:, None] if num_columns > 1 else unknown
+    columns = np.median(similarities, axis=0)[None] if num_rows > 1 else unknown
+    usual = np.maximum(rows, columns)
+    gains: NDArray[np.float32] = ((similarities - usual) / np.maximum(1 - usual, 1e-3)).astype(np.float32)
+    return gains
+
+
+def pairs_table(path: WarpingPath, first: Embeddings, second: Embeddings) -> pa.Table:
+    """A row a pair of the path: time and frame in both videos, and how alike they are."""
+    return pa.table(
+        {
+            "first_seconds": first.seconds[path.first],
+            "second_seconds": second.seconds[path.second],
+            "first_frame": first.frame_indices[path.first],
+            "second_frame": second.frame_indices[path.second],
+            "similarity": path.similarities,
+        }
+    )
+
+
+_STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from
+# Two ways that differ by less collect the same: what rounding leaves of running sums over millions of columns is less.
+_SAME_SCORE = 1e-6
+
+
+def _accumulated(
+    gains: NDArray[np.float32], progress: Callable[[int], None]
+) -> tuple[NDArray[np.uint8], tuple[int, int], float]:
+    """The last step of the best path to each pair (N, M), the pair where the best of all ends, and what that collects.
+
+    In float64: in float32 what a long row sums up rounds by more than the ways differ.
+    """
+    num_rows, num_columns = gains.shape
+    steps = np.zeros((num_rows, num_columns), np.uint8)
+    before = np.zeros(num_columns + 1)  # the most that a path collects that ends in the row before, after a border of 0
+    end, score = (0, 0), 0.0
+    for row in range(num_rows):
+        gain = gains[row].astype(np.float64) - _LEAST_GAIN
+        cost = np.minimum(gain, 0) - _GAP_COST
+        both, first = before[:-1] + gain, before[1:] + cost
+        best = np.maximum(np.maximum(both, first), 0)
+        steps[row] = np.where(best <= 0, _STOP, np.where(both >= first, _BOTH, _FIRST))
+        _stand_still(best, cost, steps[row])
+        before[1:] = best
+        if best.max() > score:
+            end, score = (row, int(best.argmax())), float(best.max())
+        progress(row + 1)
+    return steps, end, score
+
+
+def _stand_still(best: NDArray[np.float64], costs: NDArray[np.float64], steps: NDArray[np.uint8]) -> None:
+    """Lets the second video go on while the first stands still: along a row, in place.
+
+    What comes from the left at each pair is the largest of what there is further left, less the costs in between: with
+    C the running sum of the costs, best + C's difference, a running maximum instead of a loop.
+    """
+    total = np.cumsum(costs)
+    reached = np.maximum.accumulate(best - total) + total
+    still = (reached > best + _SAME_SCORE) & (reached > 0)
+    best[still], steps[still] = reached[still], _SECOND
+
+
+def _followed(
+    similarities: NDArray[np.float32], steps: NDArray[np.uint8], end: tuple[int, int], score: float
+) -> WarpingPath:
+    (row, column), pairs = end, []
+    while row >= 0 and column >= 0 and steps[row, column] != _STOP:
+        step = steps[row, column]
+        pairs.append((row, column))
+        row, column = row - int(step in (_BOTH, _FIRST)), column - int(step in (_BOTH, _SECOND))
+    first, second = np.array(pairs[::-1], np.intp).reshape(-1, 2).T
+    return WarpingPath(first, second, similarities[first, second], score)

@@ -1,0 +1,378 @@
+"""How alike is every frame to an anchor? The article's demonstration, as a stream of numbers.
+
+Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, section on the comparison of embeddings.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import PixelsError, SettingsError, SourceError
+from firstsight.footage.frame_at import frame_at
+from firstsight.footage.frames import Frame, View
+from firstsight.footage.queues import prefetch
+from firstsight.footage.source import Source, Spec, open_source
+from firstsight.pixels import as_pictures, crop_and_resize
+from firstsight.searching.regions import Box, look_for
+
+
+@dataclass(frozen=True)
+class EveryNFrames:
+    """A new anchor after every so many compared frames: the article's rule, with 300.
+
+    The anchor takes a frame of its own, which is neither compared nor remembered.
+    """
+
+    num_frames: int = 300
+
+    def __post_init__(self) -> None:
+        if self.num_frames < 1:
+            raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
+
+    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
+        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
+        return num_compared >= self.num_frames
+
+
+@dataclass(frozen=True)
+class BelowSimilarity:
+    """A new anchor after a frame less similar than this: the published repository's later rule, with 0.40.
+
+    The anchor takes a frame of its own, which is neither compared nor remembered.
+    """
+
+    similarity: float = 0.40
+
+    def __post_init__(self) -> None:
+        if not -1 <= self.similarity <= 1:
+            raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
+
+    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
+        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
+        return similarity is not None and similarity < self.similarity
+
+
+@dataclass(frozen=True)
+class AtSeconds:
+    """The frame nearest to that time; every frame is compared with it, also those before and itself."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < float("inf"):
+            raise SettingsError(f"an anchor at {self.seconds} s; valid is 0 or later")
+
+
+@dataclass(frozen=True, eq=False)
+class FromPicture:
+    """A picture that need not be in the footage: uint8 (H, W, 3) or (H, W)."""
+
+    pixels: NDArray[np.uint8]
+    name: str = "picture"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.pixels, np.ndarray) or self.pixels.dtype != np.uint8 or self.pixels.ndim not in (2, 3):
+            raise PixelsError("an anchor picture must be a uint8 array (H, W, 3) or (H, W)")
+
+
+Renewed = EveryNFrames | BelowSimilarity
+Anchor = Renewed | AtSeconds | FromPicture
+
+
+class RunningSpread:
+    """Exact running statistics, O(dim) a frame.
+
+    Sums are kept in float64 of the differences to a reference vector, so that they do not cancel; with a window they
+    are taken afresh each time the window has been replaced, so that rounding cannot pile up.
+
+    Args:
+        window: how many of the last embeddings count; None means all.
+    """
+
+    def __init__(self, *, window: int | None = None) -> None:
+        self.window = window
+        self.num_embeddings = 0  # that count now
+        self._ring: NDArray[np.float64] | None = None
+        self._next = 0
+        self._reference: NDArray[np.float64] = np.zeros(0)
+        self._sum: NDArray[np.float64] = np.zeros(0)
+        self._sum_of_squares: NDArray[np.float64] = np.zeros(0)
+
+    def add(self, embedding: NDArray[np.float32]) -> None:
+        """Counts one more embedding (dim,); with a full window the oldest no longer counts."""
+        value = embedding.astype(np.float64)
+        if not self._reference.size:
+            self._reference, self._sum, self._sum_of_squares = value, np.zeros_like(value), np.zeros_like(value)
+        if self.window is not None:
+            value = self._exchange(value, self.window)
+        self._count(value, +1)
+
+    def standard_deviation(self) -> NDArray[np.float64]:
+        """Of each dimension (dim,), over the population that counts; zero with a single embedding."""
+        mean = self._sum / self.num_embeddings
+        variance = self._sum_of_squares / self.num_embeddings - mean**2
+        return np.sqrt(np.maximum(variance, 0.0))
+
+    def mean(self) -> NDArray[np.float64]:
+        """Of each dimension (dim,)."""
+        return self._reference + self._sum / self.num_embeddings
+
+    def _count(self, value: NDArray[np.float64], sign: int) -> None:
+        difference = value - self._reference
+        self._sum += sign * difference
+        self._sum_of_squares += sign * difference**2
+        self.num_embeddings += sign
+
+    def _exchange(self, value: NDArray[np.float64], window: int) -> NDArray[np.float64]:
+        """Puts the value into the ring, and takes out of the sums the one whose place it takes."""
+        if self._ring is None:
+            self._ring = np.empty((window, len(value)))
+        if self.num_embeddings == window:
+            if self._next == 0:
+                self._take_afresh()
+            self._count(self._ring[self._next], -1)
+        self._ring[self._next] = value
+        self._next = (self._next + 1) % window
+        return value
+
+    def _take_afresh(self) -> None:
+        assert self._ring is not None
+        self._reference = self._ring.mean(axis=0)
+        difference = self._ring - self._reference
+        self._sum, self._sum_of_squares = difference.sum(axis=0), (difference**2).sum(axis=0)
+
+
+def largest(values: NDArray[np.float64], num: int | None) -> NDArray[np.intp]:
+    """The positions of the `num` largest values, ascending; among equals the lower position. None means all. O(dim)."""
+    if num is None or num >= len(values):
+        return np.arange(len(values))
+    least = np.partition(values, -num)[-num]
+    above = np.flatnonzero(values > least)
+    equal = np.flatnonzero(values == least)[: num - len(above)]
+    return np.sort(np.concatenate([above, equal]))
+
+
+# Of a single embedding every standard deviation is zero and no choice means anything: until two are remembered, all
+# dimensions count.
+_WARM_UP = 2
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """How frames are compared. The defaults are the article's."""
+
+    anchor: Anchor = field(default_factory=EveryNFrames)
+    level: int | None = None  # from 1, flattened; None is what the encoder reads out: for the article's the last
+    num_dimensions: int | None = (
+        None  # those of largest standard deviation; 0 is all; None is 64 for the article's, else all
+    )
+    over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
+    centred: bool = False  # remove the mean over the same embeddings before the cosine
+    batch_size: int = 16  # frames embedded at once; 1 for the least delay
+    box: Box | None = None  # of a fixed anchor's picture: compare what is in it with every window of its size
+
+    def __post_init__(self) -> None:
+        if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
+            raise SettingsError(
+                f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
+                f"0 dimensions (all) or more, at least {_WARM_UP} embeddings and 1 frame"
+            )
+        if self.box is not None:
+            self._check_box()
+
+    def _check_box(self) -> None:
+        if not isinstance(self.anchor, AtSeconds | FromPicture):
+            raise SettingsError(f"box {self.box} of an anchor that changes; valid is one at a time, or a picture")
+        if self.num_dimensions is not None or self.over_last is not None or self.centred:
+            raise SettingsError(
+                f"box {self.box} with dimensions, a memory or a mean; a region is compared on all that its maps do: "
+                "leave those out"
+            )
+
+    def dimensions_for(self, encoder: Encoder) -> int | None:
+        """How many dimensions to choose; None is all."""
+        if self.num_dimensions is None:
+            return encoder.compares_dimensions
+        return self.num_dimensions or None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One frame and the anchor it was compared with."""
+
+    frame: Frame
+    anchor: Frame
+    similarity: float | None  # cosine, -1 to 1; None while there is no mean yet to remove
+    dimensions: NDArray[np.intp]  # those that were compared, ascending, of the flattened level (maps, rows, columns)
+    box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
+    anchor_box: Box | None = None
+
+
+def compare(
+    encoder: Encoder,
+    source: Spec,
+    settings: CompareSettings | None = None,
+    *,
+    views: tuple[View, ...] = (),
+) -> "Comparisons":
+    """Every frame of the source against its anchor, as a stream: memory does not grow with the footage.
+
+    Embeddings are not brought to unit length: for the article's encoder they are the plain flattened maps. The
+    dimensions compared are those of largest standard deviation over all compared frames so far, the current one
+    included.
+
+    Args:
+        encoder: what sees.
+        source: a path, several, an array, or what `open_source` gave.
+        settings: the article's by default.
+        views: further pictures wanted of each frame, in `Frame.pictures[1:]`.
+
+    Raises:
+        SettingsError: no such level.
+        SourceError: fewer than two frames, or no frame at the time of the anchor.
+
+    Example:
+        >>> for comparison in compare(encoder, "bikes.mp4"):  # doctest: +SKIP
+        ...     print(comparison.frame.seconds, comparison.similarity)
+    """
+    return Comparisons(encoder, open_source(source), settings or CompareSettings(), views)
+
+
+class Comparisons:
+    """The comparisons of one source, one after another; made by `compare`.
+
+    Attributes:
+        num_compared: so far.
+        num_skipped: frames so far that could not be decoded.
+    """
+
+    def __init__(self, encoder: Encoder, source: Source, settings: CompareSettings, views: tuple[View, ...]) -> None:
+        self.num_compared = 0
+        self.num_skipped = 0
+        self._encoder = encoder
+        self._source = source
+        self._settings = settings
+        encoder.compared_level(settings.level)
+        self._views = (encoder.preprocessing, *views)
+
+    def __iter__(self) -> Iterator[Comparison]:
+        box = self._settings.box
+        for comparison in self._whole() if box is None else self._regions(box):
+            self.num_compared += 1
+            yield comparison
+        if self.num_compared == 0:
+            raise SourceError(
+                f"{self._source.name} has no frame to compare with an anchor; give a video, or several pictures"
+            )
+
+    def _whole(self) -> Iterator[Comparison]:
+        num_dimensions = self._settings.dimensions_for(self._encoder)
+        anchor = self._fixed_anchor()
+        fixed = (anchor, self._flat(anchor.pixels[None])[0]) if anchor else None
+        comparer = _Comparer(self._settings, num_dimensions, fixed)
+        for batch in self._batches():
+            for frame, embedding in zip(batch, self._flat(_inputs(batch)), strict=True):
+                comparison = comparer.update(frame, embedding)
+                if comparison is not None:
+                    yield comparison
+
+    def _regions(self, box: Box) -> Iterator[Comparison]:
+        anchor = self._fixed_anchor()
+        assert anchor is not None  # the settings have checked it
+        look = look_for(self._encoder, box, anchor.size, level=self._settings.level)
+        region = look.described(anchor.pixels[None])
+        for batch in self._batches():
+            similarities, windows = look.best(_inputs(batch), region)
+            for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
+                place = look.box_of(int(window), frame.size)
+                yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), place, box)
+
+    def _batches(self) -> Iterator[list[Frame]]:
+        """The frames, decoded in one thread while another computes."""
+        size = self._settings.batch_size
+        with closing(self._source.read(*self._views)) as reading, prefetch(reading, depth=2 * size) as frames:
+            while batch := list(islice(frames, size)):
+                yield batch
+                self.num_skipped = reading.num_skipped
+            self.num_skipped = reading.num_skipped
+
+    def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self._encoder.compared(inputs, level=self._settings.level)
+
+    def _fixed_anchor(self) -> Frame | None:
+        """The anchor that stays for the whole source, if the settings ask for one."""
+        match self._settings.anchor:
+            case FromPicture() as picture:
+                return _as_frame(picture, self._views)
+            case AtSeconds(seconds):
+                return frame_at(self._source, seconds, views=self._views)
+            case _:
+                return None
+
+
+class _Comparer:
+    """The anchor and the memory."""
+
+    def __init__(self, settings: CompareSettings, num_dimensions: int | None, fixed: "_Embedded | None") -> None:
+        self.settings = settings
+        self.num_dimensions = num_dimensions
+        self.spread = RunningSpread(window=settings.over_last)
+        self.anchor = fixed
+        self.num_compared = 0  # with this anchor
+
+    def update(self, frame: Frame, embedding: NDArray[np.float32]) -> Comparison | None:
+        """The comparison; None if the frame became the anchor."""
+        if self.anchor is None:
+            self.anchor, self.num_compared = (frame, embedding), 0
+            return None
+        anchor_frame, anchor_embedding = self.anchor
+        self.spread.add(embedding)
+        chosen = self._dimensions()
+        similarity = self._similarity(anchor_embedding, embedding, chosen)
+        self.num_compared += 1
+        rule = self.settings.anchor
+        if not isinstance(rule, AtSeconds | FromPicture) and rule.is_over(
+            num_compared=self.num_compared, similarity=similarity
+        ):
+            self.anchor = None
+        return Comparison(frame, anchor_frame, similarity, chosen)
+
+    def _dimensions(self) -> NDArray[np.intp]:
+        warm = self.spread.num_embeddings >= _WARM_UP
+        return largest(self.spread.standard_deviation(), self.num_dimensions if warm else None)
+
+    def _similarity(
+        self, anchor: NDArray[np.float32], embedding: NDArray[np.float32], chosen: NDArray[np.intp]
+    ) -> float | None:
+        first, second = anchor[chosen].astype(np.float64), embedding[chosen].astype(np.float64)
+        if self.settings.centred:
+            if self.spread.num_embeddings < _WARM_UP:
+                return None
+            mean = self.spread.mean()[chosen]
+            first, second = first - mean, second - mean
+        return cosine(first, second)
+
+
+def cosine(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """<a, b> / (|a| |b|), between -1 and 1; 0 if either is zero."""
+    lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
+    return float(np.clip(first @ second / lengths, -1, 1)) if lengths else 0.0
+
+
+_Embedded = tuple[Frame, NDArray[np.float32]]
+
+
+def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
+    return np.stack([frame.pixels for frame in batch])
+
+
+def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:
+    picture = as_pictures(anchor.pixels[None])
+    height, width = picture.shape[1:3]
+    pictures = tuple(crop_and_resize(picture, view.crop(width, height), view.channels)[0] for view in views)
+    return Frame(pictures, seconds=float("nan"), index=-1, source=anchor.name, size=(width, height))

@@ -1,0 +1,1 @@
+"""The same footage twice: files, pictures, passages."""

@@ -1,0 +1,228 @@
+"""Sources that are one: groups of copies, which to keep of each and why, and how the others differ."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from firstsight.copies.shared_footage import Finding, Shared
+from firstsight.copies.signature import Track
+from firstsight.errors import SourceError
+from firstsight.footage.source import open_source
+from firstsight.library.source_files import check_unchanged
+
+# A clip is longer, or its picture larger, if it is so by more than this.
+_CLEARLY = 1.05
+# With less than this share of the others' hues a copy is grey, or recoloured in one tone.
+_MUCH_LESS = 0.5
+_NO_HUES = 1.0  # grey levels: rounding alone
+_MIN_BARS = 0.02  # of the picture
+# What file managers and people put into the names of copies, in a few languages.
+_COPY_NAME = re.compile(
+    r"\b(copy|kopie|copie|copia|cópia|kopia|kopi|duplicate)\b|\(\d+\)$|コピー|副本|копия", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A source that another one makes superfluous."""
+
+    source: str
+    finding: Finding  # "identical files" or "copy", of the source that is kept or of a third one
+    differs: tuple[str, ...]  # how, in words
+    share: float  # of what moves in it, that is in the one that is kept; 0 if it is known through a third one only
+    similarity: float  # to the one that is kept, or to that third one
+    detail_similarity: float
+    expected_by_chance: float
+
+
+@dataclass(frozen=True)
+class CopyGroup:
+    """Sources that are one."""
+
+    keep: str
+    why: str
+    copies: tuple[Copy, ...]  # by name
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What speaks for a copy."""
+
+    name: str
+    seconds: float  # of footage
+    hues: float  # how much they differ, in grey levels
+    bars: float  # share of the picture that is black border, also in those that end at the same places; 0 to 1
+    size: (
+        tuple[int, int] | None
+    )  # width and height of its frames; None if the file cannot be read any more, or is another
+    num_bytes: int
+    num_cropped: int  # other copies that show more of the picture than it does
+    num_mirrored: int  # that show it the other way round
+    num_covered: int  # that show what something put on it hides
+    num_faded: int  # that are bright where it is dimmed
+
+    def is_dull(self, hues: float) -> bool:
+        """Whether it has lost colours that another has."""
+        return hues > _NO_HUES and self.hues < _MUCH_LESS * hues
+
+    @property
+    def num_pixels(self) -> float:
+        """Of the picture without its bars."""
+        return self.size[0] * self.size[1] * (1 - self.bars) if self.size else 0.0
+
+    @property
+    def is_named_a_copy(self) -> bool:
+        """As file managers name them: "copy of", "Kopie", "(1)"."""
+        return bool(_COPY_NAME.search(PurePath(self.name).stem.replace("_", " ")))
+
+
+def copy_groups(shared: Sequence[Shared], tracks: Mapping[str, Track]) -> tuple[CopyGroup, ...]:
+    """Sources joined by pairs that are certainly copies, directly or through a third one.
+
+    Args:
+        shared: what pairs have in common.
+        tracks: of all sources, by name.
+    """
+    copies = [one for one in shared if one.is_copy]
+    groups: dict[str, set[str]] = {}
+    for one in copies:
+        joined = groups.get(one.first, {one.first}) | groups.get(one.second, {one.second})
+        groups |= dict.fromkeys(joined, joined)
+    unique = {min(group): sorted(group) for group in groups.values()}
+    return tuple(_group(unique[first], copies, tracks) for first in sorted(unique))
+
+
+def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, Track]) -> CopyGroup:
+    own = [one for one in copies if one.first in names]
+    facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks) for name in names]
+    kept = best(facts)
+    others = [one for one in facts if one.name != kept.name]
+    return CopyGroup(kept.name, why_kept(kept, others), tuple(_copy(one, kept, own) for one in others))
+
+
+def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> Facts:
+    """Looks at the file once more, if it is there and the same still, for the size of its frames."""
+    track = tracks[name]
+    record = track.record
+    same_edges = {name}.union(*((pair.first, pair.second) for pair in pairs if pair.same_edges))
+    try:
+        check_unchanged(record)
+        size = open_source(record.path).size()
+    except (SourceError, OSError):
+        size = None
+    return Facts(
+        record.name,
+        max(record.duration_seconds, float(track.seconds[-1])),
+        track.hues,
+        min(tracks[other].bars.share for other in same_edges),  # what one of them shows there is no border in any
+        size,
+        record.num_bytes,
+        num_cropped=sum(pair.cropped == name for pair in pairs),
+        num_mirrored=sum(pair.mirrored for pair in pairs),
+        num_covered=sum(pair.covered == name for pair in pairs),
+        num_faded=sum(pair.faded == name for pair in pairs),
+    )
+
+
+def best(copies: Sequence[Facts]) -> Facts:
+    """The one that loses least: the longest; of these the clean one, in colour, not cropped or dimmed, the largest.
+
+    Of equals the one that is the right way round for most, with the least bars, the most bytes, and a name that is not
+    that of a copy.
+    """
+    longest = max(one.seconds for one in copies)
+    copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
+    copies = _least(copies, lambda one: one.num_covered)
+    most_hues = max(one.hues for one in copies)
+    copies = [one for one in copies if not one.is_dull(most_hues)]
+    copies = _least(copies, lambda one: one.num_cropped)
+    copies = _least(copies, lambda one: one.num_faded)
+    most = max(one.num_pixels for one in copies)
+    copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
+    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
+
+
+def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
+    """In words, the grounds that decided against at least one of the others."""
+    grounds = {
+        f"longest, {kept.seconds:.1f} s": any(one.seconds * _CLEARLY < kept.seconds for one in others),
+        "nothing put on it": any(one.num_covered > kept.num_covered for one in others),
+        "in colour": any(one.is_dull(kept.hues) for one in others),
+        "not cropped": any(one.num_cropped > kept.num_cropped for one in others),
+        "not dimmed": any(one.num_faded > kept.num_faded for one in others),
+        f"largest picture, {_text(kept.size)}": any(one.num_pixels * _CLEARLY < kept.num_pixels for one in others),
+        "smallest bars" if kept.bars else "no bars": any(round(one.bars, 2) > round(kept.bars, 2) for one in others),
+        "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
+    }
+    told = [ground for ground, holds in grounds.items() if holds]
+    most = max(one.num_bytes for one in others)
+    if not told and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):
+        told = [
+            f"largest file, {bytes_text(kept.num_bytes)}"
+            + (f" beside {bytes_text(most)}" if most < kept.num_bytes else "")
+        ]
+    if not told and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
+        told = ["not named as a copy"]
+    return ", ".join(told) or "nothing but the name tells them apart; any of them will do"
+
+
+def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:
+    """In words, how a copy differs from the one that is kept; at least "re-encoded", or "identical files"."""
+    if pair and pair.finding == "identical files":
+        return ("identical files",)
+    found = {
+        "mirrored": bool(pair and pair.mirrored),
+        "colours lost": copy.is_dull(kept.hues),
+        "cropped": bool(pair and pair.cropped == copy.name),
+        "something put on it": bool(pair and pair.covered == copy.name),
+        "dimmed at times": bool(pair and pair.faded == copy.name),
+        "bars": copy.bars > kept.bars + _MIN_BARS,
+        f"{_text(copy.size)} instead of {_text(kept.size)}": bool(copy.size and kept.size) and copy.size != kept.size,
+        f"{kept.seconds - copy.seconds:.1f} s shorter": copy.seconds * _CLEARLY < kept.seconds,
+    }
+    return tuple(words for words, holds in found.items() if holds) or ("re-encoded",)
+
+
+def bytes_text(num_bytes: int) -> str:
+    """Such as 15.9 kB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} bytes"
+
+
+def _copy(facts: Facts, kept: Facts, own: Sequence[Shared]) -> Copy:
+    pair = next((one for one in own if {one.first, one.second} == {facts.name, kept.name}), None)
+    known_by = pair or min(
+        (one for one in own if facts.name in (one.first, one.second)), key=lambda one: one.expected_by_chance
+    )
+    share = 0.0 if pair is None else pair.first_share if pair.first == facts.name else pair.second_share
+    return Copy(
+        facts.name,
+        known_by.finding,
+        differences(facts, kept, pair),
+        share,
+        known_by.similarity,
+        known_by.detail_similarity,
+        known_by.expected_by_chance,
+    )
+
+
+def _step(num_bytes: int) -> int:
+    """Sizes on a scale on which files are the same that hardly differ."""
+    return round(math.log(max(1, num_bytes)) / math.log(_CLEARLY))
+
+
+def _by_name(one: Facts) -> tuple[bool, int, str]:
+    return one.is_named_a_copy, len(PurePath(one.name).name), one.name
+
+
+def _least(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
+    least = min(map(value, copies))
+    return [one for one in copies if value(one) == least]
+
+
+def _text(size: tuple[int, int] | None) -> str:
+    return f"{size[0]}x{size[1]}" if size else "unknown"

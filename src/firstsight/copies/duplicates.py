@@ -1,0 +1,235 @@
+"""Which clips of a library are copies of each other, which frames repeat others, and what to keep?"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.copies.alignments import Alignment, find_alignments
+from firstsight.copies.choose_best import CopyGroup, copy_groups
+from firstsight.copies.passages import (
+    MAX_PROBABILITY,
+    Measures,
+    Ticks,
+    at_ticks,
+    find_matches,
+    measure,
+    measure_decoys,
+    measure_repetition,
+    moving_ticks,
+    num_moving,
+    tick_seconds,
+)
+from firstsight.copies.pictures import MIN_PICTURES, picture_copies
+from firstsight.copies.shared_footage import Shared, identical_files, shared_footage
+from firstsight.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, read_tracks, recompressed, signatures
+from firstsight.copies.verification import Verifier
+from firstsight.errors import LibraryError
+from firstsight.library.store import Store
+
+# Of frames that were re-encoded and poorly, all but this share differ less than the threshold.
+_SHARE_BEYOND = 0.1
+_BLOCK = 512
+# Cells of a blank frame differ by at most so many grey levels, whatever the noise of the library is.
+_MIN_TONES = 3.0
+
+
+@dataclass(frozen=True)
+class RepeatedFrame:
+    """A frame, and the one that shows the same."""
+
+    source: str
+    frame_index: int
+    seconds: float
+    of_source: str
+    of_frame_index: int
+    of_seconds: float
+
+
+def noise_of(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """By how many grey levels some cell of a frame differs from the same frame re-encoded: (N, 16, 16, 3) each."""
+    differences = np.abs(before.astype(np.int16) - after).max(axis=(1, 2, 3))
+    return float(np.quantile(differences, 1 - _SHARE_BEYOND))
+
+
+def is_blank(means: NDArray[np.uint8], noise: float) -> NDArray[np.bool_]:
+    """(N,): which frames, (N, 16, 16, 3), are of one tone everywhere, up to noise."""
+    tones = np.ptp(means.reshape(len(means), SIDE**2, 3), axis=1).max(axis=1)
+    blank: NDArray[np.bool_] = tones <= max(noise, _MIN_TONES)
+    return blank
+
+
+class RepeatedFrames:
+    """Takes frames as they come; keeps those that show something new. Memory: a kilobyte for each that is kept.
+
+    Args:
+        most: grey levels by which two cells may differ and still be the same.
+
+    Attributes:
+        found: frames that repeat others. Blank ones, of one tone everywhere, do not: they show nothing to repeat.
+        noise: the grey levels.
+        num_of: frames of each source.
+        num_blank_of: of these, the blank ones.
+    """
+
+    def __init__(self, most: float) -> None:
+        self.found: list[RepeatedFrame] = []
+        self.noise = most
+        self.num_of: Counter[str] = Counter()
+        self.num_blank_of: Counter[str] = Counter()
+        self._most = most
+        # No cell's luma differs by more than its colours do; so a signature, which is a part of it, by no more than:
+        self._radius = most * SIDE
+        self._places: list[tuple[str, int, float]] = []
+        self._pictures = np.empty((_BLOCK, SIDE, SIDE, 3), np.uint8)
+        self._signatures = np.empty((_BLOCK, NUM_COEFFICIENTS), np.float32)
+
+    @property
+    def num_kept(self) -> int:
+        """Frames that show something new."""
+        return len(self._places)
+
+    def add(self, cells: Cells) -> None:
+        """Some frames, in order."""
+        blank = is_blank(cells.means, self._most)
+        self.num_of[cells.record.name] += len(blank)
+        self.num_blank_of[cells.record.name] += int(blank.sum())
+        cells = Cells(cells.record, cells.frame_indices[~blank], cells.seconds[~blank], cells.means[~blank])
+        for start in range(0, len(cells.means), _BLOCK):
+            self._add(cells, slice(start, start + _BLOCK))
+
+    def _add(self, cells: Cells, rows: slice) -> None:
+        pictures, seen = cells.means[rows], signatures(cells.means[rows])
+        near = self._near(seen)
+        num_before = self.num_kept
+        own = np.arange(rows.start, rows.start + len(pictures))
+        for row, picture, signature, candidates in zip(own, pictures, seen, near, strict=True):
+            fresh = self._within(self._signatures[num_before : self.num_kept], signature) + num_before
+            same = self._same(picture, np.concatenate([fresh[::-1], candidates]))
+            place = (cells.record.name, int(cells.frame_indices[row]), float(cells.seconds[row]))
+            if same is None:
+                self._keep(place, picture, signature)
+            else:
+                self.found.append(RepeatedFrame(*place, *self._places[same]))
+
+    def _near(self, seen: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+        """For each signature the frames kept so far that it does not rule out, the latest first."""
+        kept = self._signatures[: self.num_kept]
+        lengths = (seen**2).sum(axis=1)[:, None] + (kept**2).sum(axis=1)
+        squares = lengths - 2 * seen @ kept.T
+        allowed = self._radius**2 + 1e-4 * lengths  # by which rounding may be off
+        return [np.flatnonzero(row)[::-1] for row in squares <= allowed]
+
+    def _within(self, kept: NDArray[np.float32], signature: NDArray[np.float32]) -> NDArray[np.intp]:
+        return np.flatnonzero(np.linalg.norm(kept - signature, axis=1) <= self._radius * (1 + 1e-4))
+
+    def _same(self, picture: NDArray[np.uint8], candidates: Sequence[int] | NDArray[np.intp]) -> int | None:
+        """The first of the kept frames that is the same everywhere."""
+        differences = np.abs(self._pictures[candidates].astype(np.int16) - picture).max(axis=(1, 2, 3), initial=0)
+        same = np.flatnonzero(differences <= self._most)
+        return int(candidates[same[0]]) if len(same) else None
+
+    def _keep(self, place: tuple[str, int, float], picture: NDArray[np.uint8], signature: NDArray[np.float32]) -> None:
+        number = self.num_kept
+        if number == len(self._pictures):
+            self._pictures = np.concatenate([self._pictures, np.empty_like(self._pictures)])
+            self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
+        self._pictures[number], self._signatures[number] = picture, signature
+        self._places.append(place)
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """What was found in a library."""
+
+    groups: tuple[CopyGroup, ...]  # of what is certain
+    shared: tuple[Shared, ...]  # all pairs that have footage in common, also those that may be two
+    too_short: tuple[str, ...]  # names of clips too short to tell, or with frames too far apart
+    still: tuple[str, ...]  # and of those in which nothing moves: another take would look the same
+    blank: tuple[str, ...]  # and of sources that show nothing at all, such as black
+    too_few_pictures: int  # pictures that were compared as files alone, as fewer than 20 do not tell what chance brings
+    repeated_frames: tuple[RepeatedFrame, ...]  # that show nothing that another frame does not show as well
+    num_blank_frames: int  # that show nothing, and are not called repeated
+    noise: float  # grey levels by which no cell of repeated frames differs
+    num_sources: int
+    num_frames: int
+
+
+def find_duplicates(library: Store, *, progress: Callable[[str, float, float], None] = lambda *_: None) -> Duplicates:
+    """Copies of clips in a library, however they were re-encoded, shrunk, cropped, recoloured, mirrored or cut.
+
+    Copies are told by what changes in them, so two takes before one camera are none; and by details that agree better
+    than those of look-alikes in the same library, so two floors of one architecture are none. Frames are the same if no
+    place in them differs by more than re-encoding makes of it. Not looked for are copies played at another speed.
+    Memory: a quarter of a kilobyte for each frame, a kilobyte for each that repeats no other, and the matches.
+
+    Args:
+        library: which one; its thumbnails are read, and files that are copies are opened for their frames' size.
+        progress: is told what is being done, how much is done, and of how much.
+
+    Raises:
+        LibraryError: the library is empty.
+
+    Example:
+        >>> with Library.open("films.library") as library:  # doctest: +SKIP
+        ...     for group in find_duplicates(library).groups:
+        ...         print(group.keep, [copy.source for copy in group.copies])
+    """
+    if not library.num_frames:
+        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+    total = library.num_frames
+    before, after = recompressed(library)
+    frames = RepeatedFrames(noise_of(before, after))
+    tracks = list(read_tracks(library, looking=frames.add, progress=lambda done: progress("looking", done, total)))
+    step = tick_seconds(tracks)
+    ticks = [at_ticks(track, index, step) for index, track in enumerate(tracks)]
+    measures = measure(ticks, signatures(before), signatures(after))
+    moving = [moving_ticks(one, measures) for one in ticks]
+    blank = {name for name, num in frames.num_blank_of.items() if num == frames.num_of[name]}
+    pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
+    found, below = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
+    verified = Verifier(library.tables, tracks, ticks, step).verify(
+        found, measures, below=below, progress=lambda done: progress("verifying", done, 1)
+    )
+    identical = identical_files(library.sources)
+    same = {frozenset((one.first, one.second)) for one in identical}
+    others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
+    shared = identical + tuple(one for one in others if frozenset((one.first, one.second)) not in same)
+    videos = [index for index, track in enumerate(tracks) if track.record.duration_seconds > 0]
+    names = [track.record.name for track in tracks]
+    return Duplicates(
+        groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
+        shared=shared,
+        too_short=tuple(
+            names[index] for index in videos if not ticks[index].num_passages and names[index] not in blank
+        ),
+        still=tuple(
+            names[index]
+            for index in videos
+            if ticks[index].num_passages and not len(moving[index]) and names[index] not in blank
+        ),
+        blank=tuple(name for name in names if name in blank),
+        too_few_pictures=len(pictures) if len(pictures) < MIN_PICTURES else 0,
+        repeated_frames=tuple(frames.found),
+        num_blank_frames=sum(frames.num_blank_of.values()),
+        noise=frames.noise,
+        num_sources=len(tracks),
+        num_frames=total,
+    )
+
+
+def _aligned(
+    ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[float], None]
+) -> tuple[list[Alignment], float]:
+    """What changes alike, and how alike passages have to be for that."""
+    num_passages = num_moving(ticks, measures)
+    background = measure_decoys(ticks, measures, num_moving=num_passages)
+    if background is None:
+        return [], 1.0
+    matches = find_matches(ticks, measures, background, progress=progress)
+    repetition = [measure_repetition(one, measures) for one in ticks]
+    num_ticks = np.array([len(one.signatures) for one in ticks])
+    found = find_alignments(matches, background, repetition, num_passages=num_passages, num_ticks=num_ticks)
+    return found, background.threshold(MAX_PROBABILITY)

@@ -1,0 +1,166 @@
+"""Two series of frames laid over each other as exactly as they can be, and how well their details then agree.
+
+A copy, also one that was re-encoded, shrunk, cropped, zoomed or made brighter, agrees with its original in detail,
+frame after frame, under one map of one picture onto the other. Two corridors of one architecture look alike from afar;
+laid over each other, their edges miss each other.
+
+*Source:* aligning pictures by Gauss-Newton steps from coarse to fine, Lucas, Kanade, "An iterative image registration
+technique", 1981; Baker, Matthews, "Lucas-Kanade 20 years on", 2004.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from firstsight.copies.signature import MIDDLE, Bars
+from firstsight.library.thumbnails import opened
+
+SIDE = 64  # pixels of a frame, each way: four in each cell of a signature
+# Standard deviations of the details looked at, in pixels, and the step of the grid they are looked at on.
+_SCALES = ((3.0, 4), (1.5, 2), (0.75, 1))
+_STEPS = 6  # at most, at each scale
+_MAX_STEP = 0.1  # of half a picture
+_CONVERGED = 1e-3
+_MIN_OVERLAP = 0.3  # of the picture
+# The whole of one is the whole of the other, or the middle of either is the whole of the other.
+_STARTS = (1.0, MIDDLE, 1 / MIDDLE)
+
+Frames = NDArray[np.float32]  # (T, SIDE, SIDE), luma
+
+
+@dataclass(frozen=True, eq=False)
+class Registration:
+    """Where in the second series the first lies, and how well they agree there.
+
+    A point x of the first, from -1 at the left to 1 at the right, lies at `scale_x * x + shift_x` of the second; y from
+    the top likewise. Each changes steadily from the first frame to the last: (T,).
+    """
+
+    scale_x: NDArray[np.float64]
+    shift_x: NDArray[np.float64]
+    scale_y: NDArray[np.float64]
+    shift_y: NDArray[np.float64]
+    agreement: float  # correlation of what changes in detail, -1 to 1; of a single frame, of its details
+
+
+def small_luma(jpeg: bytes, bars: Bars, *, mirrored: bool = False) -> NDArray[np.uint8]:
+    """A thumbnail without its bars, (SIDE, SIDE)."""
+    with opened(jpeg) as picture:
+        image = picture.convert("L")
+    width, height = image.size
+    box = (width * bars.left, height * bars.top, width * (1 - bars.right), height * (1 - bars.bottom))
+    how = Image.Resampling.BOX if min(width, height) > SIDE else Image.Resampling.BILINEAR
+    luma = np.asarray(image.resize((SIDE, SIDE), how, box=box))
+    return luma[:, ::-1] if mirrored else luma
+
+
+def register(first: Frames, second: Frames) -> Registration:
+    """The first laid over the second: both (T, SIDE, SIDE), frame by frame of the same time."""
+    starts = [_fitted(first, second, _start(scale), scales=_SCALES[:1]) for scale in _STARTS]
+    coarse = max(starts, key=lambda start: _agreement(first, second, start, _SCALES[0]))
+    found = _fitted(first, second, coarse, scales=_SCALES[1:])
+    scale_x, shift_x, scale_y, shift_y = _at_times(found, len(first)).T
+    return Registration(scale_x, shift_x, scale_y, shift_y, _agreement(first, second, found, _SCALES[-1]))
+
+
+def _start(scale: float) -> NDArray[np.float64]:
+    """(2, 4): scale and shift across, scale and shift down, midway; and by how much each changes until the end."""
+    return np.array([[scale, 0, scale, 0], [0, 0, 0, 0.0]])
+
+
+def _times(num: int) -> NDArray[np.float64]:
+    return np.linspace(-1, 1, num) if num > 1 else np.zeros(1)
+
+
+def _at_times(parameters: NDArray[np.float64], num: int) -> NDArray[np.float64]:
+    """(T, 4)."""
+    at_times: NDArray[np.float64] = parameters[0] + _times(num)[:, None] * parameters[1]
+    return at_times
+
+
+def _details(frames: Frames, sigma: float) -> Frames:
+    details: Frames = gaussian_filter(frames, (0, sigma, sigma)) - gaussian_filter(
+        frames, (0, 2.5 * sigma, 2.5 * sigma)
+    )
+    return details
+
+
+def _grid(step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Rows of pixels, and where they lie between -1 and 1."""
+    rows = np.arange(step // 2, SIDE, step)
+    places: NDArray[np.float64] = 2 * rows / (SIDE - 1) - 1
+    return rows, places
+
+
+def _sampling(places: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(T, n, SIDE), by which rows of a picture are multiplied to be those at other places; and which are inside it."""
+    pixels = (places + 1) * (SIDE - 1) / 2
+    weights = np.maximum(0, 1 - np.abs(pixels[..., None] - np.arange(SIDE))).astype(np.float32)
+    return weights, np.abs(places) <= 1
+
+
+def _fitted(
+    first: Frames, second: Frames, parameters: NDArray[np.float64], *, scales: tuple[tuple[float, int], ...]
+) -> NDArray[np.float64]:
+    """(2, 4), improved until it changes no more."""
+    found = parameters.copy()
+    num_free = 8 if len(first) > 1 else 4
+    times = _times(len(first))[:, None, None].astype(np.float32)
+    for sigma, step in scales:
+        rows, places = _grid(step)
+        wanted = _details(first, sigma)[:, rows][:, :, rows]
+        details = _details(second, sigma)
+        down, across = (np.gradient(details, axis=axis) * np.float32((SIDE - 1) / 2) for axis in (1, 2))
+        for _ in range(_STEPS):
+            at = _at_times(found, len(first))
+            along_x, in_x = _sampling(at[:, :1] * places + at[:, 1:2])
+            along_y, in_y = _sampling(at[:, 2:3] * places + at[:, 3:])
+            inside = (in_y[:, :, None] & in_x[:, None]).astype(np.float32)
+            there, slope_x, slope_y = (
+                along_y @ one @ along_x.transpose(0, 2, 1) * inside for one in (details, across, down)
+            )
+            x, y = places.astype(np.float32), places.astype(np.float32)[:, None]
+            columns = [slope_x * x, slope_x, slope_y * y, slope_y]
+            if num_free == 8:
+                columns += [column * times for column in columns]
+            change = _solved(columns, _scaled(wanted * inside, there) - there)
+            found.ravel()[:num_free] += change
+            if np.abs(change).max() < _CONVERGED:
+                break
+    return found
+
+
+def _scaled(frames: Frames, like: Frames) -> Frames:
+    """With as much contrast as the other."""
+    scaled: Frames = frames * np.float32(np.linalg.norm(like) / max(float(np.linalg.norm(frames)), 1e-6))
+    return scaled
+
+
+def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
+    """The step that least squares ask for, damped where the pictures tell nothing."""
+    jacobian = np.stack([column.ravel() for column in columns], axis=1)
+    normal = (jacobian.T @ jacobian).astype(np.float64)
+    damping = 1e-3 * np.trace(normal) / len(normal) + 1e-6
+    step = np.linalg.solve(normal + damping * np.eye(len(normal)), jacobian.T @ residual.ravel())
+    return np.clip(step, -_MAX_STEP, _MAX_STEP)
+
+
+def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], scale: tuple[float, int]) -> float:
+    """Correlation of what changes in the series, where they overlap all the time; -1 if that is too little."""
+    sigma, step = scale
+    rows, places = _grid(step)
+    at = _at_times(parameters, len(first))
+    along_x, in_x = _sampling(at[:, :1] * places + at[:, 1:2])
+    along_y, in_y = _sampling(at[:, 2:3] * places + at[:, 3:])
+    inside = np.outer(in_y.all(axis=0), in_x.all(axis=0))
+    if inside.mean() < _MIN_OVERLAP:
+        return -1.0
+    one = _details(first, sigma)[:, rows][:, :, rows][:, inside]
+    other = (along_y @ _details(second, sigma) @ along_x.transpose(0, 2, 1))[:, inside]
+    if len(first) > 1:  # what stands still is the same in two takes of one camera
+        one, other = one - one.mean(axis=0), other - other.mean(axis=0)
+    lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
+    return float((one * other).sum()) / lengths if lengths > 1e-6 else 0.0

@@ -1,0 +1,247 @@
+"""Are two stretches that change alike one stretch? Asked of their details, and of how well look-alikes agree in theirs.
+
+Each alignment is looked at again in its thumbnails, laid over each other (`registration.py`). What its agreement is
+worth is measured in the library itself: passages are laid over the passage most like them that is not the same, of
+another source or of another time. So a library full of one architecture asks for more than one of films does.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.copies.alignments import Alignment
+from firstsight.copies.passages import LENGTH, Measures, Ticks, find_lookalikes
+from firstsight.copies.registration import Frames, Registration, register, small_luma
+from firstsight.copies.signature import Bars, Track
+from firstsight.library.tables import Tables
+
+NUM_LOOKALIKES = 200
+_MIN_LOOKALIKES = 40  # of fewer, passages upside down are added
+_NUM_PASSAGES = 4  # of an alignment, spread over it
+_ALIGNMENTS_AT_ONCE = 256  # whose frames are held in memory: at most 70 MB
+# The most alike of the look-alikes, which make up the tail; how it goes on is told by its median, so that a few
+# copies among them that were not known for such do not matter.
+_TAIL_SHARE = 0.2
+_LARGEST = 1 - 1e-6
+# Passages that agree much less than the best one tell little about where one picture lies in the other.
+_NEAR_BEST = 0.7
+_SAME_EDGE = 0.08  # of half a picture
+
+
+@dataclass(frozen=True, eq=False)
+class Lookalikes:
+    """How well passages agree in detail that are alike and not the same."""
+
+    agreements: NDArray[np.float64]  # (N,), ascending
+
+    def probability(self, agreement: float) -> float:
+        """That a look-alike agrees at least so well, 0 to 1: counted, and beyond most of them by their tail."""
+        num = len(self.agreements)
+        num_in_tail = max(1, round(_TAIL_SHARE * num))
+        begin = float(self.agreements[-num_in_tail - 1]) if num > num_in_tail else 0.0
+        if agreement <= begin:
+            return 1 - int(np.searchsorted(self.agreements, agreement)) / num
+        usual = float(np.median(self.agreements[-num_in_tail:]))
+        scale = max((_stretched(usual) - _stretched(begin)) / math.log(2), 1e-3)
+        return num_in_tail / num * math.exp((_stretched(begin) - _stretched(agreement)) / scale)
+
+
+@dataclass(frozen=True)
+class Framing:
+    """How much of each other's picture two clips show, where they show least."""
+
+    first_shows: float  # share of the second's picture that is in the first's, 0 to 1
+    second_shows: float
+    same_edges: bool  # the frames, black margins and all, end at the same places: no margin was added
+
+
+@dataclass(frozen=True, eq=False)
+class Verified:
+    """An alignment, and what its details say of it."""
+
+    alignment: Alignment
+    agreement: float  # median over passages
+    probability: float  # that a look-alike agrees so well
+    framing: Framing
+
+
+class Verifier:
+    """Looks at alignments of a library again, in detail.
+
+    Args:
+        tables: of the library.
+        tracks: of its sources.
+        ticks: of its sources.
+        tick_seconds: from one to the next.
+    """
+
+    def __init__(self, tables: Tables, tracks: Sequence[Track], ticks: Sequence[Ticks], tick_seconds: float) -> None:
+        self._frames = SmallFrames(tables, tracks)
+        self._tracks = tracks
+        self._ticks = ticks
+        self._tick_seconds = tick_seconds
+
+    def verify(
+        self,
+        found: Sequence[Alignment],
+        measures: Measures,
+        *,
+        below: float,
+        progress: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[Verified]:
+        """Each alignment in its turn.
+
+        Args:
+            found: in the library.
+            measures: of its passages.
+            below: similarity from which passages are matches.
+            progress: is told which share is done.
+        """
+        if not found:
+            return
+        lookalikes = self._lookalikes(found, measures, below)
+        for start in range(0, len(found), _ALIGNMENTS_AT_ONCE):
+            some = found[start : start + _ALIGNMENTS_AT_ONCE]
+            planned = [[self._frames_of(one, ticks) for ticks in _passages(one.ticks)] for one in some]
+            self._frames.load(pair for pairs in planned for pair in pairs)
+            for number, (one, pairs) in enumerate(zip(some, planned, strict=True), start=start + 1):
+                yield self._verified(one, pairs, lookalikes)
+                progress(number / len(found))
+
+    def _verified(self, one: Alignment, pairs: "Sequence[FramePair]", lookalikes: Lookalikes) -> Verified:
+        registered = [register(*self._frames.of(pair, mirrored=one.mirrored)) for pair in pairs]
+        agreement = float(np.median([each.agreement for each in registered]))
+        first, second = (self._tracks[index].bars for index in one.sources)
+        if one.mirrored:
+            second = second.mirrored()
+        return Verified(one, agreement, lookalikes.probability(agreement), framing(registered, first, second))
+
+    def _frames_of(self, one: Alignment, ticks: NDArray[np.int64]) -> "FramePair":
+        """The frames nearest to those ticks of the first, and of the second those nearest in time to them."""
+        first, second = one.sources
+        later = self._ticks[second].start_seconds - self._ticks[first].start_seconds + one.offset * self._tick_seconds
+        own = _nearest(self._tracks[first], self._ticks[first].start_seconds + ticks * self._tick_seconds)
+        return FramePair(first, own, second, _nearest(self._tracks[second], self._tracks[first].seconds[own] + later))
+
+    def _lookalikes(self, found: Sequence[Alignment], measures: Measures, below: float) -> Lookalikes:
+        """Of the library; of its passages upside down, too, if there are few."""
+        linked = components(one.sources for one in found)
+        pairs = find_lookalikes(self._ticks, measures, linked, below=below, num=NUM_LOOKALIKES)
+        steps = np.arange(LENGTH)
+        alike = [self._frames_of(Alignment.at(*pair), pair[0][1] + steps) for pair in pairs]
+        self._frames.load(alike)
+        agreements = [register(*self._frames.of(pair)).agreement for pair in alike]
+        if len(agreements) < _MIN_LOOKALIKES:
+            planned = [self._frames_of(one, ticks) for one in found for ticks in _passages(one.ticks)][:_MIN_LOOKALIKES]
+            self._frames.load(planned)
+            for pair in planned:
+                first, second = self._frames.of(pair)
+                agreements += [register(first, second[:, ::-1]).agreement, register(second, first[:, ::-1]).agreement]
+        return Lookalikes(np.sort(agreements))
+
+
+@dataclass(frozen=True, eq=False)
+class FramePair:
+    """Frames of two sources that are laid over each other: positions in their tracks."""
+
+    first: int
+    first_rows: NDArray[np.intp]
+    second: int
+    second_rows: NDArray[np.intp]
+
+
+class SmallFrames:
+    """Thumbnails of a library as `registration` takes them."""
+
+    def __init__(self, tables: Tables, tracks: Sequence[Track]) -> None:
+        self._tables = tables
+        self._tracks = tracks
+        self._held: dict[tuple[int, int], NDArray[np.uint8]] = {}
+
+    def load(self, pairs: Iterable[FramePair]) -> None:
+        """Holds the frames of these pairs, and forgets all others."""
+        wanted: dict[int, set[int]] = {}
+        for pair in pairs:
+            wanted.setdefault(pair.first, set()).update(pair.first_rows.tolist())
+            wanted.setdefault(pair.second, set()).update(pair.second_rows.tolist())
+        self._held = {
+            key: self._held[key] for source in wanted for row in wanted[source] if (key := (source, row)) in self._held
+        }
+        for source, rows in wanted.items():
+            track = self._tracks[source]
+            missing = {int(track.frame_indices[row]): row for row in rows if (source, row) not in self._held}
+            if missing:
+                for index, jpeg in self._tables.jpegs(track.record.id, sorted(missing)).items():
+                    self._held[source, missing[index]] = small_luma(jpeg, track.bars)
+
+    def of(self, pair: FramePair, *, mirrored: bool = False) -> tuple[Frames, Frames]:
+        """(T, SIDE, SIDE) each; the second in a mirror, if so said."""
+        first, second = (
+            np.stack([self._held[source, row] for row in rows.tolist()]).astype(np.float32)
+            for source, rows in ((pair.first, pair.first_rows), (pair.second, pair.second_rows))
+        )
+        return first, second[:, :, ::-1] if mirrored else second
+
+
+def framing(registered: Sequence[Registration], first: Bars, second: Bars) -> Framing:
+    """What of each other's pictures two series show; the bars are those that were taken off before."""
+    best = max(one.agreement for one in registered)
+    some = [one for one in registered if one.agreement >= _NEAR_BEST * best] or list(registered)
+    across = np.concatenate([[one.shift_x - one.scale_x, one.shift_x + one.scale_x] for one in some], axis=1).T
+    down = np.concatenate([[one.shift_y - one.scale_y, one.shift_y + one.scale_y] for one in some], axis=1).T
+    overlap = [np.clip(np.minimum(ends[:, 1], 1) - np.maximum(ends[:, 0], -1), 0, None) for ends in (across, down)]
+    of_first = np.prod(
+        [part / np.ptp(ends, axis=1) for part, ends in zip(overlap, (across, down), strict=True)], axis=0
+    )
+    of_second = np.prod(overlap, axis=0) / 4
+    edges = (
+        _with_bars(np.median(across, axis=0), first.left, first.right),
+        _with_bars(np.median(down, axis=0), first.top, first.bottom),
+    )
+    other = (
+        _with_bars(np.array([-1.0, 1.0]), second.left, second.right),
+        _with_bars(np.array([-1.0, 1.0]), second.top, second.bottom),
+    )
+    same = bool(np.abs(np.subtract(edges, other)).max() <= _SAME_EDGE)
+    return Framing(float(of_second.min()), float(of_first.min()), same)
+
+
+def components(pairs: Iterable[tuple[int, int]]) -> Mapping[int, Collection[int]]:
+    """For each source all others it is joined to, directly or through others."""
+    joined: dict[int, set[int]] = {}
+    for one, other in pairs:
+        both = joined.get(one, {one}) | joined.get(other, {other})
+        for each in both:
+            joined[each] = both
+    return {source: both - {source} for source, both in joined.items()}
+
+
+def _with_bars(ends: NDArray[np.float64], before: float, after: float) -> NDArray[np.float64]:
+    """Where a frame ends that has those shares of bars around what lies between the ends."""
+    whole = float(ends[1] - ends[0]) / (1 - before - after)
+    return ends + np.array([-before, after]) * whole
+
+
+def _passages(ticks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Some of the stretches of one passage's length among these ticks, spread over them."""
+    runs = np.split(ticks, np.flatnonzero(np.diff(ticks) > 1) + 1)
+    parts = [run[start : start + LENGTH] for run in runs for start in range(0, max(1, len(run) - LENGTH // 2), LENGTH)]
+    chosen = np.unique(np.linspace(0, len(parts) - 1, _NUM_PASSAGES).round().astype(int))
+    return [parts[position] for position in chosen]
+
+
+def _nearest(track: Track, seconds: NDArray[np.floating]) -> NDArray[np.intp]:
+    """Rows of the frames nearest to those times."""
+    after = np.clip(np.searchsorted(track.seconds, seconds), 1, max(1, len(track.seconds) - 1))
+    after = np.minimum(after, len(track.seconds) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer_before = np.abs(track.seconds[before] - seconds) <= np.abs(track.seconds[after] - seconds)
+    return np.where(nearer_before, before, after)
+
+
+def _stretched(agreement: float) -> float:
+    """The scale on which the tail is exponential: 1, the end, lies infinitely far out."""
+    return -math.log1p(-min(agreement, _LARGEST))

@@ -1,0 +1,1 @@
+"""What every encoder is: views of a frame, embedding, maps, saved runs."""

@@ -1,0 +1,1 @@
+"""What is in a library: clusters, key frames, a map."""

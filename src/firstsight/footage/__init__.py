@@ -1,0 +1,1 @@
+"""Footage: recordings, pictures and live streams as frames. Nothing is learned here."""

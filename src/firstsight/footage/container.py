@@ -1,0 +1,396 @@
+"""An open video: what its container states, where decoding can begin, and its frames one after the other.
+
+None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it up.
+"""
+
+import math
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.codec.context import Flags
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from firstsight.errors import SourceError
+from firstsight.files import check_regular
+from firstsight.footage.container_checks import StatedFacts, options_of, problem_with, stated_facts
+from firstsight.footage.timestamps import OutputOrder, PacketClock, first_stamp, stamp_of
+
+# A file so damaged that this many reads in a row fail has ended.
+_FAILED_READS = 100
+
+# Formats that FFmpeg draws as video: text and ANSI art.
+_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
+
+# Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
+_RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
+
+# Formats that state decoding times alone; FFmpeg would invent presentation times in the order of decoding.
+_DECODING_TIME_FORMATS = {"avi", "asf"}
+
+# FFmpeg's flag for that, which PyAV sets (AVFMT_FLAG_GENPTS).
+_GENERATE_STAMPS = 1
+
+# In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
+_LONGEST_GAP_SECONDS = 3600.0
+
+# FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
+_LOOK_SECONDS = 5.0
+
+# Some cameras say "not yet" instead of making the reader wait.
+_NOT_YET_SECONDS = 0.005
+
+# Taken where no rate is stated.
+_USUAL_RATE = 25
+
+# Where so many packets in a row are behind, another recording has begun.
+_FALLEN_PACKETS = 8
+
+
+@dataclass(frozen=True)
+class Landing:
+    """A keyframe to decode from; the defaults are the beginning of the file."""
+
+    ticks: int | None = None  # what to seek to, in units of the stream's time base
+    seconds: float = -math.inf  # presentation time of the keyframe
+    index: int = 0  # its position in order of presentation
+    byte: int | None = None  # where it lies in the file; two recordings in one file can have the same times
+
+
+class SeekMissedError(Exception):
+    """The file cannot be positioned at a landing: read it from the beginning."""
+
+
+FileIdentity = tuple[int, int, int, int]
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """What changes when a file is written to or replaced: device, inode, size and time; None if there is none."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
+class Undecodable:
+    """Stands for a packet that the decoder refused."""
+
+
+class OpenVideo:
+    """A video stream of an open container. Times are seconds from the presentation zero of the file."""
+
+    def __init__(self, container: InputContainer, stream: VideoStream) -> None:
+        self._container = container
+        self._stream = stream
+        self._time_base = stream.time_base or Fraction(1, 1000)
+        self._has_running_clock = container.format.name in _RUNNING_CLOCK_FORMATS
+        self._has_presentation_times = container.format.name not in _DECODING_TIME_FORMATS
+        if not self._has_presentation_times:
+            container.flags &= ~_GENERATE_STAMPS
+        self._first_zero = first_stamp(container) if self._has_running_clock else Fraction(0)
+        self._zero = self._first_zero  # moves where another recording begins
+        self._is_hurried = False
+        self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
+        stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
+        self._stated: StatedFacts = stated
+        self.frames_per_second = stated.frames_per_second
+        self._begin()
+        self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
+        self.start_seconds = stated.start_seconds
+        self.end_seconds = stated.end_seconds
+        self.longest_gap_seconds = _LONGEST_GAP_SECONDS if self._has_running_clock else math.inf
+
+    def _begin(self) -> None:
+        """Nothing was read of what comes from the present place on."""
+        self._waiting.clear()
+        self._zero = self._first_zero
+        self._clock = PacketClock(self._time_base, frame_seconds=1 / (self.frames_per_second or _USUAL_RATE))
+        self._order = OutputOrder()
+        self._landing: Landing | None = None  # not met yet
+        self._to_come = self._decode()
+
+    def is_all_cut_off(self) -> bool:
+        """Whether an edit list leaves out every frame, as in files whose stamps are all below 0."""
+        return len(self._stream.index_entries) > 0 and all(one.is_discard for one in self._stream.index_entries)
+
+    def start_from_zero(self) -> None:
+        """Count time from the first stamp."""
+        self._zero = self._first_zero = Fraction(self._stream.start_time or 0) * self._time_base
+        self._stated = self._stated.from_zero()
+        self.start_seconds, self.end_seconds = self._stated.start_seconds, self._stated.end_seconds
+
+    def hurry(self) -> None:
+        """Decode on all processors. Before the first frame is asked for."""
+        self._stream.thread_type = "AUTO"
+        self._is_hurried = True
+
+    def num_frames(self) -> int | None:
+        """How many frames the container states, without those that an edit list leaves out; None if it cannot be."""
+        return self._stated.num_frames()
+
+    def num_lost(self, num_read: int) -> int:
+        """How many frames the container states that were missing, when so many were read to the end of the file."""
+        if self._has_running_clock:
+            return 0  # how long it lasts was not stated, but found by looking at the end of the file
+        # A duration tells the number only roughly if the rate varies, so it counts only if the file ends early.
+        num_missing = self._stated.num_frames_after(self._reached_seconds()) or 0
+        if not self._has_presentation_times:  # frames are shown so much later than they are decoded
+            num_missing = max(0, num_missing - self._stream.codec_context.reorder_depth)
+        if self._stated.counts_slots:
+            return num_missing
+        is_short = self._stated.count is not None or num_missing > 0
+        return max(0, (self.num_frames() or 0) - num_read) if is_short else 0
+
+    def _reached_seconds(self) -> float:
+        """Where the last packet ends that was read."""
+        return -math.inf if self._clock.reached is None else self._seconds(self._clock.reached)
+
+    def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
+        """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
+        ticks = stamp_of(timed)
+        return None if ticks is None else self._seconds(ticks)
+
+    def duration_of(self, frame: VideoFrame) -> float | None:
+        """How long the file says that a frame is shown."""
+        return float(frame.duration * self._time_base) if frame.duration else None
+
+    def landing_before(self, seconds: float) -> Landing:
+        """The last keyframe at or before a time, found by reading packets without decoding them.
+
+        A file whose stamps are missing or start again is to be read from its beginning. The position counts packets,
+        which is off for broadcasts that keep the two fields of a frame in packets of their own.
+        """
+        landing, num_passed, last_dts = Landing(), 0, None
+        if self._is_reordered_without_times():
+            return landing
+        for packet in self.packets():
+            stamp, dts = self.stamp(packet), packet.dts
+            if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
+                return Landing()
+            if dts is not None and self._seconds(dts) >= seconds:
+                break  # all that follows is shown later
+            if packet.is_keyframe and stamp <= seconds:
+                landing = Landing(packet.pts if dts is None else dts, stamp, num_passed, packet.pos)
+            elif stamp < landing.seconds:
+                landing = replace(landing, index=landing.index + (not packet.is_discard))
+            num_passed += not packet.is_discard
+            last_dts = last_dts if dts is None else dts
+        return landing
+
+    def _is_reordered_without_times(self) -> bool:
+        """Whether the order in which packets lie says nothing of the times of their frames."""
+        return not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0
+
+    def _is_broken_off(self, dts: int, following: int) -> bool:
+        """Whether another clock begins between two packets."""
+        step_seconds = (following - dts) * self._time_base
+        return self._clock.has_wrapped or not 0 <= step_seconds <= self.longest_gap_seconds
+
+    def seek(self, landing: Landing) -> None:
+        """Go where decoding begins at or before the keyframe.
+
+        Raises:
+            SeekMissedError: the file cannot be positioned.
+        """
+        if landing.ticks is None:
+            return
+        self._go_to(landing.ticks)
+        self._landing = landing
+
+    def landing_near(self, seconds: float) -> Landing:
+        """A keyframe near a time, mostly the last before it, found by positioning the file; its position is a guess.
+
+        Raises:
+            SeekMissedError: the file cannot be positioned.
+        """
+        self._go_to(round((Fraction(seconds) + self._zero) / self._time_base))
+        for packet in self.packets():
+            stamp = self.stamp(packet)
+            if packet.is_keyframe and stamp is not None:
+                index = round((stamp - self.start_seconds) * (self.frames_per_second or 0))
+                return Landing(packet.dts if packet.pts is None else packet.pts, stamp, index, packet.pos)
+        raise SeekMissedError
+
+    def _go_to(self, ticks: int) -> None:
+        try:
+            self._container.seek(ticks, stream=self._stream)
+        except av.FFmpegError as error:
+            raise SeekMissedError from error
+        self._begin()
+
+    def packets(self) -> Iterator["Packet[VideoStream]"]:
+        """The packets in order of decoding, from the present place to the end of the file."""
+        num_failed = 0
+        while num_failed < _FAILED_READS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    num_failed = 0
+                    if packet.size:  # the last, empty one only asks the decoder for what it holds back
+                        self._clock.unwrap(packet)
+                        yield packet
+            except av.BlockingIOError:
+                time.sleep(_NOT_YET_SECONDS)
+            except av.ExitError:  # the time-out: `open_stream` turns it into an error with a name
+                raise
+            except av.FFmpegError:
+                num_failed += 1
+            else:
+                return
+
+    def frames(self) -> Iterator[VideoFrame | Undecodable]:
+        """The frames in order of presentation, from the present place to the end of the file. To be asked for once."""
+        while self._waiting:
+            yield self._waiting.popleft()
+        yield from self._to_come
+
+    def first_frame(self) -> VideoFrame | None:
+        """The first frame that can be decoded, which `frames` will give all the same; None if there is none."""
+        for frame in self._to_come:
+            self._waiting.append(frame)
+            if isinstance(frame, VideoFrame):
+                break
+        return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
+
+    def _decode(self) -> Iterator[VideoFrame | Undecodable]:
+        packets, following = self.packets(), deque["Packet[VideoStream]"]()
+        while packet := following.popleft() if following else next(packets, None):
+            if self._clock.falls_back(packet):
+                following.extend(islice(packets, max(0, _FALLEN_PACKETS - len(following))))
+                if self._clock.starts_again(packet, following):
+                    yield from self._decoded(None)
+                    self._stream.codec_context.flush_buffers()
+                    self._order = OutputOrder()
+                    self._zero -= self._clock.start_again(packet) * self._time_base
+            else:
+                self._clock.note(packet)
+            self._check_landing(packet)
+            yield from self._decoded(packet)
+        yield from self._decoded(None)
+
+    def _check_landing(self, packet: "Packet[VideoStream]") -> None:
+        """Raises SeekMissedError if a packet is at the time of the landing, but elsewhere in the file."""
+        if self._landing is not None and self._landing.ticks in (packet.dts, packet.pts) and packet.is_keyframe:
+            if packet.pos != self._landing.byte:
+                raise SeekMissedError
+            self._landing = None
+
+    def _decoded(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame | Undecodable]:
+        try:
+            frames = self._stream.codec_context.decode(packet)
+        except av.FFmpegError:
+            return [Undecodable()]
+        if not self._has_presentation_times:
+            self._give_stamps(frames, packet)
+        return [*frames]
+
+    def _give_stamps(self, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
+        """Gives frames the stamps that follow from the order in which they come out of the decoder."""
+        if packet is not None and packet.dts is not None:
+            self._order.decoded(packet.dts)
+        decoder = self._stream.codec_context
+        num_held = decoder.reorder_depth + (decoder.thread_count - 1 if self._is_hurried else 0)
+        for frame in frames:
+            frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
+
+    def _seconds(self, ticks: int) -> float:
+        return float(ticks * self._time_base - self._zero)
+
+
+@contextmanager
+def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[OpenVideo]:
+    """The video in a file, closed again at the end of the block.
+
+    Args:
+        path: the file.
+        name: what to call it in errors.
+        hurried: decode on all processors; for when there is nothing else to do meanwhile.
+
+    Raises:
+        SourceError: the file is not a video, cannot be read, or is a playlist, whatever it is called: none but the file
+            itself is opened, neither another one nor the network.
+    """
+    check_regular(path, name=name)
+    # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
+    address = f"file:{path}"
+    with ExitStack() as opened:
+        video = opened.enter_context(open_stream(address, name=name))
+        if video.is_all_cut_off():
+            opened.close()
+            video = opened.enter_context(open_stream(address, name=name, options={"ignore_editlist": "1"}))
+            video.start_from_zero()
+        if hurried:
+            video.hurry()
+        yield video
+
+
+@contextmanager
+def open_stream(
+    place: str | BinaryIO,
+    *,
+    name: str,
+    container_format: str | None = None,
+    options: dict[str, str] | None = None,
+    timeout_seconds: float | None = None,
+) -> Iterator[OpenVideo]:
+    """The video at an address of FFmpeg or in an open file, closed again at the end of the block.
+
+    Args:
+        place: an address, or a file to read from, which need not be seekable.
+        name: what to call it in errors.
+        container_format: FFmpeg's name for it; None is for FFmpeg to find out.
+        options: of that format.
+        timeout_seconds: to wait for each packet; for the beginning so much longer as FFmpeg looks at a stream to find
+            out what it is. None is for ever.
+
+    Raises:
+        SourceError: there is no video, it cannot be read, or nothing comes any more.
+    """
+    patience = None if timeout_seconds is None else timeout_seconds + _LOOK_SECONDS
+    begun = time.monotonic()
+    try:
+        container = av.open(
+            place,
+            mode="r",
+            format=container_format,
+            options={"correct_ts_overflow": "0", **options_of(place), **(options or {})},
+            metadata_errors="replace",
+            timeout=(patience, timeout_seconds),
+        )
+    except av.FFmpegError as error:
+        if patience is not None and time.monotonic() - begun >= patience:
+            raise SourceError(f"{name} gave no picture within {patience:g} s") from error
+        raise SourceError(f"{name} {problem_with(place, error)}") from error
+    with container:
+        try:
+            yield OpenVideo(container, _video_stream(container, name))
+        except av.ExitError as error:
+            raise SourceError(f"{name} gave nothing for {timeout_seconds or 0:g} s") from error
+        except av.FFmpegError as error:
+            raise SourceError(f"{name} cannot be decoded: {error.strerror}") from error
+
+
+def _video_stream(container: InputContainer, name: str) -> VideoStream:
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if container.format.name in _TEXT_FORMATS:
+        raise SourceError(f"{name} is not a video: it is text")
+    if not streams:
+        raise SourceError(f"{name} is not a video: there is sound or other data in it, but no pictures")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{name} cannot be decoded: this build of FFmpeg has no decoder for it; convert it to H.264")
+    stream.codec_context.flags |= Flags.output_corrupt  # damaged frames are to be counted; they are not used
+    # Threads for whole frames took an eighth more processor time on two cores, which learning needs as well.
+    stream.thread_type = "SLICE"
+    return stream

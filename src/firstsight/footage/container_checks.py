@@ -1,0 +1,146 @@
+"""Files that name other files: none but the file itself is opened, neither another one nor the network."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+# The fastest cameras take so many frames a second and more, but nothing is played so fast.
+_MAX_FRAMES_PER_SECOND = 10_000.0
+
+# The smallest frame there is with what its container adds: a chunk of AVI has a header of 8 bytes.
+_MIN_FRAME_BYTES = 8
+
+# The share of the stated frames that a whole index reaches to.
+_WHOLE = 0.9
+
+# What follows the last frame in AVI is the index, with so many bytes a frame, and as many for its sounds.
+_INDEX_BYTES = 64
+
+# How Matroska tags durations: "00:00:04.040000000".
+_CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class StatedFacts:
+    """What a container states and what its size allows; None is what it does not state, or what cannot be."""
+
+    start_seconds: float
+    end_seconds: float | None
+    frames_per_second: float | None
+    count: int | None  # frames, with those that an edit list leaves out
+    counts_slots: bool  # the count may hold slots without a frame
+    max_count: int | None  # frames that fit into the file
+
+    def num_frames(self) -> int | None:
+        """How many frames there are, without those that an edit list leaves out."""
+        counts = (self.count, self.num_frames_after(self.start_seconds))
+        return min((count for count in counts if count), default=None)
+
+    def num_frames_after(self, seconds: float) -> int | None:
+        """How many frames there are from a time to the end, if the rate is fixed."""
+        if self.end_seconds is None or self.frames_per_second is None or seconds == float("-inf"):
+            return None
+        count = max(0, round((self.end_seconds - seconds) * self.frames_per_second))
+        return None if self.max_count is not None and count > self.max_count else count
+
+    def from_zero(self) -> "StatedFacts":
+        """The same, with time counted from the start."""
+        end = None if self.end_seconds is None else self.end_seconds - self.start_seconds
+        return replace(self, start_seconds=0.0, end_seconds=end)
+
+
+def stated_facts(container: InputContainer, stream: VideoStream, *, start_seconds: float) -> StatedFacts:
+    """What the container states of its video stream, which begins at that time."""
+    max_count = container.size // _MIN_FRAME_BYTES if container.size > 0 else None
+    # The header of AVI counts slots, of which some may be empty; its index has those that hold a frame.
+    has_slots = container.format.name == "avi"
+    num_indexed = len(stream.index_entries) if has_slots and _has_whole_index(container, stream, max_count) else 0
+    count = num_indexed or stream.frames
+    facts = StatedFacts(
+        start_seconds=start_seconds,
+        end_seconds=_stated_end(container, stream, start_seconds),
+        frames_per_second=_stated_rate(stream),
+        count=count if count > 0 and (max_count is None or count <= max_count) else None,
+        counts_slots=has_slots and not num_indexed,
+        max_count=max_count,
+    )
+    if facts.num_frames_after(start_seconds) is not None or (facts.count and not has_slots):
+        return facts
+    return replace(facts, end_seconds=_indexed_end(stream, start_seconds) if num_indexed else None)
+
+
+def _stated_rate(stream: VideoStream) -> float | None:
+    rate = stream.average_rate or stream.guessed_rate
+    return float(rate) if rate and 0 < rate <= _MAX_FRAMES_PER_SECOND else None
+
+
+def _stated_end(container: InputContainer, stream: VideoStream, start_seconds: float) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return start_seconds + float(stream.duration * stream.time_base)
+    if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
+        hours, minutes, seconds = tag.groups()
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    # With several streams, it may be the length of the sound.
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _indexed_end(stream: VideoStream, start_seconds: float) -> float:
+    """When the last frame in the index ends, which lasts a unit of time."""
+    last = max(one.timestamp for one in stream.index_entries)
+    return start_seconds + float((last - (stream.start_time or 0) + 1) * (stream.time_base or 0))
+
+
+def _has_whole_index(container: InputContainer, stream: VideoStream, max_count: int | None) -> bool:
+    """Whether the index is that of the file, and not begun by FFmpeg for the little that it has read."""
+    entries = stream.index_entries
+    if not len(entries) or max_count is None:
+        return False
+    last = entries[len(entries) - 1]
+    if 0 < stream.frames <= max_count:
+        return last.timestamp + 1 >= _WHOLE * stream.frames
+    return container.size - (last.pos + last.size) <= _INDEX_BYTES * (len(entries) + 1)
+
+
+# Formats that name other files or addresses, which FFmpeg would open.
+_LEADING_ELSEWHERE = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
+_LEADING_ELSEWHERE |= {"vobsub", "webm_dash_manifest"}
+
+_FILE = "file:"
+
+# For a file: what it may hold, and by which protocols more may be read.
+_ALONE = {
+    "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
+    "protocol_whitelist": "file",
+}
+
+# How playlists begin: HLS, FFmpeg's concat script, SDP, DASH, PLS.
+_PLAYLIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat |v=0\r?\n|\[playlist\]|(<\?xml[^>]*>\s*)?<MPD)")
+_PLAYLIST_BYTES = 1_000
+
+
+def options_of(place: str | BinaryIO) -> dict[str, str]:
+    """What keeps a file from making FFmpeg open others."""
+    return dict(_ALONE) if isinstance(place, str) and place.startswith(_FILE) else {}
+
+
+def problem_with(place: str | BinaryIO, error: av.FFmpegError) -> str:
+    """Why FFmpeg could not open it, to follow its name."""
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    if isinstance(place, str) and place.startswith(_FILE) and _is_playlist(Path(place.removeprefix(_FILE))):
+        return "is a playlist, which names other files, and no video: give those files themselves"
+    return f"is not a video: {error.strerror}"
+
+
+def _is_playlist(path: Path) -> bool:
+    with suppress(OSError), path.open("rb") as file:
+        return _PLAYLIST.match(file.read(_PLAYLIST_BYTES)) is not None
+    return False

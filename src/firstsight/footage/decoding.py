@@ -1,0 +1,287 @@
+"""The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from av.video.frame import VideoFrame
+
+from firstsight.errors import SourceError
+from firstsight.footage.container import (
+    FileIdentity,
+    Landing,
+    OpenVideo,
+    SeekMissedError,
+    Undecodable,
+    file_identity,
+    open_video,
+)
+from firstsight.footage.filters import Viewer, build_graph, layout, upright_size
+from firstsight.footage.frames import Events, Frame, Skipped, View
+from firstsight.footage.sampling import Sampler, Sampling
+from firstsight.footage.timestamps import TimeLine
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded frame of a video file."""
+
+    frame: VideoFrame
+    seconds: float  # presentation time
+    index: int  # position in order of presentation
+    duration_seconds: float | None = None  # until the next frame; None if that is not known yet
+
+
+def deinterlaced(events: Iterable[Decoded | Skipped]) -> Iterator[Decoded | Skipped]:
+    """The same frames. Nothing changes until one is flagged as interlaced; from then on, each waits for the next."""
+    deinterlacer: _Deinterlacer | None = None
+    for event in events:
+        if isinstance(event, Skipped):
+            yield event
+            continue
+        if deinterlacer and deinterlacer.layout != layout(event.frame):
+            yield from deinterlacer.finish()
+            deinterlacer = None
+        if deinterlacer is None and event.frame.interlaced_frame:
+            deinterlacer = _Deinterlacer(event.frame)
+        yield from deinterlacer.push(event) if deinterlacer else [event]
+    if deinterlacer:
+        yield from deinterlacer.finish()
+
+
+class _Deinterlacer:
+    """Gives back each frame when it has seen the next one, deinterlaced if it is flagged as interlaced."""
+
+    def __init__(self, frame: VideoFrame) -> None:
+        self.layout = layout(frame)
+        self._graph = build_graph(frame, [("yadif", "mode=send_frame:deint=interlaced:threads=1")])
+        self._waiting: list[Decoded] = []
+
+    def push(self, decoded: Decoded) -> list[Decoded]:
+        self._waiting.append(decoded)
+        self._graph.vpush(decoded.frame)
+        return self._pull()
+
+    def finish(self) -> list[Decoded]:
+        self._graph.vpush(None)
+        return self._pull()
+
+    def _pull(self) -> list[Decoded]:
+        done = []
+        try:
+            while self._waiting:  # one frame comes out for each that went in, so the order says which is which
+                done.append(replace(self._waiting[0], frame=self._graph.vpull()))
+                self._waiting.pop(0)
+        except (BlockingIOError, EOFError):  # it needs the next frame
+            pass
+        return done
+
+
+# Taken for files that state neither times nor a rate.
+_USUAL_FRAMES_PER_SECOND = 25
+
+
+def first_size(path: Path, *, name: str) -> tuple[int, int]:
+    """Width and height of the first frame, upright and with square pixels.
+
+    Raises:
+        SourceError: the file is not a video, or no frame of it can be decoded.
+    """
+    with open_video(path, name=name) as video:
+        if frame := video.first_frame():
+            return upright_size(frame, video.pixel_aspect)
+    raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
+
+
+def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, hurried: bool = False) -> Events:
+    """The frames of a video file that sampling keeps, in order of presentation, and what had to be skipped.
+
+    Frames are upright, have square pixels, and are deinterlaced where they are flagged as interlaced. Those that the
+    decoder refuses or marks as damaged are skipped, and so are those that the container states but that a file lacks
+    because it was cut off.
+
+    Args:
+        path: the file.
+        name: what to call it in frames and errors.
+        views: how to show every frame.
+        sampling: which frames to use.
+        hurried: decode on all processors; for when there is nothing else to do meanwhile.
+
+    Raises:
+        SourceError: the file is not a video.
+        PixelsError: its frames are too small for a view.
+    """
+    landing = landing_of(path, name=name, seconds=sampling.start_seconds) if sampling.start_seconds else Landing()
+    try:
+        yield from _decode_from(landing, path, name, views, sampling, hurried=hurried)
+    except SeekMissedError:
+        yield from _decode_from(Landing(), path, name, views, sampling, hurried=hurried)
+
+
+def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
+    """Where to decode from to have the frames from that time on."""
+    return _landing(path, name, seconds, file_identity(path))
+
+
+@lru_cache(maxsize=1024)  # held-out footage is read again and again, and to find where it starts takes time
+def _landing(path: Path, name: str, seconds: float, _identity: FileIdentity | None) -> Landing:
+    with open_video(path, name=name) as video:
+        return video.landing_before(seconds)
+
+
+def _decode_from(
+    landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling, *, hurried: bool
+) -> Events:
+    with open_video(path, name=name, hurried=hurried) as video:
+        video.seek(landing)
+        yield from decode_on(video, name=name, views=views, sampling=sampling, landing=landing)
+
+
+def decode_on(
+    video: OpenVideo,
+    *,
+    name: str,
+    views: tuple[View, ...],
+    sampling: Sampling,
+    landing: Landing | None = None,
+    now: Callable[[], float] | None = None,
+) -> Events:
+    """As `decode`, of a video that is open, from where it is: at a landing, or at its beginning.
+
+    With `now` the time of a frame is when it arrives, asked for once a frame: cameras state times that cannot be
+    trusted, or none.
+    """
+    sampler, viewer = Sampler(sampling), Viewer(views, video.pixel_aspect)
+    for event in deinterlaced(_decoded(video, landing or Landing(), sampling, now)):
+        if isinstance(event, Skipped):
+            yield event
+        elif sampling.is_over(event.seconds):
+            return
+        elif sampler.keeps(event.index, event.seconds):
+            yield shown(event, viewer, name=name)
+
+
+def shown(decoded: Decoded, viewer: Viewer, *, name: str) -> Frame:
+    """A decoded frame through the views."""
+    return Frame(
+        viewer.pictures(decoded.frame),
+        seconds=decoded.seconds,
+        index=decoded.index,
+        source=name,
+        size=viewer.size,
+        duration_seconds=decoded.duration_seconds,
+    )
+
+
+def _decoded(
+    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None
+) -> Iterator[Decoded | Skipped]:
+    """The frames from the start of the sampling on, with their times and positions, and how many were missing."""
+    num_read = yield from located(video, landing, sampling, now)
+    if num_lost := video.num_lost(num_read):
+        yield Skipped(num_lost)
+
+
+def located(
+    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None = None
+) -> Generator[Decoded | Skipped, None, int]:
+    """The frames from the start of the sampling on, with times, durations and positions.
+
+    Returns:
+        The position after the last.
+
+    Raises:
+        SeekMissedError: the first frame is not that of the landing.
+    """
+    index, seconds = landing.index, landing.seconds
+    has_landed = landing.ticks is None
+    lasting = _Durations(video)
+    for frame, timed_seconds in _on_arrival(video, now) if now else _timed(video, landing):
+        if timed_seconds is not None:
+            seconds = timed_seconds
+            if seconds < landing.seconds:
+                continue  # it leads up to the keyframe, and is not whole
+            if not has_landed and seconds > landing.seconds:
+                raise SeekMissedError
+            has_landed = True
+        elif not has_landed:
+            continue
+        if not sampling.is_before(seconds):
+            is_whole = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
+            event = Decoded(frame, seconds, index) if is_whole else Skipped(num_frames=1)  # type: ignore[arg-type]
+            yield from [event] if now else lasting.put(event)
+        index += 1
+    if not has_landed:
+        raise SeekMissedError
+    yield from lasting.finish()
+    return index
+
+
+_Taken = tuple[VideoFrame | Undecodable, float | None]  # with its time, if it has one
+
+
+def _on_arrival(video: OpenVideo, now: Callable[[], float]) -> Iterator[_Taken]:
+    for frame in video.frames():
+        yield frame, now() if isinstance(frame, VideoFrame) else None
+
+
+def _timed(video: OpenVideo, landing: Landing) -> Iterator[_Taken]:
+    """The frames with the times that their stamps mean."""
+    line: TimeLine[VideoFrame | Undecodable] = TimeLine(
+        frame_seconds=_frame_seconds(video),
+        start_seconds=video.start_seconds if landing.ticks is None else landing.seconds,
+        end_seconds=video.end_seconds,
+        longest_gap_seconds=video.longest_gap_seconds,
+    )
+    for frame in video.frames():
+        for timed in (
+            line.put(frame, video.stamp(frame)) if isinstance(frame, VideoFrame) else line.put_without_picture(frame)
+        ):
+            yield timed.item, timed.seconds
+    yield from ((timed.item, timed.seconds) for timed in line.finish())
+
+
+class _Durations:
+    """Holds a frame back until the next one says how long it lasts."""
+
+    def __init__(self, video: OpenVideo) -> None:
+        self._video = video
+        self._waiting: list[Decoded | Skipped] = []  # a frame, and what was skipped after it
+        self._last_step: float | None = None
+
+    def put(self, event: Decoded | Skipped) -> list[Decoded | Skipped]:
+        if isinstance(event, Skipped) and not self._waiting:
+            return [event]
+        if isinstance(event, Skipped):
+            self._waiting.append(event)
+            return []
+        done = self._lasting_until(event.seconds)
+        self._waiting = [event]
+        return done
+
+    def finish(self) -> list[Decoded | Skipped]:
+        """The last one lasts as long as the container says, or as the one before."""
+        if not self._waiting:
+            return []
+        first = self._waiting[0]
+        assert isinstance(first, Decoded)
+        stated = self._video.duration_of(first.frame)
+        end = self._video.end_seconds
+        is_true = stated is not None and (end is None or first.seconds + stated <= end + _frame_seconds(self._video))
+        return self._lasting_until(first.seconds + (stated if stated and is_true else self._usual_step()))
+
+    def _usual_step(self) -> float:
+        return _frame_seconds(self._video) if self._last_step is None else self._last_step
+
+    def _lasting_until(self, seconds: float) -> list[Decoded | Skipped]:
+        if not self._waiting:
+            return []
+        (first, *others), self._waiting = self._waiting, []
+        assert isinstance(first, Decoded)
+        self._last_step = seconds - first.seconds
+        return [replace(first, duration_seconds=self._last_step), *others]
+
+
+def _frame_seconds(video: OpenVideo) -> float:
+    return 1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND)

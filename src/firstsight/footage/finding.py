@@ -1,0 +1,267 @@
+"""From what a person names to files: a path, a folder with its subfolders, a pattern, or several of these."""
+
+# ruff: noqa: PTH112, PTH114  # `os.path` says "no" of what must not be looked at, where `Path` raises
+import glob
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstsight.errors import SourceError
+from firstsight.files import unlike_a_file
+from firstsight.footage.stills import IMAGE_SUFFIXES, is_picture
+from firstsight.text import printable
+
+# Recognised in folders and patterns; a file that is named itself can have any suffix.
+VIDEO_SUFFIXES = frozenset(
+    {".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov"}
+    | {".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv", ".y4m"}
+)
+
+_VALID = "valid are a video or picture, a folder of them, or a pattern such as 'walks/*.mp4'"
+
+_NAMES_SHOWN = 3  # of what is left out, for each reason
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that was looked at and is not read."""
+
+    name: str  # relative to the folder that was named, printable
+    kind: str  # what it is, or why it is left out, in the singular: "picture", "FIFO", "broken link"
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file to read."""
+
+    path: Path
+    name: str  # relative to the folder they are all in, printable
+    is_picture: bool
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """Videos and pictures, and what else was there."""
+
+    where: str  # for people, to come after their number: " in walks/"
+    files: tuple[FoundFile, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """Files to read one after the other: all videos, or all pictures."""
+
+    name: str  # for people
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]  # of each file, relative to the folder they are all in, printable
+    are_images: bool
+    left_out: tuple[LeftOut, ...] = ()  # what else is there; pictures beside videos too
+
+
+def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
+    """The files that a path, a folder, a pattern or a list of these stands for; of videos and pictures the videos.
+
+    Raises:
+        SourceError: one does not exist or cannot be read, nothing is in it, or a list mixes videos and pictures.
+    """
+    if isinstance(spec, str | os.PathLike):
+        return _of_one_kind(find_all(spec))
+    strangers = {type(part).__name__ for part in spec if not isinstance(part, str | os.PathLike)}
+    if strangers:
+        raise SourceError(
+            f"the list holds {', '.join(sorted(strangers))}: valid are paths, or one array of all pictures"
+        )
+    parts = [_of_one_kind(find_all(part)) for part in spec]
+    if not parts:
+        raise SourceError(f"the list of files is empty: {_VALID}")
+    if len({part.are_images for part in parts}) > 1:
+        raise SourceError("the list holds videos and pictures; valid is one kind: read them one after the other")
+    paths = [path for part in parts for path in part.paths]
+    left_out = tuple(dict.fromkeys(one for part in parts for one in part.left_out))
+    if len(paths) == 1:
+        return parts[0]
+    name = _counted(len(paths), "image" if parts[0].are_images else "video")
+    root = _common_folder(paths)
+    return Found(name, tuple(paths), tuple(_name(path, root) for path in paths), parts[0].are_images, left_out)
+
+
+def find_all(spec: PathLike) -> FoundFiles:
+    """The videos and the pictures that a path, a folder or a pattern stands for, each once, and what is left out.
+
+    In a folder the suffix tells what a file is. Folders behind links are entered, but none twice; links to files are
+    names of their own. What is hidden is left out, as are files of other kinds, FIFOs, sockets, devices, broken links
+    and folders that must not be read.
+
+    Raises:
+        SourceError: it does not exist or cannot be read, or no video or picture is in it.
+    """
+    text = os.fspath(spec)
+    kind = _kind(text)
+    if kind == "file":
+        path = Path(text)
+        return FoundFiles("", (FoundFile(path, printable(path.name), is_picture(path)),))
+    if kind == "folder":
+        folder = Path(text)
+        return _footage([folder], root=folder, where=f" in {printable(folder.name or folder.resolve().name or text)}/")
+    matches = sorted(glob.glob(text, recursive=True), key=_natural)  # noqa: PTH207, the pattern may be absolute
+    if not matches:
+        what = "nothing matches the pattern" if glob.has_magic(text) else "there is no file or folder"
+        raise SourceError(f"{what} {text!r}: {_VALID}")
+    return _footage([Path(match) for match in matches], root=None, where=f" matching {printable(text)}")
+
+
+def summary(left_out: Sequence[LeftOut]) -> str:
+    """What is left out, in one line: "left out: 2 pictures (a.jpg, b.jpg), 1 FIFO (pipe)"; nothing if nothing is."""
+    counts = Counter(one.kind for one in left_out)
+    parts = []
+    for kind, count in counts.items():
+        names = [one.name for one in left_out if one.kind == kind][:_NAMES_SHOWN]
+        more = ", ..." if count > _NAMES_SHOWN else ""
+        parts.append(f"{_counted(count, kind)} ({', '.join(names)}{more})")
+    return f"left out: {', '.join(parts)}" if parts else ""
+
+
+def _of_one_kind(found: FoundFiles) -> Found:
+    videos = [file for file in found.files if not file.is_picture]
+    files = videos or found.files
+    kind, paths = "video" if videos else "image", tuple(file.path for file in files)
+    is_named_itself = not found.where
+    name = files[0].name if is_named_itself else f"{_counted(len(files), kind)}{found.where}"
+    beside = tuple(LeftOut(file.name, "picture") for file in found.files if videos and file.is_picture)
+    return Found(name, paths, tuple(file.name for file in files), not videos, beside + found.left_out)
+
+
+def _kind(text: str) -> str:
+    """Whether there is a "file", a "folder" or "nothing" of that name."""
+    if not text:
+        raise SourceError(f"the path is empty: {_VALID}")
+    try:
+        path = Path(text)
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        if os.path.islink(text):
+            raise SourceError(f"{text!r} is a link to nothing: {_VALID}") from None
+        return "nothing"
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"{text!r} cannot be read ({reason}): {_VALID}") from error
+    if path.is_dir():
+        return "folder"
+    if what := unlike_a_file(mode):
+        pipe = "; to read what comes through it, give - and redirect it: - < it" if what == "a FIFO" else ""
+        raise SourceError(f"{text!r} is neither a file nor a folder but {what}: {_VALID}{pipe}")
+    return "file"
+
+
+# Footage all the same, of kinds that are not read in a folder.
+_UNREAD = {
+    **dict.fromkeys((".heic", ".heif"), "HEIC picture"),
+    **dict.fromkeys((".avif", ".j2k", ".jp2", ".tga"), "picture of a rarer kind"),
+    **dict.fromkeys((".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"), "raw picture of a camera"),
+}
+
+
+class _Search:
+    """A walk through folders. Links to folders come last, so that what lies in the open goes by its own name."""
+
+    def __init__(self) -> None:
+        self.files: dict[Path, None] = {}  # in order, each once
+        self.left_out: dict[Path, str] = {}
+        self._entered: set[tuple[int, int]] = set()  # device and inode
+        self._links: list[Path] = []
+
+    def walk(self, start: Path) -> None:
+        """Takes up the files at and under the start in natural order of their paths."""
+        found: list[Path] = []
+        pending = [start]
+        while pending or self._links:
+            path = pending.pop() if pending else self._links.pop(0)
+            children = self._look_at(path, found, is_start=path == start)
+            links = {child for child in children if os.path.islink(child) and os.path.isdir(child)}
+            pending += [child for child in children if child not in links]
+            self._links += [child for child in children if child in links]
+        self.files.update(dict.fromkeys(sorted(found, key=lambda path: _natural(str(path)))))
+
+    def _look_at(self, path: Path, found: list[Path], *, is_start: bool) -> list[Path]:
+        """What lies in it, if it is a folder."""
+        suffix = path.suffix.lower()
+        try:
+            state = path.stat()
+            if stat.S_ISDIR(state.st_mode):
+                return self._children(path, (state.st_dev, state.st_ino), is_start=is_start)
+        except OSError as error:
+            self.left_out[path] = _unreachable(path, error)
+            return []
+        if what := unlike_a_file(state.st_mode):
+            self.left_out[path] = what.split(maxsplit=1)[1]
+        elif suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
+            found.append(path)
+        else:
+            self.left_out[path] = _UNREAD.get(suffix, "file of no known kind")
+        return []
+
+    def _children(self, folder: Path, identity: tuple[int, int], *, is_start: bool) -> list[Path]:
+        if identity in self._entered:
+            if os.path.islink(folder) and not is_start:
+                self.left_out[folder] = "link to a folder that is read already"
+            return []
+        self._entered.add(identity)
+        with os.scandir(folder) as entries:
+            children = sorted(folder / entry.name for entry in entries)
+        hidden = [path for path in children if path.name.startswith(".")]
+        self.left_out.update((path, "hidden folder" if os.path.isdir(path) else "hidden file") for path in hidden)
+        return [path for path in children if not path.name.startswith(".")]
+
+
+def _unreachable(path: Path, error: OSError) -> str:
+    if isinstance(error, PermissionError):
+        return "folder without permission" if os.path.isdir(path) else "file without permission"
+    return "broken link" if os.path.islink(path) else "file that cannot be looked at"
+
+
+def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundFiles:
+    """Of what lies at and under the starts what is footage, and the rest."""
+    search = _Search()
+    for start in starts:
+        search.walk(start)
+    if root and search.left_out.get(root) == "folder without permission":
+        raise SourceError(f"folder {str(root)!r} cannot be read: you have no permission")
+    root = root or _common_folder([*search.files] or [*search.left_out])
+    left_out = tuple(LeftOut(_name(path, root), kind) for path, kind in sorted(search.left_out.items()))
+    if not search.files:
+        beside = f"; {summary(left_out)}" if left_out else ""
+        raise SourceError(
+            f"there is no video or picture{where}: "
+            f"valid are files such as .mp4, .mov, .mkv, .avi, .jpg and .png{beside}"
+        )
+    return FoundFiles(
+        where, tuple(FoundFile(path, _name(path, root), is_picture(path)) for path in search.files), left_out
+    )
+
+
+def _counted(count: int, kind: str) -> str:
+    """As in "1 picture" and "2 files of no known kind"."""
+    if count == 1:
+        return f"1 {kind}"
+    return f"{count} " + re.sub(r"^.*?(?= of | without | that | to |$)", r"\g<0>s", kind, count=1)
+
+
+def _name(path: Path, root: Path) -> str:
+    return printable(Path(os.path.relpath(path, root)).as_posix())
+
+
+def _common_folder(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+
+
+def _natural(text: str) -> list[tuple[int, int, str]]:
+    """A sorting key by which "take 2" comes before "take 10"."""
+    parts = re.split(r"(\d+)", text.casefold())
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]

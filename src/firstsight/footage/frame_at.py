@@ -1,0 +1,169 @@
+"""The frame at a time: the one nearest to it, found by positioning the file instead of reading all before it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from os import PathLike
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError, SourceError
+from firstsight.footage.container import Landing, SeekMissedError, open_video
+from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
+from firstsight.footage.filters import Viewer
+from firstsight.footage.folders import ArraySource, ImageFiles
+from firstsight.footage.frames import Frame, Skipped, View
+from firstsight.footage.sampling import Sampling
+from firstsight.footage.source import Source, open_source
+from firstsight.footage.videos import VideoFile, VideoFiles
+
+# A file that ends sooner than it states has lost the rest; a time in it is at most so far from its last frame.
+_LOST_SECONDS = 10.0
+
+# Earlier than a keyframe, and later than any frame before it.
+_JUST_BEFORE = 1e-6
+
+
+def frame_at(
+    source: "str | PathLike[str] | NDArray[np.uint8] | Source", seconds: float, *, views: tuple[View, ...]
+) -> Frame:
+    """The frame nearest to a time, of two that are equally near the earlier one.
+
+    Of a video all frames count, whatever its sampling leaves out; of several videos the first that lasts so long
+    answers. Pictures count as one a second.
+
+    Args:
+        source: as for `open_source`. What comes live is read up to that time.
+        seconds: from the presentation zero of the file.
+        views: how to show the frame.
+
+    Raises:
+        SourceError: it cannot be read, or is over more than the duration of a frame before that time.
+        SettingsError: the time is not a number from 0.
+        PixelsError: the frame is too small for a view.
+
+    Example:
+        >>> frame_at("hall.mp4", 83.2, views=(view,)).seconds  # doctest: +SKIP
+        83.2
+    """
+    if not 0 <= seconds < float("inf"):
+        raise SettingsError(f"time {seconds} s; valid is a number of seconds from 0")
+    opened = open_source(source)
+    if isinstance(opened, VideoFiles):
+        return _of_videos(opened, seconds, views)
+    if isinstance(opened, ImageFiles | ArraySource):
+        return _of_pictures(opened, seconds, views)
+    return _of_live(opened, seconds, views)
+
+
+def _of_videos(source: VideoFiles, seconds: float, views: tuple[View, ...]) -> Frame:
+    first_error: SourceError | None = None
+    for file in source.files:
+        try:
+            return _of_video(file, seconds, views)
+        except SourceError as error:
+            first_error = first_error or error
+    raise first_error or SourceError(f"{source.name} has no frame")
+
+
+def _of_video(file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame:
+    """Decoded from the last keyframe before the time; if that does not lead to it, from an earlier one."""
+    landing = landing_of(file.path, name=file.name, seconds=seconds)
+    while landing.ticks is not None:
+        try:
+            if frame := _from(landing, file, seconds, views):
+                return frame
+        except SeekMissedError:
+            break
+        landing = landing_of(file.path, name=file.name, seconds=landing.seconds - _JUST_BEFORE)
+    if frame := _from(Landing(), file, seconds, views):
+        return frame
+    raise SourceError(f"{file.name} has no frame that can be decoded: it is empty or damaged")
+
+
+def _from(landing: Landing, file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame | None:
+    """The nearest frame from the landing on; None if a frame before the landing could have to do with it.
+
+    Raises:
+        SeekMissedError: the file cannot be positioned there.
+        SourceError: the file is over before.
+    """
+    with open_video(file.path, name=file.name) as video:
+        video.seek(landing)
+        with closing(located(video, landing, Sampling())) as events:
+            nearest = _Nearest(seconds)
+            for event in deinterlaced(nearest.watched(events)):
+                if isinstance(event, Decoded) and not nearest.take(event):
+                    break
+        if nearest.decoded is None or (landing.ticks is not None and nearest.depends_on_what_is_before()):
+            return None
+        if not nearest.is_reached:
+            _check_end(nearest.decoded, seconds, name=file.name, stated_end=video.end_seconds)
+        return shown(nearest.decoded, Viewer(views, video.pixel_aspect), name=file.name)
+
+
+class _Nearest:
+    """The frame nearest to a time, of frames in order of time."""
+
+    def __init__(self, seconds: float) -> None:
+        self.decoded: Decoded | None = None
+        self.is_reached = False  # whether a frame at or after the time was seen
+        self._seconds = seconds
+        self._first: Decoded | None = None
+
+    def watched(self, events: Iterable[Decoded | Skipped]) -> Iterator[Decoded | Skipped]:
+        """The same frames, before they are deinterlaced."""
+        for event in events:
+            if self._first is None and isinstance(event, Decoded):
+                self._first = event
+            yield event
+
+    def take(self, decoded: Decoded) -> bool:
+        """Whether a frame that follows could be nearer."""
+        if self.decoded is None or abs(decoded.seconds - self._seconds) < abs(self.decoded.seconds - self._seconds):
+            self.decoded = decoded
+        self.is_reached = decoded.seconds >= self._seconds
+        return not self.is_reached
+
+    def depends_on_what_is_before(self) -> bool:
+        """Whether frames before the first could be nearer, or have lines that this one is deinterlaced with."""
+        if self.decoded is None or self._first is None or self.decoded.index != self._first.index:
+            return False
+        return self.decoded.seconds > self._seconds or bool(self._first.frame.interlaced_frame)
+
+
+def _check_end(last: Decoded, seconds: float, *, name: str, stated_end: float | None) -> None:
+    """Raises SourceError if a video is over by more than the duration of a frame, or of what can be lost at its end."""
+    lasting = last.duration_seconds or 0.0
+    end = last.seconds + lasting
+    if stated_end is not None:
+        end = max(end, min(stated_end, end + _LOST_SECONDS))
+    if seconds > end + lasting:
+        raise _over(name, seconds, end)
+
+
+def _of_pictures(source: ImageFiles | ArraySource, seconds: float, views: tuple[View, ...]) -> Frame:
+    position = min(source.positions, key=lambda one: abs(one - seconds))
+    if seconds > position + 2:
+        raise _over(source.name, seconds, position + 1)
+    with closing(replace(source, positions=(position,)).read(*views)) as reading:
+        return next(reading)
+
+
+def _of_live(source: Source, seconds: float, views: tuple[View, ...]) -> Frame:
+    before: Frame | None = None
+    with closing(source.read(*views)) as reading:
+        for frame in reading:
+            if frame.seconds >= seconds:
+                is_nearer = before is None or frame.seconds - seconds < seconds - before.seconds
+                return frame if before is None or is_nearer else before
+            before = frame
+    end = 0.0 if before is None else before.seconds + 2 * (before.duration_seconds or 0.0)
+    if before is None or seconds > end:
+        raise _over(source.name, seconds, end)
+    return before
+
+
+def _over(name: str, seconds: float, end: float) -> SourceError:
+    return SourceError(f"{name} is over before {seconds:g} s: it lasts {end:g} s; give an earlier time")

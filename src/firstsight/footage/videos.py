@@ -1,0 +1,231 @@
+"""Video files as a source."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice, pairwise
+from pathlib import Path
+
+from firstsight.errors import PixelsError, SourceError
+from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
+from firstsight.footage.decoding import Decoded, decode, deinterlaced, first_size, located, shown
+from firstsight.footage.filters import Viewer
+from firstsight.footage.finding import LeftOut
+from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
+from firstsight.footage.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
+
+STRETCH_FRAMES = 60  # decoded at each place, from a keyframe on
+ONE_IN = 3  # of these, frames that are used
+# Where keyframes are far apart stretches are fewer and longer, at most so many times.
+_MOST_LENGTHENED = 4
+
+
+def decode_stretches(
+    path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, num_stretches: int
+) -> Events:
+    """About so many stretches of 60 frames, of which every third is used, between start and end of the sampling.
+
+    Where keyframes are far apart, fewer and longer ones of as many frames. Nothing at all if that is not possible: the
+    file does not say how long it lasts, cannot be positioned, or has hardly a keyframe. Positions of frames are
+    estimated from their times. A frame that cannot be decoded is counted as skipped.
+    """
+    with open_video(path, name=name, hurried=True) as video:
+        landings = _landings(video, sampling, num_stretches)
+        viewer = Viewer(views, video.pixel_aspect)
+        for landing, following in pairwise([*landings, Landing(seconds=math.inf)]):
+            num_frames = num_stretches * STRETCH_FRAMES // len(landings)
+            for event in _stretch(video, landing, num_frames=num_frames, until_seconds=following.seconds):
+                if isinstance(event, Skipped):
+                    yield event
+                else:
+                    yield shown(event, viewer, name=name)
+
+
+def _landings(video: OpenVideo, sampling: Sampling, num_stretches: int) -> list[Landing]:
+    start, end = max(video.start_seconds, sampling.start_seconds or 0), sampling.end_seconds or video.end_seconds
+    if end is None:
+        return []
+    step = (min(end, video.end_seconds or end) - start) / num_stretches
+    try:
+        found = {video.landing_near(start + (number + 0.5) * step) for number in range(num_stretches)}
+    except SeekMissedError:
+        return []
+    inside = sorted((one for one in found if start <= one.seconds < end), key=lambda one: one.seconds)
+    return inside if len(inside) * _MOST_LENGTHENED >= num_stretches else []
+
+
+def _stretch(
+    video: OpenVideo, landing: Landing, *, num_frames: int, until_seconds: float
+) -> Iterator[Decoded | Skipped]:
+    """Every third of so many frames from the landing on, before that time."""
+    num_decoded = 0
+    try:
+        video.seek(landing)
+        for event in deinterlaced(islice(located(video, landing, Sampling()), num_frames)):
+            if isinstance(event, Skipped):
+                yield event
+            elif event.seconds >= until_seconds:
+                return
+            else:
+                if num_decoded % ONE_IN == 0:
+                    yield event
+                num_decoded += 1
+    except SeekMissedError:
+        return
+
+
+# Held out of each video at most: enough to judge by, and footage is for learning.
+_MOST_HELD_OUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class VideoFile:
+    """One file, and which frames of it are used."""
+
+    path: Path
+    name: str  # what its frames and errors call it
+    sampling: Sampling
+    num_stretches: int = 0  # to read instead of all of it, if that is possible; 0 reads all
+    hurried: bool = False  # decode on all processors
+
+    def num_frames(self) -> int | None:
+        """How many frames the container states, after sampling.
+
+        Raises:
+            SourceError: the file is not a video.
+        """
+        if self.num_stretches:
+            return self.num_stretches * STRETCH_FRAMES // ONE_IN
+        start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
+        return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
+
+    def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
+        """The beginning, and the end that is that share of it; no end if it is not known when it ends."""
+        try:
+            with open_video(self.path, name=self.name) as video:
+                first, last = video.start_seconds, video.end_seconds
+        except SourceError:
+            return self, None  # reading it will tell
+        if last is None:
+            return self, None
+        first = max(first, self.sampling.start_seconds or 0)
+        last = min(last, self.sampling.end_seconds or last)
+        cut = last - min((last - first) * share, _MOST_HELD_OUT_SECONDS)
+        if not first < cut < last:
+            return self, None
+        learned, held_out = replace(self.sampling, end_seconds=cut), replace(self.sampling, start_seconds=cut)
+        return replace(self, sampling=learned), replace(self, sampling=held_out)
+
+
+@dataclass(frozen=True)
+class VideoFiles:
+    """One video file or several, read one after the other.
+
+    Of several, one that cannot be read is skipped; a single one has to be readable.
+    """
+
+    name: str
+    files: tuple[VideoFile, ...]
+    left_out: tuple[LeftOut, ...] = ()  # what lay beside the files
+
+    replayable = True
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, pixel by pixel in colour."""
+        return iterate(self)
+
+    def read(self, *views: View) -> Reading:
+        """An iterator over the frames of all files, each seen through every view."""
+        return Reading(self._events(views))
+
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame, upright and with square pixels.
+
+        Raises:
+            SourceError: no file can be read.
+        """
+        reasons = []
+        for file in self.files:
+            try:
+                return first_size(file.path, name=file.name)
+            except SourceError as error:
+                reasons.append(str(error))
+        raise SourceError(self._none_readable(reasons))
+
+    def num_frames(self) -> int | None:
+        """How many frames reading will yield, as far as the containers state it."""
+        counts = list(self._counts())
+        return None if None in counts else sum(count or 0 for count in counts)
+
+    def split(self, share: float) -> "tuple[VideoFiles, VideoFiles | None]":
+        """What to learn from, and the end of each video, at most a minute, to hold out."""
+        check_share(share)
+        if (self.num_frames() or 0) < LEAST_FRAMES_TO_SPLIT:
+            return self, None
+        parts = [file.split(share) for file in self.files]
+        held_out = tuple(end for _, end in parts if end)
+        if not held_out:
+            return self, None
+        return replace(self, files=tuple(beginning for beginning, _ in parts)), replace(self, files=held_out)
+
+    def _counts(self) -> Iterator[int | None]:
+        for file in self.files:
+            try:
+                yield file.num_frames()
+            except SourceError:
+                yield 0  # reading will skip it
+
+    def _events(self, views: tuple[View, ...]) -> Events:
+        reasons: list[str] = []
+        for file in self.files:
+            try:
+                for event in _events_of(file, views):
+                    yield event if isinstance(event, Frame) else replace(event, source=file.name)
+            except (SourceError, PixelsError) as error:
+                if len(self.files) == 1:
+                    raise
+                reasons.append(str(error))
+                yield Skipped(source=file.name, reason=str(error))
+        if len(reasons) == len(self.files):
+            raise SourceError(self._none_readable(reasons))
+
+    def _none_readable(self, reasons: list[str]) -> str:
+        return reasons[0] if len(reasons) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
+
+
+@lru_cache(maxsize=65_536)  # asked for the plan, for the progress and for the record: a file is opened once for all
+def _stated(path: Path, name: str, _identity: FileIdentity | None) -> tuple[float, float | None, int | None]:
+    """When a file begins, its frames a second, and how many there are, as far as the container states it."""
+    with open_video(path, name=name) as video:
+        return video.start_seconds, video.frames_per_second, video.num_frames()
+
+
+def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
+    num_frames = 0
+    for events in _passes(file, views):
+        for event in events:
+            num_frames += isinstance(event, Frame)
+            yield event
+        if num_frames:
+            return
+    raise SourceError(_nothing_in(file))
+
+
+def _passes(file: VideoFile, views: tuple[View, ...]) -> Iterator[Events]:
+    """The ways to read it, the first that gives a frame counts."""
+    path, name, sampling, num = file.path, file.name, file.sampling, file.num_stretches
+    if num:
+        yield decode_stretches(path, name=name, views=views, sampling=sampling, num_stretches=num)
+    yield decode(path, name=name, views=views, sampling=sampling, hurried=file.hurried)
+
+
+def _nothing_in(file: VideoFile) -> str:
+    start, end = file.sampling.start_seconds, file.sampling.end_seconds
+    if start is None and end is None:
+        return f"{file.name} has no frame that can be decoded: it is empty or damaged"
+    stretch = f"from {start or 0:g} s" + ("" if end is None else f" to {end:g} s")
+    with open_video(file.path, name=file.name) as video:
+        last = video.end_seconds
+    lasts = "" if last is None else f"; it states that it lasts until {last:g} s"
+    return f"{file.name} has no frame {stretch}{lasts}: give an earlier start or a later end"

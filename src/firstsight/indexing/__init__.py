@@ -1,0 +1,1 @@
+"""Footage into a library: embed, write, resume, re-index."""

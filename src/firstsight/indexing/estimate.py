@@ -1,0 +1,196 @@
+"""What indexing tells while it works and when it is done."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from firstsight.errors import LibraryError, SourceError
+from firstsight.footage.container import open_video
+from firstsight.footage.sampling import Sampling
+from firstsight.library.records import SourceRecord
+from firstsight.library.source_files import FootageFile, stamp_of
+
+# A thumbnail of 160 pixels as JPEG, with what else a row holds: source, frame and time. Measured on walks and traffic.
+_BYTES_BESIDE_VECTOR = 4_500
+_BYTES_A_NUMBER = 2
+# An encoder, and the files of empty tables.
+_BYTES_OF_LIBRARY = 6_000_000
+# The least that a coded frame takes in a file: one in which nothing changes.
+_LEAST_BYTES_A_FRAME = 4
+# What a container states twice, as a number of frames at a rate and as a duration, differs by less than so many times.
+_MAX_DISAGREEMENT = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What indexing will come to, going by what the containers state and is not impossible."""
+
+    num_sources: int  # to be looked at anew
+    num_frames: int  # to be embedded, about: what turns out to be a copy is not
+    num_unknown: int  # of the sources, those that do not state how long they are, or cannot be that long
+    unbelievable: tuple[str, ...]  # names of the latter
+    largest: str  # the source that most frames are of
+    largest_bytes: int  # on disk, of these
+    num_bytes: int  # on disk
+    free_bytes: int
+
+    def check(self) -> None:
+        """Refuses to begin what will not fit. What a single file states is not enough for that.
+
+        Raises:
+            LibraryError: the disk has less room.
+        """
+        if self.num_bytes - self.largest_bytes > self.free_bytes:
+            raise LibraryError(
+                f"about {self.num_frames} frames will take about {megabytes(self.num_bytes)}, and the disk has "
+                f"{megabytes(self.free_bytes)} left: use fewer frames a second (--fps), or another disk"
+            )
+
+    @property
+    def doubts(self) -> list[str]:
+        """A line for each file whose length is not to be believed, or that will fill the disk if it is."""
+        lines = [
+            f"{name} states more frames than it can hold; how many there are will be seen" for name in self.unbelievable
+        ]
+        if self.num_bytes > self.free_bytes:
+            lines.append(
+                f"{self.largest} alone will take about {megabytes(self.largest_bytes)} if it is as long as it states, "
+                f"and the disk has {megabytes(self.free_bytes)} left; what fits is kept"
+            )
+        return lines
+
+
+def estimate(
+    folder: Path,
+    files: Sequence[FootageFile],
+    sampling: Sampling | None,
+    *,
+    usual: Sampling,
+    records: Iterable[SourceRecord],
+    dim: int,
+) -> Estimate:
+    """What bringing those files into a library will come to.
+
+    Args:
+        folder: of the library, which need not exist yet.
+        files: what `find_footage` found.
+        sampling: asked for; by default that of each in the library.
+        usual: of videos that are new.
+        records: what the library holds already, with what it could not read.
+        dim: numbers in a vector.
+    """
+    held = {record.path: record for record in records}
+    new = [file for file in files if not _is_known(file, held.get(file.path), sampling)]
+    counts = [(_num_frames(file, _sampling_of(file, held.get(file.path), sampling, usual)), file.name) for file in new]
+    frames = [(math.ceil(count), name) for count, name in counts if count is not None and math.isfinite(count)]
+    num_frames, bytes_a_frame = sum(count for count, _ in frames), _BYTES_BESIDE_VECTOR + _BYTES_A_NUMBER * dim
+    most, largest = max(frames, default=(0, ""))
+    return Estimate(
+        num_sources=len(new),
+        num_frames=num_frames,
+        num_unknown=len(new) - len(frames),
+        unbelievable=tuple(name for count, name in counts if count == math.inf),
+        largest=largest,
+        largest_bytes=most * bytes_a_frame,
+        num_bytes=_BYTES_OF_LIBRARY + num_frames * bytes_a_frame,
+        free_bytes=shutil.disk_usage(_existing(folder)).free,
+    )
+
+
+def megabytes(num_bytes: int) -> str:
+    """For people: "14 MB", "3.2 GB"."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:.0f} MB"
+
+
+def _is_known(file: FootageFile, known: SourceRecord | None, sampling: Sampling | None) -> bool:
+    """Whether there is nothing to be done about it."""
+    if known is None or known.stamp != stamp_of(file.path) or known.status == "partial":
+        return False
+    return known.status == "failed" or file.is_picture or sampling in (None, known.sampling)
+
+
+def _sampling_of(file: FootageFile, known: SourceRecord | None, sampling: Sampling | None, usual: Sampling) -> Sampling:
+    if file.is_picture:
+        return Sampling()
+    return sampling or (known.sampling if known and not known.is_picture else usual)
+
+
+def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
+    """None if nothing is stated, infinity if it cannot be. Of a file that cannot be read 0: indexing will tell."""
+    if file.is_picture:
+        return 1
+    try:
+        with open_video(file.path, name=file.name) as video:
+            start, end = video.start_seconds, video.end_seconds
+            rate, count = video.frames_per_second, video.num_frames()
+        if count is None or not rate:
+            return None
+        if not _is_believable(file.path, rate, count, None if end is None else end - start):
+            return math.inf
+        return sampling.num_frames(start, rate, count)
+    except SourceError:
+        return 0
+    except Exception:  # a decoder may throw anything at all; reading it will tell
+        return None
+
+
+def _is_believable(path: Path, rate: float, count: int, seconds: float | None) -> bool:
+    """Whether a file can hold so many frames, and they last about as long as it says."""
+    stamp = stamp_of(path)
+    if stamp is None or not can_hold(stamp.num_bytes, count) or not math.isfinite(rate):
+        return False
+    return seconds is None or count / rate <= _MAX_DISAGREEMENT * max(seconds, 1)
+
+
+def can_hold(num_bytes: int, num_frames: int) -> bool:
+    """Whether there can be so many frames in a file of that size."""
+    return 0 <= num_frames <= num_bytes / _LEAST_BYTES_A_FRAME
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that there is."""
+    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+
+
+@dataclass(frozen=True)
+class IndexProgress:
+    """Where indexing is."""
+
+    what: str  # the part under way: "embedding"
+    source: str  # the one that is looked at
+    num_done: int  # sources
+    num_sources: int
+    num_frames: int  # embedded so far
+    news: tuple[str, ...] = ()  # lines worth keeping: a source could not be read
+
+
+Report = Callable[[IndexProgress], None]
+
+
+def silent(_: IndexProgress) -> None:
+    """Reports nothing."""
+
+
+@dataclass
+class Indexed:
+    """What indexing did, as names of sources."""
+
+    added: list[str] = field(default_factory=list)  # embedded for the first time
+    changed: list[str] = field(default_factory=list)  # embedded anew: other content, or sampled otherwise
+    copied: list[str] = field(default_factory=list)  # of the same content as another: its rows were copied
+    moved: list[str] = field(default_factory=list)  # the same file at another place
+    unchanged: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)  # a line for each source that cannot be read
+    failed_before: list[str] = field(default_factory=list)  # the same, not tried again: they have not changed since
+    own_rate: list[str] = field(default_factory=list)  # of the unchanged: left at the rate they were given once
+    lost: dict[str, int] = field(default_factory=dict)  # frames that could not be decoded, by source
+    num_frames: int = 0  # embedded
+    num_skipped: int = 0  # frames that could not be decoded
+    seconds: float = 0.0
+
+    @property
+    def num_readable(self) -> int:
+        """Sources that are in the library now."""
+        return sum(map(len, (self.added, self.changed, self.copied, self.moved, self.unchanged)))

@@ -1,0 +1,364 @@
+"""One run of indexing: for each file what there is to be done about it, and the doing."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from firstsight.errors import FirstsightError, LibraryError, RunError
+from firstsight.footage.folders import ImageFiles
+from firstsight.footage.sampling import Sampling
+from firstsight.footage.source import Source
+from firstsight.footage.videos import VideoFile, VideoFiles
+from firstsight.indexing.estimate import Indexed, IndexProgress, Report, can_hold
+from firstsight.indexing.reading import Choice, NotThereError, Seen, after, can_go_on, reading_on, seen, stated_end
+from firstsight.indexing.writer import Writer
+from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, latest, rate_in_words
+from firstsight.library.source_files import FootageFile, content_hash, free_name, stamp_of, storable
+from firstsight.library.store import Store
+from firstsight.text import printable
+
+_RowsKey = tuple[str, float | None, int | None]
+
+
+class Holdings:
+    """Sources by path, by content and by name; kept up to date by whoever changes the library.
+
+    Attributes:
+        whole: the sources shown, by path.
+        partial: those that were interrupted, by path.
+        failed: those that could not be read, by path.
+    """
+
+    def __init__(self, records: Iterable[SourceRecord]) -> None:
+        records = list(records)
+        self.whole: dict[Path, SourceRecord] = {}
+        self.partial = latest(records, "partial")
+        self.failed = latest(records, "failed")
+        self._by_rows: dict[_RowsKey, SourceRecord] = {}
+        self._by_content: dict[str, SourceRecord] = {}
+        self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
+        self._given: dict[Path, str] = {}  # names of files that are not in the library yet
+        self._last_id = max((record.id for record in records), default=0)
+        for record in latest(records, "whole").values():
+            self.hold(record)
+
+    def hold(self, record: SourceRecord) -> None:
+        """A source is whole; another one at its path is no more."""
+        if before := self.whole.get(record.path):
+            self.let_go(before)
+        self.whole[record.path] = record
+        self._by_rows[_rows_key(record.content, record.sampling)] = record
+        self._by_content[record.content] = record
+        self._names.add(record.name)
+
+    def let_go(self, record: SourceRecord) -> None:
+        """A source is no more."""
+        del self.whole[record.path]
+        self._names.discard(record.name)
+        key = _rows_key(record.content, record.sampling)
+        if self._by_rows.get(key) == record:
+            del self._by_rows[key]
+        if self._by_content.get(record.content) == record:
+            del self._by_content[record.content]
+
+    def at(self, path: Path) -> SourceRecord | None:
+        """What is known of the file there: whole before interrupted before failed."""
+        return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
+
+    def twin(self, content: str, sampling: Sampling) -> SourceRecord | None:
+        """A whole source of the same content, sampled alike: it has the same rows."""
+        return self._by_rows.get(_rows_key(content, sampling))
+
+    def of_content(self, content: str) -> SourceRecord | None:
+        """A whole source of the same content, sampled in whatever way."""
+        return self._by_content.get(content)
+
+    def name_for(self, file: FootageFile) -> str:
+        """The name it has; for a new one its own, made unique, and from now on taken."""
+        if known := self.at(file.path):
+            return known.name
+        if file.path not in self._given:
+            self._given[file.path] = free_name(file, self._names)
+            self._names.add(self._given[file.path])
+        return self._given[file.path]
+
+    def new_record(self, file: FootageFile, stamp: Stamp, content: str, sampling: Sampling) -> SourceRecord:
+        """A source with no rows yet, and an id that none ever had."""
+        self._last_id = max(self._last_id + 1, time.time_ns())  # rows of one that was dropped may still be there
+        return SourceRecord(
+            id=self._last_id,
+            name=self.name_for(file),
+            path=file.path,
+            content=content,
+            num_bytes=stamp.num_bytes,
+            modified_ns=stamp.modified_ns,
+            frames_per_second=sampling.frames_per_second,
+            every=sampling.every,
+            is_picture=file.is_picture,
+        )
+
+
+def _rows_key(content: str, sampling: Sampling) -> _RowsKey:
+    return content, sampling.frames_per_second, sampling.every
+
+
+_PICTURES_AT_ONCE = 256
+# A container may state an end so much later than twice the last frame that was taken.
+_BELIEVED_SECONDS = 60
+_MAX_REASON = 300  # characters of why a file cannot be read
+
+# Files to bring in, and how each is sampled; None leaves it as it is in the library, or the library's default.
+Wanted = Sequence[tuple[FootageFile, Sampling | None]]
+
+
+class IndexingRun:
+    """Brings files into a library, one after another.
+
+    Attributes:
+        outcome: what was done so far.
+    """
+
+    def __init__(self, library: Store, *, num_files: int, report: Report, retry: bool = False) -> None:
+        self.outcome = Indexed()
+        self._library = library
+        self._tables = library.tables
+        self._writer = Writer(library.tables)
+        self._report = report
+        self._retry = retry
+        self._num_files, self._num_done = num_files, 0
+        self._held = Holdings(library.tables.records())
+        self._pictures: list[SourceRecord] = []  # waiting to be embedded together
+
+    def run(self, files: Wanted) -> None:
+        """All of them, each sampled so; pictures are not. What is done when it is interrupted stays."""
+        try:
+            for file, sampling in files:
+                self._tell(file.name)
+                self._try(file, sampling)
+                self._num_done += 1
+            self._embed_pictures()
+        finally:
+            self._writer.write()
+
+    def _try(self, file: FootageFile, wanted: Sampling | None) -> None:
+        """One file, which may be as odd as it likes: the others are brought in nevertheless."""
+        stamp, sampling = stamp_of(file.path), self._sampling_for(file, wanted)
+        if stamp is None:
+            self.fail(f"{file.name} cannot be read: it is gone, or you have no permission")
+            return
+        try:
+            self._look_at(file, stamp, sampling, is_asked=wanted is not None)
+        except (LibraryError, RunError):
+            raise
+        except Exception as error:  # a decoder may throw anything at all
+            self._writer.abandon()
+            self._fail(self._held.new_record(file, stamp, "", sampling), error)
+
+    def _sampling_for(self, file: FootageFile, wanted: Sampling | None) -> Sampling:
+        """A source keeps the rate that it was given, unless another one is asked for."""
+        if file.is_picture:
+            return Sampling()
+        if wanted is not None:
+            return wanted
+        known = self._held.at(file.path)
+        return known.sampling if known and not known.is_picture else self._usual
+
+    @property
+    def _usual(self) -> Sampling:
+        return self._library.config.sampling_for(Sampling())
+
+    def _look_at(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_asked: bool) -> None:
+        """Does as little as brings the library to what the file holds now."""
+        failed = self._held.failed.get(file.path)
+        if failed and failed.stamp == stamp and not self._retry:
+            self.outcome.failed_before.append(failed.reason)
+            return
+        known = self._held.whole.get(file.path)
+        if known and known.sampling != sampling:
+            self._say(
+                f"{file.name} is embedded anew: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
+            )
+            known = None
+        if known and known.stamp == stamp:
+            self._leave(known)
+            return
+        content = content_hash(file.path, name=file.name)
+        if known and known.content == content:
+            self._note(known.at(file.path, stamp))
+            self._leave(known)
+            return
+        if any(one.content == content for one in self._pictures):
+            self._embed_pictures()
+        self._bring_in(self._held.new_record(file, stamp, content, sampling), is_asked=is_asked)
+
+    def _leave(self, known: SourceRecord) -> None:
+        """It is as it should be; an attempt at something else that was interrupted is not wanted any more."""
+        if partial := self._held.partial.pop(known.path, None):
+            self._tables.drop([partial.id])
+        self.outcome.unchanged.append(known.name)
+        if not known.is_picture and known.sampling != self._usual:
+            self.outcome.own_rate.append(known.name)
+
+    def _bring_in(self, record: SourceRecord, *, is_asked: bool) -> None:
+        """A file whose rows are not there under its path."""
+        twin = self._held.twin(record.content, record.sampling)
+        before = twin or (None if is_asked else self._held.of_content(record.content))
+        if before and record.path not in self._held.whole and stamp_of(before.path) is None:
+            self._move(before, record)
+        elif twin:
+            self._copy(twin, record)
+        elif record.is_picture:
+            self._wait_for_more(record)
+        else:
+            self._embed_video(record)
+
+    def _note(self, record: SourceRecord) -> None:
+        """Something other than rows has changed about a source."""
+        self._writer.note(record, instead_of=self._failed_at(record.path))
+        self._held.hold(record)
+
+    def _move(self, before: SourceRecord, record: SourceRecord) -> None:
+        self._held.let_go(before)
+        moved = replace(before.at(record.path, record.stamp), name=record.name)
+        self._note(moved)
+        self.outcome.moved.append(moved.name)
+
+    def _copy(self, twin: SourceRecord, record: SourceRecord) -> None:
+        self._writer.write()
+        if partial := self._held.partial.pop(record.path, None):
+            self._tables.drop([partial.id])
+        for rows in self._tables.rows_of(twin.id):
+            self._writer.add(record, rows)
+        alike = {name: getattr(twin, name) for name in ("num_frames", "duration_seconds", "num_skipped")}
+        self._finish(replace(record, **alike), among=self.outcome.copied)
+
+    def _wait_for_more(self, record: SourceRecord) -> None:
+        self._pictures.append(record)
+        if len(self._pictures) == _PICTURES_AT_ONCE:
+            self._embed_pictures()
+
+    def _embed_pictures(self) -> None:
+        """Those that wait, together: one by one would be slow. What fails so is tried alone, and fails for itself."""
+        records, self._pictures = self._pictures, []
+        left = {record.id: record for record in records}
+        if len(records) > 1:
+            self._unless_it_fails(records, left, tell=False)
+        for record in list(left.values()):
+            self._unless_it_fails([record], left, tell=True)
+
+    def _unless_it_fails(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord], *, tell: bool) -> None:
+        try:
+            self._embed_together(records, left)
+        except (LibraryError, RunError):
+            raise
+        except Exception as error:  # a decoder may throw anything at all
+            if tell:
+                self._fail(records[0], error)
+
+    def _embed_together(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord]) -> None:
+        """Takes those that are done from what is left."""
+        files = tuple((record.path, record.name) for record in records)
+        source = ImageFiles(f"{len(files)} pictures", files, tuple(range(len(files))))
+        for some in self._seen(source):
+            for row, position in enumerate(some.rows.frame_indices):
+                record = replace(records[position], num_frames=1)
+                self._writer.add(record, _picture(some.rows, row))
+                self._finish(record)
+                del left[record.id]
+
+    def _embed_video(self, record: SourceRecord) -> None:
+        record, stored = self._left_of(record)
+        if stored:
+            self._writer.resume(record)
+        try:
+            self._embed_from(record, stored)
+        except NotThereError:
+            self._tables.drop([record.id])
+            self._embed_from(replace(record, num_frames=0), None)
+
+    def _left_of(self, record: SourceRecord) -> tuple[SourceRecord, Stored | None]:
+        """What an interrupted run left of that very video, if it can be used; else nothing is left afterwards."""
+        partial = self._held.partial.pop(record.path, None)
+        if partial is None:
+            return record, None
+        stored = self._tables.stored(partial.id)
+        if stored is None or not can_go_on(partial, record.content, record.sampling):
+            self._tables.drop([partial.id])
+            return record, None
+        return replace(record, id=partial.id, num_frames=stored.num_frames), stored
+
+    def _embed_from(self, record: SourceRecord, stored: Stored | None) -> None:
+        """The frames of a video that are not stored yet."""
+        stated, last = stated_end(record.path, name=record.name), stored.seconds if stored else 0.0
+        sampling = reading_on(record.sampling, stored) if stored else record.sampling
+        source = VideoFiles(record.name, (VideoFile(record.path, record.name, sampling),))
+        for some in self._seen(source, stored):
+            num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
+            end = max(stated, last)
+            num_lost = some.num_skipped if can_hold(record.num_bytes, some.num_skipped) else 0
+            record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
+            if len(some.rows):
+                self._writer.add(record, some.rows)
+                self._tell(record.name)
+        if record.num_skipped:
+            self.outcome.lost[record.name] = record.num_skipped
+            self.outcome.num_skipped += record.num_skipped
+            self._say(f"{record.name}: {record.num_skipped} frames could not be decoded")
+        self._finish(replace(record, duration_seconds=_believable_end(stated, last, record.sampling)))
+
+    def _seen(self, source: Source, stored: Stored | None = None) -> Iterator[Seen]:
+        size = self._library.config.thumbnail_size
+        choose: Choice = (lambda frames: after(frames, stored)) if stored else iter
+        for some in seen(self._library.encoder, source, thumbnail_size=size, choose=choose):
+            self.outcome.num_frames += len(some.rows)
+            yield some
+
+    def _finish(self, record: SourceRecord, *, among: list[str] | None = None) -> None:
+        before = self._held.whole.get(record.path)
+        superseded = self._failed_at(record.path) + ([before.id] if before else [])
+        self._writer.finish(record, instead_of=superseded)
+        self._held.hold(replace(record, status="whole"))
+        embedded = self.outcome.changed if before else self.outcome.added
+        (embedded if among is None else among).append(record.name)
+
+    def _failed_at(self, path: Path) -> list[int]:
+        """The failure noted of a file that can be read now."""
+        failed = self._held.failed.pop(path, None)
+        return [failed.id] if failed else []
+
+    def _fail(self, record: SourceRecord, error: Exception) -> None:
+        """Notes a file that cannot be read, so that it is not tried again until it changes."""
+        reason = str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_told(error)}"
+        partial = self._held.partial.pop(record.path, None)
+        failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
+        self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
+        self._held.failed[record.path] = failed
+        self.fail(reason)
+
+    def fail(self, reason: str) -> None:
+        """Tells of a source that cannot be read."""
+        self.outcome.failures.append(reason)
+        self._say(reason)
+
+    def _say(self, line: str) -> None:
+        self._tell("", news=(printable(line),))
+
+    def _tell(self, name: str, news: tuple[str, ...] = ()) -> None:
+        self._report(IndexProgress("embedding", name, self._num_done, self._num_files, self.outcome.num_frames, news))
+
+
+def _picture(rows: FrameRows, row: int) -> FrameRows:
+    """One of several pictures as a source of its own, at 0 s."""
+    return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],))
+
+
+def _told(error: Exception) -> str:
+    """An error that nobody has put into words, in one line."""
+    return f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".strip()
+
+
+def _believable_end(stated: float, last: float, sampling: Sampling) -> float:
+    """The end that a container states, in seconds, unless it lies far behind the last frame that there is."""
+    step = (sampling.every or 0) + 1 / (sampling.frames_per_second or 1)  # seconds, at a frame a second or more
+    return stated if last <= stated <= 2 * last + step + _BELIEVED_SECONDS else last

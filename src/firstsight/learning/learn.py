@@ -1,0 +1,356 @@
+"""`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from os import PathLike
+from pathlib import Path
+from typing import Any, Unpack
+
+import numpy as np
+import torch
+
+from firstsight import device as devices
+from firstsight.article.run import ArticleRun
+from firstsight.article.run_folder import RunFolder
+from firstsight.article.settings import ArticleSettings, ClosedFormSettings, Method, Settings, method_for, settings_of
+from firstsight.closed_form import fit as closed_form
+from firstsight.closed_form.readout import Pooled
+from firstsight.device import passive_waiting
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.saved import read_provenance
+from firstsight.encoder.views import WholeFrame
+from firstsight.errors import RunError, SettingsError
+from firstsight.footage.source import Source, Spec, open_source
+from firstsight.footage.thinning import count, sizes_of, spread
+from firstsight.from_json import from_json
+from firstsight.learning.sample import BoundedSample
+from firstsight.progress import Progress, Report, silent
+from firstsight.quality import health
+
+_HELD_OUT, _MAX_HELD_OUT = 0.1, 0.5
+
+
+@passive_waiting()
+def learn(
+    source: Spec,
+    *,
+    method: Method | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    force: bool = False,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    every: int | None = None,
+    frames_per_second: float | None = None,
+    live_seconds: float | None = None,
+    held_out: float | None = None,
+    device: str = "auto",
+    progress: Report = silent,
+    **settings: Unpack[Settings],
+) -> Encoder:
+    """An encoder made for that footage, learned from its frames alone, without labels.
+
+    Args:
+        source: a video, a picture folder, several, a glob, an array uint8 (N, H, W, 3) or (N, H, W), or what
+            `open_source` gave.
+        method: "default" takes filters from the footage in closed form; "random" is its floor, with random filters;
+            "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given
+            that only it has, else the default.
+        seed: of all that is drawn; the same seed, footage and number of threads give the same encoder.
+        out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`); None keeps nothing on disk.
+        force: overwrite a run that is there already.
+        start_seconds: leave out what comes before.
+        end_seconds: leave out this moment and what follows.
+        every: use every n-th frame.
+        frames_per_second: use at most so many frames a second of footage.
+        live_seconds: of a camera, a pipe or an address: learn from its first so many seconds; None reads until it ends
+            or until Ctrl-C, which keeps what was read.
+        held_out: the article's method: share of each video's end, at most 60 s, to measure on instead; 0 to 0.5, by
+            default 0.1. The default method learns from all of it.
+        device: the article's method: "auto" is a GPU if there is one, else the CPU. The default method computes on the
+            CPU.
+        progress: called now and then.
+        settings: of the method; see `ArticleSettings` and `ClosedFormSettings`.
+
+    Returns:
+        The encoder; `provenance["outcome"]` tells how learning went.
+
+    Raises:
+        SourceError: no footage, or too little of it.
+        SettingsError: an option outside its range, or learning diverged.
+        RunError: the folder cannot be written, or holds a run already.
+        KeyboardInterrupt: Ctrl-C, but while what is live is read; with the article's method what was learned so far is
+            in `out`, to be resumed.
+
+    Example:
+        >>> encoder = learn("bikes.mp4")  # doctest: +SKIP
+    """
+    method = method or method_for(settings)
+    chosen = settings_of(method, settings)
+    held_out = _held_out(held_out, method)
+    place = _place(device, method)
+    sampling = {
+        "start_seconds": start_seconds,
+        "end_seconds": end_seconds,
+        "every": every,
+        "frames_per_second": frames_per_second,
+    }
+    footage = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
+    _check_live(footage, live_seconds, method)
+    folder = None if out is None else RunFolder.create(Path(out), force=force)
+    provenance = {
+        "method": method,
+        "settings": asdict(chosen),
+        "seed": seed,
+        "held_out": held_out,
+        "source": footage.name,
+        "footage": {"paths": _paths(source) if footage.replayable else [], **sampling},
+        "firstsight": metadata.version("firstsight"),
+    }
+    progress(Progress("opening", 0, None, news=(_seen(footage, chosen), *_until_when(footage, live_seconds))))
+    if isinstance(chosen, ClosedFormSettings):
+        return _learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
+    run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder)
+    return run.run(progress)
+
+
+@passive_waiting()
+def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) -> Encoder:
+    """Goes on with a run of the article's method that was interrupted, from its last save.
+
+    At the same number of threads it ends with the same weights as a run that was never interrupted.
+
+    Raises:
+        RunError: no such run, it is finished, or its footage cannot be read again.
+        SourceError: the footage is gone.
+    """
+    provenance: Mapping[str, Any] = read_provenance(Path(run))
+    _check_resumable(provenance, run)
+    try:
+        _check_complete(provenance)
+        settings = from_json(ArticleSettings, provenance["settings"], name="settings")
+    except SettingsError as error:
+        raise RunError(f"{run} cannot be gone on with ({error}); learn it anew with --force") from error
+    article = ArticleRun(
+        _opened_again(provenance["footage"], run),
+        settings,
+        seed=provenance["seed"],
+        held_out=_held_out(provenance.get("held_out"), "article"),
+        place=devices.choose_device(device),
+        provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
+        folder=RunFolder(Path(run)),
+    )
+    article.go_on()
+    return article.run(progress)
+
+
+@passive_waiting()
+def extend(
+    run: str | Path,
+    source: Spec,
+    *,
+    out: str | Path | None = None,
+    force: bool = False,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    every: int | None = None,
+    frames_per_second: float | None = None,
+    progress: Report = silent,
+) -> Encoder:
+    """Learns a run of the default method anew from its own footage and more, and overwrites it, or into `out`.
+
+    One bounded sample is spread over all of it, so that it costs about what the run has cost. The encoder sees
+    differently afterwards: what was embedded with the old one has to be embedded again.
+
+    Args:
+        run: a folder made by `learn`.
+        source: the further footage, as for `learn`.
+        out: another folder for what is learned; None overwrites the run.
+        force: overwrite a run that is in `out` already.
+        start_seconds: of the further footage, as for `learn`; so are the others.
+        end_seconds: see `start_seconds`.
+        every: see `start_seconds`.
+        frames_per_second: see `start_seconds`.
+        progress: called now and then.
+
+    Raises:
+        RunError: no such run, a run of the article's method, or its footage cannot be read again.
+        SourceError: footage of the run is gone, or the further footage cannot be read.
+    """
+    provenance: Mapping[str, Any] = read_provenance(Path(run))
+    if provenance.get("method") not in ("default", "random"):
+        by = "by the article's method" if provenance.get("method") == "article" else "in a way that is not known"
+        raise RunError(f"{run} was learned {by}; only the default method's runs are extended")
+    try:
+        _check_complete(provenance)
+        settings = from_json(ClosedFormSettings, provenance["settings"], name="settings")
+    except SettingsError as error:
+        raise RunError(f"{run} cannot be extended ({error}); learn from all the footage with a new run") from error
+    sampling = {
+        "start_seconds": start_seconds,
+        "end_seconds": end_seconds,
+        "every": every,
+        "frames_per_second": frames_per_second,
+    }
+    further = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
+    known = [provenance["footage"], *provenance.get("extended_by", [])]
+    sources = [*(_opened_again(footage, run) for footage in known), further]
+    record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
+    record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
+    folder = RunFolder(Path(run)) if out is None else RunFolder.create(Path(out), force=force)
+    return _learn_closed_form(sources, settings, record, folder, progress)
+
+
+def _held_out(share: float | None, method: Method) -> float:
+    if share is not None and not 0 <= share <= _MAX_HELD_OUT:
+        raise SettingsError(f"held-out share {share}; valid is 0 to {_MAX_HELD_OUT}")
+    if method == "article":
+        return _HELD_OUT if share is None else share
+    if share:
+        raise SettingsError(
+            f"held-out share {share}; method {method} learns from all of the footage: leave it out, or choose method "
+            "article"
+        )
+    return 0.0
+
+
+def _place(device: str, method: Method) -> torch.device:
+    """Where to compute.
+
+    Raises:
+        SettingsError: there is no such device, or the method computes on the CPU.
+    """
+    if method == "article":
+        return devices.choose_device(device)
+    place = devices.choose_device("cpu" if device == "auto" else device)
+    if place.type != "cpu":
+        raise SettingsError(
+            f"device {device!r}; method {method} computes on the CPU: leave it out, or choose method article"
+        )
+    return place
+
+
+def _check_resumable(provenance: Mapping[str, Any], run: str | Path) -> None:
+    """Raises if there is nothing to go on with."""
+    if "weights_file" in provenance:
+        raise RunError(f"{run} holds the weights of {provenance['weights_file']}: there is nothing to resume in it")
+    if provenance.get("method") in {"default", "random"}:
+        raise RunError(
+            f"{run} has nothing to resume: the default method learns in one go; add footage with `learn --extend`"
+        )
+    if provenance.get("outcome", {}).get("finished"):
+        raise RunError(f"{run} has nothing to resume: it is finished; learn more with a new run")
+    if provenance.get("method") != "article":
+        raise RunError(f"{run} has nothing to resume: it does not say how it was learned")
+
+
+def _check_complete(provenance: Mapping[str, Any]) -> None:
+    """Raises if something is missing that is needed to learn further."""
+    missing = [name for name in ("seed", "footage", "settings") if provenance.get(name) is None]
+    if missing:
+        raise SettingsError(f"it does not say its {missing[0]}: it is of an older version, or damaged")
+
+
+def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
+    """The footage that a run was learned from."""
+    paths, sampling = footage["paths"], {name: value for name, value in footage.items() if name != "paths"}
+    if not paths:
+        raise RunError(f"{run} was learned from footage that cannot be read again; learn from all of it with a new run")
+    return open_source(paths[0] if len(paths) == 1 else paths, **sampling)
+
+
+def _learn_closed_form(
+    sources: Sequence[Source],
+    settings: ClosedFormSettings,
+    provenance: dict[str, Any],
+    folder: RunFolder | None,
+    progress: Report,
+    *,
+    live_seconds: float | None = None,
+) -> Encoder:
+    begin = time.monotonic()
+    view = WholeFrame.for_size(*sources[0].size())
+    sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
+    num_frames, total = count(sources), count(parts)
+    frames = sample.read(
+        parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
+    )
+    if sample.cut_short_by:
+        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_seen} frames that were read"
+        progress(Progress("watching", sample.num_seen, total, news=(news,)))
+    learned = closed_form.fit(
+        frames,
+        seed=provenance["seed"],
+        recipe=closed_form.RANDOM if provenance["method"] == "random" else closed_form.DEFAULT,
+        precision=settings.precision or ("bfloat16" if devices.has_fast_bfloat16() else "float32"),
+        report=lambda what, share: progress(Progress(what, share, 1)),
+    )
+    readout = Pooled(learned.pooling, learned.projection)
+    encoder = Encoder(view, learned.network, readout)
+    probe = frames[np.linspace(0, len(frames) - 1, min(len(frames), 200)).astype(int)]
+    measured = health.measure_embedding(probe, encoder.encode(probe))
+    outcome = {
+        "finished": True,
+        "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
+        "frames_skipped": sample.num_skipped,
+        "skipped_by_file": sample.skipped_by_file,
+        "frames_learned_from": len(frames),
+        "seconds": round(time.monotonic() - begin, 1),
+        "footage": learned.facts(),
+        "embedding": asdict(measured),
+        "warnings": measured.warnings(),
+        "health": [asdict(level) for level in health.measure_frames(learned.network, probe)],
+    }
+    encoder.provenance = {**provenance, "machine": devices.describe_machine(), "outcome": outcome}
+    if folder:
+        folder.save(encoder)
+        folder.write_line({"event": "learned", **outcome})
+    return encoder
+
+
+def _check_live(source: Source, live_seconds: float | None, method: Method) -> None:
+    """Raises SettingsError if a time to read is given to what ends by itself, or to a method that reads it twice."""
+    if live_seconds is None:
+        return
+    if not 0 < live_seconds < float("inf"):
+        raise SettingsError(f"{live_seconds} s to read; valid is a time above 0, such as 600")
+    if source.replayable:
+        raise SettingsError(f"{source.name} ends by itself; choose a part of it by its start and end (--start, --end)")
+    if method == "article":
+        raise SettingsError(f"the article's method reads its footage again, which {source.name} cannot be")
+
+
+def _until_when(source: Source, live_seconds: float | None) -> tuple[str, ...]:
+    if source.replayable or live_seconds is not None:
+        return ()
+    return (f"{source.name}: reading until it ends or until Ctrl-C; --for 10min sets a time",)
+
+
+def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
+    """What part of a picture the network will look at."""
+    sizes = sizes_of(source)
+    first, last = sizes[0], sizes[-1]
+    each = f"each {first[0]}x{first[1]} picture" if len(sizes) == 1 else "each picture"
+    if isinstance(settings, ClosedFormSettings):
+        text = f"{source.name}: the network sees all of {each}"
+    else:
+        crops = [settings.preprocessing.crop(*size) for size in sizes]
+        shares = sorted({round(100 * crop.share_of(*size)) for crop, size in zip(crops, sizes, strict=True)})
+        share = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
+        largest = max(crops, key=lambda crop: crop.width)
+        square = f"{largest.width}x{largest.height}{'' if len(sizes) == 1 else ' at most'}"
+        text = f"{source.name}: the network sees {share} of {each}, {square} in the middle"
+    if len(sizes) == 1:
+        return text
+    return f"{text}; {len(sizes)} sizes, from {first[0]}x{first[1]} to {last[0]}x{last[1]}"
+
+
+def _paths(source: Spec) -> list[str]:
+    """Where the footage can be found again; empty if it cannot."""
+    if isinstance(source, str | PathLike):
+        return [str(Path(source).absolute())]
+    if isinstance(source, Sequence) and all(isinstance(one, str | PathLike) for one in source):
+        return [str(Path(one).absolute()) for one in source]
+    return []

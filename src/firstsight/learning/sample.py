@@ -1,0 +1,125 @@
+"""A bounded number of frames, spread evenly over footage of any length, in one pass."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SourceError
+from firstsight.footage.frames import Frame, Reading, View
+from firstsight.footage.queues import Prefetched, prefetch
+from firstsight.footage.source import Source
+
+_DEPTH = 32  # decoded frames kept ready
+_GRACE_SECONDS = 10.0  # after which a live source has no more time by the clock here, whatever its frames say
+_CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
+
+
+class BoundedSample:
+    """Keeps every n-th frame, and doubles n whenever there are twice too many. The length need not be known before.
+
+    Attributes:
+        num_seen: frames that went by.
+        num_skipped: frames that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
+        cut_short_by: what ended the reading of a live source before it ended by itself; empty if nothing did.
+    """
+
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames = max_frames
+        self.num_seen = 0
+        self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
+        self.cut_short_by = ""
+        self._kept: list[NDArray[np.uint8]] = []
+        self._every = 1
+
+    def read(
+        self,
+        sources: Sequence[Source],
+        view: View,
+        *,
+        report: Callable[[int], None],
+        live_seconds: float | None = None,
+    ) -> NDArray[np.uint8]:
+        """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
+
+        Args:
+            sources: read once each, whole, one after the other. What is live ends with Ctrl-C or when it breaks, too,
+                and what was read until then is kept.
+            view: the picture wanted of each frame; always of one size.
+            report: told the number of frames that went by.
+            live_seconds: read so much of what is live; None is until it ends.
+
+        Raises:
+            SourceError: a source cannot be read.
+            KeyboardInterrupt: Ctrl-C before the first frame of what is live, or while files are read.
+        """
+        for source in sources:
+            if source.replayable:
+                self._read_whole(source, view, report)
+            else:
+                self._read_live(source, view, report, live_seconds)
+        if len(self._kept) > self.max_frames:
+            chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
+            self._kept = [self._kept[index] for index in chosen]
+        kept, self._kept = self._kept, []
+        return np.stack(kept) if kept else np.empty((0, 1, 1, 1), np.uint8)
+
+    def _read_whole(self, source: Source, view: View, report: Callable[[int], None]) -> None:
+        with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
+            for frame in frames:
+                self._add(frame)
+                report(self.num_seen)
+            self._count_skipped(reading)
+
+    def _read_live(self, source: Source, view: View, report: Callable[[int], None], seconds: float | None) -> None:
+        before, reading = self.num_seen, source.read(view)
+        try:
+            with _ended_after(seconds, prefetch(reading, depth=_DEPTH)) as frames:
+                for frame in _first_seconds(frames, seconds):
+                    self._add(frame)
+                    report(self.num_seen)
+        except (KeyboardInterrupt, SourceError) as error:
+            if self.num_seen == before:
+                raise
+            self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+        self._count_skipped(reading)
+
+    def _count_skipped(self, reading: Reading) -> None:
+        self.num_skipped += reading.num_skipped
+        self.skipped_by_file |= reading.skipped_by_source
+
+    def _add(self, frame: Frame) -> None:
+        if self.num_seen % self._every == 0:
+            self._kept.append(frame.pixels)
+            if len(self._kept) == 2 * self.max_frames:
+                self._kept = self._kept[::2]
+                self._every *= 2
+        self.num_seen += 1
+
+
+@contextmanager
+def _ended_after(seconds: float | None, frames: Prefetched[Frame]) -> Iterator[Prefetched[Frame]]:
+    """The same frames, until so much time and a little more has passed here: a camera that hangs gives none."""
+    timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield frames
+    finally:
+        timer.cancel()
+        frames.close(wait_seconds=_CLOSING_SECONDS)
+
+
+def _first_seconds(frames: Iterator[Frame], seconds: float | None) -> Iterator[Frame]:
+    """The frames of the first so many seconds by their own clock."""
+    first: float | None = None
+    for frame in frames:
+        first = frame.seconds if first is None else first
+        if seconds is not None and frame.seconds - first >= seconds:
+            return
+        yield frame

@@ -1,0 +1,1 @@
+"""The library on disk: rows, records, locks, index, repair."""

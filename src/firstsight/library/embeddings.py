@@ -1,0 +1,145 @@
+"""Some of many embeddings, spread evenly over all that come, in bounded memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError
+from firstsight.footage.frames import Frame, View
+from firstsight.footage.queues import prefetch
+from firstsight.footage.source import Source, Spec, open_source
+
+# Enough to fill the processor's units; the pictures of two batches are all that is held.
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """N frames of one source or several, those of a source together and in order of time."""
+
+    vectors: NDArray[np.float32]  # (N, dim), each of unit length
+    seconds: NDArray[np.float64]  # (N,), presentation time in its video
+    frame_indices: NDArray[np.int64]  # (N,), position in its video, from 0, counting frames that were left out
+    source_indices: NDArray[np.int64]  # (N,), which of `sources` it came from
+    sources: tuple[str, ...]  # the files, as a person would name them
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.vectors), len(self.seconds), len(self.frame_indices), len(self.source_indices)}
+        if self.vectors.ndim != 2 or len(lengths) != 1:
+            raise SettingsError(f"{self}: valid are vectors (N, dim), and N seconds, frame and source indices")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __repr__(self) -> str:
+        return f"Embeddings({self.vectors.shape} of {len(self.sources)} sources)"
+
+    def __getitem__(self, chosen: slice | NDArray[np.intp] | NDArray[np.bool_]) -> "Embeddings":
+        """Some of the frames; `sources` stays as it is."""
+        return replace(
+            self,
+            vectors=self.vectors[chosen],
+            seconds=self.seconds[chosen],
+            frame_indices=self.frame_indices[chosen],
+            source_indices=self.source_indices[chosen],
+        )
+
+    def source_of(self, row: int) -> str:
+        """The name of the file that a frame came from."""
+        return self.sources[int(self.source_indices[row])]
+
+
+def embed(encoder: Encoder, source: Spec, *, progress: Callable[[int], None] = lambda _: None) -> Embeddings:
+    """Every frame of the source, embedded. Memory: 4 dim bytes a frame. `progress` is told how many there are so far.
+
+    Raises:
+        SourceError: no footage, or none of it can be read.
+    """
+    frames: list[tuple[float, int, str]] = []
+    vectors = [np.empty((0, encoder.dim), np.float32)]
+    for batch, seen in embedded(encoder, open_source(source)):
+        vectors.append(seen)
+        frames += [(frame.seconds, frame.index, frame.source) for frame in batch]
+        progress(len(frames))
+    names = tuple(dict.fromkeys(name for _, _, name in frames))
+    numbers = {name: number for number, name in enumerate(names)}
+    return Embeddings(
+        np.concatenate(vectors),
+        np.array([seconds for seconds, _, _ in frames], np.float64),
+        np.array([index for _, index, _ in frames], np.int64),
+        np.array([numbers[name] for _, _, name in frames], np.int64),
+        names,
+    )
+
+
+def embedded(
+    encoder: Encoder, source: Source, *, views: tuple[View, ...] = (), batch_size: int = _BATCH_SIZE
+) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
+    """Batches of frames with their embeddings (B, dim) of unit length; decoded in one thread while another computes.
+
+    Args:
+        encoder: what sees.
+        source: read once, whole.
+        views: further pictures wanted of each frame, in `Frame.pictures[1:]`; the first is the network's input.
+        batch_size: frames embedded at once.
+    """
+    with (
+        closing(source.read(encoder.preprocessing, *views)) as reading,
+        prefetch(reading, depth=2 * batch_size) as frames,
+    ):
+        while batch := list(islice(frames, batch_size)):
+            yield batch, encoder.encode(np.stack([frame.pixels for frame in batch]))
+
+
+class Sample:
+    """Keeps every so-many-th of the frames that come, so that there are never more than a maximum.
+
+    Args:
+        most: how many to keep, from 1; of any larger number at least half as many are kept.
+    """
+
+    def __init__(self, most: int) -> None:
+        if most < 1:
+            raise SettingsError(f"a sample of {most} frames; valid is at least 1")
+        self._most = most
+        self._num_seen = 0
+        self._step = 1  # of all frames seen, those at its multiples are kept
+        self._kept: list[Embeddings] = []
+
+    def add(self, frames: Embeddings) -> None:
+        """Some more frames."""
+        self._kept.append(frames[-self._num_seen % self._step :: self._step])
+        self._num_seen += len(frames)
+        while len(self) > self._most:
+            self._kept = [_chained(self._kept)[::2]]
+            self._step *= 2
+
+    def __len__(self) -> int:
+        """How many are kept."""
+        return sum(map(len, self._kept))
+
+    def embeddings(self) -> Embeddings:
+        """What was kept, by source and in order of time."""
+        return joined(self._kept)
+
+
+def joined(batches: Sequence[Embeddings]) -> Embeddings:
+    """One of several of the same library, at least one, by source and in order of time."""
+    together = _chained(batches)
+    order: NDArray[np.intp] = np.lexsort((together.frame_indices, together.source_indices))
+    return together[order]
+
+
+def _chained(batches: Sequence[Embeddings]) -> Embeddings:
+    return Embeddings(
+        np.concatenate([one.vectors for one in batches]),
+        np.concatenate([one.seconds for one in batches]),
+        np.concatenate([one.frame_indices for one in batches]),
+        np.concatenate([one.source_indices for one in batches]),
+        batches[0].sources,
+    )

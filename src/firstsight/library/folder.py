@@ -1,0 +1,252 @@
+"""The folder of a library: the encoder, what was settled when it was made, and where its tables lie.
+
+library.json        format, version, encoder's fingerprint, sampling, size of thumbnails
+model/              the encoder, an ordinary run folder
+tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
+"""
+
+import json
+import os
+import re
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.files import read_regular, write_whole
+from firstsight.footage.sampling import Sampling
+
+_LOCK_FILE = ".readers.lock"
+
+
+class ReadLock:
+    """Held by everyone who has the tables of a folder open; without effect where the system has no such locks."""
+
+    def __init__(self, folder: Path) -> None:
+        self._handle = _open(folder / _LOCK_FILE)
+        self.close = weakref.finalize(self, _close, self._handle)
+        self._share()
+
+    def is_only_one(self) -> bool:
+        """Whether nobody else has them open. Where that cannot be told, it is taken to be so."""
+        if self._handle is None or not self.close.alive:
+            return True
+        try:
+            return _lock(self._handle, exclusively=True)
+        finally:
+            self._share()  # what was tried may have let go of it
+
+    def _share(self) -> None:
+        if self._handle is not None:
+            _lock(self._handle, exclusively=False)
+
+
+def is_read(folder: Path) -> bool:
+    """Whether somebody has the tables of the folder open."""
+    lock = ReadLock(folder)
+    try:
+        return not lock.is_only_one()
+    finally:
+        lock.close()
+
+
+def _open(path: Path) -> int | None:
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a library may be on a disk that is read only
+        with suppress(OSError):
+            return os.open(path, flags, 0o666)
+    return None
+
+
+def _close(handle: int | None) -> None:
+    if handle is not None:
+        os.close(handle)
+
+
+def _lock(handle: int, *, exclusively: bool) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    kind = fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+FORMAT = "firstsight-library"
+FORMAT_VERSION = 2  # since 2 a source says whether it is a picture, and why it cannot be read
+_READ_VERSIONS = (1, 2)
+CONFIG_FILE = "library.json"
+LOCK_FILE = ".library.lock"
+MODEL_FOLDER = "model"
+_MADE_BY = "give a folder made by `firstsight index`"
+
+_FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_MAX_DIM = 65_536
+_MAX_THUMBNAIL_SIZE = 4_096
+
+
+@dataclass(frozen=True)
+class LibraryConfig:
+    """What holds for all of a library."""
+
+    fingerprint: str  # of the encoder that all its vectors come from
+    dim: int  # numbers in a vector
+    frames_per_second: float | None = 2.0  # of a video, unless its own record says otherwise
+    every: int | None = None  # or one frame in so many
+    thumbnail_size: int = 160  # pixels of the longer side
+    model: str = MODEL_FOLDER  # the encoder's folder
+
+    def check(self) -> None:
+        """What a file states is not believed: names become parts of paths, and numbers sizes.
+
+        Raises:
+            ValueError: something is not what `firstsight index` would have written.
+        """
+        if not (isinstance(self.fingerprint, str) and _FINGERPRINT.fullmatch(self.fingerprint)):
+            raise ValueError(f"fingerprint {self.fingerprint!r}; valid are 16 hexadecimal digits")
+        if self.model not in (MODEL_FOLDER, f"{MODEL_FOLDER}-{self.fingerprint}"):
+            raise ValueError(f"model {self.model!r}; valid is {MODEL_FOLDER!r}")
+        for name, value, largest in (
+            ("dim", self.dim, _MAX_DIM),
+            ("thumbnail_size", self.thumbnail_size, _MAX_THUMBNAIL_SIZE),
+        ):
+            if type(value) is not int or not 0 < value <= largest:
+                raise ValueError(f"{name} {value!r}; valid is a whole number from 1 to {largest}")
+        if isinstance(self.frames_per_second, bool) or isinstance(self.every, bool):
+            raise ValueError("a rate is true or false; valid are numbers")  # noqa: TRY004  # all the same to readers
+        Sampling(frames_per_second=self.frames_per_second, every=self.every)
+
+    def sampling_for(self, given: Sampling) -> Sampling:
+        """How a video is sampled: as it is said, or failing that as the library usually does."""
+        if given != Sampling():
+            return given
+        return Sampling(frames_per_second=self.frames_per_second, every=self.every)
+
+
+def read_config(folder: Path) -> LibraryConfig:
+    """What was settled when the library was made.
+
+    Raises:
+        LibraryError: not a library, not readable, damaged, or of another version.
+    """
+    file = folder / CONFIG_FILE
+    content = _json(folder, file)
+    if content.get("format") != FORMAT:
+        raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
+    if content.get("format_version") not in _READ_VERSIONS:
+        raise LibraryError(
+            f"{folder} is a library of format version {content.get('format_version')!r}; this program reads versions "
+            f"{' and '.join(map(str, _READ_VERSIONS))}: use the firstsight that made it, or index the footage anew"
+        )
+    try:
+        config = LibraryConfig(**content["library"])
+        config.check()
+    except (KeyError, TypeError, ValueError, SettingsError) as error:
+        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+    return config
+
+
+def tables_folder(path: Path, fingerprint: str) -> Path:
+    """Where a library keeps the rows of an encoder."""
+    return path / f"tables-{fingerprint}"
+
+
+def check_inside(path: Path, *parts: Path) -> None:
+    """Raises if one of the folders of a library leads out of it: what is deleted there would be somebody else's.
+
+    Raises:
+        LibraryError: it does.
+    """
+    for part in parts:
+        if part.exists() and part.resolve().parent != path.resolve():
+            raise LibraryError(f"{part} leads out of the library, to {part.resolve()}; put the folder itself there")
+
+
+def write_config(folder: Path, config: LibraryConfig) -> None:
+    """Makes the folder a library, or changes what holds for it, whole or not at all.
+
+    Raises:
+        LibraryError: it cannot be written.
+    """
+    content = {"format": FORMAT, "format_version": FORMAT_VERSION, "library": asdict(config)}
+    try:
+        write_whole(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
+    except RunError as error:
+        raise LibraryError(str(error)) from error
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Keeps other processes from writing to the library meanwhile. A process that is killed lets go of it.
+
+    Raises:
+        LibraryError: another one is writing, or the folder cannot be written to.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(folder / LOCK_FILE, timeout=0):
+            yield
+    except Timeout as error:
+        raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
+    except (PermissionError, NotImplementedError) as error:
+        raise LibraryError(f"{folder} cannot be written to; check its rights") from error
+
+
+def is_library(folder: Path) -> bool:
+    """Whether something there claims to be a library."""
+    return (folder / CONFIG_FILE).exists()
+
+
+def check_free(folder: Path) -> None:
+    """Refuses to make a library where something else is. What a killed attempt left behind is no hindrance.
+
+    Raises:
+        LibraryError: a library or a file is there, or a folder that holds something else.
+    """
+    if is_library(folder):
+        raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise LibraryError(f"{folder} is a file; give the name of a folder for the library")
+    if folder.exists() and any(not _left_behind(path) for path in _entries(folder)):
+        raise LibraryError(f"{folder} is not a library, and holds something else; choose a new folder, or an empty one")
+
+
+def _left_behind(path: Path) -> bool:
+    return path.name == MODEL_FOLDER or path.name.startswith(("tables-", "model-", LOCK_FILE, f".{CONFIG_FILE}"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise LibraryError(f"{folder} cannot be read: {error.strerror}; choose another folder") from error
+
+
+_MAX_BYTES = 2**20  # of a description; it has a few hundred
+
+
+def _json(folder: Path, file: Path) -> dict[str, Any]:
+    if folder.is_file():
+        raise LibraryError(f"{folder} is a file, and a library is a folder; {_MADE_BY}")
+    if not folder.exists():
+        raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
+    try:
+        content = json.loads(read_regular(file, most=_MAX_BYTES).decode())
+    except FileNotFoundError as error:
+        raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
+    except OSError as error:
+        raise LibraryError(f"{file} cannot be read: {error.strerror}; check its rights") from error
+    except (ValueError, RecursionError) as error:
+        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+    if not isinstance(content, dict):
+        raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
+    return content

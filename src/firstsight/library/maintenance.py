@@ -1,0 +1,270 @@
+"""Looking after a library: what it holds and what has become of its files, and giving disk space back."""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import FirstsightError, LibraryError
+from firstsight.library.folder import MODEL_FOLDER, LibraryConfig, check_inside, is_read, read_config, tables_folder
+from firstsight.library.records import SourceRecord, shown
+from firstsight.library.source_files import FileState, stamp_of, state_of
+from firstsight.library.store import Store
+from firstsight.library.tables import Tables
+from firstsight.library.thumbnails import as_picture
+from firstsight.library.vector_index import IndexFacts, read_facts
+
+_ROWS_AT_ONCE = 8_192
+# A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
+_MAX_LENGTH_ERROR = 0.01
+
+
+@dataclass
+class Checked:
+    """What was found, a line each."""
+
+    whole: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)  # untidy; the next one who writes to it puts it right
+    damages: list[str] = field(default_factory=list)
+
+
+def check(folder: str | Path) -> Checked:
+    """Looks at everything that a library is made of.
+
+    Raises:
+        LibraryError: it is not a library at all.
+    """
+    path, found = Path(folder), Checked()
+    config = read_config(path)
+    found.whole.append(f"settings: encoder {config.fingerprint}, {config.dim} numbers a frame")
+    _part(found, lambda: _check_model(path, config))
+    tables = _part(found, lambda: _opened(path, config))
+    if tables is not None:
+        _check_tables(tables, found)
+        tables.close()
+    return found
+
+
+def _part(found: Checked, look: Callable[[], Any]) -> Any:  # noqa: ANN401  # what it gives; None if it is damaged
+    try:
+        result = look()
+    except FirstsightError as error:
+        found.damages.append(str(error))
+        return None
+    if isinstance(result, str):
+        found.whole.append(result)
+    return result
+
+
+def _check_model(path: Path, config: LibraryConfig) -> str:
+    check_inside(path, path / config.model)
+    encoder = Encoder.load(path / config.model)
+    if (encoder.fingerprint, encoder.dim) != (config.fingerprint, config.dim):
+        raise LibraryError(
+            f"{path / config.model} holds encoder {encoder.fingerprint} of {encoder.dim} numbers, not the one that the "
+            "vectors come from"
+        )
+    return "encoder: the one that the vectors come from"
+
+
+def _opened(path: Path, config: LibraryConfig) -> Tables:
+    rows = tables_folder(path, config.fingerprint)
+    check_inside(path, rows)
+    return Tables(rows, dim=config.dim)
+
+
+def _check_tables(tables: Tables, found: Checked) -> None:
+    records = _part(found, tables.records)
+    if records is None:
+        return
+    _check_records(records, found)
+    counts = _part(found, lambda: _frame_counts(tables, found))
+    pictures = _part(found, lambda: _thumbnail_counts(tables, found))
+    for what, numbers in (("frames", counts), ("thumbnails", pictures)):
+        if numbers is not None:
+            _check_counts(records, numbers, what, found)
+
+
+def _check_records(records: Sequence[SourceRecord], found: Checked) -> None:
+    whole = shown(records)
+    found.whole.append(f"sources: {len(whole)} whole, {sum(one.num_frames for one in whole)} frames")
+    if again := sum(one.status == "whole" for one in records) - len(whole):
+        found.remarks.append(f"{again} sources are there twice; the next `firstsight index` removes the older rows")
+    if twice := [name for name, num in Counter(one.name for one in whole).items() if num > 1]:
+        found.remarks.append(f"{len(twice)} names are of two sources: {', '.join(twice[:3])}; indexing renames one")
+
+
+def _check_counts(records: Sequence[SourceRecord], counts: "Counter[int]", what: str, found: Checked) -> None:
+    """Each whole source has the rows that it counts."""
+    wrong = [one for one in shown(records) if counts[one.id] != one.num_frames]
+    for record in wrong:
+        found.damages.append(
+            f"{record.name} has {counts[record.id]} {what} of {record.num_frames}: take it out with "
+            "`firstsight library remove`, and index it again"
+        )
+    if not wrong:
+        found.whole.append(f"{what}: {sum(counts.values())} rows, all that the sources count")
+    if strangers := sum(counts[one] for one in set(counts) - {one.id for one in records}):
+        found.remarks.append(f"{strangers} {what} are of no source; the next `firstsight index` removes them")
+
+
+def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
+    """Rows of each source, those of a frame that is there twice once; their vectors are looked at."""
+    seen: set[tuple[int, int]] = set()
+    num_rows = num_bad = 0
+    for rows in _rows(tables, tables.frames, ["source", "frame", "seconds", "vector"]):
+        vectors = rows.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
+        lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
+        is_good = (np.abs(lengths - 1) < _MAX_LENGTH_ERROR) | (lengths == 0)
+        num_bad += int((~(is_good & np.isfinite(rows.column("seconds").to_numpy()))).sum())
+        num_rows += len(rows)
+        seen.update(_pairs(rows))
+    if num_bad:
+        found.damages.append(f"{num_bad} frames have a vector that is not of unit length, or no time")
+    return _counted(seen, num_rows, "frames", found)
+
+
+def _thumbnail_counts(tables: Tables, found: Checked) -> "Counter[int]":
+    seen: set[tuple[int, int]] = set()
+    num_rows = num_bad = 0
+    for rows in _rows(tables, tables.thumbnails, ["source", "frame", "jpeg"]):
+        num_bad += sum(not _is_picture(jpeg) for jpeg in rows.column("jpeg").to_pylist())
+        num_rows += len(rows)
+        seen.update(_pairs(rows))
+    if num_bad:
+        found.damages.append(f"{num_bad} thumbnails are no pictures")
+    return _counted(seen, num_rows, "thumbnails", found)
+
+
+def _counted(seen: set[tuple[int, int]], num_rows: int, what: str, found: Checked) -> "Counter[int]":
+    if again := num_rows - len(seen):
+        found.remarks.append(f"{again} {what} are there twice; the next `firstsight index` removes them")
+    return Counter(source for source, _ in seen)
+
+
+def _rows(tables: Tables, table: Any, columns: list[str]) -> Iterator[Any]:  # noqa: ANN401  # of LanceDB and pyarrow
+    return tables.batches(table.search().select(columns), _ROWS_AT_ONCE)
+
+
+def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow batch
+    return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
+
+
+def _is_picture(content: bytes | None) -> bool:
+    try:
+        as_picture(content or b"")
+    except LibraryError:
+        return False
+    return True
+
+
+# LanceDB warns of forgetting "everything older than now"; this is as good.
+_AT_ONCE = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True)
+class LibraryInfo:
+    """A library at a glance; sources by name."""
+
+    num_frames: int
+    num_sources: int
+    duration_seconds: float  # of all videos together
+    num_skipped: int  # frames that could not be decoded
+    partial: tuple[str, ...]  # interrupted, or under way
+    failed: tuple[str, ...]  # could not be read
+    missing: tuple[str, ...]  # their files are gone
+    unreachable: tuple[str, ...]  # the folders of their files are not there, or cannot be looked into
+    changed: tuple[str, ...]  # their files are not what they were
+    num_bytes: int  # on disk, all of the folder
+    index: IndexFacts | None  # None: every search compares every frame
+
+
+def info(library: Store) -> LibraryInfo:
+    """Looks at the library, and at every file that it was made from."""
+    sources = library.sources
+    states = {record.name: state_of(record.path) for record in (*sources, *library.partial_sources)}
+    return LibraryInfo(
+        num_frames=library.num_frames,
+        num_sources=len(sources),
+        duration_seconds=sum(record.duration_seconds for record in sources),
+        num_skipped=sum(record.num_skipped for record in sources),
+        partial=tuple(record.name for record in library.partial_sources),
+        failed=tuple(record.name for record in library.failed_sources),
+        missing=_in_state(states, "gone"),
+        unreachable=_in_state(states, "unreachable"),
+        changed=tuple(record.name for record in sources if has_changed(record)),
+        num_bytes=folder_size(library.path),
+        index=read_facts(library.tables),
+    )
+
+
+def _in_state(states: dict[str, FileState], wanted: FileState) -> tuple[str, ...]:
+    return tuple(name for name, state in states.items() if state == wanted)
+
+
+def has_changed(record: SourceRecord) -> bool:
+    """Another size or time; its content may still be the same, which only reading it would tell."""
+    return stamp_of(record.path) not in (None, record.stamp)
+
+
+def source_state(record: SourceRecord) -> str:
+    """In a word: partial, failed, there, changed, gone or unreachable."""
+    if record.status != "whole":
+        return record.status
+    return "changed" if has_changed(record) else state_of(record.path)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in it; those that are removed meanwhile count for nothing."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
+@dataclass(frozen=True)
+class Compacted:
+    """What `compact` did."""
+
+    bytes_before: int  # on disk
+    bytes_after: int
+    is_read: bool  # by somebody else, for whom what was removed or replaced is kept
+
+
+def compact(library: Store) -> Compacted:
+    """Joins small files, forgets what was removed or replaced, and attempts at --reindex that were given up.
+
+    As long as somebody else has the library open nothing that they may read is forgotten.
+
+    Raises:
+        LibraryError: another process is writing to it, or the disk is full.
+    """
+    before = folder_size(library.path)
+    with library.writing():
+        # First what takes no space to remove: the disk may be full, and joining files writes new ones.
+        still_read = [path for path in _unused(library) if not remove_unread(path)]
+        is_forgotten = library.tables.compact(kept_for=_AT_ONCE)
+    return Compacted(before, folder_size(library.path), is_read=bool(still_read) or not is_forgotten)
+
+
+def _unused(library: Store) -> list[Path]:
+    """Folders of tables and models that are not the library's any more, or not yet."""
+    used = {tables_folder(library.path, library.fingerprint), library.path / library.config.model}
+    there = (*library.path.glob("tables-*"), *library.path.glob(f"{MODEL_FOLDER}-*"))
+    return [path for path in there if path not in used]
+
+
+def remove_unread(folder: Path) -> bool:
+    """Removes a folder of tables, or of a model, that is not the library's any more; False if somebody reads it."""
+    if folder.name.startswith("tables-") and is_read(folder):
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True

@@ -1,0 +1,101 @@
+"""When and where each frame of a library was, all of them in order, held in memory: 24 bytes a frame."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.library.embeddings import Embeddings
+
+_NAMES_SHOWN = 3  # of the sources there are, when one is asked for that is not
+
+
+@dataclass(frozen=True)
+class Where:
+    """A choice of frames; the default is all of them."""
+
+    sources: tuple[str, ...] = ()  # names, or patterns such as "2026-*/gate.mp4"; none is all
+    start_seconds: float | None = None  # the first frame meant is at or after it, in its own source
+    end_seconds: float | None = None  # the last is before it
+
+    def __post_init__(self) -> None:
+        start, end = self.start_seconds, self.end_seconds
+        for value in (start, end):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise SettingsError(f"frames from {start} s to {end} s; valid are seconds from 0")
+        if end is not None and (start or 0) >= end:
+            raise SettingsError(f"the end, {end:g} s, is not after the start, {start or 0:g} s: give a later end")
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return self != Where()
+
+    def chosen(self, names: Sequence[str]) -> list[int]:
+        """The positions of the sources that are meant, ascending.
+
+        Raises:
+            LibraryError: a name or pattern fits no source.
+        """
+        if not self.sources:
+            return list(range(len(names)))
+        return sorted({position for wanted in self.sources for position in _fitting(wanted, names)})
+
+
+def _fitting(wanted: str, names: Sequence[str]) -> list[int]:
+    """The source of that very name; if there is none, those that the pattern fits."""
+    if wanted in names:
+        return [names.index(wanted)]
+    if fitting := [position for position, name in enumerate(names) if fnmatchcase(name, wanted)]:
+        return fitting
+    there = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    raise LibraryError(f"no source of the library is called {wanted!r} or fits it; there are {there or 'none yet'}")
+
+
+_MAX_FRAMES = 1 << 40  # of one source: at 1,000 a second the frames of 34 years
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline:
+    """N frames, by source in order of the library's `sources`, each in order of time."""
+
+    frames: Embeddings  # without vectors: (N, 0)
+    numbers: Mapping[int, int]  # of each source's id its position in `frames.sources`
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def find(self, source_ids: NDArray[np.int64], frame_indices: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The positions (M,) of those frames; -1 of one that the library does not show."""
+        ids, which = np.unique(source_ids, return_inverse=True)
+        numbers = np.array([self.numbers.get(one, -1) for one in ids.tolist()], np.int64)[which]
+        keys = numbers * _MAX_FRAMES + frame_indices
+        found = np.searchsorted(self._keys, keys)
+        is_there = found < len(self)
+        is_there[is_there] = self._keys[found[is_there]] == keys[is_there]
+        return np.where(is_there, found, -1)
+
+    def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
+        """(N,): which frames are meant, those of some sources left out.
+
+        Raises:
+            LibraryError: a name or pattern fits no source.
+        """
+        where, frames = where or Where(), self.frames
+        is_wanted = np.zeros(len(frames.sources), np.bool_)
+        is_wanted[where.chosen(frames.sources)] = True
+        is_wanted &= [name not in without for name in frames.sources]
+        chosen: NDArray[np.bool_] = is_wanted[frames.source_indices]
+        if where.start_seconds is not None:
+            chosen &= frames.seconds >= where.start_seconds
+        if where.end_seconds is not None:
+            chosen &= frames.seconds < where.end_seconds
+        return chosen
+
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        return self.frames.source_indices * _MAX_FRAMES + self.frames.frame_indices

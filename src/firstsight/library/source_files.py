@@ -1,0 +1,147 @@
+"""The files that are to be in a library: found, told apart by their content, named, and known again."""
+
+import hashlib
+import logging
+import os
+import stat
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from firstsight.errors import SourceError
+from firstsight.footage.finding import find_all, summary
+from firstsight.footage.live import place_of
+from firstsight.library.records import SourceRecord, Stamp
+from firstsight.text import printable
+
+_HASH_BYTES = 16  # of blake2b: no two files of this world share them by chance
+_CHUNK_BYTES = 1 << 20
+# Opening a pipe to read would wait for somebody who writes.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+
+_LOG = logging.getLogger(__name__)
+
+FileState = Literal["there", "gone", "unreachable"]
+
+
+@dataclass(frozen=True)
+class FootageFile:
+    """A video or a picture that was asked for."""
+
+    path: Path  # absolute
+    name: str  # relative to the folder that was asked for
+    is_picture: bool
+
+
+def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[FootageFile], list[str]]:
+    """The files that paths, folders and patterns stand for, each once; and a line for each that stands for none.
+
+    Videos and pictures; what else is in a folder is logged as a warning, which commands print.
+    """
+    files: dict[Path, FootageFile] = {}
+    failures = []
+    for source in sources:
+        try:
+            for file in _files_of(source):
+                files.setdefault(file.path, file)
+        except SourceError as error:
+            failures.append(str(error))
+    return list(files.values()), failures
+
+
+def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
+    if place_of(source):
+        raise SourceError(
+            f"{os.fspath(source)!r} cannot be read again, and a library goes by files: record it, then index the file"
+        )
+    found = find_all(source)
+    if found.left_out:
+        _LOG.warning(summary(found.left_out))
+    absolute = [Path(os.path.abspath(file.path)) for file in found.files]  # noqa: PTH100  # a link stays a name of its own
+    return [
+        FootageFile(path, storable(file.name), file.is_picture)
+        for path, file in zip(absolute, found.files, strict=True)
+    ]
+
+
+def storable(name: str) -> str:
+    r"""The name itself where it is text; bytes that are not UTF-8 as escapes: "m\xe9.avi"."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Size and time of change; None if there is no such regular file, or nobody may look at it."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return Stamp(state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
+
+
+def state_of(path: Path) -> FileState:
+    """Whether a file is there, gone from a folder that can be looked into, or in one that cannot be reached.
+
+    The folder of a share that is not mounted is missing or unreadable: its files are not gone.
+    """
+    if stamp_of(path) is not None:
+        return "there"
+    try:
+        with os.scandir(path.parent) as entries:
+            listed = any(entry.name == path.name for entry in entries)
+    except (OSError, ValueError):
+        return "unreachable"
+    return "unreachable" if listed else "gone"
+
+
+def check_unchanged(record: SourceRecord) -> None:
+    """Whatever opens a source again by its path asks this first; a file that was only touched is still the same.
+
+    Raises:
+        SourceError: the file has changed since it was indexed, is gone, or cannot be reached.
+    """
+    name, stamp = printable(record.name), stamp_of(record.path)
+    if stamp is None:
+        what = "is gone" if state_of(record.path) == "gone" else "cannot be reached"
+        raise SourceError(f"{name} {what}: there is no file to read at {printable(record.path)}")
+    if stamp == record.stamp:
+        return
+    if stamp.num_bytes != record.num_bytes or _content_at(record.path, stamp, name) != record.content:
+        raise SourceError(f"{name} has changed since it was indexed; index it again")
+
+
+@lru_cache(maxsize=1_024)
+def _content_at(path: Path, _stamp: Stamp, name: str) -> str:
+    return content_hash(path, name=name)
+
+
+def content_hash(path: Path, *, name: str) -> str:
+    """32 hexadecimal digits of a regular file's bytes, as many as it had when reading began.
+
+    Raises:
+        SourceError: it cannot be read, or is no regular file.
+    """
+    digest = hashlib.blake2b(digest_size=_HASH_BYTES)
+    try:
+        with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+            state = os.fstat(file.fileno())
+            if not stat.S_ISREG(state.st_mode):
+                raise SourceError(f"{printable(name)} is not a file: valid are videos and pictures")
+            left = state.st_size
+            while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+                digest.update(chunk)
+                left -= len(chunk)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SourceError(f"{printable(name)} cannot be read: {reason}") from error
+    return digest.hexdigest()
+
+
+def free_name(file: FootageFile, taken: Collection[str]) -> str:
+    """The file's name, with as many of the folders above it as it takes to be the only one of that name."""
+    if file.name not in taken:
+        return file.name
+    parts = file.path.parts
+    tails = (storable("/".join(parts[-length:])) for length in range(1 + file.name.count("/"), len(parts)))
+    return next((tail for tail in tails if tail not in taken), storable(file.path.as_posix()))

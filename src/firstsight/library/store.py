@@ -1,0 +1,375 @@
+"""The library: the embedded frames of many sources, kept on disk, to be searched and gone through."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.footage.sampling import Sampling
+from firstsight.library.damage import told_as_ours
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.folder import (
+    MODEL_FOLDER,
+    LibraryConfig,
+    check_free,
+    check_inside,
+    read_config,
+    tables_folder,
+    write_config,
+    writing,
+)
+from firstsight.library.records import SourceRecord, latest, seconds_of, shown, vectors_of
+from firstsight.library.repair import mend
+from firstsight.library.selection import Timeline, Where
+from firstsight.library.tables import Tables
+from firstsight.library.vector_index import MOST_NEAREST, Nearest, nearest, read_facts
+
+_COLUMNS = ["source", "frame", "seconds", "vector"]
+# Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
+BATCH_ROWS = 8_192
+# Of vectors that are read once and then held: 50,000 rows of 496 numbers.
+_MAX_HELD_BYTES = 100_000_000
+
+
+class Store:
+    """Embedded frames of many sources, with a thumbnail each, and the encoder that all of them come from.
+
+    Made by `Library.create` or by `firstsight index`; filled by `firstsight.indexing.index_files.add`.
+    What it shows is what was whole when it was opened, or at the last `refresh`: one version of all its tables, which
+    is kept on disk, whatever other processes write meanwhile, until the library is closed.
+
+    Attributes:
+        path: its folder.
+        config: what was settled when it was made.
+        tables: where the rows are.
+        derived: what was measured of what is shown, by whoever measures it; empty again after `refresh`.
+
+    Example:
+        >>> with Library.open("walks.library") as library:  # doctest: +SKIP
+        ...     print(library.num_frames, "frames of", len(library.sources), "sources")
+        ...     print(library.nearest(library.encoder.encode(picture[None])[0], k=5).rows)
+    """
+
+    def __init__(self, path: Path, config: LibraryConfig, tables: Tables) -> None:
+        self.path = path
+        self.config = config
+        self.tables = tables
+        self.look_again()
+
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """The library in the folder.
+
+        Raises:
+            LibraryError: there is none, or it is damaged, or of another version.
+        """
+        path = Path(folder)
+        config = read_config(path)
+        rows = tables_folder(path, config.fingerprint)
+        check_inside(path, rows, path / config.model)
+        return cls(path, config, Tables(rows, dim=config.dim))
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | Path,
+        encoder: Encoder,
+        *,
+        frames_per_second: float | None = None,
+        every: int | None = None,
+    ) -> Self:
+        """A new and empty library for that encoder, which is copied into it.
+
+        Args:
+            folder: a new one, or an empty one.
+            encoder: what will see all footage of the library.
+            frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
+            every: or one frame in so many.
+
+        Raises:
+            LibraryError: something else is there, or it cannot be written.
+            SettingsError: a rate outside its range, or both.
+        """
+        path = Path(folder)
+        check_free(path)
+        if frames_per_second is None and every is None:
+            frames_per_second = LibraryConfig.frames_per_second
+        Sampling(frames_per_second=frames_per_second, every=every)
+        config = LibraryConfig(encoder.fingerprint, encoder.dim, frames_per_second=frames_per_second, every=every)
+        shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
+        encoder.save(path / MODEL_FOLDER)
+        tables = Tables.create(tables_folder(path, config.fingerprint), dim=config.dim)
+        write_config(path, config)
+        return cls(path, config, tables)
+
+    def refresh(self) -> None:
+        """Shows what is whole now, whoever has written it.
+
+        Raises:
+            LibraryError: it is another encoder's now, or damaged.
+        """
+        self._check_encoder_in_use()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """As `refresh`, of the tables that are open."""
+        self.tables.look_again()
+        records = self.tables.records()
+        self._records = tuple(shown(records))
+        self._names = tuple(record.name for record in self._records)
+        self._num_frames = sum(record.num_frames for record in self._records)
+        self._partial = tuple(record for record in records if record.status == "partial")
+        self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
+        self._index = read_facts(self.tables)
+        self.derived: dict[str, Any] = {}
+        self._timeline: Timeline | None = None
+        self._held: NDArray[np.float32] | None = None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
+
+        Raises:
+            LibraryError: another process is writing to it, or has embedded it anew by another encoder.
+        """
+        with writing(self.path):
+            self.refresh()
+            if self.tables.is_of_older_version:
+                write_config(self.path, self.config)  # of this version's format from now on
+                self.tables.add_columns()
+            mend(self.tables)
+            self.look_again()
+            try:
+                yield
+            finally:
+                if self.tables.is_open:
+                    self.look_again()
+
+    def _load_encoder(self) -> Encoder:
+        config = self.config
+        try:
+            return Encoder.load(self.path / config.model)
+        except RunError:
+            self._check_encoder_in_use()
+            if self.config.model == config.model:
+                raise
+            return Encoder.load(self.path / self.config.model)  # it was brought to its usual place just now
+
+    def _check_encoder_in_use(self) -> None:
+        config = read_config(self.path)
+        if config.fingerprint != self.fingerprint:
+            raise LibraryError(
+                f"{self.path} was embedded anew by encoder {config.fingerprint} since it was opened: open it again"
+            )
+        self.config = config
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """What saw all of it; loaded when first asked for.
+
+        Raises:
+            RunError: it is damaged.
+            LibraryError: it is not the encoder that the vectors come from.
+        """
+        encoder = self._load_encoder()
+        if encoder.fingerprint != self.fingerprint:
+            self._check_encoder_in_use()
+        if encoder.fingerprint != self.fingerprint:
+            raise LibraryError(
+                f"{self.path / self.config.model} holds encoder {encoder.fingerprint}, but the vectors come from "
+                f"{self.fingerprint}: put that one back, or embed all footage anew with `firstsight index --reindex`"
+            )
+        return encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the encoder."""
+        return self.config.fingerprint
+
+    @property
+    def dim(self) -> int:
+        """Numbers in a vector."""
+        return self.config.dim
+
+    @property
+    def sources(self) -> tuple[SourceRecord, ...]:
+        """All whole sources, in order of their names."""
+        return self._records
+
+    @property
+    def partial_sources(self) -> tuple[SourceRecord, ...]:
+        """Sources whose indexing was interrupted, or is under way; nothing else shows their frames."""
+        return self._partial
+
+    @property
+    def failed_sources(self) -> tuple[SourceRecord, ...]:
+        """Files that could not be read; they are tried again when they have changed."""
+        return self._failed
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of all whole sources."""
+        return self._num_frames
+
+    def embeddings(self, where: Where | None = None) -> Embeddings:
+        """The frames that are meant, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
+
+        `Embeddings.sources` holds the names of the sources that are meant.
+
+        Raises:
+            LibraryError: a name or pattern fits no source.
+        """
+        chosen = self._chosen(where)
+        with told_as_ours(self.tables.folder):
+            rows = self._scan(where).to_arrow()
+        return _embeddings(rows, chosen)
+
+    def iterate(self, where: Where | None = None, *, batch_size: int = BATCH_ROWS) -> Iterator[Embeddings]:
+        """The same frames in batches of at most that many, in memory of one batch.
+
+        Within a batch frames are by source and in order of time; which batch a source comes in is not promised.
+        `Embeddings.sources` is the same for all batches.
+        """
+        if batch_size < 1:
+            raise SettingsError(f"batches of {batch_size}; valid is at least 1")
+        chosen = self._chosen(where)
+        for rows in self.tables.batches(self._scan(where), batch_size):
+            for start in range(0, len(rows), batch_size):
+                yield _embeddings(rows.slice(start, batch_size), chosen)
+
+    @property
+    def timeline(self) -> Timeline:
+        """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
+        if self._timeline is None:
+            with told_as_ours(self.tables.folder):
+                query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
+                rows = query.to_arrow()
+            numbers = {record.id: number for number, record in enumerate(self._records)}
+            self._timeline = Timeline(_embeddings(rows, self._records), numbers)
+        return self._timeline
+
+    def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """The vectors (B, dim) of the frames that are meant, some at a time, each with its position in `timeline`.
+
+        A small library is read once, and its vectors are held in memory.
+        """
+        if self._held is None and 4 * self.dim * self.num_frames <= _MAX_HELD_BYTES:
+            self._held = self.embeddings().vectors
+        if self._held is not None:
+            positions = np.flatnonzero(self.timeline.chosen(where, without=frozenset()))
+            yield positions, self._held if len(positions) == len(self._held) else self._held[positions]
+            return
+        for rows in self.tables.batches(self._scan(where), BATCH_ROWS):
+            sources, frames = (rows.column(name).to_numpy() for name in ("source", "frame"))
+            yield self.timeline.find(sources, frames), vectors_of(rows)
+
+    @property
+    def num_probes(self) -> int | None:
+        """Groups of the index that a search looks at; None where every frame is compared."""
+        return self._index.num_probes if self._index else None
+
+    def nearest(self, vector: NDArray[np.float32], *, k: int, where: Where | None = None) -> Nearest:
+        """The k frames most like a vector, the most similar first; fewer if fewer are meant.
+
+        A frame in which the encoder sees nothing, its embedding of length 0, is like no other and never among them.
+
+        Args:
+            vector: (dim,); only its direction counts.
+            k: how many, from 1.
+            where: which frames are meant; all by default.
+
+        Raises:
+            SettingsError: k below 1, or a vector of another size.
+            LibraryError: a name or pattern fits no source.
+        """
+        names = {one.id: one.name for one in self._chosen(where)}
+        sql = self._sql(where)
+        if self._index and not where and k <= MOST_NEAREST:
+            found = nearest(self.tables, vector, k=k, names=names, sql=sql, num_probes=self._index.num_probes)
+            if len(found.rows) == k:
+                return found
+        return nearest(self.tables, vector, k=k, names=names, sql=sql)
+
+    def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
+        """A small JPEG of each frame, given as source name and frame index, in that order.
+
+        Raises:
+            LibraryError: no such frame.
+        """
+        ids = {record.name: record.id for record in self._records}
+        keys = [(ids.get(name, -1), index) for name, index in frames]
+        found = self.tables.jpegs_of(keys)
+        for key, (name, index) in zip(keys, frames, strict=True):
+            if key not in found:
+                raise LibraryError(f"the library has no frame {index} of {name!r}; its frames are those it was given")
+        return [found[key] for key in keys]
+
+    def _chosen(self, where: Where | None) -> list[SourceRecord]:
+        return [self._records[position] for position in (where or Where()).chosen(self._names)]
+
+    def _scan(self, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
+        return self._filtered(self.tables.frames.search().select(_COLUMNS), where)
+
+    def _filtered(self, query: Any, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
+        sql = self._sql(where)
+        return query.where(sql) if sql else query
+
+    def _sql(self, where: Where | None) -> str:
+        """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
+        where = where or Where()
+        parts = []
+        with told_as_ours(self.tables.folder):
+            num_rows = self.tables.frames.count_rows()
+        if where.sources or num_rows != self.num_frames:
+            listed = ", ".join(str(record.id) for record in self._chosen(where))
+            parts.append(f"source IN ({listed or -1})")
+        if where.start_seconds is not None:
+            parts.append(f"seconds >= {where.start_seconds!r}")
+        if where.end_seconds is not None:
+            parts.append(f"seconds < {where.end_seconds!r}")
+        return " AND ".join(parts)
+
+    def close(self) -> None:
+        """Lets go of the version shown, so that its files may be removed when others write."""
+        self.tables.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        held = f"{self.num_frames} frames of {len(self._records)} sources, {self.dim} numbers each"
+        return f"Library({str(self.path)!r}, {held})"
+
+
+def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
+    numbers = {record.id: number for number, record in enumerate(chosen)}
+    found = rows.column("source").to_numpy()
+    ids, positions = np.unique(found, return_inverse=True)
+    if strangers := set(ids.tolist()) - set(numbers):
+        raise LibraryError(
+            f"rows of {len(strangers)} sources that were not asked for; `firstsight library check` looks"
+        )
+    source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
+    frame_indices = rows.column("frame").to_numpy()
+    order = np.lexsort((frame_indices, source_indices))
+    vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
+    return Embeddings(
+        vectors[order],
+        seconds_of(rows)[order],
+        frame_indices[order],
+        source_indices[order],
+        tuple(record.name for record in chosen),
+    )

@@ -1,0 +1,383 @@
+"""The tables of a library in LanceDB: frames, thumbnails, sources. The one file that talks to it about them.
+
+Rows are only ever added, and deleted by their source; what makes them count is the source's own row.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_args
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.footage.stills import is_picture
+from firstsight.library.damage import CHECK, check_columns, check_files, told_as_ours
+from firstsight.library.folder import ReadLock
+from firstsight.library.records import (
+    MAX_SECONDS,
+    THUMBNAILS,
+    FrameRows,
+    SourceRecord,
+    Status,
+    Stored,
+    frames_schema,
+    seconds_of,
+    vectors_of,
+)
+from firstsight.library.source_files import storable
+
+Item = TypeVar("Item")
+
+_ROWS_AT_ONCE = 1_024
+# Rows named in one question: a line of SQL of 100 kB.
+_KEYS_AT_ONCE = 5_000
+# Old versions are kept so long for whoever is just about to read them; as long as somebody reads, all are.
+_KEPT_FOR = timedelta(minutes=10)
+_FOR_EVER = timedelta(days=36_500)
+# So many rows are gone through one by one beside an index faster than it is brought up to date.
+_MAX_UNINDEXED = 4_096
+_SCALAR_COLUMNS = ("source", "frame")
+
+_SOURCES = pa.schema(
+    [
+        pa.field("id", pa.int64(), nullable=False),
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("content", pa.string(), nullable=False),
+        pa.field("num_bytes", pa.int64(), nullable=False),
+        pa.field("modified_ns", pa.int64(), nullable=False),
+        pa.field("frames_per_second", pa.float64()),
+        pa.field("every", pa.int64()),
+        pa.field("num_frames", pa.int64(), nullable=False),
+        pa.field("duration_seconds", pa.float64(), nullable=False),
+        pa.field("num_skipped", pa.int64(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),
+        # Since format version 2; in older tables they are added when they are first written to.
+        pa.field("is_picture", pa.bool_()),
+        pa.field("reason", pa.string()),
+        pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
+    ]
+)
+_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
+
+
+@dataclass(frozen=True, eq=False)
+class ThumbnailRows:
+    """Some thumbnails of one source."""
+
+    source: int
+    frame_indices: NDArray[np.int64]  # (B,), ascending
+    jpegs: list[bytes]
+
+
+class Tables:
+    """The three tables, in one version that is kept while this is open: see `look_again`.
+
+    Attributes:
+        frames: source, frame, seconds, vector (float16); what is asked of it is up to its users.
+        thumbnails: source, frame, jpeg. Apart from the vectors, so that these stay small to read and to rewrite.
+        sources: a row a source; see `SourceRecord`.
+    """
+
+    def __init__(self, folder: Path, *, dim: int, create: bool = False) -> None:
+        self.folder = folder
+        self.dim = dim
+        self._read: tuple[int, list[SourceRecord]] = (-1, [])  # records, and the version that they were read in
+        with told_as_ours(folder):
+            if create:
+                folder.mkdir(parents=True, exist_ok=True)
+            else:
+                check_files(folder)
+            self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
+            database = lancedb.connect(str(folder))
+            schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
+            there = database.list_tables().tables if create else []
+            self.sources, self.frames, self.thumbnails = (
+                database.create_table(name, schema=schema, mode="overwrite" if name in there else "create")
+                if create
+                else database.open_table(name)
+                for name, schema in schemas
+            )
+        if not create:
+            self.look_again()
+
+    @classmethod
+    def create(cls, folder: Path, *, dim: int) -> Self:
+        """New and empty ones, in place of any that are there."""
+        return cls(folder, dim=dim, create=True)
+
+    def close(self) -> None:
+        """Lets go of the version shown; an indexer may then remove its files."""
+        self._readers.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the version shown is still kept for it."""
+        return self._readers.close.alive
+
+    @property
+    def is_of_older_version(self) -> bool:
+        """Whether columns are to be added before it is written to."""
+        return not set(_SOURCES.names) <= set(self.sources.schema.names)
+
+    def look_again(self) -> None:
+        """Shows the latest version, one of all three tables: sources whole in it have their rows in it."""
+        tables: tuple[Any, ...] = (self.frames, self.thumbnails, self.sources)
+        with told_as_ours(self.folder):
+            version = None
+            while version != self.sources.version:  # until no source changes while the others are looked at
+                version = self.sources.version
+                for table in tables:
+                    table.checkout_latest()
+            for table, fields in zip(tables, (frames_schema(self.dim), THUMBNAILS, _SOURCES_AT_LEAST), strict=True):
+                check_columns(table.schema, fields)
+
+    def add_columns(self) -> None:
+        """Brings tables of an older version up to date: what they do not state is derived."""
+        if self.is_of_older_version:
+            records = self.records()
+            with told_as_ours(self.folder):
+                self.sources.add_columns([field for field in _SOURCES if field.name not in self.sources.schema.names])
+            self.put(records)
+
+    def records(self) -> list[SourceRecord]:
+        """All sources, the partial and the failed ones too."""
+        with told_as_ours(self.folder):
+            version = self.sources.version
+            if self._read[0] != version:  # of many sources it takes a second
+                self._read = version, [_record(row) for row in self.sources.to_arrow().to_pylist()]
+        return list(self._read[1])
+
+    def put(self, records: Sequence[SourceRecord]) -> None:
+        """Adds sources, or replaces what is known of them: all at once or not at all."""
+        if not records:
+            return
+        with told_as_ours(self.folder):
+            rows = pa.Table.from_pylist([_row(one) for one in records], schema=_SOURCES)
+            self.sources.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
+
+    def drop(self, ids: Sequence[int]) -> None:
+        """Removes sources, then their rows."""
+        if not ids:
+            return
+        with told_as_ours(self.folder):
+            self.sources.delete(_among("id", ids))
+            self.thumbnails.delete(_among("source", ids))
+            self.frames.delete(_among("source", ids))
+
+    def keys(self, table: Any) -> NDArray[np.int64]:  # noqa: ANN401  # a LanceDB table
+        """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""
+        with told_as_ours(self.folder):
+            rows = table.search().select(["source", "frame"]).with_row_id(True).to_arrow()
+        # Each for itself: row ids are unsigned, and beside those NumPy would make all of them floats.
+        columns = [rows.column(name).to_numpy().astype(np.int64) for name in ("source", "frame", "_rowid")]
+        return np.stack(columns, axis=1)
+
+    def drop_rows(self, table: Any, row_ids: Sequence[int]) -> None:  # noqa: ANN401  # a LanceDB table
+        """Removes single rows of `frames` or `thumbnails`."""
+        with told_as_ours(self.folder):
+            for ids in _parts(row_ids):
+                table.delete(_among("_rowid", ids))
+
+    def stored(self, source: int) -> Stored | None:
+        """How far the rows of a source go; thumbnails that go further are removed. None without rows."""
+        with told_as_ours(self.folder):
+            rows = self.frames.search().where(f"source = {source}").select(["frame", "seconds"]).to_arrow()
+            if not len(rows):
+                return None
+            indices = rows.column("frame").to_numpy()
+            last = int(indices.argmax())
+            self.thumbnails.delete(f"source = {source} AND frame > {indices[last]}")
+        return Stored(len(rows), int(indices[last]), float(seconds_of(rows)[last]))
+
+    def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
+        """Frames of sources, given by id; those that are there already are left as they are.
+
+        Nobody is shown them before their source is whole.
+        """
+        if not rows:
+            return
+        with told_as_ours(self.folder):
+            self._add(self.thumbnails, pa.concat_tables([some.thumbnails_table(source) for source, some in rows]))
+            self._add(self.frames, pa.concat_tables([some.frames_table(source) for source, some in rows]))
+
+    def _add(self, table: Any, rows: pa.Table) -> None:  # noqa: ANN401  # a LanceDB table
+        sources = rows.column("source").unique().to_pylist()
+        there = table.search().where(_among("source", sources)).select(["source", "frame"]).to_arrow()
+        taken = set(_pairs(there))
+        new = {pair: position for position, pair in enumerate(_pairs(rows)) if pair not in taken}
+        if new:
+            table.add(rows if len(new) == len(rows) else rows.take(list(new.values())))
+
+    def rows_of(self, source: int) -> Iterator[FrameRows]:
+        """The frames of a source with their thumbnails, in order of time."""
+        frames = self.frames.search().where(f"source = {source}").select(["frame", "seconds", "vector"])
+        for some in self.batches(frames, _ROWS_AT_ONCE):
+            order = np.argsort(some.column("frame").to_numpy())
+            indices = some.column("frame").to_numpy()[order].tolist()
+            jpegs = self.jpegs(source, indices)
+            if len(jpegs) < len(indices):
+                raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {CHECK}")
+            yield FrameRows(
+                vectors_of(some)[order],
+                indices,
+                seconds_of(some)[order].tolist(),
+                [jpegs[index] for index in indices],
+            )
+
+    def batches(self, query: Any, size: int) -> Iterator[Any]:  # noqa: ANN401  # a LanceDB query, pyarrow batches
+        """What a query gives, in batches of about that many rows."""
+        with told_as_ours(self.folder):
+            reader = iter(query.to_batches(size))
+        while True:
+            with told_as_ours(self.folder):
+                some = next(reader, None)
+            if some is None:
+                return
+            yield some
+
+    def jpegs(self, source: int, frame_indices: Sequence[int]) -> dict[int, bytes]:
+        """The thumbnails of those frames of a source that there are, by frame index."""
+        found = self.jpegs_of([(source, int(index)) for index in frame_indices])
+        return {index: jpeg for (_, index), jpeg in found.items()}
+
+    def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """Of each source the indices of its frames, ascending, and their seconds."""
+        with told_as_ours(self.folder):
+            rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
+        sources, indices, seconds = rows.column("source").to_numpy(), rows.column("frame").to_numpy(), seconds_of(rows)
+        times = {}
+        for source in ids:
+            own = np.flatnonzero(sources == source)
+            own = own[np.argsort(indices[own])]
+            times[source] = indices[own], seconds[own]
+        return times
+
+    def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
+        """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
+        query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
+        if len(ids) == 1:
+            yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
+            return
+        with told_as_ours(self.folder):
+            rows = query.to_arrow().sort_by([("source", "ascending")])
+        sources = rows.column("source").to_numpy()
+        for source in sorted(ids):
+            first, last = np.searchsorted(sources, [source, source + 1])
+            if last > first:
+                yield _thumbnail_rows(source, rows.slice(first, last - first))
+
+    def jpegs_of(self, frames: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        """The thumbnails of those frames that there are, by source id and frame index.
+
+        One question for the rows of many sources, and one for their pictures: memory is that of what is asked for.
+        """
+        found: dict[tuple[int, int], bytes] = {}
+        with told_as_ours(self.folder):
+            for wanted in _parts(sorted(set(frames))):
+                sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
+                sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
+                rows = self.thumbnails.search().where(sql).select(["source", "frame"]).with_row_id(True).to_arrow()
+                there = dict(zip(_pairs(rows), rows.column("_rowid").to_pylist(), strict=True))
+                ids = {there[pair]: pair for pair in wanted if pair in there}
+                if ids:
+                    pictures = self.thumbnails.take_row_ids(list(ids)).select(["source", "frame", "jpeg"]).to_arrow()
+                    found |= dict(zip(_pairs(pictures), pictures.column("jpeg").to_pylist(), strict=True))
+        return found
+
+    def keep_up_indices(self) -> None:
+        """Makes the indices by source and by frame of large tables, and brings them up to date."""
+        from lancedb.index import BTree
+
+        with told_as_ours(self.folder):
+            for table in (self.frames, self.thumbnails):
+                if table.count_rows() <= _MAX_UNINDEXED:
+                    continue
+                stats = [table.index_stats(f"{column}_idx") for column in _SCALAR_COLUMNS]
+                for column, found in zip(_SCALAR_COLUMNS, stats, strict=True):
+                    if found is None:
+                        table.create_index(column, config=BTree())
+                if any(found and found.num_unindexed_rows > _MAX_UNINDEXED for found in stats):
+                    table.optimize(cleanup_older_than=_FOR_EVER)
+
+    def compact(self, *, kept_for: timedelta = _KEPT_FOR) -> bool:
+        """Joins small files, brings the indices up to date, and forgets versions older than that.
+
+        Returns:
+            Whether it did forget: nothing is forgotten while somebody else has the library open.
+        """
+        with told_as_ours(self.folder):
+            tables = (self.frames, self.thumbnails, self.sources)
+            for table in tables:
+                table.optimize(cleanup_older_than=_FOR_EVER)
+            # Who comes from here on sees what was just written, and none of the versions before it.
+            if not self._readers.is_only_one():
+                return False
+            for table in tables:
+                table.optimize(cleanup_older_than=kept_for)
+        return True
+
+
+def _among(column: str, values: Iterable[int]) -> str:
+    """SQL."""
+    return f"{column} IN ({', '.join(str(int(value)) for value in values)})"
+
+
+def _parts(values: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for start in range(0, len(values), _KEYS_AT_ONCE):
+        yield values[start : start + _KEYS_AT_ONCE]
+
+
+def _pairs(rows: Any) -> Iterator[tuple[int, int]]:  # noqa: ANN401  # a pyarrow table
+    return zip(rows.column("source").to_pylist(), rows.column("frame").to_pylist(), strict=True)
+
+
+_FIELDS = frozenset(field.name for field in fields(SourceRecord))
+
+
+def _row(record: SourceRecord) -> dict[str, Any]:
+    text = str(record.path)
+    is_text = storable(text) == text
+    return {**asdict(record), "path": storable(text), "path_bytes": None if is_text else bytes(record.path)}
+
+
+def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
+    indices = rows.column("frame").to_numpy()
+    order = np.argsort(indices)
+    jpegs = rows.column("jpeg").to_pylist()
+    return ThumbnailRows(source, indices[order], [jpegs[position] for position in order])
+
+
+def _record(row: dict[str, Any]) -> SourceRecord:
+    if row["status"] not in get_args(Status):
+        raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {CHECK}")
+    known = {name: value for name, value in row.items() if name in _FIELDS}
+    path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
+    known |= {"path": path, "reason": row.get("reason") or ""}
+    if row.get("is_picture") is None:  # of an older version, which went by the name
+        known["is_picture"] = is_picture(path)
+    record = SourceRecord(**known)
+    _check_numbers(record)
+    return record
+
+
+def _check_numbers(record: SourceRecord) -> None:
+    """Raises if what is stated cannot be.
+
+    Raises:
+        LibraryError: a count below 0, or a length or a rate that is none.
+    """
+    counts = (record.num_bytes, record.num_frames, record.num_skipped)
+    try:
+        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
+        _ = record.sampling
+    except SettingsError:
+        is_possible = False
+    if not is_possible:
+        raise LibraryError(f"a source states a number of frames, a length or a rate that cannot be: {CHECK}")

@@ -1,1 +1,0 @@
-"""Tensors in, tensors out; no video, no learning."""

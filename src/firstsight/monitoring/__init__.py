@@ -1,0 +1,1 @@
+"""Streams: matches of anchors, what is new, and who is told."""

@@ -1,0 +1,200 @@
+"""How unlike what a camera usually shows is this frame? Place by place, as what is new is seldom large.
+
+The maps of the encoder's last level are averaged over the cells of a grid. Each cell keeps a running mean and variance;
+a frame's score is the deviation of its most unusual cell, in multiples of what is usual there. Both adapt so slowly
+that day and night are followed, and a thing that comes is new for minutes before it belongs to the view.
+
+What is new must not quickly count as usual spread, or the second person would pass unseen. So a deviation counts for
+no more than the square root of two times the usual one: the mean moves by at most that share, and the variance can
+only grow e-fold in the time of adapting. As a thing that stays has to wait for that, it is usual after a quarter of an
+hour or so, the later the more it stands out.
+
+Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for means and variances that adapt; Huber,
+"Robust estimation of a location parameter", 1964, for deviations cut off.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import groupby, islice
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from firstsight import device
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError
+from firstsight.footage.queues import prefetch
+from firstsight.footage.source import Spec, open_source
+from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
+
+# A person across a room fills a few of these cells; smaller ones see the noise of single patches.
+NUM_ROWS, NUM_COLUMNS = 6, 8
+# Shadows move through a view in tens of minutes, clouds in minutes.
+ADAPTING_SECONDS = 300.0
+# Of the usual deviation of a place. In a quiet view the most unusual cell reaches 5; a person 15 and more.
+NEW_FROM = 8.0
+# Of that: what has begun goes on while it deviates so much.
+_UNTIL_SHARE = 0.75
+# Until then nothing is known to be usual: enough to see noise and flicker, short enough that the view is empty.
+WARM_UP_SECONDS = 5.0
+_WARM_UP_FRAMES = 8
+# Squared deviations count up to so many times the usual square.
+_CUT = 2.0
+# Of how much the cells of a view differ among themselves: less is not seen, however still it is. Between frames of a
+# still view that was filmed indoors each cell varies by 3 to 12 in a hundred of that.
+_FLOOR = 0.03
+# Of the maps' values, for a view without any structure: what rounding does.
+_ROUNDING = 0.003
+# While a stream is lost nothing is learned: the first frame after a night is not all that is known.
+_LONGEST_STEP_SECONDS = 10.0
+_BATCH_SIZE = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What a camera usually shows, as known after a frame."""
+
+    mean: NDArray[np.float64]  # (maps, cells)
+    variance: NDArray[np.float64]  # (cells,), of a map in the mean
+    num_frames: int
+    watched_seconds: float  # without the times when nothing came
+    seconds: float  # time of the last frame
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether enough was seen to call anything unusual."""
+        return self.num_frames >= _WARM_UP_FRAMES and self.watched_seconds >= WARM_UP_SECONDS
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How new a frame is."""
+
+    source: str  # the file, as a person would name it
+    seconds: float
+    frame_index: int
+    score: float | None  # from 0, usually 1 to 5; None while it is being learned what is usual
+
+
+def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Maps (N, maps, rows, columns) averaged over a grid: (N, maps, cells). Maps with fewer cells keep their own."""
+    shape = min(NUM_ROWS, features.shape[2]), min(NUM_COLUMNS, features.shape[3])
+    pooled: NDArray[np.float32] = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(features), shape).numpy()
+    return pooled.reshape(*features.shape[:2], -1)
+
+
+def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> tuple[Usual, float | None]:
+    """What is usual after one more frame, and how unusual the frame was before it.
+
+    Args:
+        usual: after the frame before; None for the first.
+        cells: (maps, cells), of one frame.
+        seconds: its time. One that is before the last frame's, as in the next file, teaches nothing of time passing.
+
+    Returns:
+        The new state, and the score; None during the warm-up.
+
+    Raises:
+        SettingsError: another shape than before, or values that are not finite.
+    """
+    if cells.ndim != 2 or not np.isfinite(cells).all() or (usual and usual.mean.shape != cells.shape):
+        expected = usual.mean.shape if usual else "(maps, cells)"
+        raise SettingsError(f"cells {cells.shape}; valid are finite numbers of the shape {expected}")
+    if usual is None:
+        return Usual(cells.astype(np.float64), np.zeros(cells.shape[1]), 1, 0.0, seconds), None
+    step = min(max(seconds - usual.seconds, 0.0), _LONGEST_STEP_SECONDS)
+    difference = cells - usual.mean
+    square = (difference**2).mean(axis=0)
+    score = None
+    if usual.is_warm:
+        share = -math.expm1(-step / ADAPTING_SECONDS)
+        usual_square = usual.variance + _least_square(usual.mean)
+        unusual = square / usual_square
+        score = float(np.sqrt(unusual.max()))
+        difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
+        square = np.minimum(square, _CUT * usual_square)
+    else:
+        share = 1 / (usual.num_frames + 1)
+    after = replace(
+        usual,
+        mean=usual.mean + share * difference,
+        variance=usual.variance + share * (square - usual.variance),
+        num_frames=usual.num_frames + 1,
+        watched_seconds=usual.watched_seconds + step,
+        seconds=seconds,
+    )
+    return after, score
+
+
+def _least_square(mean: NDArray[np.float64]) -> float:
+    """The squared deviation that is usual in any view of such a mean."""
+    structure, size = np.mean(mean.var(axis=1)), np.mean(mean**2)
+    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
+
+
+def new_from(least: float | None = None) -> Trigger:
+    """When something new begins and ends, in multiples of the usual deviation; None is the default.
+
+    Raises:
+        SettingsError: not above 0.
+    """
+    begins_from = NEW_FROM if least is None else least
+    if not 0 < begins_from < math.inf:
+        raise SettingsError(f"new from a deviation of {begins_from} times the usual one; valid is above 0, such as 8")
+    return Trigger(begins_from, _UNTIL_SHARE * begins_from)
+
+
+class Novelty:
+    """Watches one camera: the state between two frames."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._usual: Usual | None = None
+
+    def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
+        """The scores of some more frames (N, H, W, 3) in order of time; None during the warm-up."""
+        cells = in_cells(self._encoder.features(pictures, precision=self._precision))
+        scores = []
+        for one, time in zip(cells, seconds, strict=True):
+            self._usual, score = update(self._usual, one, time)
+            scores.append(score)
+        return scores
+
+
+def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, Episode], ...]:
+    """When something new is to be seen: the file and the episode in it, file by file, in order of time."""
+    by_file = groupby(scored, key=lambda one: one.source)
+    return tuple(
+        (name, episode)
+        for name, frames in by_file
+        for episode in find_episodes(trigger, ((one.seconds, one.score) for one in frames))
+    )
+
+
+def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
+    """How new each frame of the source is, as a stream: memory does not grow with the footage.
+
+    Args:
+        encoder: whose last level looks at the frames, best one that was learned from this camera.
+        source: one camera's footage, in order of time; two frames a second are enough.
+
+    Raises:
+        SourceError: no footage, or none of it can be read.
+
+    Example:
+        >>> for one in score_novelty(encoder, "hall.mp4"):  # doctest: +SKIP
+        ...     print(one.seconds, one.score)
+    """
+    novelty = Novelty(encoder)
+    with (
+        closing(open_source(source).read(encoder.preprocessing)) as reading,
+        prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
+    ):
+        while batch := list(islice(frames, _BATCH_SIZE)):
+            scores = novelty.update(np.stack([one.pixels for one in batch]), [one.seconds for one in batch])
+            for frame, score in zip(batch, scores, strict=True):
+                yield Scored(frame.source, frame.seconds, frame.index, score)

@@ -1,0 +1,220 @@
+"""Where events go: a file, a web address, a program, snapshots, and whoever reads the lines."""
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from io import FileIO
+from pathlib import Path
+from typing import TextIO
+
+from PIL import Image
+
+from firstsight.errors import FirstsightError, RunError
+from firstsight.files import make_folder, write_whole
+from firstsight.footage.frames import Frame
+from firstsight.monitoring.sending import Sender, Tell, to_command, to_webhook
+from firstsight.monitoring.watch import Event, Told
+from firstsight.text import json_line, printable
+
+
+class ClosedError(Exception):
+    """Whoever read the lines reads no more."""
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Where to tell events, besides the lines that are printed; None and empty is nowhere."""
+
+    events_file: Path | None = None
+    webhook: str | None = None
+    program: str | None = None
+    snapshots: Path | None = None
+
+
+class Outlets:
+    """Tells each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
+
+    Attributes:
+        num_events: told so far.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: "EventLog | None",
+        senders: Sequence[Sender],
+        snapshots: "Snapshots | None",
+        lines: TextIO | None,
+        as_json: bool,
+    ) -> None:
+        self.num_events = 0
+        self._log, self._senders, self._snapshots = log, senders, snapshots
+        self._lines, self._as_json = lines, as_json
+
+    def tell(self, told: Told) -> None:
+        """Writes, sends and prints one event. A snapshot that cannot be saved is left out of it.
+
+        Raises:
+            RunError: the file cannot be written; it was told everywhere else.
+            ClosedError: it could not be printed; it was told everywhere else.
+        """
+        self.num_events += 1
+        event = told.event
+        if self._snapshots and told.frame:
+            event = self._snapshots.add(event, told.frame, self.num_events)
+        line = json_line(event.record())
+        try:
+            if self._log:
+                self._log.write(line)
+        finally:
+            for sender in self._senders:
+                sender.send(line.encode())
+            if self._lines is not None:
+                _print(self._lines, line if self._as_json else event.words())
+
+
+def _print(lines: TextIO, line: str) -> None:
+    try:
+        lines.write(line + "\n")
+        lines.flush()
+    except (OSError, ValueError) as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())  # or it is tried again at the very end
+        raise ClosedError from None
+
+
+@contextmanager
+def open_outlets(
+    destinations: Destinations,
+    *,
+    lines: TextIO | None,
+    as_json: bool,
+    tell: Tell,
+    is_hurried: Callable[[], bool] = lambda: False,
+) -> Iterator[Outlets]:
+    """All outlets that are asked for; at the end says what was delivered.
+
+    Args:
+        destinations: where to.
+        lines: where to print; None is nowhere.
+        as_json: print JSON in place of words.
+        tell: takes a line for people about what goes wrong, and at the end.
+        is_hurried: asked at the end, while deliveries are waited for; True ends the wait.
+
+    Raises:
+        RunError: the file cannot be written, or the folder of snapshots not be made.
+        SettingsError: no address of the web, or no command.
+    """
+    with ExitStack() as opened:
+        snapshots = Snapshots(destinations.snapshots, tell=tell) if destinations.snapshots else None
+        log = opened.enter_context(EventLog(destinations.events_file)) if destinations.events_file else None
+        senders = []
+        if destinations.webhook is not None:
+            senders.append(to_webhook(destinations.webhook, tell=tell))
+            opened.callback(_close, senders[-1], tell, is_hurried)
+        if destinations.program is not None:
+            senders.append(to_command(destinations.program, tell=tell))
+            opened.callback(_close, senders[-1], tell, is_hurried)
+        yield Outlets(log=log, senders=senders, snapshots=snapshots, lines=lines, as_json=as_json)
+        if snapshots and snapshots.num_failed:
+            tell(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
+
+
+def _close(sender: Sender, tell: Tell, is_hurried: Callable[[], bool]) -> None:
+    sender.close(is_hurried=is_hurried)
+    failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
+    tell(f"{sender.name}: {sender.num_sent} events delivered{failed}")
+
+
+class EventLog:
+    """A file to which lines are appended, without a buffer: what was told is in the file.
+
+    Where it is rotated or removed meanwhile, the next line goes into a new file at its path.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._opened()
+
+    def write(self, line: str) -> None:
+        """Appends one line.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        if not self._is_at_path():
+            self._file.close()
+            self._file = self._opened()
+        rest = line.encode() + b"\n"
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise RunError(f"{printable(self._path)} cannot be written: {error.strerror}; free some space") from error
+
+    def _is_at_path(self) -> bool:
+        try:
+            there = self._path.stat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file.fileno()))
+
+    def _opened(self) -> FileIO:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            return self._path.open("ab", buffering=0)
+        except OSError as error:
+            reason = f"{error.strerror}; choose another file"
+            raise RunError(f"{printable(self._path)} cannot be written: {reason}") from error
+
+    def __enter__(self) -> "EventLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class Snapshots:
+    """A folder with the frame of each event as JPEG. That one cannot be saved is told once, until one is again.
+
+    Attributes:
+        num_failed: that were not saved.
+        last_error: why, in one line.
+
+    Raises:
+        RunError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, *, tell: Tell) -> None:
+        make_folder(folder, purpose="snapshots")
+        self.num_failed, self.last_error = 0, ""
+        self._folder, self._tell, self._is_failing = folder, tell, False
+
+    def add(self, event: Event, frame: Frame, number: int) -> Event:
+        """The event with the file of its frame; as it is if that cannot be saved."""
+        try:
+            path = self._save(event, frame, number)
+        except (FirstsightError, OSError) as error:
+            self.num_failed, self.last_error = self.num_failed + 1, printable(str(error))
+            if not self._is_failing:
+                self._tell(f"{self.last_error}; events are told without a snapshot")
+            self._is_failing = True
+            return event
+        if self._is_failing:
+            self._tell("snapshots are saved again")
+        self._is_failing = False
+        return replace(event, snapshot=str(path))
+
+    def _save(self, event: Event, frame: Frame, number: int) -> Path:
+        """Its name tells when, which and what."""
+        when = event.time.replace(":", "").replace("+0000", "Z")
+        path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
+        content = io.BytesIO()
+        Image.fromarray(frame.pictures[1]).save(content, "JPEG", quality=90)
+        write_whole(path, content.getvalue())
+        return path

@@ -1,0 +1,1 @@
+"""How good is an encoder without labels: perturbations, self test, health."""

@@ -1,0 +1,142 @@
+"""Copies as a page, their frames side by side: one file, nothing fetched from anywhere."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from firstsight.copies.duplicates import Duplicates, RepeatedFrame
+from firstsight.copies.shared_footage import Shared
+from firstsight.library.store import Store
+from firstsight.report.drawing import file_uri, load_template
+
+# Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
+_MAX_GAP_SECONDS = 2.5
+_LEAST_CHANCE = 1e-12
+
+
+class Judged(Protocol):
+    """What has a certainty."""
+
+    @property
+    def similarity(self) -> float: ...  # noqa: D102
+    @property
+    def detail_similarity(self) -> float: ...  # noqa: D102
+    @property
+    def expected_by_chance(self) -> float: ...  # noqa: D102
+
+
+def certainty(one: Judged) -> str:
+    """Such as "similarity 1.00, in detail 0.98, by chance once in 10^9 such libraries"."""
+    alike = f"similarity {one.similarity:.2f}, in detail {one.detail_similarity:.2f}"
+    return f"{alike}, {chance(one.expected_by_chance)}"
+
+
+def chance(expected: float) -> str:
+    """How many such findings there are by chance."""
+    if expected >= 1:
+        return f"{expected:.0f} such by chance in a library like this"
+    if expected > 1e-3:
+        return f"by chance in 1 of {1 / expected:.0f} libraries like this"
+    exponent = math.floor(-math.log10(max(expected, _LEAST_CHANCE)))
+    return f"by chance in 1 of 10^{exponent} libraries like this" + (" or fewer" if expected < _LEAST_CHANCE else "")
+
+
+def repeated_runs(frames: Sequence[RepeatedFrame]) -> list[list[RepeatedFrame]]:
+    """Repeated frames that follow each other in one source and repeat another, the longest run first."""
+    runs: list[list[RepeatedFrame]] = []
+    for one in sorted(frames, key=lambda one: (one.source, one.of_source, one.frame_index)):
+        last = runs[-1][-1] if runs else None
+        is_next = (
+            last is not None
+            and (one.source, one.of_source) == (last.source, last.of_source)
+            and one.seconds - last.seconds <= _MAX_GAP_SECONDS
+        )
+        if is_next:
+            runs[-1].append(one)
+        else:
+            runs.append([one])
+    return sorted(runs, key=lambda run: -len(run))
+
+
+_TEMPLATE = "duplicates_page.html"
+_FRAMES_SHOWN = 4  # of a pair, spread over what it shares
+_MAX_PAIRS = 300  # of each kind: a page of some 20 MB
+_RUNS_SHOWN = 20
+
+
+def render_duplicates_page(found: Duplicates, library: Store) -> str:
+    """The page as HTML, with thumbnails from the library."""
+    pictures = _Pictures(library)
+    sure = [one for one in found.shared if one.is_copy and _is_told(one, found)]
+    kinds = (
+        ("Copies", sure),
+        ("Parts of one in another", [one for one in found.shared if one.finding == "part"]),
+        ("Perhaps: they look alike", [one for one in found.shared if one.finding == "perhaps"]),
+    )
+    return load_template(_TEMPLATE).render(
+        library=library.path.name,
+        num_sources=found.num_sources,
+        num_frames=found.num_frames,
+        num_copies=sum(len(group.copies) for group in found.groups),
+        groups=found.groups,
+        kinds=[
+            {
+                "title": title,
+                "pairs": [_pair(one, pictures) for one in pairs[:_MAX_PAIRS]],
+                "num_more": max(0, len(pairs) - _MAX_PAIRS),
+            }
+            for title, pairs in kinds
+            if pairs
+        ],
+        num_repeated=len(found.repeated_frames),
+        runs=[
+            {"first": run[0], "last": run[-1], "num": len(run)}
+            for run in repeated_runs(found.repeated_frames)[:_RUNS_SHOWN]
+        ],
+    )
+
+
+class _Pictures:
+    """Thumbnails by source and time."""
+
+    def __init__(self, library: Store) -> None:
+        self._library = library
+        self._ids = {record.name: record.id for record in library.sources}
+
+    def at(self, source: str, seconds: list[float]) -> list[dict[str, Any]]:
+        """The frame nearest to each time."""
+        indices, times = self._library.tables.times_of([self._ids[source]])[self._ids[source]]
+        rows = [int(np.abs(times - one).argmin()) for one in seconds]
+        jpegs = self._library.thumbnails([(source, int(indices[row])) for row in rows])
+        return [
+            {"uri": file_uri(jpeg, "jpeg"), "seconds": float(times[row])} for jpeg, row in zip(jpegs, rows, strict=True)
+        ]
+
+
+def _is_told(one: Shared, found: Duplicates) -> bool:
+    """Whether it is a pair with a source that is kept: of a group of ten all 45 pairs say little more than those 9."""
+    return any(group.keep in (one.first, one.second) for group in found.groups)
+
+
+def _pair(one: Shared, pictures: _Pictures) -> dict[str, Any]:
+    first, second = _times(one)
+    return {
+        "finding": one.finding,
+        "certainty": "" if one.finding == "identical files" else certainty(one),
+        "mirrored": one.mirrored,
+        "rows": [
+            {"source": name, "pictures": pictures.at(name, seconds)}
+            for name, seconds in ((one.first, first), (one.second, second))
+        ],
+    }
+
+
+def _times(one: Shared) -> tuple[list[float], list[float]]:
+    """Seconds in either, spread over what they share; the beginning of files that are identical, and pictures."""
+    if not one.stretches:
+        return [0.0], [0.0]
+    longest = max(one.stretches, key=lambda each: each.first_end - each.first_start)
+    steps = np.linspace(0, longest.first_end - longest.first_start, 2 * _FRAMES_SHOWN + 1)[1::2]
+    return (longest.first_start + steps).tolist(), (longest.second_start + steps).tolist()

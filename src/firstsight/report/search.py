@@ -1,0 +1,192 @@
+"""What a search found, as a page: one file, nothing fetched from anywhere."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from firstsight.library.store import Store
+from firstsight.library.thumbnails import as_picture
+from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template
+from firstsight.searching.calibration import MIN_DECOYS
+from firstsight.searching.moments import Moment
+from firstsight.searching.regions import Placed
+from firstsight.searching.search import Match, SearchResult
+from firstsight.text import printable
+
+# A rate of 5 % is known to about a third by 200 of them; with fewer than these it is a guess within a factor of two.
+_FEW_DECOYS = 60
+
+
+def verdict(result: SearchResult) -> str:
+    """One sentence or two: is it there, and what that rests on."""
+    return " ".join(part for part in (_found(result), _measured(result)) if part)
+
+
+def _found(result: SearchResult) -> str:
+    if result.is_match:
+        found = "1 moment matches" if result.num_matches == 1 else f"{result.num_matches:,} moments match"
+        found = found if result.is_complete else f"{result.num_matches:,} moments and more match"
+        itself = " The first is the query itself." if result.matches[0].is_query else ""
+        return f"{found}, of similarity {result.threshold:.3f} or more.{itself}"
+    moment = result.nearest.moment
+    nearest = f"No match. The nearest frame, {place_text(moment)}, has similarity {moment.score:.3f}. "
+    if not result.background.is_measured:
+        return f"{nearest}A match begins at {result.threshold:.3f}."
+    return (
+        f"{nearest}A match begins at {result.threshold:.3f}; what is absent gets that far in "
+        f"{100 * result.false_match_rate:g} % of searches."
+    )
+
+
+def _measured(result: SearchResult) -> str:
+    """What is to be known of how the threshold came about; nothing where all is as usual."""
+    num = len(result.background.decoys)
+    if not result.background.is_measured:
+        return (
+            f"There is too little footage to measure where a match begins ({num} decoys, at least {MIN_DECOYS} are "
+            "needed): that is assumed."
+        )
+    if num < _FEW_DECOYS:
+        return f"Only {num} decoys could be made of this library: the threshold is rough."
+    return ""
+
+
+def place_text(moment: Moment) -> str:
+    """Where the best frame is."""
+    name = printable(moment.source)
+    return name if moment.end_seconds == 0 else f"{name} at {moment.best_seconds:.2f} s"
+
+
+def stretch_text(moment: Moment) -> str:
+    """From when to when."""
+    if moment.end_seconds == 0:
+        return "a picture"
+    return f"{moment.start_seconds:.2f} s to {moment.end_seconds:.2f} s, best at {moment.best_seconds:.2f} s"
+
+
+def share_text(share: float) -> str:
+    """A share near 1 in percent, with as many digits as tell it from 100 %: "99.98 %"."""
+    rest = 100 * (1 - share)
+    digits = 1 if rest >= 1 else min(6, 1 - math.floor(math.log10(max(rest, 1e-6))))
+    floored = math.floor(100 * share * 10**digits) / 10**digits
+    return f"{floored:.{digits}f} %"
+
+
+def false_match_text(probability: float) -> str:
+    """A small probability in percent: "0.3 %", "less than 0.01 %"."""
+    percent = 100 * probability
+    if percent < 0.01:
+        return "less than 0.01 %"
+    return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
+
+
+_TEMPLATE = "search_page.html"
+_QUERY_SIDE = 480  # pixels of its longer side
+
+
+def render_search_page(result: SearchResult, library: Store) -> str:
+    """The page as HTML, with thumbnails from the library."""
+    background = result.background
+    return load_template(_TEMPLATE).render(
+        query_name=result.query.place.name,
+        query_picture=jpeg_uri(_query_picture(result)),
+        verdict=verdict(result),
+        library=library.path.name,
+        num_frames=result.num_frames,
+        num_sources=result.num_sources,
+        num_pairs=len(background.pairs),
+        matches=[_shown(match, library) for match in result.matches],
+        num_matches=result.num_matches,
+        below=[_shown(match, library) for match in (result.below or (result.nearest,) * (not result.is_match))],
+        false_match_rate=result.false_match_rate,
+        threshold=result.threshold,
+        plot=file_uri(_plot(result), "png"),
+        facts={
+            "Threshold": f"similarity {result.threshold:.3f}",
+            "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
+            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down or on their side",
+        },
+    )
+
+
+def _shown(match: Match, library: Store) -> dict[str, Any]:
+    moment = match.moment
+    return {
+        "source": moment.source,
+        "is_query": match.is_query,
+        "stretch": stretch_text(moment),
+        "closer_than": share_text(match.closer_than),
+        "false_match": false_match_text(match.false_match_probability),
+        "similarity": moment.score,
+        "pictures": _pictures(match, library),
+        "bar": _bar(match, library),
+    }
+
+
+def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
+    """The first, the best and the last frame of the moment, each once."""
+    moment = match.moment
+    captions = {
+        moment.first_frame_index: f"from {moment.start_seconds:.2f} s",
+        moment.last_frame_index: f"to {moment.end_seconds:.2f} s",
+        moment.best_frame_index: f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
+    }
+    indices, best = sorted(captions), moment.best_frame_index
+    return [
+        {
+            "uri": _with_box(jpeg, match.place) if index == best and match.place else file_uri(jpeg, "jpeg"),
+            "is_best": index == best,
+            "caption": captions[index],
+        }
+        for index, jpeg in zip(indices, library.thumbnails([(moment.source, index) for index in indices]), strict=True)
+    ]
+
+
+def _with_box(jpeg: bytes, place: Placed) -> str:
+    """The picture with the box drawn that a region was found in."""
+    image = Image.fromarray(as_picture(jpeg))
+    draw_box(image, place.box, place.size)
+    return jpeg_uri(np.asarray(image))
+
+
+def _bar(match: Match, library: Store) -> dict[str, float] | None:
+    """Where in its source the moment lies, in percent of the source's length; None for a picture."""
+    moment = match.moment
+    lasts = next(record.duration_seconds for record in library.sources if record.name == moment.source)
+    if lasts <= 0:
+        return None
+    left = 100 * min(1.0, moment.start_seconds / lasts)
+    return {"left": left, "width": min(100 - left, 100 * (moment.end_seconds - moment.start_seconds) / lasts)}
+
+
+def _query_picture(result: SearchResult) -> np.ndarray:
+    """Small, with its box drawn if it has one."""
+    image = Image.fromarray(result.query.frame.pictures[1])
+    image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
+    if result.box:
+        draw_box(image, result.box, result.query.frame.size)
+    return np.asarray(image)
+
+
+def _plot(result: SearchResult) -> bytes:
+    """How alike unrelated frames are, how alike the best of them is, and where the matches lie, as PNG."""
+    background = result.background
+    figure = Figure(figsize=(10, 2.6), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    edges = np.linspace(min(-0.2, *background.pairs[:1].tolist(), 0.0), 1.0, 161)
+    unrelated, _ = np.histogram(background.pairs, edges)
+    axes.fill_between(edges[:-1], unrelated / max(unrelated.max(), 1), step="post", color="#b9bec5", linewidth=0)
+    best, _ = np.histogram(background.decoys, edges)
+    axes.step(edges[:-1], best / max(best.max(), 1), where="post", color="#1f5f8b", linewidth=1.2)
+    axes.axvline(result.threshold, color="#1f5f8b", linestyle="--", linewidth=1)
+    shown = result.matches or (result.nearest,)
+    axes.vlines([match.moment.score for match in shown], 0, 0.5, color="#d08a2e", linewidth=1.6)
+    axes.set(xlabel="similarity", yticks=[], ylim=(0, 1.05), xlim=(edges[0], 1.005))
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()

@@ -1,1 +1,0 @@
-"""One thing against another: an anchor, pictures, whole videos."""

@@ -1,1 +1,0 @@
-"""Clips and frames that are there twice."""

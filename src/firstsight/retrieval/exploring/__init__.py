@@ -1,1 +1,0 @@
-"""What there is: layout, clusters, the most different moments."""

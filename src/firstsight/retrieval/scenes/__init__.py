@@ -1,1 +1,0 @@
-"""Cuts and gradual changes."""

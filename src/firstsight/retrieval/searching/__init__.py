@@ -1,1 +1,0 @@
-"""What is like this, and is it there at all?"""

@@ -1,1 +1,0 @@
-"""A library on the disk: its tables, index, rows and records, on LanceDB."""

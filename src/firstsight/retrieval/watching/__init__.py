@@ -1,1 +1,0 @@
-"""A stream as it comes: matches, and what is new."""

@@ -1,0 +1,1 @@
+"""Where a film changes from one shot to the next."""

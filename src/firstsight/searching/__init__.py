@@ -1,0 +1,1 @@
+"""Queries: candidates, exact comparison, calibrated thresholds, boxes, moments."""

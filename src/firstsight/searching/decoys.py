@@ -1,0 +1,233 @@
+"""Pictures made of a library's own stuff that are certainly not in it: what a search for something absent looks like.
+
+A frame of the library itself is no such query. The encoder has learned from it, so it is less like the other frames
+than a new picture of the same kind would be; and what it shows may have been filmed twice. A part of it upside down, or
+a close-up on its side, keeps the colours and the textures, and is nowhere in the footage.
+
+Two kinds of decoys say nothing. One without contrast shows nothing that could be absent. And one that is itself: a
+frame that is alike upside down finds its own footage again, which is no false match. It is known by what it finds: a
+frame at least as like the frame that it was made of as it is itself. So a decoy is compared with the footage of other
+sources, and counts if what it finds there is not its own frame once more.
+
+Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import RunError
+from firstsight.files import write_whole
+from firstsight.library.embeddings import Embeddings, Sample
+from firstsight.library.store import Store
+from firstsight.library.thumbnails import as_picture
+from firstsight.searching.calibration import MIN_DECOYS, Background, Floats, far_seconds, measure_background
+
+Picture = NDArray[np.uint8]  # (H, W, 3)
+
+# Of each frame two decoys are made. Twice as many would halve the error of a threshold, and take twice the seconds.
+_NUM_FRAMES = 200
+# Of each side of a frame so much is kept. A whole view upside down is what a picture of the same kind looks like, a
+# close-up on its side what a foreign one does: before one fixed camera the former alone is too unlike everything.
+_WHOLE_VIEW = (0.8, 1.0)
+_CLOSE_UP = (0.3, 0.5)
+# Grey levels, standard deviation: the encoder divides by sqrt(variance + 0.003) of values from 0 to 1, so that below
+# 0.003 ** 0.5 it sees next to nothing (`docs/method.md`).
+_MIN_CONTRAST = 255 * 0.003**0.5
+# Of these all pairs are looked at, to tell how alike two frames are that have nothing to do with each other.
+_MAX_SAMPLE = 2_000
+_BATCH_SIZE = 64
+_FILE = "background.npz"
+_FORMAT = 2
+
+
+def background_of(library: Store, *, measuring: Callable[[], None] = lambda: None) -> Background:
+    """What is normal in the library, measured over all of it.
+
+    That takes seconds, so it is kept beside the library's rows until the library holds other footage.
+
+    Args:
+        library: which one.
+        measuring: called before it is measured, if it is not there.
+    """
+    return kept_background(library, _FILE, lambda: _measure(library), measuring=measuring)
+
+
+def kept_background(
+    library: Store, file_name: str, measure: Callable[[], Background], *, measuring: Callable[[], None]
+) -> Background:
+    """What was measured of the library as it is now: in this process, or once before and kept in that file."""
+    if file_name not in library.derived:
+        file, state = library.tables.folder / file_name, _state_of_sources(library)
+        background = _read(file, state, num_sources=len(library.sources))
+        if background is None:
+            measuring()
+            background = measure()
+            _write(file, state, background)
+        library.derived[file_name] = background
+    known: Background = library.derived[file_name]
+    return known
+
+
+def _measure(library: Store) -> Background:
+    sample = Sample(_MAX_SAMPLE)
+    for batch in library.iterate():
+        sample.add(batch)
+    if not len(sample):
+        return Background(np.empty(0, np.float32), np.empty(0, np.float32), num_sources=0)
+    frames = sample.embeddings()
+    origins, pictures = make_decoys(library, frames)
+    decoys = Decoys(embed_pictures(library.encoder, pictures), origins)
+    measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
+    for batch in library.iterate():
+        measure.add(batch)
+    return measure_background(frames, measure.bests())
+
+
+def make_decoys(library: Store, frames: Embeddings) -> tuple[Embeddings, list[Picture]]:
+    """Decoys of thumbnails of evenly spread frames, and the frame that each was made of; none without contrast."""
+    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
+    jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
+    random = np.random.default_rng(0)
+    made = [(row, one) for row, jpeg in zip(rows, jpegs, strict=True) for one in decoys_of(as_picture(jpeg), random)]
+    shown = [(row, one) for row, one in made if has_contrast(one)]
+    return frames[np.array([row for row, _ in shown], np.intp)], [one for _, one in shown]
+
+
+def decoys_of(picture: Picture, random: np.random.Generator) -> tuple[Picture, Picture]:
+    """Two of a picture: most of it upside down, and a close-up on its side; each of the picture's size."""
+    upside_down = _part(picture, _WHOLE_VIEW, random)[::-1]
+    on_its_side = np.rot90(_part(picture, _CLOSE_UP, random))
+    return _resized(upside_down, picture), _resized(on_its_side, picture)
+
+
+def has_contrast(picture: Picture) -> bool:
+    """Whether it shows anything that an encoder sees."""
+    return float(picture.mean(axis=2).std()) >= _MIN_CONTRAST
+
+
+def embed_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Floats:
+    """The embeddings (M, dim) of pictures of any size."""
+    vectors = [np.empty((0, encoder.dim), np.float32)]
+    for start in range(0, len(pictures), _BATCH_SIZE):
+        some = pictures[start : start + _BATCH_SIZE]
+        vectors.append(encoder.encode(np.concatenate([encoder.preprocessing.apply(one[None]) for one in some])))
+    return np.concatenate(vectors)
+
+
+def group_of(library: Store) -> NDArray[np.int64]:
+    """Of each source, in order of `library.sources`, the number of the first one with the same content."""
+    first: dict[str, int] = {}
+    return np.array([first.setdefault(one.content, number) for number, one in enumerate(library.sources)], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoys:
+    """M decoys, and what they were made of."""
+
+    vectors: Floats  # (M, D), of unit length
+    origins: Embeddings  # M frames; a decoy is compared with what has nothing to do with its own
+
+
+class Measurement:
+    """The similarity of each decoy to the frame most like it, over all frames that come.
+
+    Args:
+        decoys: what is compared.
+        groups: of each source a number; sources of one number are one for this purpose.
+        far_seconds: in a source that holds most of the frames, frames this far apart are unrelated.
+    """
+
+    def __init__(self, decoys: Decoys, groups: NDArray[np.int64], far_seconds: float) -> None:
+        self._decoys, self._groups, self._far_seconds = decoys, groups, far_seconds
+        num = len(decoys.origins)
+        self._others = np.full((2, num), -1.0, np.float32)  # of the frame most like it elsewhere, to it and its origin
+        self._own = np.full((2, num), -1.0, np.float32)  # the same, of its own source's frames far away in time
+        self._counts = np.zeros(len(groups), np.int64)
+
+    def add(self, frames: Embeddings, likeness: Floats | None = None, origins: Floats | None = None) -> None:
+        """Some more frames (B); how like each decoy and each origin (M, B) they are, if not by their vectors."""
+        self._counts += np.bincount(frames.source_indices, minlength=len(self._groups))
+        decoys, made_of = self._decoys.vectors, self._decoys.origins
+        if not len(decoys):
+            return
+        to_decoys = decoys @ frames.vectors.T if likeness is None else likeness
+        to_origins = made_of.vectors @ frames.vectors.T if origins is None else origins
+        is_own = self._groups[made_of.source_indices][:, None] == self._groups[frames.source_indices]
+        is_far = np.abs(made_of.seconds[:, None] - frames.seconds) >= self._far_seconds
+        _raise(self._others, to_decoys, to_origins, ~is_own)
+        _raise(self._own, to_decoys, to_origins, is_own & is_far)
+
+    def bests(self) -> Floats:
+        """(M',): of the decoys that say something; of all that were compared, if those are too few."""
+        sizes = np.bincount(self._groups, self._counts, minlength=len(self._groups))
+        is_most = sizes[self._groups[self._decoys.origins.source_indices]] > sizes.sum() / 2
+        use_own = is_most & (self._own[0] > self._others[0])
+        best, to_origin = np.where(use_own, self._own, self._others)
+        compared = best > -1
+        telling = compared & (to_origin < best)
+        found: Floats = best[telling if telling.sum() >= MIN_DECOYS else compared].clip(-1, 1)
+        return found
+
+
+def _raise(best: Floats, to_decoys: Floats, to_origins: Floats, counts: NDArray[np.bool_]) -> None:
+    """Brings the best so far up to date with what counts among (M, B) further frames."""
+    similarities = np.where(counts, to_decoys, -np.inf)
+    nearest = similarities.argmax(axis=1)[:, None]
+    found = np.concatenate(
+        [np.take_along_axis(similarities, nearest, 1), np.take_along_axis(to_origins, nearest, 1)], axis=1
+    ).T
+    better = found[0] > best[0]
+    best[:, better] = found[:, better]
+
+
+def _part(picture: Picture, share: tuple[float, float], random: np.random.Generator) -> Picture:
+    """So much of each side, anywhere in the picture."""
+    height, width = picture.shape[:2]
+    part = random.uniform(*share)
+    rows, columns = max(1, round(part * height)), max(1, round(part * width))
+    top, left = random.integers(0, height - rows + 1), random.integers(0, width - columns + 1)
+    return picture[top : top + rows, left : left + columns]
+
+
+def _resized(picture: Picture, like: Picture) -> Picture:
+    height, width = like.shape[:2]
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.array(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _state_of_sources(library: Store) -> str:
+    """What a measurement was made of: another library gives another."""
+    parts = repr([_FORMAT, *((record.id, record.content, record.num_frames) for record in library.sources)])
+    return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
+
+
+def _read(file: Path, state: str, *, num_sources: int) -> Background | None:
+    """What was kept in that state; None if there is nothing, or of another state: it can be measured again."""
+    try:
+        with np.load(file) as kept:
+            if str(kept["state"]) != state:
+                return None
+            pairs, decoys = (np.asarray(kept[name], np.float32) for name in ("pairs", "decoys"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    is_sound = all(values.ndim == 1 and np.isfinite(values).all() for values in (pairs, decoys))
+    return Background(pairs, decoys, num_sources=num_sources) if is_sound else None
+
+
+def _write(file: Path, state: str, background: Background) -> None:
+    """Keeps what was measured. A library on a read-only disk can be searched too; it takes longer."""
+    content = io.BytesIO()
+    np.savez(content, state=np.array(state), pairs=background.pairs, decoys=background.decoys)
+    try:
+        write_whole(file, content.getvalue())
+    except RunError:
+        return

@@ -1,0 +1,131 @@
+"""From how alike each frame is to a query to *moments*: runs of matching frames, each a result of its own."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import SettingsError
+from firstsight.library.embeddings import Embeddings
+
+# What passes in front of the camera hides what was looked for about as long as this.
+GAP_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A run of matching frames in one source."""
+
+    source: str  # the file, as a person would name it
+    start_seconds: float  # of the first matching frame
+    end_seconds: float  # when the last matching frame gives way to the next one; the start for a still picture
+    best_seconds: float  # of the frame most like the query
+    score: float  # of that frame
+    first_frame_index: int  # positions of the first, the best and the last matching frame in the source
+    best_frame_index: int
+    last_frame_index: int
+    num_frames: int  # that match
+
+    def __post_init__(self) -> None:
+        if not self.start_seconds <= self.best_seconds <= self.end_seconds:
+            raise SettingsError(f"{self}: valid is start <= best <= end")
+
+
+def find_moments(
+    scores: NDArray[np.floating], frames: Embeddings, *, least: float, gap_seconds: float = GAP_SECONDS
+) -> tuple[Moment, ...]:
+    """The runs of frames that score at least so much, the best first; of equals the earlier in the library first.
+
+    Runs of one source are joined across a gap of frames that score less, up to the tolerance; so no two moments are
+    neighbours, and no frame is in two of them. Time and memory are linear in the number of frames.
+
+    Args:
+        scores: (N,), higher is closer.
+        frames: when and where each was seen; those of a source together and in order of time, as `Embeddings` are.
+        least: what a frame has to score.
+        gap_seconds: from one matching frame to the next of the same moment, at most. Frames that lie next to each
+            other in the library are never apart, however seldom it keeps one.
+
+    Raises:
+        SettingsError: not a score a frame, or a gap below 0.
+    """
+    if scores.shape != (len(frames),) or not gap_seconds >= 0:
+        raise SettingsError(
+            f"scores {scores.shape} of {len(frames)} frames, gap {gap_seconds} s; valid are a score a frame, from 0 s"
+        )
+    rows = np.flatnonzero(scores >= least)
+    if not len(rows):
+        return ()
+    firsts = np.flatnonzero(np.r_[True, _begins_anew(rows, frames, gap_seconds)])
+    runs = np.split(rows, firsts[1:])
+    found = [_moment(run, scores, frames) for run in runs]
+    return tuple(sorted(found, key=lambda one: -one.score))
+
+
+def nearest_moments(
+    scores: NDArray[np.floating],
+    frames: Embeddings,
+    *,
+    k: int,
+    below: float,
+    gap_seconds: float = GAP_SECONDS,
+) -> tuple[Moment, ...]:
+    """The k frames that come nearest to matching, the best first: each a moment of its own, and no two neighbours.
+
+    Args:
+        scores: (N,), higher is closer; minus infinity of a frame that is not meant.
+        frames: when and where each was seen, as for `find_moments`.
+        k: how many at most; from 0.
+        below: only frames that score less.
+        gap_seconds: frames of one source that are no further apart, or lie next to each other, are neighbours.
+    """
+    if k < 1:
+        return ()
+    rows = np.flatnonzero((scores < below) & (scores > -np.inf))
+    order = rows[np.argsort(-scores[rows], kind="stable")]
+    chosen: list[int] = []
+    is_left = np.ones(len(scores), np.bool_)
+    for row in order.tolist():
+        if not is_left[row]:
+            continue
+        chosen.append(row)
+        if len(chosen) == k:
+            break
+        number = frames.source_indices[row]
+        of_source = slice(*np.searchsorted(frames.source_indices, [number, number + 1]))
+        near = np.abs(frames.seconds[of_source] - frames.seconds[row]) <= gap_seconds
+        is_left[of_source][near] = False
+        is_left[max(of_source.start, row - 1) : min(of_source.stop, row + 2)] = False
+    return tuple(_moment(np.array([row]), scores, frames) for row in chosen)
+
+
+def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float) -> NDArray[np.bool_]:
+    """For each matching row but the first, whether it is in another moment than the one before."""
+    in_another = np.diff(frames.source_indices[rows]) != 0
+    too_late = (np.diff(frames.seconds[rows]) > gap_seconds) & (np.diff(rows) > 1)
+    anew: NDArray[np.bool_] = in_another | too_late
+    return anew
+
+
+def _end_seconds(frames: Embeddings, row: int) -> float:
+    """Until when a frame is to be seen: until the next of its source, the last one as long as the one before it."""
+    seconds, sources = frames.seconds, frames.source_indices
+    for start in (row, row - 1):
+        if start >= 0 and start + 1 < len(frames) and sources[start] == sources[start + 1] == sources[row]:
+            return float(seconds[row] + (seconds[start + 1] - seconds[start]))
+    return float(seconds[row])
+
+
+def _moment(run: NDArray[np.intp], scores: NDArray[np.floating], frames: Embeddings) -> Moment:
+    best = int(run[np.argmax(scores[run])])
+    return Moment(
+        source=frames.source_of(best),
+        start_seconds=float(frames.seconds[run[0]]),
+        end_seconds=_end_seconds(frames, int(run[-1])),
+        best_seconds=float(frames.seconds[best]),
+        score=float(scores[best]),
+        first_frame_index=int(frames.frame_indices[run[0]]),
+        best_frame_index=int(frames.frame_indices[best]),
+        last_frame_index=int(frames.frame_indices[run[-1]]),
+        num_frames=len(run),
+    )

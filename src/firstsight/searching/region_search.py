@@ -1,0 +1,241 @@
+"""Which moments of a library show what lies in a box of a picture?
+
+A library keeps a vector of each whole frame, in which a small thing counts for little, so the frames' maps are computed
+anew. Its thumbnails have more pixels than the encoder looks at: no video is opened.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.encoder.views import WholeFrame
+from firstsight.errors import FirstsightError, LibraryError
+from firstsight.footage.source import open_source
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.selection import Where
+from firstsight.library.source_files import check_unchanged
+from firstsight.library.store import Store
+from firstsight.library.thumbnails import as_picture
+from firstsight.searching.calibration import Background, far_seconds
+from firstsight.searching.decoys import Decoys, Measurement, Picture, group_of, has_contrast, kept_background
+from firstsight.searching.moments import GAP_SECONDS, Moment
+from firstsight.searching.query import Query
+from firstsight.searching.regions import Box, Floats, Look, Placed, look_for
+from firstsight.searching.search import (
+    FALSE_MATCH_RATE,
+    Compared,
+    Likeness,
+    SearchResult,
+    answer,
+    check_searchable,
+    chosen_frames,
+    own_names,
+)
+
+_CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
+_NUM_DECOYS = 200
+# Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
+_SIZE_STEP = 1.25
+_PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, to tell how unusual one is
+_MAX_PAIRS = 100_000
+
+
+def search_region(
+    library: Store,
+    query: Query,
+    box: Box,
+    *,
+    k: int = 10,
+    where: Where | None = None,
+    not_itself: bool = False,
+    false_match_rate: float = FALSE_MATCH_RATE,
+    gap_seconds: float = GAP_SECONDS,
+    nearest: bool = False,
+    measuring: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> SearchResult:
+    """The k moments in which some window is most like what lies in the query's box; none, if no window is.
+
+    Every frame that is meant is embedded anew, some tens of milliseconds each. What is normal is measured as in
+    `search`, over the whole library and once for all boxes of about that size: decoys are windows of the library's own
+    frames, upside down.
+
+    Args:
+        library: what is searched.
+        query: made by `read_query` with the library's encoder.
+        box: in pixels of the query's picture.
+        k: how many moments, from 1.
+        where: which frames are meant; all by default.
+        not_itself: leave out the query's own file, and copies of it.
+        false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
+        gap_seconds: of frames that do not match, within a moment.
+        nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
+        measuring: called if what is normal has to be measured first.
+        progress: told how many frames have been looked at.
+
+    Raises:
+        SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
+        LibraryError: no frame is meant; or an encoder that sees only a part of each frame, as the article's does.
+    """
+    check_searchable(library, k=k)
+    _check_encoder(library)
+    own = own_names(library, query.place.path)
+    look = look_for(library.encoder, box, query.frame.size)
+    chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
+    background = region_background(library, look, measuring=measuring, progress=progress)
+    found = compare_regions(library, look, look.described(query.frame.pixels[None]), chosen, progress=progress)
+    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True)
+    likeness = Likeness(compared, background, _Placing(library, look, found.windows[:, 0]), box)
+    return answer(
+        query,
+        likeness,
+        own=own,
+        k=k,
+        false_match_rate=false_match_rate,
+        gap_seconds=gap_seconds,
+        nearest=nearest,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class RegionMatches:
+    """How alike the best window of each frame of a library is to some regions."""
+
+    similarities: Floats  # (N, R), -1 to 1; minus infinity of frames that are not meant
+    windows: NDArray[np.intp]  # (N, R), the number of that window
+
+
+def compare_regions(
+    library: Store,
+    look: Look,
+    regions: Floats,
+    chosen: NDArray[np.bool_],
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> RegionMatches:
+    """Compares the chosen frames (N,) of the library's timeline with regions (R, D), in memory of 12 N R bytes."""
+    similarities = np.full((len(chosen), len(regions)), -np.inf, np.float32)
+    windows = np.zeros((len(chosen), len(regions)), np.intp)
+    num_done = 0
+    for rows, inputs in _inputs_of(library, look, np.flatnonzero(chosen)):
+        similarities[rows], windows[rows] = look.best(inputs, regions)
+        num_done += len(rows)
+        progress(num_done)
+    return RegionMatches(similarities, windows)
+
+
+def region_background(
+    library: Store,
+    look: Look,
+    *,
+    measuring: Callable[[], None] = lambda: None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Background:
+    """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
+    look, name = _of_usual_size(look)
+    return kept_background(
+        library, f"background-{name}.npz", lambda: _measure(library, look, progress), measuring=measuring
+    )
+
+
+def _measure(library: Store, look: Look, progress: Callable[[int], None]) -> Background:
+    frames = library.timeline.frames
+    decoys, origins = _decoys(look, library)
+    measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
+    both, num, pairs = np.concatenate([decoys.vectors, origins]), len(origins), []
+    for rows, inputs in _inputs_of(library, look, np.arange(len(frames))):
+        likeness = look.best(inputs, both)[0].T
+        measure.add(frames[rows], likeness[:num], likeness[num:])
+        pairs.append(likeness[:num][rows[0] % max(1, num) :][:_PAIRS_A_FRAME].ravel())
+        progress(int(rows[-1]) + 1)
+    together = np.sort(np.concatenate([np.empty(0, np.float32), *pairs]))
+    step = max(1, len(together) // _MAX_PAIRS)
+    return Background(together[::step], np.sort(measure.bests()), num_sources=len(library.sources))
+
+
+def _decoys(look: Look, library: Store) -> tuple[Decoys, Floats]:
+    """Windows of the box's size anywhere in the library's own frames, upside down; and the same as they are (M, D)."""
+    frames = library.timeline.frames
+    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_DECOYS).astype(int))
+    random = np.random.default_rng(0)
+    used, turned, upright = [], [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
+    for row, picture in zip(rows, _pictures(library, rows), strict=True):
+        window, mirrored = look.window_and_mirrored(random)
+        box = look.box_of(mirrored, (picture.shape[1], picture.shape[0]))
+        if has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]):
+            used.append(row)
+            turned.append(look.described(_input(look, np.ascontiguousarray(picture[::-1])), windows=[window]))
+            upright.append(look.described(_input(look, picture), windows=[mirrored]))
+    return Decoys(_rows(turned), frames[np.array(used, np.intp)]), _rows(upright)
+
+
+def _rows(parts: list[Floats]) -> Floats:
+    """Some rows together; none at all have no columns either."""
+    return np.concatenate(parts[1:]) if len(parts) > 1 else parts[0]
+
+
+def _of_usual_size(look: Look) -> tuple[Look, str]:
+    """The look with its box's sides rounded to a step, and a name for all that are rounded to it."""
+    width, height = look.size
+    steps = [round(math.log(side / whole, _SIZE_STEP)) for side, whole in zip(look.box.size, look.size, strict=True)]
+    sides = [max(1, min(whole, round(whole * _SIZE_STEP**step))) for whole, step in zip(look.size, steps, strict=True)]
+    box = Box((width - sides[0]) // 2, (height - sides[1]) // 2, *sides)
+    shape = round(math.log(width / height, _SIZE_STEP))
+    return look_for(look.encoder, box, look.size), f"{-steps[0]}x{-steps[1]}-{shape}"
+
+
+@dataclass(frozen=True, eq=False)
+class _Placing:
+    """Where in a moment's best frame a region was found."""
+
+    library: Store
+    look: Look
+    windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
+
+    def __call__(self, moment: Moment) -> Placed:
+        """In its pixels, or if the file is gone or another in those of the thumbnail."""
+        frames = self.library.timeline.frames
+        number = frames.sources.index(moment.source)
+        here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
+        size = self._size(moment)
+        return Placed(self.look.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size)
+
+    def _size(self, moment: Moment) -> tuple[int, int]:
+        record = next(record for record in self.library.sources if record.name == moment.source)
+        try:
+            check_unchanged(record)
+            return open_source(record.path).size()
+        except FirstsightError:
+            height, width = as_picture(self.library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
+            return width, height
+
+
+def _check_encoder(library: Store) -> None:
+    if not isinstance(library.encoder.preprocessing, WholeFrame):
+        raise LibraryError(
+            f"{library.path} was made with an encoder that sees {library.encoder.preprocessing.describe()}, which its "
+            "thumbnails cannot give again: compare the videos themselves, with `firstsight compare --box`"
+        )
+
+
+def _inputs_of(
+    library: Store, look: Look, rows: NDArray[np.intp]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.uint8]]]:
+    """Rows of the library's timeline, some at a time, and what the encoder sees of their thumbnails."""
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        yield some, np.concatenate([_input(look, picture) for picture in _pictures(library, some)])
+
+
+def _pictures(library: Store, rows: NDArray[np.intp]) -> Iterator[Picture]:
+    frames: Embeddings = library.timeline.frames
+    names = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+    return map(as_picture, library.thumbnails(names))
+
+
+def _input(look: Look, picture: Picture) -> NDArray[np.uint8]:
+    """(1, H, W, 3)."""
+    return look.encoder.preprocessing.apply(picture[None])

@@ -1,0 +1,354 @@
+"""A region of a picture: what the maps do inside a box, and where in other frames they do most nearly the same.
+
+The levels' maps are grids whose places in the picture are known (`cell_centres`). A region is described by the second
+moments of the maps over the cells inside its box, level by level; it is compared with every window of the same size.
+The read-out's projection is fitted to whole frames and is wrong for windows: it is left out (docs/returning-object.md).
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.closed_form.readout import Pooled
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError
+from firstsight.pixels import Crop
+
+
+@dataclass(frozen=True)
+class Box:
+    """Whole pixels of the upright frame, from its top left corner."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        if min(self.x, self.y) < 0 or min(self.width, self.height) < 1:
+            raise SettingsError(
+                f"box {self}; valid are x and y from 0, width and height from 1, in pixels of the frame"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The box that a person wrote as `x,y,width,height`.
+
+        Raises:
+            SettingsError: anything else.
+        """
+        try:
+            x, y, width, height = (int(number) for number in text.split(","))
+        except ValueError:
+            raise SettingsError(f"box {text!r}; valid is x,y,width,height in pixels, such as 386,15,128,375") from None
+        return cls(x, y, width, height)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.width, self.height
+
+    def check_inside(self, size: tuple[int, int]) -> None:
+        """Raises if the box does not lie in a picture of that width and height.
+
+        Raises:
+            SettingsError: it does not.
+        """
+        width, height = size
+        if self.x + self.width > width or self.y + self.height > height:
+            raise SettingsError(
+                f"box {self} does not lie in the picture, which is {width}x{height}; "
+                f"valid are x + width up to {width} and y + height up to {height}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.x},{self.y},{self.width},{self.height}"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A box, and the width and height of the picture that its pixels are of."""
+
+    box: Box
+    size: tuple[int, int]
+
+
+_LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture
+
+Centres = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, float, float]:
+    """Left, top, width and height of the box in cells, cut to the grid; cell i covers i to i + 1.
+
+    Args:
+        box: in pixels of the picture.
+        centres: of the level's rows and columns, in pixels of the network's input (`cell_centres`).
+        crop: the rectangle of the picture that became the network's input.
+
+    Raises:
+        SettingsError: no part of it is what the network sees.
+    """
+    rows, columns = centres
+    left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
+    top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
+    if right <= left or bottom <= top:
+        seen = Box(crop.x, crop.y, crop.width, crop.height)
+        raise SettingsError(f"box {box} is outside of what the encoder sees of the picture, which is {seen}")
+    return left, top, right - left, bottom - top
+
+
+def _along(start: int, length: int, crop_start: int, scale: float, centres: NDArray[np.float64]) -> tuple[float, float]:
+    """From where to where, in cells. A box between the edge of the picture and the first cell gets that cell's edge."""
+    step = float(centres[1] - centres[0]) if len(centres) > 1 else 1.0
+    ends = (np.array([start, start + length]) - crop_start) / scale  # in pixels of the input, where i covers i to i + 1
+    if ends[1] <= 0:
+        return 0.0, 0.0
+    first, last = np.clip((ends - 0.5 - centres[0]) / step + 0.5, 0, len(centres))
+    if last - first < _LEAST:
+        first, last = max(0.0, first - _LEAST / 2), min(float(len(centres)), last + _LEAST / 2)
+    return float(first), float(last)
+
+
+Floats = NDArray[np.float32]
+
+# Neighbouring windows overlap by three quarters.
+_STEPS_A_BOX = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A rows x columns arrangement of windows of one size, in cells."""
+
+    tops: Floats  # (A,)
+    lefts: Floats  # (B,)
+    height: float
+    width: float
+
+    @property
+    def num(self) -> int:
+        """How many there are, row after row."""
+        return len(self.tops) * len(self.lefts)
+
+    def only(self, index: int) -> "Windows":
+        """One of them."""
+        row, column = divmod(index, len(self.lefts))
+        return at(float(self.lefts[column]), float(self.tops[row]), self.width, self.height)
+
+
+def counts(place: Windows, *, rows: int, columns: int) -> tuple[int, int]:
+    """How many windows as large as one place lie above and beside each other; no closer than a cell."""
+    return _count(place.height, rows), _count(place.width, columns)
+
+
+def spread(place: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
+    """Windows as large as one place: so many above and beside each other, from edge to edge, and last its own."""
+    tops = np.append(np.linspace(0, rows - place.height, num[0]), place.tops)
+    lefts = np.append(np.linspace(0, columns - place.width, num[1]), place.lefts)
+    return Windows(tops.astype(np.float32), lefts.astype(np.float32), place.height, place.width)
+
+
+def at(left: float, top: float, width: float, height: float) -> Windows:
+    """One window at one place."""
+    return Windows(np.array([top], np.float32), np.array([left], np.float32), height, width)
+
+
+def moments(maps: Floats, windows: Windows) -> Floats:
+    """The mean over each window of the products of all pairs of maps, each with signed square root.
+
+    Sums over rows are taken first and shared by all windows of a row, so that many windows cost little more than one.
+
+    Args:
+        maps: float32 (C, rows, columns), of one frame.
+        windows: A x B of them.
+
+    Returns:
+        float32 (A * B, C (C + 1) / 2). *Source:* second-order pooling, Carreira, Caseiro, Batista, Sminchisescu, 2012.
+    """
+    num_maps, rows, columns = maps.shape
+    by_column = np.ascontiguousarray(maps.transpose(2, 0, 1))  # (columns, C, rows)
+    horizontal = shares(windows.lefts, windows.width, columns)  # (B, columns)
+    pairs = np.flatnonzero(np.triu(np.ones((num_maps, num_maps))))
+    found = np.empty((len(windows.tops), len(windows.lefts), len(pairs)), np.float32)
+    for number, vertical in enumerate(shares(windows.tops, windows.height, rows)):
+        products = (by_column * vertical) @ by_column.transpose(0, 2, 1)  # (columns, C, C)
+        found[number] = (horizontal @ products.reshape(columns, -1))[:, pairs]
+    flat = found.reshape(windows.num, -1)
+    rooted: Floats = np.copysign(np.sqrt(np.abs(flat)), flat)
+    return rooted
+
+
+def shares(starts: Floats, length: float, num_cells: int) -> Floats:
+    """What part of each interval falls on each cell: (len(starts), num_cells), rows that sum to 1.
+
+    Cell i covers i to i + 1. An interval of no length, or outside, counts the nearest cell.
+    """
+    cells = np.arange(num_cells)
+    ends = np.minimum(starts[:, None] + length, cells + 1)
+    overlap = np.maximum(ends - np.maximum(starts[:, None], cells), 0)
+    nearest = np.clip((starts + length / 2).astype(int), 0, num_cells - 1)
+    nothing = overlap.sum(axis=1) <= 0
+    overlap[nothing] = np.eye(num_cells)[nearest[nothing]]
+    found: Floats = (overlap / overlap.sum(axis=1, keepdims=True)).astype(np.float32)
+    return found
+
+
+def _count(length: float, num_cells: int) -> int:
+    step = max(length / _STEPS_A_BOX, 1.0)
+    return int(np.ceil(max(0.0, num_cells - length) / step)) + 1
+
+
+_BATCH = 16  # frames whose maps are held at once
+_MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A box in a picture, and all windows of its size, on the grid of each level that is looked at."""
+
+    encoder: Encoder
+    box: Box
+    size: tuple[int, int]  # width and height of the picture that the box was drawn in
+    levels: tuple[int, ...]
+    places: tuple[Windows, ...]  # the box itself, a level each
+    windows: tuple[Windows, ...]  # all of its size, a level each, in the same order on every level
+
+    @property
+    def num_windows(self) -> int:
+        """How many windows a frame is compared at."""
+        return self.windows[0].num
+
+    def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[int] | None = None) -> Floats:
+        """What lies in the box of each picture, or in the window of that number: (N, D), each of unit length.
+
+        Args:
+            inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
+            windows: the number of one window for each picture.
+        """
+        found = []
+        for number, maps in enumerate(self.maps(inputs)):
+            chosen = self.places if windows is None else tuple(one.only(windows[number]) for one in self.windows)
+            found.append(_joined(maps, chosen)[0])
+        return np.stack(found)
+
+    def best(self, inputs: NDArray[np.uint8], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
+        """How alike the best window of each picture is to each region, and the window's number: (N, R) and (N, R).
+
+        The similarity is the mean over the levels of the cosines of the second moments, -1 to 1.
+
+        Args:
+            inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
+            regions: (R, D), made by `described`.
+        """
+        found = [self.best_in(maps, regions) for maps in self.maps(inputs)]
+        similarities, windows = zip(*found, strict=True)
+        return np.stack(similarities), np.stack(windows)
+
+    def best_in(self, maps: Sequence[Floats], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
+        """The same of one picture by its maps, those of each level of `levels`: (R,) and (R,)."""
+        alike = _joined(maps, self.windows) @ regions.T
+        return alike.max(axis=0).clip(-1, 1), alike.argmax(axis=0)
+
+    def box_of(self, window: int, size: tuple[int, int]) -> Box:
+        """Where a window lies in a picture of that width and height; of the last one it is the box itself."""
+        crop, drawn_in = (self.encoder.preprocessing.crop(*one) for one in (size, self.size))
+        across, down = crop.scale_x / drawn_in.scale_x, crop.scale_y / drawn_in.scale_y
+        width = min(crop.width, max(1, round(self.box.width * across)))
+        height = min(crop.height, max(1, round(self.box.height * down)))
+        row, column = divmod(window, self._columns)
+        x, y = (self.box.x - drawn_in.x) * across, (self.box.y - drawn_in.y) * down
+        if column < self._columns - 1:
+            x = column / max(1, self._columns - 2) * (crop.width - width)
+        if row < self._rows - 1:
+            y = row / max(1, self._rows - 2) * (crop.height - height)
+        return Box(*_inside(crop, x, y, width, height))
+
+    def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
+        """The numbers of a window somewhere, and of the one that it becomes in the picture turned upside down."""
+        row, column = random.integers(max(1, self._rows - 1)), random.integers(max(1, self._columns - 1))
+        mirrored = max(1, self._rows - 1) - 1 - row
+        return int(row * self._columns + column), int(mirrored * self._columns + column)
+
+    @property
+    def _rows(self) -> int:
+        return len(self.windows[0].tops)
+
+    @property
+    def _columns(self) -> int:
+        return len(self.windows[0].lefts)
+
+    def maps(self, inputs: NDArray[np.uint8]) -> Iterator[list[Floats]]:
+        """Of each picture the maps of each level, (maps, rows, columns)."""
+        for start in range(0, len(inputs), _BATCH):
+            batch = inputs[start : start + _BATCH]
+            levels = [self.encoder.features(batch, level=level) for level in self.levels]
+            if not isinstance(self.encoder.readout, Pooled):
+                # The closed form's maps have mean 0 over the footage; others would be alike in their means alone.
+                levels = [maps - maps.mean(axis=(2, 3), keepdims=True) for maps in levels]
+            yield from ([maps[number] for maps in levels] for number in range(len(batch)))
+
+
+def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> Look:
+    """Ready to compare what is in a box with all windows of its size.
+
+    Args:
+        encoder: what sees.
+        box: in pixels of the upright picture.
+        size: width and height of that picture.
+        level: whose maps; by default those of all levels where the read-out takes all, else the last.
+
+    Raises:
+        SettingsError: the box does not lie in the picture, or in no part of it that the encoder sees; no such level.
+    """
+    box.check_inside(size)
+    if level is None and isinstance(encoder.readout, Pooled):
+        levels = tuple(range(1, len(encoder.network.configs) + 1))
+    else:
+        levels = (encoder.network.number_of(level),)
+    crop = encoder.preprocessing.crop(*size)
+    _check_large_enough(box, crop)
+    cells = [cells_of(box, encoder.network.cell_centres(number), crop) for number in levels]
+    grids = [encoder.network.map_shapes[number - 1] for number in levels]
+    places = tuple(at(*one) for one in cells)
+    num = counts(places[0], rows=grids[0][0], columns=grids[0][1])
+    windows = tuple(
+        spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
+    )
+    return Look(encoder, box, size, levels, places, windows)
+
+
+def _check_large_enough(box: Box, crop: Crop) -> None:
+    """Raises if the encoder sees next to nothing of what lies in a box.
+
+    Raises:
+        SettingsError: a side is shorter than a few pixels of the encoder's input.
+    """
+    least = tuple(math.ceil(_MIN_INPUT_PIXELS * scale) for scale in (crop.scale_x, crop.scale_y))
+    if box.width < least[0] or box.height < least[1]:
+        raise SettingsError(
+            f"box {box} is too small for this encoder, which sees the picture at {crop.out_width}x{crop.out_height}; "
+            f"valid is at least {least[0]}x{least[1]} pixels"
+        )
+
+
+def _joined(maps: Sequence[Floats], windows: Sequence[Windows]) -> Floats:
+    """The moments of each window, each level's of unit length, side by side, of unit length together."""
+    parts = [_unit(moments(one, places)) for one, places in zip(maps, windows, strict=True)]
+    joined: Floats = np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5)
+    return joined
+
+
+def _unit(rows: Floats) -> Floats:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Floats = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
+
+
+def _inside(crop: Crop, x: float, y: float, width: int, height: int) -> tuple[int, int, int, int]:
+    """The box at x, y of the crop, moved into it, in pixels of the picture."""
+    left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
+    return crop.x + left, crop.y + top, width, height

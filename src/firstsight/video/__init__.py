@@ -1,1 +1,0 @@
-"""Pixels in, nothing learned: video files, pictures and arrays as one stream of frames."""

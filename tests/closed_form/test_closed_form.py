@@ -1,0 +1,224 @@
+"""The default method: identities of what it promises, and footage that has nothing to teach."""
+
+import numpy as np
+import pytest
+import torch
+
+import firstsight
+from firstsight.article.network import to_inputs
+from firstsight.closed_form.filters import shaken, spherical_kmeans
+from firstsight.closed_form.fit import DEFAULT, fit
+from firstsight.closed_form.footage_kind import FootageKind, probe_indices
+from firstsight.closed_form.projection import fit_projection, most_dims, principal
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.closed_form.readout import Projection, pooled
+from firstsight.device import generator
+from firstsight.encoder.views import WholeFrame
+from firstsight.errors import SourceError
+from firstsight.footage.source import open_source
+from firstsight.learning.sample import BoundedSample
+
+
+def textures(num: int, size: int = 40) -> np.ndarray:
+    """Smooth random pictures, no two alike."""
+    noise = torch.rand(num, 3, 9, 9, generator=generator(1))
+    pictures = torch.nn.functional.interpolate(noise, (size, size), mode="bicubic").clamp(0, 1)
+    return (pictures * 255).byte().permute(0, 2, 3, 1).numpy()
+
+
+def test_the_maps_of_a_level_are_uncorrelated_over_the_footage() -> None:
+    frames = textures(60)
+    learned = fit(frames, seed=0, precision="float32")
+    inputs = to_inputs(frames, torch.device("cpu"))
+    for maps in learned.network.every_level(inputs):
+        values = maps.transpose(0, 1).flatten(1).double()
+        correlation = torch.corrcoef(values)
+        off_diagonal = correlation - torch.eye(len(correlation))
+        assert off_diagonal.abs().max() < 0.2  # responses are drawn: estimated from a part
+        assert off_diagonal.abs().mean() < 0.02
+        assert values.std(dim=1).mean().item() == pytest.approx(1, abs=0.1)
+
+
+def test_the_same_seed_gives_the_same_encoder_bit_for_bit(moving_square: np.ndarray) -> None:
+    vectors = [firstsight.learn(moving_square, seed=seed).encode(moving_square[:9]) for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(vectors[0], vectors[1])
+    assert not np.allclose(vectors[0], vectors[2])
+
+
+def test_it_finds_the_frame_with_the_square_in_the_same_place(moving_square: np.ndarray) -> None:
+    encoder = firstsight.learn(moving_square[:200])
+    vectors = encoder.encode(moving_square)
+    neighbours = [int(np.argsort(-(vectors @ vectors[i]))[1]) for i in range(20, 180, 10)]
+    distance = [abs(neighbour - i) for neighbour, i in zip(neighbours, range(20, 180, 10), strict=True)]
+    assert np.median(distance) <= 2
+
+
+def test_order_is_seen(moving_square: np.ndarray) -> None:
+    ordered = firstsight.learn(moving_square).provenance["outcome"]["footage"]
+    mixed = moving_square[np.random.default_rng(0).permutation(len(moving_square))]
+    shuffled = firstsight.learn(mixed).provenance["outcome"]["footage"]
+    assert ordered["ordered"]
+    assert not shuffled["ordered"]
+    assert shuffled["rank_by_cells"] == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("frames", "warning"),
+    [
+        (np.zeros((50, 40, 60, 3), np.uint8), "all alike"),
+        (np.full((50, 40, 60, 3), 128, np.uint8), "all alike"),
+        (np.repeat(textures(1), 50, axis=0), "all alike"),
+        (
+            np.repeat(np.arange(50, dtype=np.uint8)[:, None, None, None], 40 * 40 * 3, 1).reshape(50, 40, 40, 3),
+            "collapsed",
+        ),
+    ],
+)
+def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warning: str) -> None:
+    encoder = firstsight.learn(frames)
+    vectors = encoder.encode(frames)
+    assert np.isfinite(vectors).all()
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+    assert any(warning in line for line in encoder.provenance["outcome"]["warnings"])
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        textures(3),
+        textures(100),
+        textures(30)[..., 0],
+        np.random.default_rng(0).integers(0, 256, (40, 30, 50, 3), dtype=np.uint8),
+        textures(40, size=28),
+        np.repeat(textures(20), 6, axis=2),  # six times as wide as high
+    ],
+)
+def test_any_amount_size_and_shape_gives_unit_vectors(frames: np.ndarray) -> None:
+    encoder = firstsight.learn(frames)
+    vectors = encoder.encode(frames)
+    assert vectors.shape == (len(frames), encoder.dim)
+    assert vectors.dtype == np.float32
+    assert encoder.dim <= 512
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
+
+
+def test_two_frames_are_too_few() -> None:
+    with pytest.raises(SourceError, match="at least 3"):
+        firstsight.learn(textures(2))
+
+
+def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
+    encoder = firstsight.learn(moving_square, out=tmp_path / "run")
+    loaded = firstsight.Encoder.load(tmp_path / "run")
+    np.testing.assert_array_equal(loaded.encode(moving_square[:5]), encoder.encode(moving_square[:5]))
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "model.safetensors", "metrics.jsonl"}
+    assert (tmp_path / "run" / "model.safetensors").stat().st_size < 5_000_000
+
+
+@pytest.mark.parametrize("moving", [True, False])
+def test_the_largest_model_is_under_five_megabytes(moving: bool) -> None:
+    network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
+    kind = FootageKind(0.1 if moving else 0.5, 0.2 if moving else 0.5, 0.0)
+    parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(kind))
+    in_dim = sum(part.shape[1] for part in parts)
+    projection = Projection(in_dim, most_dims(in_dim))
+    tensors = [*network.state_dict().values(), *projection.state_dict().values()]
+    assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 4_990_000
+
+
+def test_eight_bits_are_enough() -> None:
+    features = torch.randn(500, 90, generator=generator(0)) * torch.logspace(-3, 1, 90)
+    matrix = torch.randn(90, 20, generator=generator(1)) / torch.logspace(-3, 1, 90)[:, None]
+    mean = features.mean(dim=0)
+    exact = (features - mean) @ matrix
+    projected = Projection.of(matrix, mean=mean, deviation=features.std(dim=0))([features])
+    assert torch.nn.functional.cosine_similarity(exact, projected).min() > 0.999
+
+
+def test_principal_equals_a_plain_decomposition() -> None:
+    rows = torch.randn(300, 40, generator=generator(0)) * torch.linspace(3, 0.1, 40)
+    rows -= rows.mean(dim=0)
+    _, values, directions = torch.linalg.svd(rows, full_matrices=False)
+    for given in (rows, torch.cat([rows, torch.zeros(300, 1300)], dim=1)):
+        variances, found = principal(given, 10)
+        torch.testing.assert_close(variances, values[:10] ** 2 / 300, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close((found[:40].T @ directions[:10].T).abs(), torch.eye(10), atol=1e-3, rtol=0)
+
+
+def test_subspace_iteration_agrees_with_the_exact_problem() -> None:
+    spectrum = torch.linspace(0, 8, 1500).neg().exp()
+    rows = torch.randn(1400, 1500, generator=generator(0)) * spectrum
+    rows -= rows.mean(dim=0)
+    exact = torch.linalg.eigvalsh(rows.T @ rows / len(rows)).flip(0)
+    variances, directions = principal(rows, 50)
+    torch.testing.assert_close(variances[:25], exact[:25], rtol=0.08, atol=0)
+    assert (rows @ directions).square().sum() / len(rows) > 0.92 * exact[:50].sum()
+    torch.testing.assert_close(directions.T @ directions, torch.eye(50), atol=1e-4, rtol=0)
+
+
+def test_a_direction_that_differs_within_pairs_counts_less() -> None:
+    features = torch.randn(1200, 6, generator=generator(0))
+    restless = torch.randn(1200, 6, generator=generator(1)) * torch.tensor([3.0, 0.1, 0.1, 0.1, 0.1, 0.1])
+    plain = fit_projection(features.clone(), [6], None)
+    taught = fit_projection(
+        features.clone(), [6], lambda _, inner: (inner(restless) - inner(torch.zeros(1200, 6)))[:, None]
+    )
+
+    def share(projection: object) -> float:
+        rows = projection([torch.eye(6) + projection.mean]).norm(dim=1)
+        return float(rows[0] / rows.norm())
+
+    assert share(taught) < 0.5 * share(plain)
+
+
+def test_kmeans_finds_directions() -> None:
+    centres = torch.nn.functional.normalize(torch.randn(5, 20, generator=generator(0)), dim=1)
+    points = centres.repeat(50, 1) + 0.02 * torch.randn(250, 20, generator=generator(1))
+    found = spherical_kmeans(points, 40, generator=generator(3))  # more than there are: each direction is found
+    assert (found @ centres.T).max(dim=0).values.min() > 0.98
+    torch.testing.assert_close(found.norm(dim=1), torch.ones(40))
+
+
+def test_kmeans_with_mirror_images_needs_half_the_centres() -> None:
+    centres = torch.nn.functional.normalize(torch.randn(5, 20, generator=generator(0)), dim=1)
+    points = torch.cat([centres, centres.flip(1)]).repeat(50, 1) + 0.02 * torch.randn(500, 20, generator=generator(1))
+    found = spherical_kmeans(points, 40, generator=generator(3), mirrored=lambda rows: rows.flip(1))
+    closest = torch.maximum(found @ centres.T, found.flip(1) @ centres.T)
+    assert closest.max(dim=0).values.min() > 0.98
+    assert closest.max(dim=1).values.min() > 0.9
+
+
+def test_shaken_pictures_stay_pictures() -> None:
+    frames = textures(6)
+    views = shaken(frames, generator=generator(0))
+    assert views.shape == frames.shape
+    assert views.dtype == np.uint8
+    assert 2 < np.abs(views.astype(int) - frames).mean() < 80
+
+
+@pytest.mark.parametrize("num", [3, 10, 39, 700, 5000])
+def test_probe_indices(num: int) -> None:
+    indices = probe_indices(num)
+    assert indices.min() == 0
+    assert indices.max() == num - 1
+    assert len(indices) <= 640
+
+
+@pytest.mark.parametrize(("num", "most"), [(5, 10), (10, 10), (57, 10), (240, 10), (240, 100)])
+def test_a_bounded_sample_is_spread_evenly(num: int, most: int, moving_square: np.ndarray) -> None:
+    numbered = np.repeat(np.arange(num, dtype=np.uint8)[:, None], 48 * 64, axis=1).reshape(num, 48, 64)
+    sample = BoundedSample(most)
+    frames = sample.read([open_source(numbered)], WholeFrame(24, 24, channels=1), report=lambda _: None)
+    assert sample.num_seen == num
+    assert len(frames) == min(num, most)
+    gaps = np.diff(frames[:, 0, 0, 0].astype(int))
+    assert gaps.max(initial=1) <= 2 * -(-num // most)
+    assert frames[0, 0, 0, 0] == 0
+
+
+@pytest.mark.parametrize("size", [28, 96])
+def test_small_grey_pictures_of_16_bits_see_as_in_8(size: int) -> None:
+    frames = textures(60, size)[..., 0]
+    deep = frames.astype(np.uint16) * 257
+    shallow_encoder, deep_encoder = firstsight.learn(frames), firstsight.learn(deep)
+    np.testing.assert_array_equal(deep_encoder.encode(deep), shallow_encoder.encode(frames))

@@ -1,0 +1,164 @@
+"""Copies of clips, made here: found however they were altered; two takes of one camera are none."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from library_made import small_encoder
+
+from firstsight.copies.duplicates import Duplicates, find_duplicates
+from firstsight.copies.passages import at_ticks
+from firstsight.copies.shared_footage import which_is_covered
+from firstsight.copies.signature import NUM_COEFFICIENTS, Bars, Track
+from firstsight.errors import LibraryError
+from firstsight.footage.encoding import VideoWriter
+from firstsight.indexing.index_files import add
+from firstsight.library.records import SourceRecord
+from firstsight.library.store import Store
+
+RATE = 4  # frames a second
+
+
+def take(seed: int, *, seconds: int = 14) -> np.ndarray:
+    """Before one camera, always the same background: two squares wander, each time elsewhere. uint8 (N, 96, 128, 3)."""
+    coarse = np.random.default_rng(99).integers(40, 140, (6, 8, 3), dtype=np.uint8)
+    ground = coarse.repeat(16, axis=0).repeat(16, axis=1)
+    frames = np.repeat(ground[None], seconds * RATE, axis=0)
+    random = np.random.default_rng(seed)
+    for colour in ((240, 200, 40), (20, 60, 230)):
+        steps = np.cumsum(random.normal(size=(len(frames), 2)), axis=0) * 7 + random.uniform(10, 70, 2)
+        tops, lefts = (np.abs((steps + 70) % 140 - 70).astype(int) for steps in (steps[:, 0], steps[:, 1]))
+        for frame, top, left in zip(frames, tops, lefts, strict=True):
+            frame[top : top + 24, left : left + 24] = colour
+    return frames
+
+
+def grey(frames: np.ndarray) -> np.ndarray:
+    return np.repeat((frames @ [0.299, 0.587, 0.114]).astype(np.uint8)[..., None], 3, axis=-1)
+
+
+def with_logo(frames: np.ndarray) -> np.ndarray:
+    frames = frames.copy()
+    frames[:, 66:84, 46:64] = (250, 250, 250)
+    return frames
+
+
+def walks(starts: tuple[float, ...], *, seconds: int = 44) -> np.ndarray:
+    """Before one camera, again and again, someone takes the same way at the same pace: in 4 s from left to right."""
+    frames = take(0, seconds=1)[:1].repeat(seconds * RATE, axis=0)
+    frames[:] = np.random.default_rng(99).integers(40, 140, (6, 8, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
+    for start in starts:
+        for step in range(4 * RATE):
+            left, top = 6 * step, 30 + step // 4 * 3
+            frames[int(start * RATE) + step, top : top + 40, left : left + 18] = (230, 220, 60)
+    return frames
+
+
+ALTERED = {
+    "grey": grey,
+    "mirrored": lambda frames: frames[:, :, ::-1],
+    "half": lambda frames: frames[:, ::2, ::2],
+    "cropped": lambda frames: frames[:, 7:-7, 10:-10],
+    "logo": with_logo,
+    "bars": lambda frames: np.pad(frames, ((0, 0), (16, 16), (0, 0), (0, 0))),
+    "cut": lambda frames: np.concatenate([frames[: 6 * RATE], frames[8 * RATE :]]),
+}
+
+
+def write(path: Path, frames: np.ndarray) -> None:
+    with VideoWriter(path, size=(frames.shape[2], frames.shape[1])) as writer:
+        for index, frame in enumerate(np.ascontiguousarray(frames)):
+            writer.write(frame, seconds=index / RATE)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Duplicates:
+    root = tmp_path_factory.mktemp("films")
+    for seed in range(4):
+        write(root / f"take{seed}.mp4", take(seed))
+    for name, alter in ALTERED.items():
+        write(root / f"take0-{name}.mp4", alter(take(0)))
+    write(root / "walks-morning.mp4", walks((1, 9, 16, 27, 36)))
+    write(root / "walks-evening.mp4", walks((3, 13, 19, 31, 39)))
+    write(root / "short.mp4", take(0, seconds=2))
+    write(root / "nothing.mp4", np.repeat(take(0)[:1], 40, axis=0))
+    with Store.create(root / "library", small_encoder()) as library:
+        add(library, [root])
+        return find_duplicates(library)
+
+
+def test_every_altered_copy_is_found_and_no_other_take(found: Duplicates) -> None:
+    (group,) = found.groups
+    assert {group.keep, *(copy.source for copy in group.copies)} == {
+        "take0.mp4",
+        *(f"take0-{name}.mp4" for name in ALTERED),
+    }
+    assert all({one.first[:5], one.second[:5]} == {"take0"} for one in found.shared)
+
+
+def test_the_same_way_taken_again_is_no_copy(found: Duplicates) -> None:
+    assert not [one for one in found.shared if one.first.startswith("walks")]
+
+
+def test_the_whole_one_is_kept_and_each_copy_says_how_it_differs(found: Duplicates) -> None:
+    (group,) = found.groups
+    assert group.keep in {"take0.mp4", "take0-logo.mp4"}
+    for ground in ("longest, ", "in colour", "not cropped", "largest picture, 128x96", "no bars", "not mirrored"):
+        assert ground in group.why
+    differs = {copy.source: " ".join(copy.differs) for copy in group.copies}
+    for name, words in {
+        "grey": "colours lost",
+        "mirrored": "mirrored",
+        "half": "64x48 instead of 128x96",
+        "cropped": "cropped",
+        "bars": "bars",
+        "cut": "2.0 s shorter",
+    }.items():
+        assert words in differs[f"take0-{name}.mp4"]
+        assert ("mirrored" in differs[f"take0-{name}.mp4"]) == (name == "mirrored")
+
+
+def test_a_part_that_was_cut_out_parts_what_is_shared(found: Duplicates) -> None:
+    pair = next(one for one in found.shared if {one.first, one.second} == {"take0-cut.mp4", "take0.mp4"})
+    before, after = pair.stretches
+    assert (before.first_start, before.second_start) == pytest.approx((0, 0), abs=0.5)
+    assert (before.first_end, before.second_end) == pytest.approx((6, 6), abs=1)
+    assert after.second_start - after.first_start == pytest.approx(2, abs=0.3)
+    assert pair.first_share > 0.8
+    assert 0.7 < pair.second_share < 0.9
+    assert pair.expected_by_chance < 1e-3
+
+
+def test_what_cannot_be_told_is_said(found: Duplicates) -> None:
+    assert found.too_short == ("short.mp4",)
+    assert found.still == ("nothing.mp4",)
+
+
+@pytest.mark.parametrize(("between", "num"), [(0.5, 12), (60.0, 1_321), (2_592_000.0, 1)])
+def test_frames_far_apart_take_no_memory_for_what_is_between(between: float, num: int) -> None:
+    signatures = np.zeros((12, 2, NUM_COEFFICIENTS), np.float16)
+    record = SourceRecord(1, "x.mp4", Path("x.mp4"), "", 1, 1, None, None)
+    track = Track(record, np.arange(12), between * np.arange(12), signatures, Bars(), 0.0)
+    assert len(at_ticks(track, 0, 0.5).signatures) == num
+
+
+def test_an_empty_library_is_told(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "empty", small_encoder()) as library, pytest.raises(LibraryError, match="no frame"):
+        find_duplicates(library)
+
+
+@pytest.mark.parametrize(
+    ("cells", "which"),
+    [
+        ({}, 0),
+        ({(0, 0): 0.5, (0, 1): 0.4}, -1),
+        ({(0, 0): 2.0}, 1),
+        ({(0, 0): 2.0, (7, 7): 0.5}, 0),  # each changes more somewhere: no logo does that
+        ({(row, column): 0.5 for row in range(4) for column in range(8)}, 0),  # half of the picture
+    ],
+)
+def test_what_lies_on_a_picture_keeps_it_from_changing(cells: dict, which: int) -> None:
+    ratio = np.ones((8, 8), np.float32)
+    for place, value in cells.items():
+        ratio[place] = value
+    assert which_is_covered(np.log(ratio)) == which

@@ -1,0 +1,38 @@
+"""Maps: alike is near, everything is inside, and few frames are no error."""
+
+import numpy as np
+import pytest
+
+from firstsight.errors import SettingsError
+from firstsight.exploration.layout import lay_out, spread_rows
+
+
+def test_three_heaps_stay_three_heaps() -> None:
+    random = np.random.default_rng(0)
+    heaps = np.repeat(random.standard_normal((3, 16)), 25, axis=0)
+    vectors = (heaps + 0.1 * random.standard_normal(heaps.shape)).astype(np.float32)
+    places = lay_out(vectors)
+    assert places.shape == (75, 2)
+    assert places.min() >= 0
+    assert places.max() <= 1 + 1e-6
+    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    np.fill_diagonal(apart, np.inf)
+    assert (apart.argmin(axis=1) // 25 == np.arange(75) // 25).all()
+    assert lay_out(vectors) == pytest.approx(places)
+
+
+@pytest.mark.parametrize("vectors", [np.ones((6, 8)), np.eye(4), np.linspace(0, 1, 5)[:, None] * np.ones(3)])
+def test_few_or_equal_frames_have_places(vectors: np.ndarray) -> None:
+    places = lay_out(vectors.astype(np.float32))
+    assert places.shape == (len(vectors), 2)
+    assert np.isfinite(places).all()
+
+
+def test_too_few_frames() -> None:
+    with pytest.raises(SettingsError, match="at least 4"):
+        lay_out(np.ones((3, 8), np.float32))
+
+
+@pytest.mark.parametrize(("num", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 3, [0, 4, 8]), (0, 5, [])])
+def test_rows_are_spread_evenly(num: int, most: int, expected: list[int]) -> None:
+    assert spread_rows(num, most).tolist() == expected

@@ -1,0 +1,372 @@
+"""What is in a library already is not read again; what was interrupted goes on; what changed is read anew."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from library_made import small_encoder, write_video
+from PIL import Image
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import LibraryError, SourceError
+from firstsight.indexing import run as indexing_run
+from firstsight.indexing import writer as indexing_writer
+from firstsight.indexing.estimate import Indexed, IndexProgress
+from firstsight.indexing.index_files import add, check_same_encoder, missing_sources, reindex, remove
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.maintenance import compact, info
+from firstsight.library.store import Store
+
+KINDS = ("added", "changed", "copied", "moved", "unchanged", "failures")
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three different videos of 4 s."""
+    folder = tmp_path_factory.mktemp("clips")
+    for seed in range(3):
+        write_video(folder / f"{seed}.mp4", seed=seed)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 20 s."""
+    return write_video(tmp_path_factory.mktemp("long") / "long.mp4", seed=3, num_frames=500)
+
+
+@pytest.fixture
+def videos(tmp_path: Path, clips: Path) -> Path:
+    return Path(shutil.copytree(clips, tmp_path / "videos"))
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Store:
+    return Store.create(tmp_path / "library", small_encoder())
+
+
+def did(outcome: Indexed) -> dict[str, list[str]]:
+    """What is not empty."""
+    return {kind: getattr(outcome, kind) for kind in KINDS if getattr(outcome, kind)}
+
+
+def same_rows(found: Embeddings, expected: Embeddings) -> bool:
+    """To the last bit."""
+    columns = ("vectors", "seconds", "frame_indices", "source_indices")
+    return found.sources == expected.sources and all(
+        np.array_equal(getattr(found, column), getattr(expected, column)) for column in columns
+    )
+
+
+class TestAgain:
+    def test_nothing_is_read_twice(self, library: Store, videos: Path) -> None:
+        first = add(library, [videos])
+        assert did(first) == {"added": ["0.mp4", "1.mp4", "2.mp4"]}
+        assert (first.num_frames, library.num_frames) == (24, 24)
+        second = add(library, [videos, videos / "1.mp4"])
+        assert did(second) == {"unchanged": ["0.mp4", "1.mp4", "2.mp4"]}
+        assert second.num_frames == 0
+
+    def test_only_what_is_new_is_embedded(self, library: Store, videos: Path) -> None:
+        add(library, [videos / "0.mp4", videos / "2.mp4"])
+        before = library.embeddings()
+        outcome = add(library, [videos])
+        assert (outcome.added, outcome.num_frames) == (["1.mp4"], 8)
+        after = library.embeddings()
+        assert np.array_equal(after.vectors[np.isin(after.source_indices, (0, 2))], before.vectors)
+
+    def test_a_file_that_was_only_touched_is_not_read(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        os.utime(videos / "1.mp4", ns=(1, 1))
+        outcome = add(library, [videos])
+        assert (len(outcome.unchanged), outcome.num_frames) == (3, 0)
+        assert library.sources[1].modified_ns == 1
+
+    def test_a_file_that_was_renamed_keeps_its_rows_under_the_new_name(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        rows = library.embeddings()
+        (videos / "1.mp4").rename(videos / "9.mp4")
+        outcome = add(library, [videos])
+        assert did(outcome) == {"moved": ["9.mp4"], "unchanged": ["0.mp4", "2.mp4"]}
+        assert outcome.num_frames == 0
+        assert [record.name for record in library.sources] == ["0.mp4", "2.mp4", "9.mp4"]
+        assert library.sources[2].path == videos / "9.mp4"
+        np.testing.assert_array_equal(library.embeddings().vectors[16:], rows.vectors[8:16])
+
+    def test_a_second_file_of_the_same_content_is_found_by_its_own_name(self, library: Store, videos: Path) -> None:
+        shutil.copy(videos / "1.mp4", videos / "twin.mp4")
+        outcome = add(library, [videos])
+        assert outcome.copied == ["twin.mp4"]
+        assert outcome.num_frames == 24
+        rows = library.embeddings()
+        first, twin = (rows[rows.source_indices == rows.sources.index(name)] for name in ("1.mp4", "twin.mp4"))
+        np.testing.assert_array_equal(first.vectors, twin.vectors)
+        np.testing.assert_array_equal(first.seconds, twin.seconds)
+        assert {row.source for row in library.nearest(first.vectors[3], k=2).rows} == {"1.mp4", "twin.mp4"}
+        assert library.thumbnails([("1.mp4", 0)]) == library.thumbnails([("twin.mp4", 0)])
+        (videos / "1.mp4").unlink()
+        assert did(add(library, [videos]))["unchanged"] == ["0.mp4", "2.mp4", "twin.mp4"]
+
+    def test_a_file_whose_content_changed_is_embedded_anew(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        shutil.copy(write_video(videos.parent / "other.mp4", seed=7, num_frames=150), videos / "1.mp4")
+        assert info(library).changed == ("1.mp4",)
+        outcome = add(library, [videos])
+        assert did(outcome) == {"changed": ["1.mp4"], "unchanged": ["0.mp4", "2.mp4"]}
+        assert [record.num_frames for record in library.sources] == [8, 12, 8]
+        assert len(library.embeddings()) == library.tables.frames.count_rows() == 28
+        assert info(library).changed == ()
+
+    def test_the_same_file_at_another_rate_is_embedded_anew(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        outcome = add(library, [videos / "1.mp4"], every=10)
+        assert (outcome.changed, outcome.num_frames) == (["1.mp4"], 10)
+        assert [record.every for record in library.sources] == [None, 10, None]
+        assert add(library, [videos / "0.mp4"]).unchanged == ["0.mp4"]
+
+    def test_two_files_of_one_name_are_told_apart_by_their_folders(self, library: Store, videos: Path) -> None:
+        add(library, [videos / "0.mp4"])
+        (videos / "deep").mkdir()
+        (videos / "1.mp4").rename(videos / "deep" / "0.mp4")
+        assert add(library, [videos / "deep" / "0.mp4"]).added == ["deep/0.mp4"]
+
+
+class TestWhatCannotBeRead:
+    def test_it_is_named_and_the_others_are_read(self, library: Store, videos: Path) -> None:
+        (videos / "notes.mp4").write_text("not a video\n" * 50)
+        lines: list[str] = []
+        outcome = add(library, [videos, "nowhere.mp4", "0"], progress=lambda one: lines.extend(one.news))
+        assert len(outcome.added) == 3
+        assert lines == outcome.failures
+        assert [any(name in line for line in lines) for name in ("notes.mp4", "nowhere.mp4", "record it")] == [True] * 3
+        assert info(library).partial == ()
+
+    @pytest.mark.parametrize("sources", [["nowhere.mp4"], ["nowhere.mp4", "neither.mp4"]])
+    def test_it_is_an_error_if_it_is_all_there_is(self, library: Store, sources: list[str]) -> None:
+        with pytest.raises(SourceError, match="nowhere"):
+            add(library, sources)
+
+    def test_a_file_that_is_gone_is_reported_and_can_be_dropped(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        (videos / "1.mp4").unlink()
+        assert info(library).missing == ("1.mp4",)
+        assert [record.name for record in missing_sources(library)] == ["1.mp4"]
+        assert [record.num_frames for record in remove(library, ["1.*"])] == [8]
+        assert [record.name for record in library.sources] == ["0.mp4", "2.mp4"]
+        assert library.tables.frames.count_rows() == library.tables.thumbnails.count_rows() == 16
+        with pytest.raises(LibraryError, match=r"'1\.mp4'"):
+            remove(library, ["0.mp4", "1.mp4"])
+        assert len(library.sources) == 2
+
+    def test_a_damaged_replacement_leaves_the_old_rows(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        (videos / "1.mp4").write_text("no longer a video")
+        outcome = add(library, [videos])
+        assert len(outcome.failures) == 1
+        assert len(outcome.unchanged) == 2
+        assert library.num_frames == len(library.embeddings()) == 24
+
+
+class TestPictures:
+    @pytest.fixture
+    def pictures(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "pictures"
+        folder.mkdir()
+        random = np.random.default_rng(0)
+        for index in range(7):
+            Image.fromarray(random.integers(0, 256, (60, 80, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+        (folder / "3.png").write_bytes(b"broken")
+        shutil.copy(folder / "5.png", folder / "6.png")
+        return folder
+
+    def test_are_a_source_each(self, library: Store, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(indexing_run, "_PICTURES_AT_ONCE", 3)
+        outcome = add(library, [pictures], every=2)
+        assert outcome.added == ["0.png", "1.png", "2.png", "4.png", "5.png"]
+        assert outcome.copied == ["6.png"]
+        assert len(outcome.failures) == 1
+        assert "3.png" in outcome.failures[0]
+        assert {(record.num_frames, record.every) for record in library.sources} == {(1, None)}
+        rows = library.embeddings()
+        assert set(rows.seconds) == {0.0}
+        seen = np.stack([np.asarray(Image.open(pictures / name)) for name in rows.sources])
+        np.testing.assert_allclose(rows.vectors, library.encoder.encode(seen), atol=2e-3)
+        assert add(library, [pictures]).num_frames == 0
+
+    def test_one_that_changed_is_embedded_anew(self, library: Store, pictures: Path) -> None:
+        add(library, [pictures])
+        Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(pictures / "0.png")
+        assert add(library, [pictures]).changed == ["0.png"]
+        assert len(library.embeddings()) == 6
+
+
+class TestInterrupted:
+    @pytest.fixture(autouse=True)
+    def _small_writes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 64)
+
+    @pytest.mark.parametrize("sampling", [{"every": 1}, {"every": 2}, {"frames_per_second": 12.0}])
+    @pytest.mark.parametrize("at", [1, 130])
+    def test_it_goes_on_with_the_very_rows_of_a_run_that_was_not(
+        self, tmp_path: Path, clips: Path, long: Path, sampling: dict, at: int
+    ) -> None:
+        sources = [clips / "0.mp4", long]
+        whole, broken = (Store.create(tmp_path / name, small_encoder(), **sampling) for name in ("whole", "broken"))
+        expected = add(whole, sources)
+        with pytest.raises(KeyboardInterrupt):
+            add(broken, sources, progress=interrupt(at + whole.sources[0].num_frames))
+        assert len(broken.sources) <= 1
+        held = broken.tables.frames.count_rows()
+        assert broken.num_frames == len(broken.embeddings())
+        assert info(broken).partial == (("long.mp4",) if held > broken.num_frames else ())
+        outcome = add(broken, sources)
+        assert outcome.num_frames == expected.num_frames - held
+        assert same_rows(broken.embeddings(), whole.embeddings())
+        comparable = [[replace(one, id=0) for one in library.sources] for library in (broken, whole)]
+        assert comparable[0] == comparable[1]
+        assert broken.tables.thumbnails.count_rows() == whole.num_frames
+
+    def test_what_is_left_of_a_video_that_changed_meanwhile_is_not_used(
+        self, library: Store, tmp_path: Path, long: Path
+    ) -> None:
+        video = Path(shutil.copy(long, tmp_path / "long.mp4"))
+        with pytest.raises(KeyboardInterrupt):
+            add(library, [video], every=1, progress=interrupt(130))
+        shutil.copy(write_video(tmp_path / "other.mp4", seed=9, num_frames=200), video)
+        outcome = add(library, [video], every=1)
+        assert outcome.num_frames == library.tables.frames.count_rows() == library.num_frames == 200
+
+    def test_where_reading_on_misses_the_place_it_begins_anew(
+        self, library: Store, long: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(KeyboardInterrupt):
+            add(library, [long], every=1, progress=interrupt(130))
+        monkeypatch.setattr(
+            indexing_run, "reading_on", lambda sampling, stored: replace(sampling, start_seconds=stored.seconds + 1)
+        )
+        assert add(library, [long], every=1).num_frames == 500
+        assert library.tables.frames.count_rows() == library.num_frames == 500
+        np.testing.assert_array_equal(library.embeddings().frame_indices, np.arange(500))
+
+    def test_old_rows_are_shown_until_the_new_ones_are_whole(self, library: Store, long: Path) -> None:
+        add(library, [long])
+        before = library.embeddings()
+        with pytest.raises(KeyboardInterrupt):
+            add(library, [long], every=1, progress=interrupt(130))
+        assert info(library).partial == ("long.mp4",)
+        assert same_rows(library.embeddings(), before)
+        assert add(library, [long]).unchanged == ["long.mp4"]  # the attempt at every frame is given up
+        assert info(library).partial == ()
+        assert library.tables.frames.count_rows() == len(before)
+
+
+def interrupt(at: int) -> Callable[[IndexProgress], None]:
+    """Ctrl-C as soon as so many frames are embedded."""
+
+    def report(progress: IndexProgress) -> None:
+        if progress.num_frames >= at:
+            raise KeyboardInterrupt
+
+    return report
+
+
+class TestAnotherEncoder:
+    @pytest.fixture
+    def other(self) -> Encoder:
+        return small_encoder(seed=1)
+
+    def test_is_refused_with_both_fingerprints(self, library: Store, other: Encoder) -> None:
+        check_same_encoder(library, small_encoder())
+        with pytest.raises(LibraryError, match=f"{library.fingerprint}.*{other.fingerprint}.*--reindex"):
+            check_same_encoder(library, other)
+
+    def test_embeds_everything_anew_as_it_was_sampled(
+        self, library: Store, videos: Path, other: Encoder, tmp_path: Path
+    ) -> None:
+        add(library, [videos / "0.mp4"])
+        add(library, [videos / "1.mp4"], every=10)
+        add(library, [videos / "2.mp4"])
+        (videos / "2.mp4").unlink()
+        new, outcome = reindex(library, other)
+        assert (outcome.num_frames, len(outcome.failures)) == (18, 1)
+        assert "2.mp4" in outcome.failures[0]
+        assert new.fingerprint == new.encoder.fingerprint == other.fingerprint
+        expected = Store.create(tmp_path / "expected", other)
+        add(expected, [videos / "0.mp4"])
+        add(expected, [videos / "1.mp4"], every=10)
+        assert same_rows(new.embeddings(), expected.embeddings())
+        there = {path.name for path in library.path.iterdir() if not path.name.startswith(".")}
+        assert there == {"library.json", "model", f"tables-{other.fingerprint}"}
+
+    def test_an_interrupted_attempt_leaves_the_library_and_goes_on(
+        self, library: Store, videos: Path, other: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 8)
+        add(library, [videos])
+        before = library.embeddings()
+        with pytest.raises(KeyboardInterrupt):
+            reindex(library, other, progress=interrupt(16))
+        again = Store.open(library.path)
+        assert again.encoder.fingerprint == library.fingerprint
+        assert same_rows(again.embeddings(), before)
+        new, outcome = reindex(again, other)
+        assert outcome.num_frames <= 16
+        assert (new.num_frames, new.fingerprint) == (24, other.fingerprint)
+
+    def test_nothing_is_exchanged_if_nothing_can_be_read(self, library: Store, videos: Path, other: Encoder) -> None:
+        add(library, [videos])
+        for path in videos.iterdir():
+            path.unlink()
+        before = sorted(path.name for path in library.path.iterdir())
+        with pytest.raises(SourceError, match="none of 3 sources"):
+            reindex(library, other)
+        assert sorted(path.name for path in library.path.iterdir()) == before
+        assert Store.open(library.path).encoder.fingerprint == library.fingerprint
+        assert Store.open(library.path).num_frames == 24
+
+    def test_nothing_is_lost_because_a_folder_is_away(self, library: Store, videos: Path, other: Encoder) -> None:
+        add(library, [videos / "0.mp4"])
+        videos.rename(videos.with_name("away"))
+        with pytest.raises(SourceError, match=r"1 sources cannot be reached.*0\.mp4"):
+            reindex(library, other)
+        assert Store.open(library.path).num_frames == 8
+
+    def test_an_empty_library_is_that_of_another_encoder_afterwards(self, library: Store, other: Encoder) -> None:
+        new, outcome = reindex(library, other)
+        assert (new.encoder.fingerprint, did(outcome), len(new.embeddings())) == (other.fingerprint, {}, 0)
+        assert not list(new.path.glob("model-*"))
+        assert len(list(new.path.glob("tables-*"))) == 1
+
+    def test_what_was_removed_meanwhile_does_not_come_back(
+        self, library: Store, videos: Path, other: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 8)
+        add(library, [videos])
+        with pytest.raises(KeyboardInterrupt):
+            reindex(library, other, progress=interrupt(16))
+        remove(library, ["0.mp4"])
+        new, _ = reindex(library, other)
+        assert [record.name for record in new.sources] == ["1.mp4", "2.mp4"]
+        assert len(new.embeddings()) == new.tables.frames.count_rows() == 16
+
+
+def test_compacting_gives_space_back_and_changes_no_row(
+    library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 1)
+    add(library, [videos], every=1)
+    remove(library, ["2.mp4"])
+    rows, thumbnail = library.embeddings(), library.thumbnails([("1.mp4", 50)])
+    (library.path / "tables-0123456789abcdef").mkdir()
+    done = compact(library)
+    assert done.bytes_after < done.bytes_before
+    assert not done.is_read
+    assert info(library).num_bytes == done.bytes_after
+    again = Store.open(library.path)
+    assert same_rows(again.embeddings(), rows)
+    assert again.thumbnails([("1.mp4", 50)]) == thumbnail
+    assert not list(library.path.glob("tables-0123456789abcdef"))

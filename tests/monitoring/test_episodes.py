@@ -1,0 +1,64 @@
+"""Two thresholds and two waits, by hand and against all sequences of a few values."""
+
+import itertools
+
+import pytest
+
+from firstsight.errors import SettingsError
+from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState, find_episodes, finish, update
+
+TRIGGER = Trigger(8, 6, least_seconds=1, quiet_seconds=2)
+
+
+def spans(values: list[float | None]) -> list[tuple[float, float]]:
+    """Start and last second of what is found, at one value a second."""
+    return [(one.start_seconds, one.last_seconds) for one in find_episodes(TRIGGER, enumerate(values))]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0, 9, 9, 0, 0, 0], [(1, 2)]),
+        ([0, 9, 0, 0, 9, 0], []),  # too short
+        ([0, 9, 7, 7, 0, 0, 0], [(1, 3)]),  # between the thresholds it goes on
+        ([0, 7, 7, 7, 0], []),  # but does not begin
+        ([9, 9, 0, 9, 9, 0, 0, 0], [(0, 4)]),  # a short gap
+        ([9, 9, 0, 0, 0, 9, 9, 0, 0, 0], [(0, 1), (5, 6)]),
+        ([0, 9, 9], [(1, 2)]),  # cut off by the end
+        ([None, None, 9, 9, None, None, None], [(2, 3)]),
+        ([], []),
+    ],
+)
+def test_by_hand(values: list[float | None], expected: list[tuple[float, float]]) -> None:
+    assert spans(values) == expected
+
+
+def test_every_beginning_has_one_end_and_the_largest_value() -> None:
+    for values in itertools.product([0.0, 7.0, 9.0, None], repeat=7):
+        state, told = TriggerState(), []
+        for seconds, value in enumerate(values):
+            state, news = update(TRIGGER, state, value, float(seconds))
+            told += [news] if news else []
+        told += [last] if (last := finish(state)) else []
+        assert [type(one) for one in told] == [Begun, Ended] * (len(told) // 2)
+        for begun, ended in zip(told[::2], told[1::2], strict=True):
+            episode = ended.episode
+            first, last = int(episode.start_seconds), int(episode.last_seconds)
+            assert begun.episode.start_seconds == first
+            assert episode.peak == max(value or 0 for value in values[first : last + 1])
+            assert values[int(episode.peak_seconds)] == episode.peak
+            assert last - first >= 1
+            assert values[first] == 9
+
+
+def test_the_next_file_begins_anew() -> None:
+    times = [(8.0, 9.0), (9.0, 9.0), (0.0, 9.0), (1.0, 9.0), (2.0, 9.0), (3.0, 0.0)]
+    found = [(one.start_seconds, one.last_seconds) for one in find_episodes(TRIGGER, times)]
+    assert found == [(8, 9), (1, 2)]
+
+
+def test_a_trigger_that_ends_above_its_beginning_is_refused() -> None:
+    with pytest.raises(SettingsError, match="an end not above the beginning"):
+        Trigger(6, 8)
+    with pytest.raises(SettingsError, match="times from 0"):
+        Trigger(8, 6, least_seconds=-1)

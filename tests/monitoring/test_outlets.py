@@ -1,0 +1,131 @@
+"""Events told everywhere, whatever one of the places does."""
+
+import errno
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from firstsight.errors import RunError
+from firstsight.footage.frames import Frame
+from firstsight.monitoring import outlets
+from firstsight.monitoring.outlets import ClosedError, Destinations, EventLog, Outlets, open_outlets
+from firstsight.monitoring.sending import Sender
+from firstsight.monitoring.watch import Event, Told
+
+PICTURE = np.zeros((4, 6, 3), np.uint8)
+
+
+def told(number: int) -> Told:
+    event = Event("novel begins", float(number), "2026-11-26T10:00:00.000+00:00", "hall", value=9.0)
+    return Told(event, Frame((PICTURE, PICTURE), float(number), number, "hall", (6, 4)))
+
+
+def strict(line: str) -> dict:
+    return json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+def disk_full(_path: Path, _content: bytes) -> None:
+    raise RunError("x.jpg cannot be written: No space left on device; choose a folder that can be")
+
+
+def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines, said = io.StringIO(), []
+    destinations = Destinations(events_file=tmp_path / "e.jsonl", program="true", snapshots=tmp_path / "pictures")
+    with open_outlets(destinations, lines=lines, as_json=True, tell=said.append) as opened:
+        opened.tell(told(0))
+        with monkeypatch.context() as patched:
+            patched.setattr(outlets, "write_whole", disk_full)
+            opened.tell(told(1))
+            opened.tell(told(2))
+        opened.tell(told(3))
+    events = [strict(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
+    assert [strict(line) for line in lines.getvalue().splitlines()] == events
+    assert [one["seconds"] for one in events] == [0, 1, 2, 3]
+    assert ["snapshot" in one for one in events] == [True, False, False, True]
+    with Image.open(events[3]["snapshot"]) as picture:
+        assert picture.size == (6, 4)
+    assert [line for line in said if "without a snapshot" in line] == said[:1]
+    assert said[1:3] == ["snapshots are saved again", said[2]]
+    assert said[2].startswith("2 snapshots were not saved, the last as x.jpg")
+    assert said[-1] == "true: 4 events delivered"
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def rotate(path: Path) -> None:
+    path.rename(path.with_suffix(".1"))
+
+
+def rotate_and_make_anew(path: Path) -> None:
+    rotate(path)
+    path.write_text("made by another\n")
+
+
+def remove_the_folder(path: Path) -> None:
+    path.unlink()
+    path.parent.rmdir()
+
+
+@pytest.mark.parametrize(
+    ("change", "before"),
+    [(remove, ""), (rotate, ""), (rotate_and_make_anew, "made by another\n"), (remove_the_folder, "")],
+)
+def test_a_file_that_is_rotated_or_removed_is_opened_anew(
+    tmp_path: Path, change: Callable[[Path], None], before: str
+) -> None:
+    path = tmp_path / "logs" / "e.jsonl"
+    with EventLog(path) as log:
+        log.write("1")
+        change(path)
+        log.write("2")
+        log.write("3")
+    assert path.read_text() == f"{before}2\n3\n"
+    if path.with_suffix(".1").exists():
+        assert path.with_suffix(".1").read_text() == "1\n"
+
+
+def test_a_file_goes_on_where_it_ended(tmp_path: Path) -> None:
+    for number in range(2):
+        with EventLog(tmp_path / "e.jsonl") as log:
+            log.write(str(number))
+    assert (tmp_path / "e.jsonl").read_text() == "0\n1\n"
+
+
+def test_what_cannot_be_written_is_told_elsewhere_first() -> None:
+    lines, delivered = io.StringIO(), []
+    sender = Sender("kept", delivered.append)
+    with EventLog(Path("/dev/full")) as log:
+        opened = Outlets(log=log, senders=[sender], snapshots=None, lines=lines, as_json=False)
+        with pytest.raises(RunError, match="/dev/full cannot be written: No space left"):
+            opened.tell(told(1))
+    sender.close(60)
+    assert [strict(message)["seconds"] for message in delivered] == [1]
+    assert "something new" in lines.getvalue()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_lines_that_cannot_be_printed_are_told_elsewhere(tmp_path: Path, number: int) -> None:
+    class Full(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(number, os.strerror(number))
+
+    with EventLog(tmp_path / "e.jsonl") as log:
+        opened = Outlets(log=log, senders=[], snapshots=None, lines=Full(), as_json=True)
+        with pytest.raises(ClosedError):
+            opened.tell(told(1))
+        closed = io.StringIO()
+        closed.close()
+        with pytest.raises(ClosedError):
+            Outlets(log=log, senders=[], snapshots=None, lines=closed, as_json=True).tell(told(2))
+        Outlets(log=log, senders=[], snapshots=None, lines=None, as_json=True).tell(told(3))
+    assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 3

@@ -1,0 +1,164 @@
+"""What says something about absence, and what does not: black frames, pictures that are alike upside down, copies."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import firstsight
+from firstsight.encoder.encoder import Encoder
+from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.frames import PixelByPixel
+from firstsight.footage.source import open_source
+from firstsight.indexing.index_files import add
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.store import Store
+from firstsight.searching.calibration import MIN_DECOYS
+from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
+from firstsight.searching.query import read_query
+from firstsight.searching.search import ASSUMED_THRESHOLD, search
+
+SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
+
+
+@pytest.fixture(scope="module")
+def encoder(bikes: Path) -> Encoder:
+    return firstsight.learn(bikes, every=3)
+
+
+@pytest.fixture(scope="module")
+def clips(bikes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The five shots of the city traffic, a clip each; and each once more with a second of black before and after."""
+    with open_source(bikes).read(PixelByPixel()) as reading:
+        pictures = [np.ascontiguousarray(frame.pixels[::2, ::2]) for frame in reading]
+    black = [np.zeros_like(pictures[0])] * 25
+    root = tmp_path_factory.mktemp("shots")
+    for kind, edge in (("plain", []), ("black", black)):
+        (root / kind).mkdir()
+        for number, (start, end) in enumerate(SHOTS):
+            height, width = pictures[0].shape[:2]
+            with VideoWriter(root / kind / f"{number}.mp4", size=(width, height)) as writer:
+                for index, picture in enumerate([*edge, *pictures[start:end], *edge]):
+                    writer.write(picture, seconds=index / 25)
+    return root
+
+
+def library_of(folder: Path, encoder: Encoder, clips: Path) -> Store:
+    library = Store.create(folder, encoder, frames_per_second=10)
+    add(library, [clips])
+    return library
+
+
+def test_black_frames_move_no_threshold(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+    plain, black = (library_of(tmp_path / kind, encoder, clips / kind) for kind in ("plain", "black"))
+    thresholds = [background_of(library).threshold(0.05) for library in (plain, black)]
+    assert thresholds[1] == pytest.approx(thresholds[0], abs=0.1)
+    assert thresholds[1] < 0.8
+    result = search(black, read_query(f"{clips / 'black' / '2.mp4'}@2.0", encoder))
+    assert result.matches[0].is_query
+
+
+def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+    library = library_of(tmp_path / "library", encoder, clips / "plain")
+    told: list[str] = []
+    first = background_of(library, measuring=lambda: told.append("first"))
+    again = background_of(Store.open(library.path), measuring=lambda: told.append("again"))
+    assert told in ([], ["first"])  # or when it was filled
+    assert again.threshold(0.05) == pytest.approx(first.threshold(0.05), abs=1e-6)
+    add(library, [clips / "black" / "0.mp4"])
+    assert len(background_of(library).decoys) != len(first.decoys)
+
+
+def test_of_few_frames_nothing_is_measured_and_that_is_said(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+    library = Store.create(tmp_path / "library", encoder, every=1_000)
+    add(library, [clips / "plain" / "0.mp4", clips / "plain" / "1.mp4"])
+    assert library.num_frames == 2
+    result = search(library, read_query(f"{clips / 'plain' / '0.mp4'}@0", encoder))
+    assert not result.background.is_measured
+    assert result.threshold == ASSUMED_THRESHOLD
+    assert result.matches[0].is_query
+
+
+def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+    library = library_of(tmp_path / "library", encoder, clips / "plain")
+    query = read_query(f"{clips / 'plain' / '0.mp4'}@0.4", encoder)
+    usual, nearest = (search(library, query, k=6, nearest=is_nearest) for is_nearest in (False, True))
+    assert nearest.matches == usual.matches
+    assert usual.below == ()
+    assert len(nearest.matches) + len(nearest.below) >= 5  # one of each clip at least
+    scores = [match.moment.score for match in (*nearest.matches, *nearest.below)]
+    assert scores == sorted(scores, reverse=True)
+    assert all(match.moment.score < nearest.threshold for match in nearest.below)
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def frames(vectors: np.ndarray, sources: np.ndarray, seconds: np.ndarray) -> Embeddings:
+    names = tuple(f"{number}.mp4" for number in range(sources.max() + 1))
+    return Embeddings(vectors, seconds, np.arange(len(vectors)), sources, names)
+
+
+def slow_bests(decoys: Decoys, all_frames: Embeddings, groups: np.ndarray, far: float) -> list[float]:
+    """One decoy and one frame at a time."""
+    found, telling = [], []
+    sizes = {group: (groups[all_frames.source_indices] == group).sum() for group in set(groups.tolist())}
+    for row in range(len(decoys.vectors)):
+        group = groups[decoys.origins.source_indices[row]]
+        counts_own = sizes[group] > len(all_frames) / 2
+        best, origin = -1.0, -1.0
+        for other in range(len(all_frames)):
+            is_own = groups[all_frames.source_indices[other]] == group
+            is_far = abs(decoys.origins.seconds[row] - all_frames.seconds[other]) >= far
+            if is_own and not (counts_own and is_far):
+                continue
+            similarity = float(decoys.vectors[row] @ all_frames.vectors[other])
+            if similarity > best:
+                best, origin = similarity, float(decoys.origins.vectors[row] @ all_frames.vectors[other])
+        if best > -1:
+            found.append(best)
+            telling.append(origin < best)
+    chosen = [value for value, tells in zip(found, telling, strict=True) if tells]
+    return sorted(chosen if len(chosen) >= MIN_DECOYS else found)
+
+
+@pytest.mark.parametrize("sizes", [(40, 40, 40), (100, 10, 10), (120,), (0, 60, 60)])
+@pytest.mark.parametrize("copies", [False, True])
+def test_a_decoy_is_compared_with_what_has_nothing_to_do_with_it(sizes: tuple[int, ...], copies: bool) -> None:
+    random = np.random.default_rng(0)
+    sources = np.repeat(np.arange(len(sizes)), sizes)
+    seconds = np.concatenate([np.arange(size, dtype=float) for size in sizes])
+    everything = frames(unit(random.standard_normal((120, 12)) + 0.5 * random.standard_normal(12)), sources, seconds)
+    groups = np.zeros(len(sizes), np.int64) if copies else np.arange(len(sizes))
+    rows = np.arange(0, 120, 2)
+    decoys = Decoys(unit(random.standard_normal((60, 12)) + 0.3 * everything.vectors[rows]), everything[rows])
+    measurement = Measurement(decoys, groups, far_seconds=20.0)
+    for start in range(0, 120, 37):
+        measurement.add(everything[start : start + 37])
+    np.testing.assert_allclose(np.sort(measurement.bests()), slow_bests(decoys, everything, groups, 20.0), atol=1e-6)
+
+
+def test_a_decoy_that_is_itself_says_nothing() -> None:
+    """Thirty decoys are their own frame, which a second source shows as well; thirty are not."""
+    random = np.random.default_rng(1)
+    own = unit(random.standard_normal((60, 64)))
+    other = np.concatenate([own[:30], unit(random.standard_normal((200, 64)))])
+    sources = np.repeat([0, 1], [60, 230])
+    everything = frames(np.concatenate([own, other]), sources, np.arange(290.0))
+    vectors = np.concatenate([own[:30], unit(random.standard_normal((30, 64)))])
+    measurement = Measurement(Decoys(vectors, everything[np.arange(60)]), np.arange(2), far_seconds=20.0)
+    measurement.add(everything)
+    assert len(measurement.bests()) == 30
+    assert measurement.bests().max() < 0.8
+
+
+def test_a_picture_without_contrast_is_none() -> None:
+    assert not has_contrast(np.full((40, 60, 3), 130, np.uint8))
+    assert has_contrast(np.random.default_rng(0).integers(0, 255, (40, 60, 3), np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(120, 160, 3), (1, 1, 3), (1, 90, 3), (2, 2, 3)])
+def test_decoys_have_the_size_of_the_picture(shape: tuple[int, int, int]) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    assert [decoy.shape for decoy in decoys_of(picture, np.random.default_rng(0))] == [shape, shape]

@@ -1,0 +1,153 @@
+"""Moments against a slow, obvious version, and what has to hold of any of them."""
+
+import sys
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstsight.errors import SettingsError
+from firstsight.library.embeddings import Embeddings
+from firstsight.searching.moments import Moment, find_moments
+
+
+def footage(steps: list[list[float]]) -> Embeddings:
+    """Frames of several sources, each given by the seconds from one frame to the next."""
+    seconds = [np.cumsum([0.0, *one]) for one in steps]
+    indices = np.repeat(np.arange(len(steps)), [len(one) for one in seconds])
+    times = np.concatenate(seconds)
+    names = tuple(f"{number}.mp4" for number in range(len(steps)))
+    return Embeddings(np.zeros((len(times), 1), np.float32), times, np.arange(len(times)), indices, names)
+
+
+def slow_moments(scores: np.ndarray, frames: Embeddings, least: float, gap: float) -> list[tuple]:
+    """One frame after the other: does it go on with the moment before?"""
+    runs: list[list[int]] = []
+    for row, score in enumerate(scores):
+        if score < least:
+            continue
+        goes_on = False
+        if runs:
+            last = runs[-1][-1]
+            same = frames.source_indices[last] == frames.source_indices[row]
+            goes_on = same and (row == last + 1 or frames.seconds[row] - frames.seconds[last] <= gap)
+        if goes_on:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    best = [max(run, key=lambda row: (scores[row], -row)) for run in runs]
+    rows = sorted(zip(best, runs, strict=True), key=lambda one: (-scores[one[0]], one[0]))
+    return [(frames.source_of(top), frames.seconds[run[0]], frames.seconds[top], scores[top], run) for top, run in rows]
+
+
+cases = st.lists(st.lists(st.sampled_from([0.25, 0.5, 1.0, 3.0, 10.0]), max_size=12), min_size=1, max_size=4).flatmap(
+    lambda steps: st.tuples(
+        st.just(footage(steps)),
+        st.lists(
+            st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0]),
+            min_size=sum(len(one) + 1 for one in steps),
+            max_size=sum(len(one) + 1 for one in steps),
+        ).map(np.array),
+    )
+)
+
+
+@given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0, 100.0]), least=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
+def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
+    frames, scores = case
+    found = find_moments(scores, frames, least=least, gap_seconds=gap)
+    expected = slow_moments(scores, frames, least, gap)
+    assert [(one.source, one.start_seconds, one.best_seconds, one.score, one.num_frames) for one in found] == [
+        (*row[:4], len(row[4])) for row in expected
+    ]
+    assert [(one.first_frame_index, one.last_frame_index) for one in found] == [
+        (row[4][0], row[4][-1]) for row in expected
+    ]
+
+
+@given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0]))
+def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(case: tuple, gap: float) -> None:
+    frames, scores = case
+    found = find_moments(scores, frames, least=0.5, gap_seconds=gap)
+    assert sum(one.num_frames for one in found) == int((scores >= 0.5).sum())
+    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+    by_time = sorted(found, key=lambda one: (one.source, one.start_seconds))
+    for one, following in pairwise(by_time):
+        if one.source == following.source:
+            assert one.end_seconds <= following.start_seconds
+            assert following.start_seconds - one.best_seconds > gap
+
+
+@given(case=cases, least=st.sampled_from([0.25, 0.5, 1.0]))
+def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: float) -> None:
+    frames, scores = case
+    loose, strict = (
+        {row for one in slow_moments(scores, frames, value, 2.0) for row in one[4]} for value in (least, least + 0.25)
+    )
+    assert strict <= loose
+    assert {one.best_frame_index for one in find_moments(scores, frames, least=least)} <= loose
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0, 1, 1, 0, 0, 0, 1, 0], [(1, 3, 1), (6, 7, 6)]),
+        ([0, 1, 0, 1, 0, 0, 0, 0], [(1, 4, 1)]),  # a gap of two seconds is bridged
+        ([0, 0, 0, 0, 0, 0, 0, 1], [(7, 8, 7)]),  # the last frame lasts as long as the one before
+        ([0, 0, 0, 0, 0, 0, 0, 0], []),
+        ([0.9, 1, 0.8, 0, 0, 0, 0.8, 0.95], [(0, 3, 1), (6, 8, 7)]),
+    ],
+)
+def test_at_one_frame_a_second(scores: list[float], expected: list[tuple]) -> None:
+    found = find_moments(np.array(scores), footage([[1.0] * 7]), least=0.5)
+    assert [(one.start_seconds, one.end_seconds, one.best_seconds) for one in found] == expected
+
+
+def test_frames_kept_seldom_are_neighbours_all_the_same() -> None:
+    found = find_moments(np.array([1, 1, 0, 1.0]), footage([[60.0, 60.0, 60.0]]), least=0.5)
+    assert sorted((one.start_seconds, one.end_seconds) for one in found) == [(0, 120), (180, 240)]
+
+
+def test_a_picture_is_a_moment_without_length() -> None:
+    found = find_moments(np.array([0.7, 0.9]), footage([[], []]), least=0.5)
+    assert [(one.source, one.start_seconds, one.end_seconds) for one in found] == [("1.mp4", 0, 0), ("0.mp4", 0, 0)]
+
+
+def test_work_is_linear() -> None:
+    """Told by the calls that are made and the scores that are read, which take no time to be the same each time."""
+
+    class Counted(np.ndarray):
+        num_read = 0
+
+        def __getitem__(self, key: object) -> object:
+            found = super().__getitem__(key)
+            Counted.num_read += np.size(found)
+            return found
+
+    def work_for(num: int) -> int:
+        frames = footage([[0.04] * (num - 1)])
+        scores = np.random.default_rng(0).random(num).view(Counted)
+        Counted.num_read, num_calls = 0, 0
+
+        def count(*_: object) -> None:
+            nonlocal num_calls
+            num_calls += 1
+
+        sys.setprofile(count)
+        try:
+            find_moments(scores, frames, least=0.9, gap_seconds=0.1)
+        finally:
+            sys.setprofile(None)
+        return num_calls + Counted.num_read
+
+    assert work_for(16_000) < 12 * work_for(2_000)  # quadratic would be 64
+
+
+@pytest.mark.parametrize(("num", "gap"), [(3, 2.0), (2, -1.0), (2, float("nan"))])
+def test_what_is_not_valid(num: int, gap: float) -> None:
+    with pytest.raises(SettingsError, match="valid"):
+        find_moments(np.zeros(num), footage([[1.0]]), least=0.5, gap_seconds=gap)
+    with pytest.raises(SettingsError, match="start <= best"):
+        Moment("a", 2, 3, 1, 0.5, 0, 0, 0, 1)

@@ -1,0 +1,107 @@
+"""What a query names, and that the encoder sees it as it saw the footage."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import firstsight
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import FirstsightError, SettingsError, SourceError
+from firstsight.footage.source import open_source
+from firstsight.library.embeddings import Embeddings, embed
+from firstsight.searching.query import Place, parse_place, read_query
+
+
+@pytest.fixture(scope="module")
+def encoder(bikes: Path) -> Encoder:
+    return firstsight.learn(bikes, every=10)
+
+
+@pytest.fixture(scope="module")
+def embeddings(encoder: Encoder, bikes: Path) -> Embeddings:
+    return embed(encoder, open_source(bikes, every=25))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, bikes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files with all sorts of names, as the current folder."""
+    shutil.copy(bikes, tmp_path / "bikes.mp4")
+    for name in ("me@home.mp4", "12:30:00.mp4", "a b's @ 3.mp4", "bikes.mp4@3"):
+        (tmp_path / name).symlink_to(tmp_path / "bikes.mp4")
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "x@2.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "seconds"),
+    [
+        ("bikes.mp4@8", "bikes.mp4", 8.0),
+        ("bikes.mp4@0", "bikes.mp4", 0.0),
+        ("bikes.mp4@.5", "bikes.mp4", 0.5),
+        ("bikes.mp4@3.25", "bikes.mp4", 3.25),
+        ("./bikes.mp4@1e0", "bikes.mp4", 1.0),
+        ("me@home.mp4@2.5", "me@home.mp4", 2.5),
+        ("12:30:00.mp4@7", "12:30:00.mp4", 7.0),
+        ("a b's @ 3.mp4@3", "a b's @ 3.mp4", 3.0),
+        ("bikes.mp4@3@4", "bikes.mp4@3", 4.0),
+        ("x@2.png", "x@2.png", None),
+    ],
+)
+def test_what_is_named(folder: Path, text: str, path: str, seconds: float | None) -> None:
+    assert parse_place(text) == Place(Path(path), seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "words"),
+    [
+        ("nothing.png", SourceError, r"no file 'nothing\.png': valid are"),
+        ("nothing.mp4@3", SourceError, r"no file 'nothing\.mp4' nor 'nothing\.mp4@3'"),
+        (r"C:\walks\a.mp4@3", SourceError, r"no file 'C:"),
+        ("", SourceError, "no file ''"),
+        (".", SourceError, r"no file '\.'"),
+        ("bikes.mp4", SourceError, r"write bikes\.mp4@12\.5"),
+        ("bikes.mp4@", SettingsError, "'' in 'bikes.mp4@' is not a time"),
+        ("bikes.mp4@noon", SettingsError, "'noon'"),
+        ("bikes.mp4@-1", SettingsError, "'-1'"),
+        ("bikes.mp4@nan", SettingsError, "'nan'"),
+        ("bikes.mp4@inf", SettingsError, "'inf'"),
+        ("x@2.png@3", SourceError, "is a picture and has no time: leave out @3"),
+        ("bikes.mp4@10.5", SourceError, r"bikes\.mp4 is over before 10\.5 s: it lasts 10 s"),
+        ("notes.txt@1", SourceError, r"notes\.txt"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(
+    folder: Path, encoder: Encoder, text: str, kind: type[FirstsightError], words: str
+) -> None:
+    with pytest.raises(kind, match=words) as caught:
+        read_query(text, encoder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("row", [0, 3, 7])
+def test_a_frame_of_footage_is_seen_as_the_footage_was(
+    encoder: Encoder, embeddings: Embeddings, bikes: Path, row: int
+) -> None:
+    query = read_query(f"{bikes}@{embeddings.seconds[row]}", encoder)
+    assert query.frame.index == 25 * row
+    assert float(query.vector @ embeddings.vectors[row]) > 0.999
+    assert query.frame.pictures[1].shape == (272, 640, 3)
+
+
+@pytest.mark.parametrize(("seconds", "index"), [(0.041, 1), (1.91, 48), (1.95, 49), (1.96, 49), (9.97, 249), (10, 249)])
+def test_the_frame_nearest_to_the_time_is_taken(encoder: Encoder, bikes: Path, seconds: float, index: int) -> None:
+    assert read_query(f"{bikes}@{seconds}", encoder).frame.index == index
+
+
+def test_a_picture_is_seen_whole(encoder: Encoder, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    query = read_query(str(tmp_path / "a.png"), encoder)
+    np.testing.assert_array_equal(query.frame.pictures[1], pixels)
+    np.testing.assert_allclose(query.vector, encoder.encode(pixels[None])[0], atol=1e-6)
+    assert query.place.name == "a.png"

@@ -142,8 +142,7 @@ def judged_boxes(library: Store, asked: list[Asked], *, seed: int) -> dict[str, 
         some = asked[number :: len(_BOX_SHARES)]
         queries = [read_query(str(one.path), library.encoder) for one in some]
         looks = [
-            look_for(library.encoder, box_in(query.frame.pictures[1], shares, random), query.frame.size)
-            for query in queries
+            look_for(library.encoder, box_in(query.frame.whole, shares, random), query.frame.size) for query in queries
         ]
         regions = [look.described(query.frame.pixels[None]) for look, query in zip(looks, queries, strict=True)]
         background = region_background(library, looks[0])

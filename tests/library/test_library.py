@@ -212,7 +212,7 @@ class TestOfVideos:
                 if frame.index == index
             )
             assert picture.shape == (48, 64, 3)
-            assert np.abs(picture - frame.pictures[1]).mean() < 8
+            assert np.abs(picture - frame.whole).mean() < 8
 
     def test_thumbnails_of_no_frame(self, seen: tuple[Store, Path]) -> None:
         with pytest.raises(LibraryError, match="no frame 1 of 'first"):

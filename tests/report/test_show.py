@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import ImageGrab
 
-from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight import Encoder, compare, open_source
 from firstsight.article.network import Network, article_levels
+from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.views import Preprocessing
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
@@ -67,8 +68,8 @@ def test_shows_what_the_film_draws(encoder, moving_square):
     album = Album(wanted=100)
     show = Show(encoder, album, level=2)
     windows = Windows(encoder, level=2, panel=(64, 48))
-    for comparison in compare(encoder, moving_square[:10], CompareSettings(batch_size=1), views=(Whole(),)):
-        assert show.watch(comparison)
+    for comparison in compare(encoder, moving_square[:10], batch_size=1, views=(Whole(),)):
+        assert show(comparison)
         np.testing.assert_array_equal(album.pictures[-1], windows.draw(comparison))
     assert len(album.pictures) == 9
 
@@ -77,7 +78,7 @@ def test_quitting_leaves_whole_files_and_a_report(encoder, moving_square, tmp_pa
     album = Album(wanted=7)
     show = Show(encoder, album, level=2)
     source = open_source(moving_square)
-    summary = write_comparison(encoder, source, CompareSettings(batch_size=1), tmp_path, watch=show.watch)
+    summary = write_comparison(encoder, source, CompareSettings(batch_size=1), tmp_path, show=show)
     assert summary.num_compared == len(album.pictures) == 7
     with (tmp_path / "timeline.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 1 + 7

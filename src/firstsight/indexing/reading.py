@@ -75,7 +75,7 @@ def _rows(encoder: Encoder, batch: list[Frame]) -> FrameRows:
         encoder.encode(np.stack([frame.pixels for frame in batch])),
         [frame.index for frame in batch],
         [frame.seconds for frame in batch],
-        [as_jpeg(frame.pictures[1]) for frame in batch],
+        [as_jpeg(frame.whole) for frame in batch],
     )
 
 

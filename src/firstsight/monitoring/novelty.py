@@ -14,12 +14,14 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -28,7 +30,9 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
-from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
+from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.progress import Progress, Report, silent
+from firstsight.text import printable
 
 # A person across a room fills a few of these cells; smaller ones see the noise of single patches.
 NUM_ROWS, NUM_COLUMNS = 6, 8
@@ -165,14 +169,71 @@ class Novelty:
         return scores
 
 
-def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, Episode], ...]:
-    """When something new is to be seen: the file and the episode in it, file by file, in order of time."""
-    by_file = groupby(scored, key=lambda one: one.source)
-    return tuple(
-        (name, episode)
-        for name, frames in by_file
-        for episode in find_episodes(trigger, ((one.seconds, one.score) for one in frames))
+@dataclass(frozen=True)
+class NovelEpisode:
+    """Something new, from when it came until it went."""
+
+    source: str  # the file, as a person would name it
+    start_seconds: float
+    end_seconds: float
+    peak_seconds: float  # when it was the most unusual
+    novelty: float  # how much then, in multiples of the usual deviation
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class NoveltyScores:
+    """How new each frame of some footage is, and when something new is there."""
+
+    frames: tuple[Scored, ...]
+    episodes: tuple[NovelEpisode, ...]  # file by file, in order of time
+
+    def to_json(self) -> dict[str, Any]:
+        """The number of frames, and the episodes."""
+        return {"num_frames": len(self.frames), "episodes": [one.to_json() for one in self.episodes]}
+
+    def to_arrow(self) -> pa.Table:
+        """A row a frame; `novelty` is null while it is being learned what is usual."""
+        frames = self.frames
+        return pa.table(
+            {
+                "source": pa.array([printable(one.source) for one in frames], pa.string()),
+                "seconds": pa.array([one.seconds for one in frames], pa.float64()),
+                "frame": pa.array([one.frame_index for one in frames], pa.int64()),
+                "novelty": pa.array([one.score for one in frames], pa.float64()),
+            }
+        )
+
+
+def detect_novelty(
+    encoder: Encoder, source: Spec, *, novel_from: float | None = None, progress: Report = silent
+) -> NoveltyScores:
+    """When a camera that stands still shows what it has not shown before.
+
+    Args:
+        encoder: whose last level describes the frames, best one that was learned from this camera.
+        source: one camera's footage, in order of time; two frames a second are enough.
+        novel_from: new is what deviates so many times as much as is usual; None is 8.
+        progress: called after each frame.
+
+    Raises:
+        SourceError: no footage, or none of it can be read.
+        SettingsError: `novel_from` is not above 0.
+    """
+    trigger, footage = new_from(novel_from), open_source(source)
+    total, frames = footage.num_frames(), []
+    for one in score_novelty(encoder, footage):
+        frames.append(one)
+        progress(Progress("comparing frames", len(frames), total))
+    episodes = tuple(
+        NovelEpisode(name, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak)
+        for name, of_file in groupby(frames, key=lambda one: one.source)
+        for one in find_episodes(trigger, ((frame.seconds, frame.score) for frame in of_file))
     )
+    return NoveltyScores(tuple(frames), episodes)
 
 
 def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:

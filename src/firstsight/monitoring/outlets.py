@@ -3,19 +3,20 @@
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from PIL import Image
 
 from firstsight.errors import FirstsightError, RunError
 from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
+from firstsight.footage.stream import Arrival
 from firstsight.monitoring.sending import Sender, Tell, to_command, to_webhook
-from firstsight.monitoring.watch import Event, Told
+from firstsight.monitoring.watch import Event, Watcher
 from firstsight.text import json_line, printable
 
 
@@ -25,7 +26,7 @@ class ClosedError(Exception):
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where to tell events, besides the lines that are printed; None and empty is nowhere."""
+    """Where events go, besides the lines that are printed; None is nowhere."""
 
     events_file: Path | None = None
     webhook: str | None = None
@@ -34,10 +35,10 @@ class Destinations:
 
 
 class Outlets:
-    """Tells each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
+    """Sends each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
 
     Attributes:
-        num_events: told so far.
+        num_events: so far.
     """
 
     def __init__(
@@ -53,18 +54,17 @@ class Outlets:
         self._log, self._senders, self._snapshots = log, senders, snapshots
         self._lines, self._as_json = lines, as_json
 
-    def tell(self, told: Told) -> None:
+    def send(self, event: Event) -> None:
         """Writes, sends and prints one event. A snapshot that cannot be saved is left out of it.
 
         Raises:
-            RunError: the file cannot be written; it was told everywhere else.
-            ClosedError: it could not be printed; it was told everywhere else.
+            RunError: the file cannot be written; it was sent everywhere else.
+            ClosedError: it could not be printed; it was sent everywhere else.
         """
         self.num_events += 1
-        event = told.event
-        if self._snapshots and told.frame:
-            event = self._snapshots.add(event, told.frame, self.num_events)
-        line = json_line(event.record())
+        if self._snapshots and event.frame:
+            event = self._snapshots.add(event, event.frame, self.num_events)
+        line = json_line(event.to_json())
         try:
             if self._log:
                 self._log.write(line)
@@ -73,6 +73,50 @@ class Outlets:
                 sender.send(line.encode())
             if self._lines is not None:
                 _print(self._lines, line if self._as_json else event.words())
+
+
+Ended = Literal["ended", "interrupted", "closed"]
+
+
+def send_all(
+    watcher: Watcher,
+    stream: Iterator[Arrival],
+    outlets: Outlets,
+    *,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Ended:
+    """Sends the events of a stream as they come, until it ends or is interrupted, or nobody reads the lines any more.
+
+    Whatever ends it, what is under way ends and is sent.
+
+    Args:
+        watcher: what makes the events.
+        stream: what arrives.
+        outlets: where they go.
+        waiting: a context in which the next arrival is waited for; KeyboardInterrupt is best raised in it alone, so
+            that an event is sent everywhere or nowhere.
+
+    Raises:
+        SourceError: the stream breaks off.
+        RunError: the file cannot be written.
+    """
+    try:
+        try:
+            while True:
+                with waiting():
+                    arrival = next(stream)
+                for event in watcher.update(arrival):
+                    outlets.send(event)
+        finally:
+            for event in watcher.finish():
+                with suppress(ClosedError):
+                    outlets.send(event)
+    except StopIteration:
+        return "ended"
+    except KeyboardInterrupt:
+        return "interrupted"
+    except ClosedError:
+        return "closed"
 
 
 def _print(lines: TextIO, line: str) -> None:
@@ -215,6 +259,6 @@ class Snapshots:
         when = event.time.replace(":", "").replace("+0000", "Z")
         path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
         content = io.BytesIO()
-        Image.fromarray(frame.pictures[1]).save(content, "JPEG", quality=90)
+        Image.fromarray(frame.whole).save(content, "JPEG", quality=90)
         write_whole(path, content.getvalue())
         return path

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from firstsight.comparison.neighbours import Neighbour
+from firstsight.comparison.neighbours import Neighbourhood
 from firstsight.pixels import with_channels
 from firstsight.text import printable
 
@@ -17,26 +17,16 @@ _GAP = 6  # pixels between tiles
 _ACCENT = (208, 138, 46)  # frames the anchor, as in the other pictures of this package
 
 
-def neighbours_picture(anchors: Sequence[tuple[NDArray[np.uint8], str]], rows: Sequence[Sequence[Neighbour]]) -> bytes:
-    """PNG of a row for each anchor.
-
-    Args:
-        anchors: what the network sees of each, uint8 (H, W, 1 or 3), and its label.
-        rows: the neighbours of each.
-    """
-    num_columns = 1 + max(len(row) for row in rows)
+def neighbours_picture(rows: Sequence[Neighbourhood]) -> bytes:
+    """PNG of a row for each anchor: the anchor, and its neighbours."""
+    num_columns = 1 + max(len(row.neighbours) for row in rows)
     size = (num_columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _CAPTION + _GAP) + _GAP)
     canvas = Image.new("RGB", size, "white")
-    for line, ((pixels, label), row) in enumerate(zip(anchors, rows, strict=True)):
-        _put(canvas, pixels, f"anchor {printable(label)}".rstrip(), line=line, column=0)
-        for column, one in enumerate(row, start=1):
-            _put(
-                canvas,
-                one.frame.pixels,
-                f"{printable(one.label)} ({one.similarity:.2f})".lstrip(),
-                line=line,
-                column=column,
-            )
+    for line, row in enumerate(rows):
+        _put(canvas, row.pixels, f"anchor {printable(row.label)}".rstrip(), line=line, column=0)
+        for column, one in enumerate(row.neighbours, start=1):
+            caption = f"{printable(one.label)} ({one.similarity:.2f})".lstrip()
+            _put(canvas, one.frame.pixels, caption, line=line, column=column)
     content = io.BytesIO()
     canvas.save(content, "png")
     return content.getvalue()

@@ -166,7 +166,7 @@ def _bar(match: Match, library: Store) -> dict[str, float] | None:
 
 def _query_picture(result: SearchResult) -> np.ndarray:
     """Small, with its box drawn if it has one."""
-    image = Image.fromarray(result.query.frame.pictures[1])
+    image = Image.fromarray(result.query.frame.whole)
     image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
     if result.box:
         draw_box(image, result.box, result.query.frame.size)

@@ -31,10 +31,11 @@ from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.searching.moments import find_moments
+from firstsight.searching.nearest import Compared
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_regions, region_background
 from firstsight.searching.regions import Box, look_for
-from firstsight.searching.search import FALSE_MATCH_RATE, Compared, match_threshold, search
+from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold, search
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
 Picture = NDArray[np.uint8]
@@ -128,9 +129,9 @@ def judged(library: Store, asked: list[Asked]) -> dict[str, tuple[int, int, int]
     answers = []
     for one in asked:
         result = search(library, read_query(str(one.path), library.encoder))
-        moment = result.matches[0].moment if result.matches else None
-        is_right = moment is not None and is_there(one, moment.source, moment.start_seconds, moment.end_seconds)
-        answers.append((one.kind, moment is not None, is_right))
+        best = result.matches[0] if result.matches else None
+        is_right = best is not None and is_there(one, best.source, best.start_seconds, best.end_seconds)
+        answers.append((one.kind, best is not None, is_right))
     return counted(answers)
 
 

@@ -21,6 +21,7 @@ from firstsight.library.store import Store
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import as_picture
 from firstsight.library.vector_index import IndexFacts, read_facts
+from firstsight.text import printable
 
 _ROWS_AT_ONCE = 8_192
 # A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
@@ -274,6 +275,9 @@ class Sources(Sequence[SourceRecord]):
     def __len__(self) -> int:
         """How many."""
         return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"Sources({', '.join(printable(record.name) for record in self)})"
 
     def to_json(self) -> list[dict[str, Any]]:
         """As plain values."""

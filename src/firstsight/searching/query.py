@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.footage.finding import find_files
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
@@ -29,6 +29,7 @@ class Place:
 
     path: Path
     seconds: float | None  # None for a picture
+    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
 
     @property
     def name(self) -> str:
@@ -74,12 +75,19 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
     """
     views = (encoder.preprocessing, PixelByPixel())
     if isinstance(picture, np.ndarray):
-        place = Place(Path("picture"), None)
+        _check_one(picture)
+        place = Place(Path("picture"), None, is_file=False)
         frame = _still(open_source(picture[None]), views)
     else:
         place = parse_place(str(picture))
         frame = frame_of(place, views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
+
+
+def _check_one(pixels: NDArray[np.uint8]) -> None:
+    """Raises a PixelsError if pixels are not those of one picture."""
+    if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] != 3):
+        raise PixelsError(f"a picture of shape {pixels.shape}; valid are uint8 (H, W, 3) and (H, W)")
 
 
 def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:

@@ -222,11 +222,6 @@ class Look:
     places: tuple[Windows, ...]  # the box itself, a level each
     windows: tuple[Windows, ...]  # all of its size, a level each, in the same order on every level
 
-    @property
-    def num_windows(self) -> int:
-        """How many windows a frame is compared at."""
-        return self.windows[0].num
-
     def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[int] | None = None) -> Floats:
         """What lies in the box of each picture, or in the window of that number: (N, D), each of unit length.
 

@@ -134,6 +134,10 @@ class SearchResult:
             },
         }
 
+    def __repr__(self) -> str:
+        found = ", ".join(map(str, self.matches)) or f"none; the nearest is {self.nearest}"
+        return f"SearchResult({self.query.place.name!r}, from {self.threshold:.3f} on: {found})"
+
     def _repr_html_(self) -> str:
         """For a notebook: the matches, or the nearest that is none, and the nearest that were asked for."""
         found = f"{self.num_matches} moments match" if self.matches else "No match; the nearest:"
@@ -298,9 +302,9 @@ def check_searchable(library: Store, *, k: int) -> None:
 
 def own_names(library: Store, query: Query) -> frozenset[str]:
     """What the library calls the query's file, and copies of it; pixels are of no file."""
-    path = query.place.path
-    if not path.is_file():
+    if not query.place.is_file:
         return frozenset()
+    path = query.place.path
     num_bytes = path.stat().st_size
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:

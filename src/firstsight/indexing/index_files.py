@@ -13,7 +13,6 @@ from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.run import IndexingRun, Wanted
 from firstsight.indexing.writer import only_first_interrupt
-from firstsight.learning.learn import learn
 from firstsight.library.folder import LibraryConfig, check_free
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Where
@@ -144,6 +143,8 @@ def learned_from(files: Sequence[FootageFile], *, seed: int, progress: Report) -
         raise SettingsError("the library holds nothing to learn an encoder from; name footage, or give an encoder")
     news = f"learning an encoder from {len(paths)} source{'s' if len(paths) > 1 else ''}"
     progress(Progress("learning", 0, None, news=(news,)))
+    from firstsight.learning.learn import learn  # seconds to load, and most libraries have their encoder
+
     return learn(paths[0] if len(paths) == 1 else paths, seed=seed, progress=progress)
 
 

@@ -22,7 +22,7 @@ class Progress:
 Report = Callable[[Progress], None]
 
 
-class Cancelled(BaseException):  # noqa: N818  # no error, as KeyboardInterrupt is none: nothing that handles errors hears it
+class Cancelled(BaseException):  # as KeyboardInterrupt: what handles errors does not catch it
     """Raised by a `Report` to stop the work that calls it. As with Ctrl-C, what is complete by then is kept."""
 
 

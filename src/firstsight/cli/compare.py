@@ -85,14 +85,19 @@ def command(
             except NoScreenError as error:
                 display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
         try:
-            summary = write_comparison(encoder, source, settings, out, progress=display.progress, show=window)
+            write_comparison(
+                encoder,
+                source,
+                settings,
+                out,
+                progress=display.progress,
+                show=window,
+                finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),
+            )
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
             raise typer.Exit(130) from None
-    if as_json:
-        print_json(summary.to_json())
-    else:
-        _print_summary(summary)
+    if not as_json:
         typer.echo(f"open {printable(out / 'report.html')}")
 
 

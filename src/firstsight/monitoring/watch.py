@@ -10,6 +10,7 @@ upside-down part of a picture is far from every frame of one still view.)
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Spec
-from firstsight.footage.stream import Arrival, Back, Lost, Stream
+from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
@@ -247,6 +248,7 @@ def watch(
     novel_from: float | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
+    patience: Patience | None = None,
 ) -> Generator[Event, None, None]:
     """Events of a camera that stands still, as they happen: an anchor is there, something is new, the stream is lost.
 
@@ -263,6 +265,7 @@ def watch(
         novel_from: new is so many times the usual deviation; None is 8.
         frames_per_second: use at most so many.
         speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
+        patience: how long to wait for what does not come.
 
     Returns:
         A generator of events. `frame.whole` of an event is its picture, uint8 (H, W, 3).
@@ -278,13 +281,14 @@ def watch(
     """
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
-    return _events(watcher, source, frames_per_second, speed)
+    open_stream = partial(
+        Stream, source, views=watcher.views, frames_per_second=frames_per_second, speed=speed, patience=patience
+    )
+    return _events(watcher, open_stream)
 
 
-def _events(
-    watcher: Watcher, source: Spec, frames_per_second: float | None, speed: float
-) -> Generator[Event, None, None]:
-    with Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream:
+def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Event, None, None]:
+    with open_stream() as stream:
         try:
             for arrival in stream:
                 yield from watcher.update(arrival)

@@ -255,6 +255,7 @@ def write_comparison(
     *,
     progress: Report = silent,
     show: Callable[[Comparison], bool] | None = None,
+    finished: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
     """Compares the whole source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
 
@@ -267,6 +268,7 @@ def write_comparison(
         folder: made if it is not there.
         progress: called after each comparison, with its similarity as the state.
         show: called with each comparison; when it returns False, what was compared until then is all.
+        finished: called with the result before plot and page are drawn.
 
     Raises:
         SourceError: nothing to compare.
@@ -286,12 +288,14 @@ def write_comparison(
             progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
             if show and not show(comparison):
                 break
+    summary = _summary(folder, highlights, comparisons)
+    finished(summary)
     progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
     write_whole(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)
     write_whole(folder / PAGE_FILE, page.encode())
-    return _summary(folder, highlights, comparisons)
+    return summary
 
 
 def _two_digits(similarity: float | None) -> str:

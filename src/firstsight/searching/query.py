@@ -16,6 +16,7 @@ from firstsight.footage.finding import find_files
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
+from firstsight.pixels import single_picture
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
@@ -75,7 +76,7 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
     views = (encoder.preprocessing, PixelByPixel())
     if isinstance(picture, np.ndarray):
         place = Place(Path("picture"), None)
-        frame = _still(open_source(picture[None]), views)
+        frame = _still(open_source(single_picture(picture)), views)
     else:
         place = parse_place(str(picture))
         frame = frame_of(place, views)

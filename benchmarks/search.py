@@ -207,7 +207,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
     def found(vector: Vectors) -> Answer:
         result = search(library, Query(Place(path, None), frame, vector), k=_K)
         return Answer(
-            lambda: nearest_rows(library, vector, result.threshold), result.threshold, result.nearest.moment.score
+            lambda: nearest_rows(library, vector, result.threshold), result.threshold, result.nearest.similarity
         )
 
     return found

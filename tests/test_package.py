@@ -44,7 +44,7 @@ _PUBLIC = {
 
 
 def test_the_public_names_are_the_product() -> None:
-    assert set(firstsight.__all__) <= _PUBLIC
+    assert set(firstsight.__all__) == _PUBLIC
     for name in firstsight.__all__:
         assert f"{firstsight.__name__}.{name}" not in sys.modules, "a module shadows the function"
 

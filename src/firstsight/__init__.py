@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from firstsight.api import Library
     from firstsight.comparison.align import align
     from firstsight.comparison.compare import compare
     from firstsight.encoder.encoder import Encoder
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Encoder",
     "FirstsightError",
+    "Library",
     "align",
     "compare",
     "detect_scenes",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "Encoder": "firstsight.encoder.encoder",
     "FirstsightError": "firstsight.errors",
+    "Library": "firstsight.api",
     "align": "firstsight.comparison.align",
     "compare": "firstsight.comparison.compare",
     "detect_scenes": "firstsight.scene_detection.scenes",

@@ -12,7 +12,8 @@ from library_made import filled, put, small_encoder, unit, write_video
 
 from firstsight.errors import LibraryError
 from firstsight.indexing import writer as indexing_writer
-from firstsight.indexing.index_files import add, reindex, remove
+from firstsight.indexing.index_files import add, remove
+from firstsight.indexing.reindex import reindex
 from firstsight.indexing.writer import Writer, only_first_interrupt, run_uninterrupted
 from firstsight.library import folder as readers
 from firstsight.library import tables as store_tables

@@ -13,6 +13,7 @@ from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.store import Store
+from firstsight.progress import Progress
 from firstsight.searching.calibration import MIN_DECOYS
 from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
 from firstsight.searching.query import read_query
@@ -60,10 +61,10 @@ def test_black_frames_move_no_threshold(encoder: Encoder, clips: Path, tmp_path:
 
 def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
     library = library_of(tmp_path / "library", encoder, clips / "plain")
-    told: list[str] = []
-    first = background_of(library, measuring=lambda: told.append("first"))
-    again = background_of(Store.open(library.path), measuring=lambda: told.append("again"))
-    assert told in ([], ["first"])  # or when it was filled
+    reported: list[Progress] = []
+    first = background_of(library)
+    again = background_of(Store.open(library.path), progress=reported.append)
+    assert reported == []
     assert again.threshold(0.05) == pytest.approx(first.threshold(0.05), abs=1e-6)
     add(library, [clips / "black" / "0.mp4"])
     assert len(background_of(library).decoys) != len(first.decoys)
@@ -86,9 +87,9 @@ def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, clips:
     assert nearest.matches == usual.matches
     assert usual.below == ()
     assert len(nearest.matches) + len(nearest.below) >= 5  # one of each clip at least
-    scores = [match.moment.score for match in (*nearest.matches, *nearest.below)]
+    scores = [match.similarity for match in (*nearest.matches, *nearest.below)]
     assert scores == sorted(scores, reverse=True)
-    assert all(match.moment.score < nearest.threshold for match in nearest.below)
+    assert all(match.similarity < nearest.threshold for match in nearest.below)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

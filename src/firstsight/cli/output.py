@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from firstsight.progress import Progress as LearningProgress
 
 
-def print_json(content: dict[str, Any]) -> None:
+def print_json(content: dict[str, Any] | list[Any]) -> None:
     """One line of JSON on standard output."""
     typer.echo(json_line(content))
 

@@ -10,12 +10,13 @@ from firstsight.footage.folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
-from firstsight.indexing.estimate import Indexed, IndexProgress, Report, can_hold
+from firstsight.indexing.estimate import Indexed, can_hold
 from firstsight.indexing.reading import Choice, NotThereError, Seen, after, can_go_on, reading_on, seen, stated_end
 from firstsight.indexing.writer import Writer
 from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, latest, rate_in_words
 from firstsight.library.source_files import FootageFile, content_hash, free_name, stamp_of, storable
 from firstsight.library.store import Store
+from firstsight.progress import Progress, Report
 from firstsight.text import printable
 
 _RowsKey = tuple[str, float | None, int | None]
@@ -119,7 +120,7 @@ class IndexingRun:
         outcome: what was done so far.
     """
 
-    def __init__(self, library: Store, *, num_files: int, report: Report, retry: bool = False) -> None:
+    def __init__(self, library: Store, *, num_files: int, total: int | None, report: Report, retry: bool) -> None:
         self.outcome = Indexed()
         self._library = library
         self._tables = library.tables
@@ -127,6 +128,7 @@ class IndexingRun:
         self._report = report
         self._retry = retry
         self._num_files, self._num_done = num_files, 0
+        self._total = total  # frames to embed, if that is known
         self._held = Holdings(library.tables.records())
         self._pictures: list[SourceRecord] = []  # waiting to be embedded together
 
@@ -134,7 +136,7 @@ class IndexingRun:
         """All of them, each sampled so; pictures are not. What is done when it is interrupted stays."""
         try:
             for file, sampling in files:
-                self._tell(file.name)
+                self._show(file.name)
                 self._try(file, sampling)
                 self._num_done += 1
             self._embed_pictures()
@@ -177,7 +179,7 @@ class IndexingRun:
         known = self._held.whole.get(file.path)
         if known and known.sampling != sampling:
             self._say(
-                f"{file.name} is embedded anew: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
+                f"{file.name} is re-embedded: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
             )
             known = None
         if known and known.stamp == stamp:
@@ -243,17 +245,19 @@ class IndexingRun:
         records, self._pictures = self._pictures, []
         left = {record.id: record for record in records}
         if len(records) > 1:
-            self._unless_it_fails(records, left, tell=False)
+            self._unless_it_fails(records, left, is_last=False)
         for record in list(left.values()):
-            self._unless_it_fails([record], left, tell=True)
+            self._unless_it_fails([record], left, is_last=True)
 
-    def _unless_it_fails(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord], *, tell: bool) -> None:
+    def _unless_it_fails(
+        self, records: Sequence[SourceRecord], left: dict[int, SourceRecord], *, is_last: bool
+    ) -> None:
         try:
             self._embed_together(records, left)
         except (LibraryError, RunError):
             raise
         except Exception as error:  # a decoder may throw anything at all
-            if tell:
+            if is_last:
                 self._fail(records[0], error)
 
     def _embed_together(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord]) -> None:
@@ -300,10 +304,9 @@ class IndexingRun:
             record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
             if len(some.rows):
                 self._writer.add(record, some.rows)
-                self._tell(record.name)
+                self._show(record.name)
         if record.num_skipped:
             self.outcome.lost[record.name] = record.num_skipped
-            self.outcome.num_skipped += record.num_skipped
             self._say(f"{record.name}: {record.num_skipped} frames could not be decoded")
         self._finish(replace(record, duration_seconds=_believable_end(stated, last, record.sampling)))
 
@@ -311,7 +314,7 @@ class IndexingRun:
         size = self._library.config.thumbnail_size
         choose: Choice = (lambda frames: after(frames, stored)) if stored else iter
         for some in seen(self._library.encoder, source, thumbnail_size=size, choose=choose):
-            self.outcome.num_frames += len(some.rows)
+            self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
             yield some
 
     def _finish(self, record: SourceRecord, *, among: list[str] | None = None) -> None:
@@ -329,7 +332,9 @@ class IndexingRun:
 
     def _fail(self, record: SourceRecord, error: Exception) -> None:
         """Notes a file that cannot be read, so that it is not tried again until it changes."""
-        reason = str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_told(error)}"
+        reason = (
+            str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
+        )
         partial = self._held.partial.pop(record.path, None)
         failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
         self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
@@ -342,10 +347,11 @@ class IndexingRun:
         self._say(reason)
 
     def _say(self, line: str) -> None:
-        self._tell("", news=(printable(line),))
+        self._show("", news=(printable(line),))
 
-    def _tell(self, name: str, news: tuple[str, ...] = ()) -> None:
-        self._report(IndexProgress("embedding", name, self._num_done, self._num_files, self.outcome.num_frames, news))
+    def _show(self, name: str, news: tuple[str, ...] = ()) -> None:
+        state = f"source {self._num_done + 1} of {self._num_files} {printable(name)}".rstrip()
+        self._report(Progress("embedding", self.outcome.num_frames, self._total, state, news))
 
 
 def _picture(rows: FrameRows, row: int) -> FrameRows:
@@ -353,7 +359,7 @@ def _picture(rows: FrameRows, row: int) -> FrameRows:
     return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],))
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """An error that nobody has put into words, in one line."""
     return f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".strip()
 

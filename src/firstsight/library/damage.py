@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from firstsight.errors import FirstsightError, LibraryError
+from firstsight.progress import INTERRUPTIONS
 
 CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage anew into another folder if need be"
 # Where in the sources of a library something was noticed, on the machine that it was built on.
@@ -31,7 +32,7 @@ def told_as_ours(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (FirstsightError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (FirstsightError, *INTERRUPTIONS, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic of Rust is no Exception
         raise LibraryError(_explained(error, folder)) from error

@@ -31,6 +31,12 @@ class Where:
         if end is not None and (start or 0) >= end:
             raise SettingsError(f"the end, {end:g} s, is not after the start, {start or 0:g} s: give a later end")
 
+    @classmethod
+    def of(cls, sources: str | Sequence[str] | None, between: tuple[float | None, float | None] | None) -> "Where":
+        """The frames of some sources, or of all, between two times, either of which may be None."""
+        names = (sources,) if isinstance(sources, str) else tuple(sources or ())
+        return cls(names, *(between or (None, None)))
+
     def __bool__(self) -> bool:
         """Whether it leaves anything out."""
         return self != Where()
@@ -88,7 +94,7 @@ class Timeline:
         where, frames = where or Where(), self.frames
         is_wanted = np.zeros(len(frames.sources), np.bool_)
         is_wanted[where.chosen(frames.sources)] = True
-        is_wanted &= [name not in without for name in frames.sources]
+        is_wanted &= np.array([name not in without for name in frames.sources], np.bool_)
         chosen: NDArray[np.bool_] = is_wanted[frames.source_indices]
         if where.start_seconds is not None:
             chosen &= frames.seconds >= where.start_seconds

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,7 +31,7 @@ from firstsight.library.records import SourceRecord, latest, seconds_of, shown, 
 from firstsight.library.repair import mend
 from firstsight.library.selection import Timeline, Where
 from firstsight.library.tables import Tables
-from firstsight.library.vector_index import MOST_NEAREST, Nearest, nearest, read_facts
+from firstsight.library.vector_index import read_facts
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
@@ -42,7 +43,7 @@ _MAX_HELD_BYTES = 100_000_000
 class Store:
     """Embedded frames of many sources, with a thumbnail each, and the encoder that all of them come from.
 
-    Made by `Library.create` or by `firstsight index`; filled by `firstsight.indexing.index_files.add`.
+    The tables, and no more: `firstsight.Library` is what to use. Filled by `firstsight.indexing.index_files.add`.
     What it shows is what was whole when it was opened, or at the last `refresh`: one version of all its tables, which
     is kept on disk, whatever other processes write meanwhile, until the library is closed.
 
@@ -53,9 +54,8 @@ class Store:
         derived: what was measured of what is shown, by whoever measures it; empty again after `refresh`.
 
     Example:
-        >>> with Library.open("walks.library") as library:  # doctest: +SKIP
+        >>> with Store.open("walks.library") as library:  # doctest: +SKIP
         ...     print(library.num_frames, "frames of", len(library.sources), "sources")
-        ...     print(library.nearest(library.encoder.encode(picture[None])[0], k=5).rows)
     """
 
     def __init__(self, path: Path, config: LibraryConfig, tables: Tables) -> None:
@@ -65,7 +65,7 @@ class Store:
         self.look_again()
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
+    def open(cls, folder: str | PathLike[str]) -> Self:
         """The library in the folder.
 
         Raises:
@@ -80,7 +80,7 @@ class Store:
     @classmethod
     def create(
         cls,
-        folder: str | Path,
+        folder: str | PathLike[str],
         encoder: Encoder,
         *,
         frames_per_second: float | None = None,
@@ -276,28 +276,6 @@ class Store:
         """Groups of the index that a search looks at; None where every frame is compared."""
         return self._index.num_probes if self._index else None
 
-    def nearest(self, vector: NDArray[np.float32], *, k: int, where: Where | None = None) -> Nearest:
-        """The k frames most like a vector, the most similar first; fewer if fewer are meant.
-
-        A frame in which the encoder sees nothing, its embedding of length 0, is like no other and never among them.
-
-        Args:
-            vector: (dim,); only its direction counts.
-            k: how many, from 1.
-            where: which frames are meant; all by default.
-
-        Raises:
-            SettingsError: k below 1, or a vector of another size.
-            LibraryError: a name or pattern fits no source.
-        """
-        names = {one.id: one.name for one in self._chosen(where)}
-        sql = self._sql(where)
-        if self._index and not where and k <= MOST_NEAREST:
-            found = nearest(self.tables, vector, k=k, names=names, sql=sql, num_probes=self._index.num_probes)
-            if len(found.rows) == k:
-                return found
-        return nearest(self.tables, vector, k=k, names=names, sql=sql)
-
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
         """A small JPEG of each frame, given as source name and frame index, in that order.
 
@@ -351,7 +329,7 @@ class Store:
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self._records)} sources, {self.dim} numbers each"
-        return f"Library({str(self.path)!r}, {held})"
+        return f"Store({str(self.path)!r}, {held})"
 
 
 def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch

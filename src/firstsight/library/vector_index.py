@@ -1,26 +1,23 @@
-"""Which frames of a library are most like a vector?"""
+"""An index of a library's vectors, which proposes frames near one: made, kept up to date, and measured."""
 
 import json
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.errors import LibraryError, RunError
 from firstsight.files import read_regular, write_whole
 from firstsight.library.damage import told_as_ours
-from firstsight.library.records import seconds_of, vectors_of
+from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
 
 FACTS_FILE = "index.json"
 # With fewer rows comparing them all takes a few hundredths of a second.
 LEAST_ROWS = 50_000
-# More are asked for so rarely that they are not worth a guarantee of their own: they are found by comparing all.
-MOST_NEAREST = 100
 # Not the plain product: lengths are 1 only to 16 bits, by which near copies of a frame would change places.
 DISTANCE: Literal["cosine"] = "cosine"
 
@@ -119,12 +116,6 @@ def search_index(tables: Tables, query: NDArray[np.float32], *, k: int, num_prob
     return search.distance_type(DISTANCE).nprobes(num_probes).limit(k)
 
 
-def search_all(tables: Tables, query: NDArray[np.float32], *, k: int) -> Any:  # noqa: ANN401
-    """A LanceDB query for the k rows most like a unit vector (dim,), whatever index there is."""
-    search: Any = tables.frames.search(query)
-    return search.distance_type(DISTANCE).bypass_vector_index().limit(k)
-
-
 def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
     """As many groups looked at as it takes to find nearly all that comparing every frame finds; written down."""
     queries, nearest = _truth(tables)
@@ -165,67 +156,6 @@ def _recall(tables: Tables, queries: NDArray[np.float32], best: NDArray[np.float
     return num_found / (_K * len(queries))
 
 
-_COLUMNS = ["source", "frame", "seconds", "vector", "_distance"]
-
-
-@dataclass(frozen=True)
-class NearFrame:
-    """A frame of a library, and how like it is to what was asked for."""
-
-    source: str  # name
-    frame_index: int  # position in its source, from 0
-    seconds: float  # its time there
-    similarity: float  # cosine, -1 to 1
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """What `Library.nearest` found."""
-
-    rows: tuple[NearFrame, ...]  # the most similar first; of equally similar ones by source and time
-    is_exact: bool  # every frame was compared; otherwise those that an index proposed
-
-
-def nearest(
-    tables: Tables,
-    vector: NDArray[np.float32],
-    *,
-    k: int,
-    names: Mapping[int, str],
-    sql: str,
-    num_probes: int | None = None,
-) -> Nearest:
-    """The k rows that the filter leaves and that are most like the vector.
-
-    Args:
-        tables: of the library.
-        vector: (dim,).
-        k: how many.
-        names: of the sources that rows are left of, by their ids.
-        sql: the filter; empty leaves all.
-        num_probes: groups of the index to look at; None compares every row.
-
-    Raises:
-        SettingsError: k below 1, or a vector of another size.
-    """
-    query = np.asarray(vector, np.float32)
-    if k < 1 or query.shape != (tables.dim,) or not np.isfinite(query).all():
-        raise SettingsError(
-            f"{k} nearest to a vector {query.shape}; valid are at least 1, and {tables.dim} finite numbers: "
-            "an embedding of the library's own encoder"
-        )
-    query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
-    search = (
-        search_all(tables, query, k=k)
-        if num_probes is None
-        else search_index(tables, query, k=k, num_probes=num_probes)
-    )
-    search = search.select(_COLUMNS)
-    with told_as_ours(tables.folder):
-        rows = (search.where(sql) if sql else search).to_arrow()
-    return Nearest(_rows(rows, query, names), is_exact=num_probes is None)
-
-
 @dataclass(frozen=True, eq=False)
 class Proposed:
     """M frames that an index has found near a vector."""
@@ -241,13 +171,3 @@ def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: 
     with told_as_ours(tables.folder):
         rows = search.to_arrow()
     return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))
-
-
-def _rows(rows: Any, query: NDArray[np.float32], names: Mapping[int, str]) -> tuple[NearFrame, ...]:  # noqa: ANN401
-    similarities = np.clip(vectors_of(rows) @ query, -1, 1).tolist()
-    columns = (rows.column("source").to_pylist(), rows.column("frame").to_pylist(), seconds_of(rows).tolist())
-    found = [
-        NearFrame(names[source], frame, seconds, similarity)
-        for source, frame, seconds, similarity in zip(*columns, similarities, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda one: (-one.similarity, one.source, one.frame_index)))

@@ -5,7 +5,7 @@ anew. Its thumbnails have more pixels than the encoder looks at: no video is ope
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,19 +19,19 @@ from firstsight.library.selection import Where
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
+from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import Background, far_seconds
 from firstsight.searching.decoys import Decoys, Measurement, Picture, group_of, has_contrast, kept_background
 from firstsight.searching.moments import GAP_SECONDS, Moment
+from firstsight.searching.nearest import Compared, chosen_frames
 from firstsight.searching.query import Query
-from firstsight.searching.regions import Box, Floats, Look, Placed, look_for
+from firstsight.searching.regions import Box, Floats, Look, look_for
 from firstsight.searching.search import (
     FALSE_MATCH_RATE,
-    Compared,
     Likeness,
     SearchResult,
     answer,
     check_searchable,
-    chosen_frames,
     own_names,
 )
 
@@ -54,8 +54,7 @@ def search_region(
     false_match_rate: float = FALSE_MATCH_RATE,
     gap_seconds: float = GAP_SECONDS,
     nearest: bool = False,
-    measuring: Callable[[], None] = lambda: None,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Report = silent,
 ) -> SearchResult:
     """The k moments in which some window is most like what lies in the query's box; none, if no window is.
 
@@ -73,8 +72,7 @@ def search_region(
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
         nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
-        measuring: called if what is normal has to be measured first.
-        progress: told how many frames have been looked at.
+        progress: called now and then; its news say if what is normal has to be measured first.
 
     Raises:
         SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
@@ -82,14 +80,15 @@ def search_region(
     """
     check_searchable(library, k=k)
     _check_encoder(library)
-    own = own_names(library, query.place.path)
+    own = own_names(library, query)
     look = look_for(library.encoder, box, query.frame.size)
     chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
-    background = region_background(library, look, measuring=measuring, progress=progress)
+    background = region_background(library, look, progress=progress)
     found = compare_regions(library, look, look.described(query.frame.pixels[None]), chosen, progress=progress)
     compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True)
-    likeness = Likeness(compared, background, _Placing(library, look, found.windows[:, 0]), box)
+    likeness = Likeness(compared, background, _Locate(library, look, found.windows[:, 0]), box)
     return answer(
+        library,
         query,
         likeness,
         own=own,
@@ -114,16 +113,16 @@ def compare_regions(
     regions: Floats,
     chosen: NDArray[np.bool_],
     *,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Report = silent,
 ) -> RegionMatches:
     """Compares the chosen frames (N,) of the library's timeline with regions (R, D), in memory of 12 N R bytes."""
     similarities = np.full((len(chosen), len(regions)), -np.inf, np.float32)
     windows = np.zeros((len(chosen), len(regions)), np.intp)
-    num_done = 0
+    num_done, total = 0, int(chosen.sum())
     for rows, inputs in _inputs_of(library, look, np.flatnonzero(chosen)):
         similarities[rows], windows[rows] = look.best(inputs, regions)
         num_done += len(rows)
-        progress(num_done)
+        progress(Progress("searching", num_done, total))
     return RegionMatches(similarities, windows)
 
 
@@ -131,17 +130,16 @@ def region_background(
     library: Store,
     look: Look,
     *,
-    measuring: Callable[[], None] = lambda: None,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Report = silent,
 ) -> Background:
     """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
     look, name = _of_usual_size(look)
-    return kept_background(
-        library, f"background-{name}.npz", lambda: _measure(library, look, progress), measuring=measuring
-    )
+    news = "measuring what is normal for boxes of this size: once, and about twice as long as a search"
+    file = f"background-{name}.npz"
+    return kept_background(library, file, lambda: _measure(library, look, progress), news=news, progress=progress)
 
 
-def _measure(library: Store, look: Look, progress: Callable[[int], None]) -> Background:
+def _measure(library: Store, look: Look, progress: Report) -> Background:
     frames = library.timeline.frames
     decoys, origins = _decoys(look, library)
     measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
@@ -150,7 +148,7 @@ def _measure(library: Store, look: Look, progress: Callable[[int], None]) -> Bac
         likeness = look.best(inputs, both)[0].T
         measure.add(frames[rows], likeness[:num], likeness[num:])
         pairs.append(likeness[:num][rows[0] % max(1, num) :][:_PAIRS_A_FRAME].ravel())
-        progress(int(rows[-1]) + 1)
+        progress(Progress("measuring", int(rows[-1]) + 1, len(frames)))
     together = np.sort(np.concatenate([np.empty(0, np.float32), *pairs]))
     step = max(1, len(together) // _MAX_PAIRS)
     return Background(together[::step], np.sort(measure.bests()), num_sources=len(library.sources))
@@ -188,20 +186,20 @@ def _of_usual_size(look: Look) -> tuple[Look, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Placing:
+class _Locate:
     """Where in a moment's best frame a region was found."""
 
     library: Store
     look: Look
     windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
 
-    def __call__(self, moment: Moment) -> Placed:
-        """In its pixels, or if the file is gone or another in those of the thumbnail."""
+    def __call__(self, moment: Moment) -> tuple[Box, tuple[int, int]]:
+        """And how large that frame is: in its pixels, or if the file is gone or another in those of the thumbnail."""
         frames = self.library.timeline.frames
         number = frames.sources.index(moment.source)
         here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
         size = self._size(moment)
-        return Placed(self.look.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size)
+        return self.look.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size
 
     def _size(self, moment: Moment) -> tuple[int, int]:
         record = next(record for record in self.library.sources if record.name == moment.source)

@@ -47,6 +47,17 @@ class Box:
             raise SettingsError(f"box {text!r}; valid is x,y,width,height in pixels, such as 386,15,128,375") from None
         return cls(x, y, width, height)
 
+    @classmethod
+    def of(cls, given: "BoxSpec") -> "Box":
+        """The box that is meant by a box, by four numbers x, y, width, height, or by a text of them.
+
+        Raises:
+            SettingsError: anything else.
+        """
+        if isinstance(given, Box):
+            return given
+        return cls.parse(given if isinstance(given, str) else ",".join(map(str, given)))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
@@ -69,13 +80,7 @@ class Box:
         return f"{self.x},{self.y},{self.width},{self.height}"
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A box, and the width and height of the picture that its pixels are of."""
-
-    box: Box
-    size: tuple[int, int]
-
+BoxSpec = Box | str | Sequence[int]
 
 _LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture
 

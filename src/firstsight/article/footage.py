@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from firstsight.article.network import to_inputs
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.model import to_inputs
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
@@ -23,7 +23,7 @@ _MIN_FRAMES = 2
 
 
 class Footage:
-    """The frames of a source, through the preprocessing.
+    """The frames of a source, through a view.
 
     Attributes:
         num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
@@ -32,10 +32,10 @@ class Footage:
         pass_length: frames of a pass, once one was read to its end.
     """
 
-    def __init__(self, source: Source, preprocessing: Preprocessing, *, place: torch.device) -> None:
+    def __init__(self, source: Source, view: CentralSquare, *, device: torch.device) -> None:
         self.source = source
-        self.preprocessing = preprocessing
-        self.place = place
+        self.view = view
+        self.device = device
         self.num_frames = source.num_frames()
         self.num_skipped = 0
         self.skipped_by_file: dict[str, int] = {}
@@ -63,7 +63,7 @@ class Footage:
         total = self.source.num_frames()
         step = max(1, -(-total // num_frames)) if total else 1
         batch: list[Frame] = []
-        with self.source.read(self.preprocessing) as reading:
+        with self.source.read(self.view) as reading:
             for position, frame in enumerate(reading):
                 if position >= step * num_frames:
                     break
@@ -108,11 +108,11 @@ class Footage:
 
     def _endless(self) -> Iterator[Frame]:
         while True:
-            with closing(self.source.read(self.preprocessing)) as reading:
+            with closing(self.source.read(self.view)) as reading:
                 yield from reading
                 self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
                 self.skipped_by_file, self.pass_length = reading.skipped_by_source, reading.num_frames
             self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:
-        return to_inputs(np.stack([frame.pixels for frame in frames]), self.place)
+        return to_inputs(np.stack([frame.pixels for frame in frames]), self.device)

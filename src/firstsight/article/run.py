@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 
-from firstsight import device
+from firstsight.article.checkpoint import load_learning, save_learning
 from firstsight.article.footage import Footage
 from firstsight.article.loop import ArticleLoop, Step
+from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.run_folder import RunFolder
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check
+from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.run_folder import RunFolder
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, deferred_interrupt
 from firstsight.quality import health
@@ -35,7 +37,7 @@ class ArticleRun:
         settings: of the method.
         seed: of the initial weights.
         held_out: share of the source that is measured on instead.
-        place: where to compute.
+        device: where to compute.
         provenance: what is to be recorded of the run besides its outcome.
         folder: where to keep it.
     """
@@ -47,7 +49,7 @@ class ArticleRun:
         *,
         seed: int,
         held_out: float,
-        place: torch.device,
+        device: torch.device,
         provenance: dict[str, Any],
         folder: RunFolder | None,
     ) -> None:
@@ -55,11 +57,11 @@ class ArticleRun:
         self.seed = seed
         self.provenance = provenance
         self.folder = folder
-        self.place = place
+        self.device = device
         learned_from, kept = source.split(held_out) if held_out else (source, None)
-        self.footage = Footage(learned_from, settings.preprocessing, place=place)
+        self.footage = Footage(learned_from, settings.view, device=device)
         self.footage.check()
-        self.kept = kept and Footage(kept, settings.preprocessing, place=place)
+        self.kept = kept and Footage(kept, settings.view, device=device)
         self.loop = ArticleLoop(self._initial_network(), settings)
         self.checks: list[Check] = []
         self.frames_drawn = 0
@@ -98,7 +100,7 @@ class ArticleRun:
             RunError: nothing to go on from, or it is damaged.
         """
         if self.folder:
-            self.frames_drawn, self.checks = self.folder.load_learning(self.loop, self.footage)
+            self.frames_drawn, self.checks = load_learning(self.folder, self.loop, self.footage)
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
@@ -121,12 +123,12 @@ class ArticleRun:
         self.checks += step.checks
         if self.folder:
             for check in step.checks:
-                self.folder.write_check(check, loss=step.loss)
+                self.folder.write_line({**asdict(check), "loss": step.loss})
 
     def _save(self) -> None:
         if self.folder:
             self.folder.save(self._encoder(self._outcome()))
-            self.folder.save_learning(self.loop, self.footage, frames_drawn=self.frames_drawn)
+            save_learning(self.folder, self.loop, self.footage, checks=self.checks, frames_drawn=self.frames_drawn)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:
         rule = self.settings.rule
@@ -154,12 +156,12 @@ class ArticleRun:
         return health.measure(network, self.kept.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
 
     def _initial_network(self) -> Network:
-        network = Network(self.settings.levels, input_size=self.settings.preprocessing.input_size, seed=self.seed)
-        return network.to(self.place)
+        network = Network(self.settings.levels, input_size=self.settings.view.input_size, seed=self.seed)
+        return network.to(self.device)
 
     def _encoder(self, outcome: dict[str, Any]) -> Encoder:
-        provenance = {**self.provenance, "machine": device.describe_machine(), "outcome": outcome}
-        return Encoder(self.settings.preprocessing, self.loop.network, provenance=provenance)
+        provenance = {**self.provenance, "machine": describe_machine(), "outcome": outcome}
+        return Encoder(ArticleModel(self.settings.view, self.loop.network), provenance=provenance)
 
 
 def _ending(check: Check, thresholds: tuple[float, ...]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from firstsight.errors import SourceError
-from firstsight.footage.folders import ImageFiles
+from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.source import Source
 from firstsight.footage.videos import ONE_IN, STRETCH_FRAMES, VideoFile, VideoFiles
 

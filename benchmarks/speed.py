@@ -64,9 +64,9 @@ def published_steps(_: str, video: str, level: int) -> Iterator[int]:
 def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
     """The loop of this project at that level, decoding included."""
     from firstsight import open_source, process
-    from firstsight.article.footage import Footage
     from firstsight.article.loop import ArticleLoop
     from firstsight.article.network import Network
+    from firstsight.article.run import Footage
     from firstsight.article.settings import ArticleSettings
     from firstsight.article.stopping import StoppingState
 

@@ -26,10 +26,10 @@ from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
 from firstsight.article import stopping
-from firstsight.article.footage import Footage
 from firstsight.article.loop import ArticleLoop
 from firstsight.article.model import ArticleModel, untrained
 from firstsight.article.network import Network
+from firstsight.article.run import Footage
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState
 from firstsight.comparison.compare import BelowSimilarity, EveryNFrames

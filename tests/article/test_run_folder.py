@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import firstsight
-from firstsight.article.footage import Footage
 from firstsight.article.model import untrained
+from firstsight.article.run import Footage
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import LEARNING_FILE
 from firstsight.errors import FirstsightError, RunError, SettingsError

@@ -1,12 +1,11 @@
 """`firstsight article`: footage in, a run folder out, by the article's method to the letter."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from click import Command
 
 from firstsight.article.settings import Form, Optimiser, Schedule, Similarity
 from firstsight.cli import options as footage
@@ -143,12 +142,11 @@ def command(
     learn_and_print("learn", folder, folder, {**options, **sampling, **settings}, sources=sources, as_json=as_json)
 
 
-def is_asked_for(arguments: Sequence[str], *, article: Command, learn: Command) -> bool:
+def is_asked_for(arguments: Sequence[str], *, only_here: Set[str]) -> bool:
     """Whether these arguments of `learn` are for this command: `--method article`, or an option that only it has.
 
     `--held-out` alone says nothing of the method.
     """
-    mine, others = ({name for one in command.params for name in one.opts} for command in (article, learn))
     given = {name for one in arguments for name in (one, one.partition("=")[0])}
     chosen = "--method=article" in given or ("--method", "article") in pairwise(arguments)
-    return chosen or not given.isdisjoint(mine - others - {"--held-out"})
+    return chosen or not given.isdisjoint(only_here - {"--held-out"})

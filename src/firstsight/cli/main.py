@@ -87,9 +87,11 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """The command of that name; `learn` with the article's options is `article`."""
         if args[:1] == ["learn"]:
-            own = self.commands["article"]
-            if article.is_asked_for(args[1:], article=own, learn=self.commands["learn"]):
-                return "article", own, args[1:]
+            own, usual = (
+                {name for one in self.commands[command].params for name in one.opts} for command in ("article", "learn")
+            )
+            if article.is_asked_for(args[1:], only_here=own - usual):
+                return "article", self.commands["article"], args[1:]
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself

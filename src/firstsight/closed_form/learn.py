@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 
 from firstsight.closed_form.fit import DEFAULT, RANDOM, fit
-from firstsight.closed_form.sample import BoundedSample
+from firstsight.closed_form.sample import BoundedSample, count, spread
 from firstsight.closed_form.settings import ClosedFormSettings
 from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.views import WholeFrame
 from firstsight.footage.source import Source
-from firstsight.footage.thinning import count, spread
 from firstsight.progress import Progress, Report
 from firstsight.quality import health
 

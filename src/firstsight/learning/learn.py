@@ -12,6 +12,7 @@ import torch
 from firstsight.article.run import ArticleRun
 from firstsight.article.settings import ArticleSettings
 from firstsight.closed_form.learn import learn_closed_form
+from firstsight.closed_form.sample import sizes_of
 from firstsight.closed_form.settings import ClosedFormSettings
 from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
@@ -19,7 +20,6 @@ from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.saved import read_provenance
 from firstsight.errors import RunError, SettingsError
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.thinning import sizes_of
 from firstsight.from_json import from_json
 from firstsight.learning.settings import Method, Settings, method_for, settings_of
 from firstsight.process import passive_waiting

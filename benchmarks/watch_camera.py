@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.stream import Patience
 from firstsight.monitoring.watch import Event, watch
 
@@ -23,7 +25,7 @@ _QUICK = Patience(timeout_seconds=1.0, first_wait_seconds=0.05, longest_wait_sec
 def broken_again_and_again(num_rounds: int = _NUM_ROUNDS) -> dict[str, object]:
     """Kills and hangs the server in turns; threads, descriptors and memory after ten rounds and at the end."""
     network = Network(article_levels(num_levels=2, maps=4, hidden_maps=8), input_size=32, seed=0)
-    encoder, server = Encoder(Preprocessing(48, 32), network), Server()
+    encoder, server = Encoder(ArticleModel(CentralSquare(48, 32), network)), Server()
     try:
         watched = {"novel": True, "novel_from": 1e9, "frames_per_second": 5, "patience": _QUICK}
         with closing(watch(encoder, server.address, **watched)) as events:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
-from firstsight.footage.folders import ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.images import read_image
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.stills import read_image
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -107,7 +107,7 @@ def nearest_pictures(
             nearest[index] = sorted(kept, key=lambda one: -one.similarity)[:k]
     if not all(nearest):
         raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
-    views = [encoder.preprocessing.apply(picture)[0] for picture in pictures]
+    views = [encoder.view.apply(picture)[0] for picture in pictures]
     return tuple(
         Neighbourhood(str(anchor), _label_of(path, source), pixels, tuple(row))
         for anchor, path, pixels, row in zip(anchors, paths, views, nearest, strict=True)
@@ -150,7 +150,7 @@ def _vectors(encoder: Encoder, pictures: NDArray[np.uint8], measure: Measure) ->
 def _embedded(
     encoder: Encoder, source: Source, measure: Measure
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
-    with closing(source.read(encoder.preprocessing)) as reading:
+    with closing(source.read(encoder.view)) as reading:
         while frames := list(islice(reading, _BATCH_SIZE)):
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
-from firstsight.footage.folders import ArraySource, ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, silent
@@ -61,7 +61,7 @@ def take_sample(
         SourceError: fewer than 20 frames.
     """
     whole = _whole_view(source)
-    views = (whole,) if isinstance(encoder.preprocessing, WholeFrame) else (encoder.preprocessing, whole)
+    views = (whole,) if encoder.view.shows_whole_frame else (encoder.view, whole)
     keeper = _Keeper(max_frames, with_neighbours=label_of is None)
     num_read, num_unlabelled, total = 0, 0, source.num_frames()
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:

@@ -31,6 +31,7 @@ from firstsight.errors import SettingsError
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -156,7 +157,7 @@ class Novelty:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
 
     def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
@@ -252,7 +253,7 @@ def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """
     novelty = Novelty(encoder)
     with (
-        closing(open_source(source).read(encoder.preprocessing)) as reading,
+        closing(open_source(source).read(encoder.view)) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         while batch := list(islice(frames, _BATCH_SIZE)):

@@ -168,7 +168,7 @@ class Watcher:
     @property
     def views(self) -> tuple[View, ...]:
         """Of the stream: what the encoder embeds, and the whole picture."""
-        return self._encoder.preprocessing, PixelByPixel()
+        return self._encoder.view, PixelByPixel()
 
     def update(self, arrival: Arrival) -> list[Event]:
         """The events of one more arrival."""

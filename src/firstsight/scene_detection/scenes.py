@@ -19,6 +19,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.learning.learn import learn
+from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
 from firstsight.scene_detection.changes import NUM_COLUMNS, NUM_ROWS, Change, Kind, Looks, SmallPicture, find_changes
 from firstsight.text import printable
@@ -120,7 +121,7 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
     video = _Video(encoder)
     num_frames = 0
     with (
-        closing(footage.read(encoder.preprocessing, SmallPicture())) as reading,
+        closing(footage.read(encoder.view, SmallPicture())) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
@@ -163,7 +164,7 @@ class _Video:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches

@@ -73,7 +73,7 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
-    views = (encoder.preprocessing, PixelByPixel())
+    views = (encoder.view, PixelByPixel())
     if isinstance(picture, np.ndarray):
         place = Place(Path("picture"), None)
         frame = _still(open_source(single_picture(picture)), views)

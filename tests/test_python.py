@@ -14,6 +14,7 @@ from firstsight.comparison.compare import AtSeconds
 from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.stream import Stream
+from firstsight.monitoring.outlets import Destinations, open_outlets
 from firstsight.progress import Cancelled, Progress
 
 
@@ -117,6 +118,19 @@ def test_watch_yields_events_with_their_picture(
         assert "frame" not in plain(event)
     with pytest.raises(FrozenInstanceError):
         begun[0].seconds = 0.0
+
+
+def test_events_are_sent_on_with_their_picture(encoder: firstsight.Encoder, hall: Path, tmp_path: Path) -> None:
+    destinations = Destinations(events_file=tmp_path / "events.jsonl", snapshots=tmp_path / "snapshots")
+    with open_outlets(destinations) as outlets:
+        events = []
+        for event in firstsight.watch(encoder, hall, novel=True, speed=0):
+            outlets.send(event)
+            events.append(event)
+    kept = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [one.pop("snapshot") for one in kept] == [str(one) for one in sorted((tmp_path / "snapshots").iterdir())]
+    assert kept == [event.to_json() for event in events]
+    assert len(kept) == 2
 
 
 def test_a_watch_that_is_closed_closes_its_stream(

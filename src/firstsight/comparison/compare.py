@@ -1,4 +1,4 @@
-"""How alike is every frame to an anchor? The article's demonstration, as a stream of numbers.
+"""How similar is every frame to an anchor? The article's demonstration, as a stream of numbers.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, section on the comparison of embeddings.
 """

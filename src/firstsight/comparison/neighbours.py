@@ -33,7 +33,7 @@ _BATCH_SIZE = 64
 class Neighbour:
     """A picture near an anchor."""
 
-    frame: Frame  # as the network sees it
+    frame: Frame  # through the encoder's view
     similarity: float  # -1 to 1
 
     @property
@@ -48,7 +48,7 @@ class Neighbourhood:
 
     anchor: str  # its file
     label: str  # the name of its folder, if it lies in a subfolder of the one that was searched; else empty
-    pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor as the network sees it
+    pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor through the encoder's view
     neighbours: tuple[Neighbour, ...]  # the most similar first
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def _label_of(anchor: Path, source: Spec) -> str:
 
 
 def similarities(anchors: NDArray[np.float32], vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.float64]:
-    """How alike each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
+    """How similar each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
 
     "pearson" is (dim - 1) / dim times the correlation, as the predecessor computes it.
     """

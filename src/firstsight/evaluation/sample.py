@@ -1,4 +1,4 @@
-"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they were seen."""
+"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they are."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -18,7 +18,7 @@ from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
 
 LEAST_FRAMES = 20  # fewer say nothing about an encoder
-_SHORTER_SIDE = 128  # pixels of the picture that baselines see
+_SHORTER_SIDE = 128  # pixels of the picture that baselines get
 _DEPTH = 32  # decoded frames kept ready
 
 

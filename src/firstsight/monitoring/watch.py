@@ -2,7 +2,7 @@
 
 How near a frame is to an anchor is measured on a scale that the stream itself gives: 0 is as usual, 1 is the anchor. A
 cosine of 0.3 means much before one camera and nothing before another. Before a camera that stands still even frames
-that show nothing are alike, so what is usual is followed as it is for novelty: by a running mean and spread of the
+that show nothing are similar, so what is usual is followed as it is for novelty: by a running mean and spread of the
 similarity, in which what is unusual counts for little. (Search counts decoys instead, which belong to many sources: an
 upside-down part of a picture is far from every frame of one still view.)
 """
@@ -31,7 +31,7 @@ from firstsight.text import printable
 # with 0.3 at most.
 CLOSE_FROM = 0.5
 _UNTIL_SHARE = 0.7
-# Two frames of the two a second that are looked at: one alone may be a flaw of the stream, and what passes by is like a
+# Two of the two frames a second that are used: one alone may be a flaw of the stream, and what passes by is like a
 # still of itself for no longer.
 _LEAST_SECONDS = 0.5
 # Where the similarity is restless, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
@@ -60,7 +60,7 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
         seconds: time of the frame.
 
     Returns:
-        The new state, and the closeness, below 0 if less alike than usual; None during the warm-up.
+        The new state, and the closeness, below 0 if less similar than usual; None during the warm-up.
     """
     after, score = novelty.update(usual, np.full((1, 1), similarity), seconds)
     if usual is None or score is None:
@@ -81,7 +81,7 @@ class Event:
     seconds: float  # when it is reported, on the clock of the stream
     time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
     source: str  # for people
-    anchor: str | None = None  # of a match: what is looked for
+    anchor: str | None = None  # of a match: what was asked for
     start_seconds: float | None = None  # of a match or something new: since when
     end_seconds: float | None = None  # and until when
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new

@@ -31,7 +31,7 @@ from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
 from firstsight.searching.regions import Box
 
-_MAX_STRETCHES = 32
+_MAX_PARTS = 32
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Anchored:
 class Highlights:
     """Collects, in memory that does not grow with the footage.
 
-    The footage is cut into stretches, each of which remembers its most and its least similar frame; when there are too
+    The footage is cut into parts, each of which remembers its most and its least similar frame; when there are too
     many, neighbours are joined. So the moments listed lie apart, and are not one moment many times. A comparison that
     has no similarity yet is counted, and is neither of the two.
     """
@@ -82,8 +82,8 @@ class Highlights:
     num_anchors: int = 0
     num_compared: int = 0
     mean: Mean = field(default_factory=Mean)  # of the similarities, where there are any
-    _stretches: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
-    _stretch_length: int = 1  # frames
+    _parts: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
+    _part_length: int = 1  # frames
     _current: Anchored | None = None
 
     def add(self, comparison: Comparison) -> None:
@@ -101,24 +101,24 @@ class Highlights:
             self._remember(_Moment(comparison, comparison.similarity))
 
     def most_similar(self, num: int) -> list[Comparison]:
-        """The most similar frames, one a stretch, the most similar first."""
-        mosts = sorted((most for _, most in self._stretches), key=lambda one: -one.similarity)
+        """The most similar frames, one a part, the most similar first."""
+        mosts = sorted((most for _, most in self._parts), key=lambda one: -one.similarity)
         return [one.comparison for one in mosts[:num]]
 
     def least_similar(self, num: int) -> list[Comparison]:
-        """The least similar frames, one a stretch, the least similar first."""
-        leasts = sorted((least for least, _ in self._stretches), key=lambda one: one.similarity)
+        """The least similar frames, one a part, the least similar first."""
+        leasts = sorted((least for least, _ in self._parts), key=lambda one: one.similarity)
         return [one.comparison for one in leasts[:num]]
 
     def _remember(self, moment: _Moment) -> None:
-        if (self.mean.num - 1) % self._stretch_length == 0:
-            if len(self._stretches) == _MAX_STRETCHES:
-                pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
-                self._stretches = [_joined(*pair) for pair in pairs]
-                self._stretch_length *= 2
-            self._stretches.append((moment, moment))
+        if (self.mean.num - 1) % self._part_length == 0:
+            if len(self._parts) == _MAX_PARTS:
+                pairs = zip(self._parts[::2], self._parts[1::2], strict=True)
+                self._parts = [_joined(*pair) for pair in pairs]
+                self._part_length *= 2
+            self._parts.append((moment, moment))
         else:
-            self._stretches[-1] = _joined(self._stretches[-1], (moment, moment))
+            self._parts[-1] = _joined(self._parts[-1], (moment, moment))
 
 
 def _joined(first: tuple[_Moment, _Moment], second: tuple[_Moment, _Moment]) -> tuple[_Moment, _Moment]:

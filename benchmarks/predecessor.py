@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 import firstsight
+from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.settings import settings_of
-from firstsight.comparison.neighbours import Neighbour, similarities
+from firstsight.comparison.neighbours import Neighbour, Neighbourhood, similarities
 from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
+from firstsight.learning.settings import settings_of
 from firstsight.report.neighbours import neighbours_picture
 
 FORMS: dict[str, dict[str, object]] = {
@@ -99,7 +100,7 @@ def random_encoder(form: str, seed: int) -> Encoder:
     """The form's network as it is before learning."""
     settings = settings_of("article", FORMS[form])
     network = Network(settings.levels, input_size=settings.input_size, seed=seed)
-    return Encoder(settings.preprocessing, network)
+    return Encoder(ArticleModel(settings.view, network))
 
 
 def measure_form(form: str, digits: Digits, seeds: range) -> dict[str, object]:
@@ -148,8 +149,9 @@ def picture(digits: Digits) -> bytes:
     for anchor, row in zip(anchors, nearest(vectors, anchors), strict=True):
         alike = similarities(vectors[[anchor]], vectors[row], "pearson")[0]
         frames = [Frame((images[i, ..., None],), 0.0, int(i), f"{labels[i]}/{i}", (28, 28)) for i in row]
-        rows.append([Neighbour(frame, float(value)) for frame, value in zip(frames, alike, strict=True)])
-    return neighbours_picture([(images[i, ..., None], str(labels[i])) for i in anchors], rows)
+        found = tuple(Neighbour(frame, float(value)) for frame, value in zip(frames, alike, strict=True))
+        rows.append(Neighbourhood(str(anchor), str(labels[anchor]), images[anchor, ..., None], found))
+    return neighbours_picture(rows)
 
 
 def counts(found: np.ndarray) -> list[dict[int, int]]:

@@ -77,7 +77,7 @@ def test_one_frame_that_is_unlike_another_is_not_aligned() -> None:
 
 
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made() -> None:
-    with pytest.raises(SettingsError, match="with --fps"):
+    with pytest.raises(SettingsError, match="fewer frames a second: --fps"):
         check_pairs(10_000, 10_000)
 
 

@@ -39,7 +39,7 @@ def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
 ) -> None:
     lines, said = io.StringIO(), []
     destinations = Destinations(events_file=tmp_path / "e.jsonl", program="true", snapshots=tmp_path / "pictures")
-    with open_outlets(destinations, lines=lines, as_json=True, tell=said.append) as opened:
+    with open_outlets(destinations, lines=lines, as_json=True, notify=said.append) as opened:
         opened.send(event(0))
         with monkeypatch.context() as patched:
             patched.setattr(outlets, "write_whole", disk_full)

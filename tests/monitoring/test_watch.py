@@ -18,7 +18,7 @@ RED[8:40, 16:56] = (250, 20, 20)
 
 
 def frame(pixels: np.ndarray, seconds: float) -> Frame:
-    seen = ENCODER.preprocessing.apply(pixels[None])[0]
+    seen = ENCODER.view.apply(pixels[None])[0]
     return Frame((seen,), seconds, round(seconds * 2), "hall", (64, 48))
 
 
@@ -64,7 +64,7 @@ def test_events_of_an_anchor_do_not_depend_on_the_others() -> None:
     def of_red(anchors: dict[str, np.ndarray]) -> list[dict]:
         watcher = Watcher(ENCODER, anchors=anchors, clock=lambda: "now")
         events = [one for arrival in footage for one in watcher.update(arrival)]
-        events += [one for one in watcher.finish()]
+        events += watcher.finish()
         return [one.to_json() for one in events if one.anchor == "red.png"]
 
     alone = of_red(ANCHORS)
@@ -85,8 +85,8 @@ def test_the_two_clocks_of_an_event_tell_one_moment() -> None:
     of_stream, events = {}, []
     for number, arrival in enumerate(arrivals):
         of_stream[f"{number:05d}"] = arrival.seconds
-        events += [one for one in watcher.update(arrival)]
-    events += [one for one in watcher.finish()]
+        events += watcher.update(arrival)
+    events += watcher.finish()
     assert [one.kind for one in events] == ["match begins", "match ends", "lost", "back", "match begins", "match ends"]
     assert [one.seconds for one in events] == [of_stream[one.time] for one in events]
     assert (events[1].seconds, events[1].end_seconds) == (20.0, 9.5)

@@ -11,9 +11,11 @@ import pytest
 from PIL import ImageGrab
 
 from firstsight import Encoder, compare, open_source
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.comparison.compare import CompareSettings
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
 from firstsight.report.film import NoScreenError, Show, TkScreen, Windows
@@ -34,7 +36,7 @@ class Album:
 @pytest.fixture(scope="module")
 def encoder():
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=0))
+    return Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=0)))
 
 
 @pytest.fixture(scope="module")

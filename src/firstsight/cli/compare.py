@@ -85,20 +85,25 @@ def command(
             except NoScreenError as error:
                 display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
         try:
-            summary = write_comparison(encoder, source, settings, out, progress=display.progress, show=window)
+            write_comparison(
+                encoder,
+                source,
+                settings,
+                out,
+                progress=display.progress,
+                show=window,
+                finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),
+            )
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
             raise typer.Exit(130) from None
-    if as_json:
-        print_json(summary.to_json())
-    else:
-        _print_summary(summary)
+    if not as_json:
         typer.echo(f"open {printable(out / 'report.html')}")
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
     from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
-    from firstsight.footage.stills import read_image
+    from firstsight.footage.images import read_image
 
     given = [value for value in (every, below, at, image) if value is not None]
     if len(given) > 1:

@@ -1,19 +1,15 @@
 """`firstsight info`: what a run is."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import print_json
-from firstsight.quality.health import findings
+from firstsight.quality.findings import findings
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.article.network import LevelConfig
-    from firstsight.closed_form.pyramid import PatchLevelConfig
     from firstsight.encoder.encoder import Encoder
 
 
@@ -27,10 +23,8 @@ def level_table(encoder: "Encoder") -> str:
     health = {level["level"]: level for level in outcome.get("health", [])}
     before = {level["level"]: level for level in outcome.get("health_before", [])}
     lines = []
-    configs: Sequence[LevelConfig | PatchLevelConfig] = encoder.network.configs
-    for number, config in enumerate(configs, start=1):
-        rows, columns = encoder.network.map_shapes[number - 1]
-        line = f"level {number}  {f'{config.maps}x{rows}x{columns}':<11}  {_ended(ended.get(number), outcome):<28}"
+    for number, shape in enumerate(encoder.shapes, start=1):
+        line = f"level {number}  {shape!s:<11}  {_ended(ended.get(number), outcome):<28}"
         lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
     if outcome and not health:
         lines.append("not measured on frames not learned from: the footage is too short to hold any back")
@@ -69,15 +63,14 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
     encoder = Encoder.load(run)
     if as_json:
         content = {
-            "preprocessing": asdict(encoder.preprocessing),
-            "levels": [asdict(level) for level in encoder.network.configs],
+            **encoder.model.config(),
             "provenance": encoder.provenance,
         }
         print_json(content)
         return
     for name, value in _facts(encoder.provenance).items():
         typer.echo(f"{name:<14}{printable(str(value))}")
-    typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
+    typer.echo(f"{'input':<14}{encoder.view.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))
     for line in outcome_lines(encoder.provenance.get("outcome", {})):

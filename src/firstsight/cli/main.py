@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from firstsight.cli import (
     align,
+    article,
     clusters,
     compare,
     duplicates,
@@ -33,8 +34,8 @@ from firstsight.cli import (
     similarities,
     watch,
 )
-from firstsight.device import keep_freed_memory
 from firstsight.errors import FirstsightError
+from firstsight.process import keep_freed_memory
 from firstsight.text import printable
 
 _CODE = 130
@@ -83,6 +84,16 @@ _INTERRUPTED, _BROKEN_PIPE = 130, 141  # as a shell tells of a program that a si
 class _Commands(TyperGroup):
     """All commands, and what ends each of them early."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # typer keeps the type to itself
+        """The command of that name; `learn` with the article's options is `article`."""
+        if args[:1] == ["learn"]:
+            own, usual = (
+                {name for one in self.commands[command].params for name in one.opts} for command in ("article", "learn")
+            )
+            if article.is_asked_for(args[1:], only_here=own - usual):
+                return "article", self.commands["article"], args[1:]
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """Runs one; a Ctrl-C that it does not hear itself is told here."""
         try:
@@ -104,6 +115,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command("learn")(learn.command)
+app.command("article")(article.command)
 app.command("compare")(compare.command)
 app.command("neighbours")(neighbours.command)
 app.command("evaluate")(evaluate.command)

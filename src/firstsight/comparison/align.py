@@ -147,16 +147,16 @@ def check_pairs(num_first: int, num_second: int) -> None:
     if num_pairs > _MOST_PAIRS:
         raise SettingsError(
             f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MOST_PAIRS:.0e}: "
-            "look at fewer frames a second, with --fps"
+            "use fewer frames a second: --fps, in Python frames_per_second="
         )
 
 
 def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much more alike than usual each pair is, up to 1 for a pair that is the same.
+    """How much more similar than usual each pair is, up to 1 for a pair that is the same.
 
     Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
-    is alike to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
-    tells nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
+    is similar to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
+    says nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
     the cosine of what is unrelated.
     """
     num_rows, num_columns = similarities.shape

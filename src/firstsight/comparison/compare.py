@@ -1,4 +1,4 @@
-"""How alike is every frame to an anchor? The article's demonstration, as a stream of numbers.
+"""How similar is every frame to an anchor? The article's demonstration, as a stream of numbers.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, section on the comparison of embeddings.
 """
@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from firstsight.comparison.running_statistics import RunningSpread, largest
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import PixelsError, SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.pixels import as_pictures, crop_and_resize
+from firstsight.pixels import crop_and_resize, single_picture
 from firstsight.searching.query import Picture, frame_of, parse_place
 from firstsight.searching.regions import Box, look_for
 
@@ -80,8 +80,7 @@ class FromPicture:
     name: str = "picture"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pixels, np.ndarray) or self.pixels.dtype != np.uint8 or self.pixels.ndim not in (2, 3):
-            raise PixelsError("an anchor picture must be a uint8 array (H, W, 3) or (H, W)")
+        single_picture(self.pixels)  # raises if it is none
 
 
 Renewed = EveryNFrames | BelowSimilarity
@@ -128,7 +127,7 @@ class CompareSettings:
     def dimensions_for(self, encoder: Encoder) -> int | None:
         """How many dimensions to choose; None is all."""
         if self.num_dimensions is None:
-            return encoder.compares_dimensions
+            return encoder.model.compared_dims
         return self.num_dimensions or None
 
 
@@ -225,7 +224,7 @@ class Comparisons:
         self._source = source
         self._settings = settings
         encoder.compared_level(settings.level)
-        self._views = (encoder.preprocessing, *views)
+        self._views = (encoder.view, *views)
 
     def __iter__(self) -> Iterator[Comparison]:
         box = self._settings.box
@@ -339,7 +338,7 @@ def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
 
 
 def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:
-    picture = as_pictures(anchor.pixels[None])
+    picture = single_picture(anchor.pixels)
     height, width = picture.shape[1:3]
     pictures = tuple(crop_and_resize(picture, view.crop(width, height), view.channels)[0] for view in views)
     return Frame(pictures, seconds=float("nan"), index=-1, source=anchor.name, size=(width, height))

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
-from firstsight.footage.folders import ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.images import read_image
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.stills import read_image
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -33,7 +33,7 @@ _BATCH_SIZE = 64
 class Neighbour:
     """A picture near an anchor."""
 
-    frame: Frame  # as the network sees it
+    frame: Frame  # through the encoder's view
     similarity: float  # -1 to 1
 
     @property
@@ -48,7 +48,7 @@ class Neighbourhood:
 
     anchor: str  # its file
     label: str  # the name of its folder, if it lies in a subfolder of the one that was searched; else empty
-    pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor as the network sees it
+    pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor through the encoder's view
     neighbours: tuple[Neighbour, ...]  # the most similar first
 
     def to_json(self) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def nearest_pictures(
             nearest[index] = sorted(kept, key=lambda one: -one.similarity)[:k]
     if not all(nearest):
         raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
-    views = [encoder.preprocessing.apply(picture)[0] for picture in pictures]
+    views = [encoder.view.apply(picture)[0] for picture in pictures]
     return tuple(
         Neighbourhood(str(anchor), _label_of(path, source), pixels, tuple(row))
         for anchor, path, pixels, row in zip(anchors, paths, views, nearest, strict=True)
@@ -123,7 +123,7 @@ def _label_of(anchor: Path, source: Spec) -> str:
 
 
 def similarities(anchors: NDArray[np.float32], vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.float64]:
-    """How alike each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
+    """How similar each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
 
     "pearson" is (dim - 1) / dim times the correlation, as the predecessor computes it.
     """
@@ -150,7 +150,7 @@ def _vectors(encoder: Encoder, pictures: NDArray[np.uint8], measure: Measure) ->
 def _embedded(
     encoder: Encoder, source: Source, measure: Measure
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
-    with closing(source.read(encoder.preprocessing)) as reading:
+    with closing(source.read(encoder.view)) as reading:
         while frames := list(islice(reading, _BATCH_SIZE)):
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
 

@@ -1,4 +1,4 @@
-"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they were seen."""
+"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they are."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
-from firstsight.footage.folders import ArraySource, ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
 
 LEAST_FRAMES = 20  # fewer say nothing about an encoder
-_SHORTER_SIDE = 128  # pixels of the picture that baselines see
+_SHORTER_SIDE = 128  # pixels of the picture that baselines get
 _DEPTH = 32  # decoded frames kept ready
 
 
@@ -61,7 +61,7 @@ def take_sample(
         SourceError: fewer than 20 frames.
     """
     whole = _whole_view(source)
-    views = (whole,) if isinstance(encoder.preprocessing, WholeFrame) else (encoder.preprocessing, whole)
+    views = (whole,) if encoder.view.shows_whole_frame else (encoder.view, whole)
     keeper = _Keeper(max_frames, with_neighbours=label_of is None)
     num_read, num_unlabelled, total = 0, 0, source.num_frames()
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from firstsight.errors import SourceError
 from firstsight.files import unlike_a_file
-from firstsight.footage.stills import IMAGE_SUFFIXES, is_picture
+from firstsight.footage.images import IMAGE_SUFFIXES, is_picture
 from firstsight.text import printable
 
 # Recognised in folders and patterns; a file that is named itself can have any suffix.

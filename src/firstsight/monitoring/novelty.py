@@ -31,10 +31,11 @@ from firstsight.errors import SettingsError
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
-# A person across a room fills a few of these cells; smaller ones see the noise of single patches.
+# A person across a room fills a few of these cells; smaller ones show the noise of single patches.
 NUM_ROWS, NUM_COLUMNS = 6, 8
 # Shadows move through a view in tens of minutes, clouds in minutes.
 ADAPTING_SECONDS = 300.0
@@ -42,12 +43,12 @@ ADAPTING_SECONDS = 300.0
 NEW_FROM = 8.0
 # Of that: what has begun goes on while it deviates so much.
 _UNTIL_SHARE = 0.75
-# Until then nothing is known to be usual: enough to see noise and flicker, short enough that the view is empty.
+# Until then nothing is known to be usual: enough to know noise and flicker, short enough that the view is empty.
 WARM_UP_SECONDS = 5.0
 _WARM_UP_FRAMES = 8
 # Squared deviations count up to so many times the usual square.
 _CUT = 2.0
-# Of how much the cells of a view differ among themselves: less is not seen, however still it is. Between frames of a
+# Of how much the cells of a view differ among themselves: less does not count, however still it is. Between frames of a
 # still view that was filmed indoors each cell varies by 3 to 12 in a hundred of that.
 _FLOOR = 0.03
 # Of the maps' values, for a view without any structure: what rounding does.
@@ -69,7 +70,7 @@ class Usual:
 
     @property
     def is_warm(self) -> bool:
-        """Whether enough was seen to call anything unusual."""
+        """Whether enough frames came to call anything unusual."""
         return self.num_frames >= _WARM_UP_FRAMES and self.watched_seconds >= WARM_UP_SECONDS
 
 
@@ -156,7 +157,7 @@ class Novelty:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
 
     def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
@@ -240,7 +241,7 @@ def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """How new each frame of the source is, as a stream: memory does not grow with the footage.
 
     Args:
-        encoder: whose last level looks at the frames, best one that was learned from this camera.
+        encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
 
     Raises:
@@ -252,7 +253,7 @@ def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """
     novelty = Novelty(encoder)
     with (
-        closing(open_source(source).read(encoder.preprocessing)) as reading,
+        closing(open_source(source).read(encoder.view)) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         while batch := list(islice(frames, _BATCH_SIZE)):

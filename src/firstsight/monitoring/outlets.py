@@ -15,7 +15,7 @@ from firstsight.errors import FirstsightError, RunError
 from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Arrival
-from firstsight.monitoring.sending import Sender, Tell, to_command, to_webhook
+from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
 from firstsight.monitoring.watch import Event, Watcher
 from firstsight.text import json_line, printable
 
@@ -133,9 +133,9 @@ def _print(lines: TextIO, line: str) -> None:
 def open_outlets(
     destinations: Destinations,
     *,
-    lines: TextIO | None,
-    as_json: bool,
-    tell: Tell,
+    lines: TextIO | None = None,
+    as_json: bool = False,
+    notify: Notify = lambda _: None,
     is_hurried: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outlets]:
     """All outlets that are asked for; at the end says what was delivered.
@@ -144,36 +144,41 @@ def open_outlets(
         destinations: where to.
         lines: where to print; None is nowhere.
         as_json: print JSON in place of words.
-        tell: takes a line for people about what goes wrong, and at the end.
+        notify: takes a line for people about what goes wrong, and at the end.
         is_hurried: asked at the end, while deliveries are waited for; True ends the wait.
 
     Raises:
         RunError: the file cannot be written, or the folder of snapshots not be made.
         SettingsError: no address of the web, or no command.
+
+    Example:
+        >>> with open_outlets(Destinations(webhook="https://hall.example/events")) as outlets:  # doctest: +SKIP
+        ...     for event in firstsight.watch(encoder, "rtsp://hall", novel=True):
+        ...         outlets.send(event)
     """
     with ExitStack() as opened:
-        snapshots = Snapshots(destinations.snapshots, tell=tell) if destinations.snapshots else None
+        snapshots = Snapshots(destinations.snapshots, notify=notify) if destinations.snapshots else None
         log = opened.enter_context(EventLog(destinations.events_file)) if destinations.events_file else None
         senders = []
         if destinations.webhook is not None:
-            senders.append(to_webhook(destinations.webhook, tell=tell))
-            opened.callback(_close, senders[-1], tell, is_hurried)
+            senders.append(to_webhook(destinations.webhook, notify=notify))
+            opened.callback(_close, senders[-1], notify, is_hurried)
         if destinations.program is not None:
-            senders.append(to_command(destinations.program, tell=tell))
-            opened.callback(_close, senders[-1], tell, is_hurried)
+            senders.append(to_command(destinations.program, notify=notify))
+            opened.callback(_close, senders[-1], notify, is_hurried)
         yield Outlets(log=log, senders=senders, snapshots=snapshots, lines=lines, as_json=as_json)
         if snapshots and snapshots.num_failed:
-            tell(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
+            notify(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
 
 
-def _close(sender: Sender, tell: Tell, is_hurried: Callable[[], bool]) -> None:
+def _close(sender: Sender, notify: Notify, is_hurried: Callable[[], bool]) -> None:
     sender.close(is_hurried=is_hurried)
     failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
-    tell(f"{sender.name}: {sender.num_sent} events delivered{failed}")
+    notify(f"{sender.name}: {sender.num_sent} events delivered{failed}")
 
 
 class EventLog:
-    """A file to which lines are appended, without a buffer: what was told is in the file.
+    """A file to which lines are appended, without a buffer: what was written is in the file.
 
     Where it is rotated or removed meanwhile, the next line goes into a new file at its path.
 
@@ -224,7 +229,7 @@ class EventLog:
 
 
 class Snapshots:
-    """A folder with the frame of each event as JPEG. That one cannot be saved is told once, until one is again.
+    """A folder with the frame of each event as JPEG. That one cannot be saved is reported once, until one is again.
 
     Attributes:
         num_failed: that were not saved.
@@ -234,10 +239,10 @@ class Snapshots:
         RunError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, *, tell: Tell) -> None:
+    def __init__(self, folder: Path, *, notify: Notify) -> None:
         make_folder(folder, purpose="snapshots")
         self.num_failed, self.last_error = 0, ""
-        self._folder, self._tell, self._is_failing = folder, tell, False
+        self._folder, self._notify, self._is_failing = folder, notify, False
 
     def add(self, event: Event, frame: Frame, number: int) -> Event:
         """The event with the file of its frame; as it is if that cannot be saved."""
@@ -246,16 +251,16 @@ class Snapshots:
         except (FirstsightError, OSError) as error:
             self.num_failed, self.last_error = self.num_failed + 1, printable(str(error))
             if not self._is_failing:
-                self._tell(f"{self.last_error}; events are told without a snapshot")
+                self._notify(f"{self.last_error}; events are sent without a snapshot")
             self._is_failing = True
             return event
         if self._is_failing:
-            self._tell("snapshots are saved again")
+            self._notify("snapshots are saved again")
         self._is_failing = False
         return replace(event, snapshot=str(path))
 
     def _save(self, event: Event, frame: Frame, number: int) -> Path:
-        """Its name tells when, which and what."""
+        """Its name says when, which and what."""
         when = event.time.replace(":", "").replace("+0000", "Z")
         path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
         content = io.BytesIO()

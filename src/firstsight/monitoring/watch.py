@@ -2,7 +2,7 @@
 
 How near a frame is to an anchor is measured on a scale that the stream itself gives: 0 is as usual, 1 is the anchor. A
 cosine of 0.3 means much before one camera and nothing before another. Before a camera that stands still even frames
-that show nothing are alike, so what is usual is followed as it is for novelty: by a running mean and spread of the
+that show nothing are similar, so what is usual is followed as it is for novelty: by a running mean and spread of the
 similarity, in which what is unusual counts for little. (Search counts decoys instead, which belong to many sources: an
 upside-down part of a picture is far from every frame of one still view.)
 """
@@ -10,6 +10,7 @@ upside-down part of a picture is far from every frame of one still view.)
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Spec
-from firstsight.footage.stream import Arrival, Back, Lost, Stream
+from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
@@ -30,7 +31,7 @@ from firstsight.text import printable
 # with 0.3 at most.
 CLOSE_FROM = 0.5
 _UNTIL_SHARE = 0.7
-# Two frames of the two a second that are looked at: one alone may be a flaw of the stream, and what passes by is like a
+# Two of the two frames a second that are used: one alone may be a flaw of the stream, and what passes by is like a
 # still of itself for no longer.
 _LEAST_SECONDS = 0.5
 # Where the similarity is restless, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
@@ -59,7 +60,7 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
         seconds: time of the frame.
 
     Returns:
-        The new state, and the closeness, below 0 if less alike than usual; None during the warm-up.
+        The new state, and the closeness, below 0 if less similar than usual; None during the warm-up.
     """
     after, score = novelty.update(usual, np.full((1, 1), similarity), seconds)
     if usual is None or score is None:
@@ -80,7 +81,7 @@ class Event:
     seconds: float  # when it is reported, on the clock of the stream
     time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
     source: str  # for people
-    anchor: str | None = None  # of a match: what is looked for
+    anchor: str | None = None  # of a match: what was asked for
     start_seconds: float | None = None  # of a match or something new: since when
     end_seconds: float | None = None  # and until when
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
@@ -167,7 +168,7 @@ class Watcher:
     @property
     def views(self) -> tuple[View, ...]:
         """Of the stream: what the encoder embeds, and the whole picture."""
-        return self._encoder.preprocessing, PixelByPixel()
+        return self._encoder.view, PixelByPixel()
 
     def update(self, arrival: Arrival) -> list[Event]:
         """The events of one more arrival."""
@@ -247,6 +248,7 @@ def watch(
     novel_from: float | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
+    patience: Patience | None = None,
 ) -> Generator[Event, None, None]:
     """Events of a camera that stands still, as they happen: an anchor is there, something is new, the stream is lost.
 
@@ -263,6 +265,7 @@ def watch(
         novel_from: new is so many times the usual deviation; None is 8.
         frames_per_second: use at most so many.
         speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
+        patience: how long to wait for what does not come.
 
     Returns:
         A generator of events. `frame.whole` of an event is its picture, uint8 (H, W, 3).
@@ -278,13 +281,14 @@ def watch(
     """
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
-    return _events(watcher, source, frames_per_second, speed)
+    open_stream = partial(
+        Stream, source, views=watcher.views, frames_per_second=frames_per_second, speed=speed, patience=patience
+    )
+    return _events(watcher, open_stream)
 
 
-def _events(
-    watcher: Watcher, source: Spec, frames_per_second: float | None, speed: float
-) -> Generator[Event, None, None]:
-    with Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream:
+def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Event, None, None]:
+    with open_stream() as stream:
         try:
             for arrival in stream:
                 yield from watcher.update(arrival)

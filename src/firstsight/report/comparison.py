@@ -24,14 +24,14 @@ from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, silent
-from firstsight.quality.health import findings
+from firstsight.quality.findings import findings
 from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, with_crop_drawn
 from firstsight.report.film import Film
-from firstsight.report.levels import initial_network, level_stories
+from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
 from firstsight.searching.regions import Box
 
-_MAX_STRETCHES = 32
+_MAX_PARTS = 32
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Anchored:
 class Highlights:
     """Collects, in memory that does not grow with the footage.
 
-    The footage is cut into stretches, each of which remembers its most and its least similar frame; when there are too
+    The footage is cut into parts, each of which remembers its most and its least similar frame; when there are too
     many, neighbours are joined. So the moments listed lie apart, and are not one moment many times. A comparison that
     has no similarity yet is counted, and is neither of the two.
     """
@@ -82,8 +82,8 @@ class Highlights:
     num_anchors: int = 0
     num_compared: int = 0
     mean: Mean = field(default_factory=Mean)  # of the similarities, where there are any
-    _stretches: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
-    _stretch_length: int = 1  # frames
+    _parts: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
+    _part_length: int = 1  # frames
     _current: Anchored | None = None
 
     def add(self, comparison: Comparison) -> None:
@@ -101,24 +101,24 @@ class Highlights:
             self._remember(_Moment(comparison, comparison.similarity))
 
     def most_similar(self, num: int) -> list[Comparison]:
-        """The most similar frames, one a stretch, the most similar first."""
-        mosts = sorted((most for _, most in self._stretches), key=lambda one: -one.similarity)
+        """The most similar frames, one a part, the most similar first."""
+        mosts = sorted((most for _, most in self._parts), key=lambda one: -one.similarity)
         return [one.comparison for one in mosts[:num]]
 
     def least_similar(self, num: int) -> list[Comparison]:
-        """The least similar frames, one a stretch, the least similar first."""
-        leasts = sorted((least for least, _ in self._stretches), key=lambda one: one.similarity)
+        """The least similar frames, one a part, the least similar first."""
+        leasts = sorted((least for least, _ in self._parts), key=lambda one: one.similarity)
         return [one.comparison for one in leasts[:num]]
 
     def _remember(self, moment: _Moment) -> None:
-        if (self.mean.num - 1) % self._stretch_length == 0:
-            if len(self._stretches) == _MAX_STRETCHES:
-                pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
-                self._stretches = [_joined(*pair) for pair in pairs]
-                self._stretch_length *= 2
-            self._stretches.append((moment, moment))
+        if (self.mean.num - 1) % self._part_length == 0:
+            if len(self._parts) == _MAX_PARTS:
+                pairs = zip(self._parts[::2], self._parts[1::2], strict=True)
+                self._parts = [_joined(*pair) for pair in pairs]
+                self._part_length *= 2
+            self._parts.append((moment, moment))
         else:
-            self._stretches[-1] = _joined(self._stretches[-1], (moment, moment))
+            self._parts[-1] = _joined(self._parts[-1], (moment, moment))
 
 
 def _joined(first: tuple[_Moment, _Moment], second: tuple[_Moment, _Moment]) -> tuple[_Moment, _Moment]:
@@ -136,7 +136,7 @@ def render_page(
     """The page as HTML. The highlights' frames carry a view of the whole frame."""
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
-    crop = encoder.preprocessing.crop(width, height)
+    crop = encoder.view.crop(width, height)
     outcome = encoder.provenance.get("outcome", {})
     filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
     return load_template(_TEMPLATE, filters).render(
@@ -147,13 +147,13 @@ def render_page(
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
         least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
-        crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.preprocessing)),
-        sees=encoder.preprocessing.describe(),
+        crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
+        sees=encoder.view.describe(),
         width=width,
         height=height,
         share=crop.share_of(width, height),
         levels=level_stories(encoder, anchor.pixels),
-        before_name=initial_network(encoder)[1],
+        before_name=initial_model(encoder)[1],
         outcome=outcome,
         findings=findings(outcome),
     )
@@ -181,7 +181,7 @@ def _describe_level(encoder: Encoder, settings: CompareSettings) -> str:
     number = encoder.compared_level(settings.level)
     if number is None:
         return f"the read-out of all levels, {encoder.dim} numbers"
-    return f"level {number} of {len(encoder.network.configs)}"
+    return f"level {number} of {len(encoder.shapes)}"
 
 
 def _describe(anchor: Anchor) -> str:
@@ -255,6 +255,7 @@ def write_comparison(
     *,
     progress: Report = silent,
     show: Callable[[Comparison], bool] | None = None,
+    finished: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
     """Compares the whole source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
 
@@ -267,6 +268,7 @@ def write_comparison(
         folder: made if it is not there.
         progress: called after each comparison, with its similarity as the state.
         show: called with each comparison; when it returns False, what was compared until then is all.
+        finished: called with the result before plot and page are drawn.
 
     Raises:
         SourceError: nothing to compare.
@@ -286,12 +288,14 @@ def write_comparison(
             progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
             if show and not show(comparison):
                 break
+    summary = _summary(folder, highlights, comparisons)
+    finished(summary)
     progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
     write_whole(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)
     write_whole(folder / PAGE_FILE, page.encode())
-    return _summary(folder, highlights, comparisons)
+    return summary
 
 
 def _two_digits(similarity: float | None) -> str:

@@ -38,7 +38,7 @@ def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: 
     small = max(picture.size) < _TILE
     scale = _TILE / max(picture.size)
     fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    # The pixels of a small picture are to be seen as they are.
+    # The pixels of a small picture are shown as they are.
     canvas.paste(picture.resize(fitted, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS), (left, top))
     draw = ImageDraw.Draw(canvas)
     draw.text((left, top + _TILE + 1), caption, fill="black")

@@ -146,7 +146,7 @@ def alignment_picture(alignment: Alignment) -> bytes:
 
 
 def _thinned(gains: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of each block, so that a thin path is still seen when the picture has fewer cells."""
+    """The largest of each block, so that a thin path is still visible when the picture has fewer cells."""
     for axis in (0, 1):
         step = -(-gains.shape[axis] // _MOST_CELLS)
         gains = np.maximum.reduceat(gains, np.arange(0, gains.shape[axis], step), axis=axis)

@@ -1,4 +1,4 @@
-"""The scenes of videos: stretches between cuts and gradual changes, to the frame."""
+"""The scenes of videos: what lies between cuts and gradual changes, to the frame."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -19,8 +19,17 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.learning.learn import learn
+from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
-from firstsight.scene_detection.changes import NUM_COLUMNS, NUM_ROWS, Change, Kind, Looks, SmallPicture, find_changes
+from firstsight.scene_detection.changes import (
+    NUM_COLUMNS,
+    NUM_ROWS,
+    Change,
+    Descriptors,
+    Kind,
+    SmallPicture,
+    find_changes,
+)
 from firstsight.text import printable
 
 _BATCH_SIZE = 64
@@ -30,7 +39,7 @@ _LEAST_STEP_SECONDS = 1e-6
 
 @dataclass(frozen=True)
 class Scene:
-    """A stretch of one video that shows one thing. Frames of a gradual change belong to the scene that they lead to."""
+    """A part of one video that shows one thing. Frames of a gradual change belong to the scene that they lead to."""
 
     source: str  # the file, as a person would name it
     number: int  # in its video, from 1
@@ -95,7 +104,7 @@ class Scenes(Sequence[Scene]):
 
 
 def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Report = silent) -> Scenes:
-    """The scenes of every video of the source: stretches between cuts and gradual changes, to the frame.
+    """The scenes of every video of the source: what lies between cuts and gradual changes, to the frame.
 
     Each video counts by itself: its scenes are the same alone and among others. Give every frame: of a source that
     leaves out frames, differences between those that are left count.
@@ -120,7 +129,7 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
     video = _Video(encoder)
     num_frames = 0
     with (
-        closing(footage.read(encoder.preprocessing, SmallPicture())) as reading,
+        closing(footage.read(encoder.view, SmallPicture())) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
@@ -163,7 +172,7 @@ class _Video:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches
@@ -176,7 +185,7 @@ class _Video:
         return self._last is not None and _is_next_video(frame, self._last)
 
     def add(self, batch: list[Frame]) -> None:
-        """Looks at some more frames."""
+        """Describes some more frames."""
         features = self._encoder.features(np.stack([frame.pixels for frame in batch]), precision=self._precision)
         values = torch.from_numpy(features)
         cells = torch.nn.functional.adaptive_avg_pool2d(values, (NUM_ROWS, NUM_COLUMNS))
@@ -192,15 +201,15 @@ class _Video:
     def __len__(self) -> int:
         return len(self._seconds)
 
-    def __getitem__(self, chosen: slice) -> Looks:
-        """What is compared of a stretch of the frames: maps with mean 0 and variance 1 over the whole video."""
+    def __getitem__(self, chosen: slice) -> Descriptors:
+        """What is compared of a range of the frames: maps with mean 0 and variance 1 over the whole video."""
         start, stop, _ = chosen.indices(len(self))
         first, end = bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)
         mean, square = self._moments / len(self)
         deviation = np.sqrt(np.maximum(square - mean**2, 1e-6))
         maps = [((batch - mean) / deviation).astype(np.float16) for batch in self._maps[first:end]]
         here = slice(start - self._starts[first], stop - self._starts[first])
-        return Looks(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
+        return Descriptors(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
 
     def scenes(self) -> tuple[Scene, ...]:
         """The scenes so far; none of no frame."""

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import PixelsError, SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.finding import find_files
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
+from firstsight.pixels import single_picture
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
@@ -73,21 +74,14 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
-    views = (encoder.preprocessing, PixelByPixel())
+    views = (encoder.view, PixelByPixel())
     if isinstance(picture, np.ndarray):
-        _check_one(picture)
         place = Place(Path("picture"), None, is_file=False)
-        frame = _still(open_source(picture[None]), views)
+        frame = _still(open_source(single_picture(picture)), views)
     else:
         place = parse_place(str(picture))
         frame = frame_of(place, views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
-
-
-def _check_one(pixels: NDArray[np.uint8]) -> None:
-    """Raises a PixelsError if pixels are not those of one picture."""
-    if pixels.ndim != 2 and (pixels.ndim != 3 or pixels.shape[-1] != 3):
-        raise PixelsError(f"a picture of shape {pixels.shape}; valid are uint8 (H, W, 3) and (H, W)")
 
 
 def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:

@@ -43,7 +43,10 @@ from firstsight.retrieval.store.where import Where
 from firstsight.video.source import open_source
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
-_NUM_DECOYS = 200
+# Decoys are made of so many frames, of so many windows each: of a third of them a threshold is known to 0.02 only.
+_NUM_FRAMES = 200
+_WINDOWS_A_FRAME = 3
+_NUM_TRIES = 12  # windows that are drawn until so many show something
 # Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
 _SIZE_STEP = 1.25
 _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, to tell how unusual one is
@@ -166,17 +169,31 @@ def _measure(library: Library, look: Look, progress: Callable[[int], None]) -> B
 def _decoys(look: Look, library: Library) -> tuple[Decoys, Floats]:
     """Windows of the box's size anywhere in the library's own frames, upside down; and the same as they are (M, D)."""
     frames = library.timeline.frames
-    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_DECOYS).astype(int))
+    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
     random = np.random.default_rng(0)
     used, turned, upright = [], [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
     for row, picture in zip(rows, _pictures(library, rows), strict=True):
-        window, mirrored = look.window_and_mirrored(random)
-        box = look.box_of(mirrored, (picture.shape[1], picture.shape[0]))
-        if has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]):
-            used.append(row)
-            turned.append(look.described(_input(look, np.ascontiguousarray(picture[::-1])), windows=[window]))
-            upright.append(look.described(_input(look, picture), windows=[mirrored]))
+        windows = _windows_that_show(look, picture, random)
+        if windows:
+            used += [row] * len(windows)
+            upside_down = np.ascontiguousarray(picture[::-1])
+            turned.append(look.described(_input(look, upside_down), windows=[[one for one, _ in windows]]))
+            upright.append(look.described(_input(look, picture), windows=[[one for _, one in windows]]))
     return Decoys(_rows(turned), frames[np.array(used, np.intp)]), _rows(upright)
+
+
+def _windows_that_show(look: Look, picture: Picture, random: np.random.Generator) -> list[tuple[int, int]]:
+    """Some windows of a picture turned upside down in which something is to be seen, each with where it was before."""
+    found: list[tuple[int, int]] = []
+    for _ in range(_NUM_TRIES):
+        window, before = look.window_and_mirrored(random)
+        box = look.box_of(before, (picture.shape[1], picture.shape[0]))
+        shows = has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width])
+        if shows and (window, before) not in found:
+            found.append((window, before))
+        if len(found) == _WINDOWS_A_FRAME:
+            break
+    return found
 
 
 def _rows(parts: list[Floats]) -> Floats:

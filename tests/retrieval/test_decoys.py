@@ -61,7 +61,7 @@ def test_black_frames_move_no_threshold(encoder: Encoder, clips: Path, tmp_path:
     assert result.matches[0].is_query
 
 
-def test_a_box_is_measured_by_windows_that_show_something(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_box_is_measured_by_several_windows_of_each_frame(encoder: Encoder, tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     for clip in range(6):  # black, but for one corner
         with VideoWriter(tmp_path / f"{clip}.mp4", size=(160, 120)) as writer:
@@ -72,7 +72,7 @@ def test_a_box_is_measured_by_windows_that_show_something(encoder: Encoder, tmp_
     library = library_of(tmp_path / "library", encoder, tmp_path)
     assert library.num_frames == 60
     background = region_background(library, look_for(encoder, Box(0, 0, 40, 30), (160, 120)))
-    assert len(background.decoys) >= 50  # one window in seven shows something
+    assert len(background.decoys) >= 30  # of sixty frames: one window in five shows something
 
 
 def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, clips: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ A library keeps a vector of each whole frame, in which a small thing counts for 
 anew. Its thumbnails have more pixels than the encoder looks at: no video is opened.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,10 +44,10 @@ from firstsight.retrieval.store.where import Where
 from firstsight.video.source import open_source
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
-# Decoys are made of so many frames, of so many windows each: of a third of them a threshold is known to 0.02 only.
+# Decoys are made of so many windows each of so many frames: one of each would tell a threshold to 0.03 only. Of frames
+# in which little is to be seen no more are drawn: where they count as much, thresholds are too low.
 _NUM_FRAMES = 200
-_WINDOWS_A_FRAME = 3
-_NUM_TRIES = 12  # windows that are drawn until so many show something
+_WINDOWS_A_FRAME = 4
 # Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
 _SIZE_STEP = 1.25
 _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, to tell how unusual one is
@@ -183,17 +184,11 @@ def _decoys(look: Look, library: Library) -> tuple[Decoys, Floats]:
 
 
 def _windows_that_show(look: Look, picture: Picture, random: np.random.Generator) -> list[tuple[int, int]]:
-    """Some windows of a picture turned upside down in which something is to be seen, each with where it was before."""
-    found: list[tuple[int, int]] = []
-    for _ in range(_NUM_TRIES):
-        window, before = look.window_and_mirrored(random)
-        box = look.box_of(before, (picture.shape[1], picture.shape[0]))
-        shows = has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width])
-        if shows and (window, before) not in found:
-            found.append((window, before))
-        if len(found) == _WINDOWS_A_FRAME:
-            break
-    return found
+    """Of windows drawn of a picture upside down those in which something is to be seen, each with where it was."""
+    drawn = dict.fromkeys(look.window_and_mirrored(random) for _ in range(_WINDOWS_A_FRAME))
+    boxes = [look.box_of(before, (picture.shape[1], picture.shape[0])) for _, before in drawn]
+    shows = [has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]) for box in boxes]
+    return list(itertools.compress(drawn, shows))
 
 
 def _rows(parts: list[Floats]) -> Floats:

@@ -173,7 +173,7 @@ class TestReaders:
                 others.pop()()
 
         monkeypatch.setattr(frames, "checkout_latest", look_while_the_other_writes)
-        other.look_again()
+        other.show_latest()
         assert other.num_frames == len(other.embeddings()) > 0
         assert {record.name for record in other.sources} == set(other.embeddings().sources)
 

@@ -24,7 +24,7 @@ _MAGIC = b"LANC"
 
 
 @contextmanager
-def told_as_ours(folder: Path) -> Iterator[None]:
+def translated_errors(folder: Path) -> Iterator[None]:
     """What LanceDB or the disk has to complain about, as one line.
 
     Raises:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.footage.sampling import Sampling
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.folder import (
     MODEL_FOLDER,
@@ -28,7 +28,7 @@ from firstsight.library.folder import (
     writing,
 )
 from firstsight.library.records import SourceRecord, latest, seconds_of, shown, vectors_of
-from firstsight.library.repair import mend
+from firstsight.library.repair import repair
 from firstsight.library.selection import Timeline, Where
 from firstsight.library.tables import Tables
 from firstsight.library.vector_index import read_facts
@@ -62,7 +62,7 @@ class Store:
         self.path = path
         self.config = config
         self.tables = tables
-        self.look_again()
+        self.show_latest()
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> Self:
@@ -117,11 +117,11 @@ class Store:
             LibraryError: it is another encoder's now, or damaged.
         """
         self._check_encoder_in_use()
-        self.look_again()
+        self.show_latest()
 
-    def look_again(self) -> None:
+    def show_latest(self) -> None:
         """As `refresh`, of the tables that are open."""
-        self.tables.look_again()
+        self.tables.show_latest()
         records = self.tables.records()
         self._records = tuple(shown(records))
         self._names = tuple(record.name for record in self._records)
@@ -145,13 +145,13 @@ class Store:
             if self.tables.is_of_older_version:
                 write_config(self.path, self.config)  # of this version's format from now on
                 self.tables.add_columns()
-            mend(self.tables)
-            self.look_again()
+            repair(self.tables)
+            self.show_latest()
             try:
                 yield
             finally:
                 if self.tables.is_open:
-                    self.look_again()
+                    self.show_latest()
 
     def _load_encoder(self) -> Encoder:
         config = self.config
@@ -228,7 +228,7 @@ class Store:
             LibraryError: a name or pattern fits no source.
         """
         chosen = self._chosen(where)
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             rows = self._scan(where).to_arrow()
         return _embeddings(rows, chosen)
 
@@ -249,7 +249,7 @@ class Store:
     def timeline(self) -> Timeline:
         """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
         if self._timeline is None:
-            with told_as_ours(self.tables.folder):
+            with translated_errors(self.tables.folder):
                 query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
                 rows = query.to_arrow()
             numbers = {record.id: number for number, record in enumerate(self._records)}
@@ -304,7 +304,7 @@ class Store:
         """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
         where = where or Where()
         parts = []
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             num_rows = self.tables.frames.count_rows()
         if where.sources or num_rows != self.num_frames:
             listed = ", ".join(str(record.id) for record in self._chosen(where))

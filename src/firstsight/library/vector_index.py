@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
 from firstsight.files import read_regular, write_whole
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
 
@@ -77,7 +77,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
         return None
     if facts is None or num_rows > _MOST_GROWTH * facts.num_rows:
         return build(tables)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         stats = tables.frames.index_stats("vector_idx")
         if stats is None:
             return build(tables)
@@ -104,7 +104,7 @@ def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
     num_rows = tables.frames.count_rows()
     groups = num_groups or round(math.sqrt(num_rows))
     config = IvfFlat(distance_type=DISTANCE, num_partitions=groups, max_iterations=_ROUNDS, sample_rate=_ROWS_A_GROUP)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         tables.frames.create_index("vector", config=config, replace=True)
     facts = IndexFacts(num_rows, groups, min(_FEWEST_PROBES, groups), 0.0, 0, time.monotonic() - begin)
     return _measured(tables, facts)
@@ -137,7 +137,7 @@ def _truth(tables: Tables) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Evenly spread rows as queries (Q, dim), and the similarities (Q, 11) of the rows most like each, itself first."""
     num_rows = tables.frames.count_rows()
     chosen = np.unique(np.linspace(0, num_rows - 1, _NUM_QUERIES).astype(int)).tolist()
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         queries = vectors_of(tables.frames.take_offsets(chosen).select(["vector"]).to_arrow())
         best = np.full((len(queries), _K + 1), -np.inf, np.float32)
         for rows in tables.frames.search().select(["vector"]).to_batches(_BATCH_ROWS):
@@ -168,6 +168,6 @@ class Proposed:
 def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
     """The k rows most like a unit vector (dim,) in so many groups of the index, in no order; of any source."""
     search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         rows = search.to_arrow()
     return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))

@@ -211,7 +211,7 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class RegionMatcher:
     """A box in a picture, and all windows of its size, on the grid of each level that is looked at."""
 
     encoder: Encoder
@@ -293,7 +293,7 @@ class Look:
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 
-def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> Look:
+def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
     """Ready to compare what is in a box with all windows of its size.
 
     Args:
@@ -317,7 +317,7 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
     windows = tuple(
         spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
     )
-    return Look(encoder, box, size, levels, places, windows)
+    return RegionMatcher(encoder, box, size, levels, places, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:

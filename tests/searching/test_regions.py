@@ -63,7 +63,7 @@ def test_a_box_in_cells(box: Box, expected: tuple) -> None:
 
 def test_a_box_beside_what_is_seen_is_refused() -> None:
     centres = np.arange(8) + 1.0, np.arange(8) + 1.0
-    with pytest.raises(SettingsError, match=r"outside of what the encoder sees of the picture, which is 100,0,50,50"):
+    with pytest.raises(SettingsError, match=r"outside of the part of the picture that the encoder sees, 100,0,50,50"):
         cells_of(Box(0, 0, 90, 50), centres, Crop(100, 0, 50, 50, 10, 10))
 
 

@@ -104,7 +104,7 @@ def resumed_sampling(sampling: Sampling, stored: Stored) -> Sampling:
 
 
 def can_resume(partial: SourceRecord, content: str, sampling: Sampling) -> bool:
-    """Whether what is stored is the beginning of what is wanted. With damaged frames it is easier to begin anew."""
+    """Whether what is stored is the beginning of what is wanted. With damaged frames it is easier to begin again."""
     return partial.content == content and partial.sampling == sampling and partial.num_skipped == 0
 
 

@@ -138,7 +138,7 @@ class Store:
         """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
 
         Raises:
-            LibraryError: another process is writing to it, or has embedded it anew by another encoder.
+            LibraryError: another process is writing to it, or has re-embedded it by another encoder.
         """
         with writing(self.path):
             self.refresh()
@@ -167,7 +167,7 @@ class Store:
         config = read_config(self.path)
         if config.fingerprint != self.fingerprint:
             raise LibraryError(
-                f"{self.path} was embedded anew by encoder {config.fingerprint} since it was opened: open it again"
+                f"{self.path} was re-embedded by encoder {config.fingerprint} since it was opened: open it again"
             )
         self.config = config
 
@@ -185,7 +185,7 @@ class Store:
         if encoder.fingerprint != self.fingerprint:
             raise LibraryError(
                 f"{self.path / self.config.model} holds encoder {encoder.fingerprint}, but the vectors come from "
-                f"{self.fingerprint}: put that one back, or embed all footage anew with `firstsight index --reindex`"
+                f"{self.fingerprint}: put that one back, or re-embed all footage with `firstsight index --reindex`"
             )
         return encoder
 
@@ -220,9 +220,9 @@ class Store:
         return self._num_frames
 
     def embeddings(self, where: Where | None = None) -> Embeddings:
-        """The frames that are meant, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
+        """The chosen frames, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
 
-        `Embeddings.sources` holds the names of the sources that are meant.
+        `Embeddings.sources` holds the names of the chosen sources.
 
         Raises:
             LibraryError: a name or pattern fits no source.
@@ -257,7 +257,7 @@ class Store:
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """The vectors (B, dim) of the frames that are meant, some at a time, each with its position in `timeline`.
+        """The vectors (B, dim) of the chosen frames, some at a time, each with its position in `timeline`.
 
         A small library is read once, and its vectors are held in memory.
         """
@@ -273,7 +273,7 @@ class Store:
 
     @property
     def num_probes(self) -> int | None:
-        """Groups of the index that a search looks at; None where every frame is compared."""
+        """Groups of the index that are searched; None where every frame is compared."""
         return self._index.num_probes if self._index else None
 
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
@@ -301,7 +301,7 @@ class Store:
         return query.where(sql) if sql else query
 
     def _sql(self, where: Where | None) -> str:
-        """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
+        """The filter that leaves the chosen frames, of whole sources alone; empty if that is every row."""
         where = where or Where()
         parts = []
         with translated_errors(self.tables.folder):
@@ -336,10 +336,8 @@ def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noq
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
-    if strangers := set(ids.tolist()) - set(numbers):
-        raise LibraryError(
-            f"rows of {len(strangers)} sources that were not asked for; `firstsight library check` looks"
-        )
+    if orphans := set(ids.tolist()) - set(numbers):
+        raise LibraryError(f"rows of {len(orphans)} sources that were not asked for; `firstsight library check` looks")
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))

@@ -29,7 +29,7 @@ _FEWEST_PROBES = 16
 _MOST_UNINDEXED = (
     0.1  # share of rows that come after the index, each compared one by one, before it is brought up to date
 )
-_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are made anew
+_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are rebuilt
 _BATCH_ROWS = 8_192
 _ROUNDS = 20  # of k-means; more move the groups' centres hardly at all
 _ROWS_A_GROUP = 64  # that its centre is found from
@@ -50,7 +50,7 @@ class IndexFacts:
     def describe(self) -> str:
         """For people."""
         return (
-            f"by an index, {self.num_probes} of {self.num_groups} groups looked at: finds "
+            f"by an index, {self.num_probes} of {self.num_groups} groups searched: finds "
             f"{100 * self.recall_at_10:.1f} % of the ten nearest, measured with {self.num_queries} frames"
         )
 
@@ -60,7 +60,7 @@ def read_facts(tables: Tables) -> IndexFacts | None:
     try:
         facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
-        return None  # there is none, or it is damaged, and is made anew
+        return None  # there is none, or it is damaged, and is rebuilt
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
     return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
 
@@ -88,7 +88,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
 
 
 def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
-    """Makes the index anew, and measures it.
+    """Builds the index, and measures it.
 
     Args:
         tables: of the library.
@@ -117,7 +117,7 @@ def search_index(tables: Tables, query: NDArray[np.float32], *, k: int, num_prob
 
 
 def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
-    """As many groups looked at as it takes to find nearly all that comparing every frame finds; written down."""
+    """As many groups searched as it takes to find nearly all that comparing every frame finds; written down."""
     queries, nearest = _truth(tables)
     num_probes = facts.num_probes
     while True:

@@ -61,7 +61,7 @@ def search_region(
 ) -> SearchResult:
     """The k moments in which some window is most like what lies in the query's box; none, if no window is.
 
-    Every frame that is meant is embedded anew, some tens of milliseconds each. What is normal is measured as in
+    Every chosen frame is re-embedded, some tens of milliseconds each. What is normal is measured as in
     `search`, over the whole library and once for all boxes of about that size: decoys are windows of the library's own
     frames, upside down.
 
@@ -70,7 +70,7 @@ def search_region(
         query: made by `read_query` with the library's encoder.
         box: in pixels of the query's picture.
         k: how many moments, from 1.
-        where: which frames are meant; all by default.
+        where: which frames; all by default.
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
@@ -79,7 +79,7 @@ def search_region(
 
     Raises:
         SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
-        LibraryError: no frame is meant; or an encoder that sees only a part of each frame, as the article's does.
+        LibraryError: no frame is chosen; or an encoder that sees only a part of each frame, as the article's does.
     """
     check_searchable(library, k=k)
     _check_encoder(library)
@@ -106,7 +106,7 @@ def search_region(
 class RegionMatches:
     """How alike the best window of each frame of a library is to some regions."""
 
-    similarities: Floats  # (N, R), -1 to 1; minus infinity of frames that are not meant
+    similarities: Floats  # (N, R), -1 to 1; minus infinity of frames that are not chosen
     windows: NDArray[np.intp]  # (N, R), the number of that window
 
 

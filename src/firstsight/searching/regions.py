@@ -48,7 +48,7 @@ class Box:
 
     @classmethod
     def of(cls, given: "BoxSpec") -> "Box":
-        """The box that is meant by a box, by four numbers x, y, width, height, or by a text of them.
+        """The box of a box, of four numbers x, y, width, height, or of a text of them.
 
         Raises:
             SettingsError: anything else.
@@ -101,8 +101,8 @@ def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, floa
     left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
     top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
     if right <= left or bottom <= top:
-        seen = Box(crop.x, crop.y, crop.width, crop.height)
-        raise SettingsError(f"box {box} is outside of what the encoder sees of the picture, which is {seen}")
+        visible = Box(crop.x, crop.y, crop.width, crop.height)
+        raise SettingsError(f"box {box} is outside of the part of the picture that the encoder sees, {visible}")
     return left, top, right - left, bottom - top
 
 

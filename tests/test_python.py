@@ -116,6 +116,7 @@ def test_watch_yields_events_with_their_picture(
         assert event.start_seconds == 8.0
         assert event.frame.whole.shape == (48, 64, 3)
         assert "frame" not in plain(event)
+        assert "data:image/jpeg" in event._repr_html_()
     with pytest.raises(FrozenInstanceError):
         begun[0].seconds = 0.0
 

@@ -21,6 +21,7 @@ from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
+from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
@@ -70,6 +71,8 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     return after, (similarity - mean) / way
 
 
+_NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
+
 Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
 
 
@@ -99,6 +102,13 @@ class Event:
     def words(self) -> str:
         """A line for people."""
         return f"{self.seconds:>9.2f} s  {self._what()}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the words, and the frame."""
+        if self.frame is None:
+            return gallery(self.words(), ())
+        step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
+        return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _what(self) -> str:
         anchor = printable(self.anchor or "")

@@ -157,7 +157,7 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("query", "error", "words"),
         [
-            (np.zeros((5,), np.uint8), PixelsError, r"a picture of shape \(5,\); valid are uint8 \(H, W, 3\)"),
+            (np.zeros((5,), np.uint8), PixelsError, r"shape \(5,\); valid is a uint8 array \(H, W, 3\) or"),
             (np.zeros((2, 48, 64, 3), np.uint8), PixelsError, r"shape \(2, 48, 64, 3\)"),
             (np.zeros((48, 64, 4), np.uint8), PixelsError, r"shape \(48, 64, 4\)"),
             (np.zeros((48, 64, 3)), PixelsError, "float64"),

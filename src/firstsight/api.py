@@ -1,6 +1,7 @@
 """The library in Python: footage indexed once, then searched, compared and gone through."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -188,26 +189,12 @@ class Library:
             SettingsError: an option outside its range, or a box that is not in the picture.
             LibraryError: no frame is left to search, or a source that is not in the library.
         """
-        read = read_query(query, self.encoder)
-        where = Where.of(sources, between)
-        if box is None:
-            return search(
-                self.store,
-                read,
-                k=k,
-                where=where,
-                nearest=nearest,
-                not_itself=not_itself,
-                false_match_rate=false_match_rate,
-                gap_seconds=gap_seconds,
-                progress=progress,
-            )
-        return search_region(
+        find: Callable[..., SearchResult] = search if box is None else partial(search_region, box=Box.of(box))
+        return find(
             self.store,
-            read,
-            Box.of(box),
+            read_query(query, self.encoder),
             k=k,
-            where=where,
+            where=Where.of(sources, between),
             nearest=nearest,
             not_itself=not_itself,
             false_match_rate=false_match_rate,

@@ -248,7 +248,9 @@ class TestInterrupted:
         with pytest.raises(KeyboardInterrupt):
             add(library, [long], every=1, progress=interrupt(130))
         monkeypatch.setattr(
-            indexing_run, "reading_on", lambda sampling, stored: replace(sampling, start_seconds=stored.seconds + 1)
+            indexing_run,
+            "resumed_sampling",
+            lambda sampling, stored: replace(sampling, start_seconds=stored.seconds + 1),
         )
         assert add(library, [long], every=1).num_frames == 500
         assert library.tables.frames.count_rows() == library.num_frames == 500

@@ -27,7 +27,7 @@ from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Estimate, estimate
 from firstsight.indexing.index_files import LONGEST, add, remove, remove_missing
 from firstsight.library import tables as store_tables
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.folder import CONFIG_FILE
 from firstsight.library.maintenance import check, compact, info
 from firstsight.library.source_files import check_unchanged, content_hash, find_footage, state_of
@@ -81,7 +81,7 @@ class TestOneOddFile:
                 raise error
             return read(encoder, source, **more)
 
-        monkeypatch.setattr(indexing_run, "seen", read_but_one)
+        monkeypatch.setattr(indexing_run, "embed_source", read_but_one)
         outcome = add(library, [videos])
         assert outcome.added == ["1.mp4"]
         assert outcome.failures == [
@@ -98,7 +98,7 @@ class TestOneOddFile:
             yield next(read(encoder, source, **more))
             raise ValueError
 
-        monkeypatch.setattr(indexing_run, "seen", read_half)
+        monkeypatch.setattr(indexing_run, "embed_source", read_half)
         with pytest.raises(SourceError, match="none of 2"):
             add(library, [videos])
         assert library.tables.frames.count_rows() == library.tables.thumbnails.count_rows() == 0
@@ -151,7 +151,7 @@ class TestOneOddFile:
         def fails(*_: object, **__: object) -> object:
             raise ValueError
 
-        monkeypatch.setattr(indexing_run, "seen", fails)
+        monkeypatch.setattr(indexing_run, "embed_source", fails)
         with pytest.raises(SourceError, match=r"0\.mp4"):
             add(library, [videos / "0.mp4"], every=1)
         assert (library.partial_sources, library.tables.frames.count_rows()) == ((), 0)
@@ -410,12 +410,12 @@ class TestDamaged:
             pass
 
         message = "index out of bounds, /root/.cargo/registry/src/lance-1.0/src/io.rs:12:5\nbacktrace"
-        with pytest.raises(LibraryError, match="index out of bounds") as caught, told_as_ours(Path("tables")):
+        with pytest.raises(LibraryError, match="index out of bounds") as caught, translated_errors(Path("tables")):
             raise PanicException(message)
         assert "cargo" not in str(caught.value)
 
     def test_a_full_disk_is_told_with_its_cure(self) -> None:
-        with pytest.raises(LibraryError, match=r"is full.*library compact"), told_as_ours(Path("tables")):
+        with pytest.raises(LibraryError, match=r"is full.*library compact"), translated_errors(Path("tables")):
             raise OSError(28, "No space left on device")
 
     def test_on_a_full_disk_what_takes_no_space_is_given_back_first(

@@ -18,7 +18,7 @@ from firstsight.searching.calibration import MIN_DECOYS, Background
 from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import region_background
-from firstsight.searching.regions import Box, look_for
+from firstsight.searching.regions import Box, match_region
 from firstsight.searching.search import ASSUMED_THRESHOLD, search
 
 SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
@@ -71,7 +71,7 @@ def test_a_box_is_measured_by_several_windows_of_each_frame(encoder: Encoder, tm
                 writer.write(picture, seconds=index / 10)
     library = library_of(tmp_path / "library", encoder, tmp_path)
     assert library.num_frames == 60
-    background = region_background(library, look_for(encoder, Box(0, 0, 40, 30), (160, 120)))
+    background = region_background(library, match_region(encoder, Box(0, 0, 40, 30), (160, 120)))
     assert len(background.decoys) >= 30  # of sixty frames: one window in five shows something
 
 

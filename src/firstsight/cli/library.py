@@ -117,7 +117,7 @@ def compact(folder: footage.Library) -> None:
 
 @app.command("check")
 def check(folder: footage.Library, as_json: footage.Json = False) -> None:
-    """Look whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
+    """Check whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
 
     Nothing is changed. The files that it was made from are not looked at: `library info` does that.
 

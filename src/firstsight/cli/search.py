@@ -111,7 +111,7 @@ def command(
 
     A match is more alike than what is not there would be: the library itself tells how alike that is.
 
-    With --box, what lies in it is looked for anywhere in every frame. All frames are embedded anew for that.
+    With --box, what lies in it is looked for anywhere in every frame. All frames are re-embedded for that.
 
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """

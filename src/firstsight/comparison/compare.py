@@ -22,7 +22,7 @@ from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.pixels import crop_and_resize, single_picture
 from firstsight.searching.query import Picture, frame_of, parse_place
-from firstsight.searching.regions import Box, BoxSpec, look_for
+from firstsight.searching.regions import Box, BoxSpec, match_region
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ class Comparisons:
     def _regions(self, box: Box) -> Iterator[Comparison]:
         anchor = self._fixed_anchor()
         assert anchor is not None  # the settings have checked it
-        look = look_for(self._encoder, box, anchor.size, level=self._settings.level)
+        look = match_region(self._encoder, box, anchor.size, level=self._settings.level)
         region = look.described(anchor.pixels[None])
         for batch in self._batches():
             similarities, windows = look.best(_inputs(batch), region)

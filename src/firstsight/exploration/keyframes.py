@@ -98,12 +98,12 @@ def find_keyframes(
     Args:
         library: which one.
         num: how many, from 1; fewer if there are no more that differ.
-        where: which frames are meant; all by default.
+        where: which frames; all by default.
         progress: called after each that is chosen.
 
     Raises:
         SettingsError: less than one.
-        LibraryError: no frame is meant.
+        LibraryError: no frame is chosen.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP

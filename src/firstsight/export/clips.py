@@ -99,7 +99,7 @@ def write_clips(
 ) -> list[Path]:
     """Each stretch as an H.264 file without sound, named after its rank, its video and its beginning.
 
-    The pictures are encoded anew: a file could only be copied from one keyframe on, and a clip should begin with the
+    The pictures are re-encoded: a file could only be copied from one keyframe on, and a clip should begin with the
     very frame that the moment begins with. Its time starts at 0 and runs as in the video.
 
     Args:
@@ -144,7 +144,7 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
 
 
 def cut(stretch: Stretch, out: Path) -> None:
-    """One stretch as a file of its own; whoever looks for it finds it whole or not at all.
+    """One stretch as a file of its own; whoever looks for it finds it atomically.
 
     Raises:
         RunError: it cannot be written.

@@ -50,7 +50,7 @@ def export_library(
 
     Raises:
         SettingsError: another ending, or a JSON file of another name.
-        LibraryError: no frame is meant, or a source that is not in the library.
+        LibraryError: no frame is chosen, or a source that is not in the library.
         RunError: it cannot be written.
     """
     check_export(path)

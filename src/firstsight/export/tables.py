@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """The table as CSV or Parquet, by the ending of the name; whole or not at all.
+    """The table as CSV or Parquet, by the ending of the name; atomically.
 
     Raises:
         SettingsError: another ending.

@@ -29,7 +29,7 @@ _MAX_DISAGREEMENT = 10
 class Estimate:
     """What indexing will come to, going by what the containers state and is not impossible."""
 
-    num_sources: int  # to be looked at anew
+    num_sources: int  # to be indexed
     num_frames: int  # to be embedded, about: what turns out to be a copy is not
     num_unknown: int  # of the sources, those that do not state how long they are, or cannot be that long
     unbelievable: tuple[str, ...]  # names of the latter
@@ -65,7 +65,7 @@ class Estimate:
     def doubts(self) -> list[str]:
         """A line for each file whose length is not to be believed, or that will fill the disk if it is."""
         lines = [
-            f"{printable(name)} states more frames than it can hold; how many there are will be seen"
+            f"{printable(name)} states more frames than it can hold; how many there are only reading will tell"
             for name in self.unbelievable
         ]
         if self.num_bytes > self.free_bytes:

@@ -169,7 +169,7 @@ def index(
     library.tables.keep_up_indices()
     _update_vector_index(library, run.outcome, progress)
     _check_any_readable(run.outcome)
-    library.look_again()
+    library.show_latest()
     return replace(
         run.outcome,
         library=str(library.path),

@@ -12,7 +12,7 @@ from firstsight.indexing.index_files import FootageSpec, add, find, index, learn
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder, write_config
 from firstsight.library.maintenance import remove_unread
-from firstsight.library.repair import mend
+from firstsight.library.repair import repair
 from firstsight.library.source_files import FootageFile, state_of
 from firstsight.library.store import Store
 from firstsight.library.tables import Tables
@@ -112,7 +112,7 @@ def _begin(library: Store, encoder: Encoder) -> Store:
     except LibraryError:  # none there, or not all of them
         tables = Tables.create(folder, dim=encoder.dim)
     tables.add_columns()
-    mend(tables)
+    repair(tables)
     return Store(path, config, tables)
 
 

@@ -124,8 +124,8 @@ def _check_counts(records: Sequence[SourceRecord], counts: "Counter[int]", what:
         )
     if not wrong:
         found.whole.append(f"{what}: {sum(counts.values())} rows, all that the sources count")
-    if strangers := sum(counts[one] for one in set(counts) - {one.id for one in records}):
-        found.remarks.append(f"{strangers} {what} are of no source; the next `firstsight index` removes them")
+    if orphans := sum(counts[one] for one in set(counts) - {one.id for one in records}):
+        found.remarks.append(f"{orphans} {what} are of no source; the next `firstsight index` removes them")
 
 
 def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":

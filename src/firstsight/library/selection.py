@@ -20,7 +20,7 @@ class Where:
     """A choice of frames; the default is all of them."""
 
     sources: tuple[str, ...] = ()  # names, or patterns such as "2026-*/gate.mp4"; none is all
-    start_seconds: float | None = None  # the first frame meant is at or after it, in its own source
+    start_seconds: float | None = None  # the first frame chosen is at or after it, in its own source
     end_seconds: float | None = None  # the last is before it
 
     def __post_init__(self) -> None:
@@ -42,7 +42,7 @@ class Where:
         return self != Where()
 
     def chosen(self, names: Sequence[str]) -> list[int]:
-        """The positions of the sources that are meant, ascending.
+        """The positions of the chosen sources, ascending.
 
         Raises:
             LibraryError: a name or pattern fits no source.
@@ -86,7 +86,7 @@ class Timeline:
         return np.where(is_there, found, -1)
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
-        """(N,): which frames are meant, those of some sources left out.
+        """(N,): which frames are chosen, those of some sources left out.
 
         Raises:
             LibraryError: a name or pattern fits no source.

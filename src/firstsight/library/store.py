@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.footage.sampling import Sampling
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.folder import (
     MODEL_FOLDER,
@@ -28,7 +28,7 @@ from firstsight.library.folder import (
     writing,
 )
 from firstsight.library.records import SourceRecord, latest, seconds_of, shown, vectors_of
-from firstsight.library.repair import mend
+from firstsight.library.repair import repair
 from firstsight.library.selection import Timeline, Where
 from firstsight.library.tables import Tables
 from firstsight.library.vector_index import read_facts
@@ -62,7 +62,7 @@ class Store:
         self.path = path
         self.config = config
         self.tables = tables
-        self.look_again()
+        self.show_latest()
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> Self:
@@ -117,11 +117,11 @@ class Store:
             LibraryError: it is another encoder's now, or damaged.
         """
         self._check_encoder_in_use()
-        self.look_again()
+        self.show_latest()
 
-    def look_again(self) -> None:
+    def show_latest(self) -> None:
         """As `refresh`, of the tables that are open."""
-        self.tables.look_again()
+        self.tables.show_latest()
         records = self.tables.records()
         self._records = tuple(shown(records))
         self._names = tuple(record.name for record in self._records)
@@ -138,20 +138,20 @@ class Store:
         """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
 
         Raises:
-            LibraryError: another process is writing to it, or has embedded it anew by another encoder.
+            LibraryError: another process is writing to it, or has re-embedded it by another encoder.
         """
         with writing(self.path):
             self.refresh()
             if self.tables.is_of_older_version:
                 write_config(self.path, self.config)  # of this version's format from now on
                 self.tables.add_columns()
-            mend(self.tables)
-            self.look_again()
+            repair(self.tables)
+            self.show_latest()
             try:
                 yield
             finally:
                 if self.tables.is_open:
-                    self.look_again()
+                    self.show_latest()
 
     def _load_encoder(self) -> Encoder:
         config = self.config
@@ -167,7 +167,7 @@ class Store:
         config = read_config(self.path)
         if config.fingerprint != self.fingerprint:
             raise LibraryError(
-                f"{self.path} was embedded anew by encoder {config.fingerprint} since it was opened: open it again"
+                f"{self.path} was re-embedded by encoder {config.fingerprint} since it was opened: open it again"
             )
         self.config = config
 
@@ -185,7 +185,7 @@ class Store:
         if encoder.fingerprint != self.fingerprint:
             raise LibraryError(
                 f"{self.path / self.config.model} holds encoder {encoder.fingerprint}, but the vectors come from "
-                f"{self.fingerprint}: put that one back, or embed all footage anew with `firstsight index --reindex`"
+                f"{self.fingerprint}: put that one back, or re-embed all footage with `firstsight index --reindex`"
             )
         return encoder
 
@@ -220,15 +220,15 @@ class Store:
         return self._num_frames
 
     def embeddings(self, where: Where | None = None) -> Embeddings:
-        """The frames that are meant, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
+        """The chosen frames, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
 
-        `Embeddings.sources` holds the names of the sources that are meant.
+        `Embeddings.sources` holds the names of the chosen sources.
 
         Raises:
             LibraryError: a name or pattern fits no source.
         """
         chosen = self._chosen(where)
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             rows = self._scan(where).to_arrow()
         return _embeddings(rows, chosen)
 
@@ -249,7 +249,7 @@ class Store:
     def timeline(self) -> Timeline:
         """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
         if self._timeline is None:
-            with told_as_ours(self.tables.folder):
+            with translated_errors(self.tables.folder):
                 query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
                 rows = query.to_arrow()
             numbers = {record.id: number for number, record in enumerate(self._records)}
@@ -257,7 +257,7 @@ class Store:
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """The vectors (B, dim) of the frames that are meant, some at a time, each with its position in `timeline`.
+        """The vectors (B, dim) of the chosen frames, some at a time, each with its position in `timeline`.
 
         A small library is read once, and its vectors are held in memory.
         """
@@ -273,7 +273,7 @@ class Store:
 
     @property
     def num_probes(self) -> int | None:
-        """Groups of the index that a search looks at; None where every frame is compared."""
+        """Groups of the index that are searched; None where every frame is compared."""
         return self._index.num_probes if self._index else None
 
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
@@ -301,10 +301,10 @@ class Store:
         return query.where(sql) if sql else query
 
     def _sql(self, where: Where | None) -> str:
-        """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
+        """The filter that leaves the chosen frames, of whole sources alone; empty if that is every row."""
         where = where or Where()
         parts = []
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             num_rows = self.tables.frames.count_rows()
         if where.sources or num_rows != self.num_frames:
             listed = ", ".join(str(record.id) for record in self._chosen(where))
@@ -336,10 +336,8 @@ def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noq
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
-    if strangers := set(ids.tolist()) - set(numbers):
-        raise LibraryError(
-            f"rows of {len(strangers)} sources that were not asked for; `firstsight library check` looks"
-        )
+    if orphans := set(ids.tolist()) - set(numbers):
+        raise LibraryError(f"rows of {len(orphans)} sources that were not asked for; `firstsight library check` looks")
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
 from firstsight.files import read_regular, write_whole
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
 
@@ -29,7 +29,7 @@ _FEWEST_PROBES = 16
 _MOST_UNINDEXED = (
     0.1  # share of rows that come after the index, each compared one by one, before it is brought up to date
 )
-_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are made anew
+_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are rebuilt
 _BATCH_ROWS = 8_192
 _ROUNDS = 20  # of k-means; more move the groups' centres hardly at all
 _ROWS_A_GROUP = 64  # that its centre is found from
@@ -50,7 +50,7 @@ class IndexFacts:
     def describe(self) -> str:
         """For people."""
         return (
-            f"by an index, {self.num_probes} of {self.num_groups} groups looked at: finds "
+            f"by an index, {self.num_probes} of {self.num_groups} groups searched: finds "
             f"{100 * self.recall_at_10:.1f} % of the ten nearest, measured with {self.num_queries} frames"
         )
 
@@ -60,7 +60,7 @@ def read_facts(tables: Tables) -> IndexFacts | None:
     try:
         facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
-        return None  # there is none, or it is damaged, and is made anew
+        return None  # there is none, or it is damaged, and is rebuilt
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
     return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
 
@@ -77,7 +77,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
         return None
     if facts is None or num_rows > _MOST_GROWTH * facts.num_rows:
         return build(tables)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         stats = tables.frames.index_stats("vector_idx")
         if stats is None:
             return build(tables)
@@ -88,7 +88,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
 
 
 def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
-    """Makes the index anew, and measures it.
+    """Builds the index, and measures it.
 
     Args:
         tables: of the library.
@@ -104,7 +104,7 @@ def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
     num_rows = tables.frames.count_rows()
     groups = num_groups or round(math.sqrt(num_rows))
     config = IvfFlat(distance_type=DISTANCE, num_partitions=groups, max_iterations=_ROUNDS, sample_rate=_ROWS_A_GROUP)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         tables.frames.create_index("vector", config=config, replace=True)
     facts = IndexFacts(num_rows, groups, min(_FEWEST_PROBES, groups), 0.0, 0, time.monotonic() - begin)
     return _measured(tables, facts)
@@ -117,7 +117,7 @@ def search_index(tables: Tables, query: NDArray[np.float32], *, k: int, num_prob
 
 
 def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
-    """As many groups looked at as it takes to find nearly all that comparing every frame finds; written down."""
+    """As many groups searched as it takes to find nearly all that comparing every frame finds; written down."""
     queries, nearest = _truth(tables)
     num_probes = facts.num_probes
     while True:
@@ -137,7 +137,7 @@ def _truth(tables: Tables) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Evenly spread rows as queries (Q, dim), and the similarities (Q, 11) of the rows most like each, itself first."""
     num_rows = tables.frames.count_rows()
     chosen = np.unique(np.linspace(0, num_rows - 1, _NUM_QUERIES).astype(int)).tolist()
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         queries = vectors_of(tables.frames.take_offsets(chosen).select(["vector"]).to_arrow())
         best = np.full((len(queries), _K + 1), -np.inf, np.float32)
         for rows in tables.frames.search().select(["vector"]).to_batches(_BATCH_ROWS):
@@ -168,6 +168,6 @@ class Proposed:
 def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
     """The k rows most like a unit vector (dim,) in so many groups of the index, in no order; of any source."""
     search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         rows = search.to_arrow()
     return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))

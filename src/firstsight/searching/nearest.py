@@ -27,14 +27,14 @@ _NUM_PROPOSED = 1_000
 class Compared:
     """The frames of a library, and how alike those are that were compared."""
 
-    similarities: Floats  # (N,), -1 to 1; minus infinity of a frame that is not meant, or was not compared
+    similarities: Floats  # (N,), -1 to 1; minus infinity of a frame that is not chosen, or was not compared
     frames: Embeddings  # N, by source and in order of time, without vectors
-    chosen: NDArray[np.bool_] | None  # (N,), which are meant; None is all
+    chosen: NDArray[np.bool_] | None  # (N,), which are chosen; None is all
     is_complete: bool  # every match was compared; otherwise there may be more in sources that are less alike
 
     @property
     def num_frames(self) -> int:
-        """How many are meant."""
+        """How many are chosen."""
         return len(self.frames) if self.chosen is None else int(self.chosen.sum())
 
     @property
@@ -48,16 +48,16 @@ class Compared:
 def compare_all(
     library: Store, vector: Floats, *, where: Where | None = None, without: frozenset[str] = frozenset()
 ) -> Compared:
-    """Compares every frame that is meant with a vector of unit length.
+    """Compares every chosen frame with a vector of unit length.
 
     Args:
         library: what is searched.
         vector: (dim,), of unit length.
-        where: which frames are meant; all by default.
+        where: which frames; all by default.
         without: names of sources that are not.
 
     Raises:
-        LibraryError: a name or pattern fits no source, or no frame is meant.
+        LibraryError: a name or pattern fits no source, or no frame is chosen.
     """
     chosen = chosen_frames(library, where=where, without=without)
     similarities = np.full(len(chosen), -np.inf, np.float32)
@@ -100,10 +100,10 @@ def _compare(library: Store, vector: Floats, where: Where | None, similarities: 
 
 
 def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str]) -> NDArray[np.bool_]:
-    """(N,): which frames of the library's timeline are meant.
+    """(N,): which frames of the library's timeline are chosen.
 
     Raises:
-        LibraryError: a name or pattern fits no source, or no frame is meant.
+        LibraryError: a name or pattern fits no source, or no frame is chosen.
     """
     chosen = library.timeline.chosen(where, without=without)
     if not chosen.any():

@@ -48,7 +48,7 @@ class Box:
 
     @classmethod
     def of(cls, given: "BoxSpec") -> "Box":
-        """The box that is meant by a box, by four numbers x, y, width, height, or by a text of them.
+        """The box of a box, of four numbers x, y, width, height, or of a text of them.
 
         Raises:
             SettingsError: anything else.
@@ -101,8 +101,8 @@ def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, floa
     left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
     top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
     if right <= left or bottom <= top:
-        seen = Box(crop.x, crop.y, crop.width, crop.height)
-        raise SettingsError(f"box {box} is outside of what the encoder sees of the picture, which is {seen}")
+        visible = Box(crop.x, crop.y, crop.width, crop.height)
+        raise SettingsError(f"box {box} is outside of the part of the picture that the encoder sees, {visible}")
     return left, top, right - left, bottom - top
 
 
@@ -211,7 +211,7 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class RegionMatcher:
     """A box in a picture, and all windows of its size, on the grid of each level that is looked at."""
 
     encoder: Encoder
@@ -293,7 +293,7 @@ class Look:
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 
-def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> Look:
+def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
     """Ready to compare what is in a box with all windows of its size.
 
     Args:
@@ -317,7 +317,7 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
     windows = tuple(
         spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
     )
-    return Look(encoder, box, size, levels, places, windows)
+    return RegionMatcher(encoder, box, size, levels, places, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:

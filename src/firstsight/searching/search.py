@@ -166,7 +166,7 @@ def search(
         library: what is searched.
         query: made by `read_query` with the library's encoder.
         k: how many moments, from 1.
-        where: which frames are meant; all by default.
+        where: which frames; all by default.
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
@@ -175,7 +175,7 @@ def search(
 
     Raises:
         SettingsError: k below 1, or a rate that is not between 0 and 1.
-        LibraryError: no frame is meant, or a source that is not in the library.
+        LibraryError: no frame is chosen, or a source that is not in the library.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
-from firstsight.footage.source import Spec
+from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
@@ -273,7 +273,7 @@ def watch(
         novel: whether what the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: new is so many times the usual deviation; None is 8.
-        frames_per_second: use at most so many.
+        frames_per_second: use at most so many; what `open_source` gave keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
         patience: how long to wait for what does not come.
 
@@ -291,9 +291,8 @@ def watch(
     """
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
-    open_stream = partial(
-        Stream, source, views=watcher.views, frames_per_second=frames_per_second, speed=speed, patience=patience
-    )
+    rate = None if isinstance(source, Source) else frames_per_second
+    open_stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed, patience=patience)
     return _events(watcher, open_stream)
 
 

@@ -26,7 +26,7 @@ from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
 from firstsight.learning.settings import settings_of
-from firstsight.report.neighbours import neighbours_picture
+from firstsight.report.drawing import neighbours_picture
 
 FORMS: dict[str, dict[str, object]] = {
     "predecessor": {"form": "predecessor"},

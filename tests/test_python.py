@@ -116,8 +116,19 @@ def test_watch_yields_events_with_their_picture(
         assert event.start_seconds == 8.0
         assert event.frame.whole.shape == (48, 64, 3)
         assert "frame" not in plain(event)
+        assert "data:image/jpeg" in event._repr_html_()
     with pytest.raises(FrozenInstanceError):
         begun[0].seconds = 0.0
+
+
+def test_an_open_source_keeps_its_own_rate(encoder: firstsight.Encoder, hall: Path) -> None:
+    source = firstsight.open_source(hall, frames_per_second=2)
+    starts = [
+        [event.start_seconds for event in firstsight.watch(encoder, one, novel=True, speed=0)] for one in (source, hall)
+    ]
+    assert starts == [[8.0, 8.0]] * 2
+    found = [firstsight.align(one, one, encoder=encoder).path.score for one in (source, hall)]
+    assert found[0] == found[1]
 
 
 def test_events_are_sent_on_with_their_picture(encoder: firstsight.Encoder, hall: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from firstsight.article.network import Network
 from firstsight.article.shape import article_levels
 from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.views import CentralSquare
+from firstsight.progress import Cancelled
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
 from firstsight.report.film import NoScreenError, Show, TkScreen, Windows
@@ -87,6 +88,20 @@ def test_quitting_leaves_whole_files_and_a_report(encoder, moving_square, tmp_pa
     with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
         assert len(list(film)) == 7
     assert (tmp_path / "report.html").exists()
+
+
+def test_cancelled_it_leaves_whole_files(encoder, moving_square, tmp_path):
+    def cancel(progress):
+        if progress.done == 5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_comparison(encoder, open_source(moving_square), CompareSettings(), tmp_path, progress=cancel)
+    with (tmp_path / "timeline.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 1 + 5
+    with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
+        assert len(list(film)) == 5
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_without_a_screen_it_says_why(monkeypatch):

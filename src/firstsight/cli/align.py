@@ -31,8 +31,6 @@ def command(
     from firstsight.comparison.align import align
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import check_ending, write_table
-    from firstsight.files import write_whole
-    from firstsight.report.timeline import alignment_picture
 
     if csv_file:
         check_ending(csv_file, (".csv", ".parquet"))
@@ -47,6 +45,9 @@ def command(
     if csv_file:
         write_table(found.to_arrow(), csv_file)
     if out:
+        from firstsight.files import write_whole
+        from firstsight.report.timeline import alignment_picture
+
         write_whole(out, alignment_picture(found))
     if not as_json:
         say_written(out, csv_file)

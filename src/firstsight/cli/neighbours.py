@@ -31,8 +31,6 @@ def command(
     """
     from firstsight.comparison.neighbours import nearest_pictures
     from firstsight.encoder.encoder import Encoder
-    from firstsight.files import write_whole
-    from firstsight.report.neighbours import neighbours_picture
 
     check_out(out)
     encoder = Encoder.load(run)
@@ -44,6 +42,9 @@ def command(
         for one in found:
             typer.echo(_table(one))
     if out:
+        from firstsight.files import write_whole
+        from firstsight.report.drawing import neighbours_picture
+
         write_whole(out, neighbours_picture(found))
     if not as_json:
         say_written(out)

@@ -22,7 +22,7 @@ from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.pixels import crop_and_resize, single_picture
 from firstsight.searching.query import Picture, frame_of, parse_reference
-from firstsight.searching.regions import Box, match_region
+from firstsight.searching.regions import Box, BoxSpec, match_region
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def compare(
     num_dimensions: int | None = None,
     over_last: int | None = None,
     centred: bool = False,
-    box: Box | tuple[int, int, int, int] | None = None,
+    box: BoxSpec | None = None,
     batch_size: int = 16,
     views: tuple[View, ...] = (),
 ) -> "Comparisons":
@@ -195,7 +195,7 @@ def compare(
         over_last=over_last,
         centred=centred,
         batch_size=batch_size,
-        box=Box(*box) if isinstance(box, tuple) else box,
+        box=None if box is None else Box.of(box),
     )
     return Comparisons(encoder, open_source(source), settings, views)
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
-from firstsight.footage.source import Spec
+from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
+from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
@@ -70,6 +71,8 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     return after, (similarity - mean) / way
 
 
+_NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
+
 Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
 
 
@@ -99,6 +102,13 @@ class Event:
     def words(self) -> str:
         """A line for people."""
         return f"{self.seconds:>9.2f} s  {self._what()}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the words, and the frame."""
+        if self.frame is None:
+            return gallery(self.words(), ())
+        step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
+        return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _what(self) -> str:
         anchor = printable(self.anchor or "")
@@ -263,7 +273,7 @@ def watch(
         novel: whether what the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: new is so many times the usual deviation; None is 8.
-        frames_per_second: use at most so many.
+        frames_per_second: use at most so many; what `open_source` gave keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
         patience: how long to wait for what does not come.
 
@@ -281,9 +291,8 @@ def watch(
     """
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
-    open_stream = partial(
-        Stream, source, views=watcher.views, frames_per_second=frames_per_second, speed=speed, patience=patience
-    )
+    rate = None if isinstance(source, Source) else frames_per_second
+    open_stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed, patience=patience)
     return _events(watcher, open_stream)
 
 

@@ -74,7 +74,7 @@ class TestOneOddFile:
     def test_an_error_that_nobody_expects(
         self, library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
     ) -> None:
-        read = indexing_run.seen
+        read = indexing_run.embed_source
 
         def read_but_one(encoder: object, source: object, **more: object) -> object:
             if source.name == "0.mp4":
@@ -92,7 +92,7 @@ class TestOneOddFile:
     def test_an_error_in_the_middle_leaves_no_rows(
         self, library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        read = indexing_run.seen
+        read = indexing_run.embed_source
 
         def read_half(encoder: object, source: object, **more: object) -> object:
             yield next(read(encoder, source, **more))

@@ -8,7 +8,6 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import print_json
-from firstsight.quality.health import findings
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def level_table(encoder: "Encoder") -> str:
 
 def outcome_lines(outcome: dict[str, Any]) -> list[str]:
     """What the default method found, and what it warns of."""
+    from firstsight.quality.health import findings
+
     return [*findings(outcome), *(f"warning: {one}" for one in outcome.get("warnings", []))]
 
 

@@ -39,11 +39,10 @@ def check_library(folder: Path) -> Path:
 
 def check_sources(sources: list[str]) -> list[str]:
     """Raises a SourceError if there is no such footage; what is piped in or comes from a camera is not looked at."""
-    from firstsight.footage.finding import find_files
-    from firstsight.footage.live import place_of
+    from firstsight.footage.finding import find_files, is_live
 
     spec = sources[0] if len(sources) == 1 else sources
-    if place_of(spec) is None:
+    if not (isinstance(spec, str) and is_live(spec)):
         find_files(spec)
     return sources
 

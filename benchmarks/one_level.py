@@ -23,7 +23,8 @@ from torch import Tensor, nn
 import firstsight
 from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.projection import unit
-from firstsight.device import generator, keep_freed_memory
+from firstsight.device import generator
+from firstsight.process import keep_freed_memory
 
 _HEIGHT, _KERNEL, _FILTERS, _DIM = 64, 5, 512, 256
 _NUM_PATCHES, _FIT_FRAMES, _BATCH = 60_000, 400, 32

@@ -19,12 +19,13 @@ import numpy as np
 import torch
 
 import firstsight
+from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.settings import settings_of
 from firstsight.comparison.neighbours import Neighbour, similarities
 from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
+from firstsight.learning.settings import settings_of
 from firstsight.report.neighbours import neighbours_picture
 
 FORMS: dict[str, dict[str, object]] = {
@@ -99,7 +100,7 @@ def random_encoder(form: str, seed: int) -> Encoder:
     """The form's network as it is before learning."""
     settings = settings_of("article", FORMS[form])
     network = Network(settings.levels, input_size=settings.input_size, seed=seed)
-    return Encoder(settings.preprocessing, network)
+    return Encoder(ArticleModel(settings.view, network))
 
 
 def measure_form(form: str, digits: Digits, seeds: range) -> dict[str, object]:

@@ -24,7 +24,6 @@ from quality_sets import Encode, LabelledSet, labelled_sets
 import firstsight
 from firstsight.closed_form import fit as closed_form
 from firstsight.closed_form.fit import DEFAULT, Recipe
-from firstsight.closed_form.readout import Pooled
 from firstsight.device import has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import WholeFrame
@@ -121,7 +120,7 @@ def _by_recipe(recipe: Recipe) -> Learn:
         chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
         precision = "bfloat16" if has_fast_bfloat16() else "float32"
         learned = closed_form.fit(view.apply(frames[chosen]), seed=seed, recipe=recipe, precision=precision)
-        return Encoder(view, learned.network, Pooled(learned.pooling, learned.projection)).encode
+        return Encoder(learned.model).encode
 
     return learn
 

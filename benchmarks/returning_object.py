@@ -26,6 +26,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import firstsight
+from firstsight.article.model import untrained
 from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
@@ -150,7 +151,7 @@ def learned(method: str, clip: Clip, article_frames: int) -> Encoder:
     """The encoder of that method."""
     source = open_source(clip.path, every=_LEARN_EVERY)
     if method == "untrained article":
-        return Encoder.untrained(seed=0)
+        return untrained(seed=0)
     if method == "article":
         return firstsight.learn(source, method="article", seed=0, frames_per_level=article_frames)
     return firstsight.learn(source, method=method, seed=0)  # type: ignore[arg-type]
@@ -158,7 +159,7 @@ def learned(method: str, clip: Clip, article_frames: int) -> Encoder:
 
 def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities]:
     """Similarities to the whole anchor and to its box, as `compare` has them."""
-    inputs = in_batches(encoder.preprocessing.apply, clip.pictures)
+    inputs = in_batches(encoder.view.apply, clip.pictures)
     vectors = encoder.compared(inputs).astype(np.float64)
     deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.compares_dimensions]
     vectors = vectors[:, deviations]

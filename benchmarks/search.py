@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from peak_memory import peak_megabytes
 from PIL import Image
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.frames import Frame
 from firstsight.library import vector_index as library_index
 from firstsight.library.records import FrameRows, SourceRecord
@@ -156,7 +157,7 @@ def measured(method: str, folder: Path) -> dict[str, Any]:
 def fill(folder: Path, vectors: Vectors) -> None:
     """A library of those vectors, a shot a source; its pictures are noise, its encoder has not learned."""
     encoder = Encoder(
-        Preprocessing(48, 28), Network(article_levels(num_levels=2, maps=8, hidden_maps=8), input_size=28, seed=0)
+        CentralSquare(48, 28), Network(article_levels(num_levels=2, maps=8, hidden_maps=8), input_size=28, seed=0)
     )
     library = Store.create(folder, encoder, every=1)
     random = np.random.default_rng(0)

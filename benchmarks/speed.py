@@ -63,11 +63,10 @@ def published_steps(_: str, video: str, level: int) -> Iterator[int]:
 
 def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
     """The loop of this project at that level, decoding included."""
-    from firstsight import device as process
-    from firstsight import open_source
-    from firstsight.article.footage import Footage
+    from firstsight import open_source, process
     from firstsight.article.loop import ArticleLoop
     from firstsight.article.network import Network
+    from firstsight.article.run import Footage
     from firstsight.article.settings import ArticleSettings
     from firstsight.article.stopping import StoppingState
 
@@ -75,7 +74,7 @@ def our_steps(variant: str, video: str, level: int) -> Iterator[int]:
     settings = ArticleSettings(thresholds=(0.0,), **VARIANTS[variant])
     loop = ArticleLoop(Network(settings.levels, input_size=settings.input_size, seed=0), settings)
     loop.state = StoppingState(level=level)
-    footage = Footage(open_source(video), settings.preprocessing, place=torch.device("cpu"))
+    footage = Footage(open_source(video), settings.view, device=torch.device("cpu"))
     for inputs in footage.batches(settings.batch_size):
         loop.step(inputs)
         yield len(inputs)

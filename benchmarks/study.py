@@ -26,14 +26,15 @@ from torch import Tensor
 
 from firstsight import CompareSettings, Encoder, compare, open_source
 from firstsight.article import stopping
-from firstsight.article.footage import Footage
 from firstsight.article.loop import ArticleLoop
+from firstsight.article.model import ArticleModel, untrained
 from firstsight.article.network import Network
+from firstsight.article.run import Footage
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState
 from firstsight.comparison.compare import BelowSimilarity, EveryNFrames
-from firstsight.device import keep_freed_memory
 from firstsight.errors import SettingsError
+from firstsight.process import keep_freed_memory
 from firstsight.quality import health
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +81,7 @@ def learn(path: Path, settings: ArticleSettings, weights: Path) -> Run:
     """One run: how each level ended, every check, and all levels measured after each level's end."""
     begin = time.monotonic()
     source = open_source(path)
-    footage = Footage(source, settings.preprocessing, place=torch.device("cpu"))
+    footage = Footage(source, settings.view, device=torch.device("cpu"))
     probe = list(footage.sample(NUM_HEALTH_FRAMES))
     loop = ArticleLoop(Network(settings.levels, input_size=settings.input_size, seed=0), settings)
     run: Run = {"checks": [], "health": [measured(loop.network, probe)], "diverged": None}
@@ -95,7 +96,7 @@ def learn(path: Path, settings: ArticleSettings, weights: Path) -> Run:
         run["diverged"] = str(error)
     finally:
         batches.close()
-    Encoder(settings.preprocessing, loop.network).save(weights)
+    Encoder(ArticleModel(settings.view, loop.network)).save(weights)
     return {**run, "frames_in_clip": source.num_frames(), "seconds": round(time.monotonic() - begin, 1)}
 
 
@@ -106,17 +107,17 @@ def measured(network: Network, probe: list[Tensor]) -> list[float]:
 
 def others(path: Path) -> Run:
     """The levels of networks that did not learn from this clip: untrained, and the author's where at hand."""
-    encoders = {"untrained": Encoder.untrained(seed=0)}
+    encoders = {"untrained": untrained(seed=0)}
     if AUTHORS.exists():
         encoders["author's weights"] = Encoder.load(AUTHORS)
-    footage = Footage(open_source(path), encoders["untrained"].preprocessing, place=torch.device("cpu"))
+    footage = Footage(open_source(path), encoders["untrained"].preprocessing, device=torch.device("cpu"))
     probe = list(footage.sample(NUM_HEALTH_FRAMES))
-    return {name: measured(encoder.network, probe) for name, encoder in encoders.items()}
+    return {name: measured(encoder.model.network, probe) for name, encoder in encoders.items()}
 
 
 def curves(path: Path, learned: Path) -> Run:
     """Similarity over time by both rules for the anchor, of what was learned here, of the author's and untrained."""
-    encoders = {"learned from this clip": Encoder.load(learned), "untrained": Encoder.untrained(seed=0)}
+    encoders = {"learned from this clip": Encoder.load(learned), "untrained": untrained(seed=0)}
     if AUTHORS.exists():
         encoders["author's weights"] = Encoder.load(AUTHORS)
     return {

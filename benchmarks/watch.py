@@ -139,7 +139,7 @@ def scores_on(name: str, clip: Path, learned_from: str, encoder: firstsight.Enco
     things = marked(name)
     spans = [span for span, _ in things]
     anchors = [read_query(f"{clip}@{seconds}", encoder) for _, seconds in things]
-    watched = {"views": (encoder.preprocessing,), "frames_per_second": FRAMES_PER_SECOND, "speed": 0.0}
+    watched = {"views": (encoder.view,), "frames_per_second": FRAMES_PER_SECOND, "speed": 0.0}
     with Stream(clip, **watched) as stream:
         watcher = Watcher(encoder, name, anchors=anchors, novel=True)
         ended = [told.event for told in watch(watcher, stream) if told.event.kind in ("novel ends", "match ends")]

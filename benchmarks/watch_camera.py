@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.stream import Patience, Stream
 from firstsight.monitoring.watch import Event, Watcher, watch
 
@@ -22,9 +24,9 @@ _QUICK = Patience(timeout_seconds=1.0, first_wait_seconds=0.05, longest_wait_sec
 def broken_again_and_again(num_rounds: int = _NUM_ROUNDS) -> dict[str, object]:
     """Kills and hangs the server in turns; threads, descriptors and memory after ten rounds and at the end."""
     network = Network(article_levels(num_levels=2, maps=4, hidden_maps=8), input_size=32, seed=0)
-    encoder, server = Encoder(Preprocessing(48, 32), network), Server()
+    encoder, server = Encoder(ArticleModel(CentralSquare(48, 32), network)), Server()
     try:
-        with Stream(server.address, views=(encoder.preprocessing,), frames_per_second=5, patience=_QUICK) as stream:
+        with Stream(server.address, views=(encoder.view,), frames_per_second=5, patience=_QUICK) as stream:
             watcher = Watcher(encoder, stream.name, novel=True, novel_from=1e9)
             events = (told.event for told in watch(watcher, stream))
             counts = {"lost": 0, "back": 0}

@@ -31,7 +31,7 @@ def draw(encoder: firstsight.Encoder, clip: Path, spans: Sequence[tuple[float, f
     axes.plot(seconds, scores, color="#1f5f8b", linewidth=1.2)
     axes.axhline(NEW_FROM, color="#d08a2e", linewidth=0.8, linestyle="--")
     top = float(np.nanmax(scores))
-    with Stream(clip, views=(encoder.preprocessing, PixelByPixel()), frames_per_second=_RATE, speed=0) as stream:
+    with Stream(clip, views=(encoder.view, PixelByPixel()), frames_per_second=_RATE, speed=0) as stream:
         for told in watch(Watcher(encoder, stream.name, novel=True), stream):
             if told.event.kind == "novel begins" and told.frame:
                 small = Image.fromarray(told.frame.pictures[1])

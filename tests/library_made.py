@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
@@ -16,7 +18,7 @@ from firstsight.library.store import Store
 def small_encoder(seed: int = 0) -> Encoder:
     """100 numbers a frame, in a millisecond."""
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=seed))
+    return Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=seed)))
 
 
 def write_video(path: Path, *, seed: int, num_frames: int = 100) -> Path:

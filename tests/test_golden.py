@@ -33,14 +33,14 @@ def library(tmp_path: Path) -> Store:
 def test_an_encoder_of_the_default_method_sees_the_same(library: Store, expected: dict[str, Any]) -> None:
     encoder = library.encoder
     assert encoder.fingerprint == expected["default_fingerprint"]
-    inputs = encoder.preprocessing.apply(expected["frames"])
+    inputs = encoder.view.apply(expected["frames"])
     np.testing.assert_allclose(encoder.encode(inputs), expected["default"], atol=1e-5)
 
 
 def test_an_encoder_of_the_article_sees_the_same(expected: dict[str, Any]) -> None:
     encoder = Encoder.load(GOLDEN / "run-article")
     assert encoder.fingerprint == expected["article_fingerprint"]
-    inputs = encoder.preprocessing.apply(expected["frames"])
+    inputs = encoder.view.apply(expected["frames"])
     np.testing.assert_allclose(encoder.encode(inputs), expected["article"], atol=1e-5)
 
 

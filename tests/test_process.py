@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import firstsight
-from firstsight.device import describe_waiting, passive_waiting
+from firstsight.process import describe_waiting, passive_waiting
 
 
 @pytest.fixture
@@ -88,7 +88,8 @@ _LEAVES_THE_ALLOCATOR_ALONE = """
 import resource
 import numpy as np
 from firstsight import Encoder
-encoder = Encoder.untrained(seed=0)
+from firstsight.article.model import untrained
+encoder = untrained(seed=0)
 encoder.encode(np.zeros((2, 360, 360, 3), np.uint8))
 
 def resident():
@@ -112,7 +113,7 @@ def test_encoding_leaves_the_allocator_alone() -> None:
 def test_importing_the_parts_changes_nothing() -> None:
     code = (
         "import os, signal; before = dict(os.environ), signal.getsignal(signal.SIGINT);"
-        "import firstsight.cli.main, firstsight.learning.learn, firstsight.device;"
+        "import firstsight.cli.main, firstsight.learning.learn, firstsight.process;"
         "assert before == (dict(os.environ), signal.getsignal(signal.SIGINT)), 'changed'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})

@@ -23,3 +23,13 @@ class RunError(FirstsightError):
 
 class LibraryError(FirstsightError):
     """A library of footage is missing, damaged, in use, of another version or of another encoder."""
+
+
+def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    """Refuses what is not one of the choices.
+
+    Raises:
+        SettingsError: it is none of them.
+    """
+    if value not in choices:
+        raise SettingsError(f"{name} {value!r}; valid are {', '.join(choices)}")

@@ -10,10 +10,11 @@ from torch import nn
 import firstsight
 from firstsight.article.loop import ArticleLoop
 from firstsight.article.network import Network
-from firstsight.article.settings import FORMS, ArticleSettings, settings_of
+from firstsight.article.settings import FORMS, ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState, update
 from firstsight.device import generator
 from firstsight.errors import SettingsError
+from firstsight.learning.settings import settings_of
 
 
 def settings(form: str, **given: object) -> ArticleSettings:
@@ -140,7 +141,7 @@ def test_a_saved_run_is_the_same_encoder(tmp_path: Path) -> None:
     encoder = firstsight.learn(pictures, form="predecessor", out=tmp_path, frames_per_level=20)
     loaded = firstsight.Encoder.load(tmp_path)
     assert loaded.provenance["settings"]["form"] == "predecessor"
-    assert loaded.network.configs == encoder.network.configs
+    assert loaded.model.network.configs == encoder.model.network.configs
     np.testing.assert_array_equal(loaded.features(pictures), encoder.features(pictures))
 
 

@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from firstsight.article.network import LevelConfig, Network, article_levels, cell_centres
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import LevelConfig, article_levels, cell_centres
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SettingsError
 
 PREDECESSOR = article_levels(channels=1, maps=(16, 16, 16, 4), pool=False)
@@ -47,11 +49,11 @@ def test_sizes_and_values(levels: tuple, sizes: tuple, dim: int, parameters: int
     network = Network(levels, input_size=28, seed=0)
     assert network.map_sizes == sizes
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
-    encoder = Encoder(Preprocessing(28, 28, channels=levels[0].in_channels), network)
+    encoder = Encoder(ArticleModel(CentralSquare(28, 28, channels=levels[0].in_channels), network))
     assert encoder.dim == dim
     features = encoder.features(digits())
     assert features.shape == (3, levels[-1].maps, sizes[-1], sizes[-1])
-    inputs = torch.from_numpy(encoder.preprocessing.apply(digits())).permute(0, 3, 1, 2) / 255
+    inputs = torch.from_numpy(encoder.view.apply(digits())).permute(0, 3, 1, 2) / 255
     with torch.no_grad():
         expected = plain_composition(network, inputs).numpy()
     np.testing.assert_allclose(features, expected, atol=1e-5)
@@ -93,10 +95,10 @@ def test_cell_centres_with_and_without_pool() -> None:
 
 @pytest.mark.parametrize("levels", [PREDECESSOR, EARLIEST[:2]])
 def test_save_and_load(tmp_path: Path, levels: tuple) -> None:
-    encoder = Encoder(Preprocessing(28, 28, channels=1), Network(levels, input_size=28, seed=4))
+    encoder = Encoder(ArticleModel(CentralSquare(28, 28, channels=1), Network(levels, input_size=28, seed=4)))
     encoder.save(tmp_path)
     loaded = Encoder.load(tmp_path)
-    assert loaded.network.configs == levels
+    assert loaded.model.network.configs == levels
     np.testing.assert_array_equal(loaded.encode(digits()), encoder.encode(digits()))
 
 

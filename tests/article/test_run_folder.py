@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import firstsight
-from firstsight.article.footage import Footage
-from firstsight.article.run_folder import LEARNING_FILE
+from firstsight.article.model import untrained
+from firstsight.article.run import Footage
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.run_folder import LEARNING_FILE
 from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.learning.learn import extend, resume
@@ -117,7 +118,7 @@ def test_the_authors_weights_cannot_be_resumed_or_extended(article_weights: Path
 
 
 def test_an_encoder_made_by_hand_cannot_be_resumed(tmp_path: Path, clip: Path) -> None:
-    Encoder.untrained().save(tmp_path / "run")
+    untrained().save(tmp_path / "run")
     with pytest.raises(RunError, match="does not say how it was learned"):
         resume(tmp_path / "run")
     with pytest.raises(RunError, match="in a way that is not known"):

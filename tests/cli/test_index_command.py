@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from firstsight import Encoder
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.cli.output import Display
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.store import Store
 
@@ -25,7 +27,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _save_encoder(folder: Path, *, seed: int) -> Path:
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=seed)).save(folder)
+    Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=seed))).save(folder)
     return folder
 
 

@@ -46,7 +46,7 @@ def test_without_hidden_maps_a_level_is_one_convolution(firstsight, pictures: Pa
     options = ("--hidden-maps", 0, "--form", "predecessor", "--frames-per-level", 10)
     ran = firstsight("learn", pictures, "--out", tmp_path / "run", *options)
     assert ran.code == 0, ran.err
-    assert Encoder.load(tmp_path / "run").network.configs[0].hidden_maps is None
+    assert Encoder.load(tmp_path / "run").model.network.configs[0].hidden_maps is None
 
 
 def test_neighbours_as_a_table_as_json_and_as_a_picture(firstsight, run: Path, pictures: Path, tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def view(encoder: Encoder, seconds: float, *, red: bool) -> Frame:
     picture = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
     if red:
         picture[8:40, 16:56] = (250, 20, 20)
-    return Frame((encoder.preprocessing.apply(picture[None])[0], picture), seconds, int(seconds * 2), "hall", (64, 48))
+    return Frame((encoder.view.apply(picture[None])[0], picture), seconds, int(seconds * 2), "hall", (64, 48))
 
 
 @pytest.fixture

@@ -5,18 +5,18 @@ import pytest
 import torch
 
 import firstsight
-from firstsight.article.network import to_inputs
-from firstsight.closed_form.filters import shaken, spherical_kmeans
+from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
 from firstsight.closed_form.projection import fit_projection, most_dims, principal
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
 from firstsight.closed_form.readout import Projection, pooled
+from firstsight.closed_form.sample import BoundedSample
 from firstsight.device import generator
+from firstsight.encoder.model import to_inputs
 from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
 from firstsight.footage.source import open_source
-from firstsight.learning.sample import BoundedSample
 
 
 def textures(num: int, size: int = 40) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_the_maps_of_a_level_are_uncorrelated_over_the_footage() -> None:
     frames = textures(60)
     learned = fit(frames, seed=0, precision="float32")
     inputs = to_inputs(frames, torch.device("cpu"))
-    for maps in learned.network.every_level(inputs):
+    for maps in learned.model.network.every_level(inputs):
         values = maps.transpose(0, 1).flatten(1).double()
         correlation = torch.corrcoef(values)
         off_diagonal = correlation - torch.eye(len(correlation))
@@ -186,14 +186,6 @@ def test_kmeans_with_mirror_images_needs_half_the_centres() -> None:
     closest = torch.maximum(found @ centres.T, found.flip(1) @ centres.T)
     assert closest.max(dim=0).values.min() > 0.98
     assert closest.max(dim=1).values.min() > 0.9
-
-
-def test_shaken_pictures_stay_pictures() -> None:
-    frames = textures(6)
-    views = shaken(frames, generator=generator(0))
-    assert views.shape == frames.shape
-    assert views.dtype == np.uint8
-    assert 2 < np.abs(views.astype(int) - frames).mean() < 80
 
 
 @pytest.mark.parametrize("num", [3, 10, 39, 700, 5000])

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from firstsight.article.network import to_inputs
 from firstsight.closed_form import fit as closed_form
 from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.fit import DEFAULT, Contribution, _adds, fit
 from firstsight.closed_form.pyramid import PatchLevel, Pyramid
 from firstsight.device import generator
+from firstsight.encoder.model import to_inputs
 
 
 def textures(num: int, size: int = 40) -> np.ndarray:
@@ -29,8 +29,8 @@ def test_a_level_that_is_blind_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(closed_form, "fit_level", blind_at_level_2)
     learned = fit(textures(80), seed=0, precision="float32")
     assert [one.kept for one in learned.contributions] == [True, False]
-    assert len(learned.network.levels) == 1
-    assert learned.projection.mean.shape == (21 * 64 + 40 * 41,)  # left and right can be exchanged: half of each
+    assert len(learned.model.network.levels) == 1
+    assert learned.model.projection.mean.shape == (21 * 64 + 40 * 41,)  # left and right can be exchanged: half of each
 
 
 def test_both_levels_are_kept_where_both_see() -> None:
@@ -61,6 +61,6 @@ def test_when_a_level_is_kept(before: list[tuple[float | None, bool]], stands_ou
 
 
 def test_the_first_levels_alone_see_what_they_saw() -> None:
-    network: Pyramid = fit(textures(60), seed=0, recipe=DEFAULT, precision="float32").network
+    network: Pyramid = fit(textures(60), seed=0, recipe=DEFAULT, precision="float32").model.network
     inputs = to_inputs(textures(3), torch.device("cpu"))
     torch.testing.assert_close(network.first(1)(inputs), network(inputs, level=1))

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import firstsight
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.comparison.compare import (
     AtSeconds,
     BelowSimilarity,
@@ -14,7 +16,7 @@ from firstsight.comparison.compare import (
     compare,
 )
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SettingsError, SourceError
 from firstsight.searching.regions import Box
 
@@ -22,7 +24,7 @@ from firstsight.searching.regions import Box
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=0))
+    return Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=0)))
 
 
 def cosine(first: np.ndarray, second: np.ndarray) -> float:

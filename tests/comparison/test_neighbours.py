@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel, untrained
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.comparison.neighbours import measure_of, nearest_pictures, similarities
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.source import open_source
 
@@ -18,7 +20,9 @@ from firstsight.footage.source import open_source
 def encoder() -> Encoder:
     levels = article_levels(num_levels=2, channels=1, maps=(6, 4), hidden_maps=8, pool=False)
     network = Network(levels, input_size=28, seed=0)
-    return Encoder(Preprocessing(28, 28, channels=1), network, provenance={"settings": {"similarity": "pearson"}})
+    return Encoder(
+        ArticleModel(CentralSquare(28, 28, channels=1), network), provenance={"settings": {"similarity": "pearson"}}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +91,7 @@ def test_a_constant_vector_is_like_nothing() -> None:
 
 def test_the_measure_is_what_the_maps_were_learned_by(encoder: Encoder) -> None:
     assert measure_of(encoder) == "pearson"
-    assert measure_of(Encoder.untrained()) == "cosine"
+    assert measure_of(untrained()) == "cosine"
 
 
 def test_what_cannot_be_compared(encoder: Encoder, folder: Path, tmp_path: Path) -> None:

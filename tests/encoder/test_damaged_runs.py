@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import firstsight
 from firstsight.cli.info import level_table, outcome_lines
 from firstsight.closed_form.readout import PoolingConfig, part_dims, pooled
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.saved import WEIGHTS_FILE, Saved, quick_digest
+from firstsight.encoder.saved import WEIGHTS_FILE, quick_digest
 from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.from_json import from_json
 
@@ -193,7 +194,7 @@ def test_an_overwritten_run_is_the_old_one_or_the_new_one(
     runs: dict[str, Path], tmp_path: Path, num_written: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cut short after any number of files: weights and words are of the same run."""
-    from firstsight.encoder import saved as checkpoint
+    from firstsight.encoder import saved
 
     run = shutil.copytree(runs["article"], tmp_path / "run")
     old, new = Encoder.load(run), Encoder.load(runs["default"])
@@ -214,14 +215,14 @@ def test_an_overwritten_run_is_the_old_one_or_the_new_one(
     assert (found.fingerprint, found.provenance) == (expected.fingerprint, expected.provenance)
     new.save(run)
     assert Encoder.load(run).provenance == new.provenance
-    assert not (run / checkpoint.NEXT_CONFIG_FILE).exists()
+    assert not (run / saved.NEXT_CONFIG_FILE).exists()
 
 
 def test_a_fingerprint_is_never_stale(runs: dict[str, Path]) -> None:
     for run in runs.values():
         encoder = Encoder.load(run)
         before = encoder.fingerprint
-        name, tensor = next(iter(encoder.network.state_dict().items()))
+        name, tensor = next(iter(encoder.model.network.state_dict().items()))
         tensor.data[(0,) * tensor.ndim] += 1  # unseen by PyTorch's count of versions
         after = encoder.fingerprint
         assert before != after, name
@@ -230,26 +231,24 @@ def test_a_fingerprint_is_never_stale(runs: dict[str, Path]) -> None:
 
 
 def test_a_fingerprint_is_computed_once(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from firstsight.encoder import saved as checkpoint
+    from firstsight.encoder import saved
 
     encoder = Encoder.load(runs["article"])
     before = encoder.fingerprint
-    monkeypatch.setattr(checkpoint, "fingerprint", lambda _: pytest.fail("computed again"))
+    monkeypatch.setattr(saved, "fingerprint", lambda _: pytest.fail("computed again"))
     assert encoder.fingerprint == before
 
 
 def test_the_quick_digest_sees_shapes_and_settings(runs: dict[str, Path]) -> None:
     encoder = Encoder.load(runs["default"])
-    mirrored = PoolingConfig(encoder.readout.config.mean_grids, mirror=not encoder.readout.config.mirror)
-    saved = [Saved(encoder.preprocessing, encoder.network, encoder.readout)]
-    digest = quick_digest(saved[0])
-    encoder.readout.config = mirrored
-    assert quick_digest(saved[0]) != digest
+    pooling = encoder.model.pooling
+    mirrored = replace(encoder.model, pooling=PoolingConfig(pooling.mean_grids, mirror=not pooling.mirror))
+    assert quick_digest(mirrored) != quick_digest(encoder.model)
 
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_the_lengths_of_parts_are_those_that_are_read(runs: dict[str, Path], mirror: bool) -> None:
-    network = Encoder.load(runs["default"]).network
+    network = Encoder.load(runs["default"]).model.network
     config = PoolingConfig((1, 2, 4), (1, 2), mirror=mirror)
     inputs = torch.rand(1, 3, network.configs[0].height, network.configs[0].width)
     assert [part.shape[1] for part in pooled(network, inputs, config)] == part_dims(network, config)

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from firstsight.article.network import Network, article_levels, cell_centres, to_inputs
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels, cell_centres
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.model import to_inputs
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import FirstsightError, PixelsError, RunError, SettingsError
 
 
@@ -19,7 +22,9 @@ def frames(num: int = 3, height: int = 240, width: int = 320) -> np.ndarray:
 
 def small_encoder(seed: int = 0) -> Encoder:
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(64, 48), Network(levels, input_size=48, seed=seed), provenance={"seed": seed})
+    return Encoder(
+        ArticleModel(CentralSquare(64, 48), Network(levels, input_size=48, seed=seed)), provenance={"seed": seed}
+    )
 
 
 def plain_composition(tensors: dict[str, torch.Tensor], inputs: torch.Tensor, num_levels: int) -> torch.Tensor:
@@ -34,13 +39,13 @@ def plain_composition(tensors: dict[str, torch.Tensor], inputs: torch.Tensor, nu
 
 @pytest.mark.parametrize(("level", "size"), [(1, 110), (2, 53), (3, 24), (4, 10)])
 def test_the_authors_weights_give_the_plain_composition(article_weights: Path, level: int, size: int) -> None:
-    encoder = Encoder.from_article_weights(article_weights)
+    encoder = Encoder.load(article_weights)
     pixels = frames(2, 360, 400)
     features = encoder.features(pixels, level=level)
     assert features.shape == (2, 16, size, size)
     assert features.dtype == np.float32
     tensors = torch.load(article_weights, weights_only=True)
-    inputs = torch.from_numpy(encoder.preprocessing.apply(pixels)).permute(0, 3, 1, 2) / 255
+    inputs = torch.from_numpy(encoder.view.apply(pixels)).permute(0, 3, 1, 2) / 255
     expected = plain_composition(tensors, inputs, level).numpy()
     assert np.abs(features - expected).max() <= 1e-5 * np.abs(expected).max()
 
@@ -110,7 +115,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "model.safetensors"}
     loaded = Encoder.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.encode(frames()), encoder.encode(frames()))
-    assert loaded.preprocessing == encoder.preprocessing
+    assert loaded.view == encoder.view
     assert loaded.provenance == {"seed": 4}
 
 
@@ -169,7 +174,7 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path) -> None:
 def test_other_tensors_are_not_the_articles(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(RunError):
-        Encoder.from_article_weights(tmp_path / "other.pth")
+        Encoder.load(tmp_path / "other.pth")
 
 
 def test_no_run_there(tmp_path: Path) -> None:

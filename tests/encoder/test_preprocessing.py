@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.pixels import Crop
 
@@ -19,19 +19,19 @@ from firstsight.pixels import Crop
     ],
 )
 def test_the_centred_square(size: tuple[int, int], expected: tuple[int, int, int]) -> None:
-    crop = Preprocessing().crop(*size)
+    crop = CentralSquare().crop(*size)
     assert (crop.x, crop.y, crop.width) == expected
     assert crop.width == crop.height
     assert (crop.out_width, crop.out_height) == (224, 224)
 
 
 def test_share_of_the_picture() -> None:
-    assert Preprocessing().crop(1920, 1080).share_of(1920, 1080) == pytest.approx(0.0625)
+    assert CentralSquare().crop(1920, 1080).share_of(1920, 1080) == pytest.approx(0.0625)
 
 
 def test_equals_pillows_antialiased_bilinear() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 400, 500, 3), dtype=np.uint8)
-    ours = Preprocessing().apply(pixels)
+    ours = CentralSquare().apply(pixels)
     assert ours.shape == (2, 224, 224, 3)
     for picture, mine in zip(pixels, ours, strict=True):
         cut = Image.fromarray(picture).crop((70, 20, 430, 380)).resize((224, 224), Image.Resampling.BILINEAR)
@@ -40,12 +40,12 @@ def test_equals_pillows_antialiased_bilinear() -> None:
 
 def test_inputs_come_back_unchanged() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(Preprocessing().apply(pixels), pixels)
+    np.testing.assert_array_equal(CentralSquare().apply(pixels), pixels)
 
 
 def test_grey() -> None:
     colour = np.random.default_rng(0).integers(0, 256, (1, 224, 224, 3), dtype=np.uint8)
-    grey = Preprocessing(channels=1).apply(colour)
+    grey = CentralSquare(channels=1).apply(colour)
     assert grey.shape == (1, 224, 224, 1)
     expected = np.asarray(Image.fromarray(colour[0]).convert("L")).astype(int)
     assert np.abs(grey[0, ..., 0] - expected).max() <= 1
@@ -53,13 +53,13 @@ def test_grey() -> None:
 
 def test_too_small() -> None:
     with pytest.raises(PixelsError, match=r"20x20 are too small.*at least 23"):
-        Preprocessing().crop(20, 20)
+        CentralSquare().crop(20, 20)
 
 
 @pytest.mark.parametrize("settings", [{"crop_size": 0}, {"input_size": -1}, {"channels": 2}])
 def test_settings(settings: dict) -> None:
     with pytest.raises(SettingsError):
-        Preprocessing(**settings)
+        CentralSquare(**settings)
 
 
 @pytest.mark.parametrize("values", [(-1, 0, 4, 4, 2, 2), (0, 0, 0, 4, 2, 2), (0, 0, 4, 4, 0, 2)])

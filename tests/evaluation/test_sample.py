@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.article.model import untrained
 from firstsight.errors import SourceError
 from firstsight.evaluation.sample import Sample, take_sample
 from firstsight.footage.source import open_source
@@ -14,7 +14,7 @@ def numbered(num: int) -> np.ndarray:
 
 
 def sampled(num: int, most: int, **options: object) -> Sample:
-    return take_sample(Encoder.untrained(), open_source(numbered(num)), max_frames=most, **options)
+    return take_sample(untrained(), open_source(numbered(num)), max_frames=most, **options)
 
 
 @pytest.mark.parametrize(("num", "most"), [(20, 20), (20, 500), (57, 20), (57, 30), (240, 100), (250, 21)])
@@ -45,7 +45,7 @@ def test_frames_without_a_label_are_left_out_before_anything_is_counted() -> Non
 
 def test_the_encoder_sees_its_part_and_the_others_the_whole() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (20, 180, 500, 3), dtype=np.uint8)
-    sample = take_sample(Encoder.untrained(), open_source(frames), max_frames=20)
+    sample = take_sample(untrained(), open_source(frames), max_frames=20)
     assert sample.seen.shape == (20, 224, 224, 3)
     assert sample.whole.shape == (20, 128, 356, 3)
 

@@ -11,7 +11,7 @@ from make import number_in, numbered, numbers, write_silence, write_video
 from memory import megabytes, needs_proc
 from views import Square, Whole, Window
 
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.source import open_source
 from firstsight.pixels import Crop, crop_and_resize, with_channels
@@ -259,7 +259,7 @@ class TestPixels:
 
     def test_through_several_views_come_from_one_decoding(self, tmp_path):
         path = write_video(tmp_path / "clip.mp4", numbers(5))
-        with open_source(path).read(Square(32), Whole(channels=1), Preprocessing(50, 20)) as reading:
+        with open_source(path).read(Square(32), Whole(channels=1), CentralSquare(50, 20)) as reading:
             shapes = [picture.shape for picture in next(reading).pictures]
         assert shapes == [(32, 32, 3), (64, 96, 1), (20, 20, 3)]
 
@@ -377,7 +377,7 @@ class TestErrors:
 
     def test_frames_too_small_for_a_view(self, tmp_path):
         path = write_video(tmp_path / "clip.mp4", numbers(5, width=20, height=10))
-        with pytest.raises(PixelsError, match="too small"), open_source(path).read(Preprocessing()) as reading:
+        with pytest.raises(PixelsError, match="too small"), open_source(path).read(CentralSquare()) as reading:
             next(reading)
 
 

@@ -9,9 +9,9 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from views import Whole
 
+from firstsight.closed_form.sample import spread
 from firstsight.footage.container import open_video
 from firstsight.footage.source import Source, open_source
-from firstsight.footage.thinning import spread
 
 WANTED = 90  # three stretches of 60 frames, every third frame of which is used
 USED = 60

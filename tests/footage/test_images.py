@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from firstsight.errors import SourceError
-from firstsight.footage.stills import read_image
+from firstsight.footage.images import read_image
 
 
 def saved(path, pixels, mode=None, **options):

@@ -12,10 +12,12 @@ from make import number_in, numbers, write_video
 from views import Square, Whole
 
 from firstsight import CompareSettings, compare
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.comparison.compare import AtSeconds
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SourceError
 from firstsight.footage.live import LiveSource, Place, camera
 from firstsight.footage.sampling import Sampling
@@ -59,7 +61,9 @@ def _feed(writer, content):
 
 
 def tiny_encoder():
-    return Encoder(Preprocessing(48, 32), Network(article_levels(num_levels=2, maps=4), input_size=32, seed=0))
+    return Encoder(
+        ArticleModel(CentralSquare(48, 32), Network(article_levels(num_levels=2, maps=4), input_size=32, seed=0))
+    )
 
 
 class TestStandardInput:

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image, ImageFile
 
 from firstsight.errors import SourceError
-from firstsight.footage import stills as images
+from firstsight.footage import images
 from firstsight.footage.finding import IMAGE_SUFFIXES
 from firstsight.footage.frames import PixelByPixel
+from firstsight.footage.images import read_image, read_picture
 from firstsight.footage.source import open_source
-from firstsight.footage.stills import read_image, read_picture
 
 GRADIENT = np.add.outer(np.arange(48), np.arange(64)).astype(np.uint8) * 2
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
@@ -217,7 +217,7 @@ class TestLarge:
 _PEAK = """
 import resource, sys
 from pathlib import Path
-from firstsight.footage.stills import read_picture
+from firstsight.footage.images import read_picture
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 picture = read_picture(Path(sys.argv[1]), name="large")
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, *picture.size, picture.pixels.nbytes)

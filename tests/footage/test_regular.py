@@ -11,8 +11,8 @@ from PIL import Image
 from firstsight.errors import SourceError
 from firstsight.files import open_regular
 from firstsight.footage.container import open_video
+from firstsight.footage.images import read_image
 from firstsight.footage.source import open_source
-from firstsight.footage.stills import read_image
 
 CAN_LINK_DEVICES = Path("/dev/zero").exists()
 PLAYLISTS = {

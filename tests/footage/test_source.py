@@ -8,7 +8,7 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from views import Square, Whole
 
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.footage import videos
 from firstsight.footage.container import open_video
@@ -194,7 +194,7 @@ class TestSeveral:
     def test_skip_what_is_too_small_for_a_view(self, tmp_path, clip):
         (tmp_path / "a.mp4").write_bytes(clip.read_bytes())
         write_video(tmp_path / "b.mp4", numbers(3, width=20, height=10))
-        frames, reading = read(open_source(tmp_path), Preprocessing())
+        frames, reading = read(open_source(tmp_path), CentralSquare())
         assert (len(frames), len(reading.skipped_sources)) == (20, 1)
 
     def test_skip_broken_pictures_and_count_them(self, photos):

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from memory import megabytes, needs_proc
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.comparison.compare import CompareSettings, EveryNFrames, compare
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import Preprocessing
+from firstsight.encoder.views import CentralSquare
 from firstsight.footage.frames import Events, Frame, Reading, View
 from firstsight.footage.source import Source, open_source
 from firstsight.report.comparison import write_comparison
@@ -59,7 +61,7 @@ def _at(frame: Frame, index: int) -> Frame:
 @pytest.fixture
 def encoder() -> Encoder:
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(240, 32), Network(levels, input_size=32, seed=0))
+    return Encoder(ArticleModel(CentralSquare(240, 32), Network(levels, input_size=32, seed=0)))
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_comparing_many_frames_takes_no_more_memory_than_a_few(
     encoder: Encoder, pictures: np.ndarray, settings: CompareSettings
 ) -> None:
     source = Looped(open_source(pictures), MANY_FRAMES)
-    measured = list(_memory_while(compare(encoder, source, settings, views=(encoder.preprocessing,)), every=300))
+    measured = list(_memory_while(compare(encoder, source, settings, views=(encoder.view,)), every=300))
     assert len(measured) >= 7
     assert max(measured[1:]) - measured[0] < 30  # the frames' own pictures would be 690 MB
 
@@ -84,7 +86,7 @@ def test_writing_it_all_down_takes_no_more_memory_either(encoder: Encoder, tmp_p
     small = np.random.default_rng(0).integers(0, 256, (60, 96, 128, 3), np.uint8)
     measured: list[float] = []
     source = Looped(open_source(small), MANY_FRAMES // 2)
-    tiny = Encoder(Preprocessing(96, 32), encoder.network)
+    tiny = Encoder(ArticleModel(CentralSquare(96, 32), encoder.model.network))
 
     def note(comparison: object) -> None:
         measured.append(megabytes())

@@ -12,10 +12,12 @@ import pytest
 import torch
 
 import firstsight
-from firstsight.article.settings import ArticleSettings, ClosedFormSettings, Settings
+from firstsight.article.settings import ArticleSettings
+from firstsight.closed_form.settings import ClosedFormSettings
 from firstsight.errors import RunError, SettingsError, SourceError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.learning.learn import resume
+from firstsight.learning.settings import Settings
 from firstsight.progress import Progress
 
 SMALL = {"num_levels": 2, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 30}
@@ -169,8 +171,8 @@ def test_a_resumed_run_ends_with_the_same_weights(clip: Path, tmp_path: Path, op
     with pytest.raises(KeyboardInterrupt):
         firstsight.learn(clip, out=tmp_path / "cut", progress=press_ctrl_c, **settings)
     resumed = resume(tmp_path / "cut")
-    for name, tensor in whole.network.state_dict().items():
-        assert torch.equal(tensor, resumed.network.state_dict()[name]), name
+    for name, tensor in whole.model.network.state_dict().items():
+        assert torch.equal(tensor, resumed.model.network.state_dict()[name]), name
     for file in ("metrics.jsonl", "model.safetensors"):
         assert (tmp_path / "whole" / file).read_bytes() == (tmp_path / "cut" / file).read_bytes()
     assert not (tmp_path / "cut" / "learning.safetensors").exists()

@@ -202,7 +202,7 @@ class TestOfVideos:
         for (name, index), picture in zip(wanted, pictures, strict=True):
             frame = next(
                 frame
-                for frame in open_source(videos / name).read(library.encoder.preprocessing, Plain())
+                for frame in open_source(videos / name).read(library.encoder.view, Plain())
                 if frame.index == index
             )
             assert picture.shape == (48, 64, 3)

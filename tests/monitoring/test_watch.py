@@ -19,7 +19,7 @@ RED[8:40, 16:56] = (250, 20, 20)
 
 
 def frame(pixels: np.ndarray, seconds: float) -> Frame:
-    seen = ENCODER.preprocessing.apply(pixels[None])[0]
+    seen = ENCODER.view.apply(pixels[None])[0]
     return Frame((seen,), seconds, round(seconds * 2), "hall", (64, 48))
 
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from firstsight.article.network import Network, article_levels
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
 from firstsight.quality import health
 
 

@@ -6,7 +6,7 @@ import torch
 
 import firstsight
 from firstsight.device import generator
-from firstsight.quality.perturb import changed
+from firstsight.quality.perturb import perturbed
 from firstsight.quality.self_test import Times, self_test
 
 
@@ -35,7 +35,7 @@ def noise(frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_changes_are_pictures_that_differ_and_depend_on_the_generator_alone(kind: str, channels: int) -> None:
     frames = pictures(6)[..., :channels]
-    first, again, other = (changed(frames, kind, generator=generator(seed)) for seed in (0, 0, 1))
+    first, again, other = (perturbed(frames, kind, generator=generator(seed)) for seed in (0, 0, 1))
     assert first.shape == frames.shape
     assert first.dtype == np.uint8
     np.testing.assert_array_equal(first, again)
@@ -47,7 +47,7 @@ def test_another_view_shows_a_part_of_the_picture_turned_but_not_bent() -> None:
     """Columns numbered by red, rows by green: what is seen tells where."""
     frames = np.zeros((50, 100, 200, 3), np.uint8)
     frames[..., 0], frames[..., 1] = np.arange(200), np.arange(100)[:, None]
-    seen = changed(frames, "view", generator=generator(0)).astype(int)
+    seen = perturbed(frames, "view", generator=generator(0)).astype(int)
     right = (seen[:, 50, 190] - seen[:, 50, 10])[:, :2]  # 180 pixels to the right
     down = (seen[:, 90, 100] - seen[:, 10, 100])[:, :2]  # 80 pixels down
     sides = np.linalg.norm(right, axis=1) / 180

@@ -11,8 +11,10 @@ import pytest
 from PIL import ImageGrab
 
 from firstsight import CompareSettings, Encoder, compare, open_source
-from firstsight.article.network import Network, article_levels
-from firstsight.encoder.views import Preprocessing
+from firstsight.article.model import ArticleModel
+from firstsight.article.network import Network
+from firstsight.article.shape import article_levels
+from firstsight.encoder.views import CentralSquare
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
 from firstsight.report.film import NoScreenError, Show, TkScreen, Windows
@@ -33,7 +35,7 @@ class Album:
 @pytest.fixture(scope="module")
 def encoder():
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
-    return Encoder(Preprocessing(48, 32), Network(levels, input_size=32, seed=0))
+    return Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=0)))
 
 
 @pytest.fixture(scope="module")

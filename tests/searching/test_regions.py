@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import firstsight
+from firstsight.article.model import untrained
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
@@ -97,7 +98,7 @@ def test_all_levels_count_alike_and_one_can_be_chosen(encoder: Encoder, moving_s
 
 
 def test_the_articles_encoder_compares_its_last_level() -> None:
-    encoder = Encoder.untrained()
+    encoder = untrained()
     look = look_for(encoder, Box(280, 200, 80, 90), (640, 480))
     assert look.levels == (4,)
     tiles = np.random.default_rng(0).integers(0, 255, (1, 12, 16, 3), dtype=np.uint8)

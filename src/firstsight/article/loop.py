@@ -14,6 +14,7 @@ from firstsight.article import objective, stopping
 from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check, StoppingState
+from firstsight.encoder.similarity import map_similarities, pairs
 from firstsight.errors import SettingsError
 
 
@@ -54,9 +55,7 @@ class ArticleLoop:
             SettingsError: learning diverged; the network is then no longer usable.
         """
         before = self.state
-        similarities = objective.pairs(
-            objective.map_similarities(self._maps(inputs), similarity=self.settings.similarity)
-        )
+        similarities = pairs(map_similarities(self._maps(inputs), similarity=self.settings.similarity))
         loss = objective.loss(similarities)
         self.optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # missing from PyTorch's stubs

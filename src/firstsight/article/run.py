@@ -1,25 +1,197 @@
 """One run of the article's method: frames to the loop, checks to the folder, and everything that is needed to go on."""
 
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+import safetensors
+import safetensors.torch
 import torch
+from torch import Tensor
 
-from firstsight import device
-from firstsight.article.footage import Footage
 from firstsight.article.loop import ArticleLoop, Step
+from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.run_folder import RunFolder
 from firstsight.article.settings import ArticleSettings
-from firstsight.article.stopping import Check
+from firstsight.article.stopping import Check, StoppingState
+from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import to_inputs
+from firstsight.encoder.run_folder import RunFolder
+from firstsight.encoder.views import CentralSquare
+from firstsight.errors import RunError, SettingsError, SourceError
+from firstsight.files import write_whole
+from firstsight.footage.frames import Frame
+from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
+from firstsight.from_json import from_json
 from firstsight.progress import Progress, Report, deferred_interrupt
 from firstsight.quality import health
+
+# Decoded frames kept ready. At 150 kB a frame this is small, and learning is what takes the time.
+_DEPTH = 32
+# One frame teaches what that frame is like; learning wants to be shown at least that there is another.
+_MIN_FRAMES = 2
+
+
+class Footage:
+    """The frames of a source, through a view.
+
+    Attributes:
+        num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
+        num_skipped: frames of a pass that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
+        pass_length: frames of a pass, once one was read to its end.
+    """
+
+    def __init__(self, source: Source, view: CentralSquare, *, device: torch.device) -> None:
+        self.source = source
+        self.view = view
+        self.device = device
+        self.num_frames = source.num_frames()
+        self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
+        self.pass_length: int | None = None
+
+    def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
+        """Inputs (size, channels, H, W) without end: after the last frame comes the first.
+
+        Args:
+            size: frames in a batch; a batch may span the end of a pass.
+            skip: how many frames to leave out at the start, as if they had been learned from already. Whole passes cost
+                nothing if their length is known; the rest is decoded, so that the same frames follow.
+
+        Raises:
+            SourceError: the source has fewer than two frames.
+        """
+        with prefetch(self._endless(), depth=max(_DEPTH, 2 * size)) as frames:
+            for _ in range(self.num_to_skip(skip)):
+                next(frames)
+            while True:
+                yield self._inputs([next(frames) for _ in range(size)])
+
+    def sample(self, num_frames: int, *, size: int = 16) -> Iterator[Tensor]:
+        """Batches of at most that many frames, spread evenly over one pass."""
+        total = self.source.num_frames()
+        step = max(1, -(-total // num_frames)) if total else 1
+        batch: list[Frame] = []
+        with self.source.read(self.view) as reading:
+            for position, frame in enumerate(reading):
+                if position >= step * num_frames:
+                    break
+                if position % step == 0:
+                    batch.append(frame)
+                if len(batch) == size:
+                    yield self._inputs(batch)
+                    batch = []
+        if batch:
+            yield self._inputs(batch)
+
+    def num_to_skip(self, num_drawn: int) -> int:
+        """How many frames of the pass under way were drawn; all of all passes, if their length is not known."""
+        return num_drawn % self.pass_length if self.pass_length else num_drawn
+
+    @property
+    def passed(self) -> dict[str, Any]:
+        """What a whole pass gave, to be told to `know` after an interruption; empty before one."""
+        if self.pass_length is None:
+            return {}
+        return {"num_frames": self.pass_length, "num_skipped": self.num_skipped, "by_file": self.skipped_by_file}
+
+    def know(self, passed: dict[str, Any]) -> None:
+        """What a whole pass gave before an interruption."""
+        if passed:
+            self.num_frames = self.pass_length = from_json(int, passed["num_frames"], name="num_frames")
+            self.num_skipped = from_json(int, passed["num_skipped"], name="num_skipped")
+            self.skipped_by_file = from_json(dict, passed["by_file"], name="by_file")
+            self.check()
+
+    def check(self) -> None:
+        """Refuses footage that is known to hold too little.
+
+        Raises:
+            SourceError: fewer than two frames.
+        """
+        if self.num_frames is not None and self.num_frames < _MIN_FRAMES:
+            raise SourceError(
+                f"{self.source.name} has {self.num_frames} frame to learn from; "
+                f"give a video, or at least {_MIN_FRAMES} pictures"
+            )
+
+    def _endless(self) -> Iterator[Frame]:
+        while True:
+            with closing(self.source.read(self.view)) as reading:
+                yield from reading
+                self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
+                self.skipped_by_file, self.pass_length = reading.skipped_by_source, reading.num_frames
+            self.check()
+
+    def _inputs(self, frames: list[Frame]) -> Tensor:
+        return to_inputs(np.stack([frame.pixels for frame in frames]), self.device)
+
+
+def save_learning(
+    folder: RunFolder, loop: ArticleLoop, footage: Footage, *, checks: Sequence[Check], frames_drawn: int
+) -> None:
+    """Writes the state of learning atomically."""
+    tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
+    for index, values in loop.optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+    record = {
+        "state": asdict(loop.state),
+        "frames_drawn": frames_drawn,
+        "passed": footage.passed,
+        "checks": [asdict(check) for check in checks],
+    }
+    content = safetensors.torch.save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"learning": json.dumps(record)},
+    )
+    write_whole(folder.learning_file, content)
+
+
+def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:
+    """Puts the loop where `save_learning` found it, forgets later checks; gives frames drawn and checks until then.
+
+    Raises:
+        RunError: nothing to go on from, or it is damaged.
+    """
+    path = folder.learning_file
+    if not path.is_file():
+        raise RunError(f"{folder.folder} has nothing to resume; learn it anew with --force")
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            record: dict[str, Any] = json.loads(file.metadata()["learning"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _restore(loop, tensors)
+        loop.state = from_json(StoppingState, record["state"], name="state")
+        checks = [from_json(Check, check, name="check") for check in record["checks"]]
+        frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
+        footage.know(record.get("passed", {}))
+        folder.go_on(len(checks))
+    except (
+        *(KeyError, TypeError, ValueError, IndexError, RuntimeError, RecursionError, OSError),
+        *(SettingsError, safetensors.SafetensorError),
+    ) as error:
+        raise RunError(f"{path} is damaged; learn the run anew with --force") from error
+    return frames_drawn, checks
+
+
+def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:
+    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
+    loop.network.load_state_dict(weights)
+    state: dict[int, dict[str, torch.Tensor]] = {}
+    for name, value in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".", 2)
+            state.setdefault(int(index), {})[key] = value
+    loop.optimiser.load_state_dict({**loop.optimiser.state_dict(), "state": state})
+
 
 # What a crash may cost at most.
 _SAVE_EVERY_SECONDS = 10.0
@@ -35,7 +207,7 @@ class ArticleRun:
         settings: of the method.
         seed: of the initial weights.
         held_out: share of the source that is measured on instead.
-        place: where to compute.
+        device: where to compute.
         provenance: what is to be recorded of the run besides its outcome.
         folder: where to keep it.
     """
@@ -47,7 +219,7 @@ class ArticleRun:
         *,
         seed: int,
         held_out: float,
-        place: torch.device,
+        device: torch.device,
         provenance: dict[str, Any],
         folder: RunFolder | None,
     ) -> None:
@@ -55,11 +227,11 @@ class ArticleRun:
         self.seed = seed
         self.provenance = provenance
         self.folder = folder
-        self.place = place
+        self.device = device
         learned_from, kept = source.split(held_out) if held_out else (source, None)
-        self.footage = Footage(learned_from, settings.preprocessing, place=place)
+        self.footage = Footage(learned_from, settings.view, device=device)
         self.footage.check()
-        self.kept = kept and Footage(kept, settings.preprocessing, place=place)
+        self.kept = kept and Footage(kept, settings.view, device=device)
         self.loop = ArticleLoop(self._initial_network(), settings)
         self.checks: list[Check] = []
         self.frames_drawn = 0
@@ -98,7 +270,7 @@ class ArticleRun:
             RunError: nothing to go on from, or it is damaged.
         """
         if self.folder:
-            self.frames_drawn, self.checks = self.folder.load_learning(self.loop, self.footage)
+            self.frames_drawn, self.checks = load_learning(self.folder, self.loop, self.footage)
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
@@ -121,12 +293,12 @@ class ArticleRun:
         self.checks += step.checks
         if self.folder:
             for check in step.checks:
-                self.folder.write_check(check, loss=step.loss)
+                self.folder.write_line({**asdict(check), "loss": step.loss})
 
     def _save(self) -> None:
         if self.folder:
             self.folder.save(self._encoder(self._outcome()))
-            self.folder.save_learning(self.loop, self.footage, frames_drawn=self.frames_drawn)
+            save_learning(self.folder, self.loop, self.footage, checks=self.checks, frames_drawn=self.frames_drawn)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:
         rule = self.settings.rule
@@ -154,12 +326,12 @@ class ArticleRun:
         return health.measure(network, self.kept.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
 
     def _initial_network(self) -> Network:
-        network = Network(self.settings.levels, input_size=self.settings.preprocessing.input_size, seed=self.seed)
-        return network.to(self.place)
+        network = Network(self.settings.levels, input_size=self.settings.view.input_size, seed=self.seed)
+        return network.to(self.device)
 
     def _encoder(self, outcome: dict[str, Any]) -> Encoder:
-        provenance = {**self.provenance, "machine": device.describe_machine(), "outcome": outcome}
-        return Encoder(self.settings.preprocessing, self.loop.network, provenance=provenance)
+        provenance = {**self.provenance, "machine": describe_machine(), "outcome": outcome}
+        return Encoder(ArticleModel(self.settings.view, self.loop.network), provenance=provenance)
 
 
 def _ending(check: Check, thresholds: tuple[float, ...]) -> str:

@@ -1,26 +1,24 @@
-"""The settings of each method: one frozen dataclass a method."""
+"""The options of the article's method, and of its predecessors. Loads neither PyTorch nor NumPy."""
 
-from dataclasses import dataclass, fields, replace
-from typing import Literal, TypedDict, get_args
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
-from firstsight.article.network import LevelConfig, Padding, article_levels, map_sizes
+from firstsight.article.shape import LevelConfig, Padding, article_levels, map_sizes
 from firstsight.article.stopping import StoppingRule
-from firstsight.device import Precision
-from firstsight.encoder.views import Preprocessing
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_choice
+from firstsight.process import Precision
 
-Method = Literal["default", "random", "article"]
+if TYPE_CHECKING:
+    from firstsight.encoder.views import CentralSquare
+
 Form = Literal["article", "predecessor", "earliest"]
 Schedule = Literal["article", "repository", "predecessor", "earliest"]
 Similarity = Literal["cosine", "pearson"]
 Optimiser = Literal["sgd", "adam"]
 
 
-_LEAST_FRAMES = 3
-
-
-class Settings(TypedDict, total=False):
-    """The keywords of `learn` that set up a method: the fields of the dataclasses below, all optional."""
+class ArticleOptions(TypedDict, total=False):
+    """The fields of `ArticleSettings`, all optional."""
 
     form: Form
     schedule: Schedule
@@ -42,21 +40,6 @@ class Settings(TypedDict, total=False):
     input_size: int
     channels: int
     precision: Precision
-    max_frames: int
-
-
-@dataclass(frozen=True)
-class ClosedFormSettings:
-    """The default method, and its floor with random filters. All else is derived from the footage."""
-
-    max_frames: int = 5_000  # that are learned from, spread over all of the footage
-    precision: Precision | None = None  # of the matrix products; None is bfloat16 where the processor has it
-
-    def __post_init__(self) -> None:
-        if self.precision is not None:
-            _check_choice("precision", self.precision, get_args(Precision))
-        if self.max_frames < _LEAST_FRAMES:
-            raise SettingsError(f"at most {self.max_frames} frames; valid is {_LEAST_FRAMES} or more")
 
 
 _CHOICES = {
@@ -87,7 +70,7 @@ class ArticleSettings:
     7,000 frames. "predecessor" asks for 0.40 on the plain mean of 10 images and gives up after 7,000, "earliest" gives
     every level 100 images. `thresholds`, `frames_per_level` and `check_every` replace the schedule's own.
 
-    The defaults here are the article's; `settings_of` puts those of another `form` in their place.
+    The defaults here are the article's; `article_settings` puts those of another `form` in their place.
     """
 
     form: Form = "article"  # whose defaults were meant; all that follows from it stands in the other fields
@@ -113,7 +96,7 @@ class ArticleSettings:
 
     def __post_init__(self) -> None:
         for name, choices in _CHOICES.items():
-            _check_choice(name, getattr(self, name), get_args(choices))
+            check_choice(name, getattr(self, name), get_args(choices))
         if min([self.maps] if isinstance(self.maps, int) else self.maps, default=0) < 2:
             raise SettingsError(f"{self.maps} maps; the method compares maps with each other: give at least 2")
         if self.batch_size < 1 or not 0 < self.learning_rate < float("inf"):
@@ -121,7 +104,7 @@ class ArticleSettings:
                 f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "
                 "frame and a positive rate"
             )
-        _ = self.rule, self.preprocessing, map_sizes(self.levels, self.input_size)  # each checks its own
+        _ = self.rule, self.view, map_sizes(self.levels, self.input_size)  # each checks its own
 
     @property
     def rule(self) -> StoppingRule:
@@ -148,9 +131,11 @@ class ArticleSettings:
         )
 
     @property
-    def preprocessing(self) -> Preprocessing:
+    def view(self) -> "CentralSquare":
         """What becomes of a frame before the network sees it."""
-        return Preprocessing(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
+        from firstsight.encoder.views import CentralSquare
+
+        return CentralSquare(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
 
     def _thresholds(self, each: float, last: float) -> tuple[float, ...]:
         if self.thresholds is None:
@@ -165,7 +150,7 @@ class ArticleSettings:
 
 
 # What both forms for still images share. The earliest states neither rate nor similarity: these are the predecessor's.
-_STILL: Settings = {
+_STILL: ArticleOptions = {
     "similarity": "pearson",
     "learning_rate": 0.8,
     "pool": False,
@@ -175,7 +160,7 @@ _STILL: Settings = {
 }
 
 # What each form has in place of the article's values.
-FORMS: dict[Form, Settings] = {
+FORMS: dict[Form, ArticleOptions] = {
     "article": {},
     "predecessor": {**_STILL, "form": "predecessor", "schedule": "predecessor", "maps": (16, 16, 16, 4)},
     "earliest": {
@@ -192,32 +177,13 @@ FORMS: dict[Form, Settings] = {
 }
 
 
-def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSettings:
-    """The settings of that method, with what is given in place of its defaults.
+def article_settings(given: ArticleOptions) -> ArticleSettings:
+    """The settings of the form that is asked for, with what is given in place of its defaults.
 
     Raises:
-        SettingsError: no such method, a setting that it does not have, or a value outside its range.
+        SettingsError: no such form, or a value outside its range.
     """
-    _check_choice("method", method, get_args(Method))
-    kind = ArticleSettings if method == "article" else ClosedFormSettings
-    valid = [field.name for field in fields(kind)]
-    unknown = sorted(set(given) - set(valid))
-    if unknown:
-        raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
     form = given.get("form", "article")
-    _check_choice("form", form, get_args(Form))
-    chosen: Settings = {**FORMS[form], **given}
-    return kind(**chosen)  # type: ignore[misc]  # the names were just checked
-
-
-def method_for(given: Settings) -> Method:
-    """The method meant when none is named: the article's if a setting is given that only it has, else the default."""
-    only_the_articles = {field.name for field in fields(ArticleSettings)} - {
-        field.name for field in fields(ClosedFormSettings)
-    }
-    return "article" if only_the_articles & set(given) else "default"
-
-
-def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise SettingsError(f"{name} {value!r}; valid are {', '.join(choices)}")
+    check_choice("form", form, get_args(Form))
+    chosen: ArticleOptions = {**FORMS[form], **given}
+    return ArticleSettings(**chosen)

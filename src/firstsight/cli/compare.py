@@ -124,7 +124,7 @@ def _watching(
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
     from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
-    from firstsight.footage.stills import read_image
+    from firstsight.footage.images import read_image
 
     given = [value for value in (every, below, at, image) if value is not None]
     if len(given) > 1:

@@ -1,7 +1,5 @@
 """`firstsight info`: what a run is."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,8 +9,6 @@ from firstsight.cli.output import print_json
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.article.network import LevelConfig
-    from firstsight.closed_form.pyramid import PatchLevelConfig
     from firstsight.encoder.encoder import Encoder
 
 
@@ -26,10 +22,8 @@ def level_table(encoder: "Encoder") -> str:
     health = {level["level"]: level for level in outcome.get("health", [])}
     before = {level["level"]: level for level in outcome.get("health_before", [])}
     lines = []
-    configs: Sequence[LevelConfig | PatchLevelConfig] = encoder.network.configs
-    for number, config in enumerate(configs, start=1):
-        rows, columns = encoder.network.map_shapes[number - 1]
-        line = f"level {number}  {f'{config.maps}x{rows}x{columns}':<11}  {_ended(ended.get(number), outcome):<28}"
+    for number, shape in enumerate(encoder.shapes, start=1):
+        line = f"level {number}  {shape!s:<11}  {_ended(ended.get(number), outcome):<28}"
         lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
     if outcome and not health:
         lines.append("not measured on frames not learned from: the footage is too short to hold any back")
@@ -38,8 +32,6 @@ def level_table(encoder: "Encoder") -> str:
 
 def outcome_lines(outcome: dict[str, Any]) -> list[str]:
     """What the default method found, and what it warns of."""
-    from firstsight.quality.health import findings
-
     return [*findings(outcome), *(f"warning: {one}" for one in outcome.get("warnings", []))]
 
 
@@ -70,15 +62,14 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
     encoder = Encoder.load(run)
     if as_json:
         content = {
-            "preprocessing": asdict(encoder.preprocessing),
-            "levels": [asdict(level) for level in encoder.network.configs],
+            **encoder.model.config(),
             "provenance": encoder.provenance,
         }
         print_json(content)
         return
     for name, value in _facts(encoder.provenance).items():
         typer.echo(f"{name:<14}{printable(str(value))}")
-    typer.echo(f"{'input':<14}{encoder.preprocessing.describe()}")
+    typer.echo(f"{'input':<14}{encoder.view.describe()}")
     typer.echo(f"{'embedding':<14}{encoder.dim} numbers")
     typer.echo(level_table(encoder))
     for line in outcome_lines(encoder.provenance.get("outcome", {})):

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from firstsight.cli import (
     align,
+    article,
     clusters,
     compare,
     duplicates,
@@ -34,8 +35,8 @@ from firstsight.cli import (
     watch,
 )
 from firstsight.cli.help import asked_for, help_text
-from firstsight.device import keep_freed_memory
 from firstsight.errors import FirstsightError
+from firstsight.process import keep_freed_memory
 from firstsight.text import printable
 
 _CODE = 130
@@ -97,6 +98,16 @@ class _Commands(TyperGroup):
                 raise typer.Exit(0 if "--help" in args else _USAGE)
         return super().parse_args(ctx, args)
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # typer keeps the type to itself
+        """The command of that name; `learn` with the article's options is `article`."""
+        if args[:1] == ["learn"]:
+            own, usual = (
+                {name for one in self.commands[command].params for name in one.opts} for command in ("article", "learn")
+            )
+            if article.is_asked_for(args[1:], only_here=own - usual):
+                return "article", self.commands["article"], args[1:]
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """Runs one; a Ctrl-C that it does not hear itself is told here."""
         try:
@@ -118,7 +129,12 @@ app = typer.Typer(
 
 # The commands in the order and the groups in which help shows them.
 _GROUPS: dict[str, dict[str, Any]] = {
-    "Learn an encoder": {"learn": learn.command, "evaluate": evaluate.command, "info": info.command},
+    "Learn an encoder": {
+        "learn": learn.command,
+        "article": article.command,
+        "evaluate": evaluate.command,
+        "info": info.command,
+    },
     "Look at footage with it": {
         "compare": compare.command,
         "neighbours": neighbours.command,

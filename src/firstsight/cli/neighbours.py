@@ -87,9 +87,9 @@ def _write_picture(
     encoder: "Encoder", anchors: list[tuple[Path, str]], rows: "list[list[Neighbour]]", out: Path
 ) -> None:
     from firstsight.files import write_whole
-    from firstsight.footage.stills import read_image
+    from firstsight.footage.images import read_image
     from firstsight.report.neighbours import neighbours_picture
 
-    seen = [encoder.preprocessing.apply(read_image(path, name=str(path))[None])[0] for path, _ in anchors]
+    seen = [encoder.view.apply(read_image(path, name=str(path))[None])[0] for path, _ in anchors]
     labelled = [(pixels, label) for pixels, (_, label) in zip(seen, anchors, strict=True)]
     write_whole(out, neighbours_picture(labelled, rows))

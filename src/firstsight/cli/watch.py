@@ -78,7 +78,7 @@ def command(
     new_from(novel_from)
     encoder, console = Encoder.load(run), notes()
     queries = [read_query(text, encoder) for text in anchors or []]
-    views = (encoder.preprocessing, PixelByPixel()) if snapshots else (encoder.preprocessing,)
+    views = (encoder.view, PixelByPixel()) if snapshots else (encoder.view,)
 
     def tell(line: str) -> None:
         console.print(printable(line), markup=False)

@@ -12,13 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device
-from firstsight.article.network import to_inputs
-from firstsight.closed_form.filters import fit_level, shaken
+from firstsight.closed_form.augment import augmented
+from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.footage_kind import FootageKind, look, probe_indices
+from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.projection import Differences, fit_projection, principal, unit
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
-from firstsight.closed_form.readout import PoolingConfig, Projection, of_mirror_image, pooled
+from firstsight.closed_form.readout import PoolingConfig, of_mirror_image, pooled
+from firstsight.encoder.model import in_batches, to_inputs
+from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
+from firstsight.process import Precision
 from firstsight.quality.self_test import Embed, Times, self_test
 
 _BATCH = 16
@@ -43,14 +47,13 @@ class Reader:
     """Reads parts from frames, a batch at a time."""
 
     network: Pyramid
-    precision: device.Precision
+    precision: Precision
 
     def __call__(self, frames: NDArray[np.uint8], pooling: PoolingConfig) -> list[Tensor]:
         """The parts of the read-out, float32 (N, dim of the part) each."""
-        place = self.network.device
-        batches = [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]
-        with torch.inference_mode(), device.arithmetic(place, self.precision):
-            parts = [pooled(self.network, to_inputs(batch, place), pooling) for batch in batches]
+        where = self.network.device
+        with torch.inference_mode(), device.arithmetic(where, self.precision):
+            parts = [pooled(self.network, to_inputs(batch, where), pooling) for batch in in_batches(frames, _BATCH)]
         return [torch.cat(part).float() for part in zip(*parts, strict=True)]
 
     def everything(
@@ -157,7 +160,7 @@ def _spread(num_frames: int, most: int) -> NDArray[np.intp]:
 
 
 _FIT_FRAMES = 800  # that filters are taken from
-_PAIR_FRAMES = 1_500  # of which two shaken views each are made, where time gives no pairs
+_PAIR_FRAMES = 1_500  # of which two augmented views each are made, where time gives no pairs
 _KERNEL_SIZE = 5
 # Neighbours in time less alike than nine tenths of strangers' pairs are taken for a cut.
 _STRANGERS_QUANTILE = 0.9
@@ -191,11 +194,9 @@ RANDOM = Recipe(learned_filters=False, unlike_maps=False, pairs=False, drop=Fals
 
 @dataclass(frozen=True)
 class ClosedForm:
-    """What was learned."""
+    """What was learned: a model for the view of the frames, and what was found out about the footage."""
 
-    network: Pyramid
-    pooling: PoolingConfig
-    projection: Projection
+    model: ClosedFormModel
     kind: FootageKind
     contributions: tuple[Contribution, ...]  # of each level; empty if none was asked for
 
@@ -204,7 +205,7 @@ class ClosedForm:
         kind = self.kind
         derived = {"ordered": kind.ordered, "moving": kind.moving, "mirror": kind.mirror}
         levels = [asdict(one) for one in self.contributions]
-        return {**asdict(kind), **derived, "dim": self.projection.dim, "contributions": levels}
+        return {**asdict(kind), **derived, "dim": self.model.dim, "contributions": levels}
 
 
 def fit(
@@ -212,7 +213,7 @@ def fit(
     *,
     seed: int,
     recipe: Recipe = DEFAULT,
-    precision: device.Precision,
+    precision: Precision,
     report: Callable[[str, float], None] = lambda _what, _share: None,
 ) -> ClosedForm:
     """Learns from frames (N, height, width, channels), already at the network's input size.
@@ -244,7 +245,13 @@ def fit(
     report("projection", 0)
     differences = _differences(read, frames, pooling, in_time=kind.moving, drawn=drawn) if recipe.pairs else None
     projection = fit_projection(features.values, features.part_dims, differences)
-    return ClosedForm(read.network, pooling, projection, kind, tuple(added))
+    model = ClosedFormModel(_view_of(frames), read.network, pooling, projection)
+    return ClosedForm(model, kind, tuple(added))
+
+
+def _view_of(frames: NDArray[np.uint8]) -> WholeFrame:
+    height, width, channels = frames.shape[1:]
+    return WholeFrame(width, height, channels)
 
 
 def _fit_network(
@@ -295,16 +302,16 @@ def _differences(
         return lambda seen, _: _neighbours_in_time(seen, drawn)
     chosen = np.sort(torch.randperm(len(frames), generator=drawn)[:_PAIR_FRAMES].numpy())
 
-    def of_shaken(seen: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
+    def of_augmented(seen: Tensor, inner: Callable[[Tensor], Tensor]) -> Tensor:
         views = [seen[torch.from_numpy(chosen)]]
         for _ in range(2):
-            parts = read(shaken(frames[chosen], generator=drawn), pooling)
+            parts = read(augmented(frames[chosen], generator=drawn), pooling)
             views.append(inner(torch.cat(parts, dim=1)))
         seen_as = torch.stack(views, dim=1)
         unbiased: Tensor = (seen_as - seen_as.mean(dim=1, keepdim=True)) * (3 / 2) ** 0.5
         return unbiased
 
-    return of_shaken
+    return of_augmented
 
 
 def _neighbours_in_time(inner: Tensor, drawn: torch.Generator) -> Tensor:

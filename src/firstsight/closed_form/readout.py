@@ -6,7 +6,6 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from firstsight.article.network import Network
 from firstsight.closed_form.pyramid import PatchLevel, Pyramid
 from firstsight.errors import SettingsError
 
@@ -98,31 +97,6 @@ class Projection(nn.Module):
             features = (torch.cat([part.float() for part in parts], dim=1) - self.mean) * self.scale
             projected = (features @ self.quantised.float()) * self.step
         projected[projected.norm(dim=1) < _AT_THE_MEAN, 0] = 1
-        return projected
-
-
-class Flattened:
-    """The article's read-out: the last level's maps, flattened."""
-
-    def __call__(self, network: Network | Pyramid, inputs: Tensor) -> Tensor:
-        """(N, maps * rows * columns) of inputs (N, channels, H, W)."""
-        maps: Tensor = network(inputs)
-        return maps.flatten(1)
-
-
-class Pooled(nn.Module):
-    """The closed-form read-out: means and covariances over cells of every level, projected."""
-
-    def __init__(self, config: PoolingConfig, projection: Projection) -> None:
-        super().__init__()
-        self.config = config
-        self.projection = projection
-
-    def forward(self, network: Network | Pyramid, inputs: Tensor) -> Tensor:
-        """(N, dim) of inputs (N, channels, H, W)."""
-        if not isinstance(network, Pyramid):
-            raise SettingsError("this read-out needs a pyramid of levels; make both by one call of `learn`")
-        projected: Tensor = self.projection(pooled(network, inputs, self.config))
         return projected
 
 

@@ -197,7 +197,7 @@ class CompareSettings:
     def dimensions_for(self, encoder: Encoder) -> int | None:
         """How many dimensions to choose; None is all."""
         if self.num_dimensions is None:
-            return encoder.compares_dimensions
+            return encoder.model.compared_dims
         return self.num_dimensions or None
 
 
@@ -258,7 +258,7 @@ class Comparisons:
         self._source = source
         self._settings = settings
         encoder.compared_level(settings.level)
-        self._views = (encoder.preprocessing, *views)
+        self._views = (encoder.view, *views)
 
     def __iter__(self) -> Iterator[Comparison]:
         box = self._settings.box

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
-from firstsight.footage.folders import ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.images import read_image
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.stills import read_image
 from firstsight.text import printable
 
 Measure = Literal["pearson", "cosine"]
@@ -118,7 +118,7 @@ def _vectors(encoder: Encoder, picture: NDArray[np.uint8], measure: Measure) -> 
 def _embedded(
     encoder: Encoder, source: Source, measure: Measure
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
-    with closing(source.read(encoder.preprocessing)) as reading:
+    with closing(source.read(encoder.view)) as reading:
         while frames := list(islice(reading, _BATCH_SIZE)):
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
 

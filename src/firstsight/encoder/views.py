@@ -1,4 +1,4 @@
-"""The preprocessing of the closed-form encoder: the whole frame at a small fixed size."""
+"""How an encoder sees a frame: a square from its middle (the article's), or all of it at a small fixed size."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MAX_ENLARGEMENT = 10
 
 
 @dataclass(frozen=True)
-class Preprocessing:
+class CentralSquare:
     """A square from the middle of the frame, resized to the network's input. A `View` for video and for arrays.
 
     The article crops 360x360 and resizes to 224x224. A frame smaller than the crop gives its largest centred square;
@@ -46,6 +46,11 @@ class Preprocessing:
         # Rounded to even as torchvision's CenterCrop rounds, which the article used.
         x, y = round((width - side) / 2), round((height - side) / 2)
         return Crop(x, y, side, side, self.input_size, self.input_size)
+
+    @property
+    def shows_whole_frame(self) -> bool:
+        """False: what is beside the square is not seen."""
+        return False
 
     def describe(self) -> str:
         """The input in words."""
@@ -100,6 +105,11 @@ class WholeFrame:
         scale = min(1.0, (_AREA / (width * height)) ** 0.5)
         scale = max(scale, _MIN_SIDE / min(width, height))
         return cls(round(width * scale), round(height * scale))
+
+    @property
+    def shows_whole_frame(self) -> bool:
+        """True."""
+        return True
 
     def crop(self, width: int, height: int) -> Crop:
         """All of a picture of that size."""

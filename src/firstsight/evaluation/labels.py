@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from firstsight.errors import SettingsError
-from firstsight.footage.folders import ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFiles
 

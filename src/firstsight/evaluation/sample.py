@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
-from firstsight.footage.folders import ArraySource, ImageFiles
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
 from firstsight.quality.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
@@ -60,7 +60,7 @@ def take_sample(
         SourceError: fewer than 20 frames.
     """
     whole = _whole_view(source)
-    views = (whole,) if isinstance(encoder.preprocessing, WholeFrame) else (encoder.preprocessing, whole)
+    views = (whole,) if encoder.view.shows_whole_frame else (encoder.view, whole)
     keeper = _Keeper(max_frames, with_neighbours=label_of is None)
     num_read = num_unlabelled = 0
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:

@@ -17,8 +17,8 @@ from firstsight.footage.container import (
     file_identity,
     open_video,
 )
-from firstsight.footage.filters import Viewer, build_graph, layout, upright_size
 from firstsight.footage.frames import Events, Frame, Skipped, View
+from firstsight.footage.pictures import Viewer, build_graph, layout, upright_size
 from firstsight.footage.sampling import Sampler, Sampling
 from firstsight.footage.timestamps import TimeLine
 

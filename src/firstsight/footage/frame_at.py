@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.container import Landing, SeekMissedError, open_video
 from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
-from firstsight.footage.filters import Viewer
-from firstsight.footage.folders import ArraySource, ImageFiles
 from firstsight.footage.frames import Frame, Skipped, View
+from firstsight.footage.image_folders import ArraySource, ImageFiles
+from firstsight.footage.pictures import Viewer
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
 from firstsight.footage.finding import Found, find_files, summary
-from firstsight.footage.folders import ArraySource, ImageFiles, sampled_positions
 from firstsight.footage.frames import Frame, Reading, View
+from firstsight.footage.image_folders import ArraySource, ImageFiles, sampled_positions
 from firstsight.footage.live import LiveSource, Place, place_of
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.videos import VideoFile, VideoFiles

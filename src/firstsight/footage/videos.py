@@ -10,9 +10,9 @@ from pathlib import Path
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
 from firstsight.footage.decoding import Decoded, decode, deinterlaced, first_size, located, shown
-from firstsight.footage.filters import Viewer
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
+from firstsight.footage.pictures import Viewer
 from firstsight.footage.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
 
 STRETCH_FRAMES = 60  # decoded at each place, from a keyframe on

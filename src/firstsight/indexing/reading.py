@@ -51,7 +51,7 @@ def seen(encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choic
         SourceError: none of it can be read.
         PixelsError: its frames are too small for the encoder.
     """
-    views = (encoder.preprocessing, Thumbnail(thumbnail_size))
+    views = (encoder.view, Thumbnail(thumbnail_size))
     with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * BATCH_SIZE) as frames:
         chosen = choose(frames)
         while batch := list(islice(chosen, BATCH_SIZE)):

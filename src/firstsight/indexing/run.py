@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from firstsight.errors import FirstsightError, LibraryError, RunError
-from firstsight.footage.folders import ImageFiles
+from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles

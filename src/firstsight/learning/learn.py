@@ -1,6 +1,5 @@
 """`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -8,26 +7,23 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Unpack
 
-import numpy as np
 import torch
 
-from firstsight import device as devices
 from firstsight.article.run import ArticleRun
-from firstsight.article.run_folder import RunFolder
-from firstsight.article.settings import ArticleSettings, ClosedFormSettings, Method, Settings, method_for, settings_of
-from firstsight.closed_form import fit as closed_form
-from firstsight.closed_form.readout import Pooled
-from firstsight.device import passive_waiting
+from firstsight.article.settings import ArticleSettings
+from firstsight.closed_form.learn import learn_closed_form
+from firstsight.closed_form.sample import sizes_of
+from firstsight.closed_form.settings import ClosedFormSettings
+from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.saved import read_provenance
-from firstsight.encoder.views import WholeFrame
 from firstsight.errors import RunError, SettingsError
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.thinning import count, sizes_of, spread
 from firstsight.from_json import from_json
-from firstsight.learning.sample import BoundedSample
+from firstsight.learning.settings import Method, Settings, method_for, settings_of
+from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
-from firstsight.quality import health
 
 _HELD_OUT, _MAX_HELD_OUT = 0.1, 0.5
 
@@ -90,7 +86,7 @@ def learn(
     method = method or method_for(settings)
     chosen = settings_of(method, settings)
     held_out = _held_out(held_out, method)
-    place = _place(device, method)
+    where = _device(device, method)
     sampling = {
         "start_seconds": start_seconds,
         "end_seconds": end_seconds,
@@ -111,8 +107,8 @@ def learn(
     }
     progress(Progress("opening", 0, None, news=(_seen(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
-        return _learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
-    run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, place=place, provenance=provenance, folder=folder)
+        return learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
+    run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
     return run.run(progress)
 
 
@@ -138,7 +134,7 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         settings,
         seed=provenance["seed"],
         held_out=_held_out(provenance.get("held_out"), "article"),
-        place=devices.choose_device(device),
+        device=choose_device(device),
         provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
         folder=RunFolder(Path(run)),
     )
@@ -200,7 +196,7 @@ def extend(
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
     folder = RunFolder(Path(run)) if out is None else RunFolder.create(Path(out), force=force)
-    return _learn_closed_form(sources, settings, record, folder, progress)
+    return learn_closed_form(sources, settings, record, folder, progress)
 
 
 def _held_out(share: float | None, method: Method) -> float:
@@ -216,20 +212,20 @@ def _held_out(share: float | None, method: Method) -> float:
     return 0.0
 
 
-def _place(device: str, method: Method) -> torch.device:
+def _device(name: str, method: Method) -> torch.device:
     """Where to compute.
 
     Raises:
         SettingsError: there is no such device, or the method computes on the CPU.
     """
     if method == "article":
-        return devices.choose_device(device)
-    place = devices.choose_device("cpu" if device == "auto" else device)
-    if place.type != "cpu":
+        return choose_device(name)
+    device = choose_device("cpu" if name == "auto" else name)
+    if device.type != "cpu":
         raise SettingsError(
-            f"device {device!r}; method {method} computes on the CPU: leave it out, or choose method article"
+            f"device {name!r}; method {method} computes on the CPU: leave it out, or choose method article"
         )
-    return place
+    return device
 
 
 def _check_resumable(provenance: Mapping[str, Any], run: str | Path) -> None:
@@ -261,55 +257,6 @@ def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
     return open_source(paths[0] if len(paths) == 1 else paths, **sampling)
 
 
-def _learn_closed_form(
-    sources: Sequence[Source],
-    settings: ClosedFormSettings,
-    provenance: dict[str, Any],
-    folder: RunFolder | None,
-    progress: Report,
-    *,
-    live_seconds: float | None = None,
-) -> Encoder:
-    begin = time.monotonic()
-    view = WholeFrame.for_size(*sources[0].size())
-    sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
-    num_frames, total = count(sources), count(parts)
-    frames = sample.read(
-        parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
-    )
-    if sample.cut_short_by:
-        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_seen} frames that were read"
-        progress(Progress("watching", sample.num_seen, total, news=(news,)))
-    learned = closed_form.fit(
-        frames,
-        seed=provenance["seed"],
-        recipe=closed_form.RANDOM if provenance["method"] == "random" else closed_form.DEFAULT,
-        precision=settings.precision or ("bfloat16" if devices.has_fast_bfloat16() else "float32"),
-        report=lambda what, share: progress(Progress(what, share, 1)),
-    )
-    readout = Pooled(learned.pooling, learned.projection)
-    encoder = Encoder(view, learned.network, readout)
-    probe = frames[np.linspace(0, len(frames) - 1, min(len(frames), 200)).astype(int)]
-    measured = health.measure_embedding(probe, encoder.encode(probe))
-    outcome = {
-        "finished": True,
-        "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
-        "frames_skipped": sample.num_skipped,
-        "skipped_by_file": sample.skipped_by_file,
-        "frames_learned_from": len(frames),
-        "seconds": round(time.monotonic() - begin, 1),
-        "footage": learned.facts(),
-        "embedding": asdict(measured),
-        "warnings": measured.warnings(),
-        "health": [asdict(level) for level in health.measure_frames(learned.network, probe)],
-    }
-    encoder.provenance = {**provenance, "machine": devices.describe_machine(), "outcome": outcome}
-    if folder:
-        folder.save(encoder)
-        folder.write_line({"event": "learned", **outcome})
-    return encoder
-
-
 def _check_live(source: Source, live_seconds: float | None, method: Method) -> None:
     """Raises SettingsError if a time to read is given to what ends by itself, or to a method that reads it twice."""
     if live_seconds is None:
@@ -336,7 +283,7 @@ def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str
     if isinstance(settings, ClosedFormSettings):
         text = f"{source.name}: the network sees all of {each}"
     else:
-        crops = [settings.preprocessing.crop(*size) for size in sizes]
+        crops = [settings.view.crop(*size) for size in sizes]
         shares = sorted({round(100 * crop.share_of(*size)) for crop, size in zip(crops, sizes, strict=True)})
         share = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
         largest = max(crops, key=lambda crop: crop.width)

@@ -89,7 +89,7 @@ def embedded(
         batch_size: frames embedded at once.
     """
     with (
-        closing(source.read(encoder.preprocessing, *views)) as reading,
+        closing(source.read(encoder.view, *views)) as reading,
         prefetch(reading, depth=2 * batch_size) as frames,
     ):
         while batch := list(islice(frames, batch_size)):

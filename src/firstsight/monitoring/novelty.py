@@ -29,6 +29,7 @@ from firstsight.errors import SettingsError
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
+from firstsight.process import Precision
 
 # A person across a room fills a few of these cells; smaller ones see the noise of single patches.
 NUM_ROWS, NUM_COLUMNS = 6, 8
@@ -152,7 +153,7 @@ class Novelty:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
 
     def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
@@ -191,7 +192,7 @@ def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """
     novelty = Novelty(encoder)
     with (
-        closing(open_source(source).read(encoder.preprocessing)) as reading,
+        closing(open_source(source).read(encoder.view)) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         while batch := list(islice(frames, _BATCH_SIZE)):

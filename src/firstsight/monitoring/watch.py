@@ -246,7 +246,7 @@ def watch(watcher: Watcher, stream: Stream) -> Iterator[Told]:
     """What there is to tell of a stream, as it comes, until it ends.
 
     Example:
-        >>> with Stream("rtsp://hall", views=(encoder.preprocessing,), frames_per_second=2) as stream:  # doctest: +SKIP
+        >>> with Stream("rtsp://hall", views=(encoder.view,), frames_per_second=2) as stream:  # doctest: +SKIP
         ...     for told in watch(Watcher(encoder, stream.name, novel=True), stream):
         ...         print(told.event.words())
     """

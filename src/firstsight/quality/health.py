@@ -1,18 +1,15 @@
-"""What the default method found, in words for the end of a run and for the report."""
+"""Is it learning, or has it collapsed? What can be said of each level without labels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.article import objective
-from firstsight.article.network import Network, to_inputs
-from firstsight.article.settings import Similarity
-from firstsight.closed_form.pyramid import Pyramid
+from firstsight.encoder.model import Levels, to_inputs
+from firstsight.encoder.similarity import Similarity, map_similarities, pairs
 
 # All maps of a level this alike are one map, many times.
 _COLLAPSED = 0.999
@@ -40,19 +37,15 @@ class LevelHealth:
 
 @torch.inference_mode()
 def measure(
-    network: Network | Pyramid, batches: Iterable[Tensor], *, similarity: Similarity = "cosine"
+    network: Levels, batches: Iterable[Tensor], *, similarity: Similarity = "cosine"
 ) -> tuple[LevelHealth, ...]:
     """The health of every level over those inputs, (N, channels, H, W) in [0, 1] each; empty without inputs."""
-    parts: list[list[tuple[Tensor, ...]]] = [[] for _ in network.configs]
-    for inputs in batches:
-        for level, maps in enumerate(network.every_level(inputs)):
-            parts[level].append(_summarise(maps, similarity))
-    if not parts[0]:
-        return ()
-    return tuple(_health(number, seen) for number, seen in enumerate(parts, start=1))
+    batches_seen = [[_summarise(maps, similarity) for maps in network.every_level(inputs)] for inputs in batches]
+    levels = zip(*batches_seen, strict=True)
+    return tuple(_health(number, parts) for number, parts in enumerate(levels, start=1))
 
 
-def measure_frames(network: Network | Pyramid, frames: NDArray[np.uint8]) -> tuple[LevelHealth, ...]:
+def measure_frames(network: Levels, frames: NDArray[np.uint8]) -> tuple[LevelHealth, ...]:
     """The health of every level over frames that are inputs already: uint8 (N, H, W, C)."""
     parts = np.array_split(frames, max(1, len(frames) // 16))
     return measure(network, (to_inputs(part, network.device) for part in parts))
@@ -95,13 +88,13 @@ def measure_embedding(frames: NDArray[np.uint8], vectors: NDArray[np.float32]) -
 
 def _summarise(maps: Tensor, similarity: Similarity) -> tuple[Tensor, ...]:
     """Per frame the largest and the mean |similarity|; per map the least and the largest value."""
-    similarities = objective.pairs(objective.map_similarities(maps, similarity=similarity)).abs()
+    similarities = pairs(map_similarities(maps, similarity=similarity)).abs()
     least, largest = torch.aminmax(maps.transpose(0, 1).flatten(1), dim=1)
     return similarities.amax(dim=1), similarities.mean(dim=1), least, largest
 
 
-def _health(level: int, seen: list[tuple[Tensor, ...]]) -> LevelHealth:
-    largest_similarities, mean_similarities, least, largest = zip(*seen, strict=True)
+def _health(level: int, parts: Sequence[tuple[Tensor, ...]]) -> LevelHealth:
+    largest_similarities, mean_similarities, least, largest = zip(*parts, strict=True)
     low, high = torch.stack(least).amin(dim=0), torch.stack(largest).amax(dim=0)
     scale = torch.maximum(low.abs(), high.abs()).amax()
     observed = torch.cat(largest_similarities)
@@ -112,35 +105,3 @@ def _health(level: int, seen: list[tuple[Tensor, ...]]) -> LevelHealth:
         num_dead_maps=int((high - low <= _DEAD * scale).sum()),
         num_frames=len(observed),
     )
-
-
-def findings(outcome: Mapping[str, Any]) -> list[str]:
-    """Lines on what the footage is, how far the embedding spreads, and what each level adds.
-
-    Args:
-        outcome: as in the provenance of an encoder; one of the article's method gives no line.
-    """
-    if not {"embedding", "footage"} <= outcome.keys():
-        return []
-    kind, embedding = outcome["footage"], outcome["embedding"]
-    order = "frames in order of time" if kind["ordered"] else "pictures in no order"
-    view = ", the view moves" if kind["moving"] else ", the view stands still" if kind["ordered"] else ""
-    mirror = ", left and right alike" if kind["mirror"] else ""
-    lines = [
-        f"footage: {order}{view}{mirror}",
-        (
-            f"embedding: {kind['dim']} numbers, effective rank {embedding['effective_rank']:.0f}, "
-            f"mean distance of two frames {embedding['spread']:.2f}"
-        ),
-    ]
-    return [*lines, *_contribution_lines(kind["contributions"])]
-
-
-def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:
-    """What each level adds: how many frames are found again after a change of view, light or noise."""
-    if any(level["after_change"] is None for level in levels) or not any(level["kept"] for level in levels):
-        return []
-    shares = [f"{100 * level['after_change']:.0f} %" for level in levels if level["kept"]]
-    steps = [f"level 1 {shares[0]}", *(f"with level {n} {share}" for n, share in enumerate(shares[1:], start=2))]
-    line = f"found again after a change of view, light or noise: {', '.join(steps)}"
-    return [line, *(f"level {level['level']} adds nothing: not kept" for level in levels if not level["kept"])]

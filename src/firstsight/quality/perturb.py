@@ -1,7 +1,7 @@
 """The same picture after something has changed: the view, the light, or how clean it is.
 
-For asking an encoder, not for teaching it. Crop and light are stronger than those of `shaken`, and noise is not among
-them; the turn is smaller. Where pairs are made by `shaken`, an encoder has seen this kind of view and light.
+For testing an encoder, not for teaching it: crop and light are stronger than those of `closed_form.augment`, the turn
+is smaller, and noise is not among those. Where pairs are made by augmentation, learning has used this kind of change.
 """
 
 import io
@@ -27,7 +27,7 @@ _JPEG_QUALITY = 15
 Kind = Literal["view", "light", "noise"]
 
 
-def changed(frames: NDArray[np.uint8], kind: Kind, *, generator: torch.Generator) -> NDArray[np.uint8]:
+def perturbed(frames: NDArray[np.uint8], kind: Kind, *, generator: torch.Generator) -> NDArray[np.uint8]:
     """Each frame (N, H, W, C), C 1 or 3, after a change of its own of that kind; same shape.
 
     "view" turns the camera by up to 8 degrees and shows 60 to 80 % of each side at full size; "light" changes gain,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from firstsight.errors import SettingsError
-from firstsight.quality.perturb import Kind, changed
+from firstsight.quality.perturb import Kind, perturbed
 
 
 def auroc(positives: NDArray[np.floating], negatives: NDArray[np.floating]) -> float:
@@ -111,7 +111,7 @@ def self_test(embed: Embed, frames: NDArray[np.uint8], times: Times | None, *, g
     found, lead = {}, []
     for kind in get_args(Kind):
         batches = [frames[queries[start : start + _BATCH]] for start in range(0, len(queries), _BATCH)]
-        asked = np.concatenate([embed(changed(batch, kind, generator=generator)) for batch in batches])
+        asked = np.concatenate([embed(perturbed(batch, kind, generator=generator)) for batch in batches])
         found[kind] = _nearest_is_right(asked @ vectors.T, right)
         lead.append(_stands_out(asked @ vectors.T, right))
     return SelfTest(

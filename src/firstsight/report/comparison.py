@@ -24,10 +24,10 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
-from firstsight.quality.health import findings
+from firstsight.quality.findings import findings
 from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, with_crop_drawn
 from firstsight.report.film import Film
-from firstsight.report.levels import initial_network, level_stories
+from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
 from firstsight.searching.regions import Box
 
@@ -136,7 +136,7 @@ def render_page(
     """The page as HTML. The highlights' frames must carry the whole frame as their second picture."""
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
-    crop = encoder.preprocessing.crop(width, height)
+    crop = encoder.view.crop(width, height)
     outcome = encoder.provenance.get("outcome", {})
     filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
     return load_template(_TEMPLATE, filters).render(
@@ -147,13 +147,13 @@ def render_page(
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
         least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
-        crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.preprocessing)),
-        sees=encoder.preprocessing.describe(),
+        crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.view)),
+        sees=encoder.view.describe(),
         width=width,
         height=height,
         share=crop.share_of(width, height),
         levels=level_stories(encoder, anchor.pixels),
-        before_name=initial_network(encoder)[1],
+        before_name=initial_model(encoder)[1],
         outcome=outcome,
         findings=findings(outcome),
     )
@@ -181,7 +181,7 @@ def _describe_level(encoder: Encoder, settings: CompareSettings) -> str:
     number = encoder.compared_level(settings.level)
     if number is None:
         return f"the read-out of all levels, {encoder.dim} numbers"
-    return f"level {number} of {len(encoder.network.configs)}"
+    return f"level {number} of {len(encoder.shapes)}"
 
 
 def _describe(anchor: Anchor) -> str:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from firstsight.encoder.views import Preprocessing, WholeFrame
+from firstsight.encoder.model import EncoderView
 from firstsight.pixels import Crop
 from firstsight.searching.regions import Box
 from firstsight.text import printable
@@ -69,7 +69,7 @@ def file_uri(content: bytes, kind: str) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Preprocessing | WholeFrame) -> Picture:
+def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: EncoderView) -> Picture:
     """A view of the whole frame, with what the network does not see dimmed and the rest framed.
 
     Args:

@@ -71,8 +71,8 @@ class Windows:
         size = comparison.frame.size
         places, counts = cell_places(
             comparison.dimensions,
-            self.encoder.network.cell_centres(self.level),
-            self.encoder.preprocessing.crop(*size),
+            self.encoder.model.cell_centres(self.level),
+            self.encoder.view.crop(*size),
         )
         scale = np.array(self.panel) / np.array(size)
         for (x, y), count in zip((places + 0.5) * scale - 0.5, counts, strict=True):

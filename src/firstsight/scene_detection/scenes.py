@@ -15,6 +15,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
+from firstsight.process import Precision
 from firstsight.scene_detection.changes import NUM_COLUMNS, NUM_ROWS, Change, Kind, Looks, SmallPicture, find_changes
 
 _BATCH_SIZE = 64
@@ -67,7 +68,7 @@ def find_scenes(
     video = _Video(encoder)
     num_frames = 0
     with (
-        closing(open_source(source).read(encoder.preprocessing, SmallPicture())) as reading,
+        closing(open_source(source).read(encoder.view, SmallPicture())) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
@@ -101,7 +102,7 @@ class _Video:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._precision: device.Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches

@@ -119,7 +119,7 @@ def embed_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Floats:
     vectors = [np.empty((0, encoder.dim), np.float32)]
     for start in range(0, len(pictures), _BATCH_SIZE):
         some = pictures[start : start + _BATCH_SIZE]
-        vectors.append(encoder.encode(np.concatenate([encoder.preprocessing.apply(one[None]) for one in some])))
+        vectors.append(encoder.encode(np.concatenate([encoder.view.apply(one[None]) for one in some])))
     return np.concatenate(vectors)
 
 

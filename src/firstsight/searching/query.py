@@ -67,7 +67,7 @@ def read_query(text: str, encoder: Encoder) -> Query:
         SettingsError: the time is not a number of seconds from 0.
     """
     place = parse_place(text)
-    views = (encoder.preprocessing, PixelByPixel())
+    views = (encoder.view, PixelByPixel())
     frame = _still(place.path, views) if place.seconds is None else frame_at(place.path, place.seconds, views=views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
 

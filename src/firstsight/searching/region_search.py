@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.views import WholeFrame
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings
@@ -214,9 +213,9 @@ class _Placing:
 
 
 def _check_encoder(library: Store) -> None:
-    if not isinstance(library.encoder.preprocessing, WholeFrame):
+    if not library.encoder.view.shows_whole_frame:
         raise LibraryError(
-            f"{library.path} was made with an encoder that sees {library.encoder.preprocessing.describe()}, which its "
+            f"{library.path} was made with an encoder that sees {library.encoder.view.describe()}, which its "
             "thumbnails cannot give again: compare the videos themselves, with `firstsight compare --box`"
         )
 
@@ -238,4 +237,4 @@ def _pictures(library: Store, rows: NDArray[np.intp]) -> Iterator[Picture]:
 
 def _input(look: Look, picture: Picture) -> NDArray[np.uint8]:
     """(1, H, W, 3)."""
-    return look.encoder.preprocessing.apply(picture[None])
+    return look.encoder.view.apply(picture[None])

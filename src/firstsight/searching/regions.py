@@ -13,7 +13,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.closed_form.readout import Pooled
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
@@ -255,7 +254,7 @@ class Look:
 
     def box_of(self, window: int, size: tuple[int, int]) -> Box:
         """Where a window lies in a picture of that width and height; of the last one it is the box itself."""
-        crop, drawn_in = (self.encoder.preprocessing.crop(*one) for one in (size, self.size))
+        crop, drawn_in = (self.encoder.view.crop(*one) for one in (size, self.size))
         across, down = crop.scale_x / drawn_in.scale_x, crop.scale_y / drawn_in.scale_y
         width = min(crop.width, max(1, round(self.box.width * across)))
         height = min(crop.height, max(1, round(self.box.height * down)))
@@ -286,7 +285,7 @@ class Look:
         for start in range(0, len(inputs), _BATCH):
             batch = inputs[start : start + _BATCH]
             levels = [self.encoder.features(batch, level=level) for level in self.levels]
-            if not isinstance(self.encoder.readout, Pooled):
+            if not self.encoder.model.maps_are_centred:
                 # The closed form's maps have mean 0 over the footage; others would be alike in their means alone.
                 levels = [maps - maps.mean(axis=(2, 3), keepdims=True) for maps in levels]
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
@@ -305,14 +304,12 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
         SettingsError: the box does not lie in the picture, or in no part of it that the encoder sees; no such level.
     """
     box.check_inside(size)
-    if level is None and isinstance(encoder.readout, Pooled):
-        levels = tuple(range(1, len(encoder.network.configs) + 1))
-    else:
-        levels = (encoder.network.number_of(level),)
-    crop = encoder.preprocessing.crop(*size)
+    number = encoder.compared_level(level)
+    levels = tuple(range(1, len(encoder.shapes) + 1)) if number is None else (number,)
+    crop = encoder.view.crop(*size)
     _check_large_enough(box, crop)
-    cells = [cells_of(box, encoder.network.cell_centres(number), crop) for number in levels]
-    grids = [encoder.network.map_shapes[number - 1] for number in levels]
+    cells = [cells_of(box, encoder.model.cell_centres(number), crop) for number in levels]
+    grids = [(encoder.shapes[number - 1].rows, encoder.shapes[number - 1].columns) for number in levels]
     places = tuple(at(*one) for one in cells)
     num = counts(places[0], rows=grids[0][0], columns=grids[0][1])
     windows = tuple(

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
+from firstsight.footage.images import Levels, Picture, levels_of_files, levels_of_folder, read_picture
 from firstsight.footage.sampling import LEAST_FRAMES_TO_SPLIT, Sampler, Sampling, check_share
-from firstsight.footage.stills import Levels, Picture, levels_of_files, levels_of_folder, read_picture
 from firstsight.pixels import Crop, as_pictures, crop_and_resize
 
 _LOG = logging.getLogger(__name__)

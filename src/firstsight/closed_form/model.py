@@ -1,0 +1,130 @@
+"""The closed-form encoder: the whole frame, levels side by side, and a projection of what is read from all of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from firstsight import device as devices
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.closed_form.readout import PoolingConfig, Projection, part_dims, pooled
+from firstsight.encoder.model import MapShape
+from firstsight.encoder.saved import check_input_size, check_num_weights, fill
+from firstsight.encoder.views import WholeFrame
+from firstsight.errors import SettingsError
+from firstsight.from_json import from_json
+from firstsight.process import Precision
+
+# 80 times what the network looks at; more is a damaged file that takes all memory.
+_MAX_INPUT_PIXELS = 2**18
+_PROJECTION = "readout.projection."
+
+
+@dataclass(frozen=True, eq=False)
+class ClosedFormModel:
+    """A `Model` of the default method: means and covariances over cells of every level, projected."""
+
+    view: WholeFrame
+    network: Pyramid
+    pooling: PoolingConfig
+    projection: Projection
+    compared_level: int | None = None
+    compared_dims: int | None = None
+    maps_are_centred: bool = True
+
+    def __post_init__(self) -> None:
+        self.network.eval()
+
+    @property
+    def shapes(self) -> tuple[MapShape, ...]:
+        """Of each level."""
+        return tuple(MapShape(config.maps, *config.map_shape) for config in self.network.configs)
+
+    @property
+    def dim(self) -> int:
+        """Numbers in an embedding."""
+        return self.projection.dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.device
+
+    @property
+    def precision(self) -> Precision:
+        """bfloat16 where the processor has it: retrieval is the same, and it is faster."""
+        return "bfloat16" if devices.has_fast_bfloat16(self.device) else "float32"
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embeddings (N, dim), not of unit length, of inputs (N, channels, h, w) in [0, 1]."""
+        projected: Tensor = self.projection(pooled(self.network, inputs, self.pooling))
+        return projected
+
+    def maps(self, inputs: Tensor, level: int) -> Tensor:
+        """The maps of one level (N, maps, rows, columns)."""
+        maps: Tensor = self.network(inputs, level=level)
+        return maps
+
+    def every_level(self, inputs: Tensor) -> list[Tensor]:
+        """The maps of each level."""
+        return self.network.every_level(inputs)
+
+    def filters(self, level: int) -> NDArray[np.float32]:
+        """The level's filters (out, in, k, k)."""
+        own = self.network.levels[level - 1]
+        size = own.config.kernel_size
+        return own.weight.T.reshape(-1, own.config.in_channels, size, size).cpu().numpy()
+
+    def cell_centres(self, level: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Where the rows and the columns of the level's maps lie, in pixels of the network's input."""
+        return self.network.cell_centres(level)
+
+    def initial(self, *, seed: int) -> None:
+        """None: this method starts from nothing."""
+
+    def to(self, device: torch.device) -> None:
+        """Moves the weights."""
+        self.network.to(device)
+        self.projection.to(device)
+
+    def config(self) -> dict[str, Any]:
+        """Everything but the weights, as plain JSON values."""
+        return {
+            "preprocessing": asdict(self.view),
+            "levels": [asdict(level) for level in self.network.configs],
+            "pooling": asdict(self.pooling),
+        }
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """The weights, by name."""
+        projection = {_PROJECTION + name: tensor for name, tensor in self.projection.state_dict().items()}
+        return {**self.network.state_dict(), **projection}
+
+
+def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ClosedFormModel:
+    """What `config` and `tensors` gave.
+
+    Raises:
+        SettingsError, KeyError, RuntimeError: they do not fit each other.
+    """
+    view = from_json(WholeFrame, config["preprocessing"], name="preprocessing")
+    levels = from_json(tuple[PatchLevelConfig, ...], config["levels"], name="levels")
+    pooling = from_json(PoolingConfig, config["pooling"], name="pooling")
+    for level in levels:
+        check_input_size(max(view.width, level.width), max(view.height, level.height), most=_MAX_INPUT_PIXELS)
+        if level.in_channels != view.channels:
+            raise SettingsError(f"a level reads {level.in_channels} channels of {view.channels}")
+        if min(level.map_shape) < max((*pooling.mean_grids, *pooling.covariance_grids)):
+            raise SettingsError(f"maps of {level.map_shape} cells are too small for {pooling}")
+    check_num_weights(sum(level.filters * level.patch_dim for level in levels), tensors)
+    network = Pyramid(levels)
+    fill(network, {name: tensor for name, tensor in tensors.items() if not name.startswith(_PROJECTION)})
+    projection = Projection(*tensors[f"{_PROJECTION}quantised"].shape)
+    fill(projection, tensors, prefix=_PROJECTION)
+    if sum(part_dims(network, pooling)) != len(projection.mean):
+        raise SettingsError(f"what {pooling} reads is not what the read-out's projection takes")
+    return ClosedFormModel(view, network, pooling, projection)

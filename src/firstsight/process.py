@@ -1,0 +1,129 @@
+"""What the process as a whole does: how it keeps freed memory, and how its idle threads wait. Does not load PyTorch."""
+
+import ctypes
+import os
+import platform
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]  # of arithmetic
+
+# glibc's mallopt options, from malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+# By these a user says how threads are to wait; then nothing is changed.
+_WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+_MEMORY_MAPS = Path("/proc/self/maps")
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to keep what is freed for the next allocation. Does nothing under another C library.
+
+    By default it returns every large activation to the kernel after each operation, and the page faults to get it back
+    cost time. This holds for the whole process from then on, so only its owner calls it: the command line does, the
+    functions of the package do not. Memory still stays flat, at its peak.
+    """
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_MAX, 0)
+    libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+@contextmanager
+def passive_waiting() -> Iterator[None]:
+    """Within it PyTorch's idle threads go to sleep at once instead of spinning for milliseconds. Results do not change.
+
+    A thread that spins for another one keeps that one off its core if the machine is busy: learning then takes ten
+    times as long, and so does what else runs there. GNU OpenMP reads how long to spin when it is loaded, which cannot
+    be undone; but as it is documented it gives up spinning at once while it manages more threads than there are cores.
+    So a team of that many threads is kept asleep meanwhile. May be nested, and entered by several threads.
+
+    Does nothing with another OpenMP, with a single thread, or if OMP_WAIT_POLICY or GOMP_SPINCOUNT is set.
+
+    Source: the manual of libgomp, GOMP_SPINCOUNT; `do_spin` in config/linux/wait.h.
+    """
+    _SLEEPERS.enter()
+    try:
+        yield
+    finally:
+        _SLEEPERS.leave()
+
+
+def describe_waiting() -> str:
+    """How idle threads wait now, for the record of a run: "passive", what the environment says, or "default"."""
+    said = [f"{name}={os.environ[name]}" for name in _WAIT_VARIABLES if name in os.environ]
+    return ", ".join(said) or ("passive" if _SLEEPERS.are_there else "default")
+
+
+class _Sleepers:
+    """A team of OpenMP threads that sleeps as long as anybody is inside."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._num_inside = 0
+        self._wake: threading.Event | None = None
+
+    @property
+    def are_there(self) -> bool:
+        return self._wake is not None
+
+    def enter(self) -> None:
+        with self._lock:
+            self._num_inside += 1
+            if self._wake is None and (teams := _openmp_in_use()):
+                self._wake = _put_to_sleep(teams)
+
+    def leave(self) -> None:
+        with self._lock:
+            self._num_inside -= 1
+            if not self._num_inside and self._wake is not None:
+                self._wake.set()
+                self._wake = None
+
+
+_SLEEPERS = _Sleepers()
+
+
+def _openmp_in_use() -> tuple[ctypes.CDLL, ...]:
+    """The copies of GNU OpenMP whose threads may spin; none if there is no reason to change anything."""
+    torch = sys.modules.get("torch")
+    if torch is None or torch.get_num_threads() < 2 or any(name in os.environ for name in _WAIT_VARIABLES):
+        return ()
+    return _gnu_openmp()
+
+
+@cache  # it is there for good once PyTorch is
+def _gnu_openmp() -> tuple[ctypes.CDLL, ...]:
+    """Every copy in this process: each wheel may bring its own."""
+    try:
+        files = re.findall(r"(/.*/libgomp[^/\n]*)$", _MEMORY_MAPS.read_text(), re.MULTILINE)
+        libraries = tuple(ctypes.CDLL(file) for file in dict.fromkeys(files))
+        for library in libraries:
+            library.GOMP_parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            library.GOMP_parallel.restype = None
+    except (OSError, AttributeError):
+        return ()
+    return libraries
+
+
+def _put_to_sleep(libraries: tuple[ctypes.CDLL, ...]) -> threading.Event:
+    """Makes a thread with a team of its own in each library, one more than there are cores; the event ends it."""
+    made, wake = threading.Event(), threading.Event()
+
+    def sleep() -> None:
+        for library in libraries:
+            nothing = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p)  # something that a team may call
+            library.GOMP_parallel(nothing, None, library.omp_get_num_procs() + 1, 0)
+        made.set()
+        wake.wait()
+
+    threading.Thread(target=sleep, name="firstsight-passive-waiting", daemon=True).start()
+    made.wait()
+    return wake

@@ -6,6 +6,7 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import print_json
+from firstsight.quality.findings import findings
 from firstsight.text import printable
 
 if TYPE_CHECKING:

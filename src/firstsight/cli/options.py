@@ -53,7 +53,7 @@ def check_sources(sources: MaybeSources) -> MaybeSources:
 
 
 def check_any_source(sources: list[str] | None) -> list[str] | None:
-    """Raises a SourceError if none of the footage is there. What else is wrong with some of it is told with the rest."""
+    """Raises a SourceError if none of the footage is there; where some is, indexing reports what is not."""
     from firstsight.footage.finding import find_all, is_live
 
     if sources and not any(is_live(source) or Path(source).exists() for source in sources):

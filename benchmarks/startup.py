@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--json] [--runs 10]
 
-Processor time of a process, the best of several, with Python's compiled files at hand. The first run of each writes them.
+Processor time of a process, the best of several, with compiled files at hand, which a first run writes.
 """
 
 import argparse

@@ -127,11 +127,13 @@ def not_there(text: str) -> list[str]:
 
 
 def test_a_file_that_is_not_there_is_noticed() -> None:
-    named = "`model/level.py`, `model/gone.py`, `docs/method.md`, `docs/gone.md`, `gone.py`, `walks/`, `docs/gone/`"
-    assert not_there(named) == ["model/gone.py", "docs/gone.md", "gone.py", "docs/gone/"]
+    named = (
+        "`article/network.py`, `article/gone.py`, `docs/method.md`, `docs/gone.md`, `gone.py`, `walks/`, `docs/gone/`"
+    )
+    assert not_there(named) == ["article/gone.py", "docs/gone.md", "gone.py", "docs/gone/"]
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@pytest.mark.parametrize("document", sorted(DOCUMENTS.keys() - {"docs/log.md"}))  # it names what was there at its dates
 def test_files_that_are_named_exist(document: str) -> None:
     assert not_there(DOCUMENTS[document]) == []
     for name in re.findall(r"\]\(([^)#:]+)\)", DOCUMENTS[document]):

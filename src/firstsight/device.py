@@ -2,7 +2,8 @@
 
 import os
 import platform
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
 
@@ -27,15 +28,22 @@ def choose_device(name: str = "auto") -> torch.device:
     return device
 
 
-def arithmetic(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
+@contextmanager
+def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     """The context in which a network computes: plain float32, or bfloat16 for convolutions and matrix products.
+
+    float32 is float32 on a GPU too: TF32, which PyTorch uses there for convolutions by default, keeps 10 bits of 23.
 
     Raises:
         SettingsError: another precision.
     """
     if precision not in ("float32", "bfloat16"):
         raise SettingsError(f"precision {precision!r}; valid are float32 and bfloat16")
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with ExitStack() as stack:
+        if device.type == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        stack.enter_context(torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"))
+        yield
 
 
 def has_fast_bfloat16(device: torch.device | None = None) -> bool:

@@ -13,7 +13,7 @@ _PROGRAM = "from firstsight.cli.main import main; main()"
 # Presses Ctrl-C so many times as soon as the network begins to learn: at once, while the first is being dealt with.
 _PRESSED = """
 import os, signal, sys
-from firstsight.cli import display
+from firstsight.cli import output as display
 from firstsight.cli.main import main
 
 def press(self, progress):

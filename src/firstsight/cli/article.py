@@ -30,7 +30,9 @@ def command(
     resume: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.", callback=check_run)
     ] = None,
-    method: Annotated[Literal["article"] | None, typer.Option(hidden=True)] = None,
+    method: Annotated[
+        Literal["article"] | None, typer.Option(hidden=True, help="As in `learn --method article`.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
@@ -105,7 +107,7 @@ def command(
     Example: `firstsight article bikes.mp4 --out runs/mpnn --schedule repository`
     """
     if resume is not None:
-        check_alone(ctx, "resume", {"method", "device", "as_json"}, "goes on with its own footage and settings")
+        check_alone(ctx, "resume", {"device", "as_json"}, "goes on with its own footage and settings")
         learn_and_print("resume", resume, resume, {"device": device}, sources=None, as_json=as_json)
         return
     if not sources:
@@ -143,10 +145,7 @@ def command(
 
 
 def is_asked_for(arguments: Sequence[str], *, only_here: Set[str]) -> bool:
-    """Whether these arguments of `learn` are for this command: `--method article`, or an option that only it has.
-
-    `--held-out` alone says nothing of the method.
-    """
+    """Whether these arguments of `learn` are for this command: `--method article`, or an option that only it has."""
     given = {name for one in arguments for name in (one, one.partition("=")[0])}
     chosen = "--method=article" in given or ("--method", "article") in pairwise(arguments)
-    return chosen or not given.isdisjoint(only_here - {"--held-out"})
+    return chosen or not given.isdisjoint(only_here)

@@ -42,6 +42,7 @@ def command(
     precision: Annotated[
         Literal["float32", "bfloat16"] | None, typer.Option(help="Of the arithmetic; by default the faster one.")
     ] = None,
+    held_out: Annotated[float | None, typer.Option("--held-out", hidden=True, help="See `firstsight article`.")] = None,
     as_json: footage.Json = False,
 ) -> None:
     """Learn an encoder from footage, without labels.
@@ -64,7 +65,7 @@ def command(
         learn_and_print("extend", extend, out or extend, more, sources=sources, as_json=as_json)
         return
     folder = out or default_folder(sources)
-    options = {"method": method, "seed": seed, "force": force, "device": device, **sampling}
+    options = {"method": method, "seed": seed, "force": force, "held_out": held_out, "device": device, **sampling}
     if live is not None:
         options["live_seconds"] = footage.duration_seconds(live)
     if precision is not None:

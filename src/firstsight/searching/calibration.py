@@ -25,6 +25,8 @@ Floats = NDArray[np.float32]
 
 # Fewer decoys say next to nothing about a rate of a few percent.
 MIN_DECOYS = 20
+# Two sources with a pair of frames that unrelated frames get as near as so rarely show the same.
+SAME_FOOTAGE_RATE = 1e-3
 # A quantile is counted as long as so many decoys lie above it: its rate is then known to about a third.
 _NUM_ABOVE = 10
 # The most alike of the decoys, which the tail's scale is found from.
@@ -38,8 +40,6 @@ _MIN_SCALE = 1e-6
 _FAR_SECONDS = 20.0
 _FAR_SHARE = 0.25
 _MAX_PAIRS = 100_000
-# Two sources with a pair of frames that unrelated frames get as near as so rarely show the same.
-_SAME_FOOTAGE_RATE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def measure_background(sample: Embeddings, decoys: Floats) -> Background:
     unrelated = _unrelated(sample)
     similarities = sample.vectors @ sample.vectors.T
     if alone.is_measured:
-        others = unrelated & ~_same_footage(sample, similarities >= alone.threshold(_SAME_FOOTAGE_RATE))
+        others = unrelated & ~_same_footage(sample, similarities >= alone.threshold(SAME_FOOTAGE_RATE))
         unrelated = others if others.any() else unrelated
     pairs = np.sort(similarities[unrelated])
     step = max(1, len(pairs) // _MAX_PAIRS)

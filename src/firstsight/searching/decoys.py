@@ -6,8 +6,8 @@ a close-up on its side, keeps the colours and the textures, and is nowhere in th
 
 Two kinds of decoys say nothing. One without contrast shows nothing that could be absent. And one that is itself: a
 frame that is alike upside down finds its own footage again, which is no false match. It is known by what it finds: a
-frame at least as like the frame that it was made of as it is itself. So a decoy is compared with the footage of other
-sources, and counts if what it finds there is not its own frame once more.
+frame at least as like the frame that it was made of as it is itself, and more so than by chance. So a decoy is compared
+with the footage of other sources, and counts if what it finds there is not its own frame once more.
 
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
@@ -29,7 +29,14 @@ from firstsight.files import write_whole
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
-from firstsight.searching.calibration import MIN_DECOYS, Background, Floats, far_seconds, measure_background
+from firstsight.searching.calibration import (
+    MIN_DECOYS,
+    SAME_FOOTAGE_RATE,
+    Background,
+    Floats,
+    far_seconds,
+    measure_background,
+)
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -46,7 +53,7 @@ _MIN_CONTRAST = 255 * 0.003**0.5
 _MAX_SAMPLE = 2_000
 _BATCH_SIZE = 64
 _FILE = "background.npz"
-_FORMAT = 2
+_FORMAT = 3
 
 
 def background_of(library: Store, *, measuring: Callable[[], None] = lambda: None) -> Background:
@@ -173,9 +180,26 @@ class Measurement:
         use_own = is_most & (self._own[0] > self._others[0])
         best, to_origin = np.where(use_own, self._own, self._others)
         compared = best > -1
-        telling = compared & (to_origin < best)
-        found: Floats = best[telling if telling.sum() >= MIN_DECOYS else compared].clip(-1, 1)
+        found: Floats = _telling(best[compared], to_origin[compared]).clip(-1, 1)
         return found
+
+
+def _telling(best: Floats, to_origin: Floats) -> Floats:
+    """The similarities of those decoys that found something else than their own frame again; of all, if few did.
+
+    Who finds something less like its frame than like itself surely did. What shows little, as an edge does, may find
+    something a little more like its frame, by chance: left out, such decoys would make thresholds too low. So the
+    frame has to be shown again too well for chance, which those that are counted so far tell.
+    """
+    counts = to_origin < best
+    if counts.sum() < MIN_DECOYS:
+        return best
+    while True:
+        by_chance = Background(np.empty(0, np.float32), np.sort(best[counts]), num_sources=0)
+        more = counts | (to_origin < by_chance.threshold(SAME_FOOTAGE_RATE))
+        if (more == counts).all():
+            return best[counts]
+        counts = more
 
 
 def _raise(best: Floats, to_decoys: Floats, to_origins: Floats, counts: NDArray[np.bool_]) -> None:

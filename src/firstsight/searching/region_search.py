@@ -4,6 +4,7 @@ A library keeps a vector of each whole frame, in which a small thing counts for 
 anew. Its thumbnails have more pixels than the encoder looks at: no video is opened.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,7 +36,10 @@ from firstsight.searching.search import (
 )
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
-_NUM_DECOYS = 200
+# Decoys are made of so many windows each of so many frames: one of each would tell a threshold to 0.03 only. Of frames
+# in which little is to be seen no more are drawn: where they count as much, thresholds are too low.
+_NUM_FRAMES = 200
+_WINDOWS_A_FRAME = 4
 # Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
 _SIZE_STEP = 1.25
 _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, to tell how unusual one is
@@ -158,17 +162,25 @@ def _measure(library: Store, look: Look, progress: Callable[[int], None]) -> Bac
 def _decoys(look: Look, library: Store) -> tuple[Decoys, Floats]:
     """Windows of the box's size anywhere in the library's own frames, upside down; and the same as they are (M, D)."""
     frames = library.timeline.frames
-    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_DECOYS).astype(int))
+    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
     random = np.random.default_rng(0)
     used, turned, upright = [], [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
     for row, picture in zip(rows, _pictures(library, rows), strict=True):
-        window, mirrored = look.window_and_mirrored(random)
-        box = look.box_of(mirrored, (picture.shape[1], picture.shape[0]))
-        if has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]):
-            used.append(row)
-            turned.append(look.described(_input(look, np.ascontiguousarray(picture[::-1])), windows=[window]))
-            upright.append(look.described(_input(look, picture), windows=[mirrored]))
+        windows = _windows_that_show(look, picture, random)
+        if windows:
+            used += [row] * len(windows)
+            upside_down = np.ascontiguousarray(picture[::-1])
+            turned.append(look.described(_input(look, upside_down), windows=[[one for one, _ in windows]]))
+            upright.append(look.described(_input(look, picture), windows=[[one for _, one in windows]]))
     return Decoys(_rows(turned), frames[np.array(used, np.intp)]), _rows(upright)
+
+
+def _windows_that_show(look: Look, picture: Picture, random: np.random.Generator) -> list[tuple[int, int]]:
+    """Of windows drawn of a picture upside down those in which something is to be seen, each with where it was."""
+    drawn = dict.fromkeys(look.window_and_mirrored(random) for _ in range(_WINDOWS_A_FRAME))
+    boxes = [look.box_of(before, (picture.shape[1], picture.shape[0])) for _, before in drawn]
+    shows = [has_contrast(picture[box.y : box.y + box.height, box.x : box.x + box.width]) for box in boxes]
+    return list(itertools.compress(drawn, shows))
 
 
 def _rows(parts: list[Floats]) -> Floats:

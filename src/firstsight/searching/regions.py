@@ -221,18 +221,20 @@ class Look:
         """How many windows a frame is compared at."""
         return self.windows[0].num
 
-    def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[int] | None = None) -> Floats:
-        """What lies in the box of each picture, or in the window of that number: (N, D), each of unit length.
+    def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[Sequence[int]] | None = None) -> Floats:
+        """What lies in the box of each picture, or in some of its windows: (N, D), each of unit length.
 
         Args:
             inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
-            windows: the number of one window for each picture.
+            windows: numbers of windows for each picture; what lies in them comes one after the other.
         """
         found = []
         for number, maps in enumerate(self.maps(inputs)):
-            chosen = self.places if windows is None else tuple(one.only(windows[number]) for one in self.windows)
-            found.append(_joined(maps, chosen)[0])
-        return np.stack(found)
+            if windows is None:
+                found.append(_joined(maps, self.places))
+            else:
+                found += [_joined(maps, [one.only(chosen) for one in self.windows]) for chosen in windows[number]]
+        return np.concatenate(found)
 
     def best(self, inputs: NDArray[np.uint8], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
         """How alike the best window of each picture is to each region, and the window's number: (N, R) and (N, R).

@@ -3,8 +3,8 @@
     python benchmarks/first_calls.py [--json] [--pairs 20]
 
 Each flow runs once, in a process of its own, on small generated clips, under `sys.setprofile`. Counted are the
-functions of the package that run, with methods, properties and dunders; what runs while a module is imported is not. The
-chain is the most files that are on the stack at once, from the command to the arithmetic.
+functions of the package that run, with methods, properties and dunders; what runs while a module is imported is not.
+The chain is the most files that are on the stack at once, from the command to the arithmetic.
 """
 
 import argparse

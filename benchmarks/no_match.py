@@ -35,10 +35,11 @@ from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.searching.moments import Moment, find_moments
+from firstsight.searching.nearest import Compared
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_regions, region_background
-from firstsight.searching.regions import Box, look_for
-from firstsight.searching.search import FALSE_MATCH_RATE, Compared, match_threshold, search
+from firstsight.searching.regions import Box, match_region
+from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold, search
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
 Picture = NDArray[np.uint8]
@@ -151,7 +152,7 @@ def judged_boxes(library: Store, asked: list[Asked], *, seed: int) -> dict[str, 
         some = asked[number :: len(_BOX_SHARES)]
         queries = [read_query(str(one.path), library.encoder) for one in some]
         looks = [
-            look_for(library.encoder, box_in(query.frame.pictures[1], shares, random), query.frame.size)
+            match_region(library.encoder, box_in(query.frame.whole, shares, random), query.frame.size)
             for query in queries
         ]
         regions = [look.described(query.frame.pixels[None]) for look, query in zip(looks, queries, strict=True)]

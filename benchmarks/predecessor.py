@@ -21,12 +21,12 @@ import torch
 import firstsight
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.comparison.neighbours import Neighbour, similarities
+from firstsight.comparison.neighbours import Neighbour, Neighbourhood, similarities
 from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
 from firstsight.learning.settings import settings_of
-from firstsight.report.neighbours import neighbours_picture
+from firstsight.report.drawing import neighbours_picture
 
 FORMS: dict[str, dict[str, object]] = {
     "predecessor": {"form": "predecessor"},
@@ -149,8 +149,9 @@ def picture(digits: Digits) -> bytes:
     for anchor, row in zip(anchors, nearest(vectors, anchors), strict=True):
         alike = similarities(vectors[[anchor]], vectors[row], "pearson")[0]
         frames = [Frame((images[i, ..., None],), 0.0, int(i), f"{labels[i]}/{i}", (28, 28)) for i in row]
-        rows.append([Neighbour(frame, float(value)) for frame, value in zip(frames, alike, strict=True)])
-    return neighbours_picture([(images[i, ..., None], str(labels[i])) for i in anchors], rows)
+        found = tuple(Neighbour(frame, float(value)) for frame, value in zip(frames, alike, strict=True))
+        rows.append(Neighbourhood(str(anchor), str(labels[anchor]), images[anchor, ..., None], found))
+    return neighbours_picture(rows)
 
 
 def counts(found: np.ndarray) -> list[dict[int, int]]:

@@ -34,7 +34,7 @@ from firstsight.evaluation.baselines import thumbnail
 from firstsight.footage.source import open_source
 from firstsight.pixels import Crop
 from firstsight.quality.self_test import auroc
-from firstsight.searching.regions import Box, Look, look_for
+from firstsight.searching.regions import Box, RegionMatcher, match_region
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "returning_object.json"
@@ -173,10 +173,10 @@ def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities
     return (vectors[clip.anchors] @ vectors.T).astype(np.float32), boxes
 
 
-def seen(encoder: Encoder, box: Box, size: tuple[int, int]) -> Look | None:
+def seen(encoder: Encoder, box: Box, size: tuple[int, int]) -> RegionMatcher | None:
     """The box, unless it lies outside of the square that the article's encoder sees."""
     try:
-        return look_for(encoder, box, size)
+        return match_region(encoder, box, size)
     except SettingsError:
         return None
 

@@ -24,7 +24,6 @@ from scenedetect import AdaptiveDetector, ContentDetector, HistogramDetector, Th
 
 import firstsight
 from firstsight.device import describe_machine
-from firstsight.scene_detection.scenes import find_scenes
 
 sys.path.insert(0, str(Path(__file__).parent))
 from scene_clips import Change, Shots, joined, read_shots, write_clip
@@ -128,7 +127,7 @@ def rows_of(name: str, path: Path, truth: Sequence[Change]) -> Iterator[dict[str
 
 def ours(path: Path) -> list[Change]:
     """By an encoder learned from the video itself."""
-    scenes = find_scenes(firstsight.learn(path, seed=0), path)
+    scenes = firstsight.detect_scenes(path)
     return [Change(scene.first_frame, scene.pure_frame) for scene in scenes if scene.begins]
 
 

@@ -37,8 +37,9 @@ from firstsight.library import vector_index as library_index
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_jpeg
+from firstsight.searching.nearest import compare_all, compare_proposed
 from firstsight.searching.query import Place, Query
-from firstsight.searching.search import compare_all, compare_proposed, search
+from firstsight.searching.search import search
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
 _DIM, _SHOT, _SHOTS_A_SCENE = 128, 100, 20
@@ -208,7 +209,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
     def found(vector: Vectors) -> Answer:
         result = search(library, Query(Place(path, None), frame, vector), k=_K)
         return Answer(
-            lambda: nearest_rows(library, vector, result.threshold), result.threshold, result.nearest.moment.score
+            lambda: nearest_rows(library, vector, result.threshold), result.threshold, result.nearest.similarity
         )
 
     return found

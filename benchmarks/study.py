@@ -24,7 +24,7 @@ import torch
 from machine import machine
 from torch import Tensor
 
-from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight import Encoder, compare, open_source
 from firstsight.article import stopping
 from firstsight.article.loop import ArticleLoop
 from firstsight.article.model import ArticleModel, untrained
@@ -32,7 +32,7 @@ from firstsight.article.network import Network
 from firstsight.article.run import Footage
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState
-from firstsight.comparison.compare import BelowSimilarity, EveryNFrames
+from firstsight.comparison.compare import Anchor, BelowSimilarity, EveryNFrames
 from firstsight.errors import SettingsError
 from firstsight.process import keep_freed_memory
 from firstsight.quality import health
@@ -110,7 +110,7 @@ def others(path: Path) -> Run:
     encoders = {"untrained": untrained(seed=0)}
     if AUTHORS.exists():
         encoders["author's weights"] = Encoder.load(AUTHORS)
-    footage = Footage(open_source(path), encoders["untrained"].preprocessing, device=torch.device("cpu"))
+    footage = Footage(open_source(path), encoders["untrained"].view, device=torch.device("cpu"))
     probe = list(footage.sample(NUM_HEALTH_FRAMES))
     return {name: measured(encoder.model.network, probe) for name, encoder in encoders.items()}
 
@@ -121,14 +121,14 @@ def curves(path: Path, learned: Path) -> Run:
     if AUTHORS.exists():
         encoders["author's weights"] = Encoder.load(AUTHORS)
     return {
-        rule: {name: curve(encoder, path, CompareSettings(anchor=anchor)) for name, encoder in encoders.items()}
+        rule: {name: curve(encoder, path, anchor) for name, encoder in encoders.items()}
         for rule, anchor in ANCHORS.items()
     }
 
 
-def curve(encoder: Encoder, path: Path, settings: CompareSettings) -> Run:
+def curve(encoder: Encoder, path: Path, anchor: Anchor) -> Run:
     """Seconds and similarity of every compared frame, and the seconds of the anchors."""
-    found = list(compare(encoder, path, settings))
+    found = list(compare(encoder, path, anchor=anchor))
     return {
         "seconds": [round(one.frame.seconds, 3) for one in found],
         "similarity": [round(one.similarity, 7) for one in found],

@@ -25,8 +25,8 @@ from scipy.stats import chi2
 import firstsight
 from firstsight.device import describe_machine
 from firstsight.footage.stream import Stream
-from firstsight.monitoring.watch import Event, Watcher, watch
-from firstsight.searching.query import read_query
+from firstsight.monitoring.watch import Event, Watcher
+from firstsight.searching.query import read_anchors
 
 sys.path.insert(0, str(Path(__file__).parent))
 from watch_camera import broken_again_and_again
@@ -138,17 +138,17 @@ def scores_on(name: str, clip: Path, learned_from: str, encoder: firstsight.Enco
     """What is new, and what matches a frame of each thing."""
     things = marked(name)
     spans = [span for span, _ in things]
-    anchors = [read_query(f"{clip}@{seconds}", encoder) for _, seconds in things]
-    watched = {"views": (encoder.view,), "frames_per_second": FRAMES_PER_SECOND, "speed": 0.0}
-    with Stream(clip, **watched) as stream:
-        watcher = Watcher(encoder, name, anchors=anchors, novel=True)
-        ended = [told.event for told in watch(watcher, stream) if told.event.kind in ("novel ends", "match ends")]
-        end = watcher.num_frames / FRAMES_PER_SECOND
+    anchors = read_anchors([f"{clip}@{seconds}" for _, seconds in things], encoder)
+    watcher = Watcher(encoder, anchors=anchors, novel=True)
+    with Stream(clip, views=watcher.views, frames_per_second=FRAMES_PER_SECOND, speed=0.0) as stream:
+        events = [*(event for arrival in stream for event in watcher.update(arrival)), *watcher.finish()]
+    ended = [event for event in events if event.kind in ("novel ends", "match ends")]
+    end = watcher.num_frames / FRAMES_PER_SECOND
     quiet = end - 5.0 - sum(until - begin + 2 * MARGIN_SECONDS for begin, until in spans)
     novel = judged([one for one in ended if one.kind == "novel ends"], spans)
     scores = [Score(name, learned_from, "novel", len(spans), **novel, others=0, quiet_seconds=quiet)]
     if anchors:
-        matches = [[one for one in ended if one.anchor == anchor.place.name] for anchor in anchors]
+        matches = [[one for one in ended if one.anchor == anchor] for anchor in anchors]
         found = [judged(one, [span]) for one, span in zip(matches, spans, strict=True)]
         others = [judged(one, spans)["false"] for one in matches]
         scores.append(

@@ -4,6 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from firstsight.article.model import ArticleModel
@@ -11,8 +12,8 @@ from firstsight.article.network import Network
 from firstsight.article.shape import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
-from firstsight.footage.stream import Patience, Stream
-from firstsight.monitoring.watch import Event, Watcher, watch
+from firstsight.footage.stream import Patience
+from firstsight.monitoring.watch import Event, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp import Server
@@ -26,9 +27,8 @@ def broken_again_and_again(num_rounds: int = _NUM_ROUNDS) -> dict[str, object]:
     network = Network(article_levels(num_levels=2, maps=4, hidden_maps=8), input_size=32, seed=0)
     encoder, server = Encoder(ArticleModel(CentralSquare(48, 32), network)), Server()
     try:
-        with Stream(server.address, views=(encoder.view,), frames_per_second=5, patience=_QUICK) as stream:
-            watcher = Watcher(encoder, stream.name, novel=True, novel_from=1e9)
-            events = (told.event for told in watch(watcher, stream))
+        watched = {"novel": True, "novel_from": 1e9, "frames_per_second": 5, "patience": _QUICK}
+        with closing(watch(encoder, server.address, **watched)) as events:
             counts = {"lost": 0, "back": 0}
             threading.Timer(5.0, break_, (server, 0)).start()  # the first frame has come by then
             early: dict[str, float] = {}

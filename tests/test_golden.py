@@ -72,8 +72,8 @@ def test_a_library_has_its_frames(library: Store, expected: dict[str, Any]) -> N
 
 def test_a_library_is_searched(library: Store) -> None:
     result = search(library, read_query(f"{GOLDEN / 'clips' / 'walk-1.mp4'}@3", library.encoder))
-    assert result.matches[0].moment.source == "walk-1.mp4"
-    assert result.matches[0].moment.best_seconds == 3.0
+    assert result.matches[0].source == "walk-1.mp4"
+    assert result.matches[0].seconds == 3.0
 
 
 def test_a_library_is_filled_further(library: Store, tmp_path: Path) -> None:

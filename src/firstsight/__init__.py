@@ -9,22 +9,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from firstsight.comparison.compare import CompareSettings, compare
+    from firstsight.api import Library
+    from firstsight.comparison.align import align
+    from firstsight.comparison.compare import compare
     from firstsight.encoder.encoder import Encoder
     from firstsight.errors import FirstsightError
+    from firstsight.evaluation.evaluate import evaluate
+    from firstsight.footage.frame_at import frame_at
     from firstsight.footage.source import open_source
     from firstsight.learning.learn import learn
+    from firstsight.monitoring.watch import watch
+    from firstsight.scene_detection.scenes import detect_scenes
 
-__all__ = ["CompareSettings", "Encoder", "FirstsightError", "compare", "learn", "open_source"]
+__all__ = [
+    "Encoder",
+    "FirstsightError",
+    "Library",
+    "align",
+    "compare",
+    "detect_scenes",
+    "evaluate",
+    "frame_at",
+    "learn",
+    "open_source",
+    "watch",
+]
 
 # Loaded when first asked for: importing the package costs nothing, and the command line starts without PyTorch.
 _HOMES = {
-    "CompareSettings": "firstsight.comparison.compare",
     "Encoder": "firstsight.encoder.encoder",
     "FirstsightError": "firstsight.errors",
+    "Library": "firstsight.api",
+    "align": "firstsight.comparison.align",
     "compare": "firstsight.comparison.compare",
+    "detect_scenes": "firstsight.scene_detection.scenes",
+    "evaluate": "firstsight.evaluation.evaluate",
+    "frame_at": "firstsight.footage.frame_at",
     "learn": "firstsight.learning.learn",
     "open_source": "firstsight.footage.source",
+    "watch": "firstsight.monitoring.watch",
 }
 
 

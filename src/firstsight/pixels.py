@@ -68,6 +68,17 @@ def as_pictures(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.ui
     return pictures
 
 
+def single_picture(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
+    """One picture as uint8 (1, H, W, C) with C 1 or 3, from (H, W, 3), (H, W, 1) or grey (H, W).
+
+    Raises:
+        PixelsError: another dtype or shape, or no pixels at all.
+    """
+    if isinstance(pixels, np.ndarray) and (pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,))):
+        raise PixelsError(f"a picture has shape {pixels.shape}; valid is a uint8 array (H, W, 3) or (H, W)")
+    return as_pictures(pixels[None] if isinstance(pixels, np.ndarray) else pixels)
+
+
 def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     """The pictures (N, H, W, 1 or 3) with that number of channels: grey is repeated, colour becomes BT.601 luma."""
     if pictures.shape[-1] == channels:

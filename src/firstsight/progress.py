@@ -1,4 +1,4 @@
-"""What learning tells while it works, and how Ctrl-C is heard."""
+"""What work in progress reports, and how it is cancelled: by its report, or by Ctrl-C."""
 
 import signal
 import threading
@@ -9,16 +9,25 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Where learning is."""
+    """How far a piece of work is."""
 
-    what: str  # the part under way: "level 2 of 4", "reading"
+    what: str  # the part under way: "level 2 of 4", "embedding"
     done: float  # of it, in any unit
     total: float | None  # in the same unit, if known
     state: str = ""  # the latest numbers, for people
-    news: tuple[str, ...] = ()  # lines worth keeping: a level has ended
+    news: tuple[str, ...] = ()  # lines worth keeping: a level has ended, a file cannot be read
 
 
+# Called now and then by whatever takes long. To stop the work, it raises `Cancelled`.
 Report = Callable[[Progress], None]
+
+
+class Cancelled(BaseException):  # as KeyboardInterrupt: what handles errors does not catch it
+    """Raised by a `Report` to stop the work that calls it. As with Ctrl-C, what is complete by then is kept."""
+
+
+# What stops work from outside.
+INTERRUPTIONS = (KeyboardInterrupt, Cancelled)
 
 
 def silent(_: Progress) -> None:

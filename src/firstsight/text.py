@@ -4,7 +4,7 @@ import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Marks without a picture hide text or turn it about ("exe.jpg" as "gpj.exe"); these two are part of words and emoji.
@@ -39,7 +39,7 @@ def _escaped(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def json_line(content: Mapping[str, Any]) -> str:
+def json_line(content: Mapping[str, Any] | Sequence[Any]) -> str:
     """The content as one line of JSON as the standard has it: no NaN, no halves of characters from odd file names.
 
     Raises:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import firstsight as package
-from firstsight.comparison.similarities import Unseen
+from firstsight.comparison.similarities import Target
 from firstsight.footage.encoding import VideoWriter
 
 
@@ -109,7 +109,7 @@ def test_help_has_an_example(firstsight, command: str) -> None:
 def test_an_anchor_that_is_none_is_known_before_anything_is_looked_at(
     firstsight, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Unseen, "look", lambda *_: pytest.fail("looked at all of it first"))
+    monkeypatch.setattr(Target, "embed", lambda *_, **__: pytest.fail("looked at all of it first"))
     anchor = ("--for", tmp_path / "nowhere.png", "--out", tmp_path / "table.csv")
     ran = firstsight("similarities", clips / "monday.mp4", *anchor, "--model", clips / "run")
     assert ran.code == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight import Encoder, compare, open_source
 from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames
 from firstsight.searching.regions import Box
 
@@ -81,7 +81,7 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
         "comparison.mp4",
         "report.html",
     }
-    expected = list(compare(Encoder.load(run_folder), clip, CompareSettings(anchor=EveryNFrames(50))))
+    expected = list(compare(Encoder.load(run_folder), clip, anchor=EveryNFrames(50)))
     with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["seconds", "frame", "anchor_seconds", "similarity"]
@@ -160,7 +160,7 @@ def test_compare_takes_all_its_options(
     with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     source = open_source(clip, **sampled)
-    expected = list(compare(Encoder.load(run_folder), source, CompareSettings(**settings)))
+    expected = list(compare(Encoder.load(run_folder), source, **settings))
     assert [int(row["frame"]) for row in rows] == [one.frame.index for one in expected]
     values = [None if not row["similarity"] else float(row["similarity"]) for row in rows]
     assert values == [None if c.similarity is None else pytest.approx(c.similarity, abs=2e-6) for c in expected]

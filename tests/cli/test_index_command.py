@@ -17,6 +17,7 @@ from firstsight.cli.output import Display
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.store import Store
+from firstsight.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +195,7 @@ def test_index_says_what_it_leaves_as_it_is_and_what_it_leaves_out(
     assert ran.err.count("left out: 1 ") == 1
     assert "notes.txt" in ran.err
     again = firstsight("index", library, footage / "0.mp4", "--fps", 2)
-    assert "0.mp4 is embedded anew: 2 frames a second in place of 5 frames a second" in again.err
+    assert "0.mp4 is re-embedded: 2 frames a second in place of 5 frames a second" in again.err
     assert "notes.mp4" in firstsight("index", library, footage, "--retry").err
 
 
@@ -277,18 +278,18 @@ def test_what_does_not_fit_on_the_disk_is_not_begun(
 def test_ctrl_c_keeps_what_was_embedded(
     firstsight, model: Path, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    show = Display.show
+    show = Display.progress
 
-    def show_and_press(display: Display, what: str, *, done: float, **more: object) -> None:
-        show(display, what, done=done, **more)
-        if done >= 160:
+    def show_and_press(display: Display, progress: Progress) -> None:
+        show(display, progress)
+        if progress.done >= 160:
             try:
                 signal.raise_signal(signal.SIGINT)
             finally:
                 for _ in range(4):  # and while it is put away
                     signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(Display, "show", show_and_press)
+    monkeypatch.setattr(Display, "progress", show_and_press)
     arguments = ("index", tmp_path / "library", footage, "--model", model, "--every", 1)
     ran = firstsight(*arguments)
     assert ran.code == 130
@@ -296,7 +297,7 @@ def test_ctrl_c_keeps_what_was_embedded(
     told = firstsight("library", "info", tmp_path / "library").out
     assert re.search(r"^frames +100 of 1 sources", told, re.MULTILINE)
     assert re.search(r"^partial +1\.mp4; index them again to go on$", told, re.MULTILINE)
-    monkeypatch.setattr(Display, "show", show)
+    monkeypatch.setattr(Display, "progress", show)
     assert "embedded 36 frames" in firstsight(*arguments).out
 
 

@@ -45,7 +45,9 @@ def test_csv_picture_and_page(firstsight, library: Path, tmp_path: Path) -> None
 
 def test_only_some_frames_as_json(firstsight, library: Path, tmp_path: Path) -> None:
     ran = firstsight("map", library, "--out", tmp_path, "--source", "c.mp4", "--between", "1-3", "--json")
-    assert json.loads(ran.out) == {"out": str(tmp_path), "num_shown": 10, "num_frames": 10}
+    found = json.loads(ran.out)
+    assert (found["out"], found["num_shown"], found["num_frames"]) == (str(tmp_path), 10, 10)
+    assert [point["source"] for point in found["points"]] == 10 * ["c.mp4"]
 
 
 def test_too_few_frames_are_one_line(firstsight, library: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from firstsight.comparison.compare import (
     AtSeconds,
     BelowSimilarity,
     CompareSettings,
+    Comparisons,
     EveryNFrames,
     FromPicture,
     compare,
@@ -72,7 +73,7 @@ def test_equals_the_slow_version(
     settings = CompareSettings(anchor=anchor, **extra)
     features = encoder.features(frames, level=settings.level).reshape(100, -1)
     expected = slow_compare(features, settings, renew)
-    found = list(compare(encoder, frames, settings))
+    found = list(Comparisons(encoder, firstsight.open_source(frames), settings, ()))
     assert [(one.frame.index, one.anchor.index) for one in found] == [row[:2] for row in expected]
     assert [one.similarity for one in found] == [
         value if value is None else pytest.approx(value, abs=1e-5) for _, _, value in expected
@@ -80,20 +81,20 @@ def test_equals_the_slow_version(
 
 
 def test_the_articles_anchor_takes_a_frame_of_its_own(encoder: Encoder, moving_square: np.ndarray) -> None:
-    found = list(compare(encoder, moving_square[:70], CompareSettings(anchor=EveryNFrames(30))))
+    found = list(compare(encoder, moving_square[:70], anchor=EveryNFrames(30)))
     assert [one.frame.index for one in found] == [*range(1, 31), *range(32, 62), *range(63, 70)]
     assert sorted({one.anchor.index for one in found}) == [0, 31, 62]
 
 
 def test_an_anchor_at_a_time_is_compared_with_every_frame(encoder: Encoder, moving_square: np.ndarray) -> None:
-    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=AtSeconds(19.6))))
+    found = list(compare(encoder, moving_square[:50], anchor=AtSeconds(19.6)))
     assert len(found) == 50
     assert {one.anchor.index for one in found} == {20}
     assert found[20].similarity == pytest.approx(1)
 
 
 def test_a_picture_as_anchor(encoder: Encoder, moving_square: np.ndarray) -> None:
-    found = list(compare(encoder, moving_square[:50], CompareSettings(anchor=FromPicture(moving_square[7]))))
+    found = list(compare(encoder, moving_square[:50], anchor=FromPicture(moving_square[7])))
     assert len(found) == 50
     assert int(np.argmax([one.similarity for one in found])) == 7
 
@@ -106,7 +107,7 @@ def test_until_two_frames_are_remembered_all_dimensions_count(encoder: Encoder, 
 def test_still_footage_is_similar_to_itself(encoder: Encoder, moving_square: np.ndarray) -> None:
     still = np.repeat(moving_square[:1], 20, axis=0)
     # One frame at a time: the place in a batch can change the last bit of a feature, and then nothing is equal.
-    found = list(compare(encoder, still, CompareSettings(batch_size=1)))
+    found = list(compare(encoder, still, batch_size=1))
     assert [one.similarity for one in found] == [pytest.approx(1)] * 19
     assert found[-1].dimensions.tolist() == list(range(64))  # all deviations are zero: the lowest
 
@@ -114,7 +115,7 @@ def test_still_footage_is_similar_to_itself(encoder: Encoder, moving_square: np.
 @pytest.mark.parametrize(("frames", "anchor"), [(1, EveryNFrames()), (10, AtSeconds(100))])
 def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames: int, anchor: object) -> None:
     with pytest.raises(SourceError):
-        list(compare(encoder, moving_square[:frames], CompareSettings(anchor=anchor)))
+        list(compare(encoder, moving_square[:frames], anchor=anchor))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_settings(make: object) -> None:
 def test_a_box_is_itself_at_its_own_time_and_is_followed(moving_square: np.ndarray) -> None:
     encoder = firstsight.learn(moving_square[::20], method="random")
     box = Box(10, 8, 20, 20)
-    found = list(compare(encoder, moving_square[:8], CompareSettings(anchor=AtSeconds(0.08), box=box)))
+    found = list(compare(encoder, moving_square[:8], anchor=AtSeconds(0.08), box=box))
     assert len(found) == 8
     own = found[found[0].anchor.index]
     assert own.similarity == pytest.approx(1, abs=1e-5)

@@ -61,27 +61,27 @@ def test_equals_the_slow_version(encoder: Encoder, folder: Path, measure: str) -
     rows = nearest_pictures(encoder, folder, anchors, k=7, measure=measure)
     for anchor, row in zip(anchors, rows, strict=True):
         expected = slow_neighbours(encoder, folder, anchor, 7, measure)
-        assert [one.frame.source for one in row] == [name for name, _ in expected]
-        assert [one.similarity for one in row] == pytest.approx([value for _, value in expected], abs=1e-5)
-        assert [one.label for one in row] == [name.split("/")[0] for name, _ in expected]
+        assert [one.frame.source for one in row.neighbours] == [name for name, _ in expected]
+        assert [one.similarity for one in row.neighbours] == pytest.approx([value for _, value in expected], abs=1e-5)
+        assert [one.label for one in row.neighbours] == [name.split("/")[0] for name, _ in expected]
 
 
 def test_the_anchor_is_left_out_by_file_not_by_content(encoder: Encoder, folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "3.png"
     copy.write_bytes((folder / "0" / "3.png").read_bytes())
-    nearest = nearest_pictures(encoder, folder, [copy], k=1)[0][0]
+    nearest = nearest_pictures(encoder, folder, [copy], k=1)[0].neighbours[0]
     assert nearest.frame.source == "0/3.png"
     dim = encoder.dim
     assert nearest.similarity == pytest.approx((dim - 1) / dim, abs=1e-6)
-    assert nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)[0][0].frame.source != "0/3.png"
+    assert nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)[0].neighbours[0].frame.source != "0/3.png"
 
 
 def test_fewer_pictures_than_asked_for(encoder: Encoder, folder: Path) -> None:
-    assert len(nearest_pictures(encoder, folder, [folder / "1" / "1.png"], k=1_000)[0]) == 149
+    assert len(nearest_pictures(encoder, folder, [folder / "1" / "1.png"], k=1_000)[0].neighbours) == 149
 
 
 def test_pictures_without_a_folder_of_their_own_have_no_label(encoder: Encoder, folder: Path) -> None:
-    assert nearest_pictures(encoder, folder / "0", [folder / "1" / "1.png"], k=1)[0][0].label == ""
+    assert nearest_pictures(encoder, folder / "0", [folder / "1" / "1.png"], k=1)[0].neighbours[0].label == ""
 
 
 def test_a_constant_vector_is_like_nothing() -> None:
@@ -117,5 +117,5 @@ def test_a_picture_that_is_gone_meanwhile_ends_nothing(
     source = open_source(tmp_path)
     (tmp_path / "b" / "1.png").unlink()
     (found,) = nearest_pictures(encoder, source, [tmp_path / "a" / "1.png"])
-    assert [one.frame.source for one in found] == ["c/1.png"]
+    assert [one.frame.source for one in found.neighbours] == ["c/1.png"]
     assert [line.startswith("b/1.png") for line in caplog.messages] == [True]

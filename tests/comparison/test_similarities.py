@@ -7,9 +7,10 @@ import pytest
 from library_made import filled, small_encoder, write_video
 from PIL import Image
 
-from firstsight.comparison.similarities import Unseen, read_anchors, see, similarity_table
+from firstsight.comparison.similarities import Target, similarity_table
 from firstsight.errors import LibraryError, SettingsError, SourceError
 from firstsight.library.store import Store
+from firstsight.searching.query import read_anchors
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +35,17 @@ def test_every_number_is_a_cosine(tmp_path: Path) -> None:
 
 
 def test_a_video_is_looked_at_and_finds_its_own_moment(footage: Path) -> None:
-    told = []
-    seen = see(str(footage / "walk.mp4"), small_encoder(), progress=lambda done, total: told.append((done, total)))
-    anchors = read_anchors([str(footage / "walk.mp4@2"), str(footage / "day"), str(footage / "night")], seen.encoder)
+    reported = []
+    target = Target(footage / "walk.mp4", small_encoder())
+    embedded = target.embed(progress=reported.append)
+    anchors = read_anchors(
+        [str(footage / "walk.mp4@2"), str(footage / "day"), str(footage / "night")], embedded.encoder
+    )
     assert list(anchors) == ["walk.mp4@2", str(footage / "day/gate.png"), "hall.png", str(footage / "night/gate.png")]
-    table = similarity_table(seen.frames, anchors)
+    table = similarity_table(embedded.frames, anchors)
     best = int(table.column("walk.mp4@2").to_numpy().argmax())
     assert table.column("seconds")[best].as_py() == pytest.approx(2)
-    assert told[-1][0] == len(table) == 8
+    assert reported[-1].done == len(table) == 8
 
 
 @pytest.mark.parametrize(
@@ -69,14 +73,14 @@ def test_names_of_other_columns_are_refused(tmp_path: Path) -> None:
 
 def test_what_sees_must_be_known_and_the_same(tmp_path: Path, footage: Path) -> None:
     made = filled(tmp_path / "library", {"a.mp4": 2})
-    assert len(see(str(made.library.path)).frames) == 2
+    assert len(Target(made.library.path, None).embed().frames) == 2
     with pytest.raises(LibraryError, match="nothing to do with each other"):
-        see(str(made.library.path), small_encoder(seed=1))
+        Target(made.library.path, small_encoder(seed=1))
     with pytest.raises(SettingsError, match="give --model"):
-        see(str(footage / "walk.mp4"))
+        Target(footage / "walk.mp4", None)
 
 
 def test_a_library_without_a_frame_is_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
     Store.create(tmp_path / "empty.library", small_encoder())
     with pytest.raises(LibraryError, match="holds no frame"):
-        Unseen(str(tmp_path / "empty.library"), None)
+        Target(str(tmp_path / "empty.library"), None)

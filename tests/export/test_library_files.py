@@ -23,7 +23,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Filled:
 
 
 def test_npz(made: Filled, tmp_path: Path) -> None:
-    assert export_library(made.library, tmp_path / "all.npz") == 9
+    assert export_library(made.library, tmp_path / "all.npz").num_frames == 9
     with np.load(tmp_path / "all.npz") as kept:
         assert kept["vectors"] == pytest.approx(made.vectors, abs=1e-3)
         assert kept["sources"][kept["source_indices"]].tolist() == made.names.tolist()
@@ -33,7 +33,7 @@ def test_npz(made: Filled, tmp_path: Path) -> None:
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
 def test_tables(made: Filled, tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"some{ending}"
-    assert export_library(made.library, path, where=Where(("b*",), start_seconds=0.5)) == 3
+    assert export_library(made.library, path, where=Where(("b*",), start_seconds=0.5)).num_frames == 3
     table = pyarrow.csv.read_csv(path) if ending == ".csv" else pyarrow.parquet.read_table(path)
     assert table.column("source").to_pylist() == ["b.mp4"] * 3
     assert table.column("seconds").to_pylist() == [0.5, 1.0, 1.5]

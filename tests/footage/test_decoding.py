@@ -227,7 +227,7 @@ class TestPixels:
         assert frame.size == upright.shape[1::-1] == open_source(path).size()
         assert np.abs(frame.pixels.astype(int) - upright).mean() < 1.5
         expected = crop_and_resize(np.ascontiguousarray(upright)[None], crop, 3)[0]
-        assert np.abs(frame.pictures[1].astype(int) - expected).mean() < 1.5
+        assert np.abs(frame.whole.astype(int) - expected).mean() < 1.5
 
     @pytest.mark.parametrize(("rotation", "size"), [(0, (128, 64)), (90, (64, 128))])
     def test_are_square(self, tmp_path, rotation, size):

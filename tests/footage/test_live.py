@@ -11,7 +11,7 @@ import pytest
 from make import number_in, numbers, write_video
 from views import Square, Whole
 
-from firstsight import CompareSettings, compare
+from firstsight import compare
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.shape import article_levels
@@ -117,7 +117,7 @@ class TestStandardInput:
     def test_has_no_second_look_for_an_anchor(self, tmp_path, piped):
         piped(write_video(tmp_path / "a.mkv", numbers(20)).read_bytes())
         with pytest.raises(SourceError, match="can be read once"):
-            list(compare(tiny_encoder(), open_source("-"), CompareSettings(anchor=AtSeconds(0.2))))
+            list(compare(tiny_encoder(), open_source("-"), anchor=AtSeconds(0.2)))
 
     @pytest.mark.parametrize("content", [b"", b"no video\n" * 99, np.random.default_rng(0).bytes(5000)])
     def test_that_is_no_video(self, piped, content):

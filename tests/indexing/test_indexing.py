@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +14,14 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, SourceError
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
-from firstsight.indexing.estimate import Indexed, IndexProgress
-from firstsight.indexing.index_files import add, check_same_encoder, missing_sources, reindex, remove
+from firstsight.indexing.estimate import Indexed
+from firstsight.indexing.index_files import add, check_same_encoder, remove, remove_missing
+from firstsight.indexing.reindex import reindex
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.maintenance import compact, info
 from firstsight.library.store import Store
+from firstsight.progress import Cancelled, Progress, Report
+from firstsight.searching.nearest import find_nearest
 
 KINDS = ("added", "changed", "copied", "moved", "unchanged", "failures")
 
@@ -106,7 +108,7 @@ class TestAgain:
         first, twin = (rows[rows.source_indices == rows.sources.index(name)] for name in ("1.mp4", "twin.mp4"))
         np.testing.assert_array_equal(first.vectors, twin.vectors)
         np.testing.assert_array_equal(first.seconds, twin.seconds)
-        assert {row.source for row in library.nearest(first.vectors[3], k=2).rows} == {"1.mp4", "twin.mp4"}
+        assert {one.source for one in find_nearest(library, first.vectors[3], k=2).frames} == {"1.mp4", "twin.mp4"}
         assert library.thumbnails([("1.mp4", 0)]) == library.thumbnails([("twin.mp4", 0)])
         (videos / "1.mp4").unlink()
         assert did(add(library, [videos]))["unchanged"] == ["0.mp4", "2.mp4", "twin.mp4"]
@@ -141,7 +143,8 @@ class TestWhatCannotBeRead:
         lines: list[str] = []
         outcome = add(library, [videos, "nowhere.mp4", "0"], progress=lambda one: lines.extend(one.news))
         assert len(outcome.added) == 3
-        assert lines == outcome.failures
+        assert lines[0].startswith("4 of 4 sources are new or changed: about 24 frames")
+        assert lines[1:] == outcome.failures
         assert [any(name in line for line in lines) for name in ("notes.mp4", "nowhere.mp4", "record it")] == [True] * 3
         assert info(library).partial == ()
 
@@ -154,8 +157,7 @@ class TestWhatCannotBeRead:
         add(library, [videos])
         (videos / "1.mp4").unlink()
         assert info(library).missing == ("1.mp4",)
-        assert [record.name for record in missing_sources(library)] == ["1.mp4"]
-        assert [record.num_frames for record in remove(library, ["1.*"])] == [8]
+        assert [record.num_frames for record in remove_missing(library).removed] == [8]
         assert [record.name for record in library.sources] == ["0.mp4", "2.mp4"]
         assert library.tables.frames.count_rows() == library.tables.thumbnails.count_rows() == 16
         with pytest.raises(LibraryError, match=r"'1\.mp4'"):
@@ -210,15 +212,15 @@ class TestInterrupted:
         monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 64)
 
     @pytest.mark.parametrize("sampling", [{"every": 1}, {"every": 2}, {"frames_per_second": 12.0}])
-    @pytest.mark.parametrize("at", [1, 130])
+    @pytest.mark.parametrize(("at", "error"), [(1, KeyboardInterrupt), (130, KeyboardInterrupt), (130, Cancelled)])
     def test_it_goes_on_with_the_very_rows_of_a_run_that_was_not(
-        self, tmp_path: Path, clips: Path, long: Path, sampling: dict, at: int
+        self, tmp_path: Path, clips: Path, long: Path, sampling: dict, at: int, error: type[BaseException]
     ) -> None:
         sources = [clips / "0.mp4", long]
         whole, broken = (Store.create(tmp_path / name, small_encoder(), **sampling) for name in ("whole", "broken"))
         expected = add(whole, sources)
-        with pytest.raises(KeyboardInterrupt):
-            add(broken, sources, progress=interrupt(at + whole.sources[0].num_frames))
+        with pytest.raises(error):
+            add(broken, sources, progress=interrupt(at + whole.sources[0].num_frames, error))
         assert len(broken.sources) <= 1
         held = broken.tables.frames.count_rows()
         assert broken.num_frames == len(broken.embeddings())
@@ -246,7 +248,9 @@ class TestInterrupted:
         with pytest.raises(KeyboardInterrupt):
             add(library, [long], every=1, progress=interrupt(130))
         monkeypatch.setattr(
-            indexing_run, "reading_on", lambda sampling, stored: replace(sampling, start_seconds=stored.seconds + 1)
+            indexing_run,
+            "resumed_sampling",
+            lambda sampling, stored: replace(sampling, start_seconds=stored.seconds + 1),
         )
         assert add(library, [long], every=1).num_frames == 500
         assert library.tables.frames.count_rows() == library.num_frames == 500
@@ -264,12 +268,12 @@ class TestInterrupted:
         assert library.tables.frames.count_rows() == len(before)
 
 
-def interrupt(at: int) -> Callable[[IndexProgress], None]:
+def interrupt(at: int, error: type[BaseException] = KeyboardInterrupt) -> Report:
     """Ctrl-C as soon as so many frames are embedded."""
 
-    def report(progress: IndexProgress) -> None:
-        if progress.num_frames >= at:
-            raise KeyboardInterrupt
+    def report(progress: Progress) -> None:
+        if progress.done >= at:
+            raise error
 
     return report
 

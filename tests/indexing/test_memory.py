@@ -12,7 +12,7 @@ from memory import megabytes, needs_proc
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.shape import article_levels
-from firstsight.comparison.compare import CompareSettings, EveryNFrames, compare
+from firstsight.comparison.compare import CompareSettings, Comparisons, EveryNFrames
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.frames import Events, Frame, Reading, View
@@ -76,7 +76,7 @@ def test_comparing_many_frames_takes_no_more_memory_than_a_few(
     encoder: Encoder, pictures: np.ndarray, settings: CompareSettings
 ) -> None:
     source = Looped(open_source(pictures), MANY_FRAMES)
-    measured = list(_memory_while(compare(encoder, source, settings, views=(encoder.view,)), every=300))
+    measured = list(_memory_while(Comparisons(encoder, source, settings, (encoder.view,)), every=300))
     assert len(measured) >= 7
     assert max(measured[1:]) - measured[0] < 30  # the frames' own pictures would be 690 MB
 

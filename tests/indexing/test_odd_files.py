@@ -17,7 +17,6 @@ import pytest
 from library_made import filled, small_encoder, write_video
 from PIL import Image
 
-from firstsight.cli.index import LONGEST
 from firstsight.closed_form import projection
 from firstsight.copies.duplicates import find_duplicates
 from firstsight.errors import LibraryError, RunError, SettingsError, SourceError
@@ -26,13 +25,14 @@ from firstsight.indexing import estimate as indexing_estimate
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Estimate, estimate
-from firstsight.indexing.index_files import add, doubtful, missing_sources, remove, remove_missing, unreachable_sources
+from firstsight.indexing.index_files import LONGEST, add, remove, remove_missing
 from firstsight.library import tables as store_tables
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.folder import CONFIG_FILE
 from firstsight.library.maintenance import check, compact, info
 from firstsight.library.source_files import check_unchanged, content_hash, find_footage, state_of
 from firstsight.library.store import Store
+from firstsight.searching.nearest import find_nearest
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ class TestOneOddFile:
                 raise error
             return read(encoder, source, **more)
 
-        monkeypatch.setattr(indexing_run, "seen", read_but_one)
+        monkeypatch.setattr(indexing_run, "embed_source", read_but_one)
         outcome = add(library, [videos])
         assert outcome.added == ["1.mp4"]
         assert outcome.failures == [
@@ -98,7 +98,7 @@ class TestOneOddFile:
             yield next(read(encoder, source, **more))
             raise ValueError
 
-        monkeypatch.setattr(indexing_run, "seen", read_half)
+        monkeypatch.setattr(indexing_run, "embed_source", read_half)
         with pytest.raises(SourceError, match="none of 2"):
             add(library, [videos])
         assert library.tables.frames.count_rows() == library.tables.thumbnails.count_rows() == 0
@@ -141,7 +141,7 @@ class TestOneOddFile:
         monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 64)
 
         def stop(progress: object) -> None:
-            if progress.num_frames >= 64:
+            if progress.done >= 64:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
@@ -151,7 +151,7 @@ class TestOneOddFile:
         def fails(*_: object, **__: object) -> object:
             raise ValueError
 
-        monkeypatch.setattr(indexing_run, "seen", fails)
+        monkeypatch.setattr(indexing_run, "embed_source", fails)
         with pytest.raises(SourceError, match=r"0\.mp4"):
             add(library, [videos / "0.mp4"], every=1)
         assert (library.partial_sources, library.tables.frames.count_rows()) == ((), 0)
@@ -180,7 +180,7 @@ class TestRates:
         add(library, [videos / "0.mp4"], frames_per_second=10)
         told = []
         outcome = add(library, [videos], frames_per_second=5, progress=lambda progress: told.extend(progress.news))
-        assert told == ["0.mp4 is embedded anew: 5 frames a second in place of 10 frames a second"]
+        assert told[1:] == ["0.mp4 is re-embedded: 5 frames a second in place of 10 frames a second"]
         assert (outcome.changed, outcome.added) == (["0.mp4"], ["1.mp4"])
         assert [record.num_frames for record in library.sources] == [20, 20]
 
@@ -309,17 +309,21 @@ class TestTheSameFile:
 
     def test_a_share_that_is_not_mounted_is_not_missing(self, held: Store, videos: Path) -> None:
         videos.rename(videos.with_name("unmounted"))
-        assert missing_sources(held) == []
-        assert [record.name for record in unreachable_sources(held)] == ["0.mp4", "1.mp4"]
-        assert remove_missing(held, gone=["0.mp4", "1.mp4"]) == []
+        found = remove_missing(held, is_sure=True)
+        assert (found.removed, found.unreachable, found.doubtful) == ((), ("0.mp4", "1.mp4"), ())
         found = info(held)
         assert (found.missing, found.unreachable) == ((), ("0.mp4", "1.mp4"))
 
     def test_a_folder_without_any_of_its_files_is_doubtful(self, held: Store, videos: Path) -> None:
         (videos / "0.mp4").unlink()
-        assert doubtful(held, missing_sources(held)) == []
         (videos / "1.mp4").unlink()
-        assert [record.name for record in doubtful(held, missing_sources(held))] == ["0.mp4", "1.mp4"]
+        found = remove_missing(held)
+        assert (found.removed, found.doubtful) == ((), ("0.mp4", "1.mp4"))
+        assert [one.name for one in remove_missing(held, is_sure=True).removed] == ["0.mp4", "1.mp4"]
+
+    def test_one_of_a_folder_with_others_is_missing(self, held: Store, videos: Path) -> None:
+        (videos / "0.mp4").unlink()
+        assert [one.name for one in remove_missing(held).removed] == ["0.mp4"]
 
     def test_only_files_are_read_and_only_as_far_as_they_went(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
@@ -406,12 +410,12 @@ class TestDamaged:
             pass
 
         message = "index out of bounds, /root/.cargo/registry/src/lance-1.0/src/io.rs:12:5\nbacktrace"
-        with pytest.raises(LibraryError, match="index out of bounds") as caught, told_as_ours(Path("tables")):
+        with pytest.raises(LibraryError, match="index out of bounds") as caught, translated_errors(Path("tables")):
             raise PanicException(message)
         assert "cargo" not in str(caught.value)
 
     def test_a_full_disk_is_told_with_its_cure(self) -> None:
-        with pytest.raises(LibraryError, match=r"is full.*library compact"), told_as_ours(Path("tables")):
+        with pytest.raises(LibraryError, match=r"is full.*library compact"), translated_errors(Path("tables")):
             raise OSError(28, "No space left on device")
 
     def test_on_a_full_disk_what_takes_no_space_is_given_back_first(
@@ -473,7 +477,7 @@ class TestDamaged:
             library.embeddings()
         if column == "seconds":
             with pytest.raises(LibraryError, match=words):
-                library.nearest(np.ones(library.dim, np.float32), k=5)
+                find_nearest(library, np.ones(library.dim, np.float32), k=5)
 
     @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
     @pytest.mark.parametrize("name", ["sources.lance/_versions/latest_version_hint.json", "frames.lance/data/x.lance"])

@@ -12,7 +12,8 @@ from library_made import filled, put, small_encoder, unit, write_video
 
 from firstsight.errors import LibraryError
 from firstsight.indexing import writer as indexing_writer
-from firstsight.indexing.index_files import add, reindex, remove
+from firstsight.indexing.index_files import add, remove
+from firstsight.indexing.reindex import reindex
 from firstsight.indexing.writer import Writer, only_first_interrupt, run_uninterrupted
 from firstsight.library import folder as readers
 from firstsight.library import tables as store_tables
@@ -83,7 +84,7 @@ class TestWriters:
     def test_rows_of_an_encoder_of_the_past_are_not_added(self, library: Store, other: Store, clips: Path) -> None:
         add(library, [clips / "0.mp4"])
         reindex(library, small_encoder(seed=1))
-        with pytest.raises(LibraryError, match=r"embedded anew by encoder [0-9a-f]{16}.*open it again"):
+        with pytest.raises(LibraryError, match=r"re-embedded by encoder [0-9a-f]{16}.*open it again"):
             add(other, [clips / "1.mp4"])
         with pytest.raises(LibraryError, match="open it again"):
             _ = other.encoder
@@ -172,7 +173,7 @@ class TestReaders:
                 others.pop()()
 
         monkeypatch.setattr(frames, "checkout_latest", look_while_the_other_writes)
-        other.look_again()
+        other.show_latest()
         assert other.num_frames == len(other.embeddings()) > 0
         assert {record.name for record in other.sources} == set(other.embeddings().sources)
 

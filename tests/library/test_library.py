@@ -17,6 +17,7 @@ from firstsight.library import vector_index as library_index
 from firstsight.library.embeddings import embed
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
+from firstsight.searching.nearest import find_nearest
 
 SIZES = {"a/gate.mp4": 300, "a/yard.mp4": 250, "b/gate.mp4": 40, "b/x[1].mp4": 110}
 
@@ -66,12 +67,16 @@ class TestNearest:
         query = unit(made.vectors[random.integers(len(made.vectors))] + 0.1 * random.standard_normal(made.library.dim))
         keep = meant(made, where)
         expected = np.sort((made.vectors @ query)[keep])[::-1][:k]
-        found = made.library.nearest(query, k=k, where=where)
+        if not keep.any():
+            with pytest.raises(LibraryError, match="no frame"):
+                find_nearest(made.library, query, k=k, where=where)
+            return
+        found = find_nearest(made.library, query, k=k, where=where)
         if where or found.is_exact:
-            np.testing.assert_allclose([row.similarity for row in found.rows], expected, atol=1e-3)
+            np.testing.assert_allclose([row.similarity for row in found.frames], expected, atol=1e-3)
         else:
-            assert len(found.rows) == min(k, keep.sum())
-        for row in found.rows:
+            assert len(found.frames) == min(k, keep.sum())
+        for row in found.frames:
             number = np.flatnonzero((made.names == row.source) & (made.frame_indices == row.frame_index))
             assert keep[number].all()
             assert made.seconds[number] == row.seconds
@@ -80,28 +85,29 @@ class TestNearest:
     def test_of_a_filter_are_found_though_they_lie_far_from_the_groups_looked_at(self, made: Filled) -> None:
         """The trap of a filter before an index: the groups near the query hold no row that is meant."""
         query = made.vectors[0]
-        found = made.library.nearest(query, k=40, where=Where(("b/gate.mp4",)))
-        assert len(found.rows) == 40
-        assert {row.source for row in found.rows} == {"b/gate.mp4"}
+        found = find_nearest(made.library, query, k=40, where=Where(("b/gate.mp4",)))
+        assert len(found.frames) == 40
+        assert {row.source for row in found.frames} == {"b/gate.mp4"}
         if library_index.read_facts(made.library.tables):
             trapped = library_index.search_index(made.library.tables, query, k=40, num_probes=2).where("source = 3")
             assert len(trapped.to_arrow()) < 40
 
     def test_come_by_the_index_where_there_is_one_and_nothing_is_left_out(self, made: Filled) -> None:
         has_index = library_index.read_facts(made.library.tables) is not None
-        assert made.library.nearest(made.vectors[0], k=100).is_exact is not has_index
-        assert made.library.nearest(made.vectors[0], k=101).is_exact
-        assert made.library.nearest(made.vectors[0], k=10, where=Where(end_seconds=90)).is_exact
+        assert find_nearest(made.library, made.vectors[0], k=100).is_exact is not has_index
+        assert find_nearest(made.library, made.vectors[0], k=101).is_exact
+        assert find_nearest(made.library, made.vectors[0], k=10, where=Where(end_seconds=90)).is_exact
 
     def test_are_as_many_as_there_are(self, made: Filled) -> None:
-        assert len(made.library.nearest(made.vectors[3], k=5_000).rows) == 700
-        assert made.library.nearest(made.vectors[3], k=5, where=Where(start_seconds=1_000)).rows == ()
+        assert len(find_nearest(made.library, made.vectors[3], k=5_000).frames) == 700
+        with pytest.raises(LibraryError, match="no frame"):
+            find_nearest(made.library, made.vectors[3], k=5, where=Where(start_seconds=1_000))
 
     def test_go_by_the_direction_alone(self, made: Filled) -> None:
-        one, other = (made.library.nearest(scale * made.vectors[5], k=3).rows for scale in (1, 40))
+        one, other = (find_nearest(made.library, scale * made.vectors[5], k=3).frames for scale in (1, 40))
         assert [row.frame_index for row in one] == [row.frame_index for row in other]
         assert one[0].similarity == pytest.approx(other[0].similarity, abs=1e-6)
-        assert made.library.nearest(0 * made.vectors[5], k=3).rows == ()
+        assert find_nearest(made.library, 0 * made.vectors[5], k=3).frames == ()
 
     @pytest.mark.parametrize(
         ("vector", "k", "words"),
@@ -109,7 +115,7 @@ class TestNearest:
     )
     def test_refuse_what_makes_no_sense(self, made: Filled, vector: np.ndarray, k: int, words: str) -> None:
         with pytest.raises(SettingsError, match=words):
-            made.library.nearest(vector.astype(np.float32), k=k)
+            find_nearest(made.library, vector.astype(np.float32), k=k)
 
 
 class TestRows:
@@ -166,8 +172,8 @@ def test_what_is_partial_superseded_or_nobodys_is_not_shown(tmp_path: Path) -> N
     assert [record.name for record in library.sources] == ["one", "two"]
     assert [record.name for record in library.partial_sources] == ["three"]
     assert library.num_frames == len(library.embeddings()) == 37
-    found = library.nearest(made.vectors[0], k=100)
-    assert len(found.rows) == 37
+    found = find_nearest(library, made.vectors[0], k=100)
+    assert len(found.frames) == 37
     with pytest.raises(LibraryError, match="three"):
         library.embeddings(Where(("three",)))
     with library.writing():
@@ -206,7 +212,7 @@ class TestOfVideos:
                 if frame.index == index
             )
             assert picture.shape == (48, 64, 3)
-            assert np.abs(picture - frame.pictures[1]).mean() < 8
+            assert np.abs(picture - frame.whole).mean() < 8
 
     def test_thumbnails_of_no_frame(self, seen: tuple[Store, Path]) -> None:
         with pytest.raises(LibraryError, match="no frame 1 of 'first"):
@@ -243,4 +249,5 @@ def test_batches_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="at least 1"):
         next(library.iterate(batch_size=0))
     assert len(library.embeddings()) == 0
-    assert library.nearest(np.ones(100, np.float32), k=3).rows == ()
+    with pytest.raises(LibraryError, match="no frame"):
+        find_nearest(library, np.ones(100, np.float32), k=3)

@@ -58,7 +58,7 @@ def no_tables(folder: Path) -> None:
         (nothing, "there is no library at .*firstsight index"),
         (something_else, "is not a library: it has no library.json"),
         (a_file, "is a file, and a library is a folder"),
-        (half_a_description, "library.json is damaged .*index the footage anew"),
+        (half_a_description, "library.json is damaged .*index the footage again"),
         (a_list, "does not describe a library"),
         (another_format, "does not describe a library"),
         (another_version, "format version 9; this program reads versions 1 and 2"),

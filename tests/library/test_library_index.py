@@ -8,6 +8,7 @@ from library_made import Filled, filled, put, unit
 
 from firstsight.library import vector_index as library_index
 from firstsight.library.vector_index import FACTS_FILE, build, keep_up, read_facts
+from firstsight.searching.nearest import find_nearest
 
 
 @pytest.fixture
@@ -25,9 +26,9 @@ def test_its_recall_is_what_is_measured_from_outside(made: Filled) -> None:
     for row in random.integers(1200, size=40):
         query = unit(made.vectors[row] + 0.05 * random.standard_normal(100))
         best = np.sort(made.vectors @ query)[-10]
-        found = made.library.nearest(query, k=10)
+        found = find_nearest(made.library, query, k=10)
         assert not found.is_exact
-        num_found += sum(one.similarity >= best - 1e-3 for one in found.rows)
+        num_found += sum(one.similarity >= best - 1e-3 for one in found.frames)
     assert num_found / 400 > facts.recall_at_10 - 0.05
 
 
@@ -57,7 +58,7 @@ def test_it_keeps_up_with_what_is_added(made: Filled) -> None:
     extra = unit(np.random.default_rng(5).standard_normal((400, 100)))
     put(made.library, "extra.mp4", extra, number=50)
     made.library.refresh()
-    near = made.library.nearest(extra[7], k=1).rows[0]  # not in the index yet, and found all the same
+    near = find_nearest(made.library, extra[7], k=1).frames[0]  # not in the index yet, and found all the same
     assert (near.source, near.frame_index) == ("extra.mp4", 7 * 12)
     second = keep_up(tables, least_rows=1_000)
     assert second is not None
@@ -73,7 +74,7 @@ def test_damaged_facts_are_measured_again(made: Filled) -> None:
     build(made.library.tables)
     (made.library.tables.folder / FACTS_FILE).write_text("{")
     made.library.refresh()
-    assert made.library.nearest(made.vectors[0], k=3).is_exact
+    assert find_nearest(made.library, made.vectors[0], k=3).is_exact
     assert keep_up(made.library.tables, least_rows=1_000) == read_facts(made.library.tables) is not None
 
 
@@ -86,9 +87,9 @@ def test_frames_like_nothing_are_no_one_s_neighbour(made: Filled) -> None:
         if with_index:
             build(made.library.tables, num_groups=10)
         made.library.refresh()
-        found = [row.similarity for row in made.library.nearest(opposite, k=5).rows]
+        found = [row.similarity for row in find_nearest(made.library, opposite, k=5).frames]
         np.testing.assert_allclose(found, expected, atol=1e-3)
-        assert len(made.library.nearest(opposite, k=5_000).rows) == 1_200
+        assert len(find_nearest(made.library, opposite, k=5_000).frames) == 1_200
 
 
 def test_of_near_copies_the_nearest_comes_first(made: Filled) -> None:
@@ -101,4 +102,4 @@ def test_of_near_copies_the_nearest_comes_first(made: Filled) -> None:
             build(made.library.tables, num_groups=10)
         made.library.refresh()
         for row in (5, 77, 200):
-            assert made.library.nearest(copies[row], k=1).rows[0].frame_index == row * 12
+            assert find_nearest(made.library, copies[row], k=1).frames[0].frame_index == row * 12

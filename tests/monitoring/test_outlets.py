@@ -16,14 +16,14 @@ from firstsight.footage.frames import Frame
 from firstsight.monitoring import outlets
 from firstsight.monitoring.outlets import ClosedError, Destinations, EventLog, Outlets, open_outlets
 from firstsight.monitoring.sending import Sender
-from firstsight.monitoring.watch import Event, Told
+from firstsight.monitoring.watch import Event
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 
 
-def told(number: int) -> Told:
-    event = Event("novel begins", float(number), "2026-11-26T10:00:00.000+00:00", "hall", value=9.0)
-    return Told(event, Frame((PICTURE, PICTURE), float(number), number, "hall", (6, 4)))
+def event(number: int) -> Event:
+    frame = Frame((PICTURE, PICTURE), float(number), number, "hall", (6, 4))
+    return Event("novel begins", float(number), "2026-11-26T10:00:00.000+00:00", "hall", value=9.0, frame=frame)
 
 
 def strict(line: str) -> dict:
@@ -39,13 +39,13 @@ def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
 ) -> None:
     lines, said = io.StringIO(), []
     destinations = Destinations(events_file=tmp_path / "e.jsonl", program="true", snapshots=tmp_path / "pictures")
-    with open_outlets(destinations, lines=lines, as_json=True, tell=said.append) as opened:
-        opened.tell(told(0))
+    with open_outlets(destinations, lines=lines, as_json=True, notify=said.append) as opened:
+        opened.send(event(0))
         with monkeypatch.context() as patched:
             patched.setattr(outlets, "write_whole", disk_full)
-            opened.tell(told(1))
-            opened.tell(told(2))
-        opened.tell(told(3))
+            opened.send(event(1))
+            opened.send(event(2))
+        opened.send(event(3))
     events = [strict(line) for line in (tmp_path / "e.jsonl").read_text().splitlines()]
     assert [strict(line) for line in lines.getvalue().splitlines()] == events
     assert [one["seconds"] for one in events] == [0, 1, 2, 3]
@@ -107,7 +107,7 @@ def test_what_cannot_be_written_is_told_elsewhere_first() -> None:
     with EventLog(Path("/dev/full")) as log:
         opened = Outlets(log=log, senders=[sender], snapshots=None, lines=lines, as_json=False)
         with pytest.raises(RunError, match="/dev/full cannot be written: No space left"):
-            opened.tell(told(1))
+            opened.send(event(1))
     sender.close(60)
     assert [strict(message)["seconds"] for message in delivered] == [1]
     assert "something new" in lines.getvalue()
@@ -122,10 +122,10 @@ def test_lines_that_cannot_be_printed_are_told_elsewhere(tmp_path: Path, number:
     with EventLog(tmp_path / "e.jsonl") as log:
         opened = Outlets(log=log, senders=[], snapshots=None, lines=Full(), as_json=True)
         with pytest.raises(ClosedError):
-            opened.tell(told(1))
+            opened.send(event(1))
         closed = io.StringIO()
         closed.close()
         with pytest.raises(ClosedError):
-            Outlets(log=log, senders=[], snapshots=None, lines=closed, as_json=True).tell(told(2))
-        Outlets(log=log, senders=[], snapshots=None, lines=None, as_json=True).tell(told(3))
+            Outlets(log=log, senders=[], snapshots=None, lines=closed, as_json=True).send(event(2))
+        Outlets(log=log, senders=[], snapshots=None, lines=None, as_json=True).send(event(3))
     assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 3

@@ -89,11 +89,11 @@ def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
     told, has_failed = [], threading.Event()
     patience = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
 
-    def tell(line: str) -> None:
+    def notify(line: str) -> None:
         told.append(line)
         has_failed.set()
 
-    sender = to_webhook(server.address + "/away", tell=tell, patience=patience)
+    sender = to_webhook(server.address + "/away", notify=notify, patience=patience)
     for number in range(5):
         sender.send(b"%d" % number)
     assert has_failed.wait(WATCHDOG_SECONDS)
@@ -117,7 +117,7 @@ def test_what_has_moved_is_posted_there(server, code: int) -> None:
 @pytest.mark.parametrize("code", [301, 302, 303, 304])
 def test_what_would_be_asked_for_in_place_of_posted_is_a_failure(server, code: int) -> None:
     told: list[str] = []
-    sender = to_webhook(f"{server.address}/moved/{code}", tell=told.append)
+    sender = to_webhook(f"{server.address}/moved/{code}", notify=told.append)
     for number in range(3):
         sender.send(b"%d" % number)
     sender.close(WATCHDOG_SECONDS)
@@ -140,7 +140,7 @@ def test_what_a_server_says_reaches_nobody_raw() -> None:
         raise RuntimeError("500 \x1b[2Jbad\nnovel begins\u202e")
 
     told: list[str] = []
-    sender = Sender("\x1b]0;name", deliver, tell=told.append)
+    sender = Sender("\x1b]0;name", deliver, notify=told.append)
     sender.send(b"1")
     sender.close(WATCHDOG_SECONDS)
     assert told == [r"\x1b]0;name: 500 \x1b[2Jbad novel begins\u202e"]

@@ -10,7 +10,6 @@ from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Back, Lost
 from firstsight.monitoring.watch import Watcher
-from firstsight.searching.query import Place, Query
 
 ENCODER = small_encoder()
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
@@ -29,111 +28,114 @@ def shown(begin: float, end: float, *, red: tuple[float, float]) -> list[Frame]:
     return [frame(RED if red[0] <= time < red[1] else GROUND, float(time)) for time in times]
 
 
-@pytest.fixture
-def query(tmp_path) -> Query:
-    return Query(Place(tmp_path / "red.png", None), frame(RED, 0), ENCODER.encode(RED[None])[0])
+ANCHORS = {"red.png": ENCODER.encode(RED[None])[0]}
 
 
-def test_what_comes_and_goes_is_told_once_each(query: Query) -> None:
-    watcher = Watcher(ENCODER, "hall", anchors=[query], novel=True)
-    told = [one for arrival in shown(0, 20, red=(8, 12)) for one in watcher.update(arrival)]
+def test_what_comes_and_goes_is_an_event_once_each() -> None:
+    watcher = Watcher(ENCODER, anchors=ANCHORS, novel=True)
+    events = [one for arrival in shown(0, 20, red=(8, 12)) for one in watcher.update(arrival)]
     assert watcher.finish() == []
-    assert [one.event.kind for one in told] == ["match begins", "novel begins", "match ends", "novel ends"]
-    begun, _, ended, _ = (one.event for one in told)
+    assert [one.kind for one in events] == ["match begins", "novel begins", "match ends", "novel ends"]
+    begun, _, ended, _ = (one for one in events)
     assert (begun.start_seconds, begun.seconds, begun.end_seconds, begun.anchor) == (8.0, 8.5, None, "red.png")
     assert (ended.start_seconds, ended.end_seconds, ended.seconds) == (8.0, 11.5, 13.5)
     assert begun.value == pytest.approx(1, abs=0.05)
-    assert told[0].frame.seconds == 8.5
+    assert events[0].frame.seconds == 8.5
     assert watcher.num_frames == 40
 
 
-def test_what_is_under_way_at_the_end_ends(query: Query) -> None:
-    watcher = Watcher(ENCODER, "hall", anchors=[query])
-    told = [one.event.kind for arrival in shown(0, 10, red=(8, 99)) for one in watcher.update(arrival)]
-    assert told == ["match begins"]
-    assert [one.event.kind for one in watcher.finish()] == ["match ends"]
+def test_what_is_under_way_at_the_end_ends() -> None:
+    watcher = Watcher(ENCODER, anchors=ANCHORS)
+    events = [one.kind for arrival in shown(0, 10, red=(8, 99)) for one in watcher.update(arrival)]
+    assert events == ["match begins"]
+    assert [one.kind for one in watcher.finish()] == ["match ends"]
     assert watcher.finish() == []
 
 
-def test_events_of_an_anchor_do_not_depend_on_the_others(query: Query, tmp_path) -> None:
+def test_events_of_an_anchor_do_not_depend_on_the_others() -> None:
     """Another anchor may be nearly what is always seen, and so hardly vary."""
-    other = Query(Place(tmp_path / "ground.png", None), frame(GROUND, 0), ENCODER.encode(GROUND[None])[0])
+    other = {"ground.png": ENCODER.encode(GROUND[None])[0]}
     random = np.random.default_rng(0)
     footage = []
     for arrival in [*shown(0, 20, red=(8, 12)), *shown(20, 40, red=(30, 31))]:
         noisy = np.clip(arrival.pixels + random.normal(0, 12, arrival.pixels.shape), 0, 255).astype(np.uint8)
         footage.append(Frame((noisy,), arrival.seconds, arrival.index, arrival.source, arrival.size))
 
-    def told_of_red(*anchors: Query) -> list[dict]:
-        watcher = Watcher(ENCODER, "hall", anchors=anchors, clock=lambda: "now")
-        told = [one.event for arrival in footage for one in watcher.update(arrival)]
-        told += [one.event for one in watcher.finish()]
-        return [one.record() for one in told if one.anchor == "red.png"]
+    def of_red(anchors: dict[str, np.ndarray]) -> list[dict]:
+        watcher = Watcher(ENCODER, anchors=anchors, clock=lambda: "now")
+        events = [one for arrival in footage for one in watcher.update(arrival)]
+        events += watcher.finish()
+        return [one.to_json() for one in events if one.anchor == "red.png"]
 
-    alone = told_of_red(query)
+    alone = of_red(ANCHORS)
     assert [one["kind"] for one in alone] == ["match begins", "match ends"] * 2
-    assert told_of_red(query, other) == told_of_red(other, query) == alone
+    assert of_red(ANCHORS | other) == of_red(other | ANCHORS) == alone
 
 
-def test_the_two_clocks_of_an_event_tell_one_moment(query: Query) -> None:
-    """Whatever is told at one arrival has its time by both clocks, and lines are in order of time by either."""
+def test_the_two_clocks_of_an_event_tell_one_moment() -> None:
+    """Whatever happens at one arrival has its time by both clocks, and lines are in order of time by either."""
     machine = iter(range(10_000))
-    watcher = Watcher(ENCODER, "hall", anchors=[query], clock=lambda: f"{next(machine):05d}")
-    arrivals = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall ended"), Back(30.0, 10.0), *shown(30, 40, red=(30, 99))]
-    of_stream, told = {}, []
+    watcher = Watcher(ENCODER, anchors=ANCHORS, clock=lambda: f"{next(machine):05d}")
+    arrivals = [
+        *shown(0, 10, red=(8, 99)),
+        Lost(20.0, "hall", "hall ended"),
+        Back(30.0, "hall", 10.0),
+        *shown(30, 40, red=(30, 99)),
+    ]
+    of_stream, events = {}, []
     for number, arrival in enumerate(arrivals):
         of_stream[f"{number:05d}"] = arrival.seconds
-        told += [one.event for one in watcher.update(arrival)]
-    told += [one.event for one in watcher.finish()]
-    assert [one.kind for one in told] == ["match begins", "match ends", "lost", "back", "match begins", "match ends"]
-    assert [one.seconds for one in told] == [of_stream[one.time] for one in told]
-    assert (told[1].seconds, told[1].end_seconds) == (20.0, 9.5)
-    for clock in ([one.seconds for one in told], [one.time for one in told]):
+        events += watcher.update(arrival)
+    events += watcher.finish()
+    assert [one.kind for one in events] == ["match begins", "match ends", "lost", "back", "match begins", "match ends"]
+    assert [one.seconds for one in events] == [of_stream[one.time] for one in events]
+    assert (events[1].seconds, events[1].end_seconds) == (20.0, 9.5)
+    for clock in ([one.seconds for one in events], [one.time for one in events]):
         assert clock == sorted(clock)
 
 
-def test_what_is_under_way_ends_with_its_file(query: Query) -> None:
+def test_what_is_under_way_ends_with_its_file() -> None:
     """Whether the next one begins at an earlier time or a later one."""
     for begin in (0, 10):
-        watcher = Watcher(ENCODER, "two files", anchors=[query])
+        watcher = Watcher(ENCODER, anchors=ANCHORS)
         files = shown(0, 10, red=(8, 99)), [replace(one, source="stairs") for one in shown(begin, 24, red=(15, 18))]
-        told = [one.event for file in files for arrival in file for one in watcher.update(arrival)]
-        assert [(one.kind, one.source) for one in told] == [
+        events = [one for file in files for arrival in file for one in watcher.update(arrival)]
+        assert [(one.kind, one.source) for one in events] == [
             ("match begins", "hall"),
             ("match ends", "hall"),
             ("match begins", "stairs"),
             ("match ends", "stairs"),
         ]
-        assert (told[1].seconds, told[1].end_seconds, told[2].start_seconds) == (9.5, 9.5, 15.0)
+        assert (events[1].seconds, events[1].end_seconds, events[2].start_seconds) == (9.5, 9.5, 15.0)
 
 
 @pytest.mark.parametrize("num", [0, 1, 2])
-def test_of_hardly_any_frames_nothing_is_told(query: Query, num: int) -> None:
-    watcher = Watcher(ENCODER, "hall", anchors=[query, query], novel=True)
+def test_hardly_any_frames_make_no_event(num: int) -> None:
+    watcher = Watcher(ENCODER, anchors=ANCHORS | {"again": ANCHORS["red.png"]}, novel=True)
     assert [one for arrival in shown(0, num / 2, red=(0, 9)) for one in watcher.update(arrival)] == []
     assert watcher.finish() == []
     assert watcher.num_frames == num
-    assert [one.event.kind for one in watcher.update(Lost(9.0, "gone"))] == ["lost"]
+    assert [one.kind for one in watcher.update(Lost(9.0, "hall", "gone"))] == ["lost"]
 
 
 def test_lost_and_back_are_passed_on() -> None:
-    watcher = Watcher(ENCODER, "hall", novel=True)
-    (lost,) = watcher.update(Lost(3.0, "hall gave no picture for 10 s"))
-    (back,) = watcher.update(Back(9.0, 6.0))
-    assert lost.event.words() == "     3.00 s  lost: hall gave no picture for 10 s"
-    assert back.event.words() == "     9.00 s  back after 6.0 s"
-    assert {"kind": "back", "away_seconds": 6.0, "source": "hall"}.items() <= back.event.record().items()
-    assert "reason" not in back.event.record()
+    watcher = Watcher(ENCODER, novel=True)
+    (lost,) = watcher.update(Lost(3.0, "hall", "hall gave no picture for 10 s"))
+    (back,) = watcher.update(Back(9.0, "hall", 6.0))
+    assert lost.words() == "     3.00 s  lost: hall gave no picture for 10 s"
+    assert back.words() == "     9.00 s  back after 6.0 s"
+    assert {"kind": "back", "away_seconds": 6.0, "source": "hall"}.items() <= back.to_json().items()
+    assert "reason" not in back.to_json()
 
 
-def test_what_is_under_way_ends_when_the_stream_is_lost_and_may_begin_again(query: Query) -> None:
-    watcher = Watcher(ENCODER, "hall", anchors=[query])
-    before = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall ended"), Back(3000.0, 2980.0)]
-    told = [one.event for arrival in [*before, *shown(3000, 3002, red=(0, 9999))] for one in watcher.update(arrival)]
-    assert [one.kind for one in told] == ["match begins", "match ends", "lost", "back", "match begins"]
-    assert (told[1].end_seconds, told[4].start_seconds) == (9.5, 3000.0)
+def test_what_is_under_way_ends_when_the_stream_is_lost_and_may_begin_again() -> None:
+    watcher = Watcher(ENCODER, anchors=ANCHORS)
+    before = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall", "hall ended"), Back(3000.0, "hall", 2980.0)]
+    events = [one for arrival in [*before, *shown(3000, 3002, red=(0, 9999))] for one in watcher.update(arrival)]
+    assert [one.kind for one in events] == ["match begins", "match ends", "lost", "back", "match begins"]
+    assert (events[1].end_seconds, events[4].start_seconds) == (9.5, 3000.0)
 
 
 def test_nothing_to_watch_for_is_refused() -> None:
     with pytest.raises(SettingsError, match="nothing to watch for"):
-        Watcher(ENCODER, "hall")
+        Watcher(ENCODER)

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from PIL import ImageGrab
 
-from firstsight import CompareSettings, Encoder, compare, open_source
+from firstsight import Encoder, compare, open_source
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.shape import article_levels
+from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.views import CentralSquare
+from firstsight.progress import Cancelled
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
 from firstsight.report.film import NoScreenError, Show, TkScreen, Windows
@@ -69,8 +71,8 @@ def test_shows_what_the_film_draws(encoder, moving_square):
     album = Album(wanted=100)
     show = Show(encoder, album, level=2)
     windows = Windows(encoder, level=2, panel=(64, 48))
-    for comparison in compare(encoder, moving_square[:10], CompareSettings(batch_size=1), views=(Whole(),)):
-        assert show.watch(comparison)
+    for comparison in compare(encoder, moving_square[:10], batch_size=1, views=(Whole(),)):
+        assert show(comparison)
         np.testing.assert_array_equal(album.pictures[-1], windows.draw(comparison))
     assert len(album.pictures) == 9
 
@@ -79,13 +81,27 @@ def test_quitting_leaves_whole_files_and_a_report(encoder, moving_square, tmp_pa
     album = Album(wanted=7)
     show = Show(encoder, album, level=2)
     source = open_source(moving_square)
-    summary = write_comparison(encoder, source, CompareSettings(batch_size=1), tmp_path, watch=show.watch)
+    summary = write_comparison(encoder, source, CompareSettings(batch_size=1), tmp_path, show=show)
     assert summary.num_compared == len(album.pictures) == 7
     with (tmp_path / "timeline.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 1 + 7
     with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
         assert len(list(film)) == 7
     assert (tmp_path / "report.html").exists()
+
+
+def test_cancelled_it_leaves_whole_files(encoder, moving_square, tmp_path):
+    def cancel(progress):
+        if progress.done == 5:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        write_comparison(encoder, open_source(moving_square), CompareSettings(), tmp_path, progress=cancel)
+    with (tmp_path / "timeline.csv").open(newline="") as file:
+        assert len(list(csv.reader(file))) == 1 + 5
+    with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
+        assert len(list(film)) == 5
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_without_a_screen_it_says_why(monkeypatch):

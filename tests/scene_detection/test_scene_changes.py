@@ -5,7 +5,7 @@ import pytest
 
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.pixels import crop_and_resize
-from firstsight.scene_detection.changes import Change, Looks, SmallPicture, find_changes, measure, passage_lengths
+from firstsight.scene_detection.changes import Change, Descriptors, SmallPicture, find_changes, measure, passage_lengths
 
 RATE = 25
 
@@ -17,13 +17,13 @@ def picture(seed: int) -> np.ndarray:
     return rows[0].astype(float)
 
 
-def looks_of(frames: list[np.ndarray]) -> Looks:
+def looks_of(frames: list[np.ndarray]) -> Descriptors:
     """As an encoder would see them whose maps are the centred pixels of a cell."""
     stacked = np.clip(np.stack(frames), 0, 255).astype(np.uint8)
     small = crop_and_resize(stacked, SmallPicture().crop(320, 180), 3)
     cells = small.reshape(len(small), 3, 6, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(len(small), 12, -1)
     maps = (cells - cells.mean(axis=2, keepdims=True)) / 50
-    return Looks(small, maps.astype(np.float16))
+    return Descriptors(small, maps.astype(np.float16))
 
 
 def found(frames: list[np.ndarray]) -> list[tuple[str, int, int]]:
@@ -109,9 +109,11 @@ def test_a_long_video_is_looked_at_in_parts_that_meet(monkeypatch: pytest.Monkey
 
 def test_distances_are_those_of_every_pair() -> None:
     drawn = np.random.default_rng(0)
-    looks = Looks(drawn.integers(0, 256, (9, 18, 32, 3), np.uint8), drawn.normal(size=(9, 12, 5)).astype(np.float16))
-    bands = measure(looks, span=12)
-    cells = looks.pictures.astype(float).reshape(9, 3, 6, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(9, 12, -1)
+    descriptors = Descriptors(
+        drawn.integers(0, 256, (9, 18, 32, 3), np.uint8), drawn.normal(size=(9, 12, 5)).astype(np.float16)
+    )
+    bands = measure(descriptors, span=12)
+    cells = descriptors.pictures.astype(float).reshape(9, 3, 6, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(9, 12, -1)
     for apart in range(9):
         for first in range(9 - apart):
             expected = ((cells[first] - cells[first + apart]) ** 2).mean(axis=1)
@@ -130,9 +132,9 @@ def test_passages_are_tried_up_to_a_time_not_a_number_of_frames() -> None:
 
 def test_what_cannot_be_looked_at_is_refused() -> None:
     with pytest.raises(PixelsError, match=r"valid is uint8 \(N, 18, 32, 3\)"):
-        Looks(np.zeros((2, 9, 16, 3), np.uint8), np.zeros((2, 12, 4), np.float16))
+        Descriptors(np.zeros((2, 9, 16, 3), np.uint8), np.zeros((2, 12, 4), np.float16))
     with pytest.raises(SettingsError, match=r"valid is \(N, 12, maps\)"):
-        Looks(np.zeros((2, 18, 32, 3), np.uint8), np.zeros((3, 12, 4), np.float16))
+        Descriptors(np.zeros((2, 18, 32, 3), np.uint8), np.zeros((3, 12, 4), np.float16))
     with pytest.raises(SettingsError, match="valid is above 0"):
         find_changes(looks_of([A, A]), frames_per_second=0)
 

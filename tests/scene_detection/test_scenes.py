@@ -13,7 +13,8 @@ from library_made import small_encoder, write_video
 import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame, Reading, View
-from firstsight.scene_detection.scenes import find_scenes
+from firstsight.progress import Progress
+from firstsight.scene_detection.scenes import detect_scenes
 
 
 @pytest.fixture(scope="module")
@@ -22,13 +23,13 @@ def encoder(bikes: Path) -> Encoder:
 
 
 def test_the_six_shots_of_bikes(encoder: Encoder, bikes: Path) -> None:
-    told: list[int] = []
-    scenes = find_scenes(encoder, bikes, progress=told.append)
+    reported: list[Progress] = []
+    scenes = detect_scenes(bikes, encoder=encoder, progress=reported.append)
     assert [scene.first_frame for scene in scenes] == [0, 30, 76, 137, 187, 242]
     assert [scene.pure_frame for scene in scenes] == [scene.first_frame for scene in scenes]
     assert [scene.begins for scene in scenes] == [None, *["cut"] * 5]
     assert [scene.number for scene in scenes] == [1, 2, 3, 4, 5, 6]
-    assert sum(scene.num_frames for scene in scenes) == told[-1] == 250
+    assert sum(scene.num_frames for scene in scenes) == reported[-1].done == reported[-1].total == 250
     assert scenes[1].start_seconds == pytest.approx(1.2)
     assert scenes[-1].end_seconds == pytest.approx(10)
     for before, after in pairwise(scenes):
@@ -40,7 +41,7 @@ def test_each_video_has_its_own_scenes(encoder: Encoder, bikes: Path, tmp_path: 
     for name in ("a.mp4", "b.mp4"):
         (tmp_path / name).symlink_to(bikes)
     source = firstsight.open_source(tmp_path, end_seconds=2)
-    scenes = find_scenes(encoder, source)
+    scenes = detect_scenes(source, encoder=encoder)
     assert [(scene.source, scene.number, scene.first_frame) for scene in scenes] == [
         ("a.mp4", 1, 0),
         ("a.mp4", 2, 30),
@@ -82,7 +83,7 @@ def peak_bytes(source: Made) -> int:
     """What finding its scenes takes at most."""
     tracemalloc.start()
     try:
-        find_scenes(small_encoder(), source)
+        detect_scenes(source, encoder=small_encoder())
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -105,8 +106,8 @@ def test_times_decide_no_allocation(num: int, step_seconds: float) -> None:
 
 def test_a_video_has_the_same_scenes_alone_and_among_others(encoder: Encoder, bikes: Path, tmp_path: Path) -> None:
     dark = write_video(tmp_path / "a.mp4", seed=1, num_frames=70)
-    alone = find_scenes(encoder, firstsight.open_source(bikes, end_seconds=2))
-    among = find_scenes(encoder, firstsight.open_source([dark, bikes], end_seconds=2))
+    alone = detect_scenes(firstsight.open_source(bikes, end_seconds=2), encoder=encoder)
+    among = detect_scenes(firstsight.open_source([dark, bikes], end_seconds=2), encoder=encoder)
     assert [replace(scene, source="bikes.mp4") for scene in among if scene.source.endswith("bikes.mp4")] == list(alone)
 
 
@@ -115,6 +116,6 @@ def test_a_file_that_cannot_be_read_ends_nothing_and_is_told(
 ) -> None:
     write_video(tmp_path / "a.mp4", seed=1, num_frames=2)
     (tmp_path / "b.mp4").write_bytes(b"no video")
-    scenes = find_scenes(encoder, tmp_path)
+    scenes = detect_scenes(tmp_path, encoder=encoder)
     assert [(scene.source, scene.first_frame, scene.last_frame) for scene in scenes] == [("a.mp4", 0, 1)]
     assert [line.startswith("b.mp4") for line in caplog.messages] == [True]

@@ -13,11 +13,12 @@ from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.store import Store
+from firstsight.progress import Progress
 from firstsight.searching.calibration import MIN_DECOYS, Background
 from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import region_background
-from firstsight.searching.regions import Box, look_for
+from firstsight.searching.regions import Box, match_region
 from firstsight.searching.search import ASSUMED_THRESHOLD, search
 
 SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
@@ -70,16 +71,16 @@ def test_a_box_is_measured_by_several_windows_of_each_frame(encoder: Encoder, tm
                 writer.write(picture, seconds=index / 10)
     library = library_of(tmp_path / "library", encoder, tmp_path)
     assert library.num_frames == 60
-    background = region_background(library, look_for(encoder, Box(0, 0, 40, 30), (160, 120)))
+    background = region_background(library, match_region(encoder, Box(0, 0, 40, 30), (160, 120)))
     assert len(background.decoys) >= 30  # of sixty frames: one window in five shows something
 
 
 def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
     library = library_of(tmp_path / "library", encoder, clips / "plain")
-    told: list[str] = []
-    first = background_of(library, measuring=lambda: told.append("first"))
-    again = background_of(Store.open(library.path), measuring=lambda: told.append("again"))
-    assert told in ([], ["first"])  # or when it was filled
+    reported: list[Progress] = []
+    first = background_of(library)
+    again = background_of(Store.open(library.path), progress=reported.append)
+    assert reported == []
     assert again.threshold(0.05) == pytest.approx(first.threshold(0.05), abs=1e-6)
     add(library, [clips / "black" / "0.mp4"])
     assert len(background_of(library).decoys) != len(first.decoys)
@@ -102,9 +103,9 @@ def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, clips:
     assert nearest.matches == usual.matches
     assert usual.below == ()
     assert len(nearest.matches) + len(nearest.below) >= 5  # one of each clip at least
-    scores = [match.moment.score for match in (*nearest.matches, *nearest.below)]
+    scores = [match.similarity for match in (*nearest.matches, *nearest.below)]
     assert scores == sorted(scores, reverse=True)
-    assert all(match.moment.score < nearest.threshold for match in nearest.below)
+    assert all(match.similarity < nearest.threshold for match in nearest.below)
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def test_a_frame_of_footage_is_seen_as_the_footage_was(
     query = read_query(f"{bikes}@{embeddings.seconds[row]}", encoder)
     assert query.frame.index == 25 * row
     assert float(query.vector @ embeddings.vectors[row]) > 0.999
-    assert query.frame.pictures[1].shape == (272, 640, 3)
+    assert query.frame.whole.shape == (272, 640, 3)
 
 
 @pytest.mark.parametrize(("seconds", "index"), [(0.041, 1), (1.91, 48), (1.95, 49), (1.96, 49), (9.97, 249), (10, 249)])
@@ -102,6 +102,6 @@ def test_a_picture_is_seen_whole(encoder: Encoder, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     query = read_query(str(tmp_path / "a.png"), encoder)
-    np.testing.assert_array_equal(query.frame.pictures[1], pixels)
+    np.testing.assert_array_equal(query.frame.whole, pixels)
     np.testing.assert_allclose(query.vector, encoder.encode(pixels[None])[0], atol=1e-6)
     assert query.place.name == "a.png"

@@ -8,7 +8,7 @@ from firstsight.article.model import untrained
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
-from firstsight.searching.regions import Box, Windows, at, cells_of, counts, look_for, moments, shares, spread
+from firstsight.searching.regions import Box, Windows, at, cells_of, counts, match_region, moments, shares, spread
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +63,13 @@ def test_a_box_in_cells(box: Box, expected: tuple) -> None:
 
 def test_a_box_beside_what_is_seen_is_refused() -> None:
     centres = np.arange(8) + 1.0, np.arange(8) + 1.0
-    with pytest.raises(SettingsError, match=r"outside of what the encoder sees of the picture, which is 100,0,50,50"):
+    with pytest.raises(SettingsError, match=r"outside of the part of the picture that the encoder sees, 100,0,50,50"):
         cells_of(Box(0, 0, 90, 50), centres, Crop(100, 0, 50, 50, 10, 10))
 
 
 def test_a_region_is_itself_at_its_own_place(encoder: Encoder, moving_square: np.ndarray) -> None:
     box = Box(5, 7, 20, 16)
-    look = look_for(encoder, box, (64, 48))
+    look = match_region(encoder, box, (64, 48))
     region = look.described(moving_square[:1])
     similarities, windows = look.best(moving_square[:1], region)
     assert similarities[0, 0] == pytest.approx(1, abs=1e-5)
@@ -80,7 +80,7 @@ def test_a_region_is_itself_at_its_own_place(encoder: Encoder, moving_square: np
 def test_a_thing_is_found_where_it_went(encoder: Encoder) -> None:
     frames = np.full((2, 48, 64, 3), 90, np.uint8)
     frames[0, 6:18, 6:18:2] = frames[1, 30:42, 46:58:2] = 240  # stripes, first above on the left
-    look = look_for(encoder, Box(4, 4, 16, 16), (64, 48))
+    look = match_region(encoder, Box(4, 4, 16, 16), (64, 48))
     similarities, windows = look.best(frames, look.described(frames[:1]))
     found = look.box_of(int(windows[1, 0]), (64, 48))
     assert similarities[1, 0] > 0.9
@@ -89,7 +89,7 @@ def test_a_thing_is_found_where_it_went(encoder: Encoder) -> None:
 
 
 def test_all_levels_count_alike_and_one_can_be_chosen(encoder: Encoder, moving_square: np.ndarray) -> None:
-    looks = [look_for(encoder, Box(5, 7, 20, 16), (64, 48), level=level) for level in (None, 1, 2)]
+    looks = [match_region(encoder, Box(5, 7, 20, 16), (64, 48), level=level) for level in (None, 1, 2)]
     at_home = []
     for look in looks:
         first, second = look.described(moving_square[[0, 30]])
@@ -99,7 +99,7 @@ def test_all_levels_count_alike_and_one_can_be_chosen(encoder: Encoder, moving_s
 
 def test_the_articles_encoder_compares_its_last_level() -> None:
     encoder = untrained()
-    look = look_for(encoder, Box(280, 200, 80, 90), (640, 480))
+    look = match_region(encoder, Box(280, 200, 80, 90), (640, 480))
     assert look.levels == (4,)
     tiles = np.random.default_rng(0).integers(0, 255, (1, 12, 16, 3), dtype=np.uint8)
     picture = np.kron(tiles, np.ones((1, 40, 40, 1), np.uint8))
@@ -110,4 +110,4 @@ def test_the_articles_encoder_compares_its_last_level() -> None:
 
 def test_a_box_outside_of_the_picture_is_refused(encoder: Encoder) -> None:
     with pytest.raises(SettingsError, match="does not lie in the picture, which is 64x48"):
-        look_for(encoder, Box(50, 0, 20, 20), (64, 48))
+        match_region(encoder, Box(50, 0, 20, 20), (64, 48))

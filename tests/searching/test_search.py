@@ -61,16 +61,16 @@ def test_a_frame_of_the_library_finds_itself_and_says_so(library: Store, folder:
     result = look(library, folder / f"traffic.mp4@{seconds}")
     best = result.matches[0]
     assert best.is_query
-    assert best.moment.source == "traffic.mp4"
-    assert best.moment.best_seconds == pytest.approx(seconds, abs=1e-3)
-    assert best.moment.score > 0.999
+    assert best.source == "traffic.mp4"
+    assert best.seconds == pytest.approx(seconds, abs=1e-3)
+    assert best.similarity > 0.999
     assert best.false_match_probability < 1e-3
-    assert shot_of(best.moment.start_seconds) == shot_of(seconds)
+    assert shot_of(best.start_seconds) == shot_of(seconds)
 
 
 def test_without_itself_the_same_shot_is_found_elsewhere(library: Store, folder: Path) -> None:
     result = look(library, folder / "traffic.mp4@2.0", not_itself=True)
-    assert "traffic.mp4" not in {match.moment.source for match in result.matches}
+    assert "traffic.mp4" not in {match.source for match in result.matches}
     assert not result.matches or not result.matches[0].is_query
 
 
@@ -78,7 +78,7 @@ def test_a_copy_of_the_querys_file_counts_as_itself(library: Store, folder: Path
     shutil.copy(folder / "traffic.mp4", tmp_path / "other name.mp4")
     text = f"{tmp_path / 'other name.mp4'}@2.0"
     assert look(library, text).matches[0].is_query
-    assert look(library, text, not_itself=True).nearest.moment.source != "traffic.mp4"
+    assert look(library, text, not_itself=True).nearest.source != "traffic.mp4"
 
 
 def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(
@@ -95,5 +95,5 @@ def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(
         with VideoWriter(path, size=(64, 48)) as writer:
             writer.write(moving_square[0], seconds=0)
         found = search_region(library, read_query(str(query), encoder), Box(40, 20, 60, 40)).nearest
-    assert found.place is not None
-    assert found.place.size == (160, 90)
+    assert found.box is not None
+    assert found.picture_size == (160, 90)

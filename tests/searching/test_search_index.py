@@ -10,10 +10,11 @@ from PIL import Image
 from firstsight.footage.frames import Frame
 from firstsight.library.selection import Where
 from firstsight.library.vector_index import FACTS_FILE, build
-from firstsight.searching import search as candidates
+from firstsight.searching import nearest as candidates
 from firstsight.searching.calibration import Background
+from firstsight.searching.nearest import compare_all, compare_proposed
 from firstsight.searching.query import Place, Query
-from firstsight.searching.search import SearchResult, compare_all, compare_proposed, search
+from firstsight.searching.search import SearchResult, search
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_a_part_of_a_library_is_compared_frame_by_frame(made: Filled) -> None:
     where = Where(("3.mp4", "4.mp4"), end_seconds=20)
     result = asked(made, query, threshold=0.99, where=where, nearest=True, k=5)
     assert not result.matches
-    assert {one.moment.source for one in result.below} == {"3.mp4", "4.mp4"}
+    assert {one.source for one in result.below} == {"3.mp4", "4.mp4"}
     assert (result.num_frames, result.num_sources) == (80, 2)
     assert result.is_complete
 

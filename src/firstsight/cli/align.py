@@ -1,19 +1,16 @@
 """`firstsight align`: which moments of one video are which moments of another."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, check_out, notes, print_json, say_written
-from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.comparison.align import WarpingPath as Aligned
-    from firstsight.comparison.similarities import Seen
-
+    from firstsight.comparison.align import Alignment
 
 _LINES = 12  # of the table on the screen
 
@@ -27,68 +24,47 @@ def command(
     frames_per_second: footage.FramesPerSecond = 2.0,
     as_json: footage.Json = False,
 ) -> None:
-    """Find the stretch that two videos share, and which moment of it is which, also at another pace.
+    """Find the part that two videos share, and which moment of it is which, also at another pace.
 
     Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
     """
-    from firstsight.comparison.align import align, check_pairs, pairs_table
-    from firstsight.comparison.similarities import Unseen
+    from firstsight.comparison.align import align
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import check_ending, write_table
-    from firstsight.files import write_whole
-    from firstsight.report.timeline import alignment_picture
 
     if csv_file:
         check_ending(csv_file, (".csv", ".parquet"))
     check_out(out, csv_file)
     encoder = Encoder.load(model) if model else None
-    footages = [Unseen(target, encoder, frames_per_second=frames_per_second) for target in (first, second)]
-    for one in footages:
-        _check_single(one.name, one.num_files)
     with Display(notes()) as display:
-        seen = [
-            one.look(lambda done, total: display.show("looking", done=done, total=total, state="")) for one in footages
-        ]
-        frames = [one.frames for one in seen]
-        for name, found in zip((one.name for one in seen), frames, strict=True):
-            _check_single(name, len(found.sources))
-        check_pairs(*(len(one) for one in frames))
-        path, gains = align(
-            frames[0].vectors @ frames[1].vectors.T,
-            progress=lambda done: display.show("aligning", done=done, total=len(frames[0]), state=""),
-        )
-    table = pairs_table(path, *frames)
-    pairs: list[dict[str, Any]] = table.to_pylist()
+        found = align(first, second, encoder=encoder, frames_per_second=frames_per_second, progress=display.progress)
     if as_json:
-        names = {"first": first, "second": second, "score": path.score}
-        print_json({**names, "num_frames": [len(one) for one in frames], "pairs": pairs})
+        print_json(found.to_json())
     else:
-        typer.echo(_text(seen, path, pairs))
+        typer.echo(_text(found))
     if csv_file:
-        write_table(table, csv_file)
+        write_table(found.to_arrow(), csv_file)
     if out:
-        write_whole(out, alignment_picture(seen, gains, path))
+        from firstsight.files import write_whole
+        from firstsight.report.timeline import alignment_picture
+
+        write_whole(out, alignment_picture(found))
     if not as_json:
         say_written(out, csv_file)
 
 
-def _check_single(name: str, num_files: int | None) -> None:
-    """Raises a SettingsError if there are several videos."""
-    if num_files is not None and num_files > 1:
-        raise SettingsError(f"{printable(name)} holds {num_files} videos; valid is one against one: name it")
-
-
-def _text(seen: "list[Seen]", path: "Aligned", pairs: list[dict[str, Any]]) -> str:
+def _text(found: "Alignment") -> str:
+    names = [printable(one.name) for one in (found.first, found.second)]
+    pairs = found.to_arrow().to_pylist()
     if not pairs:
-        first, second = (printable(one.name) for one in seen)
-        return f"{first} and {second} share no stretch: no pair of frames is more alike than usual"
+        return f"{names[0]} and {names[1]} share nothing: no pair of frames is more similar than usual"
     ends = [(pairs[0][key], pairs[-1][key]) for key in ("first_seconds", "second_seconds")]
-    stretches = " is ".join(
-        f"{printable(one.name)} from {start:.2f} s to {end:.2f} s" for one, (start, end) in zip(seen, ends, strict=True)
+    parts = " is ".join(
+        f"{name} from {start:.2f} s to {end:.2f} s" for name, (start, end) in zip(names, ends, strict=True)
     )
     shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
     lines = [
         f"{one['first_seconds']:>9.2f} s {one['second_seconds']:>9.2f} s {one['similarity']:>11.3f}" for one in shown
     ]
     heading = f"{'first':>11} {'second':>11} {'similarity':>11}"
-    return "\n".join([f"{stretches}; score {path.score:.1f}", heading, *lines])
+    return "\n".join([f"{parts}; score {found.path.score:.1f}", heading, *lines])

@@ -1,7 +1,6 @@
 """`firstsight clusters`: what there is in a library."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,24 +32,21 @@ def command(
 
     Example: `firstsight clusters walks.library --html clusters.html`
     """
-    from firstsight.exploration.clusters import find_clusters
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
     check_out(html_file)
-    library = Store.open(folder)
+    library = Library.open(folder)
     with Display(notes()) as display:
-        found = find_clusters(
-            library, num, progress=lambda tried: display.show("grouping", done=tried, total=None, state="")
-        )
+        found = library.clusters(num, progress=display.progress)
     if as_json:
-        print_json({"library": str(folder), **asdict(found)})
+        print_json(found.to_json())
     else:
-        typer.echo(_table(found, pictures={record.name for record in library.sources if record.is_picture}))
+        typer.echo(_table(found, pictures={record.name for record in library.store.sources if record.is_picture}))
     if html_file:
         from firstsight.files import write_whole
         from firstsight.report.exploration import render_clusters_page
 
-        write_whole(html_file, render_clusters_page(found, library).encode())
+        write_whole(html_file, render_clusters_page(found, library.store).encode())
     if not as_json:
         say_written(html_file)
 

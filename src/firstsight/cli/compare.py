@@ -1,10 +1,8 @@
-"""`firstsight compare`: how alike is every moment to an anchor."""
+"""`firstsight compare`: how similar is every moment to an anchor."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +12,7 @@ from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.comparison.compare import Anchor, Comparison
-    from firstsight.encoder.encoder import Encoder
+    from firstsight.comparison.compare import Anchor
     from firstsight.report.comparison import Summary
 
 
@@ -58,13 +55,14 @@ def command(
 
     Writes DIR/timeline.csv, DIR/timeline.png, DIR/comparison.mp4 and DIR/report.html.
 
-    With a box, what is in it is compared with every window of its size, and the best of each frame is told.
+    With a box, what is in it is compared with every window of its size, and the best of each frame counts.
 
     Example: `firstsight compare runs/bikes bikes.mp4 --anchor-at 3.2 --out comparison`
     """
     from firstsight.comparison.compare import CompareSettings
     from firstsight.encoder.encoder import Encoder
     from firstsight.report.comparison import write_comparison
+    from firstsight.report.film import NoScreenError, open_window
     from firstsight.searching.regions import Box
 
     check_out_folder(out)
@@ -77,49 +75,30 @@ def command(
         over_last=over_last,
         centred=centred,
         box=Box.parse(box) if box is not None else None,
+        batch_size=1 if show else 16,  # so that what is shown is not late
     )
-    if show:
-        settings = replace(settings, batch_size=1)  # so that what is shown is not late
-    with Display(notes()) as display, _watching(display, encoder, printable(source.name), level, wanted=show) as watch:
-        total = source.num_frames()
-        num_compared = 0
-
-        def report(comparison: "Comparison") -> None:
-            nonlocal num_compared
-            num_compared += 1
-            display.show("comparing", done=num_compared, total=total, state=_two_digits(comparison.similarity))
-
-        def finished(summary: "Summary") -> None:
-            display.show("drawing", done=0, total=None, state="")
-            _print_summary(summary, out, as_json=as_json)
-
+    with Display(notes()) as display, ExitStack() as opened:
+        window = None
+        if show:
+            try:
+                window = opened.enter_context(open_window(encoder, printable(source.name), level=level))
+            except NoScreenError as error:
+                display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
         try:
-            write_comparison(encoder, source, settings, out, progress=report, watch=watch, finished=finished)
+            write_comparison(
+                encoder,
+                source,
+                settings,
+                out,
+                progress=display.progress,
+                show=window,
+                finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),
+            )
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
             raise typer.Exit(130) from None
     if not as_json:
         typer.echo(f"open {printable(out / 'report.html')}")
-
-
-@contextmanager
-def _watching(
-    display: Display, encoder: "Encoder", title: str, level: int | None, *, wanted: bool
-) -> "Iterator[Callable[[Comparison], bool] | None]":
-    """What shows comparisons in a window, if one is wanted and there is a screen; the window closes at the end."""
-    if not wanted:
-        yield None
-        return
-    from firstsight.report.film import NoScreenError, Show, TkScreen
-
-    try:
-        screen = TkScreen(title)
-    except NoScreenError as error:
-        display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
-        yield None
-        return
-    with closing(screen):
-        yield Show(encoder, screen, level=encoder.compared_level(level)).watch
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
@@ -140,25 +119,8 @@ def _anchor(every: int | None, below: float | None, at: float | None, image: Pat
     return EveryNFrames(300 if every is None else every)
 
 
-def _two_digits(similarity: float | None) -> str:
-    return "" if similarity is None else f"{similarity:.2f}"
-
-
-def _print_summary(summary: "Summary", out: Path, *, as_json: bool) -> None:
+def _print_summary(summary: "Summary") -> None:
     most, least = summary.most_similar, summary.least_similar
-    if as_json:
-        print_json(
-            {
-                "out": str(out),
-                "num_compared": summary.num_compared,
-                "num_anchors": summary.num_anchors,
-                "num_skipped": summary.num_skipped,
-                "mean_similarity": summary.mean_similarity,
-                "most_similar": _record(most),
-                "least_similar": _record(least),
-            }
-        )
-        return
     lost = f", {summary.num_skipped} lost: they could not be decoded" if summary.num_skipped else ""
     anchors = "1 anchor" if summary.num_anchors == 1 else f"{summary.num_anchors} anchors"
     typer.echo(f"compared {summary.num_compared} frames with {anchors}{lost}")
@@ -169,7 +131,3 @@ def _print_summary(summary: "Summary", out: Path, *, as_json: bool) -> None:
         f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
         f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"
     )
-
-
-def _record(moment: "Comparison | None") -> dict[str, Any] | None:
-    return None if moment is None else {"seconds": moment.frame.seconds, "similarity": moment.similarity}

@@ -1,6 +1,5 @@
 """`firstsight duplicates`: which clips and frames of a library are there twice, and what to keep."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
 
 
 _RUNS_SHOWN = 3  # of repeated frames, the longest
-_COLUMNS = (
-    "finding", "keep", "source", "other_source", "start_seconds", "end_seconds", "other_start_seconds", "similarity",
-    "detail_similarity", "expected_by_chance", "differs",
-)  # fmt: skip
 
 
 def command(
@@ -42,21 +37,18 @@ def command(
 
     Example: `firstsight duplicates films.library --html duplicates.html`
     """
-    from firstsight.copies.duplicates import find_duplicates
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
     check_out(csv_file, html_file)
-    library = Store.open(folder)
+    library = Library.open(folder)
     with Display(notes()) as display:
         try:
-            found = find_duplicates(
-                library, progress=lambda what, done, total: display.show(what, done=done, total=total, state="")
-            )
+            found = library.duplicates(progress=display.progress)
         except KeyboardInterrupt:
             display.say(f"interrupted; {folder} is as it was")
             raise typer.Exit(130) from None
     if as_json:
-        print_json({"library": str(folder), **asdict(found)})
+        print_json(found.to_json())
     else:
         typer.echo(_text(found))
     if csv_file:
@@ -65,7 +57,7 @@ def command(
         from firstsight.files import write_whole
         from firstsight.report.duplicates import render_duplicates_page
 
-        write_whole(html_file, render_duplicates_page(found, library).encode())
+        write_whole(html_file, render_duplicates_page(found, library.store).encode())
     if not as_json:
         say_written(csv_file, html_file)
 
@@ -154,15 +146,5 @@ def _untold(found: "Duplicates") -> list[str]:
 def _write_csv(found: "Duplicates", path: Path) -> None:
     from firstsight.export.tables import write_csv
 
-    kept = {copy.source: (group.keep, copy.differs) for group in found.groups for copy in group.copies}
-    rows: list[tuple[object, ...]] = []
-    for one in found.shared:
-        keep, differs = next(
-            ((kept[name][0], kept[name][1]) for name in (one.second, one.first) if one.is_copy and name in kept),
-            (None, ()),
-        )
-        numbers = one.similarity, one.detail_similarity, one.expected_by_chance, ", ".join(differs)
-        for at in one.stretches or (None,):
-            when = (at.first_start, at.first_end, at.second_start) if at else (None, None, None)
-            rows.append((one.finding, keep, one.first, one.second, *when, *numbers))
-    write_csv(path, _COLUMNS, rows)
+    table = found.to_arrow()
+    write_csv(path, table.column_names, [tuple(row.values()) for row in table.to_pylist()])

@@ -1,7 +1,7 @@
 """`firstsight evaluate`: is the encoder good on this footage, and better than what costs nothing?"""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -65,26 +65,9 @@ def command(
             display.say("interrupted; nothing is kept, as nothing was finished")
             raise typer.Exit(130) from None
     if as_json:
-        print_json({"run": str(run), "source": source.name, **_content(evaluation)})
+        print_json({"run": str(run), **evaluation.to_json()})
     else:
         _print(evaluation)
-
-
-def _content(evaluation: "Evaluation") -> dict[str, Any]:
-    scores = evaluation.scores.items()
-    return {
-        "asks": evaluation.question.asks,
-        "columns": dict(evaluation.question.columns),
-        "scores": {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores},
-        "verdicts": list(evaluation.verdicts),
-        "notes": list(evaluation.notes),
-        "num_frames": evaluation.num_frames,
-        "num_read": evaluation.num_read,
-    }
-
-
-def _finite(value: float) -> float | None:
-    return value if value < float("inf") else None
 
 
 def _print(evaluation: "Evaluation") -> None:
@@ -114,5 +97,5 @@ def _print(evaluation: "Evaluation") -> None:
 def _cells(scores: "Scores", columns: Mapping[str, str]) -> list[str]:
     """The figures in percent, the first with its standard error."""
     cells = ["-" if (value := scores.figures[name]) is None else f"{100 * value:.1f}" for name in columns]
-    error = _finite(scores.standard_error)
-    return cells if error is None else [f"{cells[0]} ± {100 * error:.1f}", *cells[1:]]
+    error = scores.standard_error
+    return cells if error == float("inf") else [f"{cells[0]} ± {100 * error:.1f}", *cells[1:]]

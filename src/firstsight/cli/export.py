@@ -25,20 +25,16 @@ def command(
 
     Example: `firstsight export walks.library --out walks.parquet`
     """
-    from firstsight.export.library_files import check_export, export_library
-    from firstsight.library.store import Store
+    from firstsight.api import Library
+    from firstsight.export.library_files import check_export
 
     check_export(out)
     check_out(out)
-    library, chosen = Store.open(folder), footage.where(sources, between)
-    with Display(notes()) as display:
-        num_frames = export_library(
-            library,
-            out,
-            where=chosen,
-            progress=lambda done, total: display.show("writing", done=done, total=total, state=""),
+    with Library.open(folder) as library, Display(notes()) as display:
+        found = library.export(
+            out, sources=sources, between=footage.seconds_between(between), progress=display.progress
         )
     if as_json:
-        print_json({"library": str(folder), "out": str(out), "num_frames": num_frames})
+        print_json(found.to_json())
         return
-    typer.echo(f"wrote {num_frames} frames to {printable(out)}")
+    typer.echo(f"wrote {found.num_frames} frames to {printable(out)}")

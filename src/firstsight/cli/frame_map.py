@@ -20,35 +20,23 @@ def command(
 
     Example: `firstsight map walks.library --out map`
     """
-    import pyarrow as pa
-
-    from firstsight.exploration.layout import lay_out, spread_rows
-    from firstsight.export.tables import text_column, write_table
+    from firstsight.api import Library
+    from firstsight.export.tables import write_table
     from firstsight.files import write_whole
-    from firstsight.library.store import Store
-    from firstsight.report.exploration import FrameMap, map_picture, render_map_page
+    from firstsight.progress import Progress
+    from firstsight.report.exploration import map_picture, render_map_page
 
     check_out_folder(out)
-    library = Store.open(folder)
-    meant = library.embeddings(footage.where(sources, between))
-    frames = meant[spread_rows(len(meant))]
+    library = Library.open(folder)
     with Display(notes()) as display:
-        display.show("laying out", done=0, total=None, state=f"{len(frames)} frames")
-        shown = FrameMap(library, frames, lay_out(frames.vectors), len(meant))
-        table = {
-            "source": text_column(frames.source_of(row) for row in range(len(frames))),
-            "frame": frames.frame_indices,
-            "seconds": frames.seconds,
-            "x": shown.places[:, 0],
-            "y": shown.places[:, 1],
-        }
-        write_table(pa.table(table), out / "map.csv")
+        found = library.map(sources=sources, between=footage.seconds_between(between), progress=display.progress)
+        write_table(found.to_arrow(), out / "map.csv")
         if as_json:
-            print_json({"out": str(out), "num_shown": len(frames), "num_frames": len(meant)})
+            print_json({"out": str(out), **found.to_json()})
         else:
-            typer.echo(shown.said)
-        display.show("drawing", done=0, total=None, state="")
-        write_whole(out / "map.png", map_picture(shown))
-        write_whole(out / "map.html", render_map_page(shown).encode())
+            typer.echo(found.summary())
+        display.progress(Progress("drawing", 0, None))
+        write_whole(out / "map.png", map_picture(found, library.store))
+        write_whole(out / "map.html", render_map_page(found, library.store).encode())
     if not as_json:
         say_written(out / "map.html", verb="open")

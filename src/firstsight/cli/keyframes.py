@@ -1,6 +1,5 @@
 """`firstsight keyframes`: the most different moments of a library."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,8 @@ from firstsight.cli.output import Display, check_out_folder, notes, print_json
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.exploration.keyframes import Keyframe
-    from firstsight.library.store import Store
+    from firstsight.api import Library
+    from firstsight.exploration.keyframes import Keyframes
 
 
 def command(
@@ -29,21 +28,15 @@ def command(
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
-    from firstsight.exploration.keyframes import find_keyframes
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
     if out:
         check_out_folder(out)
-    library = Store.open(folder)
+    library = Library.open(folder)
     with Display(notes()) as display:
-        found = find_keyframes(
-            library,
-            num,
-            where=footage.where(sources, None),
-            progress=lambda done: display.show("choosing", done=done, total=num, state=""),
-        )
+        found = library.keyframes(num, sources=sources, progress=display.progress)
     if as_json:
-        print_json({"library": str(folder), "keyframes": [asdict(one) for one in found]})
+        print_json(found.to_json())
     else:
         typer.echo(_table(found))
     if out:
@@ -53,24 +46,15 @@ def command(
             typer.echo(f"wrote {len(written)} pictures to {printable(out)}")
 
 
-def _write(library: "Store", found: "tuple[Keyframe, ...]", out: Path, display: Display) -> list[Path]:
-    from firstsight.export.clips import write_pictures
-
-    frames = [(one.source, one.frame_index, one.seconds) for one in found]
+def _write(library: "Library", found: "Keyframes", out: Path, display: Display) -> tuple[Path, ...]:
     try:
-        return write_pictures(
-            library,
-            frames,
-            out,
-            progress=lambda done: display.show("writing", done=done, total=len(frames), state=""),
-            noted=display.say,
-        )
+        return library.write_pictures(found, out, progress=display.progress)
     except KeyboardInterrupt:
         display.say(f"interrupted; the pictures that were finished are kept in {out}")
         raise typer.Exit(130) from None
 
 
-def _table(found: "tuple[Keyframe, ...]") -> str:
+def _table(found: "Keyframes") -> str:
     width = max(len("source"), *(len(printable(one.source)) for one in found))
     lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
     for one in found:

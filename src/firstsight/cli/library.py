@@ -1,21 +1,19 @@
 """`firstsight library`: what a library holds, and its upkeep."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.index import listed
+from firstsight.cli.output import print_json
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.library.maintenance import LibraryInfo
     from firstsight.library.records import SourceRecord
-    from firstsight.library.store import Store
 
 
 app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
@@ -27,18 +25,14 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library info walks.library`
     """
-    from firstsight.library.maintenance import info as look
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
-    library = Store.open(folder)
-    found = look(library)
+    with Library.open(folder) as library:
+        found = library.info()
     if as_json:
-        settled = {"library": str(folder), **asdict(library.config)}
-        failures = {record.name: record.reason for record in library.failed_sources}
-        sources = [_as_json(record) for record in library.sources]
-        typer.echo(json.dumps({**settled, **asdict(found), "failures": failures, "sources": sources}))
+        print_json(found.to_json())
         return
-    for name, value in _facts(library, found).items():
+    for name, value in _facts(found).items():
         typer.echo(f"{name:<12}{value}")
 
 
@@ -51,18 +45,15 @@ def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
 
     Example: `firstsight library sources walks.library`
     """
-    from firstsight.library.maintenance import source_state
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
-    library = Store.open(folder)
-    records = [*library.sources, *library.partial_sources, *library.failed_sources]
-    states = [source_state(record) for record in records]
+    with Library.open(folder) as library:
+        found = library.sources
     if as_json:
-        rows = [{**_as_json(record), "state": state} for record, state in zip(records, states, strict=True)]
-        typer.echo(json.dumps(rows))
+        print_json(found.to_json())
         return
     typer.echo(f"{'frames':>7}  {'length':>9}  {'lost':>5}  {'state':<11}  {'rate':<20}  name")
-    for record, state in zip(records, states, strict=True):
+    for record, state in zip(found.records, found.states, strict=True):
         typer.echo(_line(record, state))
 
 
@@ -84,36 +75,28 @@ def remove(
 
     Example: `firstsight library remove walks.library --missing`
     """
-    from firstsight.indexing.index_files import remove as take_out
-    from firstsight.library.store import Store
+    from firstsight.api import Library
 
-    library = Store.open(folder)
     if not (names or missing):
         raise SettingsError("no source given; name some as `firstsight library sources` has them, or say --missing")
-    removed = take_out(library, names) if names else []
-    if missing:
-        removed += _without_missing(library, is_sure=yes)
-    for record in removed:
-        typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
-    typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.sources)} sources")
+    with Library.open(folder) as library:
+        removed = list(library.remove(*names)) if names else []
+        if missing:
+            found = library.remove_missing(is_sure=yes)
+            _say_kept(found.unreachable, "cannot be reached: their folders are not there, or cannot be looked into")
+            _say_kept(
+                found.doubtful,
+                "gone, and so is all else of their folders: if these are in use, say --yes, or name them",
+            )
+            removed += found.removed
+        for record in removed:
+            typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
+        typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.store.sources)} sources")
 
 
-def _without_missing(library: "Store", *, is_sure: bool) -> "list[SourceRecord]":
-    """Takes out what is gone, and tells what is not taken out."""
-    from firstsight.indexing.index_files import doubtful, missing_sources, remove_missing, unreachable_sources
-
-    library.refresh()
-    gone = missing_sources(library)
-    doubted = [] if is_sure else doubtful(library, gone)
-    _tell_kept(unreachable_sources(library), "cannot be reached: their folders are not there, or cannot be looked into")
-    _tell_kept(doubted, "gone, and so is all else of their folders: if these are in use, say --yes, or name them")
-    names = {record.name for record in gone} - {record.name for record in doubted}
-    return remove_missing(library, gone=names) if names else []
-
-
-def _tell_kept(records: "Sequence[SourceRecord]", why: str) -> None:
-    if records:
-        typer.echo(f"kept {len(records)} ({why}): {listed([record.name for record in records])}")
+def _say_kept(names: Sequence[str], why: str) -> None:
+    if names:
+        typer.echo(f"kept {len(names)} ({why}): {listed(names)}")
 
 
 @app.command("compact")
@@ -122,11 +105,11 @@ def compact(folder: footage.Library) -> None:
 
     Example: `firstsight library compact walks.library`
     """
+    from firstsight.api import Library
     from firstsight.indexing.estimate import megabytes
-    from firstsight.library.maintenance import compact as tidy_up
-    from firstsight.library.store import Store
 
-    done = tidy_up(Store.open(folder))
+    with Library.open(folder) as library:
+        done = library.compact()
     typer.echo(f"{folder} takes {megabytes(done.bytes_after)}, {megabytes(done.bytes_before)} before")
     if done.is_read:
         typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
@@ -134,27 +117,23 @@ def compact(folder: footage.Library) -> None:
 
 @app.command("check")
 def check(folder: footage.Library, as_json: footage.Json = False) -> None:
-    """Look whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
+    """Check whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
 
     Nothing is changed. The files that it was made from are not looked at: `library info` does that.
 
     Example: `firstsight library check walks.library`
     """
-    from firstsight.library.maintenance import check as look
+    from firstsight.library.maintenance import check as check_library
 
-    found = look(folder)
+    found = check_library(folder)
     if as_json:
-        typer.echo(json.dumps({"library": str(folder), "is_whole": not found.damages, **asdict(found)}))
+        print_json(found.to_json())
     else:
         for line in (*found.whole, *found.remarks):
             typer.echo(printable(line))
         for line in found.damages:
             typer.echo(printable(f"damaged: {line}"))
-    raise typer.Exit(1 if found.damages else 0)
-
-
-def _as_json(record: "SourceRecord") -> dict[str, object]:
-    return {**asdict(record), "path": str(record.path)}
+    raise typer.Exit(0 if found.is_whole else 1)
 
 
 def _line(record: "SourceRecord", state: str) -> str:
@@ -171,15 +150,16 @@ def _clock(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
-def _facts(library: "Store", found: "LibraryInfo") -> dict[str, str]:
+def _facts(found: "LibraryInfo") -> dict[str, str]:
     from firstsight.footage.sampling import Sampling
     from firstsight.indexing.estimate import megabytes
     from firstsight.library.records import rate_in_words
 
-    rate = rate_in_words(library.config.sampling_for(Sampling()))
+    config = found.config
+    rate = rate_in_words(config.sampling_for(Sampling()))
     facts = {
-        "library": str(library.path),
-        "encoder": f"{library.fingerprint}, {library.dim} numbers a frame",
+        "library": found.library,
+        "encoder": f"{config.fingerprint}, {config.dim} numbers a frame",
         "sampling": f"{rate}, unless a source was given another",
         "frames": f"{found.num_frames} of {found.num_sources} sources, {_clock(found.duration_seconds)} of video",
         "on disk": megabytes(found.num_bytes),
@@ -194,6 +174,6 @@ def _facts(library: "Store", found: "LibraryInfo") -> dict[str, str]:
     }
     facts |= {what: f"{listed(names)}; {cure}" for what, (names, cure) in unfinished.items() if names}
     if found.num_skipped:
-        lost = [f"{one.num_skipped} of {one.name}" for one in library.sources if one.num_skipped]
+        lost = [f"{one.num_skipped} of {one.name}" for one in found.sources if one.num_skipped]
         facts["lost"] = f"{found.num_skipped} frames could not be decoded: {listed(lost)}"
     return facts

@@ -1,7 +1,7 @@
 """`firstsight neighbours`: which pictures of a folder are most like an anchor."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -10,8 +10,7 @@ from firstsight.cli.output import Display, check_out, notes, print_json, say_wri
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.comparison.neighbours import Neighbour
-    from firstsight.encoder.encoder import Encoder
+    from firstsight.comparison.neighbours import Neighbourhood
 
 
 def command(
@@ -36,60 +35,27 @@ def command(
     check_out(out)
     encoder = Encoder.load(run)
     with Display(notes()) as display:
-        rows = nearest_pictures(
-            encoder,
-            folder,
-            anchor,
-            k=k,
-            measure=measure,
-            progress=lambda done, total: display.show("looking", done=done, total=total, state=""),
-        )
-    found: list[dict[str, Any]] = [
-        {"anchor": str(path), "label": _label(path, folder), "neighbours": _records(row)}
-        for path, row in zip(anchor, rows, strict=True)
-    ]
+        found = nearest_pictures(encoder, folder, anchor, k=k, measure=measure, progress=display.progress)
     if as_json:
-        print_json({"run": str(run), "folder": folder, "anchors": found})
+        print_json({"run": str(run), "folder": folder, "anchors": [one.to_json() for one in found]})
     else:
         for one in found:
-            typer.echo(_table(one["anchor"], one["neighbours"]))
+            typer.echo(_table(one))
     if out:
-        _write_picture(encoder, [(path, _label(path, folder)) for path in anchor], rows, out)
+        from firstsight.files import write_whole
+        from firstsight.report.drawing import neighbours_picture
+
+        write_whole(out, neighbours_picture(found))
     if not as_json:
         say_written(out)
 
 
-def _label(anchor: Path, folder: str) -> str:
-    """The name of the anchor's folder, if it lies in a subfolder of the one that is searched."""
-    path, root = anchor.resolve(), Path(folder).resolve()
-    return path.parent.name if root in path.parents and root != path.parent else ""
-
-
-def _records(row: "list[Neighbour]") -> list[dict[str, Any]]:
-    return [
-        {"rank": rank, "similarity": one.similarity, "label": one.label, "file": one.frame.source}
-        for rank, one in enumerate(row, start=1)
-    ]
-
-
-def _table(anchor: str, neighbours: list[dict[str, Any]]) -> str:
-    labels = [printable(one["label"]) for one in neighbours]
+def _table(found: "Neighbourhood") -> str:
+    labels = [printable(one.label) for one in found.neighbours]
     width = max(len(label) for label in ("label", *labels))
-    lines = [f"{printable(anchor)}:", f"rank  similarity  {'label':<{width}}  file"]
+    lines = [f"{printable(found.anchor)}:", f"rank  similarity  {'label':<{width}}  file"]
     lines += [
-        f"{one['rank']:>4}  {one['similarity']:>10.3f}  {label:<{width}}  {printable(one['file'])}"
-        for one, label in zip(neighbours, labels, strict=True)
+        f"{rank:>4}  {one.similarity:>10.3f}  {label:<{width}}  {printable(one.frame.source)}"
+        for rank, (one, label) in enumerate(zip(found.neighbours, labels, strict=True), start=1)
     ]
     return "\n".join(lines)
-
-
-def _write_picture(
-    encoder: "Encoder", anchors: list[tuple[Path, str]], rows: "list[list[Neighbour]]", out: Path
-) -> None:
-    from firstsight.files import write_whole
-    from firstsight.footage.images import read_image
-    from firstsight.report.neighbours import neighbours_picture
-
-    seen = [encoder.view.apply(read_image(path, name=str(path))[None])[0] for path, _ in anchors]
-    labelled = [(pixels, label) for pixels, (_, label) in zip(seen, anchors, strict=True)]
-    write_whole(out, neighbours_picture(labelled, rows))

@@ -1,7 +1,7 @@
 """`firstsight novelty`: when does a camera show what it has not shown before?"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,8 +10,7 @@ from firstsight.cli.output import Display, check_out, notes, print_json, say_wri
 from firstsight.text import printable
 
 if TYPE_CHECKING:
-    from firstsight.monitoring.episodes import Episode
-    from firstsight.monitoring.novelty import Scored
+    from firstsight.monitoring.novelty import NoveltyScores
 
 
 def command(
@@ -37,54 +36,31 @@ def command(
     Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
     """
     from firstsight.encoder.encoder import Encoder
-    from firstsight.monitoring.novelty import find_novel, new_from, score_novelty
+    from firstsight.export.tables import write_rounded
+    from firstsight.monitoring.novelty import detect_novelty, new_from
 
-    trigger = new_from(least)
+    new_from(least)
     check_out(csv_file)
     encoder = Encoder.load(run)
     source = footage.open_footage(sources, start, end, None, frames_per_second)
-    total, scored = source.num_frames(), []
     with Display(notes()) as display:
-        for one in score_novelty(encoder, source):
-            scored.append(one)
-            display.show("looking", done=len(scored), total=total, state="")
-    found = find_novel(trigger, scored)
+        found = detect_novelty(encoder, source, novel_from=least, progress=display.progress)
     if as_json:
-        print_json({"num_frames": len(scored), "episodes": [_record(*one) for one in found]})
+        print_json(found.to_json())
     else:
-        typer.echo(_table(found, len(scored), with_files=len({one.source for one in scored}) > 1))
+        typer.echo(_table(found))
     if csv_file:
-        _write(scored, csv_file)
+        write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
     if not as_json:
         say_written(csv_file)
 
 
-def _record(source: str, episode: "Episode") -> dict[str, Any]:
-    return {
-        "source": source,
-        "start_seconds": episode.start_seconds,
-        "end_seconds": episode.last_seconds,
-        "peak_seconds": episode.peak_seconds,
-        "novelty": episode.peak,
-    }
-
-
-def _write(scored: "list[Scored]", path: Path) -> None:
-    """A line a frame; no number while it is being learned what is usual."""
-    from firstsight.export.tables import write_csv
-
-    rows = (
-        [one.source, f"{one.seconds:.6f}", one.frame_index, None if one.score is None else f"{one.score:.4f}"]
-        for one in scored
-    )
-    write_csv(path, ["source", "seconds", "frame", "novelty"], rows)
-
-
-def _table(found: "tuple[tuple[str, Episode], ...]", num_frames: int, *, with_files: bool) -> str:
-    if not found:
-        return f"nothing new in {num_frames} frames"
+def _table(found: "NoveltyScores") -> str:
+    if not found.episodes:
+        return f"nothing new in {len(found.frames)} frames"
+    with_files = len({one.source for one in found.frames}) > 1
     lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
-    for source, one in found:
-        line = f"{one.start_seconds:>8.2f}  {one.last_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.peak:>8.1f}"
-        lines.append(f"{line}  {printable(source)}" if with_files else line)
+    for one in found.episodes:
+        line = f"{one.start_seconds:>8.2f}  {one.end_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.novelty:>8.1f}"
+        lines.append(f"{line}  {printable(one.source)}" if with_files else line)
     return "\n".join(lines)

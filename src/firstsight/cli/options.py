@@ -11,7 +11,6 @@ from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.footage.source import Source
-    from firstsight.library.selection import Where
 
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
@@ -157,16 +156,14 @@ def duration_seconds(text: str) -> float:
     return seconds
 
 
-def where(sources: list[str] | None, between: str | None) -> "Where":
-    """The frames of a library that the options choose."""
-    from firstsight.library.selection import Where
+def seconds_between(text: str | None) -> tuple[float | None, float | None] | None:
+    """What "60-90", "60-" or "-90" means; None is all.
 
-    start, end = _stretch(between) if between is not None else (None, None)
-    return Where(tuple(sources or ()), start, end)
-
-
-def _stretch(text: str) -> tuple[float | None, float | None]:
-    """What "60-90", "60-" or "-90" means, in seconds."""
+    Raises:
+        SettingsError: it means nothing.
+    """
+    if text is None:
+        return None
     start, dash, end = text.partition("-")
     try:
         if dash and (start or end):

@@ -15,10 +15,10 @@ from firstsight.text import json_line, printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from firstsight.progress import Progress as LearningProgress
+    from firstsight.progress import Progress
 
 
-def print_json(content: dict[str, Any]) -> None:
+def print_json(content: dict[str, Any] | list[Any]) -> None:
     """One line of JSON on standard output."""
     typer.echo(json_line(content))
 
@@ -98,14 +98,14 @@ class Display:
     """A bar, or a line now and then, and the package's remarks."""
 
     def __init__(self, console: "Console") -> None:
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich import progress as bars
 
         self.console = console
-        self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-            TimeRemainingColumn(),
+        self._bar = bars.Progress(
+            bars.TextColumn("{task.description}", markup=False),
+            bars.BarColumn(),
+            bars.TextColumn("{task.fields[state]}", markup=False),
+            bars.TimeRemainingColumn(),
             console=console,
             transient=True,
             disable=not console.is_terminal,
@@ -114,25 +114,15 @@ class Display:
         self._last_line = time.monotonic()
         self._remarks = Remarks(console)
 
-    def show(self, what: str, *, done: float, total: float | None, state: str) -> None:
-        """Where the work is.
-
-        Args:
-            what: names the part under way.
-            done: of it, in any unit.
-            total: in the same unit, if known.
-            state: the latest numbers.
-        """
+    def progress(self, progress: "Progress") -> None:
+        """Shows how far the work is, and prints its news."""
+        for line in progress.news:
+            self.say(line)
+        what, done, total, state = progress.what, progress.done, progress.total, progress.state
         self._bar.update(self._task, description=what, completed=done, total=total, state=state)
         if not self.console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             reached = f"{100 * done:.0f} %" if total == 1 else f"{done:g} of {total:g}" if total else f"{done:g}"
             self.say(", ".join(part for part in (f"{what}: {reached}", state) if part))
-
-    def progress(self, progress: "LearningProgress") -> None:
-        """Shows what learning tells."""
-        for line in progress.news:
-            self.say(line)
-        self.show(progress.what, done=progress.done, total=progress.total, state=progress.state)
 
     def say(self, line: str) -> None:
         """A line that stays; not again what was logged."""

@@ -12,19 +12,16 @@ from firstsight.text import printable
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from firstsight.library.store import Store
+    from firstsight.api import Library
     from firstsight.searching.search import Match, SearchResult
-if TYPE_CHECKING:
-    from firstsight.library.store import Store
-    from firstsight.searching.search import SearchResult
 
 
-def print_result(result: "SearchResult", library: "Store", *, as_json: bool) -> None:
+def print_result(result: "SearchResult", *, as_json: bool) -> None:
     """A table and a sentence, or one JSON object."""
     from firstsight.report.search import verdict
 
     if as_json:
-        print_json(_content(result, library))
+        print_json(result.to_json())
         return
     if result.matches or result.below:
         from rich.console import Console
@@ -42,60 +39,11 @@ def write_moments(result: "SearchResult", path: Path) -> None:
     from firstsight.export.tables import write_csv
 
     rows = [
-        {"rank": rank, "is_match": rank <= len(result.matches), **_record(match)}
+        {"rank": rank, "is_match": rank <= len(result.matches), **match.to_json()}
         for rank, match in enumerate((*result.matches, *result.below), start=1)
     ]
-    columns = ["rank", "is_match", *_record(result.nearest)]
+    columns = ["rank", "is_match", *result.nearest.to_json()]
     write_csv(path, columns, [[row[column] for column in columns] for row in rows])
-
-
-def _content(result: "SearchResult", library: "Store") -> dict[str, Any]:
-    background = result.background
-    return {
-        "library": str(library.path),
-        "query": result.query.place.name,
-        "box": str(result.box) if result.box else None,
-        "is_match": result.is_match,
-        "matches": [_record(match) for match in result.matches],
-        "num_matches": result.num_matches,
-        "nearest": _record(result.nearest),
-        "below": [_record(match) for match in result.below],
-        "threshold": result.threshold,
-        "false_match_rate": result.false_match_rate,
-        "num_frames": result.num_frames,
-        "num_sources": result.num_sources,
-        "is_complete": result.is_complete,
-        "background": {
-            "is_measured": background.is_measured,
-            "num_pairs": len(background.pairs),
-            "num_decoys": len(background.decoys),
-        },
-    }
-
-
-def _record(match: "Match") -> dict[str, Any]:
-    moment = match.moment
-    return {
-        "source": moment.source,
-        "start_seconds": moment.start_seconds,
-        "end_seconds": moment.end_seconds,
-        "best_seconds": moment.best_seconds,
-        "best_frame": moment.best_frame_index,
-        "similarity": moment.score,
-        "closer_than": match.closer_than,
-        "false_match_probability": match.false_match_probability,
-        "is_query": match.is_query,
-        **_place(match),
-    }
-
-
-def _place(match: "Match") -> dict[str, int]:
-    """Where in the best frame a region is, and of how large a picture that is told; nothing of a whole frame."""
-    if match.place is None:
-        return {}
-    box, (width, height) = match.place.box, match.place.size
-    inside = {"x": box.x, "y": box.y, "width": box.width, "height": box.height}
-    return {**inside, "picture_width": width, "picture_height": height}
 
 
 def _table(result: "SearchResult") -> "Table":
@@ -106,7 +54,7 @@ def _table(result: "SearchResult") -> "Table":
     for name in ("start", "end", "best", "similarity"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("closer than, of unrelated pairs", justify="right")
-    if result.nearest.place:
+    if result.nearest.box:
         table.add_column("box", justify="right", no_wrap=True)
     for match in result.matches:
         table.add_row(*_cells(match))
@@ -122,15 +70,14 @@ def _cells(match: "Match") -> list[Any]:
 
     from firstsight.report.search import share_text
 
-    moment = match.moment
     itself = " (the query itself)" if match.is_query else ""
-    times = (moment.start_seconds, moment.end_seconds, moment.best_seconds)
+    times = (match.start_seconds, match.end_seconds, match.seconds)
     return [
-        Text(printable(moment.source) + itself),  # a name may hold what rich takes for markup
-        *(f"{time:.2f} s" if moment.end_seconds else "" for time in times),
-        f"{moment.score:.3f}",
+        Text(printable(match.source) + itself),  # a name may hold what rich takes for markup
+        *(f"{time:.2f} s" if match.end_seconds else "" for time in times),
+        f"{match.similarity:.3f}",
         share_text(match.closer_than),
-        *([str(match.place.box)] if match.place else []),
+        *([str(match.box)] if match.box else []),
     ]
 
 
@@ -164,82 +111,48 @@ def command(
 
     A match is more alike than what is not there would be: the library itself tells how alike that is.
 
-    With --box, what lies in it is looked for anywhere in every frame. All frames are embedded anew for that.
+    With --box, what lies in it is looked for anywhere in every frame. All frames are re-embedded for that.
 
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """
+    from firstsight.api import Library
     from firstsight.cli.output import check_out, check_out_folder, say_written
-    from firstsight.library.store import Store
 
     check_out(csv_file, html_file)
     if clips:
         check_out_folder(clips)
-    where = footage.where(sources, between)
-    with Store.open(folder) as library, Display(notes()) as display:
-        options = {
-            "k": k,
-            "where": where,
-            "nearest": nearest,
-            "not_itself": not_itself,
-            "false_match_rate": false_match_rate,
-        }
-        result = _search(library, query, box, options, display)
-        print_result(result, library, as_json=as_json)
+    with Library.open(folder) as library, Display(notes()) as display:
+        result = library.search(
+            query,
+            box=box,
+            k=k,
+            sources=sources,
+            between=footage.seconds_between(between),
+            nearest=nearest,
+            not_itself=not_itself,
+            false_match_rate=false_match_rate,
+            progress=display.progress,
+        )
+        print_result(result, as_json=as_json)
         if csv_file:
             write_moments(result, csv_file)
         if html_file:
             _write_page(result, library, html_file)
-        written = _cut(result, library, clips, display) if clips else []
+        written = _cut(result, library, clips, display) if clips else ()
     if not as_json:
         say_written(csv_file, html_file, *written)
 
 
-def _search(library: "Store", text: str, box: str | None, options: dict[str, Any], display: Display) -> "SearchResult":
-    from firstsight.searching.query import read_query
-    from firstsight.searching.region_search import search_region
-    from firstsight.searching.regions import Box
-    from firstsight.searching.search import search
-
-    query = read_query(text, library.encoder)
-    if box is None:
-        what = "measuring what is normal in this library: some seconds, once"
-        return search(library, query, measuring=lambda: display.say(what), **options)
-    total = None if options["where"] else library.num_frames
-    what = "measuring what is normal for boxes of this size: once, and about twice as long as a search"
-    return search_region(
-        library,
-        query,
-        Box.parse(box),
-        measuring=lambda: display.say(what),
-        progress=lambda done: display.show("looking", done=done, total=total, state=""),
-        **options,
-    )
-
-
-def _write_page(result: "SearchResult", library: "Store", path: Path) -> None:
+def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:
     from firstsight.files import write_whole
     from firstsight.report.search import render_search_page
 
-    write_whole(path, render_search_page(result, library).encode())
+    write_whole(path, render_search_page(result, library.store).encode())
 
 
-def _cut(result: "SearchResult", library: "Store", folder: Path, display: Display) -> list[Path]:
-    """The moments of videos as files; a picture cannot be cut."""
-    from firstsight.export.clips import Stretch, write_clips
-
-    records = {record.name: record for record in library.sources}
-    moments = [match.moment for match in result.matches if not records[match.moment.source].is_picture]
-    stretches = [
-        Stretch(records[one.source].path, one.start_seconds, one.end_seconds, records[one.source]) for one in moments
-    ]
-    total = len(stretches)
+def _cut(result: "SearchResult", library: "Library", folder: Path, display: Display) -> tuple[Path, ...]:
     try:
-        return write_clips(
-            stretches,
-            folder,
-            progress=lambda done: display.show("cutting", done=done, total=total, state=""),
-            left_out=display.say,
-        )
+        return library.cut(result, folder, progress=display.progress)
     except KeyboardInterrupt:
         display.say(f"interrupted; the clips that were finished are kept in {folder}")
         raise typer.Exit(130) from None

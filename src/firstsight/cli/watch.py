@@ -1,12 +1,12 @@
-"""`firstsight watch`: tells what happens before a camera while it happens."""
+"""`firstsight watch`: what happens before a camera, while it happens."""
 
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 import typer
 
@@ -14,15 +14,6 @@ from firstsight.cli import options as footage
 from firstsight.cli.output import notes
 from firstsight.errors import SettingsError
 from firstsight.text import printable
-
-if TYPE_CHECKING:
-    from firstsight.footage.stream import Stream
-    from firstsight.monitoring.outlets import Outlets
-    from firstsight.monitoring.watch import Watcher
-
-
-_INTERRUPTED = "interrupted: "
-_CLOSED = "nobody reads the events any more: "
 
 
 def command(
@@ -34,7 +25,7 @@ def command(
         list[str] | None,
         typer.Option("--for", metavar="ANCHOR", help="A picture, or a frame: hall.mp4@12.5; may be repeated."),
     ] = None,
-    novel: Annotated[bool, typer.Option("--novel", help="Tell what the camera has not shown before.")] = False,
+    novel: Annotated[bool, typer.Option("--novel", help="Report what the camera has not shown before.")] = False,
     match_from: Annotated[
         float | None,
         typer.Option(metavar="X", help="Closeness of a match: 0 is as usual, 1 the anchor; 0.5 by default."),
@@ -56,77 +47,54 @@ def command(
     snapshots: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the frame of each event as JPEG.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an event.")] = False,
 ) -> None:
-    """Watch a camera that stands still: tell when an anchor is to be seen, when something is new, when the stream is
-    lost and when it is back.
+    """Watch a camera that stands still: report when an anchor is there, when something is new, when the stream is lost
+    and when it is back.
 
     What is usual is learned from the first five seconds, and followed from then on. Ctrl-C ends it.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
     from firstsight.encoder.encoder import Encoder
-    from firstsight.footage.frames import PixelByPixel
     from firstsight.footage.stream import Stream
-    from firstsight.monitoring.novelty import new_from
-    from firstsight.monitoring.outlets import Destinations, open_outlets
-    from firstsight.monitoring.watch import Watcher, close_from
-    from firstsight.searching.query import read_query
+    from firstsight.monitoring.outlets import Destinations, open_outlets, send_all
+    from firstsight.monitoring.watch import Watcher
+    from firstsight.searching.query import read_anchors
 
-    destinations = Destinations(events_file, webhook, program, snapshots)
     if not anchors and not novel:
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
-    close_from(match_from)
-    new_from(novel_from)
     encoder, console = Encoder.load(run), notes()
-    queries = [read_query(text, encoder) for text in anchors or []]
-    views = (encoder.view, PixelByPixel()) if snapshots else (encoder.view,)
+    vectors = read_anchors(anchors or [], encoder)
+    watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
 
-    def tell(line: str) -> None:
+    def say(line: str) -> None:
         console.print(printable(line), markup=False)
 
+    destinations = Destinations(events_file, webhook, program, snapshots)
     with (
         Ending() as ending,
         open_outlets(
-            destinations, lines=sys.stdout, as_json=as_json, tell=tell, is_hurried=lambda: ending.num_signals > 1
+            destinations, lines=sys.stdout, as_json=as_json, notify=say, is_hurried=lambda: ending.num_signals > 1
         ) as outlets,
-        Stream(source, views=views, frames_per_second=frames_per_second, speed=speed) as stream,
+        Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream,
     ):
-        watcher = Watcher(
-            encoder, stream.name, anchors=queries, novel=novel, match_from=match_from, novel_from=novel_from
-        )
-        tell(f"watching {stream.name}; Ctrl-C ends it")
-        ended = _watched(watcher, stream, outlets, ending)
-        tell(ended + _summary(watcher, stream, outlets.num_events, events_file))
-    if ended == _INTERRUPTED:
+        say(f"watching {stream.name}; Ctrl-C ends it")
+        ended = send_all(watcher, stream, outlets, waiting=ending.interrupts)
+        dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
+        skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
+        kept = f", kept in {events_file}" if events_file else ""
+        say(f"{_BEFORE[ended]}{watcher.num_frames} frames seen{dropped}{skipped}; {outlets.num_events} events{kept}")
+    if ended == "interrupted":
         raise typer.Exit(130)
 
 
-def _watched(watcher: "Watcher", stream: "Stream", outlets: "Outlets", ending: "Ending") -> str:
-    """Tells until the end; what ended it before the stream did."""
-    from firstsight.monitoring.outlets import ClosedError
-
-    try:
-        try:
-            while True:
-                with ending.interrupts():
-                    arrival = next(stream)
-                for told in watcher.update(arrival):
-                    outlets.tell(told)
-        finally:  # what is under way ends, whatever ended the stream
-            for told in watcher.finish():
-                with suppress(ClosedError):
-                    outlets.tell(told)
-    except StopIteration:
-        return ""
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except ClosedError:
-        return _CLOSED
+# What the last line begins with, by what ended it.
+_BEFORE = {"ended": "", "interrupted": "interrupted: ", "closed": "nobody reads the events any more: "}
 
 
 class Ending:
     """What ends a program does so between two frames: Ctrl-C, SIGTERM of a service, SIGHUP of a terminal that closes.
 
-    An event is told everywhere or nowhere. A second signal only hurries the end. A signal that was ignored before, as
+    An event is sent everywhere or nowhere. A second signal only hurries the end. A signal that was ignored before, as
     under nohup, is ignored still.
 
     Attributes:
@@ -167,10 +135,3 @@ class Ending:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _summary(watcher: "Watcher", stream: "Stream", num_events: int, events_file: Path | None) -> str:
-    dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
-    skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
-    kept = f", kept in {events_file}" if events_file else ""
-    return f"{watcher.num_frames} frames seen{dropped}{skipped}; {num_events} events{kept}"

@@ -9,15 +9,19 @@ matrices, Serra, Gomez, Herrera, Serra, "Chroma binary similarity and local alig
 identification", 2008.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from firstsight.comparison.similarities import Embedded, Target
+from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
-from firstsight.library.embeddings import Embeddings
+from firstsight.footage.source import Spec
+from firstsight.progress import Progress, Report, silent
+from firstsight.text import printable
 
 # Standing still in one video costs this part of what a perfect match gains, a frame.
 _GAP_COST = 0.2
@@ -40,16 +44,91 @@ class WarpingPath:
         return len(self.first)
 
 
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Two videos, and which moments of one are which moments of the other."""
+
+    first: Embedded
+    second: Embedded
+    path: WarpingPath  # empty if nothing stands out
+    gains: NDArray[np.float32]  # (N, M), how much more similar than usual each frame is to each of the other video
+
+    def to_arrow(self) -> pa.Table:
+        """A row a pair of the path: time and frame in both videos, and their similarity."""
+        first, second, path = self.first.frames, self.second.frames, self.path
+        return pa.table(
+            {
+                "first_seconds": first.seconds[path.first],
+                "second_seconds": second.seconds[path.second],
+                "first_frame": first.frame_indices[path.first],
+                "second_frame": second.frame_indices[path.second],
+                "similarity": path.similarities,
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """What was given, the score and all pairs."""
+        return {
+            "first": self.first.target,
+            "second": self.second.target,
+            "score": self.path.score,
+            "num_frames": [len(self.first.frames), len(self.second.frames)],
+            "pairs": self.to_arrow().to_pylist(),
+        }
+
+
 def align(
-    similarities: NDArray[np.float32], *, progress: Callable[[int], None] = lambda _: None
-) -> tuple[WarpingPath, NDArray[np.float32]]:
-    """The best path, empty if nothing stands out; and the gains that it was found on, of the matrix's shape.
+    first: Spec,
+    second: Spec,
+    *,
+    encoder: Encoder | None = None,
+    frames_per_second: float | None = 2.0,
+    progress: Report = silent,
+) -> Alignment:
+    """The part that two videos share, and which moment of it is which, also at another pace.
 
     Time and memory are proportional to the number of pairs of frames.
 
     Args:
+        first: one video, or a library of one.
+        second: the other.
+        encoder: of videos; a library has its own.
+        frames_per_second: of videos, at most.
+        progress: called now and then.
+
+    Raises:
+        SettingsError: a video without an encoder, several videos, or more pairs of frames than memory should hold.
+        LibraryError: an encoder that is not the library's, or a library without a frame.
+        SourceError: no footage, or none of it can be read.
+
+    Example:
+        >>> align("monday.mp4", "tuesday.mp4", encoder=encoder).to_arrow()  # doctest: +SKIP
+    """
+    targets = [Target(one, encoder, frames_per_second=frames_per_second) for one in (first, second)]
+    for target in targets:
+        _check_single(target.name, target.num_files)
+    one, other = (target.embed(progress=progress) for target in targets)
+    for embedded in (one, other):
+        _check_single(embedded.name, len(embedded.frames.sources))
+    check_pairs(len(one.frames), len(other.frames))
+    path, gains = best_path(one.frames.vectors @ other.frames.vectors.T, progress=progress)
+    return Alignment(one, other, path, gains)
+
+
+def _check_single(name: str, num_files: int | None) -> None:
+    """Raises a SettingsError if there are several videos."""
+    if num_files is not None and num_files > 1:
+        raise SettingsError(f"{printable(name)} holds {num_files} videos; valid is one against one: name it")
+
+
+def best_path(
+    similarities: NDArray[np.float32], *, progress: Report = silent
+) -> tuple[WarpingPath, NDArray[np.float32]]:
+    """The path that collects most, empty if nothing stands out; and the gains it was found on, of the matrix's shape.
+
+    Args:
         similarities: (N, M), cosine of each frame of one video to each of the other.
-        progress: told how many rows are done.
+        progress: called after each row.
 
     Raises:
         SettingsError: no frame in one of them, or more pairs than memory should hold.
@@ -68,16 +147,16 @@ def check_pairs(num_first: int, num_second: int) -> None:
     if num_pairs > _MOST_PAIRS:
         raise SettingsError(
             f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MOST_PAIRS:.0e}: "
-            "look at fewer frames a second, with --fps"
+            "use fewer frames a second: --fps, in Python frames_per_second="
         )
 
 
 def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """How much more alike than usual each pair is, up to 1 for a pair that is the same.
+    """How much more similar than usual each pair is, up to 1 for a pair that is the same.
 
     Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
-    is alike to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
-    tells nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
+    is similar to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
+    says nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
     the cosine of what is unrelated.
     """
     num_rows, num_columns = similarities.shape
@@ -89,27 +168,12 @@ def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
     return gains
 
 
-def pairs_table(path: WarpingPath, first: Embeddings, second: Embeddings) -> pa.Table:
-    """A row a pair of the path: time and frame in both videos, and how alike they are."""
-    return pa.table(
-        {
-            "first_seconds": first.seconds[path.first],
-            "second_seconds": second.seconds[path.second],
-            "first_frame": first.frame_indices[path.first],
-            "second_frame": second.frame_indices[path.second],
-            "similarity": path.similarities,
-        }
-    )
-
-
 _STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from
 # Two ways that differ by less collect the same: what rounding leaves of running sums over millions of columns is less.
 _SAME_SCORE = 1e-6
 
 
-def _accumulated(
-    gains: NDArray[np.float32], progress: Callable[[int], None]
-) -> tuple[NDArray[np.uint8], tuple[int, int], float]:
+def _accumulated(gains: NDArray[np.float32], progress: Report) -> tuple[NDArray[np.uint8], tuple[int, int], float]:
     """The last step of the best path to each pair (N, M), the pair where the best of all ends, and what that collects.
 
     In float64: in float32 what a long row sums up rounds by more than the ways differ.
@@ -128,7 +192,7 @@ def _accumulated(
         before[1:] = best
         if best.max() > score:
             end, score = (row, int(best.argmax())), float(best.max())
-        progress(row + 1)
+        progress(Progress("aligning", row + 1, num_rows))
     return steps, end, score
 
 

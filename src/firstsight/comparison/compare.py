@@ -1,4 +1,4 @@
-"""How alike is every frame to an anchor? The article's demonstration, as a stream of numbers.
+"""How similar is every frame to an anchor? The article's demonstration, as a stream of numbers.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, section on the comparison of embeddings.
 """
@@ -7,18 +7,22 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.comparison.running_statistics import RunningSpread, largest
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import PixelsError, SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frame_at import frame_at
-from firstsight.footage.frames import Frame, View
+from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.pixels import as_pictures, crop_and_resize
-from firstsight.searching.regions import Box, look_for
+from firstsight.pixels import crop_and_resize, single_picture
+from firstsight.searching.query import Picture, frame_of, parse_place
+from firstsight.searching.regions import Box, BoxSpec, match_region
 
 
 @dataclass(frozen=True)
@@ -76,85 +80,11 @@ class FromPicture:
     name: str = "picture"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.pixels, np.ndarray) or self.pixels.dtype != np.uint8 or self.pixels.ndim not in (2, 3):
-            raise PixelsError("an anchor picture must be a uint8 array (H, W, 3) or (H, W)")
+        single_picture(self.pixels)  # raises if it is none
 
 
 Renewed = EveryNFrames | BelowSimilarity
 Anchor = Renewed | AtSeconds | FromPicture
-
-
-class RunningSpread:
-    """Exact running statistics, O(dim) a frame.
-
-    Sums are kept in float64 of the differences to a reference vector, so that they do not cancel; with a window they
-    are taken afresh each time the window has been replaced, so that rounding cannot pile up.
-
-    Args:
-        window: how many of the last embeddings count; None means all.
-    """
-
-    def __init__(self, *, window: int | None = None) -> None:
-        self.window = window
-        self.num_embeddings = 0  # that count now
-        self._ring: NDArray[np.float64] | None = None
-        self._next = 0
-        self._reference: NDArray[np.float64] = np.zeros(0)
-        self._sum: NDArray[np.float64] = np.zeros(0)
-        self._sum_of_squares: NDArray[np.float64] = np.zeros(0)
-
-    def add(self, embedding: NDArray[np.float32]) -> None:
-        """Counts one more embedding (dim,); with a full window the oldest no longer counts."""
-        value = embedding.astype(np.float64)
-        if not self._reference.size:
-            self._reference, self._sum, self._sum_of_squares = value, np.zeros_like(value), np.zeros_like(value)
-        if self.window is not None:
-            value = self._exchange(value, self.window)
-        self._count(value, +1)
-
-    def standard_deviation(self) -> NDArray[np.float64]:
-        """Of each dimension (dim,), over the population that counts; zero with a single embedding."""
-        mean = self._sum / self.num_embeddings
-        variance = self._sum_of_squares / self.num_embeddings - mean**2
-        return np.sqrt(np.maximum(variance, 0.0))
-
-    def mean(self) -> NDArray[np.float64]:
-        """Of each dimension (dim,)."""
-        return self._reference + self._sum / self.num_embeddings
-
-    def _count(self, value: NDArray[np.float64], sign: int) -> None:
-        difference = value - self._reference
-        self._sum += sign * difference
-        self._sum_of_squares += sign * difference**2
-        self.num_embeddings += sign
-
-    def _exchange(self, value: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-        """Puts the value into the ring, and takes out of the sums the one whose place it takes."""
-        if self._ring is None:
-            self._ring = np.empty((window, len(value)))
-        if self.num_embeddings == window:
-            if self._next == 0:
-                self._take_afresh()
-            self._count(self._ring[self._next], -1)
-        self._ring[self._next] = value
-        self._next = (self._next + 1) % window
-        return value
-
-    def _take_afresh(self) -> None:
-        assert self._ring is not None
-        self._reference = self._ring.mean(axis=0)
-        difference = self._ring - self._reference
-        self._sum, self._sum_of_squares = difference.sum(axis=0), (difference**2).sum(axis=0)
-
-
-def largest(values: NDArray[np.float64], num: int | None) -> NDArray[np.intp]:
-    """The positions of the `num` largest values, ascending; among equals the lower position. None means all. O(dim)."""
-    if num is None or num >= len(values):
-        return np.arange(len(values))
-    least = np.partition(values, -num)[-num]
-    above = np.flatnonzero(values > least)
-    equal = np.flatnonzero(values == least)[: num - len(above)]
-    return np.sort(np.concatenate([above, equal]))
 
 
 # Of a single embedding every standard deviation is zero and no choice means anything: until two are remembered, all
@@ -212,12 +142,22 @@ class Comparison:
     box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
     anchor_box: Box | None = None
 
+    def to_json(self) -> dict[str, Any]:
+        """When, and how similar."""
+        return {"seconds": self.frame.seconds, "similarity": self.similarity}
+
 
 def compare(
     encoder: Encoder,
     source: Spec,
-    settings: CompareSettings | None = None,
     *,
+    anchor: Anchor | Picture | None = None,
+    level: int | None = None,
+    num_dimensions: int | None = None,
+    over_last: int | None = None,
+    centred: bool = False,
+    box: BoxSpec | None = None,
+    batch_size: int = 16,
     views: tuple[View, ...] = (),
 ) -> "Comparisons":
     """Every frame of the source against its anchor, as a stream: memory does not grow with the footage.
@@ -227,20 +167,46 @@ def compare(
     included.
 
     Args:
-        encoder: what sees.
+        encoder: what embeds.
         source: a path, several, an array, or what `open_source` gave.
-        settings: the article's by default.
-        views: further pictures wanted of each frame, in `Frame.pictures[1:]`.
+        anchor: a picture's path, a moment as "hall.mp4@12.5", pixels, a time as `AtSeconds`, or a rule for when a new
+            frame becomes the anchor, `EveryNFrames` or `BelowSimilarity`. By default every 300 frames, as the article.
+        level: see `CompareSettings`, also for the four that follow.
+        num_dimensions: as there.
+        over_last: as there.
+        centred: as there.
+        box: x, y, width, height in a fixed anchor: every window of its size is compared with what is in it.
+        batch_size: frames embedded at once; 1 for the least delay.
+        views: further pictures wanted of each frame, the last of them as `Frame.whole`.
 
     Raises:
-        SettingsError: no such level.
+        SettingsError: no such level, or options that contradict each other.
         SourceError: fewer than two frames, or no frame at the time of the anchor.
+        PixelsError: pixels of another shape or dtype.
 
     Example:
         >>> for comparison in compare(encoder, "bikes.mp4"):  # doctest: +SKIP
         ...     print(comparison.frame.seconds, comparison.similarity)
     """
-    return Comparisons(encoder, open_source(source), settings or CompareSettings(), views)
+    settings = CompareSettings(
+        anchor=_anchor_of(anchor),
+        level=level,
+        num_dimensions=num_dimensions,
+        over_last=over_last,
+        centred=centred,
+        batch_size=batch_size,
+        box=None if box is None else Box.of(box),
+    )
+    return Comparisons(encoder, open_source(source), settings, views)
+
+
+def _anchor_of(given: Anchor | Picture | None) -> Anchor:
+    if isinstance(given, np.ndarray):
+        return FromPicture(given)
+    if isinstance(given, str | PathLike):
+        place = parse_place(str(given))
+        return FromPicture(frame_of(place, (PixelByPixel(),)).pixels, name=place.name)
+    return given or EveryNFrames()
 
 
 class Comparisons:
@@ -284,7 +250,7 @@ class Comparisons:
     def _regions(self, box: Box) -> Iterator[Comparison]:
         anchor = self._fixed_anchor()
         assert anchor is not None  # the settings have checked it
-        look = look_for(self._encoder, box, anchor.size, level=self._settings.level)
+        look = match_region(self._encoder, box, anchor.size, level=self._settings.level)
         region = look.described(anchor.pixels[None])
         for batch in self._batches():
             similarities, windows = look.best(_inputs(batch), region)
@@ -372,7 +338,7 @@ def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
 
 
 def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:
-    picture = as_pictures(anchor.pixels[None])
+    picture = single_picture(anchor.pixels)
     height, width = picture.shape[1:3]
     pictures = tuple(crop_and_resize(picture, view.crop(width, height), view.channels)[0] for view in views)
     return Frame(pictures, seconds=float("nan"), index=-1, source=anchor.name, size=(width, height))

@@ -3,12 +3,13 @@
 Source: Ozmermer, "Learning Filters with Unsupervised Learning", 2020: an anchor image is compared with 10,000 others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
+from os import PathLike
 from pathlib import Path, PurePosixPath
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
 from firstsight.footage.source import Source, Spec, open_source
+from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
 Measure = Literal["pearson", "cosine"]
@@ -31,7 +33,7 @@ _BATCH_SIZE = 64
 class Neighbour:
     """A picture near an anchor."""
 
-    frame: Frame  # as the network sees it
+    frame: Frame  # through the encoder's view
     similarity: float  # -1 to 1
 
     @property
@@ -40,27 +42,45 @@ class Neighbour:
         return PurePosixPath(self.frame.source).parent.name
 
 
+@dataclass(frozen=True, eq=False)
+class Neighbourhood:
+    """An anchor, and the pictures that are most like it."""
+
+    anchor: str  # its file
+    label: str  # the name of its folder, if it lies in a subfolder of the one that was searched; else empty
+    pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor through the encoder's view
+    neighbours: tuple[Neighbour, ...]  # the most similar first
+
+    def to_json(self) -> dict[str, Any]:
+        """The anchor, and rank, similarity, label and file of each neighbour."""
+        neighbours = [
+            {"rank": rank, "similarity": one.similarity, "label": one.label, "file": one.frame.source}
+            for rank, one in enumerate(self.neighbours, start=1)
+        ]
+        return {"anchor": self.anchor, "label": self.label, "neighbours": neighbours}
+
+
 def nearest_pictures(
     encoder: Encoder,
     source: Spec,
-    anchors: Sequence[str | Path],
+    anchors: Sequence[str | PathLike[str]],
     *,
     k: int = 10,
     measure: Measure | None = None,
-    progress: Callable[[int, int | None], None] = lambda _done, _total: None,
-) -> list[list[Neighbour]]:
-    """The k pictures of a source that are most like each anchor, the most similar first.
+    progress: Report = silent,
+) -> tuple[Neighbourhood, ...]:
+    """The k pictures of a source that are most like each anchor.
 
     The source is read once, whatever the number of anchors; memory does not grow with its length.
 
     Args:
-        encoder: what sees.
+        encoder: what embeds.
         source: a folder of pictures whose subfolders are their labels, or any other source.
         anchors: picture files. One that is among the source's own files is left out of its own neighbours.
         k: how many; fewer if the source has fewer.
         measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings. None
             is what the encoder was learned with: see `measure_of`.
-        progress: told how many pictures have been looked at, and of how many if that is known.
+        progress: called after each batch.
 
     Returns:
         For each anchor its neighbours; of equally similar ones the earlier in the source comes first.
@@ -72,25 +92,38 @@ def nearest_pictures(
     measure = measure or measure_of(encoder)
     if k < 1 or measure not in get_args(Measure):
         raise SettingsError(f"{k} neighbours by {measure}; valid are at least 1, by {' or '.join(get_args(Measure))}")
-    footage = open_source(source)
-    vectors = np.concatenate([_vectors(encoder, read_image(Path(one), name=str(one)), measure) for one in anchors])
-    own = [_names_of(footage, Path(one)) for one in anchors]
-    nearest: list[list[Neighbour]] = [[] for _ in anchors]
-    num_seen, total = 0, footage.num_frames()
-    for frames, seen in _embedded(encoder, footage, measure):
-        num_seen += len(frames)
-        progress(num_seen, total)
-        for index, row in enumerate(similarities(vectors, seen, measure)):
+    footage, paths = open_source(source), [Path(one) for one in anchors]
+    pictures = [read_image(path, name=str(path))[None] for path in paths]
+    vectors = np.concatenate([_vectors(encoder, picture, measure) for picture in pictures])
+    own = [_names_of(footage, path) for path in paths]
+    nearest: list[list[Neighbour]] = [[] for _ in paths]
+    num_compared, total = 0, footage.num_frames()
+    for frames, others in _embedded(encoder, footage, measure):
+        num_compared += len(frames)
+        progress(Progress("comparing", num_compared, total))
+        for index, row in enumerate(similarities(vectors, others, measure)):
             found = [Neighbour(frame, float(value)) for frame, value in zip(frames, row, strict=True)]
-            others = [one for one in found if one.frame.source not in own[index]]
-            nearest[index] = sorted(nearest[index] + others, key=lambda one: -one.similarity)[:k]
+            kept = nearest[index] + [one for one in found if one.frame.source not in own[index]]
+            nearest[index] = sorted(kept, key=lambda one: -one.similarity)[:k]
     if not all(nearest):
         raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
-    return nearest
+    views = [encoder.view.apply(picture)[0] for picture in pictures]
+    return tuple(
+        Neighbourhood(str(anchor), _label_of(path, source), pixels, tuple(row))
+        for anchor, path, pixels, row in zip(anchors, paths, views, nearest, strict=True)
+    )
+
+
+def _label_of(anchor: Path, source: Spec) -> str:
+    """The name of the anchor's folder, if it lies in a subfolder of the source."""
+    if not isinstance(source, str | PathLike):
+        return ""
+    path, root = anchor.resolve(), Path(source).resolve()
+    return path.parent.name if root in path.parents and root != path.parent else ""
 
 
 def similarities(anchors: NDArray[np.float32], vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.float64]:
-    """How alike each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
+    """How similar each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
 
     "pearson" is (dim - 1) / dim times the correlation, as the predecessor computes it.
     """
@@ -107,9 +140,8 @@ def measure_of(encoder: Encoder) -> Measure:
     return "pearson" if learned_by == "pearson" else "cosine"
 
 
-def _vectors(encoder: Encoder, picture: NDArray[np.uint8], measure: Measure) -> NDArray[np.float32]:
-    """What is compared of one picture (H, W, C), or of several (N, H, W, C): (N, dim)."""
-    pictures = picture if picture.ndim == 4 else picture[None]
+def _vectors(encoder: Encoder, pictures: NDArray[np.uint8], measure: Measure) -> NDArray[np.float32]:
+    """What is compared of pictures (N, H, W, C): (N, dim)."""
     if measure == "cosine":
         return encoder.encode(pictures)
     return encoder.features(pictures).reshape(len(pictures), -1)

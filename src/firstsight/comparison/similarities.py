@@ -1,47 +1,50 @@
-"""How alike is every frame to every anchor? As a table, a column an anchor, for whoever wants to go on with it."""
+"""How similar is every frame to every anchor? As a table, a column an anchor, for whoever wants to go on with it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SettingsError, SourceError
-from firstsight.footage.finding import find_files
-from firstsight.footage.source import open_source
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.footage.source import Source, Spec, open_source
 from firstsight.library.embeddings import Embeddings, embed
 from firstsight.library.folder import is_library
 from firstsight.library.store import Store
-from firstsight.searching.query import read_query
+from firstsight.progress import Report, silent
+from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
-    """Some footage, and what saw it."""
+class Embedded:
+    """Footage, embedded."""
 
-    name: str
+    target: str  # as it was given
+    name: str  # for people
     frames: Embeddings
     encoder: Encoder
 
 
-class Unseen:
-    """Footage that was found and may be looked at: what is cheap to know is known before.
+class Target:
+    """A library, or footage to embed: whatever is wrong with it is said before anything is embedded.
 
     Args:
         target: a library's folder, or what `open_source` takes.
-        encoder: what sees; of a library its own.
-        frames_per_second: of videos, at most; a library keeps its own rate.
+        encoder: of footage; a library has its own.
+        frames_per_second: of footage, at most; a library keeps its own rate.
 
     Attributes:
         name: for people.
-        num_files: videos and pictures; None where only looking would tell.
+        num_files: videos and pictures; None where only reading would tell.
 
     Raises:
-        SettingsError: a video without an encoder.
+        SettingsError: footage without an encoder.
         LibraryError: an encoder that is not the library's, or a library without a frame.
         SourceError: no footage.
     """
@@ -49,60 +52,123 @@ class Unseen:
     name: str
     num_files: int | None
 
-    def __init__(self, target: str, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
-        self._library = Store.open(target) if is_library(Path(target)) else None
+    def __init__(self, target: Spec, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
+        self._library = _library_of(target)
         if self._library is not None:
-            fingerprint = self._library.fingerprint
-            if encoder is not None and encoder.fingerprint != fingerprint:
-                raise LibraryError(
-                    f"{printable(target)} was made with encoder {fingerprint}, not {encoder.fingerprint}: their "
-                    "numbers have nothing to do with each other; leave the model out, or index the footage with it"
-                )
-            if not self._library.num_frames:
-                raise LibraryError(f"{printable(target)} holds no frame; put footage into it with `firstsight index`")
-            self.name, self.num_files = Path(target).name, len(self._library.sources)
+            _check_library(self._library, encoder)
+            self.name, self.num_files = self._library.path.name, len(self._library.sources)
+            self._target = str(target)
             return
         if encoder is None:
-            raise SettingsError(
-                f"{printable(target)} is no library, so something has to see it: give --model, a folder made by learn"
-            )
-        self._encoder, self._source = encoder, open_source(target, frames_per_second=frames_per_second)
+            named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "frames are"
+            raise SettingsError(f"{named} no library and need an encoder: give --model RUN, in Python encoder=")
+        self._encoder = encoder
+        self._source = _opened(target, frames_per_second)
         self.name, files = self._source.name, getattr(self._source, "files", None)
         self.num_files = None if files is None else len(files)
+        self._target = str(target) if isinstance(target, str | PathLike) else self.name
 
     @property
     def encoder(self) -> Encoder:
-        """What sees; loaded when first asked for."""
+        """Of a library its own, loaded when first asked for."""
         return self._library.encoder if self._library is not None else self._encoder
 
-    def look(self, progress: Callable[[int, float | None], None] = lambda _done, _total: None) -> Seen:
-        """What is seen.
-
-        Args:
-            progress: told how many frames have been looked at, and of how many if that is known.
+    def embed(self, *, progress: Report = silent) -> Embedded:
+        """Its frames; of a library those that it holds.
 
         Raises:
             SourceError: none of it can be read.
         """
         if self._library is not None:
-            return Seen(self.name, self._library.embeddings(), self._library.encoder)
-        total = self._source.num_frames()
-        frames = embed(self._encoder, self._source, progress=lambda done: progress(done, total))
-        return Seen(self.name, frames, self._encoder)
+            frames = self._library.embeddings()
+        else:
+            frames = embed(self._encoder, self._source, progress=progress)
+        return Embedded(self._target, self.name, frames, self.encoder)
 
 
-def see(
-    target: str,
-    encoder: Encoder | None = None,
-    *,
-    frames_per_second: float | None = 2.0,
-    progress: Callable[[int, float | None], None] = lambda _done, _total: None,
-) -> Seen:
-    """What is in a library, or what an encoder sees in a video, a folder of them, or pictures: see `Unseen`."""
-    return Unseen(target, encoder, frames_per_second=frames_per_second).look(progress)
+def _library_of(target: Spec) -> Store | None:
+    if isinstance(target, str | PathLike) and is_library(Path(target)):
+        return Store.open(Path(target))
+    return None
+
+
+def _check_library(library: Store, encoder: Encoder | None) -> None:
+    """Raises a LibraryError if the encoder is not its own, or it is empty."""
+    name = printable(str(library.path))
+    if encoder is not None and encoder.fingerprint != library.fingerprint:
+        raise LibraryError(
+            f"{name} was made with encoder {library.fingerprint}, not {encoder.fingerprint}: their numbers have "
+            "nothing to do with each other; leave the model out, or index the footage with it"
+        )
+    if not library.num_frames:
+        raise LibraryError(f"{name} holds no frame; put footage into it with `firstsight index`")
+
+
+def _opened(target: Spec, frames_per_second: float | None) -> Source:
+    if isinstance(target, Source):
+        return target
+    return open_source(target, frames_per_second=frames_per_second)
 
 
 _FIRST = ("source", "frame", "seconds")
+
+
+@dataclass(frozen=True, eq=False)
+class Similarities:
+    """How similar every frame of a target is to every anchor."""
+
+    target: str  # as it was given
+    table: pa.Table  # as `similarity_table` makes it
+
+    def to_arrow(self) -> pa.Table:
+        """A row a frame, a column an anchor."""
+        return self.table
+
+    def to_json(self) -> dict[str, Any]:
+        """The mean of each anchor, and the frame that is most similar to it."""
+        names = self.table.column_names[len(_FIRST) :]
+        anchors = [self._summary(name) for name in names]
+        return {"target": self.target, "num_frames": len(self.table), "anchors": anchors}
+
+    def _summary(self, name: str) -> dict[str, Any]:
+        values = self.table.column(name).to_numpy()
+        best = int(values.argmax())
+        source, seconds = (self.table.column(column)[best].as_py() for column in ("source", "seconds"))
+        return {
+            "anchor": name,
+            "mean": float(values.mean()),
+            "most": float(values[best]),
+            "source": source,
+            "seconds": seconds,
+        }
+
+
+def measure_similarities(
+    target: Spec,
+    anchors: Sequence[Picture],
+    *,
+    encoder: Encoder | None = None,
+    frames_per_second: float | None = 2.0,
+    progress: Report = silent,
+) -> Similarities:
+    """How similar every frame of a library, or of footage, is to each anchor.
+
+    Args:
+        target: a library's folder, or what `open_source` takes.
+        anchors: see `read_anchors`.
+        encoder: of footage; a library has its own.
+        frames_per_second: of footage, at most.
+        progress: called now and then.
+
+    Raises:
+        SettingsError: footage without an encoder, no anchor, or one twice.
+        LibraryError: an encoder that is not the library's, or a library without a frame.
+        SourceError: no footage, or an anchor that cannot be read.
+    """
+    chosen = Target(target, encoder, frames_per_second=frames_per_second)
+    vectors = read_anchors(anchors, chosen.encoder)
+    embedded = chosen.embed(progress=progress)
+    return Similarities(embedded.target, similarity_table(embedded.frames, vectors))
 
 
 def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float32]]) -> pa.Table:
@@ -125,33 +191,3 @@ def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float3
         *(pa.array((frames.vectors @ vector).clip(-1, 1)) for vector in anchors.values()),
     ]
     return pa.table(columns, names=[*_FIRST, *anchors])
-
-
-def read_anchors(texts: Sequence[str], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
-    """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
-
-    An anchor is called after its file; where two files are called alike, each is called by its path.
-
-    Raises:
-        SourceError: no such file, a folder without pictures, or one that cannot be read.
-        SettingsError: the same anchor twice, or a time that is none.
-    """
-    places = [place for text in texts for place in _places(text)]
-    if len(set(places)) < len(places):
-        twice = next(place for place in places if places.count(place) > 1)
-        raise SettingsError(f"anchor {twice} is given twice; give each once")
-    queries = [read_query(place, encoder) for place in places]
-    names = [query.place.name for query in queries]
-    return {
-        name if names.count(name) == 1 else place: query.vector
-        for place, name, query in zip(places, names, queries, strict=True)
-    }
-
-
-def _places(text: str) -> list[str]:
-    if not Path(text).is_dir():
-        return [text]
-    found = find_files(text)
-    if not found.are_images:
-        raise SourceError(f"{text} holds videos; anchors are pictures, folders of pictures, or video.mp4@SECONDS")
-    return [str(path) for path in found.paths]

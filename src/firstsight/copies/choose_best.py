@@ -156,16 +156,16 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         "smallest bars" if kept.bars else "no bars": any(round(one.bars, 2) > round(kept.bars, 2) for one in others),
         "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
     }
-    told = [ground for ground, holds in grounds.items() if holds]
+    named = [ground for ground, holds in grounds.items() if holds]
     most = max(one.num_bytes for one in others)
-    if not told and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):
-        told = [
+    if not named and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):
+        named = [
             f"largest file, {bytes_text(kept.num_bytes)}"
             + (f" beside {bytes_text(most)}" if most < kept.num_bytes else "")
         ]
-    if not told and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
-        told = ["not named as a copy"]
-    return ", ".join(told) or "nothing but the name tells them apart; any of them will do"
+    if not named and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
+        named = ["not named as a copy"]
+    return ", ".join(named) or "nothing but the name tells them apart; any of them will do"
 
 
 def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:

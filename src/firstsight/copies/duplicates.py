@@ -1,10 +1,12 @@
 """Which clips of a library are copies of each other, which frames repeat others, and what to keep?"""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.copies.alignments import Alignment, find_alignments
@@ -28,6 +30,7 @@ from firstsight.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, read_trac
 from firstsight.copies.verification import Verifier
 from firstsight.errors import LibraryError
 from firstsight.library.store import Store
+from firstsight.progress import Report, silent
 
 # Of frames that were re-encoded and poorly, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
@@ -144,6 +147,7 @@ class RepeatedFrames:
 class Duplicates:
     """What was found in a library."""
 
+    library: str  # its folder
     groups: tuple[CopyGroup, ...]  # of what is certain
     shared: tuple[Shared, ...]  # all pairs that have footage in common, also those that may be two
     too_short: tuple[str, ...]  # names of clips too short to tell, or with frames too far apart
@@ -156,8 +160,36 @@ class Duplicates:
     num_sources: int
     num_frames: int
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
 
-def find_duplicates(library: Store, *, progress: Callable[[str, float, float], None] = lambda *_: None) -> Duplicates:
+    def to_arrow(self) -> pa.Table:
+        """A row a stretch that two sources share, or may share; of pictures and of identical files a row a pair."""
+        kept = {copy.source: (group.keep, copy.differs) for group in self.groups for copy in group.copies}
+        return pa.Table.from_pylist([row for one in self.shared for row in _rows(one, kept)], _COLUMNS)
+
+
+_COLUMNS = pa.schema(
+    [
+        *((name, pa.string()) for name in ("finding", "keep", "source", "other_source")),
+        *((name, pa.float64()) for name in ("start_seconds", "end_seconds", "other_start_seconds")),
+        *((name, pa.float64()) for name in ("similarity", "detail_similarity", "expected_by_chance")),
+        ("differs", pa.string()),
+    ]
+)
+
+
+def _rows(one: Shared, kept: Mapping[str, tuple[str, tuple[str, ...]]]) -> Iterator[dict[str, Any]]:
+    keep, differs = next((kept[name] for name in (one.second, one.first) if one.is_copy and name in kept), (None, ()))
+    for at in one.stretches or (None,):
+        when = (at.first_start, at.first_end, at.second_start) if at else (None, None, None)
+        numbers = one.similarity, one.detail_similarity, one.expected_by_chance
+        values = (one.finding, keep, one.first, one.second, *when, *numbers, ", ".join(differs))
+        yield dict(zip(_COLUMNS.names, values, strict=True))
+
+
+def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     """Copies of clips in a library, however they were re-encoded, shrunk, cropped, recoloured, mirrored or cut.
 
     Copies are told by what changes in them, so two takes before one camera are none; and by details that agree better
@@ -167,7 +199,7 @@ def find_duplicates(library: Store, *, progress: Callable[[str, float, float], N
 
     Args:
         library: which one; its thumbnails are read, and files that are copies are opened for their frames' size.
-        progress: is told what is being done, how much is done, and of how much.
+        progress: called now and then.
 
     Raises:
         LibraryError: the library is empty.
@@ -182,17 +214,15 @@ def find_duplicates(library: Store, *, progress: Callable[[str, float, float], N
     total = library.num_frames
     before, after = recompressed(library)
     frames = RepeatedFrames(noise_of(before, after))
-    tracks = list(read_tracks(library, looking=frames.add, progress=lambda done: progress("looking", done, total)))
+    tracks = list(read_tracks(library, on_cells=frames.add, progress=progress))
     step = tick_seconds(tracks)
     ticks = [at_ticks(track, index, step) for index, track in enumerate(tracks)]
     measures = measure(ticks, signatures(before), signatures(after))
     moving = [moving_ticks(one, measures) for one in ticks]
     blank = {name for name, num in frames.num_blank_of.items() if num == frames.num_of[name]}
     pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
-    found, below = _aligned(ticks, measures, progress=lambda done: progress("comparing", done, 1))
-    verified = Verifier(library.tables, tracks, ticks, step).verify(
-        found, measures, below=below, progress=lambda done: progress("verifying", done, 1)
-    )
+    found, below = _aligned(ticks, measures, progress=progress)
+    verified = Verifier(library.tables, tracks, ticks, step).verify(found, measures, below=below, progress=progress)
     identical = identical_files(library.sources)
     same = {frozenset((one.first, one.second)) for one in identical}
     others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
@@ -200,6 +230,7 @@ def find_duplicates(library: Store, *, progress: Callable[[str, float, float], N
     videos = [index for index, track in enumerate(tracks) if track.record.duration_seconds > 0]
     names = [track.record.name for track in tracks]
     return Duplicates(
+        library=str(library.path),
         groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
         shared=shared,
         too_short=tuple(
@@ -220,9 +251,7 @@ def find_duplicates(library: Store, *, progress: Callable[[str, float, float], N
     )
 
 
-def _aligned(
-    ticks: Sequence[Ticks], measures: Measures, *, progress: Callable[[float], None]
-) -> tuple[list[Alignment], float]:
+def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Report) -> tuple[list[Alignment], float]:
     """What changes alike, and how alike passages have to be for that."""
     num_passages = num_moving(ticks, measures)
     background = measure_decoys(ticks, measures, num_moving=num_passages)

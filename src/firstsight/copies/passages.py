@@ -11,13 +11,14 @@ comparative study", 2007; whitening before a correlation, as in minimum-average-
 Vijaya Kumar, Casasent 1987.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.copies.signature import IN_A_MIRROR, NUM_COEFFICIENTS, UPSIDE_DOWN, Track
+from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import Background
 
 LENGTH = 8  # ticks in a passage: four seconds of two frames each, longer than most things that pass take
@@ -169,7 +170,7 @@ def find_matches(
     measures: Measures,
     background: Background,
     *,
-    progress: Callable[[float], None] = lambda _: None,
+    progress: Report = silent,
 ) -> Matches:
     """All pairs of passages of different sources that are more alike than most that are not the same.
 
@@ -183,7 +184,7 @@ def find_matches(
         for column, second in enumerate(_blocks(ticks, measures)):
             if column >= row:
                 found.append(_matches(first, second, least))
-        progress((row + 1) / num_blocks)
+        progress(Progress("comparing", row + 1, num_blocks))
     return _joined(found)
 
 

@@ -25,6 +25,7 @@ from firstsight.library.records import SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.tables import ThumbnailRows
 from firstsight.library.thumbnails import as_picture, opened
+from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
 SIDE = 16  # cells of a picture, each way
@@ -156,15 +157,15 @@ class Cells:
 def read_tracks(
     library: Store,
     *,
-    looking: Callable[[Cells], None] = lambda _: None,
-    progress: Callable[[int], None] = lambda _: None,
+    on_cells: Callable[[Cells], None] = lambda _: None,
+    progress: Report = silent,
 ) -> Iterator[Track]:
     """The tracks of all sources. Memory: the thumbnails of a thousand frames, and what is made of one source.
 
     Args:
         library: which one.
-        looking: is shown all frames on the way, a few at a time.
-        progress: is told how many frames are done.
+        on_cells: called with the cells of all frames on the way, a few at a time.
+        progress: called after each batch of frames.
 
     Raises:
         LibraryError: thumbnails of a source are missing, or are of none of its frames.
@@ -184,10 +185,10 @@ def read_tracks(
                 if bars is None:
                     bars = _bars(library, record, indices, rows.jpegs)
                 part = _part(record, rows, seconds[_places(rows.frame_indices, indices)], bars)
-                looking(part[0])
+                on_cells(part[0])
                 parts.append(part)
                 num_done += len(rows.jpegs)
-                progress(num_done)
+                progress(Progress("reading", num_done, library.num_frames))
             if bars is not None:
                 yield _track(record, parts, bars)
         if lacking:

@@ -6,7 +6,7 @@ another source or of another time. So a library full of one architecture asks fo
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,7 @@ from firstsight.copies.passages import LENGTH, Measures, Ticks, find_lookalikes
 from firstsight.copies.registration import Frames, Registration, register, small_luma
 from firstsight.copies.signature import Bars, Track
 from firstsight.library.tables import Tables
+from firstsight.progress import Progress, Report, silent
 
 NUM_LOOKALIKES = 200
 _MIN_LOOKALIKES = 40  # of fewer, passages upside down are added
@@ -90,7 +91,7 @@ class Verifier:
         measures: Measures,
         *,
         below: float,
-        progress: Callable[[float], None] = lambda _: None,
+        progress: Report = silent,
     ) -> Iterator[Verified]:
         """Each alignment in its turn.
 
@@ -98,7 +99,7 @@ class Verifier:
             found: in the library.
             measures: of its passages.
             below: similarity from which passages are matches.
-            progress: is told which share is done.
+            progress: called after each.
         """
         if not found:
             return
@@ -109,7 +110,7 @@ class Verifier:
             self._frames.load(pair for pairs in planned for pair in pairs)
             for number, (one, pairs) in enumerate(zip(some, planned, strict=True), start=start + 1):
                 yield self._verified(one, pairs, lookalikes)
-                progress(number / len(found))
+                progress(Progress("verifying", number, len(found)))
 
     def _verified(self, one: Alignment, pairs: "Sequence[FramePair]", lookalikes: Lookalikes) -> Verified:
         registered = [register(*self._frames.of(pair, mirrored=one.mirrored)) for pair in pairs]

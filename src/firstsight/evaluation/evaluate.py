@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
@@ -70,12 +72,36 @@ _ORDERED_BELOW = 0.4
 class Evaluation:
     """How well each method answered."""
 
+    source: str  # the footage, for people
     question: Question
     scores: Mapping[str, Scores]  # by the method's name, the encoder first
     verdicts: tuple[str, ...]  # a line each
     notes: tuple[str, ...]
     num_frames: int  # asked about
     num_read: int  # that went by
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it; of each method the figures and the standard error of the first, None if it has none."""
+        scores = self.scores.items()
+        return {
+            "source": self.source,
+            "asks": self.question.asks,
+            "columns": dict(self.question.columns),
+            "scores": {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores},
+            "verdicts": list(self.verdicts),
+            "notes": list(self.notes),
+            "num_frames": self.num_frames,
+            "num_read": self.num_read,
+        }
+
+    def to_arrow(self) -> pa.Table:
+        """A row a method: its name, figures (shares, 0 to 1) and the standard error of the first."""
+        content = self.to_json()["scores"]
+        return pa.Table.from_pylist([{"method": name, **figures} for name, figures in content.items()])
+
+
+def _finite(value: float) -> float | None:
+    return value if value < float("inf") else None
 
 
 def evaluate(
@@ -112,20 +138,19 @@ def evaluate(
         raise SettingsError("labels and a second pass are two questions; give one")
     footage = open_source(source)
     given = read_labels(labels, footage) if labels else None
-    total = footage.num_frames()
     sample = take_sample(
         encoder,
         footage,
         max_frames=max_frames,
         label_of=given.of if given else None,
-        report=lambda done: progress(Progress("watching", done, total)),
+        progress=progress,
     )
     question = _question(sample, labels, second_pass_seconds, seed)
     scores = dict(_asked_of_all(question, encoder, sample, seed, progress))
     notes = [*(given.notes if given else ()), *question.notes]
     if sample.num_unlabelled:
         notes.append(f"{sample.num_unlabelled} of {sample.num_read} frames have no label and are left out")
-    return Evaluation(question, scores, verdicts(scores), tuple(notes), len(sample), sample.num_read)
+    return Evaluation(footage.name, question, scores, verdicts(scores), tuple(notes), len(sample), sample.num_read)
 
 
 def _question(sample: Sample, labels: str | None, second_pass_seconds: float | None, seed: int) -> Question:
@@ -147,7 +172,7 @@ def _next_is_near(frames: NDArray[np.uint8]) -> bool:
 def _asked_of_all(
     question: Question, encoder: Encoder, sample: Sample, seed: int, progress: Report
 ) -> Iterator[tuple[str, Scores]]:
-    """The encoder and every baseline with its scores. The encoder looks at its part of a frame, the others at all."""
+    """The encoder and every baseline with its scores. The encoder has its part of a frame, the others all."""
     footage = sample.whole
     makers = (lambda: random_filters(footage, seed=seed), lambda: thumbnail(footage), perceptual_hash, colour_histogram)
     progress(Progress(f"asking {MODEL}", 0, len(makers) + 1))

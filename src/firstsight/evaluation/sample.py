@@ -1,4 +1,4 @@
-"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they were seen."""
+"""The frames that an evaluation asks about: a bounded number, spread evenly, with where and when they are."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -14,10 +14,11 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
+from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import NEIGHBOUR_SECONDS, SAME_SECONDS
 
 LEAST_FRAMES = 20  # fewer say nothing about an encoder
-_SHORTER_SIDE = 128  # pixels of the picture that baselines see
+_SHORTER_SIDE = 128  # pixels of the picture that baselines get
 _DEPTH = 32  # decoded frames kept ready
 
 
@@ -25,8 +26,8 @@ _DEPTH = 32  # decoded frames kept ready
 class Sample:
     """N frames in the source's order."""
 
-    seen: NDArray[np.uint8]  # (N, h, w, C), what the encoder looks at: the whole frame, or the square that it crops
-    whole: NDArray[np.uint8]  # (N, h, w, 3), the whole frame; the same array if the encoder sees all of it
+    seen: NDArray[np.uint8]  # (N, h, w, C), what the encoder embeds: the whole frame, or the square that it crops
+    whole: NDArray[np.uint8]  # (N, h, w, 3), the whole frame; the same array if the encoder's view is all of it
     seconds: NDArray[np.float64]  # (N,), in its video; of pictures the position
     sources: NDArray[np.int64]  # (N,), which file each is from, from 0
     names: tuple[str, ...]  # of the files
@@ -45,7 +46,7 @@ def take_sample(
     *,
     max_frames: int,
     label_of: Callable[[Frame], str | None] | None = None,
-    report: Callable[[int], None] = lambda _: None,
+    progress: Report = silent,
 ) -> Sample:
     """At most so many frames of the source; without labels also frames half a second later, where these are apart.
 
@@ -54,7 +55,7 @@ def take_sample(
         source: read once, whole.
         max_frames: to keep.
         label_of: gives a frame its label; frames without one are left out. None asks for no labels.
-        report: told the number of frames that went by.
+        progress: called after each frame.
 
     Raises:
         SourceError: fewer than 20 frames.
@@ -62,7 +63,7 @@ def take_sample(
     whole = _whole_view(source)
     views = (whole,) if encoder.view.shows_whole_frame else (encoder.view, whole)
     keeper = _Keeper(max_frames, with_neighbours=label_of is None)
-    num_read = num_unlabelled = 0
+    num_read, num_unlabelled, total = 0, 0, source.num_frames()
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:
         for frame in frames:
             num_read += 1
@@ -70,15 +71,15 @@ def take_sample(
                 num_unlabelled += 1
             else:
                 keeper.add(frame)
-            report(num_read)
+            progress(Progress("reading", num_read, total))
     if num_read - num_unlabelled < LEAST_FRAMES:
         what = f"{num_read - num_unlabelled} frames{' with a label' if label_of else ''}"
         raise SourceError(f"{source.name} has {what} to ask about; give at least {LEAST_FRAMES}")
     kept = keeper.kept()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(frame.source for frame in kept))}
     return Sample(
-        seen=np.stack([frame.pictures[0] for frame in kept]),
-        whole=np.stack([frame.pictures[-1] for frame in kept]),
+        seen=np.stack([frame.pixels for frame in kept]),
+        whole=np.stack([frame.whole for frame in kept]),
         seconds=np.array([frame.seconds for frame in kept]),
         sources=np.array([numbers[frame.source] for frame in kept]),
         names=tuple(numbers),

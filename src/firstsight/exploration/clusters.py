@@ -4,16 +4,20 @@
 "Silhouettes", 1987. Both by scikit-learn.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
+from firstsight.library.thumbnails import gallery
+from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment, find_moments
+from firstsight.text import printable
 
 # The groups are found among so many frames, spread evenly; the rest join them.
 _MOST_LEARNED_FROM = 4_000
@@ -37,20 +41,49 @@ class Cluster:
     moments: tuple[Moment, ...]  # when it is to be seen, by source and time
     silhouette: float  # mean over its frames, -1 to 1: near 0 it runs into other groups
     is_mixed: bool  # its frames are hardly more like each other than like those of the nearest other group
+    thumbnail: bytes = field(repr=False)  # of the exemplar, JPEG
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, without the thumbnail."""
+        return {name: value for name, value in asdict(self).items() if name != "thumbnail"}
 
 
 @dataclass(frozen=True)
 class Clusters:
     """All groups, the largest first."""
 
+    library: str  # its folder
     clusters: tuple[Cluster, ...]
     silhouette: float  # mean over frames, -1 to 1: above 0.5 groups are apart, near 0 they run into each other
     num_frames: int
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**vars(self), "clusters": [one.to_json() for one in self.clusters]}
 
-def find_clusters(
-    library: Store, num: int | None = None, *, progress: Callable[[int], None] = lambda _: None
-) -> Clusters:
+    def to_arrow(self) -> pa.Table:
+        """A row a moment: cluster, source, start_seconds, end_seconds, num_frames."""
+        moments = [(number, one) for number, cluster in enumerate(self.clusters) for one in cluster.moments]
+        return pa.table(
+            {
+                "cluster": pa.array([number for number, _ in moments], pa.int64()),
+                "source": pa.array([one.source for _, one in moments], pa.string()),
+                "start_seconds": pa.array([one.start_seconds for _, one in moments], pa.float64()),
+                "end_seconds": pa.array([one.end_seconds for _, one in moments], pa.float64()),
+                "num_frames": pa.array([one.num_frames for _, one in moments], pa.int64()),
+            }
+        )
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        shown = [
+            (one.thumbnail, f"{one.share:.1%}: {printable(one.exemplar_source)} at {one.exemplar_seconds:.2f} s")
+            for one in self.clusters
+        ]
+        return gallery(f"{len(shown)} groups of {self.num_frames} frames", shown)
+
+
+def find_clusters(library: Store, num: int | None = None, *, progress: Report = silent) -> Clusters:
     """Groups of frames that are alike.
 
     Memory: 4 dim bytes a frame.
@@ -58,7 +91,7 @@ def find_clusters(
     Args:
         library: which one.
         num: how many groups; by default as many, up to 50, as hold together best.
-        progress: is told which number of groups was tried.
+        progress: called after each number of groups that was tried.
 
     Raises:
         SettingsError: less than 1 group, or more than there are different frames.
@@ -83,28 +116,29 @@ def find_clusters(
     nearest = (frames.vectors @ centres.T).argmax(axis=1)
     silhouettes = _silhouettes(learned_from, (learned_from @ centres.T).argmax(axis=1))
     found = [
-        _cluster(frames, nearest == group, centres[group], silhouettes.get(int(group), 0.0))
+        _cluster(library, frames, nearest == group, centres[group], silhouette=silhouettes.get(int(group), 0.0))
         for group in np.unique(nearest)
     ]
-    return Clusters(tuple(sorted(found, key=lambda one: -one.num_frames)), silhouette, len(frames))
+    largest_first = tuple(sorted(found, key=lambda one: -one.num_frames))
+    return Clusters(str(library.path), largest_first, silhouette, len(frames))
 
 
 def best_centres(
-    vectors: NDArray[np.float32], numbers: tuple[int, ...], *, progress: Callable[[int], None] = lambda _: None
+    vectors: NDArray[np.float32], numbers: tuple[int, ...], *, progress: Report = silent
 ) -> tuple[NDArray[np.float32], float]:
     """The centres (k, dim), of unit length, of as many groups as hold together best, and their mean silhouette."""
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
     best: tuple[NDArray[np.float32], float] | None = None
-    for num in numbers:
+    for tried, num in enumerate(numbers, start=1):
         fitted = KMeans(num, n_init=3, random_state=0).fit(vectors)
         is_one = not 2 <= len(np.unique(fitted.labels_)) < len(vectors)
         silhouette = 0.0 if is_one else float(silhouette_score(vectors, fitted.labels_, metric="cosine"))
         if best is None or silhouette > best[1]:
             lengths = np.linalg.norm(fitted.cluster_centers_, axis=1, keepdims=True)
             best = (fitted.cluster_centers_ / np.maximum(lengths, 1e-6)).astype(np.float32), silhouette
-        progress(num)
+        progress(Progress("grouping", tried, len(numbers), state=f"{num} groups"))
     assert best is not None  # at least one number is tried
     return best
 
@@ -128,20 +162,24 @@ def _silhouettes(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dic
     return {int(group): float(each[groups == group].mean()) for group in present}
 
 
-def _cluster(frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.float32], silhouette: float) -> Cluster:
+def _cluster(
+    library: Store, frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.float32], *, silhouette: float
+) -> Cluster:
     rows = np.flatnonzero(members)
     best = int(rows[(frames.vectors[rows] @ centre).argmax()])
     counts = np.bincount(frames.source_indices[rows], minlength=len(frames.sources))
     order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
+    exemplar = frames.source_of(best), int(frames.frame_indices[best])
     moments = find_moments(members.astype(np.float32), frames, least=1.0)
     return Cluster(
         num_frames=len(rows),
         share=len(rows) / len(frames),
-        exemplar_source=frames.source_of(best),
-        exemplar_frame_index=int(frames.frame_indices[best]),
+        exemplar_source=exemplar[0],
+        exemplar_frame_index=exemplar[1],
         exemplar_seconds=float(frames.seconds[best]),
         sources=tuple((frames.sources[one], int(counts[one])) for one in order),
         moments=tuple(sorted(moments, key=lambda one: (one.source, one.start_seconds))),
         silhouette=silhouette,
         is_mixed=len(rows) < len(frames) and silhouette < _MIXED,
+        thumbnail=library.thumbnails([exemplar])[0],
     )

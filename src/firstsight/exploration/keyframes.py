@@ -5,16 +5,20 @@ choice of as many frames leaves the rest less than half as far from the nearest 
 blurred one or a flash, are different too, and come early; how many frames are like each tells them from the others.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
+from firstsight.library.thumbnails import gallery
+from firstsight.progress import Progress, Report, silent
+from firstsight.text import printable
 
 _BLOCK = 16_384  # frames whose products are computed at once
 
@@ -28,6 +32,55 @@ class Keyframe:
     seconds: float
     similarity: float | None  # cosine to the most similar of those chosen before it; the first has none
     num_frames: int  # of the library that are most like it, itself included
+    thumbnail: bytes = field(repr=False)  # JPEG
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, without the thumbnail."""
+        return {name: getattr(self, name) for name in _COLUMNS.names}
+
+
+_COLUMNS = pa.schema(
+    [
+        ("source", pa.string()),
+        ("frame_index", pa.int64()),
+        ("seconds", pa.float64()),
+        ("similarity", pa.float64()),
+        ("num_frames", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Keyframes(Sequence[Keyframe]):
+    """The most different moments of a library, in the order in which they were chosen."""
+
+    library: str  # its folder
+    keyframes: tuple[Keyframe, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Keyframe: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Keyframe, ...]: ...
+    def __getitem__(self, index: int | slice) -> Keyframe | tuple[Keyframe, ...]:
+        """One of them, or some."""
+        return self.keyframes[index]
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.keyframes)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"library": self.library, "keyframes": [one.to_json() for one in self]}
+
+    def to_arrow(self) -> pa.Table:
+        """A row a moment."""
+        return pa.Table.from_pylist([one.to_json() for one in self], _COLUMNS)
+
+    def _repr_html_(self) -> str:
+        """For a notebook."""
+        captions = [f"{printable(one.source)} at {one.seconds:.2f} s, {one.num_frames} frames like it" for one in self]
+        return gallery(f"{len(self)} keyframes", zip((one.thumbnail for one in self), captions, strict=True))
 
 
 def find_keyframes(
@@ -35,8 +88,8 @@ def find_keyframes(
     num: int,
     *,
     where: Where | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-) -> tuple[Keyframe, ...]:
+    progress: Report = silent,
+) -> Keyframes:
     """The most different moments of a library, in the order in which they were chosen: fewer are the first of more.
 
     The first is the most usual frame, the one most like the mean. Time: as many passes over the vectors as moments.
@@ -45,12 +98,12 @@ def find_keyframes(
     Args:
         library: which one.
         num: how many, from 1; fewer if there are no more that differ.
-        where: which frames are meant; all by default.
-        progress: is told how many are chosen.
+        where: which frames; all by default.
+        progress: called after each that is chosen.
 
     Raises:
         SettingsError: less than one.
-        LibraryError: no frame is meant.
+        LibraryError: no frame is chosen.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
@@ -67,12 +120,15 @@ def find_keyframes(
         rows.append(row)
         similarities.append(similarity)
         nearest[members] = len(rows) - 1
-        progress(len(rows))
+        progress(Progress("choosing", len(rows), num))
     counts = np.bincount(nearest, minlength=len(rows))
-    return tuple(
-        _keyframe(frames, row, similarity if similarity > -1 else None, int(count))
-        for row, similarity, count in zip(rows, similarities, counts, strict=True)
-    )
+    keys = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+    found = zip(keys, rows, similarities, counts, library.thumbnails(keys), strict=True)
+    keyframes = [
+        Keyframe(*key, float(frames.seconds[row]), similarity if similarity > -1 else None, int(count), jpeg)
+        for key, row, similarity, count, jpeg in found
+    ]
+    return Keyframes(str(library.path), tuple(keyframes))
 
 
 def farthest_first(vectors: NDArray[np.float32], num: int) -> Iterator[tuple[int, float, NDArray[np.bool_]]]:
@@ -96,9 +152,3 @@ def farthest_first(vectors: NDArray[np.float32], num: int) -> Iterator[tuple[int
 def _products(vectors: NDArray[np.float32], one: NDArray[np.float32]) -> NDArray[np.float32]:
     parts = [vectors[start : start + _BLOCK] @ one for start in range(0, len(vectors), _BLOCK)]
     return np.concatenate(parts)
-
-
-def _keyframe(frames: Embeddings, row: int, similarity: float | None, num_frames: int) -> Keyframe:
-    return Keyframe(
-        frames.source_of(row), int(frames.frame_indices[row]), float(frames.seconds[row]), similarity, num_frames
-    )

@@ -1,7 +1,7 @@
 """Moments cut out of their videos, each a file of its own."""
 
 import io
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,8 @@ from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
 from firstsight.pixels import Crop
+from firstsight.progress import Progress, Report, silent
+from firstsight.searching.moments import Moment
 from firstsight.text import printable
 
 _QUALITY = 90
@@ -28,8 +30,7 @@ def write_pictures(
     frames: Sequence[tuple[str, int, float]],
     folder: Path,
     *,
-    progress: Callable[[int], None] = lambda _num_done: None,
-    noted: Callable[[str], None] = lambda _reason: None,
+    progress: Report = silent,
 ) -> list[Path]:
     """Each frame as a JPEG, named after its rank, its source and its time.
 
@@ -40,8 +41,7 @@ def write_pictures(
         library: that holds the frames.
         frames: source, frame index and seconds of each.
         folder: made if it is not there. A file of the same name is replaced.
-        progress: is told how many are written.
-        noted: is told a line for each source whose frames are thumbnails: why.
+        progress: called after each; its news say of which sources the frames are thumbnails, and why.
 
     Returns:
         The files, in the order of the frames.
@@ -52,19 +52,19 @@ def write_pictures(
     make_folder(folder, purpose="the pictures")
     records = {record.name: record for record in library.sources}
     written: list[Path] = []
-    reasons: dict[str, str] = {}  # by source
+    without: set[str] = set()  # sources whose files cannot be used
     for rank, (source, index, seconds) in enumerate(frames, start=1):
+        news: tuple[str, ...] = ()
         path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
         try:
             jpeg = _full_size(records[source], seconds)
         except (SourceError, PixelsError) as error:
-            reasons.setdefault(source, f"{error}; its thumbnails are used")
+            news = () if source in without else (f"{error}; its thumbnails are used",)
+            without.add(source)
             jpeg = library.thumbnails([(source, index)])[0]
         write_whole(path, jpeg)
         written.append(path)
-        progress(len(written))
-    for reason in reasons.values():
-        noted(reason)
+        progress(Progress("writing", rank, len(frames), news=news))
     return written
 
 
@@ -95,19 +95,18 @@ def write_clips(
     stretches: Sequence[Stretch],
     folder: Path,
     *,
-    progress: Callable[[int], None] = lambda _num_done: None,
-    left_out: Callable[[str], None] = lambda _reason: None,
+    progress: Report = silent,
 ) -> list[Path]:
     """Each stretch as an H.264 file without sound, named after its rank, its video and its beginning.
 
-    The pictures are encoded anew: a file could only be copied from one keyframe on, and a clip should begin with the
+    The pictures are re-encoded: a file could only be copied from one keyframe on, and a clip should begin with the
     very frame that the moment begins with. Its time starts at 0 and runs as in the video.
 
     Args:
         stretches: of video files.
         folder: made if it is not there. A file of the same name is replaced.
-        progress: is told how many are done.
-        left_out: is told a line for each that is left out, as its video is gone, has changed or cannot be read there.
+        progress: called after each; its news say which are left out, as their video is gone, has changed or cannot be
+            read there.
 
     Returns:
         The files that were written, in the order of the stretches.
@@ -118,19 +117,34 @@ def write_clips(
     make_folder(folder, purpose="the clips")
     written = []
     for rank, stretch in enumerate(stretches, start=1):
-        path = folder / _name(rank, stretch)
+        path, news = folder / _name(rank, stretch), tuple[str, ...]()
         try:
             cut(stretch, path)
         except (SourceError, PixelsError) as error:
-            left_out(str(error))
+            news = (str(error),)
         else:
             written.append(path)
-        progress(rank)
+        progress(Progress("cutting", rank, len(stretches), news=news))
     return written
 
 
+def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, progress: Report = silent) -> list[Path]:
+    """The moments of a library's videos as files, as `write_clips` makes them; a picture cannot be cut.
+
+    Raises:
+        RunError: the folder cannot be written to.
+    """
+    records = {record.name: record for record in library.sources}
+    stretches = [
+        Stretch(records[one.source].path, one.start_seconds, one.end_seconds, records[one.source])
+        for one in moments
+        if not records[one.source].is_picture
+    ]
+    return write_clips(stretches, folder, progress=progress)
+
+
 def cut(stretch: Stretch, out: Path) -> None:
-    """One stretch as a file of its own; whoever looks for it finds it whole or not at all.
+    """One stretch as a file of its own; whoever looks for it finds it atomically.
 
     Raises:
         RunError: it cannot be written.

@@ -2,7 +2,9 @@
 
 import io
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,13 +15,24 @@ from firstsight.files import write_whole
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
+from firstsight.progress import Progress, Report, silent
 from firstsight.text import json_line, printable
 
 _CHUNK = 256  # thumbnails read at once
 _SAMPLES = "samples.json"
 
 
-Progress = Callable[[int, int], None]  # told how many frames are written, and of how many
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    library: str  # its folder
+    out: str  # the file
+    num_frames: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
 
 
 def export_library(
@@ -27,9 +40,9 @@ def export_library(
     path: Path,
     *,
     where: Where | None = None,
-    progress: Progress = lambda _done, _total: None,
-) -> int:
-    """Writes the frames that are meant, by the ending of the name, and returns how many there are.
+    progress: Report = silent,
+) -> Exported:
+    """Writes the chosen frames, in the format that the ending of the name asks for.
 
     `.npz`: `vectors` float32 (N, dim), `seconds`, `frame_indices`, `source_indices`, and `sources`, which are names.
     `.csv`: a line a frame, a column for each number of its vector. `.parquet`: the same, the vector as one list.
@@ -37,7 +50,7 @@ def export_library(
 
     Raises:
         SettingsError: another ending, or a JSON file of another name.
-        LibraryError: no frame is meant, or a source that is not in the library.
+        LibraryError: no frame is chosen, or a source that is not in the library.
         RunError: it cannot be written.
     """
     check_export(path)
@@ -47,10 +60,9 @@ def export_library(
         raise LibraryError(
             f"{printable(library.path)} has no frame to export there; index footage first, or ask for more of it"
         )
-    progress(0, len(frames))
+    progress(Progress("writing", 0, len(frames)))
     write(library, frames, path, progress)
-    progress(len(frames), len(frames))
-    return len(frames)
+    return Exported(str(library.path), str(path), len(frames))
 
 
 def check_export(path: Path) -> None:
@@ -81,7 +93,7 @@ def frames_table(library: Store, frames: Embeddings, *, wide: bool) -> pa.Table:
     return pa.table(columns)
 
 
-def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -94,15 +106,15 @@ def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Progress) ->
     write_whole(path, content.getvalue())
 
 
-def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
     write_table(frames_table(library, frames, wide=True), path)
 
 
-def _write_parquet(library: Store, frames: Embeddings, path: Path, _progress: Progress) -> None:
+def _write_parquet(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
     write_table(frames_table(library, frames, wide=False), path)
 
 
-def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Progress) -> None:
+def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Report) -> None:
     """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
 
     Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
@@ -117,13 +129,13 @@ def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Pr
             write_whole(path.parent / name, jpeg)
             fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
             samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
-        progress(len(samples), len(frames))
+        progress(Progress("writing", len(samples), len(frames)))
     info = {"made_by": "firstsight export", "encoder": library.fingerprint}
     write_whole(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
     write_whole(path, json_line({"samples": samples}).encode())
 
 
-_WRITERS: dict[str, Callable[[Store, Embeddings, Path, Progress], None]] = {
+_WRITERS: dict[str, Callable[[Store, Embeddings, Path, Report], None]] = {
     ".npz": _write_npz,
     ".csv": _write_csv,
     ".parquet": _write_parquet,

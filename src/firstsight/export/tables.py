@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def write_table(table: pa.Table, path: Path) -> None:
-    """The table as CSV or Parquet, by the ending of the name; whole or not at all.
+    """The table as CSV or Parquet, by the ending of the name; atomically.
 
     Raises:
         SettingsError: another ending.
@@ -46,6 +46,19 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer.writerow([safe_cell(column) for column in columns])
     writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     write_whole(path, content.getvalue().encode())
+
+
+def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> None:
+    """The table as CSV, atomically; numbers of the columns named in `digits` with so many digits after the point.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    columns = [
+        [value if value is None or name not in digits else f"{value:.{digits[name]}f}" for value in column.to_pylist()]
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    ]
+    write_csv(path, table.column_names, zip(*columns, strict=True))
 
 
 def safe_cell(text: str) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.container import Landing, SeekMissedError, open_video
 from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
-from firstsight.footage.frames import Frame, Skipped, View
+from firstsight.footage.frames import Frame, PixelByPixel, Skipped, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.pictures import Viewer
 from firstsight.footage.sampling import Sampling
@@ -26,7 +26,10 @@ _JUST_BEFORE = 1e-6
 
 
 def frame_at(
-    source: "str | PathLike[str] | NDArray[np.uint8] | Source", seconds: float, *, views: tuple[View, ...]
+    source: "str | PathLike[str] | NDArray[np.uint8] | Source",
+    seconds: float,
+    *,
+    views: tuple[View, ...] = (PixelByPixel(),),
 ) -> Frame:
     """The frame nearest to a time, of two that are equally near the earlier one.
 
@@ -36,7 +39,7 @@ def frame_at(
     Args:
         source: as for `open_source`. What comes live is read up to that time.
         seconds: from the presentation zero of the file.
-        views: how to show the frame.
+        views: how to show the frame; by default as it is: `pixels` is uint8 (H, W, 3), upright, in full size.
 
     Raises:
         SourceError: it cannot be read, or is over more than the duration of a frame before that time.
@@ -44,8 +47,8 @@ def frame_at(
         PixelsError: the frame is too small for a view.
 
     Example:
-        >>> frame_at("hall.mp4", 83.2, views=(view,)).seconds  # doctest: +SKIP
-        83.2
+        >>> frame_at("hall.mp4", 83.2).pixels.shape  # doctest: +SKIP
+        (1080, 1920, 3)
     """
     if not 0 <= seconds < float("inf"):
         raise SettingsError(f"time {seconds} s; valid is a number of seconds from 0")

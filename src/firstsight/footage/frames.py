@@ -38,8 +38,8 @@ class PixelByPixel:
 class Frame:
     """One moment of a source.
 
-    The first picture is `pixels`; a reader that asked for several views (the network's input, a thumbnail) finds them
-    all in `pictures`, made from one decoding.
+    The first picture is `pixels`. A reader that asks for several views, the network's input and then one of all of the
+    frame, finds the last as `whole`, and all in `pictures`, made from one decoding.
     """
 
     pictures: tuple[NDArray[np.uint8], ...]  # (H, W, C) each, one per view, in the order asked for
@@ -53,6 +53,11 @@ class Frame:
     def pixels(self) -> NDArray[np.uint8]:
         """The frame through the first view: uint8 (H, W, C)."""
         return self.pictures[0]
+
+    @property
+    def whole(self) -> NDArray[np.uint8]:
+        """All of the frame: uint8 (H, W, C), through the last view, where its reader asked for one of all of it."""
+        return self.pictures[-1]
 
     def __repr__(self) -> str:
         shapes = ", ".join(str(picture.shape) for picture in self.pictures)

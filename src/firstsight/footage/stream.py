@@ -117,6 +117,7 @@ class Lost:
     """Nothing comes any more; what reads goes on trying."""
 
     seconds: float  # on the clock of the stream
+    source: str  # for people
     reason: str  # in one line
     last_seconds: float | None = None  # when the last frame came, on the same clock; None if none has come
 
@@ -126,6 +127,7 @@ class Back:
     """Frames come again."""
 
     seconds: float  # on the clock of the stream
+    source: str  # for people
     away_seconds: float
 
 
@@ -228,14 +230,14 @@ class Stream(Iterator[Arrival]):
                 return
             if isinstance(item, Frame):
                 if lost_at is not None:
-                    yield Back(item.seconds, item.seconds - lost_at)
+                    yield Back(item.seconds, self.name, item.seconds - lost_at)
                 self._has_begun, lost_at, self._last_seconds = True, None, item.seconds
                 yield item
             elif lost_at is None and (reason := self._trouble(item)):
                 if not self._has_begun:
                     raise SourceError(f"{reason}; {self._place.cure if self._place else ''}")
                 lost_at = self.now()
-                yield Lost(lost_at, reason, self._last_seconds)
+                yield Lost(lost_at, self.name, reason, self._last_seconds)
 
     def _trouble(self, item: Broken | None) -> str:
         """Why the stream counts as lost; empty if it does not."""

@@ -1,16 +1,18 @@
-"""What indexing tells while it works and when it is done."""
+"""What indexing will come to, and what it did."""
 
 import math
 import shutil
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from firstsight.errors import LibraryError, SourceError
 from firstsight.footage.container import open_video
 from firstsight.footage.sampling import Sampling
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import FootageFile, stamp_of
+from firstsight.text import printable
 
 # A thumbnail of 160 pixels as JPEG, with what else a row holds: source, frame and time. Measured on walks and traffic.
 _BYTES_BESIDE_VECTOR = 4_500
@@ -27,7 +29,7 @@ _MAX_DISAGREEMENT = 10
 class Estimate:
     """What indexing will come to, going by what the containers state and is not impossible."""
 
-    num_sources: int  # to be looked at anew
+    num_sources: int  # to be indexed
     num_frames: int  # to be embedded, about: what turns out to be a copy is not
     num_unknown: int  # of the sources, those that do not state how long they are, or cannot be that long
     unbelievable: tuple[str, ...]  # names of the latter
@@ -48,16 +50,28 @@ class Estimate:
                 f"{megabytes(self.free_bytes)} left: use fewer frames a second (--fps), or another disk"
             )
 
+    def news(self, num_sources: int) -> list[str]:
+        """For people: what there is to be done about so many sources, and what is doubtful about it."""
+        if not self.num_sources:
+            return self.doubts
+        unknown = f" and those of {self.num_unknown} that do not say how long they are" if self.num_unknown else ""
+        work = (
+            f"{self.num_sources} of {num_sources} sources are new or changed: about {self.num_frames} frames{unknown}"
+        )
+        room = f"{megabytes(self.num_bytes)} on disk of {megabytes(self.free_bytes)} free"
+        return [f"{work}, {room}", *self.doubts]
+
     @property
     def doubts(self) -> list[str]:
         """A line for each file whose length is not to be believed, or that will fill the disk if it is."""
         lines = [
-            f"{name} states more frames than it can hold; how many there are will be seen" for name in self.unbelievable
+            f"{printable(name)} states more frames than it can hold; how many there are only reading will tell"
+            for name in self.unbelievable
         ]
         if self.num_bytes > self.free_bytes:
             lines.append(
-                f"{self.largest} alone will take about {megabytes(self.largest_bytes)} if it is as long as it states, "
-                f"and the disk has {megabytes(self.free_bytes)} left; what fits is kept"
+                f"{printable(self.largest)} alone will take about {megabytes(self.largest_bytes)} if it is as long as "
+                f"it states, and the disk has {megabytes(self.free_bytes)} left; what fits is kept"
             )
         return lines
 
@@ -155,42 +169,49 @@ def _existing(folder: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class IndexProgress:
-    """Where indexing is."""
-
-    what: str  # the part under way: "embedding"
-    source: str  # the one that is looked at
-    num_done: int  # sources
-    num_sources: int
-    num_frames: int  # embedded so far
-    news: tuple[str, ...] = ()  # lines worth keeping: a source could not be read
-
-
-Report = Callable[[IndexProgress], None]
-
-
-def silent(_: IndexProgress) -> None:
-    """Reports nothing."""
-
-
-@dataclass
 class Indexed:
-    """What indexing did, as names of sources."""
+    """What indexing did, as names of sources, and what the library holds then."""
 
+    library: str = ""  # its folder
+    num_sources: int = 0  # in the library
+    frames_held: int = 0  # in the library
     added: list[str] = field(default_factory=list)  # embedded for the first time
-    changed: list[str] = field(default_factory=list)  # embedded anew: other content, or sampled otherwise
+    changed: list[str] = field(default_factory=list)  # re-embedded: other content, or sampled otherwise
     copied: list[str] = field(default_factory=list)  # of the same content as another: its rows were copied
-    moved: list[str] = field(default_factory=list)  # the same file at another place
+    moved: list[str] = field(default_factory=list)  # the same file under another path
     unchanged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # a line for each source that cannot be read
     failed_before: list[str] = field(default_factory=list)  # the same, not tried again: they have not changed since
     own_rate: list[str] = field(default_factory=list)  # of the unchanged: left at the rate they were given once
     lost: dict[str, int] = field(default_factory=dict)  # frames that could not be decoded, by source
     num_frames: int = 0  # embedded
-    num_skipped: int = 0  # frames that could not be decoded
     seconds: float = 0.0
 
     @property
     def num_readable(self) -> int:
         """Sources that are in the library now."""
         return sum(map(len, (self.added, self.changed, self.copied, self.moved, self.unchanged)))
+
+    @property
+    def num_skipped(self) -> int:
+        """Frames that could not be decoded."""
+        return sum(self.lost.values())
+
+    def summary(self) -> str:
+        """For people, in a line."""
+        kinds = {
+            "new": self.added,
+            "changed": self.changed,
+            "copies of others": self.copied,
+            "moved": self.moved,
+            "there already": self.unchanged,
+            "not readable": self.failures,
+            "not readable as before": self.failed_before,
+        }
+        parts = ", ".join(f"{len(names)} {kind}" for kind, names in kinds.items() if names)
+        lost = f", {self.num_skipped} frames lost: they could not be decoded" if self.num_skipped else ""
+        return f"embedded {self.num_frames} frames in {self.seconds:.1f} s; sources: {parts}{lost}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "num_skipped": self.num_skipped}

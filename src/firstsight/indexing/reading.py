@@ -31,14 +31,16 @@ Choice = Callable[[Iterator[Frame]], Iterator[Frame]]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class EmbeddedBatch:
     """Some frames of a source; the last of all has none."""
 
     rows: FrameRows
     num_skipped: int  # frames that could not be decoded, so far
 
 
-def seen(encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter) -> Iterator[Seen]:
+def embed_source(
+    encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter
+) -> Iterator[EmbeddedBatch]:
     """The whole source, decoded in one thread while another embeds.
 
     Args:
@@ -55,9 +57,9 @@ def seen(encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choic
     with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * BATCH_SIZE) as frames:
         chosen = choose(frames)
         while batch := list(islice(chosen, BATCH_SIZE)):
-            yield Seen(_rows(encoder, batch), reading.num_skipped)
+            yield EmbeddedBatch(_rows(encoder, batch), reading.num_skipped)
         nothing = FrameRows(np.empty((0, encoder.dim), np.float32), (), (), ())
-        yield Seen(nothing, reading.num_skipped)
+        yield EmbeddedBatch(nothing, reading.num_skipped)
 
 
 def stated_end(path: Path, *, name: str) -> float:
@@ -75,15 +77,15 @@ def _rows(encoder: Encoder, batch: list[Frame]) -> FrameRows:
         encoder.encode(np.stack([frame.pixels for frame in batch])),
         [frame.index for frame in batch],
         [frame.seconds for frame in batch],
-        [as_jpeg(frame.pictures[1]) for frame in batch],
+        [as_jpeg(frame.whole) for frame in batch],
     )
 
 
-class NotThereError(Exception):
+class ResumePointMissingError(Exception):
     """Reading on did not meet the frame that was the last: the video is to be read from its beginning."""
 
 
-class ReadingOn(Sampling):
+class ResumedSampling(Sampling):
     """The frames that a sampling from the beginning takes, of a video read from a later time.
 
     Its start is where reading begins; the steps are still counted from the beginning.
@@ -94,23 +96,23 @@ class ReadingOn(Sampling):
         return Sampling(every=self.every, frames_per_second=self.frames_per_second).step(nth, seconds)
 
 
-def reading_on(sampling: Sampling, stored: Stored) -> Sampling:
+def resumed_sampling(sampling: Sampling, stored: Stored) -> Sampling:
     """The sampling that begins at the last stored frame, or where frames are taken by time a tick before it."""
     margin = 1 / sampling.frames_per_second if sampling.frames_per_second else _SAME_SECONDS
     start = max(0.0, stored.seconds - margin)
-    return ReadingOn(start_seconds=start, every=sampling.every, frames_per_second=sampling.frames_per_second)
+    return ResumedSampling(start_seconds=start, every=sampling.every, frames_per_second=sampling.frames_per_second)
 
 
-def can_go_on(partial: SourceRecord, content: str, sampling: Sampling) -> bool:
-    """Whether what is stored is the beginning of what is wanted. With damaged frames it is easier to begin anew."""
+def can_resume(partial: SourceRecord, content: str, sampling: Sampling) -> bool:
+    """Whether what is stored is the beginning of what is wanted. With damaged frames it is easier to begin again."""
     return partial.content == content and partial.sampling == sampling and partial.num_skipped == 0
 
 
-def after(frames: Iterator[Frame], stored: Stored) -> Iterator[Frame]:
+def frames_after(frames: Iterator[Frame], stored: Stored) -> Iterator[Frame]:
     """The frames that follow the last stored one.
 
     Raises:
-        NotThereError: that one does not come.
+        ResumePointMissingError: that one does not come.
     """
     for frame in frames:
         if frame.index == stored.frame_index and abs(frame.seconds - stored.seconds) < _SAME_SECONDS:
@@ -118,4 +120,4 @@ def after(frames: Iterator[Frame], stored: Stored) -> Iterator[Frame]:
             return
         if frame.index >= stored.frame_index:
             break
-    raise NotThereError
+    raise ResumePointMissingError

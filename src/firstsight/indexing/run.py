@@ -10,18 +10,28 @@ from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
-from firstsight.indexing.estimate import Indexed, IndexProgress, Report, can_hold
-from firstsight.indexing.reading import Choice, NotThereError, Seen, after, can_go_on, reading_on, seen, stated_end
+from firstsight.indexing.estimate import Indexed, can_hold
+from firstsight.indexing.reading import (
+    Choice,
+    EmbeddedBatch,
+    ResumePointMissingError,
+    can_resume,
+    embed_source,
+    frames_after,
+    resumed_sampling,
+    stated_end,
+)
 from firstsight.indexing.writer import Writer
 from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, latest, rate_in_words
 from firstsight.library.source_files import FootageFile, content_hash, free_name, stamp_of, storable
 from firstsight.library.store import Store
+from firstsight.progress import Progress, Report
 from firstsight.text import printable
 
 _RowsKey = tuple[str, float | None, int | None]
 
 
-class Holdings:
+class SourceRegistry:
     """Sources by path, by content and by name; kept up to date by whoever changes the library.
 
     Attributes:
@@ -41,18 +51,18 @@ class Holdings:
         self._given: dict[Path, str] = {}  # names of files that are not in the library yet
         self._last_id = max((record.id for record in records), default=0)
         for record in latest(records, "whole").values():
-            self.hold(record)
+            self.register(record)
 
-    def hold(self, record: SourceRecord) -> None:
+    def register(self, record: SourceRecord) -> None:
         """A source is whole; another one at its path is no more."""
         if before := self.whole.get(record.path):
-            self.let_go(before)
+            self.forget(before)
         self.whole[record.path] = record
         self._by_rows[_rows_key(record.content, record.sampling)] = record
         self._by_content[record.content] = record
         self._names.add(record.name)
 
-    def let_go(self, record: SourceRecord) -> None:
+    def forget(self, record: SourceRecord) -> None:
         """A source is no more."""
         del self.whole[record.path]
         self._names.discard(record.name)
@@ -66,7 +76,7 @@ class Holdings:
         """What is known of the file there: whole before interrupted before failed."""
         return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
 
-    def twin(self, content: str, sampling: Sampling) -> SourceRecord | None:
+    def with_same_rows(self, content: str, sampling: Sampling) -> SourceRecord | None:
         """A whole source of the same content, sampled alike: it has the same rows."""
         return self._by_rows.get(_rows_key(content, sampling))
 
@@ -119,7 +129,7 @@ class IndexingRun:
         outcome: what was done so far.
     """
 
-    def __init__(self, library: Store, *, num_files: int, report: Report, retry: bool = False) -> None:
+    def __init__(self, library: Store, *, num_files: int, total: int | None, report: Report, retry: bool) -> None:
         self.outcome = Indexed()
         self._library = library
         self._tables = library.tables
@@ -127,14 +137,15 @@ class IndexingRun:
         self._report = report
         self._retry = retry
         self._num_files, self._num_done = num_files, 0
-        self._held = Holdings(library.tables.records())
+        self._total = total  # frames to embed, if that is known
+        self._registry = SourceRegistry(library.tables.records())
         self._pictures: list[SourceRecord] = []  # waiting to be embedded together
 
     def run(self, files: Wanted) -> None:
         """All of them, each sampled so; pictures are not. What is done when it is interrupted stays."""
         try:
             for file, sampling in files:
-                self._tell(file.name)
+                self._show(file.name)
                 self._try(file, sampling)
                 self._num_done += 1
             self._embed_pictures()
@@ -148,12 +159,12 @@ class IndexingRun:
             self.fail(f"{file.name} cannot be read: it is gone, or you have no permission")
             return
         try:
-            self._look_at(file, stamp, sampling, is_asked=wanted is not None)
+            self._update(file, stamp, sampling, is_asked=wanted is not None)
         except (LibraryError, RunError):
             raise
         except Exception as error:  # a decoder may throw anything at all
             self._writer.abandon()
-            self._fail(self._held.new_record(file, stamp, "", sampling), error)
+            self._fail(self._registry.new_record(file, stamp, "", sampling), error)
 
     def _sampling_for(self, file: FootageFile, wanted: Sampling | None) -> Sampling:
         """A source keeps the rate that it was given, unless another one is asked for."""
@@ -161,23 +172,23 @@ class IndexingRun:
             return Sampling()
         if wanted is not None:
             return wanted
-        known = self._held.at(file.path)
+        known = self._registry.at(file.path)
         return known.sampling if known and not known.is_picture else self._usual
 
     @property
     def _usual(self) -> Sampling:
         return self._library.config.sampling_for(Sampling())
 
-    def _look_at(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_asked: bool) -> None:
+    def _update(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_asked: bool) -> None:
         """Does as little as brings the library to what the file holds now."""
-        failed = self._held.failed.get(file.path)
+        failed = self._registry.failed.get(file.path)
         if failed and failed.stamp == stamp and not self._retry:
             self.outcome.failed_before.append(failed.reason)
             return
-        known = self._held.whole.get(file.path)
+        known = self._registry.whole.get(file.path)
         if known and known.sampling != sampling:
             self._say(
-                f"{file.name} is embedded anew: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
+                f"{file.name} is re-embedded: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
             )
             known = None
         if known and known.stamp == stamp:
@@ -190,21 +201,21 @@ class IndexingRun:
             return
         if any(one.content == content for one in self._pictures):
             self._embed_pictures()
-        self._bring_in(self._held.new_record(file, stamp, content, sampling), is_asked=is_asked)
+        self._store(self._registry.new_record(file, stamp, content, sampling), is_asked=is_asked)
 
     def _leave(self, known: SourceRecord) -> None:
         """It is as it should be; an attempt at something else that was interrupted is not wanted any more."""
-        if partial := self._held.partial.pop(known.path, None):
+        if partial := self._registry.partial.pop(known.path, None):
             self._tables.drop([partial.id])
         self.outcome.unchanged.append(known.name)
         if not known.is_picture and known.sampling != self._usual:
             self.outcome.own_rate.append(known.name)
 
-    def _bring_in(self, record: SourceRecord, *, is_asked: bool) -> None:
+    def _store(self, record: SourceRecord, *, is_asked: bool) -> None:
         """A file whose rows are not there under its path."""
-        twin = self._held.twin(record.content, record.sampling)
-        before = twin or (None if is_asked else self._held.of_content(record.content))
-        if before and record.path not in self._held.whole and stamp_of(before.path) is None:
+        twin = self._registry.with_same_rows(record.content, record.sampling)
+        before = twin or (None if is_asked else self._registry.of_content(record.content))
+        if before and record.path not in self._registry.whole and stamp_of(before.path) is None:
             self._move(before, record)
         elif twin:
             self._copy(twin, record)
@@ -216,17 +227,17 @@ class IndexingRun:
     def _note(self, record: SourceRecord) -> None:
         """Something other than rows has changed about a source."""
         self._writer.note(record, instead_of=self._failed_at(record.path))
-        self._held.hold(record)
+        self._registry.register(record)
 
     def _move(self, before: SourceRecord, record: SourceRecord) -> None:
-        self._held.let_go(before)
+        self._registry.forget(before)
         moved = replace(before.at(record.path, record.stamp), name=record.name)
         self._note(moved)
         self.outcome.moved.append(moved.name)
 
     def _copy(self, twin: SourceRecord, record: SourceRecord) -> None:
         self._writer.write()
-        if partial := self._held.partial.pop(record.path, None):
+        if partial := self._registry.partial.pop(record.path, None):
             self._tables.drop([partial.id])
         for rows in self._tables.rows_of(twin.id):
             self._writer.add(record, rows)
@@ -243,24 +254,24 @@ class IndexingRun:
         records, self._pictures = self._pictures, []
         left = {record.id: record for record in records}
         if len(records) > 1:
-            self._unless_it_fails(records, left, tell=False)
+            self._try_together(records, left, is_last=False)
         for record in list(left.values()):
-            self._unless_it_fails([record], left, tell=True)
+            self._try_together([record], left, is_last=True)
 
-    def _unless_it_fails(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord], *, tell: bool) -> None:
+    def _try_together(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord], *, is_last: bool) -> None:
         try:
             self._embed_together(records, left)
         except (LibraryError, RunError):
             raise
         except Exception as error:  # a decoder may throw anything at all
-            if tell:
+            if is_last:
                 self._fail(records[0], error)
 
     def _embed_together(self, records: Sequence[SourceRecord], left: dict[int, SourceRecord]) -> None:
         """Takes those that are done from what is left."""
         files = tuple((record.path, record.name) for record in records)
         source = ImageFiles(f"{len(files)} pictures", files, tuple(range(len(files))))
-        for some in self._seen(source):
+        for some in self._embedded(source):
             for row, position in enumerate(some.rows.frame_indices):
                 record = replace(records[position], num_frames=1)
                 self._writer.add(record, _picture(some.rows, row))
@@ -268,22 +279,22 @@ class IndexingRun:
                 del left[record.id]
 
     def _embed_video(self, record: SourceRecord) -> None:
-        record, stored = self._left_of(record)
+        record, stored = self._resume_point(record)
         if stored:
             self._writer.resume(record)
         try:
             self._embed_from(record, stored)
-        except NotThereError:
+        except ResumePointMissingError:
             self._tables.drop([record.id])
             self._embed_from(replace(record, num_frames=0), None)
 
-    def _left_of(self, record: SourceRecord) -> tuple[SourceRecord, Stored | None]:
+    def _resume_point(self, record: SourceRecord) -> tuple[SourceRecord, Stored | None]:
         """What an interrupted run left of that very video, if it can be used; else nothing is left afterwards."""
-        partial = self._held.partial.pop(record.path, None)
+        partial = self._registry.partial.pop(record.path, None)
         if partial is None:
             return record, None
         stored = self._tables.stored(partial.id)
-        if stored is None or not can_go_on(partial, record.content, record.sampling):
+        if stored is None or not can_resume(partial, record.content, record.sampling):
             self._tables.drop([partial.id])
             return record, None
         return replace(record, id=partial.id, num_frames=stored.num_frames), stored
@@ -291,49 +302,50 @@ class IndexingRun:
     def _embed_from(self, record: SourceRecord, stored: Stored | None) -> None:
         """The frames of a video that are not stored yet."""
         stated, last = stated_end(record.path, name=record.name), stored.seconds if stored else 0.0
-        sampling = reading_on(record.sampling, stored) if stored else record.sampling
+        sampling = resumed_sampling(record.sampling, stored) if stored else record.sampling
         source = VideoFiles(record.name, (VideoFile(record.path, record.name, sampling),))
-        for some in self._seen(source, stored):
+        for some in self._embedded(source, stored):
             num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
             end = max(stated, last)
             num_lost = some.num_skipped if can_hold(record.num_bytes, some.num_skipped) else 0
             record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
             if len(some.rows):
                 self._writer.add(record, some.rows)
-                self._tell(record.name)
+                self._show(record.name)
         if record.num_skipped:
             self.outcome.lost[record.name] = record.num_skipped
-            self.outcome.num_skipped += record.num_skipped
             self._say(f"{record.name}: {record.num_skipped} frames could not be decoded")
         self._finish(replace(record, duration_seconds=_believable_end(stated, last, record.sampling)))
 
-    def _seen(self, source: Source, stored: Stored | None = None) -> Iterator[Seen]:
+    def _embedded(self, source: Source, stored: Stored | None = None) -> Iterator[EmbeddedBatch]:
         size = self._library.config.thumbnail_size
-        choose: Choice = (lambda frames: after(frames, stored)) if stored else iter
-        for some in seen(self._library.encoder, source, thumbnail_size=size, choose=choose):
-            self.outcome.num_frames += len(some.rows)
+        choose: Choice = (lambda frames: frames_after(frames, stored)) if stored else iter
+        for some in embed_source(self._library.encoder, source, thumbnail_size=size, choose=choose):
+            self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
             yield some
 
     def _finish(self, record: SourceRecord, *, among: list[str] | None = None) -> None:
-        before = self._held.whole.get(record.path)
+        before = self._registry.whole.get(record.path)
         superseded = self._failed_at(record.path) + ([before.id] if before else [])
         self._writer.finish(record, instead_of=superseded)
-        self._held.hold(replace(record, status="whole"))
+        self._registry.register(replace(record, status="whole"))
         embedded = self.outcome.changed if before else self.outcome.added
         (embedded if among is None else among).append(record.name)
 
     def _failed_at(self, path: Path) -> list[int]:
         """The failure noted of a file that can be read now."""
-        failed = self._held.failed.pop(path, None)
+        failed = self._registry.failed.pop(path, None)
         return [failed.id] if failed else []
 
     def _fail(self, record: SourceRecord, error: Exception) -> None:
         """Notes a file that cannot be read, so that it is not tried again until it changes."""
-        reason = str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_told(error)}"
-        partial = self._held.partial.pop(record.path, None)
+        reason = (
+            str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
+        )
+        partial = self._registry.partial.pop(record.path, None)
         failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
         self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
-        self._held.failed[record.path] = failed
+        self._registry.failed[record.path] = failed
         self.fail(reason)
 
     def fail(self, reason: str) -> None:
@@ -342,10 +354,11 @@ class IndexingRun:
         self._say(reason)
 
     def _say(self, line: str) -> None:
-        self._tell("", news=(printable(line),))
+        self._show("", news=(printable(line),))
 
-    def _tell(self, name: str, news: tuple[str, ...] = ()) -> None:
-        self._report(IndexProgress("embedding", name, self._num_done, self._num_files, self.outcome.num_frames, news))
+    def _show(self, name: str, news: tuple[str, ...] = ()) -> None:
+        state = f"source {self._num_done + 1} of {self._num_files} {printable(name)}".rstrip()
+        self._report(Progress("embedding", self.outcome.num_frames, self._total, state, news))
 
 
 def _picture(rows: FrameRows, row: int) -> FrameRows:
@@ -353,7 +366,7 @@ def _picture(rows: FrameRows, row: int) -> FrameRows:
     return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],))
 
 
-def _told(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """An error that nobody has put into words, in one line."""
     return f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".strip()
 

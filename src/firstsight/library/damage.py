@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from firstsight.errors import FirstsightError, LibraryError
+from firstsight.progress import INTERRUPTIONS
 
-CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage anew into another folder if need be"
+CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage again into another folder if need be"
 # Where in the sources of a library something was noticed, on the machine that it was built on.
 _BUILD_PATHS = re.compile(r",?\s*(?:at\s+)?/\S+\.rs:\d+(?::\d+)?")
 _MAX_REASON = 300
@@ -23,7 +24,7 @@ _MAGIC = b"LANC"
 
 
 @contextmanager
-def told_as_ours(folder: Path) -> Iterator[None]:
+def translated_errors(folder: Path) -> Iterator[None]:
     """What LanceDB or the disk has to complain about, as one line.
 
     Raises:
@@ -31,7 +32,7 @@ def told_as_ours(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (FirstsightError, KeyboardInterrupt, SystemExit, GeneratorExit):
+    except (FirstsightError, *INTERRUPTIONS, SystemExit, GeneratorExit):
         raise
     except BaseException as error:  # a panic of Rust is no Exception
         raise LibraryError(_explained(error, folder)) from error

@@ -1,6 +1,6 @@
 """Some of many embeddings, spread evenly over all that come, in bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -13,6 +13,7 @@ from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
+from firstsight.progress import Progress, Report, silent
 
 # Enough to fill the processor's units; the pictures of two batches are all that is held.
 _BATCH_SIZE = 64
@@ -54,18 +55,20 @@ class Embeddings:
         return self.sources[int(self.source_indices[row])]
 
 
-def embed(encoder: Encoder, source: Spec, *, progress: Callable[[int], None] = lambda _: None) -> Embeddings:
-    """Every frame of the source, embedded. Memory: 4 dim bytes a frame. `progress` is told how many there are so far.
+def embed(encoder: Encoder, source: Spec, *, progress: Report = silent) -> Embeddings:
+    """Every frame of the source, embedded. Memory: 4 dim bytes a frame.
 
     Raises:
         SourceError: no footage, or none of it can be read.
     """
     frames: list[tuple[float, int, str]] = []
     vectors = [np.empty((0, encoder.dim), np.float32)]
-    for batch, seen in embedded(encoder, open_source(source)):
-        vectors.append(seen)
+    opened = open_source(source)
+    total = opened.num_frames()
+    for batch, some in embedded(encoder, opened):
+        vectors.append(some)
         frames += [(frame.seconds, frame.index, frame.source) for frame in batch]
-        progress(len(frames))
+        progress(Progress("embedding", len(frames), total))
     names = tuple(dict.fromkeys(name for _, _, name in frames))
     numbers = {name: number for number, name in enumerate(names)}
     return Embeddings(

@@ -144,13 +144,13 @@ def read_config(folder: Path) -> LibraryConfig:
     if content.get("format_version") not in _READ_VERSIONS:
         raise LibraryError(
             f"{folder} is a library of format version {content.get('format_version')!r}; this program reads versions "
-            f"{' and '.join(map(str, _READ_VERSIONS))}: use the firstsight that made it, or index the footage anew"
+            f"{' and '.join(map(str, _READ_VERSIONS))}: use the firstsight that made it, or index the footage again"
         )
     try:
         config = LibraryConfig(**content["library"])
         config.check()
     except (KeyError, TypeError, ValueError, SettingsError) as error:
-        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+        raise LibraryError(f"{file} is damaged ({error}); index the footage again into another folder") from error
     return config
 
 
@@ -171,7 +171,7 @@ def check_inside(path: Path, *parts: Path) -> None:
 
 
 def write_config(folder: Path, config: LibraryConfig) -> None:
-    """Makes the folder a library, or changes what holds for it, whole or not at all.
+    """Makes the folder a library, or changes what holds for it, atomically.
 
     Raises:
         LibraryError: it cannot be written.
@@ -246,7 +246,7 @@ def _json(folder: Path, file: Path) -> dict[str, Any]:
     except OSError as error:
         raise LibraryError(f"{file} cannot be read: {error.strerror}; check its rights") from error
     except (ValueError, RecursionError) as error:
-        raise LibraryError(f"{file} is damaged ({error}); index the footage anew into another folder") from error
+        raise LibraryError(f"{file} is damaged ({error}); index the footage again into another folder") from error
     if not isinstance(content, dict):
         raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
     return content

@@ -4,12 +4,13 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, LibraryError
@@ -20,19 +21,31 @@ from firstsight.library.store import Store
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import as_picture
 from firstsight.library.vector_index import IndexFacts, read_facts
+from firstsight.text import printable
 
 _ROWS_AT_ONCE = 8_192
 # A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
 _MAX_LENGTH_ERROR = 0.01
 
 
-@dataclass
+@dataclass(frozen=True)
 class Checked:
     """What was found, a line each."""
+
+    library: str  # its folder
 
     whole: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)  # untidy; the next one who writes to it puts it right
     damages: list[str] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damages
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {"is_whole": self.is_whole, **asdict(self)}
 
 
 def check(folder: str | Path) -> Checked:
@@ -41,7 +54,7 @@ def check(folder: str | Path) -> Checked:
     Raises:
         LibraryError: it is not a library at all.
     """
-    path, found = Path(folder), Checked()
+    path, found = Path(folder), Checked(str(folder))
     config = read_config(path)
     found.whole.append(f"settings: encoder {config.fingerprint}, {config.dim} numbers a frame")
     _part(found, lambda: _check_model(path, config))
@@ -111,8 +124,8 @@ def _check_counts(records: Sequence[SourceRecord], counts: "Counter[int]", what:
         )
     if not wrong:
         found.whole.append(f"{what}: {sum(counts.values())} rows, all that the sources count")
-    if strangers := sum(counts[one] for one in set(counts) - {one.id for one in records}):
-        found.remarks.append(f"{strangers} {what} are of no source; the next `firstsight index` removes them")
+    if orphans := sum(counts[one] for one in set(counts) - {one.id for one in records}):
+        found.remarks.append(f"{orphans} {what} are of no source; the next `firstsight index` removes them")
 
 
 def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
@@ -173,6 +186,8 @@ _AT_ONCE = timedelta(milliseconds=1)
 class LibraryInfo:
     """A library at a glance; sources by name."""
 
+    library: str  # its folder
+    config: LibraryConfig  # what was settled when it was made
     num_frames: int
     num_sources: int
     duration_seconds: float  # of all videos together
@@ -184,6 +199,14 @@ class LibraryInfo:
     changed: tuple[str, ...]  # their files are not what they were
     num_bytes: int  # on disk, all of the folder
     index: IndexFacts | None  # None: every search compares every frame
+    failures: dict[str, str]  # of those that could not be read, why
+    sources: tuple[SourceRecord, ...]  # those that are shown
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        own = {name: value for name, value in asdict(self).items() if name not in ("library", "config", "sources")}
+        sources = [one.to_json() for one in self.sources]
+        return {"library": self.library, **asdict(self.config), **own, "sources": sources}
 
 
 def info(library: Store) -> LibraryInfo:
@@ -191,6 +214,8 @@ def info(library: Store) -> LibraryInfo:
     sources = library.sources
     states = {record.name: state_of(record.path) for record in (*sources, *library.partial_sources)}
     return LibraryInfo(
+        library=str(library.path),
+        config=library.config,
         num_frames=library.num_frames,
         num_sources=len(sources),
         duration_seconds=sum(record.duration_seconds for record in sources),
@@ -202,6 +227,8 @@ def info(library: Store) -> LibraryInfo:
         changed=tuple(record.name for record in sources if has_changed(record)),
         num_bytes=folder_size(library.path),
         index=read_facts(library.tables),
+        failures={record.name: record.reason for record in library.failed_sources},
+        sources=sources,
     )
 
 
@@ -231,12 +258,58 @@ def folder_size(folder: Path) -> int:
 
 
 @dataclass(frozen=True)
+class Sources(Sequence[SourceRecord]):
+    """All sources of a library: those that it shows, those whose indexing was interrupted, and those that failed."""
+
+    records: tuple[SourceRecord, ...]
+    states: tuple[str, ...]  # of each, see `source_state`
+
+    @overload
+    def __getitem__(self, index: int) -> SourceRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SourceRecord, ...]: ...
+    def __getitem__(self, index: int | slice) -> SourceRecord | tuple[SourceRecord, ...]:
+        """One of them, or some."""
+        return self.records[index]
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.records)
+
+    def __repr__(self) -> str:
+        return f"Sources({', '.join(printable(record.name) for record in self)})"
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As plain values."""
+        pairs = zip(self.records, self.states, strict=True)
+        return [{**record.to_json(), "state": state} for record, state in pairs]
+
+    def to_arrow(self) -> pa.Table:
+        """A row a source."""
+        rows = self.to_json()
+        return pa.table({name: [row[name] for row in rows] for name in [*_SOURCE_FIELDS, "state"]})
+
+
+_SOURCE_FIELDS = tuple(field.name for field in fields(SourceRecord))
+
+
+def sources_of(library: Store) -> Sources:
+    """All sources of a library, and what has become of their files."""
+    records = (*library.sources, *library.partial_sources, *library.failed_sources)
+    return Sources(records, tuple(source_state(record) for record in records))
+
+
+@dataclass(frozen=True)
 class Compacted:
     """What `compact` did."""
 
     bytes_before: int  # on disk
     bytes_after: int
     is_read: bool  # by somebody else, for whom what was removed or replaced is kept
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
 
 
 def compact(library: Store) -> Compacted:

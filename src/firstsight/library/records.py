@@ -1,7 +1,7 @@
 """Frames as a library stores them, and back."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +51,10 @@ class SourceRecord:
     def at(self, path: Path, stamp: Stamp) -> "SourceRecord":
         """The same source, its file now there and then."""
         return replace(self, path=path, num_bytes=stamp.num_bytes, modified_ns=stamp.modified_ns)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {**asdict(self), "path": str(self.path)}
 
     @property
     def sampling(self) -> Sampling:

@@ -12,7 +12,7 @@ from firstsight.library.source_files import FootageFile, free_name
 from firstsight.library.tables import Tables
 
 
-def mend(tables: Tables) -> None:
+def repair(tables: Tables) -> None:
     """Leaves one record of each file and status, one name for each, one row for each frame, and no row of nobody.
 
     Only for the one process that writes. Where all is well it reads two columns, and writes nothing.

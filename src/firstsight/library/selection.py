@@ -20,7 +20,7 @@ class Where:
     """A choice of frames; the default is all of them."""
 
     sources: tuple[str, ...] = ()  # names, or patterns such as "2026-*/gate.mp4"; none is all
-    start_seconds: float | None = None  # the first frame meant is at or after it, in its own source
+    start_seconds: float | None = None  # the first frame chosen is at or after it, in its own source
     end_seconds: float | None = None  # the last is before it
 
     def __post_init__(self) -> None:
@@ -31,12 +31,18 @@ class Where:
         if end is not None and (start or 0) >= end:
             raise SettingsError(f"the end, {end:g} s, is not after the start, {start or 0:g} s: give a later end")
 
+    @classmethod
+    def of(cls, sources: str | Sequence[str] | None, between: tuple[float | None, float | None] | None) -> "Where":
+        """The frames of some sources, or of all, between two times, either of which may be None."""
+        names = (sources,) if isinstance(sources, str) else tuple(sources or ())
+        return cls(names, *(between or (None, None)))
+
     def __bool__(self) -> bool:
         """Whether it leaves anything out."""
         return self != Where()
 
     def chosen(self, names: Sequence[str]) -> list[int]:
-        """The positions of the sources that are meant, ascending.
+        """The positions of the chosen sources, ascending.
 
         Raises:
             LibraryError: a name or pattern fits no source.
@@ -80,7 +86,7 @@ class Timeline:
         return np.where(is_there, found, -1)
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
-        """(N,): which frames are meant, those of some sources left out.
+        """(N,): which frames are chosen, those of some sources left out.
 
         Raises:
             LibraryError: a name or pattern fits no source.
@@ -88,7 +94,7 @@ class Timeline:
         where, frames = where or Where(), self.frames
         is_wanted = np.zeros(len(frames.sources), np.bool_)
         is_wanted[where.chosen(frames.sources)] = True
-        is_wanted &= [name not in without for name in frames.sources]
+        is_wanted &= np.array([name not in without for name in frames.sources], np.bool_)
         chosen: NDArray[np.bool_] = is_wanted[frames.source_indices]
         if where.start_seconds is not None:
             chosen &= frames.seconds >= where.start_seconds

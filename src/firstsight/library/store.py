@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.footage.sampling import Sampling
-from firstsight.library.damage import told_as_ours
+from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.folder import (
     MODEL_FOLDER,
@@ -27,10 +28,10 @@ from firstsight.library.folder import (
     writing,
 )
 from firstsight.library.records import SourceRecord, latest, seconds_of, shown, vectors_of
-from firstsight.library.repair import mend
+from firstsight.library.repair import repair
 from firstsight.library.selection import Timeline, Where
 from firstsight.library.tables import Tables
-from firstsight.library.vector_index import MOST_NEAREST, Nearest, nearest, read_facts
+from firstsight.library.vector_index import read_facts
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
@@ -42,7 +43,7 @@ _MAX_HELD_BYTES = 100_000_000
 class Store:
     """Embedded frames of many sources, with a thumbnail each, and the encoder that all of them come from.
 
-    Made by `Library.create` or by `firstsight index`; filled by `firstsight.indexing.index_files.add`.
+    The tables, and no more: `firstsight.Library` is what to use. Filled by `firstsight.indexing.index_files.add`.
     What it shows is what was whole when it was opened, or at the last `refresh`: one version of all its tables, which
     is kept on disk, whatever other processes write meanwhile, until the library is closed.
 
@@ -53,19 +54,18 @@ class Store:
         derived: what was measured of what is shown, by whoever measures it; empty again after `refresh`.
 
     Example:
-        >>> with Library.open("walks.library") as library:  # doctest: +SKIP
+        >>> with Store.open("walks.library") as library:  # doctest: +SKIP
         ...     print(library.num_frames, "frames of", len(library.sources), "sources")
-        ...     print(library.nearest(library.encoder.encode(picture[None])[0], k=5).rows)
     """
 
     def __init__(self, path: Path, config: LibraryConfig, tables: Tables) -> None:
         self.path = path
         self.config = config
         self.tables = tables
-        self.look_again()
+        self.show_latest()
 
     @classmethod
-    def open(cls, folder: str | Path) -> Self:
+    def open(cls, folder: str | PathLike[str]) -> Self:
         """The library in the folder.
 
         Raises:
@@ -80,7 +80,7 @@ class Store:
     @classmethod
     def create(
         cls,
-        folder: str | Path,
+        folder: str | PathLike[str],
         encoder: Encoder,
         *,
         frames_per_second: float | None = None,
@@ -117,11 +117,11 @@ class Store:
             LibraryError: it is another encoder's now, or damaged.
         """
         self._check_encoder_in_use()
-        self.look_again()
+        self.show_latest()
 
-    def look_again(self) -> None:
+    def show_latest(self) -> None:
         """As `refresh`, of the tables that are open."""
-        self.tables.look_again()
+        self.tables.show_latest()
         records = self.tables.records()
         self._records = tuple(shown(records))
         self._names = tuple(record.name for record in self._records)
@@ -138,20 +138,20 @@ class Store:
         """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
 
         Raises:
-            LibraryError: another process is writing to it, or has embedded it anew by another encoder.
+            LibraryError: another process is writing to it, or has re-embedded it by another encoder.
         """
         with writing(self.path):
             self.refresh()
             if self.tables.is_of_older_version:
                 write_config(self.path, self.config)  # of this version's format from now on
                 self.tables.add_columns()
-            mend(self.tables)
-            self.look_again()
+            repair(self.tables)
+            self.show_latest()
             try:
                 yield
             finally:
                 if self.tables.is_open:
-                    self.look_again()
+                    self.show_latest()
 
     def _load_encoder(self) -> Encoder:
         config = self.config
@@ -167,7 +167,7 @@ class Store:
         config = read_config(self.path)
         if config.fingerprint != self.fingerprint:
             raise LibraryError(
-                f"{self.path} was embedded anew by encoder {config.fingerprint} since it was opened: open it again"
+                f"{self.path} was re-embedded by encoder {config.fingerprint} since it was opened: open it again"
             )
         self.config = config
 
@@ -185,7 +185,7 @@ class Store:
         if encoder.fingerprint != self.fingerprint:
             raise LibraryError(
                 f"{self.path / self.config.model} holds encoder {encoder.fingerprint}, but the vectors come from "
-                f"{self.fingerprint}: put that one back, or embed all footage anew with `firstsight index --reindex`"
+                f"{self.fingerprint}: put that one back, or re-embed all footage with `firstsight index --reindex`"
             )
         return encoder
 
@@ -220,15 +220,15 @@ class Store:
         return self._num_frames
 
     def embeddings(self, where: Where | None = None) -> Embeddings:
-        """The frames that are meant, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
+        """The chosen frames, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
 
-        `Embeddings.sources` holds the names of the sources that are meant.
+        `Embeddings.sources` holds the names of the chosen sources.
 
         Raises:
             LibraryError: a name or pattern fits no source.
         """
         chosen = self._chosen(where)
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             rows = self._scan(where).to_arrow()
         return _embeddings(rows, chosen)
 
@@ -249,7 +249,7 @@ class Store:
     def timeline(self) -> Timeline:
         """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
         if self._timeline is None:
-            with told_as_ours(self.tables.folder):
+            with translated_errors(self.tables.folder):
                 query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
                 rows = query.to_arrow()
             numbers = {record.id: number for number, record in enumerate(self._records)}
@@ -257,7 +257,7 @@ class Store:
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """The vectors (B, dim) of the frames that are meant, some at a time, each with its position in `timeline`.
+        """The vectors (B, dim) of the chosen frames, some at a time, each with its position in `timeline`.
 
         A small library is read once, and its vectors are held in memory.
         """
@@ -273,30 +273,8 @@ class Store:
 
     @property
     def num_probes(self) -> int | None:
-        """Groups of the index that a search looks at; None where every frame is compared."""
+        """Groups of the index that are searched; None where every frame is compared."""
         return self._index.num_probes if self._index else None
-
-    def nearest(self, vector: NDArray[np.float32], *, k: int, where: Where | None = None) -> Nearest:
-        """The k frames most like a vector, the most similar first; fewer if fewer are meant.
-
-        A frame in which the encoder sees nothing, its embedding of length 0, is like no other and never among them.
-
-        Args:
-            vector: (dim,); only its direction counts.
-            k: how many, from 1.
-            where: which frames are meant; all by default.
-
-        Raises:
-            SettingsError: k below 1, or a vector of another size.
-            LibraryError: a name or pattern fits no source.
-        """
-        names = {one.id: one.name for one in self._chosen(where)}
-        sql = self._sql(where)
-        if self._index and not where and k <= MOST_NEAREST:
-            found = nearest(self.tables, vector, k=k, names=names, sql=sql, num_probes=self._index.num_probes)
-            if len(found.rows) == k:
-                return found
-        return nearest(self.tables, vector, k=k, names=names, sql=sql)
 
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
         """A small JPEG of each frame, given as source name and frame index, in that order.
@@ -323,10 +301,10 @@ class Store:
         return query.where(sql) if sql else query
 
     def _sql(self, where: Where | None) -> str:
-        """The filter that leaves the frames that are meant, of whole sources alone; empty if that is every row."""
+        """The filter that leaves the chosen frames, of whole sources alone; empty if that is every row."""
         where = where or Where()
         parts = []
-        with told_as_ours(self.tables.folder):
+        with translated_errors(self.tables.folder):
             num_rows = self.tables.frames.count_rows()
         if where.sources or num_rows != self.num_frames:
             listed = ", ".join(str(record.id) for record in self._chosen(where))
@@ -351,17 +329,15 @@ class Store:
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self._records)} sources, {self.dim} numbers each"
-        return f"Library({str(self.path)!r}, {held})"
+        return f"Store({str(self.path)!r}, {held})"
 
 
 def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
-    if strangers := set(ids.tolist()) - set(numbers):
-        raise LibraryError(
-            f"rows of {len(strangers)} sources that were not asked for; `firstsight library check` looks"
-        )
+    if orphans := set(ids.tolist()) - set(numbers):
+        raise LibraryError(f"rows of {len(orphans)} sources that were not asked for; `firstsight library check` looks")
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.finding import is_picture
-from firstsight.library.damage import CHECK, check_columns, check_files, told_as_ours
+from firstsight.library.damage import CHECK, check_columns, check_files, translated_errors
 from firstsight.library.folder import ReadLock
 from firstsight.library.records import (
     MAX_SECONDS,
@@ -77,7 +77,7 @@ class ThumbnailRows:
 
 
 class Tables:
-    """The three tables, in one version that is kept while this is open: see `look_again`.
+    """The three tables, in one version that is kept while this is open: see `show_latest`.
 
     Attributes:
         frames: source, frame, seconds, vector (float16); what is asked of it is up to its users.
@@ -89,7 +89,7 @@ class Tables:
         self.folder = folder
         self.dim = dim
         self._read: tuple[int, list[SourceRecord]] = (-1, [])  # records, and the version that they were read in
-        with told_as_ours(folder):
+        with translated_errors(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             else:
@@ -105,7 +105,7 @@ class Tables:
                 for name, schema in schemas
             )
         if not create:
-            self.look_again()
+            self.show_latest()
 
     @classmethod
     def create(cls, folder: Path, *, dim: int) -> Self:
@@ -126,10 +126,10 @@ class Tables:
         """Whether columns are to be added before it is written to."""
         return not set(_SOURCES.names) <= set(self.sources.schema.names)
 
-    def look_again(self) -> None:
+    def show_latest(self) -> None:
         """Shows the latest version, one of all three tables: sources whole in it have their rows in it."""
         tables: tuple[Any, ...] = (self.frames, self.thumbnails, self.sources)
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             version = None
             while version != self.sources.version:  # until no source changes while the others are looked at
                 version = self.sources.version
@@ -142,13 +142,13 @@ class Tables:
         """Brings tables of an older version up to date: what they do not state is derived."""
         if self.is_of_older_version:
             records = self.records()
-            with told_as_ours(self.folder):
+            with translated_errors(self.folder):
                 self.sources.add_columns([field for field in _SOURCES if field.name not in self.sources.schema.names])
             self.put(records)
 
     def records(self) -> list[SourceRecord]:
         """All sources, the partial and the failed ones too."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             version = self.sources.version
             if self._read[0] != version:  # of many sources it takes a second
                 self._read = version, [_record(row) for row in self.sources.to_arrow().to_pylist()]
@@ -158,7 +158,7 @@ class Tables:
         """Adds sources, or replaces what is known of them: all at once or not at all."""
         if not records:
             return
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             rows = pa.Table.from_pylist([_row(one) for one in records], schema=_SOURCES)
             self.sources.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
@@ -166,14 +166,14 @@ class Tables:
         """Removes sources, then their rows."""
         if not ids:
             return
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             self.sources.delete(_among("id", ids))
             self.thumbnails.delete(_among("source", ids))
             self.frames.delete(_among("source", ids))
 
     def keys(self, table: Any) -> NDArray[np.int64]:  # noqa: ANN401  # a LanceDB table
         """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             rows = table.search().select(["source", "frame"]).with_row_id(True).to_arrow()
         # Each for itself: row ids are unsigned, and beside those NumPy would make all of them floats.
         columns = [rows.column(name).to_numpy().astype(np.int64) for name in ("source", "frame", "_rowid")]
@@ -181,13 +181,13 @@ class Tables:
 
     def drop_rows(self, table: Any, row_ids: Sequence[int]) -> None:  # noqa: ANN401  # a LanceDB table
         """Removes single rows of `frames` or `thumbnails`."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             for ids in _parts(row_ids):
                 table.delete(_among("_rowid", ids))
 
     def stored(self, source: int) -> Stored | None:
         """How far the rows of a source go; thumbnails that go further are removed. None without rows."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             rows = self.frames.search().where(f"source = {source}").select(["frame", "seconds"]).to_arrow()
             if not len(rows):
                 return None
@@ -203,7 +203,7 @@ class Tables:
         """
         if not rows:
             return
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             self._add(self.thumbnails, pa.concat_tables([some.thumbnails_table(source) for source, some in rows]))
             self._add(self.frames, pa.concat_tables([some.frames_table(source) for source, some in rows]))
 
@@ -233,10 +233,10 @@ class Tables:
 
     def batches(self, query: Any, size: int) -> Iterator[Any]:  # noqa: ANN401  # a LanceDB query, pyarrow batches
         """What a query gives, in batches of about that many rows."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             reader = iter(query.to_batches(size))
         while True:
-            with told_as_ours(self.folder):
+            with translated_errors(self.folder):
                 some = next(reader, None)
             if some is None:
                 return
@@ -249,7 +249,7 @@ class Tables:
 
     def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
         """Of each source the indices of its frames, ascending, and their seconds."""
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
         sources, indices, seconds = rows.column("source").to_numpy(), rows.column("frame").to_numpy(), seconds_of(rows)
         times = {}
@@ -265,7 +265,7 @@ class Tables:
         if len(ids) == 1:
             yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
             return
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             rows = query.to_arrow().sort_by([("source", "ascending")])
         sources = rows.column("source").to_numpy()
         for source in sorted(ids):
@@ -279,7 +279,7 @@ class Tables:
         One question for the rows of many sources, and one for their pictures: memory is that of what is asked for.
         """
         found: dict[tuple[int, int], bytes] = {}
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             for wanted in _parts(sorted(set(frames))):
                 sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
                 sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
@@ -295,7 +295,7 @@ class Tables:
         """Makes the indices by source and by frame of large tables, and brings them up to date."""
         from lancedb.index import BTree
 
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             for table in (self.frames, self.thumbnails):
                 if table.count_rows() <= _MAX_UNINDEXED:
                     continue
@@ -312,7 +312,7 @@ class Tables:
         Returns:
             Whether it did forget: nothing is forgotten while somebody else has the library open.
         """
-        with told_as_ours(self.folder):
+        with translated_errors(self.folder):
             tables = (self.frames, self.thumbnails, self.sources)
             for table in tables:
                 table.optimize(cleanup_older_than=_FOR_EVER)

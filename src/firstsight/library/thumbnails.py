@@ -1,9 +1,11 @@
 """Small pictures that a library keeps of its frames."""
 
+import base64
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +47,17 @@ def as_picture(jpeg: bytes) -> NDArray[np.uint8]:
     """
     with opened(jpeg) as image:
         return np.array(image.convert("RGB"))
+
+
+def gallery(title: str, pictures: Iterable[tuple[bytes, str]]) -> str:
+    """HTML for a notebook: JPEG files side by side, each with a caption; all text is escaped."""
+    figures = "".join(
+        '<figure style="display:inline-block;margin:4px;max-width:170px;font-size:small;overflow-wrap:anywhere">'
+        f'<img src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for jpeg, caption in pictures
+    )
+    return f"<div><p>{escape(title)}</p>{figures}</div>"
 
 
 @contextmanager

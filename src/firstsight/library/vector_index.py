@@ -1,26 +1,23 @@
-"""Which frames of a library are most like a vector?"""
+"""An index of a library's vectors, which proposes frames near one: made, kept up to date, and measured."""
 
 import json
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.errors import LibraryError, RunError
 from firstsight.files import read_regular, write_whole
-from firstsight.library.damage import told_as_ours
-from firstsight.library.records import seconds_of, vectors_of
+from firstsight.library.damage import translated_errors
+from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
 
 FACTS_FILE = "index.json"
 # With fewer rows comparing them all takes a few hundredths of a second.
 LEAST_ROWS = 50_000
-# More are asked for so rarely that they are not worth a guarantee of their own: they are found by comparing all.
-MOST_NEAREST = 100
 # Not the plain product: lengths are 1 only to 16 bits, by which near copies of a frame would change places.
 DISTANCE: Literal["cosine"] = "cosine"
 
@@ -32,7 +29,7 @@ _FEWEST_PROBES = 16
 _MOST_UNINDEXED = (
     0.1  # share of rows that come after the index, each compared one by one, before it is brought up to date
 )
-_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are made anew
+_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are rebuilt
 _BATCH_ROWS = 8_192
 _ROUNDS = 20  # of k-means; more move the groups' centres hardly at all
 _ROWS_A_GROUP = 64  # that its centre is found from
@@ -53,7 +50,7 @@ class IndexFacts:
     def describe(self) -> str:
         """For people."""
         return (
-            f"by an index, {self.num_probes} of {self.num_groups} groups looked at: finds "
+            f"by an index, {self.num_probes} of {self.num_groups} groups searched: finds "
             f"{100 * self.recall_at_10:.1f} % of the ten nearest, measured with {self.num_queries} frames"
         )
 
@@ -63,7 +60,7 @@ def read_facts(tables: Tables) -> IndexFacts | None:
     try:
         facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
-        return None  # there is none, or it is damaged, and is made anew
+        return None  # there is none, or it is damaged, and is rebuilt
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
     return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
 
@@ -80,7 +77,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
         return None
     if facts is None or num_rows > _MOST_GROWTH * facts.num_rows:
         return build(tables)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         stats = tables.frames.index_stats("vector_idx")
         if stats is None:
             return build(tables)
@@ -91,7 +88,7 @@ def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | Non
 
 
 def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
-    """Makes the index anew, and measures it.
+    """Builds the index, and measures it.
 
     Args:
         tables: of the library.
@@ -107,7 +104,7 @@ def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
     num_rows = tables.frames.count_rows()
     groups = num_groups or round(math.sqrt(num_rows))
     config = IvfFlat(distance_type=DISTANCE, num_partitions=groups, max_iterations=_ROUNDS, sample_rate=_ROWS_A_GROUP)
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         tables.frames.create_index("vector", config=config, replace=True)
     facts = IndexFacts(num_rows, groups, min(_FEWEST_PROBES, groups), 0.0, 0, time.monotonic() - begin)
     return _measured(tables, facts)
@@ -119,14 +116,8 @@ def search_index(tables: Tables, query: NDArray[np.float32], *, k: int, num_prob
     return search.distance_type(DISTANCE).nprobes(num_probes).limit(k)
 
 
-def search_all(tables: Tables, query: NDArray[np.float32], *, k: int) -> Any:  # noqa: ANN401
-    """A LanceDB query for the k rows most like a unit vector (dim,), whatever index there is."""
-    search: Any = tables.frames.search(query)
-    return search.distance_type(DISTANCE).bypass_vector_index().limit(k)
-
-
 def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
-    """As many groups looked at as it takes to find nearly all that comparing every frame finds; written down."""
+    """As many groups searched as it takes to find nearly all that comparing every frame finds; written down."""
     queries, nearest = _truth(tables)
     num_probes = facts.num_probes
     while True:
@@ -146,7 +137,7 @@ def _truth(tables: Tables) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Evenly spread rows as queries (Q, dim), and the similarities (Q, 11) of the rows most like each, itself first."""
     num_rows = tables.frames.count_rows()
     chosen = np.unique(np.linspace(0, num_rows - 1, _NUM_QUERIES).astype(int)).tolist()
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         queries = vectors_of(tables.frames.take_offsets(chosen).select(["vector"]).to_arrow())
         best = np.full((len(queries), _K + 1), -np.inf, np.float32)
         for rows in tables.frames.search().select(["vector"]).to_batches(_BATCH_ROWS):
@@ -165,67 +156,6 @@ def _recall(tables: Tables, queries: NDArray[np.float32], best: NDArray[np.float
     return num_found / (_K * len(queries))
 
 
-_COLUMNS = ["source", "frame", "seconds", "vector", "_distance"]
-
-
-@dataclass(frozen=True)
-class NearFrame:
-    """A frame of a library, and how like it is to what was asked for."""
-
-    source: str  # name
-    frame_index: int  # position in its source, from 0
-    seconds: float  # its time there
-    similarity: float  # cosine, -1 to 1
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """What `Library.nearest` found."""
-
-    rows: tuple[NearFrame, ...]  # the most similar first; of equally similar ones by source and time
-    is_exact: bool  # every frame was compared; otherwise those that an index proposed
-
-
-def nearest(
-    tables: Tables,
-    vector: NDArray[np.float32],
-    *,
-    k: int,
-    names: Mapping[int, str],
-    sql: str,
-    num_probes: int | None = None,
-) -> Nearest:
-    """The k rows that the filter leaves and that are most like the vector.
-
-    Args:
-        tables: of the library.
-        vector: (dim,).
-        k: how many.
-        names: of the sources that rows are left of, by their ids.
-        sql: the filter; empty leaves all.
-        num_probes: groups of the index to look at; None compares every row.
-
-    Raises:
-        SettingsError: k below 1, or a vector of another size.
-    """
-    query = np.asarray(vector, np.float32)
-    if k < 1 or query.shape != (tables.dim,) or not np.isfinite(query).all():
-        raise SettingsError(
-            f"{k} nearest to a vector {query.shape}; valid are at least 1, and {tables.dim} finite numbers: "
-            "an embedding of the library's own encoder"
-        )
-    query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
-    search = (
-        search_all(tables, query, k=k)
-        if num_probes is None
-        else search_index(tables, query, k=k, num_probes=num_probes)
-    )
-    search = search.select(_COLUMNS)
-    with told_as_ours(tables.folder):
-        rows = (search.where(sql) if sql else search).to_arrow()
-    return Nearest(_rows(rows, query, names), is_exact=num_probes is None)
-
-
 @dataclass(frozen=True, eq=False)
 class Proposed:
     """M frames that an index has found near a vector."""
@@ -238,16 +168,6 @@ class Proposed:
 def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
     """The k rows most like a unit vector (dim,) in so many groups of the index, in no order; of any source."""
     search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
-    with told_as_ours(tables.folder):
+    with translated_errors(tables.folder):
         rows = search.to_arrow()
     return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))
-
-
-def _rows(rows: Any, query: NDArray[np.float32], names: Mapping[int, str]) -> tuple[NearFrame, ...]:  # noqa: ANN401
-    similarities = np.clip(vectors_of(rows) @ query, -1, 1).tolist()
-    columns = (rows.column("source").to_pylist(), rows.column("frame").to_pylist(), seconds_of(rows).tolist())
-    found = [
-        NearFrame(names[source], frame, seconds, similarity)
-        for source, frame, seconds, similarity in zip(*columns, similarities, strict=True)
-    ]
-    return tuple(sorted(found, key=lambda one: (-one.similarity, one.source, one.frame_index)))

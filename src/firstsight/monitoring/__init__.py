@@ -1,1 +1,1 @@
-"""Streams: matches of anchors, what is new, and who is told."""
+"""Streams: matches of anchors, what is new, and where events go."""

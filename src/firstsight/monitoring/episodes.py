@@ -40,7 +40,7 @@ class TriggerState:
     """Where a trigger stands between two frames."""
 
     episode: Episode | None = None  # under way, or waiting to count
-    counts: bool = False  # whether its beginning was told
+    counts: bool = False  # whether its beginning was reported
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,9 @@ class Ended:
 def update(
     trigger: Trigger, state: TriggerState, value: float | None, seconds: float
 ) -> tuple[TriggerState, Begun | Ended | None]:
-    """The state after one more frame, and what it tells; a value of None counts as nothing to be seen.
+    """The state after one more frame, and what begins or ends with it; a value of None counts as nothing there.
 
-    What lasts less than `least_seconds` from first to last frame is forgotten untold.
+    What lasts less than `least_seconds` from first to last frame is forgotten unreported.
     """
     episode = state.episode
     if episode is not None and seconds < episode.last_seconds:  # the next file begins
@@ -79,7 +79,7 @@ def update(
 
 
 def finish(state: TriggerState) -> Ended | None:
-    """What is told when no frame will follow."""
+    """What ends when no frame will follow."""
     return Ended(state.episode) if state.counts and state.episode else None
 
 
@@ -87,9 +87,9 @@ def find_episodes(trigger: Trigger, values: Iterable[tuple[float, float | None]]
     """All episodes of (seconds, value) in order of time."""
     state, found = TriggerState(), []
     for seconds, value in values:
-        state, told = update(trigger, state, value, seconds)
-        if isinstance(told, Ended):
-            found.append(told.episode)
+        state, news = update(trigger, state, value, seconds)
+        if isinstance(news, Ended):
+            found.append(news.episode)
     last = finish(state)
     return (*found, last.episode) if last else tuple(found)
 

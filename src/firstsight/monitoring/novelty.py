@@ -14,12 +14,14 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby, islice
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
@@ -28,10 +30,12 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
-from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
+from firstsight.monitoring.episodes import Trigger, find_episodes
 from firstsight.process import Precision
+from firstsight.progress import Progress, Report, silent
+from firstsight.text import printable
 
-# A person across a room fills a few of these cells; smaller ones see the noise of single patches.
+# A person across a room fills a few of these cells; smaller ones show the noise of single patches.
 NUM_ROWS, NUM_COLUMNS = 6, 8
 # Shadows move through a view in tens of minutes, clouds in minutes.
 ADAPTING_SECONDS = 300.0
@@ -39,12 +43,12 @@ ADAPTING_SECONDS = 300.0
 NEW_FROM = 8.0
 # Of that: what has begun goes on while it deviates so much.
 _UNTIL_SHARE = 0.75
-# Until then nothing is known to be usual: enough to see noise and flicker, short enough that the view is empty.
+# Until then nothing is known to be usual: enough to know noise and flicker, short enough that the view is empty.
 WARM_UP_SECONDS = 5.0
 _WARM_UP_FRAMES = 8
 # Squared deviations count up to so many times the usual square.
 _CUT = 2.0
-# Of how much the cells of a view differ among themselves: less is not seen, however still it is. Between frames of a
+# Of how much the cells of a view differ among themselves: less does not count, however still it is. Between frames of a
 # still view that was filmed indoors each cell varies by 3 to 12 in a hundred of that.
 _FLOOR = 0.03
 # Of the maps' values, for a view without any structure: what rounding does.
@@ -66,7 +70,7 @@ class Usual:
 
     @property
     def is_warm(self) -> bool:
-        """Whether enough was seen to call anything unusual."""
+        """Whether enough frames came to call anything unusual."""
         return self.num_frames >= _WARM_UP_FRAMES and self.watched_seconds >= WARM_UP_SECONDS
 
 
@@ -166,21 +170,78 @@ class Novelty:
         return scores
 
 
-def find_novel(trigger: Trigger, scored: Iterable[Scored]) -> tuple[tuple[str, Episode], ...]:
-    """When something new is to be seen: the file and the episode in it, file by file, in order of time."""
-    by_file = groupby(scored, key=lambda one: one.source)
-    return tuple(
-        (name, episode)
-        for name, frames in by_file
-        for episode in find_episodes(trigger, ((one.seconds, one.score) for one in frames))
+@dataclass(frozen=True)
+class NovelEpisode:
+    """Something new, from when it came until it went."""
+
+    source: str  # the file, as a person would name it
+    start_seconds: float
+    end_seconds: float
+    peak_seconds: float  # when it was the most unusual
+    novelty: float  # how much then, in multiples of the usual deviation
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class NoveltyScores:
+    """How new each frame of some footage is, and when something new is there."""
+
+    frames: tuple[Scored, ...]
+    episodes: tuple[NovelEpisode, ...]  # file by file, in order of time
+
+    def to_json(self) -> dict[str, Any]:
+        """The number of frames, and the episodes."""
+        return {"num_frames": len(self.frames), "episodes": [one.to_json() for one in self.episodes]}
+
+    def to_arrow(self) -> pa.Table:
+        """A row a frame; `novelty` is null while it is being learned what is usual."""
+        frames = self.frames
+        return pa.table(
+            {
+                "source": pa.array([printable(one.source) for one in frames], pa.string()),
+                "seconds": pa.array([one.seconds for one in frames], pa.float64()),
+                "frame": pa.array([one.frame_index for one in frames], pa.int64()),
+                "novelty": pa.array([one.score for one in frames], pa.float64()),
+            }
+        )
+
+
+def detect_novelty(
+    encoder: Encoder, source: Spec, *, novel_from: float | None = None, progress: Report = silent
+) -> NoveltyScores:
+    """When a camera that stands still shows what it has not shown before.
+
+    Args:
+        encoder: whose last level describes the frames, best one that was learned from this camera.
+        source: one camera's footage, in order of time; two frames a second are enough.
+        novel_from: new is what deviates so many times as much as is usual; None is 8.
+        progress: called after each frame.
+
+    Raises:
+        SourceError: no footage, or none of it can be read.
+        SettingsError: `novel_from` is not above 0.
+    """
+    trigger, footage = new_from(novel_from), open_source(source)
+    total, frames = footage.num_frames(), []
+    for one in score_novelty(encoder, footage):
+        frames.append(one)
+        progress(Progress("comparing frames", len(frames), total))
+    episodes = tuple(
+        NovelEpisode(name, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak)
+        for name, of_file in groupby(frames, key=lambda one: one.source)
+        for one in find_episodes(trigger, ((frame.seconds, frame.score) for frame in of_file))
     )
+    return NoveltyScores(tuple(frames), episodes)
 
 
 def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
     """How new each frame of the source is, as a stream: memory does not grow with the footage.
 
     Args:
-        encoder: whose last level looks at the frames, best one that was learned from this camera.
+        encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
 
     Raises:

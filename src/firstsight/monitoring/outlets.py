@@ -3,19 +3,20 @@
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from PIL import Image
 
 from firstsight.errors import FirstsightError, RunError
 from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
-from firstsight.monitoring.sending import Sender, Tell, to_command, to_webhook
-from firstsight.monitoring.watch import Event, Told
+from firstsight.footage.stream import Arrival
+from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
+from firstsight.monitoring.watch import Event, Watcher
 from firstsight.text import json_line, printable
 
 
@@ -25,7 +26,7 @@ class ClosedError(Exception):
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where to tell events, besides the lines that are printed; None and empty is nowhere."""
+    """Where events go, besides the lines that are printed; None is nowhere."""
 
     events_file: Path | None = None
     webhook: str | None = None
@@ -34,10 +35,10 @@ class Destinations:
 
 
 class Outlets:
-    """Tells each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
+    """Sends each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
 
     Attributes:
-        num_events: told so far.
+        num_events: so far.
     """
 
     def __init__(
@@ -53,18 +54,17 @@ class Outlets:
         self._log, self._senders, self._snapshots = log, senders, snapshots
         self._lines, self._as_json = lines, as_json
 
-    def tell(self, told: Told) -> None:
+    def send(self, event: Event) -> None:
         """Writes, sends and prints one event. A snapshot that cannot be saved is left out of it.
 
         Raises:
-            RunError: the file cannot be written; it was told everywhere else.
-            ClosedError: it could not be printed; it was told everywhere else.
+            RunError: the file cannot be written; it was sent everywhere else.
+            ClosedError: it could not be printed; it was sent everywhere else.
         """
         self.num_events += 1
-        event = told.event
-        if self._snapshots and told.frame:
-            event = self._snapshots.add(event, told.frame, self.num_events)
-        line = json_line(event.record())
+        if self._snapshots and event.frame:
+            event = self._snapshots.add(event, event.frame, self.num_events)
+        line = json_line(event.to_json())
         try:
             if self._log:
                 self._log.write(line)
@@ -73,6 +73,50 @@ class Outlets:
                 sender.send(line.encode())
             if self._lines is not None:
                 _print(self._lines, line if self._as_json else event.words())
+
+
+Ended = Literal["ended", "interrupted", "closed"]
+
+
+def send_all(
+    watcher: Watcher,
+    stream: Iterator[Arrival],
+    outlets: Outlets,
+    *,
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Ended:
+    """Sends the events of a stream as they come, until it ends or is interrupted, or nobody reads the lines any more.
+
+    Whatever ends it, what is under way ends and is sent.
+
+    Args:
+        watcher: what makes the events.
+        stream: what arrives.
+        outlets: where they go.
+        waiting: a context in which the next arrival is waited for; KeyboardInterrupt is best raised in it alone, so
+            that an event is sent everywhere or nowhere.
+
+    Raises:
+        SourceError: the stream breaks off.
+        RunError: the file cannot be written.
+    """
+    try:
+        try:
+            while True:
+                with waiting():
+                    arrival = next(stream)
+                for event in watcher.update(arrival):
+                    outlets.send(event)
+        finally:
+            for event in watcher.finish():
+                with suppress(ClosedError):
+                    outlets.send(event)
+    except StopIteration:
+        return "ended"
+    except KeyboardInterrupt:
+        return "interrupted"
+    except ClosedError:
+        return "closed"
 
 
 def _print(lines: TextIO, line: str) -> None:
@@ -89,9 +133,9 @@ def _print(lines: TextIO, line: str) -> None:
 def open_outlets(
     destinations: Destinations,
     *,
-    lines: TextIO | None,
-    as_json: bool,
-    tell: Tell,
+    lines: TextIO | None = None,
+    as_json: bool = False,
+    notify: Notify = lambda _: None,
     is_hurried: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outlets]:
     """All outlets that are asked for; at the end says what was delivered.
@@ -100,36 +144,41 @@ def open_outlets(
         destinations: where to.
         lines: where to print; None is nowhere.
         as_json: print JSON in place of words.
-        tell: takes a line for people about what goes wrong, and at the end.
+        notify: takes a line for people about what goes wrong, and at the end.
         is_hurried: asked at the end, while deliveries are waited for; True ends the wait.
 
     Raises:
         RunError: the file cannot be written, or the folder of snapshots not be made.
         SettingsError: no address of the web, or no command.
+
+    Example:
+        >>> with open_outlets(Destinations(webhook="https://hall.example/events")) as outlets:  # doctest: +SKIP
+        ...     for event in firstsight.watch(encoder, "rtsp://hall", novel=True):
+        ...         outlets.send(event)
     """
     with ExitStack() as opened:
-        snapshots = Snapshots(destinations.snapshots, tell=tell) if destinations.snapshots else None
+        snapshots = Snapshots(destinations.snapshots, notify=notify) if destinations.snapshots else None
         log = opened.enter_context(EventLog(destinations.events_file)) if destinations.events_file else None
         senders = []
         if destinations.webhook is not None:
-            senders.append(to_webhook(destinations.webhook, tell=tell))
-            opened.callback(_close, senders[-1], tell, is_hurried)
+            senders.append(to_webhook(destinations.webhook, notify=notify))
+            opened.callback(_close, senders[-1], notify, is_hurried)
         if destinations.program is not None:
-            senders.append(to_command(destinations.program, tell=tell))
-            opened.callback(_close, senders[-1], tell, is_hurried)
+            senders.append(to_command(destinations.program, notify=notify))
+            opened.callback(_close, senders[-1], notify, is_hurried)
         yield Outlets(log=log, senders=senders, snapshots=snapshots, lines=lines, as_json=as_json)
         if snapshots and snapshots.num_failed:
-            tell(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
+            notify(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
 
 
-def _close(sender: Sender, tell: Tell, is_hurried: Callable[[], bool]) -> None:
+def _close(sender: Sender, notify: Notify, is_hurried: Callable[[], bool]) -> None:
     sender.close(is_hurried=is_hurried)
     failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
-    tell(f"{sender.name}: {sender.num_sent} events delivered{failed}")
+    notify(f"{sender.name}: {sender.num_sent} events delivered{failed}")
 
 
 class EventLog:
-    """A file to which lines are appended, without a buffer: what was told is in the file.
+    """A file to which lines are appended, without a buffer: what was written is in the file.
 
     Where it is rotated or removed meanwhile, the next line goes into a new file at its path.
 
@@ -180,7 +229,7 @@ class EventLog:
 
 
 class Snapshots:
-    """A folder with the frame of each event as JPEG. That one cannot be saved is told once, until one is again.
+    """A folder with the frame of each event as JPEG. That one cannot be saved is reported once, until one is again.
 
     Attributes:
         num_failed: that were not saved.
@@ -190,10 +239,10 @@ class Snapshots:
         RunError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, *, tell: Tell) -> None:
+    def __init__(self, folder: Path, *, notify: Notify) -> None:
         make_folder(folder, purpose="snapshots")
         self.num_failed, self.last_error = 0, ""
-        self._folder, self._tell, self._is_failing = folder, tell, False
+        self._folder, self._notify, self._is_failing = folder, notify, False
 
     def add(self, event: Event, frame: Frame, number: int) -> Event:
         """The event with the file of its frame; as it is if that cannot be saved."""
@@ -202,19 +251,19 @@ class Snapshots:
         except (FirstsightError, OSError) as error:
             self.num_failed, self.last_error = self.num_failed + 1, printable(str(error))
             if not self._is_failing:
-                self._tell(f"{self.last_error}; events are told without a snapshot")
+                self._notify(f"{self.last_error}; events are sent without a snapshot")
             self._is_failing = True
             return event
         if self._is_failing:
-            self._tell("snapshots are saved again")
+            self._notify("snapshots are saved again")
         self._is_failing = False
         return replace(event, snapshot=str(path))
 
     def _save(self, event: Event, frame: Frame, number: int) -> Path:
-        """Its name tells when, which and what."""
+        """Its name says when, which and what."""
         when = event.time.replace(":", "").replace("+0000", "Z")
         path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
         content = io.BytesIO()
-        Image.fromarray(frame.pictures[1]).save(content, "JPEG", quality=90)
+        Image.fromarray(frame.whole).save(content, "JPEG", quality=90)
         write_whole(path, content.getvalue())
         return path

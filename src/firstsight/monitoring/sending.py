@@ -27,12 +27,12 @@ _LONGEST_QUEUE = 100
 # At the end: for what is to be delivered, and then for a program that is asked to end.
 _CLOSE_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
-_LOOK_SECONDS = 0.05  # so often it is looked whether somebody is in a hurry
+_POLL_SECONDS = 0.05  # between two questions whether to hurry
 _SERVERS_FAULT = 500  # and above, of the answers of HTTP
 _KEEPS_THE_POST = (307, 308)  # of the redirections; others ask for a page instead
 
 Deliver = Callable[[bytes], None]
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class ReceiverUnavailableError(Exception):
@@ -47,7 +47,7 @@ class Sender:
         deliver: takes a message there. What it raises counts as a failure, but after a `ReceiverUnavailableError` the
             message is tried again, with longer and longer waits in between, until the sender is closed.
         cancel: makes a delivery that is under way end soon; called when the sender has waited long enough for it.
-        tell: takes a line for people when deliveries begin to fail and when they succeed again.
+        notify: takes a line for people when deliveries begin to fail and when they succeed again.
         longest_queue: messages that wait at most.
         patience: how long to wait for a receiver that is away.
 
@@ -63,7 +63,7 @@ class Sender:
         deliver: Deliver,
         *,
         cancel: Callable[[], None] | None = None,
-        tell: Tell | None = None,
+        notify: Notify | None = None,
         longest_queue: int = _LONGEST_QUEUE,
         patience: Patience | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class Sender:
         self.num_sent = 0
         self.num_failed = 0
         self.last_error = ""
-        self._deliver, self._cancel, self._tell = deliver, cancel, tell
+        self._deliver, self._cancel, self._notify = deliver, cancel, notify
         self._patience = patience or Patience()
         self._is_failing = False
         self._longest_queue = longest_queue
@@ -105,7 +105,7 @@ class Sender:
         end = time.monotonic() + timeout_seconds
         try:
             while self._thread.is_alive() and time.monotonic() < end and not is_hurried():
-                self._thread.join(min(_LOOK_SECONDS, timeout_seconds))
+                self._thread.join(min(_POLL_SECONDS, timeout_seconds))
         finally:
             self._give_up()
 
@@ -155,8 +155,8 @@ class Sender:
                 self.num_failed += not delivered
             self._is_under_way = False
             self._is_failing &= not delivered
-        if is_news and self._tell:
-            self._tell(f"{self.name}: delivered again")
+        if is_news and self._notify:
+            self._notify(f"{self.name}: delivered again")
 
     def _put_off(self, message: bytes, seconds: float) -> None:
         """Puts the message back in front and waits; at the end, or if the queue is full, it is given up."""
@@ -174,8 +174,8 @@ class Sender:
             self._is_failing = True
             if not self._is_closed:
                 self.last_error = _one_line(reason)
-        if is_news and self._tell:
-            self._tell(f"{self.name}: {_one_line(reason)}")
+        if is_news and self._notify:
+            self._notify(f"{self.name}: {_one_line(reason)}")
 
     def _fail(self, reason: str) -> None:
         if not self._is_closed:
@@ -188,7 +188,11 @@ def _one_line(reason: str) -> str:
 
 
 def to_webhook(
-    url: str, *, tell: Tell | None = None, timeout_seconds: float = _TIMEOUT_SECONDS, patience: Patience | None = None
+    url: str,
+    *,
+    notify: Notify | None = None,
+    timeout_seconds: float = _TIMEOUT_SECONDS,
+    patience: Patience | None = None,
 ) -> Sender:
     """Posts each message as JSON; delivered is what is answered by 2xx.
 
@@ -197,7 +201,7 @@ def to_webhook(
 
     Args:
         url: where to.
-        tell: as for `Sender`, and
+        notify: as for `Sender`, and
         patience: too.
         timeout_seconds: for each answer.
 
@@ -222,7 +226,7 @@ def to_webhook(
         except OSError as error:  # no connection, no answer in time
             raise ReceiverUnavailableError(str(getattr(error, "reason", error))) from error
 
-    return Sender(public_name(url), post, tell=tell, patience=patience)
+    return Sender(public_name(url), post, notify=notify, patience=patience)
 
 
 class _PostsAgain(urllib.request.HTTPRedirectHandler):
@@ -238,14 +242,14 @@ class _PostsAgain(urllib.request.HTTPRedirectHandler):
         return urllib.request.Request(newurl, req.data, req.headers, method="POST")  # noqa: S310, checked above
 
 
-def to_command(command: str, *, tell: Tell | None = None, timeout_seconds: float = _TIMEOUT_SECONDS) -> Sender:
+def to_command(command: str, *, notify: Notify | None = None, timeout_seconds: float = _TIMEOUT_SECONDS) -> Sender:
     """Runs the command for each message, which it reads from standard input.
 
     What lasts too long, or still runs when the sender is closed, is ended with whatever it has started.
 
     Args:
         command: program and arguments as in a shell, but without one.
-        tell: as for `Sender`.
+        notify: as for `Sender`.
         timeout_seconds: for each run.
 
     Raises:
@@ -258,7 +262,7 @@ def to_command(command: str, *, tell: Tell | None = None, timeout_seconds: float
     if not words:
         raise SettingsError("the command is empty; give a program, such as --run 'notify.sh hall'")
     program = _Program(words, timeout_seconds)
-    return Sender(words[0], program.run, cancel=program.cancel, tell=tell)
+    return Sender(words[0], program.run, cancel=program.cancel, notify=notify)
 
 
 class _Program:

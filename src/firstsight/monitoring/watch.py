@@ -1,15 +1,16 @@
-"""Watches a stream: tells when an anchor is to be seen, when something is new, and when nothing comes any more.
+"""Watches a stream: when an anchor is there, when something is new, and when nothing comes any more.
 
-How near a frame is to an anchor is told on a scale that the stream itself gives: 0 is as usual, 1 is the anchor. A
+How near a frame is to an anchor is measured on a scale that the stream itself gives: 0 is as usual, 1 is the anchor. A
 cosine of 0.3 means much before one camera and nothing before another. Before a camera that stands still even frames
-that show nothing are alike, so what is usual is followed as it is for novelty: by a running mean and spread of the
+that show nothing are similar, so what is usual is followed as it is for novelty: by a running mean and spread of the
 similarity, in which what is unusual counts for little. (Search counts decoys instead, which belong to many sources: an
 upside-down part of a picture is far from every frame of one still view.)
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,19 +18,21 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
-from firstsight.footage.frames import Frame
-from firstsight.footage.stream import Arrival, Back, Lost, Stream
+from firstsight.footage.frames import Frame, PixelByPixel, View
+from firstsight.footage.source import Source, Spec
+from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
+from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
-from firstsight.searching.query import Query
+from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
 
 # Half-way from the usual to the anchor. Before a still camera, a person matched itself with 0.5 to 0.85 and others
 # with 0.3 at most.
 CLOSE_FROM = 0.5
 _UNTIL_SHARE = 0.7
-# Two frames of the two a second that are looked at: one alone may be a flaw of the stream, and what passes by is like a
+# Two of the two frames a second that are used: one alone may be a flaw of the stream, and what passes by is like a
 # still of itself for no longer.
 _LEAST_SECONDS = 0.5
 # Where the similarity is restless, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
@@ -58,7 +61,7 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
         seconds: time of the frame.
 
     Returns:
-        The new state, and the closeness, below 0 if less alike than usual; None during the warm-up.
+        The new state, and the closeness, below 0 if less similar than usual; None during the warm-up.
     """
     after, score = novelty.update(usual, np.full((1, 1), similarity), seconds)
     if usual is None or score is None:
@@ -68,33 +71,44 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     return after, (similarity - mean) / way
 
 
+_NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
+
 Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """One line of what is told. What does not apply is None."""
+    """Something begins or ends. What does not apply is None."""
 
     kind: Kind
-    seconds: float  # when it is told, on the clock of the stream
+    seconds: float  # when it is reported, on the clock of the stream
     time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
     source: str  # for people
-    anchor: str | None = None  # of a match: what is looked for
+    anchor: str | None = None  # of a match: what was asked for
     start_seconds: float | None = None  # of a match or something new: since when
     end_seconds: float | None = None  # and until when
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was
-    snapshot: str | None = None  # file with the frame at which it is told
+    snapshot: str | None = None  # file with the frame
+    frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
 
-    def record(self) -> dict[str, Any]:
-        """What applies, as plain JSON values."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+    def to_json(self) -> dict[str, Any]:
+        """What applies, but the frame, as plain values."""
+        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
+        return {name: value for name, value in values.items() if value is not None}
 
     def words(self) -> str:
         """A line for people."""
         return f"{self.seconds:>9.2f} s  {self._what()}"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the words, and the frame."""
+        if self.frame is None:
+            return gallery(self.words(), ())
+        step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
+        return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _what(self) -> str:
         anchor = printable(self.anchor or "")
@@ -119,28 +133,19 @@ def wall_clock() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-@dataclass(frozen=True, eq=False)
-class Told:
-    """An event, and the frame at which it was told; None if nothing was to be seen."""
-
-    event: Event
-    frame: Frame | None
-
-
 class Watcher:
     """What is known between two arrivals of one stream.
 
     Args:
-        encoder: what sees.
-        name: of the stream, for people.
-        anchors: made by `read_query` with the same encoder.
-        novel: whether to tell of what is new.
+        encoder: what embeds.
+        anchors: vectors (dim,) of unit length by name, as `read_anchors` makes them with the same encoder.
+        novel: whether what is new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
-        clock: tells the time by this machine; asked once for each arrival.
+        clock: the time by this machine; asked once for each arrival.
 
     Attributes:
-        num_frames: seen so far.
+        num_frames: so far.
 
     Raises:
         SettingsError: neither an anchor nor what is new is asked for, or a threshold is out of its range.
@@ -149,9 +154,8 @@ class Watcher:
     def __init__(
         self,
         encoder: Encoder,
-        name: str,
         *,
-        anchors: Sequence[Query] = (),
+        anchors: Mapping[str, NDArray[np.float32]] | None = None,
         novel: bool = False,
         match_from: float | None = None,
         novel_from: float | None = None,
@@ -161,48 +165,50 @@ class Watcher:
             raise SettingsError("nothing to watch for; give anchors, or ask for what is new, or both")
         self.num_frames = 0
         self._encoder = encoder
-        self._name = name
-        self._anchors: list[NDArray[np.float32]] = [anchor.vector for anchor in anchors]
+        self._anchors = dict(anchors or {})
         self._match, self._new = close_from(match_from), new_from(novel_from)
         self._novelty = Novelty(encoder) if novel else None
-        self._usual: list[Usual | None] = [None] * len(anchors)  # before each anchor
-        names = [anchor.place.name for anchor in anchors]
-        self._watched: list[str | None] = [*names, *([None] if novel else [])]  # None is what is new
+        self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
+        self._watched: list[str | None] = [*self._anchors, *([None] if novel else [])]  # None is what is new
         self._states = [TriggerState()] * len(self._watched)
         self._clock = clock
         self._last: Frame | None = None
         self._last_time = ""  # by the clock of this machine
 
-    def update(self, arrival: Arrival) -> list[Told]:
-        """What there is to tell of one more arrival."""
+    @property
+    def views(self) -> tuple[View, ...]:
+        """Of the stream: what the encoder embeds, and the whole picture."""
+        return self._encoder.view, PixelByPixel()
+
+    def update(self, arrival: Arrival) -> list[Event]:
+        """The events of one more arrival."""
         now = self._clock()
-        if isinstance(arrival, Lost):  # what was under way ended with what was seen last, and is told now
-            lost = Event("lost", arrival.seconds, now, self._name, reason=arrival.reason)
-            return [*self._ended(arrival.seconds, now), Told(lost, None)]
+        if isinstance(arrival, Lost):  # what was under way ended with the last frame, and is reported now
+            lost = Event("lost", arrival.seconds, now, arrival.source, reason=arrival.reason)
+            return [*self._ended(arrival.seconds, now), lost]
         if isinstance(arrival, Back):
-            back = Event("back", arrival.seconds, now, self._name, away_seconds=arrival.away_seconds)
-            return [Told(back, None)]
+            return [Event("back", arrival.seconds, now, arrival.source, away_seconds=arrival.away_seconds)]
         is_next_file = self._last is not None and arrival.source != self._last.source
-        told = self.finish() if is_next_file else []
+        events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now
         for number, value in enumerate(self._values(arrival)):
             trigger = self._trigger(number)
             self._states[number], news = episodes.update(trigger, self._states[number], value, arrival.seconds)
             if news:
-                told.append(self._told(number, news, arrival, arrival.seconds, now))
-        return told
+                events.append(self._event(number, news, arrival, arrival.seconds, now))
+        return events
 
-    def finish(self) -> list[Told]:
-        """What ends because no frame will follow; told at the time of the last one."""
+    def finish(self) -> list[Event]:
+        """What ends because no frame will follow; reported at the time of the last one."""
         return self._ended(self._last.seconds, self._last_time) if self._last else []
 
-    def _ended(self, seconds: float, time: str) -> list[Told]:
-        """What ends with the last frame, and is told at that time by both clocks."""
+    def _ended(self, seconds: float, time: str) -> list[Event]:
+        """What ends with the last frame, and is reported at that time by both clocks."""
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._told(number, news, last, seconds, time) for number, news in ended if news and last]
+        return [self._event(number, news, last, seconds, time) for number, news in ended if news and last]
 
     def _trigger(self, number: int) -> Trigger:
         return self._new if self._watched[number] is None else self._match
@@ -213,7 +219,7 @@ class Watcher:
         values: list[float | None] = []
         if self._anchors:
             vector = self._encoder.encode(pictures)[0]
-            for number, anchor in enumerate(self._anchors):
+            for number, anchor in enumerate(self._anchors.values()):
                 # One by one: what a product of several rounds depends on how many there are.
                 self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
                 values.append(value)
@@ -221,14 +227,14 @@ class Watcher:
             values += self._novelty.update(pictures, [frame.seconds])
         return values
 
-    def _told(self, number: int, news: Begun | Ended, frame: Frame, seconds: float, time: str) -> Told:
+    def _event(self, number: int, news: Begun | Ended, frame: Frame, seconds: float, time: str) -> Event:
         episode, anchor, begins = news.episode, self._watched[number], isinstance(news, Begun)
         kind: Kind
         if anchor is None:
             kind = "novel begins" if begins else "novel ends"
         else:
             kind = "match begins" if begins else "match ends"
-        event = Event(
+        return Event(
             kind,
             seconds,
             time,
@@ -238,18 +244,66 @@ class Watcher:
             end_seconds=None if begins else episode.last_seconds,
             value=round(episode.peak, 4),
             peak_seconds=episode.peak_seconds,
+            frame=frame,
         )
-        return Told(event, frame)
 
 
-def watch(watcher: Watcher, stream: Stream) -> Iterator[Told]:
-    """What there is to tell of a stream, as it comes, until it ends.
+def watch(
+    encoder: Encoder,
+    source: Spec,
+    *,
+    anchors: Sequence[Picture] = (),
+    novel: bool = False,
+    match_from: float | None = None,
+    novel_from: float | None = None,
+    frames_per_second: float | None = 2.0,
+    speed: float = 1.0,
+    patience: Patience | None = None,
+) -> Generator[Event, None, None]:
+    """Events of a camera that stands still, as they happen: an anchor is there, something is new, the stream is lost.
+
+    What is usual is learned from the first five seconds, and followed from then on. The stream is opened with the first
+    event asked for, and closed when the generator is closed or ends. Whatever else ends it, such as Ctrl-C while it
+    waits, what is under way ends first. `monitoring.outlets` sends events on.
+
+    Args:
+        encoder: best one that was learned from the same camera.
+        source: an address (rtsp://...), a camera (0), "-" for a pipe, or what `open_source` takes.
+        anchors: what to match; see `read_anchors`.
+        novel: whether what the camera has not shown before is an event.
+        match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
+        novel_from: new is so many times the usual deviation; None is 8.
+        frames_per_second: use at most so many; what `open_source` gave keeps its own rate.
+        speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
+        patience: how long to wait for what does not come.
+
+    Returns:
+        A generator of events. `frame.whole` of an event is its picture, uint8 (H, W, 3).
+
+    Raises:
+        SettingsError: nothing to watch for, or an option outside its range.
+        SourceError: an anchor cannot be read, or, with the first event, no such stream.
+        PixelsError: an anchor of another shape or dtype.
 
     Example:
-        >>> with Stream("rtsp://hall", views=(encoder.view,), frames_per_second=2) as stream:  # doctest: +SKIP
-        ...     for told in watch(Watcher(encoder, stream.name, novel=True), stream):
-        ...         print(told.event.words())
+        >>> for event in watch(encoder, "rtsp://hall", anchors=["door.jpg"], novel=True):  # doctest: +SKIP
+        ...     print(event.words())
     """
-    for arrival in stream:
-        yield from watcher.update(arrival)
-    yield from watcher.finish()
+    vectors = read_anchors(anchors, encoder)
+    watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
+    rate = None if isinstance(source, Source) else frames_per_second
+    open_stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed, patience=patience)
+    return _events(watcher, open_stream)
+
+
+def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Event, None, None]:
+    with open_stream() as stream:
+        try:
+            for arrival in stream:
+                yield from watcher.update(arrival)
+        except GeneratorExit:  # nobody asks for more
+            raise
+        except BaseException:
+            yield from watcher.finish()
+            raise
+        yield from watcher.finish()

@@ -18,12 +18,12 @@ from firstsight.comparison.compare import (
     Comparison,
     Comparisons,
     EveryNFrames,
-    compare,
 )
 from firstsight.encoder.encoder import Encoder
 from firstsight.files import make_folder, write_whole
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
+from firstsight.progress import Progress, Report, silent
 from firstsight.quality.findings import findings
 from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, with_crop_drawn
 from firstsight.report.film import Film
@@ -31,7 +31,7 @@ from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
 from firstsight.searching.regions import Box
 
-_MAX_STRETCHES = 32
+_MAX_PARTS = 32
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Anchored:
 class Highlights:
     """Collects, in memory that does not grow with the footage.
 
-    The footage is cut into stretches, each of which remembers its most and its least similar frame; when there are too
+    The footage is cut into parts, each of which remembers its most and its least similar frame; when there are too
     many, neighbours are joined. So the moments listed lie apart, and are not one moment many times. A comparison that
     has no similarity yet is counted, and is neither of the two.
     """
@@ -82,8 +82,8 @@ class Highlights:
     num_anchors: int = 0
     num_compared: int = 0
     mean: Mean = field(default_factory=Mean)  # of the similarities, where there are any
-    _stretches: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
-    _stretch_length: int = 1  # frames
+    _parts: list[tuple[_Moment, _Moment]] = field(default_factory=list)  # least, most similar
+    _part_length: int = 1  # frames
     _current: Anchored | None = None
 
     def add(self, comparison: Comparison) -> None:
@@ -101,24 +101,24 @@ class Highlights:
             self._remember(_Moment(comparison, comparison.similarity))
 
     def most_similar(self, num: int) -> list[Comparison]:
-        """The most similar frames, one a stretch, the most similar first."""
-        mosts = sorted((most for _, most in self._stretches), key=lambda one: -one.similarity)
+        """The most similar frames, one a part, the most similar first."""
+        mosts = sorted((most for _, most in self._parts), key=lambda one: -one.similarity)
         return [one.comparison for one in mosts[:num]]
 
     def least_similar(self, num: int) -> list[Comparison]:
-        """The least similar frames, one a stretch, the least similar first."""
-        leasts = sorted((least for least, _ in self._stretches), key=lambda one: one.similarity)
+        """The least similar frames, one a part, the least similar first."""
+        leasts = sorted((least for least, _ in self._parts), key=lambda one: one.similarity)
         return [one.comparison for one in leasts[:num]]
 
     def _remember(self, moment: _Moment) -> None:
-        if (self.mean.num - 1) % self._stretch_length == 0:
-            if len(self._stretches) == _MAX_STRETCHES:
-                pairs = zip(self._stretches[::2], self._stretches[1::2], strict=True)
-                self._stretches = [_joined(*pair) for pair in pairs]
-                self._stretch_length *= 2
-            self._stretches.append((moment, moment))
+        if (self.mean.num - 1) % self._part_length == 0:
+            if len(self._parts) == _MAX_PARTS:
+                pairs = zip(self._parts[::2], self._parts[1::2], strict=True)
+                self._parts = [_joined(*pair) for pair in pairs]
+                self._part_length *= 2
+            self._parts.append((moment, moment))
         else:
-            self._stretches[-1] = _joined(self._stretches[-1], (moment, moment))
+            self._parts[-1] = _joined(self._parts[-1], (moment, moment))
 
 
 def _joined(first: tuple[_Moment, _Moment], second: tuple[_Moment, _Moment]) -> tuple[_Moment, _Moment]:
@@ -133,7 +133,7 @@ _NUM_MOMENTS = 6
 def render_page(
     encoder: Encoder, source_name: str, settings: CompareSettings, highlights: Highlights, plot: bytes
 ) -> str:
-    """The page as HTML. The highlights' frames must carry the whole frame as their second picture."""
+    """The page as HTML. The highlights' frames carry a view of the whole frame."""
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.view.crop(width, height)
@@ -147,7 +147,7 @@ def render_page(
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
         least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
-        crop_picture=jpeg_uri(with_crop_drawn(anchor.pictures[1], anchor.size, encoder.view)),
+        crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
         sees=encoder.view.describe(),
         width=width,
         height=height,
@@ -206,7 +206,7 @@ def _moment(comparison: Comparison) -> dict[str, Any]:
 
 
 def _photo(frame: Frame, box: Box | None) -> str:
-    image = Image.fromarray(frame.pictures[1])
+    image = Image.fromarray(frame.whole)
     if box:
         draw_box(image, box, frame.size)
     return jpeg_uri(np.asarray(image))
@@ -226,12 +226,25 @@ PAGE_FILE = "report.html"
 class Summary:
     """What a comparison came to."""
 
+    folder: Path  # with timeline, plot, film and page
     num_compared: int
     num_anchors: int
     num_skipped: int  # frames that could not be decoded
     mean_similarity: float | None  # None if no comparison has a similarity, as of one frame without its mean
     most_similar: Comparison | None
     least_similar: Comparison | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, and the two moments."""
+        return {
+            "out": str(self.folder),
+            "num_compared": self.num_compared,
+            "num_anchors": self.num_anchors,
+            "num_skipped": self.num_skipped,
+            "mean_similarity": self.mean_similarity,
+            "most_similar": self.most_similar and self.most_similar.to_json(),
+            "least_similar": self.least_similar and self.least_similar.to_json(),
+        }
 
 
 def write_comparison(
@@ -240,15 +253,22 @@ def write_comparison(
     settings: CompareSettings,
     folder: Path,
     *,
-    progress: Callable[[Comparison], None] | None = None,
-    watch: Callable[[Comparison], bool] | None = None,
-    finished: Callable[[Summary], None] | None = None,
+    progress: Report = silent,
+    show: Callable[[Comparison], bool] | None = None,
+    finished: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
     """Compares the whole source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
 
-    Each comparison is told to `progress` and to `watch`; when that returns False, what was compared until then is all.
-    What it came to is told to `finished` once all is compared, before plot and page are drawn.
-    On Ctrl-C the timeline and the film hold what was compared until then.
+    On Ctrl-C, or if `progress` raises `Cancelled`, the timeline and the film hold what was compared until then.
+
+    Args:
+        encoder: what embeds.
+        source: read once, whole.
+        settings: of the comparison.
+        folder: made if it is not there.
+        progress: called after each comparison, with its similarity as the state.
+        show: called with each comparison; when it returns False, what was compared until then is all.
+        finished: called with the result before plot and page are drawn.
 
     Raises:
         SourceError: nothing to compare.
@@ -256,22 +276,21 @@ def write_comparison(
     """
     make_folder(folder)
     level = encoder.compared_level(settings.level)
-    highlights = Highlights()
+    highlights, total = Highlights(), source.num_frames()
     with ExitStack() as files:
         timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
         film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level))
-        comparisons = compare(encoder, source, settings, views=(Whole(),))
+        comparisons = Comparisons(encoder, source, settings, (Whole(),))
         for comparison in comparisons:
             timeline.write(comparison)
             film.write(comparison)
             highlights.add(comparison)
-            if progress:
-                progress(comparison)
-            if watch and not watch(comparison):
+            progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
+            if show and not show(comparison):
                 break
-    summary = _summary(highlights, comparisons)
-    if finished:
-        finished(summary)
+    summary = _summary(folder, highlights, comparisons)
+    finished(summary)
+    progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
     write_whole(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)
@@ -279,9 +298,14 @@ def write_comparison(
     return summary
 
 
-def _summary(highlights: Highlights, comparisons: Comparisons) -> Summary:
+def _two_digits(similarity: float | None) -> str:
+    return "" if similarity is None else f"{similarity:.2f}"
+
+
+def _summary(folder: Path, highlights: Highlights, comparisons: Comparisons) -> Summary:
     most, least = highlights.most_similar(1), highlights.least_similar(1)
     return Summary(
+        folder=folder,
         num_compared=highlights.num_compared,
         num_anchors=highlights.num_anchors,
         num_skipped=comparisons.num_skipped,

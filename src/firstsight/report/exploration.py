@@ -1,7 +1,6 @@
 """A map of a library's frames, as a picture and as a page with thumbnails: one file, nothing fetched from anywhere."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from firstsight.exploration.clusters import Cluster, Clusters
-from firstsight.library.embeddings import Embeddings
+from firstsight.exploration.layout import FrameMap
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template
@@ -62,33 +61,16 @@ _SIDE = 1_000  # of the page's drawing, in its own units
 _NAMED = 12  # sources in the legend
 
 
-@dataclass(frozen=True, eq=False)
-class FrameMap:
-    """Some frames of a library, and where each lies."""
-
-    library: Store
-    frames: Embeddings  # N, spread evenly over what is meant
-    places: NDArray[np.float32]  # (N, 2), in the unit square, y downwards
-    num_meant: int  # frames altogether, of which these are a sample
-
-    @property
-    def said(self) -> str:
-        """How many frames are shown, and of how many."""
-        if len(self.frames) == self.num_meant:
-            return f"All {self.num_meant:,} frames."
-        return f"{len(self.frames):,} of {self.num_meant:,} frames, spread evenly over them."
-
-
-def map_picture(shown: FrameMap) -> bytes:
+def map_picture(shown: FrameMap, library: Store) -> bytes:
     """PNG: thumbnails where there are frames, a dot for each of the others in the colour of its source."""
     figure = Figure(figsize=(10, 10), dpi=130, layout="constrained")
     axes = figure.subplots()
-    x, y = shown.places.T
+    x, y = shown.points.T
     axes.scatter(x, y, s=9, c=[_colour(shown, row) for row in range(len(shown.frames))])
-    for row, jpeg in _thumbnails(shown):
+    for row, jpeg in _thumbnails(shown, library):
         picture = as_picture(jpeg)
         width, height = _size(picture)
-        left, top = shown.places[row] - (width / 2, height / 2)
+        left, top = shown.points[row] - (width / 2, height / 2)
         extent = (left, left + width, top + height, top)
         axes.imshow(picture, extent=extent, zorder=2, interpolation="antialiased")
     axes.set(
@@ -96,34 +78,34 @@ def map_picture(shown: FrameMap) -> bytes:
         ylim=(1.05, -0.05),
         xticks=[],
         yticks=[],
-        title=f"{figure_text(shown.library.path.name)}: {shown.said}",
+        title=f"{figure_text(library.path.name)}: {shown.summary()}",
     )
     axes.set_aspect("equal")
     return figure_png(figure)
 
 
-def render_map_page(shown: FrameMap) -> str:
+def render_map_page(shown: FrameMap, library: Store) -> str:
     """The page as HTML; every dot says where its frame is from."""
     names = shown.frames.sources[:_NAMED]
     return load_template(_MAP_TEMPLATE).render(
-        library=shown.library.path.name,
-        said=shown.said,
+        library=library.path.name,
+        said=shown.summary(),
         dots=[{**_placed(shown, row), "colour": _colour(shown, row)} for row in range(len(shown.frames))],
-        pictures=[_placed_picture(shown, row, jpeg) for row, jpeg in _thumbnails(shown)],
+        pictures=[_placed_picture(shown, row, jpeg) for row, jpeg in _thumbnails(shown, library)],
         sources=[{"name": name, "colour": _of_source(number)} for number, name in enumerate(names)],
     )
 
 
-def _thumbnails(shown: FrameMap) -> Iterator[tuple[int, bytes]]:
+def _thumbnails(shown: FrameMap, library: Store) -> Iterator[tuple[int, bytes]]:
     """The frame nearest to the middle of each cell that holds one, and its thumbnail."""
-    cells = np.minimum((shown.places * _CELLS).astype(int), _CELLS - 1)
-    away = np.linalg.norm(shown.places - (cells + 0.5) / _CELLS, axis=1)
+    cells = np.minimum((shown.points * _CELLS).astype(int), _CELLS - 1)
+    away = np.linalg.norm(shown.points - (cells + 0.5) / _CELLS, axis=1)
     nearest: dict[tuple[int, ...], int] = {}
     for row in np.argsort(away, kind="stable"):
         nearest.setdefault(tuple(cells[row].tolist()), int(row))
     rows = sorted(nearest.values())
     frames = shown.frames
-    jpegs = shown.library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
+    jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
     yield from zip(rows, jpegs, strict=True)
 
 
@@ -135,7 +117,7 @@ def _size(picture: NDArray[np.uint8]) -> tuple[float, float]:
 
 
 def _placed(shown: FrameMap, row: int) -> dict[str, Any]:
-    x, y = (_margin(float(value)) for value in shown.places[row])
+    x, y = (_margin(float(value)) for value in shown.points[row])
     title = f"{shown.frames.source_of(row)} at {shown.frames.seconds[row]:.2f} s"
     return {"x": round(x, 1), "y": round(y, 1), "title": title}
 

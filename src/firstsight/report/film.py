@@ -1,5 +1,7 @@
 """The article's two windows, live: drawn as the film draws them, while the comparison runs."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -42,10 +44,10 @@ class Windows:
         self._font = ImageFont.load_default(size=18)
 
     def draw(self, comparison: Comparison) -> Picture:
-        """The two pictures, uint8 (H, W, 3). `Frame.pictures[1]` must be the whole frame."""
+        """The two pictures, uint8 (H, W, 3), from frames that carry a view of the whole frame."""
         width, height = self.panel
         canvas = Image.new("RGB", self.size, _BACKGROUND)
-        anchor, current = (self._fit(one.pictures[1]) for one in (comparison.anchor, comparison.frame))
+        anchor, current = (self._fit(one.whole) for one in (comparison.anchor, comparison.frame))
         if comparison.box and comparison.anchor_box:
             draw_box(anchor, comparison.anchor_box, comparison.anchor.size)
             draw_box(current, comparison.box, comparison.frame.size)
@@ -95,7 +97,7 @@ class Film:
     def write(self, comparison: Comparison) -> None:
         """Adds a picture; the first one gives the film its size."""
         if self._windows is None or self._writer is None:
-            height, width = comparison.frame.pictures[1].shape[:2]
+            height, width = comparison.frame.whole.shape[:2]
             self._windows = Windows(self._encoder, level=self._level, panel=(width, height))
             self._writer = VideoWriter(self._path, size=self._windows.size)
         self._writer.write(self._windows.draw(comparison), seconds=self._time(comparison.frame.seconds))
@@ -141,7 +143,7 @@ class Show:
     Args:
         encoder: the one that compares.
         screen: where to show.
-        level: the level that is compared; None for a read-out of all levels.
+        level: as for `Windows`.
     """
 
     def __init__(self, encoder: Encoder, screen: Screen, *, level: int | None) -> None:
@@ -150,12 +152,29 @@ class Show:
         self._level = level
         self._windows: Windows | None = None
 
-    def watch(self, comparison: Comparison) -> bool:
+    def __call__(self, comparison: Comparison) -> bool:
         """Shows one more; False once the person in front of the screen wants no more."""
         if self._windows is None:
-            height, width = comparison.frame.pictures[1].shape[:2]
+            height, width = comparison.frame.whole.shape[:2]
             self._windows = Windows(self._encoder, level=self._level, panel=(width, height))
         return self._screen.show(self._windows.draw(comparison))
+
+
+@contextmanager
+def open_window(encoder: Encoder, title: str, *, level: int | None) -> Iterator[Show]:
+    """What shows comparisons in a window of the desktop, which closes at the end.
+
+    Args:
+        encoder: the one that compares.
+        title: of the window.
+        level: from 1, as it is asked of `compare`; None is its default.
+
+    Raises:
+        NoScreenError: there is no desktop.
+        SettingsError: no such level.
+    """
+    with closing(TkScreen(title)) as screen:
+        yield Show(encoder, screen, level=encoder.compared_level(level))
 
 
 class TkScreen:

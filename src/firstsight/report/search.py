@@ -13,7 +13,6 @@ from firstsight.library.thumbnails import as_picture
 from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template
 from firstsight.searching.calibration import MIN_DECOYS
 from firstsight.searching.moments import Moment
-from firstsight.searching.regions import Placed
 from firstsight.searching.search import Match, SearchResult
 from firstsight.text import printable
 
@@ -138,7 +137,7 @@ def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
     indices, best = sorted(captions), moment.best_frame_index
     return [
         {
-            "uri": _with_box(jpeg, match.place) if index == best and match.place else file_uri(jpeg, "jpeg"),
+            "uri": _best_uri(jpeg, match) if index == best else file_uri(jpeg, "jpeg"),
             "is_best": index == best,
             "caption": captions[index],
         }
@@ -146,10 +145,12 @@ def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _with_box(jpeg: bytes, place: Placed) -> str:
-    """The picture with the box drawn that a region was found in."""
+def _best_uri(jpeg: bytes, match: Match) -> str:
+    """The picture, with the box drawn that a region was found in."""
+    if match.box is None or match.picture_size is None:
+        return file_uri(jpeg, "jpeg")
     image = Image.fromarray(as_picture(jpeg))
-    draw_box(image, place.box, place.size)
+    draw_box(image, match.box, match.picture_size)
     return jpeg_uri(np.asarray(image))
 
 
@@ -165,7 +166,7 @@ def _bar(match: Match, library: Store) -> dict[str, float] | None:
 
 def _query_picture(result: SearchResult) -> np.ndarray:
     """Small, with its box drawn if it has one."""
-    image = Image.fromarray(result.query.frame.pictures[1])
+    image = Image.fromarray(result.query.frame.whole)
     image.thumbnail((_QUERY_SIDE, _QUERY_SIDE))
     if result.box:
         draw_box(image, result.box, result.query.frame.size)

@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,9 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from firstsight.comparison.align import WarpingPath
+from firstsight.comparison.align import Alignment
 from firstsight.comparison.compare import Comparison
-from firstsight.comparison.similarities import Seen
 from firstsight.errors import RunError
 from firstsight.report.drawing import figure_png, figure_text
 from firstsight.text import printable
@@ -130,22 +129,24 @@ _MOST_CELLS = 800  # a side of the picture; of longer videos the largest of each
 _LEAST_SIDE, _MOST_SIDE = 3.0, 9.0  # inches
 
 
-def alignment_picture(seen: Sequence[Seen], gains: NDArray[np.float32], path: WarpingPath) -> bytes:
-    """Two videos as PNG: darker is more alike than usual; the second video goes to the right, the first one down."""
-    first, second = seen
+def alignment_picture(alignment: Alignment) -> bytes:
+    """Two videos as PNG: darker is more similar than usual; the second video goes right, the first one down."""
+    first, second, path = alignment.first, alignment.second, alignment.path
     rows, columns = first.frames.seconds, second.frames.seconds
     height = float(np.clip(_MOST_SIDE * len(rows) / max(len(columns), 1), _LEAST_SIDE, _MOST_SIDE))
     figure = Figure(figsize=(_MOST_SIDE, height), dpi=120, layout="constrained")
     axes = figure.subplots()
     extent = (columns[0], columns[-1] or 1.0, rows[-1] or 1.0, rows[0])
-    axes.imshow(_thinned(gains), extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axes.imshow(
+        _thinned(alignment.gains), extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest"
+    )
     axes.plot(columns[path.second], rows[path.first], color="#d08a2e", linewidth=2)
     axes.set(xlabel=f"seconds of {figure_text(second.name)}", ylabel=f"seconds of {figure_text(first.name)}")
     return figure_png(figure)
 
 
 def _thinned(gains: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of each block, so that a thin path is still seen when the picture has fewer cells."""
+    """The largest of each block, so that a thin path is still visible when the picture has fewer cells."""
     for axis in (0, 1):
         step = -(-gains.shape[axis] // _MOST_CELLS)
         gains = np.maximum.reduceat(gains, np.arange(0, gains.shape[axis], step), axis=axis)

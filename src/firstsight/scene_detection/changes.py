@@ -1,6 +1,6 @@
 """Where one scene gives way to another: by a cut, or by a passage in which each frame is a mixture of both.
 
-Both are told from motion by what comes before and after. A *cut* is a difference that is large against the differences
+Both differ from motion by what comes before and after. A *cut* is a difference that is large against the differences
 around it, and is not undone within the next frames, as a flash is. Of a *mixture* the frames lie on the straight line
 between its ends; no motion does that, and no cut.
 
@@ -43,7 +43,7 @@ class SmallPicture:
 
 
 @dataclass(frozen=True, eq=False)
-class Looks:
+class Descriptors:
     """What is remembered of N frames that follow each other."""
 
     pictures: NDArray[np.uint8]  # (N, 18, 32, 3), as `SmallPicture` sees them
@@ -59,9 +59,9 @@ class Looks:
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def __getitem__(self, chosen: slice) -> "Looks":
+    def __getitem__(self, chosen: slice) -> "Descriptors":
         """Some of the frames."""
-        return Looks(self.pictures[chosen], self.maps[chosen])
+        return Descriptors(self.pictures[chosen], self.maps[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,21 +74,21 @@ class Bands:
     contrast: NDArray[np.float32]  # (N,): mean square of pixels without their cell's mean
 
 
-def measure(looks: Looks, *, span: int) -> Bands:
+def measure(descriptors: Descriptors, *, span: int) -> Bands:
     """The distances of all pairs of frames at most `span` apart."""
-    pixels = _cells(looks.pictures)
+    pixels = _cells(descriptors.pictures)
     centred = pixels - pixels.mean(axis=-1, keepdims=True)
     energy = np.square(centred).mean(axis=-1)
     detail = _squared(centred, span) / pixels.shape[-1]
     shown = (np.ptp(pixels, axis=0) > _BAR).mean(axis=-1) > 1 / 3
     of_picture = _unlike(centred[:, shown] / pixels.shape[-1] ** 0.5, span, noise=_PICTURE_NOISE**2)
-    of_maps = _unlike(looks.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
+    of_maps = _unlike(descriptors.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
     light = _squared(pixels, span) / pixels.shape[-1]
     return Bands(np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1))
 
 
 def is_blank(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether there is nothing to be seen in each picture (N, 18, 32, 3), as in the black between two fades: (N,)."""
+    """Whether each picture shows nothing (N, 18, 32, 3), as in the black between two fades: (N,)."""
     cells = _cells(pictures)
     spread: NDArray[np.float32] = cells.std(axis=-1).max(axis=-1)
     return spread < _PICTURE_NOISE
@@ -126,7 +126,7 @@ def _squared(rows: NDArray[np.float32], span: int) -> NDArray[np.float32]:
 Kind = Literal["cut", "gradual"]
 
 _WINDOW = 5  # frames before and after a change that must all be unlike; a flash is shorter
-_AROUND = 6  # frames to either side that tell how much changes anyway
+_AROUND = 6  # frames to either side that show how much changes anyway
 _LEAST_CUT = 0.3  # of structure; unrelated pictures are about 0.8 apart
 _LEAST_CUT_RATIO = 2.6  # to what changes around it
 _STILL = 0.05  # added to what changes around it: in a still picture any small thing is many times that
@@ -154,23 +154,23 @@ class Change:
     strength: float  # structure that changed: about 1 if all but two fifths of the picture became something unrelated
 
 
-class LooksOfVideo(Protocol):
-    """What is remembered of the frames of one video, of which a stretch at a time is asked for."""
+class DescriptorsOfVideo(Protocol):
+    """What is remembered of the frames of one video, of which a range at a time is asked for."""
 
     def __len__(self) -> int:
         """How many frames."""
 
-    def __getitem__(self, chosen: slice, /) -> Looks:
+    def __getitem__(self, chosen: slice, /) -> Descriptors:
         """Those of them."""
 
 
-def find_changes(looks: LooksOfVideo, *, frames_per_second: float) -> tuple[Change, ...]:
+def find_changes(descriptors: DescriptorsOfVideo, *, frames_per_second: float) -> tuple[Change, ...]:
     """The changes of scene in one video, in order of time; no two overlap.
 
     Memory besides what is remembered: some 200 MB at most, whatever the length and the rate.
 
     Args:
-        looks: of every frame.
+        descriptors: of every frame.
         frames_per_second: decides how long a passage may be.
 
     Raises:
@@ -183,10 +183,10 @@ def find_changes(looks: LooksOfVideo, *, frames_per_second: float) -> tuple[Chan
     span = lengths[-1] + 2 * _WINDOW
     chunk = min(_CHUNK, _CHUNK_PAIRS // span)
     found: list[Change] = []
-    blank = np.zeros(len(looks), np.bool_)
-    for start in range(0, len(looks), chunk):
+    blank = np.zeros(len(descriptors), np.bool_)
+    for start in range(0, len(descriptors), chunk):
         begin = max(0, start - margin)
-        here = looks[begin : start + chunk + margin]
+        here = descriptors[begin : start + chunk + margin]
         blank[begin : begin + len(here)] = is_blank(here.pictures)
         bands = measure(here, span=span)
         changes = [*_cuts(bands), *_passages(bands, lengths)]

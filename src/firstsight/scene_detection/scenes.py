@@ -1,22 +1,36 @@
-"""The scenes of videos: stretches between cuts and gradual changes, to the frame."""
+"""The scenes of videos: what lies between cuts and gradual changes, to the frame."""
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
 from firstsight import device
 from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
-from firstsight.footage.source import Spec, open_source
+from firstsight.footage.source import Source, Spec, open_source
+from firstsight.learning.learn import learn
 from firstsight.process import Precision
-from firstsight.scene_detection.changes import NUM_COLUMNS, NUM_ROWS, Change, Kind, Looks, SmallPicture, find_changes
+from firstsight.progress import Progress, Report, silent
+from firstsight.scene_detection.changes import (
+    NUM_COLUMNS,
+    NUM_ROWS,
+    Change,
+    Descriptors,
+    Kind,
+    SmallPicture,
+    find_changes,
+)
+from firstsight.text import printable
 
 _BATCH_SIZE = 64
 # Clocks of containers have steps of microseconds; less is none.
@@ -25,7 +39,7 @@ _LEAST_STEP_SECONDS = 1e-6
 
 @dataclass(frozen=True)
 class Scene:
-    """A stretch of one video that shows one thing. Frames of a gradual change belong to the scene that they lead to."""
+    """A part of one video that shows one thing. Frames of a gradual change belong to the scene that they lead to."""
 
     source: str  # the file, as a person would name it
     number: int  # in its video, from 1
@@ -42,33 +56,80 @@ class Scene:
         """From its first frame to its last."""
         return self.last_frame - self.first_frame + 1
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it; its number as `scene`."""
+        return {"source": self.source, "scene": self.number, **{name: getattr(self, name) for name in _IN_JSON}}
 
-def find_scenes(
-    encoder: Encoder, source: Spec, *, progress: Callable[[int], None] = lambda _num_frames: None
-) -> tuple[Scene, ...]:
-    """The scenes of every video of the source, by video, in order of time.
 
-    Each video is looked at by itself: its scenes are the same alone and among others. Every frame has to be seen: of a
-    source that leaves out frames, differences between those that are left count.
+# Of a scene, in the order of its fields.
+_IN_JSON = ("begins", "first_frame", "last_frame", "pure_frame", "start_seconds", "end_seconds", "strength")
+# Of a table: what a person reads first stands first.
+_COLUMNS = {
+    "source": pa.string(),
+    "scene": pa.int64(),
+    "begins": pa.string(),
+    "start_seconds": pa.float64(),
+    "end_seconds": pa.float64(),
+    "first_frame": pa.int64(),
+    "pure_frame": pa.int64(),
+    "last_frame": pa.int64(),
+    "strength": pa.float64(),
+}
+
+
+@dataclass(frozen=True)
+class Scenes(Sequence[Scene]):
+    """The scenes of every video of a source, by video, in order of time."""
+
+    scenes: tuple[Scene, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> Scene: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Scene]: ...
+    def __getitem__(self, index: int | slice) -> Scene | Sequence[Scene]:
+        return self.scenes[index]
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def to_json(self) -> dict[str, Any]:
+        """All scenes."""
+        return {"scenes": [scene.to_json() for scene in self.scenes]}
+
+    def to_arrow(self) -> pa.Table:
+        """A row a scene."""
+        rows = [{**scene.to_json(), "source": printable(scene.source)} for scene in self.scenes]
+        return pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS))
+
+
+def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Report = silent) -> Scenes:
+    """The scenes of every video of the source: what lies between cuts and gradual changes, to the frame.
+
+    Each video counts by itself: its scenes are the same alone and among others. Give every frame: of a source that
+    leaves out frames, differences between those that are left count.
 
     Args:
-        encoder: whose last level looks at the frames, best one that was learned from this footage.
         source: a video or several. Memory: 1.8 kB and 24 bytes a map for each frame of the longest video, and up to 200
             MB, however many videos there are.
-        progress: told how many frames were seen so far.
+        encoder: whose last level compares the frames; None learns one from the footage, which is best.
+        progress: called now and then.
 
     Raises:
-        SourceError: no footage, or none of it can be read.
+        SourceError: no footage, none of it can be read, or footage to learn from that can be read only once.
 
     Example:
-        >>> for scene in find_scenes(firstsight.learn("film.mp4"), "film.mp4"):  # doctest: +SKIP
+        >>> for scene in detect_scenes("film.mp4"):  # doctest: +SKIP
         ...     print(scene.number, scene.start_seconds, scene.begins)
     """
+    footage = open_source(source)
+    encoder = encoder or _learned(footage, progress)
+    total = footage.num_frames()
     scenes: list[Scene] = []
     video = _Video(encoder)
     num_frames = 0
     with (
-        closing(open_source(source).read(encoder.view, SmallPicture())) as reading,
+        closing(footage.read(encoder.view, SmallPicture())) as reading,
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
@@ -77,8 +138,17 @@ def find_scenes(
                 video = _Video(encoder)
             video.add(batch)
             num_frames += len(batch)
-            progress(num_frames)
-    return (*scenes, *video.scenes())
+            progress(Progress("comparing frames", num_frames, total))
+    return Scenes((*scenes, *video.scenes()))
+
+
+def _learned(footage: Source, progress: Report) -> Encoder:
+    if not footage.replayable:
+        raise SourceError(
+            f"{footage.name} can be read only once, so no encoder can be learned from it: give --run RUN, in Python "
+            "encoder="
+        )
+    return learn(footage, progress=progress)
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
@@ -115,7 +185,7 @@ class _Video:
         return self._last is not None and _is_next_video(frame, self._last)
 
     def add(self, batch: list[Frame]) -> None:
-        """Looks at some more frames."""
+        """Describes some more frames."""
         features = self._encoder.features(np.stack([frame.pixels for frame in batch]), precision=self._precision)
         values = torch.from_numpy(features)
         cells = torch.nn.functional.adaptive_avg_pool2d(values, (NUM_ROWS, NUM_COLUMNS))
@@ -123,7 +193,7 @@ class _Video:
         moments = np.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))]) * len(batch)
         self._moments = self._moments + moments
         self._starts.append(len(self._seconds))
-        self._pictures.append(np.stack([frame.pictures[1] for frame in batch]))
+        self._pictures.append(np.stack([frame.whole for frame in batch]))
         self._seconds.extend(frame.seconds for frame in batch)
         self._indices.extend(frame.index for frame in batch)
         self._last = replace(batch[-1], pictures=())
@@ -131,15 +201,15 @@ class _Video:
     def __len__(self) -> int:
         return len(self._seconds)
 
-    def __getitem__(self, chosen: slice) -> Looks:
-        """What is compared of a stretch of the frames: maps with mean 0 and variance 1 over the whole video."""
+    def __getitem__(self, chosen: slice) -> Descriptors:
+        """What is compared of a range of the frames: maps with mean 0 and variance 1 over the whole video."""
         start, stop, _ = chosen.indices(len(self))
         first, end = bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)
         mean, square = self._moments / len(self)
         deviation = np.sqrt(np.maximum(square - mean**2, 1e-6))
         maps = [((batch - mean) / deviation).astype(np.float16) for batch in self._maps[first:end]]
         here = slice(start - self._starts[first], stop - self._starts[first])
-        return Looks(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
+        return Descriptors(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
 
     def scenes(self) -> tuple[Scene, ...]:
         """The scenes so far; none of no frame."""

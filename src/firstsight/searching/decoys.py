@@ -29,6 +29,7 @@ from firstsight.files import write_whole
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
+from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import (
     MIN_DECOYS,
     SAME_FOOTAGE_RATE,
@@ -56,27 +57,31 @@ _FILE = "background.npz"
 _FORMAT = 3
 
 
-def background_of(library: Store, *, measuring: Callable[[], None] = lambda: None) -> Background:
+def background_of(library: Store, *, progress: Report = silent) -> Background:
     """What is normal in the library, measured over all of it.
 
     That takes seconds, so it is kept beside the library's rows until the library holds other footage.
 
     Args:
         library: which one.
-        measuring: called before it is measured, if it is not there.
+        progress: called if it has to be measured.
     """
-    return kept_background(library, _FILE, lambda: _measure(library), measuring=measuring)
+    news = "measuring what is normal in this library: some seconds, once"
+    return kept_background(library, _FILE, lambda: _measure(library, progress), news=news, progress=progress)
 
 
 def kept_background(
-    library: Store, file_name: str, measure: Callable[[], Background], *, measuring: Callable[[], None]
+    library: Store, file_name: str, measure: Callable[[], Background], *, news: str, progress: Report
 ) -> Background:
-    """What was measured of the library as it is now: in this process, or once before and kept in that file."""
+    """What was measured of the library as it is now: in this process, or once before and kept in that file.
+
+    Where it has to be measured first, the news are reported.
+    """
     if file_name not in library.derived:
         file, state = library.tables.folder / file_name, _state_of_sources(library)
         background = _read(file, state, num_sources=len(library.sources))
         if background is None:
-            measuring()
+            progress(Progress("measuring", 0, None, news=(news,)))
             background = measure()
             _write(file, state, background)
         library.derived[file_name] = background
@@ -84,7 +89,7 @@ def kept_background(
     return known
 
 
-def _measure(library: Store) -> Background:
+def _measure(library: Store, progress: Report) -> Background:
     sample = Sample(_MAX_SAMPLE)
     for batch in library.iterate():
         sample.add(batch)
@@ -94,8 +99,11 @@ def _measure(library: Store) -> Background:
     origins, pictures = make_decoys(library, frames)
     decoys = Decoys(embed_pictures(library.encoder, pictures), origins)
     measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
+    num_done = 0
     for batch in library.iterate():
         measure.add(batch)
+        num_done += len(batch)
+        progress(Progress("measuring", num_done, library.num_frames))
     return measure_background(frames, measure.bests())
 
 

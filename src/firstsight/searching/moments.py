@@ -41,7 +41,7 @@ def find_moments(
 
     Args:
         scores: (N,), higher is closer.
-        frames: when and where each was seen; those of a source together and in order of time, as `Embeddings` are.
+        frames: when and where each is; those of a source together and in order of time, as `Embeddings` are.
         least: what a frame has to score.
         gap_seconds: from one matching frame to the next of the same moment, at most. Frames that lie next to each
             other in the library are never apart, however seldom it keeps one.
@@ -73,8 +73,8 @@ def nearest_moments(
     """The k frames that come nearest to matching, the best first: each a moment of its own, and no two neighbours.
 
     Args:
-        scores: (N,), higher is closer; minus infinity of a frame that is not meant.
-        frames: when and where each was seen, as for `find_moments`.
+        scores: (N,), higher is closer; minus infinity of a frame that is not chosen.
+        frames: when and where each is, as for `find_moments`.
         k: how many at most; from 0.
         below: only frames that score less.
         gap_seconds: frames of one source that are no further apart, or lie next to each other, are neighbours.
@@ -103,8 +103,8 @@ def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float)
     """For each matching row but the first, whether it is in another moment than the one before."""
     in_another = np.diff(frames.source_indices[rows]) != 0
     too_late = (np.diff(frames.seconds[rows]) > gap_seconds) & (np.diff(rows) > 1)
-    anew: NDArray[np.bool_] = in_another | too_late
-    return anew
+    begins: NDArray[np.bool_] = in_another | too_late
+    return begins
 
 
 def _end_seconds(frames: Embeddings, row: int) -> float:

@@ -1,8 +1,10 @@
 """What is looked for: a picture, or a frame of a video written as `video.mp4@83.2`, whole or a region of it."""
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,11 @@ from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.finding import find_files
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
-from firstsight.footage.source import open_source
+from firstsight.footage.source import Source, open_source
+from firstsight.pixels import single_picture
+
+# A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
+Picture = str | PathLike[str] | NDArray[np.uint8]
 
 _VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
 
@@ -24,6 +30,7 @@ class Place:
 
     path: Path
     seconds: float | None  # None for a picture
+    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
 
     @property
     def name(self) -> str:
@@ -59,17 +66,67 @@ def parse_place(text: str) -> Place:
     return Place(Path(name), _seconds(time, text))
 
 
-def read_query(text: str, encoder: Encoder) -> Query:
-    """The picture or the frame that is named, seen by the encoder as it sees footage.
+def read_query(picture: Picture, encoder: Encoder) -> Query:
+    """The picture or the frame that is named, or given as pixels, as the encoder sees footage.
 
     Raises:
         SourceError: no such file, it cannot be read, or the video is over before that time.
         SettingsError: the time is not a number of seconds from 0.
+        PixelsError: pixels of another shape or dtype, or too few.
     """
-    place = parse_place(text)
     views = (encoder.view, PixelByPixel())
-    frame = _still(place.path, views) if place.seconds is None else frame_at(place.path, place.seconds, views=views)
+    if isinstance(picture, np.ndarray):
+        place = Place(Path("picture"), None, is_file=False)
+        frame = _still(open_source(single_picture(picture)), views)
+    else:
+        place = parse_place(str(picture))
+        frame = frame_of(place, views)
     return Query(place, frame, encoder.encode(frame.pixels[None])[0])
+
+
+def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
+    """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
+
+    An anchor is called after its file; where two files are called alike, each is called by its path. Pixels are called
+    "picture", and where there are several, "picture 1" and so on.
+
+    Raises:
+        SourceError: no such file, a folder without pictures, or one that cannot be read.
+        SettingsError: the same anchor twice, or a time that is none.
+        PixelsError: pixels of another shape or dtype.
+    """
+    one_by_one = [picture for given in anchors for picture in _pictures_of(given)]
+    files = [str(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
+    if len(set(files)) < len(files):
+        twice = next(file for file in files if files.count(file) > 1)
+        raise SettingsError(f"anchor {twice} is given twice; give each once")
+    queries = [read_query(picture, encoder) for picture in one_by_one]
+    names = _names([query.place.name for query in queries], one_by_one)
+    return {name: query.vector for name, query in zip(names, queries, strict=True)}
+
+
+def _pictures_of(given: Picture) -> Sequence[Picture]:
+    """What is given; of a folder its pictures."""
+    if isinstance(given, np.ndarray) or not Path(given).is_dir():
+        return [given]
+    found = find_files(given)
+    if not found.are_images:
+        raise SourceError(f"{given} holds videos; anchors are pictures, folders of pictures, or video.mp4@SECONDS")
+    return found.paths
+
+
+def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
+    """The same, but where several are alike the path of each, and of pixels the number."""
+    distinct: list[str] = []
+    for name, picture in zip(names, pictures, strict=True):
+        if names.count(name) == 1:
+            distinct.append(name)
+        elif isinstance(picture, np.ndarray):
+            number = 1 + sum(one.startswith(f"{name} ") for one in distinct)
+            distinct.append(f"{name} {number}")
+        else:
+            distinct.append(str(picture))
+    return distinct
 
 
 def _is_picture(name: str) -> bool:
@@ -92,6 +149,17 @@ def _seconds(time: str, text: str) -> float:
     return seconds
 
 
-def _still(path: Path, views: tuple[View, ...]) -> Frame:
-    with closing(open_source(path).read(*views)) as reading:
+def frame_of(place: Place, views: tuple[View, ...]) -> Frame:
+    """The picture or the frame that is named, upright, through those views.
+
+    Raises:
+        SourceError: it cannot be read, or the video is over before that time.
+    """
+    if place.seconds is None:
+        return _still(open_source(place.path), views)
+    return frame_at(place.path, place.seconds, views=views)
+
+
+def _still(source: Source, views: tuple[View, ...]) -> Frame:
+    with closing(source.read(*views)) as reading:
         return next(reading)

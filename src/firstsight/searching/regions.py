@@ -46,6 +46,17 @@ class Box:
             raise SettingsError(f"box {text!r}; valid is x,y,width,height in pixels, such as 386,15,128,375") from None
         return cls(x, y, width, height)
 
+    @classmethod
+    def of(cls, given: "BoxSpec") -> "Box":
+        """The box of a box, of four numbers x, y, width, height, or of a text of them.
+
+        Raises:
+            SettingsError: anything else.
+        """
+        if isinstance(given, Box):
+            return given
+        return cls.parse(given if isinstance(given, str) else ",".join(map(str, given)))
+
     @property
     def size(self) -> tuple[int, int]:
         """Width and height."""
@@ -68,13 +79,7 @@ class Box:
         return f"{self.x},{self.y},{self.width},{self.height}"
 
 
-@dataclass(frozen=True)
-class Placed:
-    """A box, and the width and height of the picture that its pixels are of."""
-
-    box: Box
-    size: tuple[int, int]
-
+BoxSpec = Box | str | Sequence[int]
 
 _LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture
 
@@ -96,8 +101,8 @@ def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, floa
     left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
     top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
     if right <= left or bottom <= top:
-        seen = Box(crop.x, crop.y, crop.width, crop.height)
-        raise SettingsError(f"box {box} is outside of what the encoder sees of the picture, which is {seen}")
+        visible = Box(crop.x, crop.y, crop.width, crop.height)
+        raise SettingsError(f"box {box} is outside of the part of the picture that the encoder sees, {visible}")
     return left, top, right - left, bottom - top
 
 
@@ -206,7 +211,7 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class RegionMatcher:
     """A box in a picture, and all windows of its size, on the grid of each level that is looked at."""
 
     encoder: Encoder
@@ -215,11 +220,6 @@ class Look:
     levels: tuple[int, ...]
     places: tuple[Windows, ...]  # the box itself, a level each
     windows: tuple[Windows, ...]  # all of its size, a level each, in the same order on every level
-
-    @property
-    def num_windows(self) -> int:
-        """How many windows a frame is compared at."""
-        return self.windows[0].num
 
     def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[Sequence[int]] | None = None) -> Floats:
         """What lies in the box of each picture, or in some of its windows: (N, D), each of unit length.
@@ -293,7 +293,7 @@ class Look:
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 
-def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> Look:
+def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
     """Ready to compare what is in a box with all windows of its size.
 
     Args:
@@ -317,7 +317,7 @@ def look_for(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | 
     windows = tuple(
         spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
     )
-    return Look(encoder, box, size, levels, places, windows)
+    return RegionMatcher(encoder, box, size, levels, places, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:

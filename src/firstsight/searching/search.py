@@ -1,117 +1,24 @@
 """Which moments of a library are like a picture? And is any of them, or only less unlike than the rest?"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store
-from firstsight.library.vector_index import propose
+from firstsight.library.thumbnails import gallery
+from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
+from firstsight.searching.nearest import Compared, compare_all, compare_proposed
 from firstsight.searching.query import Query
-from firstsight.searching.regions import Box, Placed
-
-Floats = NDArray[np.float32]
-
-# Enough for the moments of a search, few enough to be read within milliseconds.
-_NUM_PROPOSED = 1_000
-
-
-@dataclass(frozen=True, eq=False)
-class Compared:
-    """The frames of a library, and how alike those are that were compared."""
-
-    similarities: Floats  # (N,), -1 to 1; minus infinity of a frame that is not meant, or was not compared
-    frames: Embeddings  # N, by source and in order of time, without vectors
-    chosen: NDArray[np.bool_] | None  # (N,), which are meant; None is all
-    is_complete: bool  # every match was compared; otherwise there may be more in sources that are less alike
-
-    @property
-    def num_frames(self) -> int:
-        """How many are meant."""
-        return len(self.frames) if self.chosen is None else int(self.chosen.sum())
-
-    @property
-    def num_sources(self) -> int:
-        """That they are of."""
-        if self.chosen is None:
-            return len(self.frames.sources)
-        return int((np.bincount(self.frames.source_indices[self.chosen]) > 0).sum())
-
-
-def compare_all(
-    library: Store, vector: Floats, *, where: Where | None = None, without: frozenset[str] = frozenset()
-) -> Compared:
-    """Compares every frame that is meant with a vector of unit length.
-
-    Args:
-        library: what is searched.
-        vector: (dim,), of unit length.
-        where: which frames are meant; all by default.
-        without: names of sources that are not.
-
-    Raises:
-        LibraryError: a name or pattern fits no source, or no frame is meant.
-    """
-    chosen = chosen_frames(library, where=where, without=without)
-    similarities = np.full(len(chosen), -np.inf, np.float32)
-    _compare(library, vector, where, similarities)
-    similarities[~chosen] = -np.inf
-    return Compared(similarities, library.timeline.frames, chosen, is_complete=True)
-
-
-def compare_proposed(library: Store, vector: Floats, *, least: float, num_sources: int) -> Compared | None:
-    """Compares what the index proposes: every frame as alike as `least`, or if those are many the best sources.
-
-    Args:
-        library: what is searched, all of it.
-        vector: (dim,), of unit length.
-        least: the similarity from which frames are wanted.
-        num_sources: of which all frames are compared, where many are as alike.
-
-    Returns:
-        None where there is no index.
-    """
-    if not library.num_probes:
-        return None
-    rows = propose(library.tables, vector, k=_NUM_PROPOSED, num_probes=library.num_probes)
-    positions = library.timeline.find(rows.source_ids, rows.frame_indices)
-    is_shown = positions >= 0
-    frames = library.timeline.frames
-    similarities = np.full(len(frames), -np.inf, np.float32)
-    similarities[positions[is_shown]] = found = (rows.vectors[is_shown] @ vector).clip(-1, 1)
-    is_complete = int((found >= least).sum()) < _NUM_PROPOSED // 2
-    if not is_complete:
-        order = positions[is_shown][np.argsort(-found)]
-        best = list(dict.fromkeys(frames.source_indices[order].tolist()))[:num_sources]
-        _compare(library, vector, Where(tuple(frames.sources[number] for number in best)), similarities)
-    return Compared(similarities, frames, None, is_complete=is_complete)
-
-
-def _compare(library: Store, vector: Floats, where: Where | None, similarities: Floats) -> None:
-    for positions, vectors in library.vectors(where):
-        similarities[positions] = (vectors @ vector).clip(-1, 1)
-
-
-def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str]) -> NDArray[np.bool_]:
-    """(N,): which frames of the library's timeline are meant.
-
-    Raises:
-        LibraryError: a name or pattern fits no source, or no frame is meant.
-    """
-    chosen = library.timeline.chosen(where, without=without)
-    if not chosen.any():
-        raise LibraryError(f"{library.path} has no frame to search there; index footage first, or ask for more of it")
-    return chosen
-
+from firstsight.searching.regions import Box
+from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
 # Of a library with too few frames to measure what is normal: near copies of a frame reach it, little else does.
@@ -124,17 +31,68 @@ _SAME_SECONDS = 0.001
 class Match:
     """A moment like the query, and how much that says."""
 
-    moment: Moment  # its score is the cosine of its best frame, -1 to 1
+    moment: Moment
     closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
     false_match_probability: float  # that some frame would be as alike if the answer were not there, 0 to 1
     is_query: bool  # its best frame is the very frame that is looked for
-    place: Placed | None = None  # of a region that is looked for: where in the best frame it is
+    thumbnail: bytes = field(repr=False)  # of its best frame, JPEG
+    box: Box | None = None  # where in the best frame the region is that was looked for
+    picture_size: tuple[int, int] | None = None  # width and height that the box is in pixels of
+
+    @property
+    def source(self) -> str:
+        """The name of the video or picture."""
+        return self.moment.source
+
+    @property
+    def seconds(self) -> float:
+        """Of the frame most like the query."""
+        return self.moment.best_seconds
+
+    @property
+    def start_seconds(self) -> float:
+        """Of the first frame that matches."""
+        return self.moment.start_seconds
+
+    @property
+    def end_seconds(self) -> float:
+        """When the last frame that matches gives way to the next one; 0 of a picture."""
+        return self.moment.end_seconds
+
+    @property
+    def similarity(self) -> float:
+        """The cosine of the best frame, -1 to 1."""
+        return self.moment.score
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, without the thumbnail."""
+        found = {
+            "source": self.source,
+            "start_seconds": self.start_seconds,
+            "end_seconds": self.end_seconds,
+            "best_seconds": self.seconds,
+            "best_frame": self.moment.best_frame_index,
+            "similarity": self.similarity,
+            "closer_than": self.closer_than,
+            "false_match_probability": self.false_match_probability,
+            "is_query": self.is_query,
+        }
+        if self.box and self.picture_size:
+            width, height = self.picture_size
+            found |= {**asdict(self.box), "picture_width": width, "picture_height": height}
+        return found
+
+    def __str__(self) -> str:
+        when = f" at {self.seconds:.2f} s" if self.end_seconds else ""
+        box = f", box {self.box}" if self.box else ""
+        return f"{printable(self.source)}{when}{box}: {self.similarity:.3f}"
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """What was found, and what it is measured by."""
 
+    library: str  # its folder
     query: Query
     matches: tuple[Match, ...]  # the best first; none if nothing is alike enough
     num_matches: int  # found altogether, of which `matches` are the best
@@ -153,6 +111,39 @@ class SearchResult:
         """Whether anything was found."""
         return bool(self.matches)
 
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "library": self.library,
+            "query": self.query.place.name,
+            "box": str(self.box) if self.box else None,
+            "is_match": self.is_match,
+            "matches": [match.to_json() for match in self.matches],
+            "num_matches": self.num_matches,
+            "nearest": self.nearest.to_json(),
+            "below": [match.to_json() for match in self.below],
+            "threshold": self.threshold,
+            "false_match_rate": self.false_match_rate,
+            "num_frames": self.num_frames,
+            "num_sources": self.num_sources,
+            "is_complete": self.is_complete,
+            "background": {
+                "is_measured": self.background.is_measured,
+                "num_pairs": len(self.background.pairs),
+                "num_decoys": len(self.background.decoys),
+            },
+        }
+
+    def __repr__(self) -> str:
+        found = ", ".join(map(str, self.matches)) or f"none; the nearest is {self.nearest}"
+        return f"SearchResult({self.query.place.name!r}, from {self.threshold:.3f} on: {found})"
+
+    def _repr_html_(self) -> str:
+        """For a notebook: the matches, or the nearest that is none, and the nearest that were asked for."""
+        found = f"{self.num_matches} moments match" if self.matches else "No match; the nearest:"
+        shown = (*self.matches, *self.below) or (self.nearest,)
+        return gallery(f"{found} (from {self.threshold:.3f} on)", [(one.thumbnail, str(one)) for one in shown])
+
 
 def search(
     library: Store,
@@ -164,7 +155,7 @@ def search(
     false_match_rate: float = FALSE_MATCH_RATE,
     gap_seconds: float = GAP_SECONDS,
     nearest: bool = False,
-    measuring: Callable[[], None] = lambda: None,
+    progress: Report = silent,
 ) -> SearchResult:
     """The k moments most like the query; none, if the best frame is no more alike than one of something absent may be.
 
@@ -175,16 +166,16 @@ def search(
         library: what is searched.
         query: made by `read_query` with the library's encoder.
         k: how many moments, from 1.
-        where: which frames are meant; all by default.
+        where: which frames; all by default.
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
         gap_seconds: of frames that do not match, within a moment.
         nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
-        measuring: called if what is normal has to be measured first.
+        progress: called if what is normal has to be measured first.
 
     Raises:
         SettingsError: k below 1, or a rate that is not between 0 and 1.
-        LibraryError: no frame is meant, or a source that is not in the library.
+        LibraryError: no frame is chosen, or a source that is not in the library.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
@@ -192,8 +183,8 @@ def search(
         ...     print([match.moment for match in result.matches])
     """
     check_searchable(library, k=k)
-    own = own_names(library, query.place.path)
-    background = background_of(library, measuring=measuring)
+    own = own_names(library, query)
+    background = background_of(library, progress=progress)
     least = match_threshold(background, false_match_rate)
     compared = None
     if not where and not not_itself:
@@ -201,6 +192,7 @@ def search(
     if compared is None or _may_lack(compared, k=k, least=least, gap_seconds=gap_seconds, nearest=nearest):
         compared = compare_all(library, query.vector, where=where, without=own if not_itself else frozenset())
     return answer(
+        library,
         query,
         Likeness(compared, background),
         own=own,
@@ -225,11 +217,13 @@ class Likeness:
 
     compared: Compared
     background: Background
-    place: Callable[[Moment], Placed | None] = lambda _: None  # where in its best frame a moment is like the query
+    # Where in its best frame a moment is like the query, and the size of that frame.
+    locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
     box: Box | None = None  # that was looked for
 
 
 def answer(
+    library: Store,
     query: Query,
     likeness: Likeness,
     *,
@@ -243,23 +237,29 @@ def answer(
     background, compared = likeness.background, likeness.compared
     threshold = match_threshold(background, false_match_rate)
 
-    def match(moment: Moment) -> Match:
+    def match(moment: Moment, thumbnail: bytes) -> Match:
+        box, size = likeness.locate(moment)
         return Match(
             moment,
             closer_than=background.closer_than(moment.score),
             false_match_probability=background.false_match_probability(moment.score),
             is_query=moment.source in own and _is_same(moment, query),
-            place=likeness.place(moment),
+            thumbnail=thumbnail,
+            box=box,
+            picture_size=size,
         )
 
     moments = find_moments(compared.similarities, compared.frames, least=threshold, gap_seconds=gap_seconds)
-    num_below = max(1, k if nearest else 0) - len(moments)
+    num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(
         compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
     )
-    shown = [match(one) for one in moments[:k]]
-    unmatched = [match(one) for one in below]
+    best = [*moments[:k], *below]
+    jpegs = library.thumbnails([(one.source, one.best_frame_index) for one in best])
+    found = [match(one, jpeg) for one, jpeg in zip(best, jpegs, strict=True)]
+    shown, unmatched = found[: len(moments)], found[len(moments) :]
     return SearchResult(
+        library=str(library.path),
         query=query,
         matches=tuple(shown),
         num_matches=len(moments),
@@ -300,8 +300,11 @@ def check_searchable(library: Store, *, k: int) -> None:
         raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
 
 
-def own_names(library: Store, path: Path) -> frozenset[str]:
-    """What the library calls the query's file, and copies of it."""
+def own_names(library: Store, query: Query) -> frozenset[str]:
+    """What the library calls the query's file, and copies of it; pixels are of no file."""
+    if not query.place.is_file:
+        return frozenset()
+    path = query.place.path
     num_bytes = path.stat().st_size
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from firstsight.comparison.align import _GAP_COST, _LEAST_GAIN, WarpingPath, align, check_pairs, gains_of
+from firstsight.comparison.align import _GAP_COST, _LEAST_GAIN, WarpingPath, best_path, check_pairs, gains_of
 from firstsight.errors import SettingsError
 
 
-def seen(num: int, *, seed: int = 0) -> np.ndarray:
+def walk_of(num: int, *, seed: int = 0) -> np.ndarray:
     """A walk through a space of 32 numbers: neighbours alike, others not."""
     steps = np.random.default_rng(seed).standard_normal((num + 4, 32))
     walk = np.stack([steps[index : index + 4].sum(axis=0) for index in range(num)])
@@ -48,7 +48,7 @@ def collected(path: WarpingPath, gains: np.ndarray) -> float:
 @pytest.mark.parametrize("seed", range(3))
 def test_path_and_score_are_those_of_the_slow_programme(shape: tuple[int, int], seed: int) -> None:
     similarities = np.random.default_rng(seed).uniform(-0.2, 1, shape).astype(np.float32)
-    path, gains = align(similarities)
+    path, gains = best_path(similarities)
     score, pairs = slow_path(gains.astype(np.float64) - _LEAST_GAIN)
     assert path.score == pytest.approx(score, abs=1e-9)
     assert list(zip(path.first, path.second, strict=True)) == pairs
@@ -57,36 +57,36 @@ def test_path_and_score_are_those_of_the_slow_programme(shape: tuple[int, int], 
 
 @pytest.mark.parametrize("num", [1, 2, 3, 100, 800, 2000])
 def test_a_video_against_itself_is_its_diagonal(num: int) -> None:
-    frames = seen(num)
-    path, gains = align(frames @ frames.T)
+    frames = walk_of(num)
+    path, gains = best_path(frames @ frames.T)
     assert path.first.tolist() == path.second.tolist() == list(range(num))
     assert path.score == pytest.approx(collected(path, gains), abs=1e-6)
 
 
 @pytest.mark.parametrize(("num_first", "num_second"), [(1, 30), (30, 1)])
 def test_one_frame_is_found_in_a_video(num_first: int, num_second: int) -> None:
-    frames = seen(30)
+    frames = walk_of(30)
     first, second = (frames if num > 1 else frames[7:8] for num in (num_first, num_second))
-    path, _ = align(first @ second.T)
+    path, _ = best_path(first @ second.T)
     assert (path.first.tolist(), path.second.tolist()) == (([0], [7]) if num_first == 1 else ([7], [0]))
 
 
 def test_one_frame_that_is_unlike_another_is_not_aligned() -> None:
-    path, _ = align(np.full((1, 1), 0.1, np.float32))
+    path, _ = best_path(np.full((1, 1), 0.1, np.float32))
     assert len(path) == 0
 
 
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made() -> None:
-    with pytest.raises(SettingsError, match="with --fps"):
+    with pytest.raises(SettingsError, match="fewer frames a second: --fps"):
         check_pairs(10_000, 10_000)
 
 
 @pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
 def test_the_same_walk_at_another_pace_between_other_footage(pace: float) -> None:
-    walk = seen(60)
+    walk = walk_of(60)
     indices = np.arange(0, 60, pace).astype(int)
-    other = np.concatenate([seen(20, seed=1), walk[indices], seen(30, seed=2)])
-    path, _ = align(walk @ other.T)
+    other = np.concatenate([walk_of(20, seed=1), walk[indices], walk_of(30, seed=2)])
+    path, _ = best_path(walk @ other.T)
     truth = dict(enumerate(indices, start=20))
     found = [(truth.get(second), first) for first, second in zip(path.first, path.second, strict=True)]
     assert len(path) >= 50 * max(1, 1 / pace)
@@ -97,16 +97,16 @@ def test_the_same_walk_at_another_pace_between_other_footage(pace: float) -> Non
 
 
 def test_of_strangers_hardly_anything_is_aligned() -> None:
-    path, _ = align(seen(60) @ seen(60, seed=1).T)
+    path, _ = best_path(walk_of(60) @ walk_of(60, seed=1).T)
     assert len(path) < 12
 
 
 def test_what_is_alike_to_everything_gains_nothing() -> None:
     assert gains_of(np.full((4, 5), 0.9, np.float32)) == pytest.approx(0)
-    path, _ = align(np.full((4, 5), 0.9, np.float32))
+    path, _ = best_path(np.full((4, 5), 0.9, np.float32))
     assert len(path) == 0
 
 
 def test_nothing_cannot_be_aligned() -> None:
     with pytest.raises(SettingsError, match="at least one frame in each video"):
-        align(np.empty((0, 3), np.float32))
+        best_path(np.empty((0, 3), np.float32))

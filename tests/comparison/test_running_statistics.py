@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.comparison.compare import RunningSpread, largest
+from firstsight.comparison.running_statistics import RunningSpread, largest
 
 
 @pytest.mark.parametrize("window", [None, 2, 7, 64, 500])

@@ -1,0 +1,316 @@
+"""The library in Python: footage indexed once, then searched, compared and gone through."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from firstsight.comparison.similarities import Similarities, similarity_table
+from firstsight.copies.duplicates import Duplicates, find_duplicates
+from firstsight.encoder.encoder import Encoder
+from firstsight.exploration.clusters import Clusters, find_clusters
+from firstsight.exploration.keyframes import Keyframes, find_keyframes
+from firstsight.exploration.layout import FrameMap, map_frames
+from firstsight.export.clips import cut_moments, write_pictures
+from firstsight.export.library_files import Exported, export_library
+from firstsight.indexing import index_files
+from firstsight.indexing.estimate import Indexed
+from firstsight.indexing.index_files import FootageSpec, RemovedMissing
+from firstsight.indexing.reindex import reindex
+from firstsight.library import maintenance
+from firstsight.library.records import SourceRecord
+from firstsight.library.selection import Where
+from firstsight.library.store import Store
+from firstsight.progress import Report, silent
+from firstsight.searching.moments import GAP_SECONDS
+from firstsight.searching.nearest import Nearest, find_nearest
+from firstsight.searching.query import Picture, read_anchors, read_query
+from firstsight.searching.region_search import search_region
+from firstsight.searching.regions import Box, BoxSpec
+from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, search
+
+Names = str | Sequence[str]  # of sources, or patterns such as "2026-*/gate.mp4"
+Between = tuple[float | None, float | None]  # seconds of each source
+
+
+class Library:
+    """The embedded frames of many videos and pictures, in a folder, with the encoder that embeds them.
+
+    What it shows is the state of when it was opened, or of its own last change or `refresh`, whatever other processes
+    write meanwhile. What takes long calls `progress` with a `firstsight.progress.Progress` now and then; to cancel, the
+    callback raises `firstsight.progress.Cancelled`. `sources` are names, or patterns such as "gate-*.mp4"; `between`
+    two times in seconds of each source, either of which may be None.
+
+    Attributes:
+        store: its tables, for the functions that this stands on.
+        indexed: what the last `create`, `add` or `reindex` did.
+
+    Example:
+        >>> with Library.create("walks.library", "walks/") as library:  # doctest: +SKIP
+        ...     for match in library.search("walks/gate.mp4@83.2", k=3).matches:
+        ...         print(match.source, match.seconds, match.similarity)
+    """
+
+    def __init__(self, store: Store, indexed: Indexed | None = None) -> None:
+        self.store = store
+        self.indexed = indexed or Indexed(str(store.path), len(store.sources), store.num_frames)
+
+    @classmethod
+    def open(cls, folder: str | PathLike[str]) -> Self:
+        """The library in the folder.
+
+        Raises:
+            LibraryError: there is none, or it is damaged, or of another version.
+        """
+        return cls(Store.open(folder))
+
+    @classmethod
+    def create(
+        cls,
+        folder: str | PathLike[str],
+        sources: FootageSpec = (),
+        *,
+        encoder: Encoder | None = None,
+        frames_per_second: float | None = None,
+        every: int | None = None,
+        seed: int = 0,
+        progress: Report = silent,
+    ) -> Self:
+        """A new library of that footage; see `firstsight.indexing.index_files.create` for all that can go wrong.
+
+        Args:
+            folder: a new one, or an empty one.
+            sources: videos, pictures, folders, patterns; may be left out where an encoder is given.
+            encoder: by default one is learned from all frames of the sources.
+            frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
+            every: or one frame in so many.
+            seed: of what learning draws.
+            progress: called now and then.
+        """
+        store, indexed = index_files.create(
+            folder,
+            sources,
+            encoder=encoder,
+            frames_per_second=frames_per_second,
+            every=every,
+            seed=seed,
+            progress=progress,
+        )
+        return cls(store, indexed)
+
+    def add(
+        self,
+        sources: FootageSpec,
+        *,
+        frames_per_second: float | None = None,
+        every: int | None = None,
+        retry: bool = False,
+        progress: Report = silent,
+    ) -> Indexed:
+        """Brings videos and pictures in, as they are now; see `firstsight.indexing.index_files.add`.
+
+        What is in it already is not decoded again. A rate that is given holds for these sources from now on. Files that
+        could not be read before are left out until they change, or with `retry`.
+        """
+        self.indexed = index_files.add(
+            self.store, sources, frames_per_second=frames_per_second, every=every, retry=retry, progress=progress
+        )
+        return self.indexed
+
+    def reindex(
+        self,
+        encoder: Encoder | None = None,
+        sources: FootageSpec = (),
+        *,
+        frames_per_second: float | None = None,
+        every: int | None = None,
+        seed: int = 0,
+        progress: Report = silent,
+    ) -> Indexed:
+        """Re-embeds all that is in it by another encoder, and adds the sources; see `firstsight.indexing.reindex`.
+
+        By default the encoder is learned from all of that. A rate that is given is for the sources alone.
+        """
+        self.store, self.indexed = reindex(
+            self.store,
+            encoder,
+            sources,
+            frames_per_second=frames_per_second,
+            every=every,
+            seed=seed,
+            progress=progress,
+        )
+        return self.indexed
+
+    def remove(self, *names: str) -> tuple[SourceRecord, ...]:
+        """Takes sources out, by name or pattern, and returns them. Their files are not touched.
+
+        Raises:
+            LibraryError: a name or pattern fits no source; then nothing is removed.
+        """
+        return tuple(index_files.remove(self.store, names))
+
+    def remove_missing(self, *, is_sure: bool = False) -> RemovedMissing:
+        """Takes out the sources whose files are gone; where a whole folder is empty of them, only if `is_sure`."""
+        return index_files.remove_missing(self.store, is_sure=is_sure)
+
+    def search(
+        self,
+        query: Picture,
+        *,
+        box: BoxSpec | None = None,
+        k: int = 10,
+        sources: Names | None = None,
+        between: Between | None = None,
+        nearest: bool = False,
+        not_itself: bool = False,
+        false_match_rate: float = FALSE_MATCH_RATE,
+        gap_seconds: float = GAP_SECONDS,
+        progress: Report = silent,
+    ) -> SearchResult:
+        """The moments most like a picture; none, if the best frame is no more like it than something absent may be.
+
+        Args:
+            query: a picture's path, a frame of a video as "walk.mp4@83.2", or pixels, uint8 (H, W, 3) or (H, W).
+            box: only what lies in this box, (x, y, width, height) in pixels, is looked for, anywhere in every frame.
+            k: how many moments, from 1.
+            sources: which ones; all by default.
+            between: when.
+            nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
+            not_itself: leave out the query's own file, and copies of it.
+            false_match_rate: of searches whose answer is not in the library, the share that may get a match.
+            gap_seconds: of frames that do not match, within a moment.
+            progress: called now and then.
+
+        Raises:
+            SourceError, PixelsError: the query cannot be read, or is no picture.
+            SettingsError: an option outside its range, or a box that is not in the picture.
+            LibraryError: no frame is left to search, or a source that is not in the library.
+        """
+        find: Callable[..., SearchResult] = search if box is None else partial(search_region, box=Box.of(box))
+        return find(
+            self.store,
+            read_query(query, self.encoder),
+            k=k,
+            where=Where.of(sources, between),
+            nearest=nearest,
+            not_itself=not_itself,
+            false_match_rate=false_match_rate,
+            gap_seconds=gap_seconds,
+            progress=progress,
+        )
+
+    def nearest(
+        self, query: Picture, *, k: int = 10, sources: Names | None = None, between: Between | None = None
+    ) -> Nearest:
+        """The k frames most like a picture, however little that is. The query is as for `search`."""
+        vector = read_query(query, self.encoder).vector
+        return find_nearest(self.store, vector, k=k, where=Where.of(sources, between))
+
+    def similarities(
+        self, anchors: Sequence[Picture], *, sources: Names | None = None, between: Between | None = None
+    ) -> Similarities:
+        """How similar every frame is to each anchor; anchors are as queries of `search`, or folders of pictures."""
+        vectors = read_anchors(anchors, self.encoder)
+        frames = self.store.embeddings(Where.of(sources, between))
+        return Similarities(str(self.path), similarity_table(frames, vectors))
+
+    def duplicates(self, *, progress: Report = silent) -> Duplicates:
+        """Which sources are copies of others, which to keep, and which frames repeat others."""
+        return find_duplicates(self.store, progress=progress)
+
+    def keyframes(self, num: int, *, sources: Names | None = None, progress: Report = silent) -> Keyframes:
+        """The most different moments, each as unlike those before it as any frame is."""
+        return find_keyframes(self.store, num, where=Where.of(sources, None), progress=progress)
+
+    def clusters(self, num: int | None = None, *, progress: Report = silent) -> Clusters:
+        """Groups of frames that are alike; by default as many as hold together best."""
+        return find_clusters(self.store, num, progress=progress)
+
+    def map(
+        self,
+        *,
+        sources: Names | None = None,
+        between: Between | None = None,
+        seed: int = 0,
+        progress: Report = silent,
+    ) -> FrameMap:
+        """The frames in the plane, what is alike near each other; of many, 2,000 spread evenly over them."""
+        return map_frames(self.store, where=Where.of(sources, between), seed=seed, progress=progress)
+
+    def export(
+        self,
+        out: str | PathLike[str],
+        *,
+        sources: Names | None = None,
+        between: Between | None = None,
+        progress: Report = silent,
+    ) -> Exported:
+        """Writes vectors, sources, frames and times: `.npz`, `.csv`, `.parquet`, or `samples.json` for FiftyOne."""
+        return export_library(self.store, Path(out), where=Where.of(sources, between), progress=progress)
+
+    def cut(self, result: SearchResult, folder: str | PathLike[str], *, progress: Report = silent) -> tuple[Path, ...]:
+        """The matches that are in videos as video files of their own; see `firstsight.export.clips`."""
+        moments = [match.moment for match in result.matches]
+        return tuple(cut_moments(self.store, moments, Path(folder), progress=progress))
+
+    def write_pictures(
+        self, keyframes: Keyframes, folder: str | PathLike[str], *, progress: Report = silent
+    ) -> tuple[Path, ...]:
+        """The keyframes as JPEG files, in full size where their files are unchanged; see `firstsight.export.clips`."""
+        frames = [(one.source, one.frame_index, one.seconds) for one in keyframes]
+        return tuple(write_pictures(self.store, frames, Path(folder), progress=progress))
+
+    @property
+    def path(self) -> Path:
+        """Its folder."""
+        return self.store.path
+
+    @property
+    def encoder(self) -> Encoder:
+        """What embeds its frames, and queries."""
+        return self.store.encoder
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of all sources."""
+        return self.store.num_frames
+
+    @property
+    def sources(self) -> maintenance.Sources:
+        """All sources, those too whose indexing was interrupted or failed, and what has become of their files."""
+        return maintenance.sources_of(self.store)
+
+    def info(self) -> maintenance.LibraryInfo:
+        """What it holds, what is unfinished, and what has become of its files."""
+        return maintenance.info(self.store)
+
+    def check(self) -> maintenance.Checked:
+        """Whether its settings, its encoder and every row of its tables are in order. Nothing is changed."""
+        return maintenance.check(self.path)
+
+    def compact(self) -> maintenance.Compacted:
+        """Gives disk space back. What others are reading meanwhile is kept."""
+        return maintenance.compact(self.store)
+
+    def refresh(self) -> None:
+        """Shows what is in it now, whoever has written it."""
+        self.store.refresh()
+
+    def close(self) -> None:
+        """Lets go of the state shown, so that its files may be removed when others write."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        held = f"{self.num_frames} frames of {len(self.store.sources)} sources, {self.store.dim} numbers each"
+        return f"Library({str(self.path)!r}, {held})"

@@ -1,0 +1,143 @@
+"""Another encoder for a library: everything in it is re-embedded, and exchanged at one stroke."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import LibraryError, SettingsError, SourceError
+from firstsight.footage.sampling import Sampling
+from firstsight.indexing.estimate import Indexed
+from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
+from firstsight.indexing.writer import only_first_interrupt
+from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder, write_config
+from firstsight.library.maintenance import remove_unread
+from firstsight.library.repair import repair
+from firstsight.library.source_files import FootageFile, state_of
+from firstsight.library.store import Store
+from firstsight.library.tables import Tables
+from firstsight.progress import Progress, Report, silent
+
+
+def reindex(
+    library: Store,
+    encoder: Encoder | None = None,
+    sources: FootageSpec = (),
+    *,
+    frames_per_second: float | None = None,
+    every: int | None = None,
+    seed: int = 0,
+    progress: Report = silent,
+) -> tuple[Store, Indexed]:
+    """The library with all its footage that can still be read embedded by another encoder, and more footage added.
+
+    What is in it is looked up only under its lock, whoever has put it there; until the end nobody else can write to it.
+    The old rows are shown until the new ones are whole; an interrupted attempt goes on with the next call of the same
+    encoder. Sources that cannot be read any more are named in the outcome, and are not in the library afterwards.
+
+    Args:
+        library: which one; closed afterwards, as another one takes its place.
+        encoder: by default one is learned, from all that is in the library and from the sources.
+        sources: further footage, if any.
+        frames_per_second: of the sources; what is in the library keeps its rate.
+        every: or one frame in so many.
+        seed: of what learning draws.
+        progress: called now and then.
+
+    Raises:
+        SettingsError: nothing to learn from; or a rate, and no sources that it is for.
+        SourceError: not one source can be read, or some cannot be reached; the library stays as it is.
+        LibraryError: the disk is full, or another process is writing to the library.
+    """
+    has_more = bool(sources)
+    if not has_more and (frames_per_second, every) != (None, None):
+        raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
+    more = find(sources)[0] if has_more else []
+    if encoder is None:
+        encoder = learned_from([*(file for file, _ in files_of(library)), *more], seed=seed, progress=progress)
+    library, outcome = _reembed(library, encoder, progress)
+    if not has_more:
+        return library, outcome
+    progress(Progress("embedding", 0, None, news=(outcome.summary(),)))
+    return library, add(library, sources, frames_per_second=frames_per_second, every=every, progress=progress)
+
+
+def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store, Indexed]:
+    """The library, exchanged for one of that encoder."""
+    path, fingerprint = library.path, encoder.fingerprint
+    with only_first_interrupt(), library.writing():
+        _check_reachable(library)
+        files, total = files_of(library), library.num_frames
+        if fingerprint == library.fingerprint:
+            return library, index(library, files, total=total, progress=progress)
+        new = _begin(library, encoder)
+        _drop_removed(new, files)
+        try:
+            outcome = index(new, files, total=total, retry=True, progress=progress)
+        except SourceError:
+            _give_up(new)
+            raise
+        write_config(path, new.config)  # from here on it is the new one
+        library.close()
+        remove_unread(tables_folder(path, library.fingerprint))
+        _settle(new)
+        new.close()
+    return Store.open(path), outcome
+
+
+def _check_reachable(library: Store) -> None:
+    """Raises if a source would be lost only because its folder is not there at the moment.
+
+    Raises:
+        SourceError: with the first of them.
+    """
+    records = {record.path: record for record in (*library.partial_sources, *library.sources)}
+    if away := [path for path in records if state_of(path) == "unreachable"]:
+        raise SourceError(
+            f"{len(away)} sources cannot be reached, and a library re-embedded would be without them; the first: "
+            f"{away[0]}. Mount or put back their folder, or take them out with `firstsight library remove`"
+        )
+
+
+def _begin(library: Store, encoder: Encoder) -> Store:
+    """The new tables beside the old ones, with what an interrupted attempt has put into them."""
+    path, fingerprint = library.path, encoder.fingerprint
+    model = f"{MODEL_FOLDER}-{fingerprint}"
+    folder = tables_folder(path, fingerprint)
+    check_inside(path, folder, path / model)
+    encoder.save(path / model)
+    config = replace(library.config, fingerprint=fingerprint, dim=encoder.dim, model=model)
+    try:
+        tables = Tables(folder, dim=encoder.dim)
+    except LibraryError:  # none there, or not all of them
+        tables = Tables.create(folder, dim=encoder.dim)
+    tables.add_columns()
+    repair(tables)
+    return Store(path, config, tables)
+
+
+def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> None:
+    """What an earlier attempt has embedded, and is not in the library any more."""
+    wanted = {file.path for file, _ in files}
+    new.tables.drop([record.id for record in new.tables.records() if record.path not in wanted])
+
+
+def _give_up(new: Store) -> None:
+    """Leaves nothing behind of an attempt that came to nothing."""
+    new.close()
+    shutil.rmtree(new.tables.folder, ignore_errors=True)
+    shutil.rmtree(new.path / new.config.model, ignore_errors=True)
+
+
+def _settle(new: Store) -> None:
+    """Brings the encoder to its usual place. Whenever this is cut short, the library points to one that is whole."""
+    beside = new.path / new.config.model
+    new.encoder.save(new.path / MODEL_FOLDER)
+    write_config(new.path, replace(new.config, model=MODEL_FOLDER))
+    shutil.rmtree(beside, ignore_errors=True)
+
+
+def files_of(library: Store) -> list[tuple[FootageFile, Sampling]]:
+    """The files that a library was made from, and how each is sampled."""
+    records = [*library.sources, *library.partial_sources]
+    return [(FootageFile(one.path, one.name, is_picture=one.is_picture), one.sampling) for one in records]

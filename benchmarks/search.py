@@ -38,7 +38,7 @@ from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_jpeg
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import Place, Query
+from firstsight.searching.query import FrameReference, Query
 from firstsight.searching.search import search
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
@@ -207,7 +207,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
     frame = Frame((np.zeros((48, 64, 3), np.uint8),) * 2, 0.0, 0, "picture.png", (64, 48))
 
     def found(vector: Vectors) -> Answer:
-        result = search(library, Query(Place(path, None), frame, vector), k=_K)
+        result = search(library, Query(FrameReference(path, None), frame, vector), k=_K)
         return Answer(
             lambda: nearest_rows(library, vector, result.threshold), result.threshold, result.nearest.similarity
         )

@@ -189,9 +189,10 @@ class TestSearch:
             ((1, 2, 3), "x,y,width,height"),
             ((0, 0, 0, 5), "from 1"),
             ((0, 0, 1.5, 5), "x,y,width,height"),
+            (5, "x,y,width,height"),
         ],
     )
-    def test_says_what_is_no_box(self, boxes: Library, box: tuple, words: str) -> None:
+    def test_says_what_is_no_box(self, boxes: Library, box: object, words: str) -> None:
         frame = firstsight.frame_at(boxes.sources[0].path, 2.0).pixels
         with pytest.raises(SettingsError, match=words):
             boxes.search(frame, box=box)

@@ -12,7 +12,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings, embed
-from firstsight.searching.query import Place, parse_place, read_query
+from firstsight.searching.query import FrameReference, parse_reference, read_query
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +53,7 @@ def folder(tmp_path: Path, bikes: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     ],
 )
 def test_what_is_named(folder: Path, text: str, path: str, seconds: float | None) -> None:
-    assert parse_place(text) == Place(Path(path), seconds)
+    assert parse_reference(text) == FrameReference(Path(path), seconds)
 
 
 @pytest.mark.parametrize(
@@ -104,4 +104,4 @@ def test_a_picture_is_seen_whole(encoder: Encoder, tmp_path: Path) -> None:
     query = read_query(str(tmp_path / "a.png"), encoder)
     np.testing.assert_array_equal(query.frame.whole, pixels)
     np.testing.assert_allclose(query.vector, encoder.encode(pixels[None])[0], atol=1e-6)
-    assert query.place.name == "a.png"
+    assert query.reference.name == "a.png"

@@ -37,9 +37,9 @@ def test_a_cell_counts_in_proportion(start: float, length: float, expected: list
 
 
 def test_windows_reach_from_edge_to_edge_and_hold_the_place_itself() -> None:
-    place = at(3.3, 1.1, 4, 8)
-    num = counts(place, rows=20, columns=30)
-    windows = spread(place, num, rows=20, columns=30)
+    window = at(3.3, 1.1, 4, 8)
+    num = counts(window, rows=20, columns=30)
+    windows = spread(window, num, rows=20, columns=30)
     assert num == (7, 27)
     assert (windows.tops[0], windows.tops[-2], windows.lefts[-2]) == (0, 12, 26)
     last = windows.only(windows.num - 1)

@@ -13,7 +13,7 @@ from firstsight.library.vector_index import FACTS_FILE, build
 from firstsight.searching import nearest as candidates
 from firstsight.searching.calibration import Background
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import Place, Query
+from firstsight.searching.query import FrameReference, Query
 from firstsight.searching.search import SearchResult, search
 
 
@@ -33,7 +33,7 @@ def asked(made: Filled, vector: np.ndarray, *, threshold: float, **options: obje
         np.linspace(0, 0.5, 50, dtype=np.float32), np.full(100, threshold, np.float32), num_sources=10
     )
     frame = Frame((np.zeros((8, 8, 3), np.uint8),) * 2, 0.0, 0, "query.png", (8, 8))
-    return search(made.library, Query(Place(picture, None), frame, vector.astype(np.float32)), **options)
+    return search(made.library, Query(FrameReference(picture, None), frame, vector.astype(np.float32)), **options)
 
 
 def exactly(made: Filled, vector: np.ndarray, **options: object) -> SearchResult:

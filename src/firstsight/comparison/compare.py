@@ -21,7 +21,7 @@ from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.pixels import crop_and_resize, single_picture
-from firstsight.searching.query import Picture, frame_of, parse_place
+from firstsight.searching.query import Picture, frame_of, parse_reference
 from firstsight.searching.regions import Box, BoxSpec, match_region
 
 
@@ -204,8 +204,8 @@ def _anchor_of(given: Anchor | Picture | None) -> Anchor:
     if isinstance(given, np.ndarray):
         return FromPicture(given)
     if isinstance(given, str | PathLike):
-        place = parse_place(str(given))
-        return FromPicture(frame_of(place, (PixelByPixel(),)).pixels, name=place.name)
+        reference = parse_reference(str(given))
+        return FromPicture(frame_of(reference, (PixelByPixel(),)).pixels, name=reference.name)
     return given or EveryNFrames()
 
 
@@ -250,13 +250,13 @@ class Comparisons:
     def _regions(self, box: Box) -> Iterator[Comparison]:
         anchor = self._fixed_anchor()
         assert anchor is not None  # the settings have checked it
-        look = match_region(self._encoder, box, anchor.size, level=self._settings.level)
-        region = look.described(anchor.pixels[None])
+        matcher = match_region(self._encoder, box, anchor.size, level=self._settings.level)
+        region = matcher.described(anchor.pixels[None])
         for batch in self._batches():
-            similarities, windows = look.best(_inputs(batch), region)
+            similarities, windows = matcher.best(_inputs(batch), region)
             for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
-                place = look.box_of(int(window), frame.size)
-                yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), place, box)
+                found = matcher.box_of(int(window), frame.size)
+                yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), found, box)
 
     def _batches(self) -> Iterator[list[Frame]]:
         """The frames, decoded in one thread while another computes."""

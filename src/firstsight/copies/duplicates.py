@@ -85,14 +85,14 @@ class RepeatedFrames:
         self._most = most
         # No cell's luma differs by more than its colours do; so a signature, which is a part of it, by no more than:
         self._radius = most * SIDE
-        self._places: list[tuple[str, int, float]] = []
+        self._keys: list[tuple[str, int, float]] = []
         self._pictures = np.empty((_BLOCK, SIDE, SIDE, 3), np.uint8)
         self._signatures = np.empty((_BLOCK, NUM_COEFFICIENTS), np.float32)
 
     @property
     def num_kept(self) -> int:
         """Frames that show something new."""
-        return len(self._places)
+        return len(self._keys)
 
     def add(self, cells: Cells) -> None:
         """Some frames, in order."""
@@ -111,11 +111,11 @@ class RepeatedFrames:
         for row, picture, signature, candidates in zip(own, pictures, seen, near, strict=True):
             fresh = self._within(self._signatures[num_before : self.num_kept], signature) + num_before
             same = self._same(picture, np.concatenate([fresh[::-1], candidates]))
-            place = (cells.record.name, int(cells.frame_indices[row]), float(cells.seconds[row]))
+            key = (cells.record.name, int(cells.frame_indices[row]), float(cells.seconds[row]))
             if same is None:
-                self._keep(place, picture, signature)
+                self._keep(key, picture, signature)
             else:
-                self.found.append(RepeatedFrame(*place, *self._places[same]))
+                self.found.append(RepeatedFrame(*key, *self._keys[same]))
 
     def _near(self, seen: NDArray[np.float32]) -> list[NDArray[np.intp]]:
         """For each signature the frames kept so far that it does not rule out, the latest first."""
@@ -134,13 +134,13 @@ class RepeatedFrames:
         same = np.flatnonzero(differences <= self._most)
         return int(candidates[same[0]]) if len(same) else None
 
-    def _keep(self, place: tuple[str, int, float], picture: NDArray[np.uint8], signature: NDArray[np.float32]) -> None:
+    def _keep(self, key: tuple[str, int, float], picture: NDArray[np.uint8], signature: NDArray[np.float32]) -> None:
         number = self.num_kept
         if number == len(self._pictures):
             self._pictures = np.concatenate([self._pictures, np.empty_like(self._pictures)])
             self._signatures = np.concatenate([self._signatures, np.empty_like(self._signatures)])
         self._pictures[number], self._signatures[number] = picture, signature
-        self._places.append(place)
+        self._keys.append(key)
 
 
 @dataclass(frozen=True)

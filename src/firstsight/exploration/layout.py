@@ -78,7 +78,7 @@ def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, pro
 
 
 def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
-    """A place in the unit square for each frame, (N, 2): near each other what is alike; other distances mean little.
+    """A point in the unit square for each frame, (N, 2): near each other what is alike; other distances mean little.
 
     Args:
         vectors: (N, dim).
@@ -118,9 +118,9 @@ def spread_rows(num: int, most: int = MOST_FRAMES) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, num - 1, min(num, most)).astype(np.intp))
 
 
-def _in_square(places: NDArray[np.floating]) -> NDArray[np.float32]:
+def _in_square(points: NDArray[np.floating]) -> NDArray[np.float32]:
     """Moved and scaled into the unit square, x and y by the same factor."""
-    low, size = places.min(axis=0), max(float(np.ptp(places, axis=0).max()), 1e-9)
-    middle = (1 - np.ptp(places, axis=0) / size) / 2
-    found: NDArray[np.float32] = ((places - low) / size + middle).astype(np.float32)
+    low, size = points.min(axis=0), max(float(np.ptp(points, axis=0).max()), 1e-9)
+    middle = (1 - np.ptp(points, axis=0) / size) / 2
+    found: NDArray[np.float32] = ((points - low) / size + middle).astype(np.float32)
     return found

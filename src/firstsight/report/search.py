@@ -91,7 +91,7 @@ def render_search_page(result: SearchResult, library: Store) -> str:
     """The page as HTML, with thumbnails from the library."""
     background = result.background
     return load_template(_TEMPLATE).render(
-        query_name=result.query.place.name,
+        query_name=result.query.reference.name,
         query_picture=jpeg_uri(_query_picture(result)),
         verdict=verdict(result),
         library=library.path.name,

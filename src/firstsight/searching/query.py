@@ -25,7 +25,7 @@ _VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4
 
 
 @dataclass(frozen=True)
-class Place:
+class FrameReference:
     """A picture file, or a moment of a video file."""
 
     path: Path
@@ -42,12 +42,12 @@ class Place:
 class Query:
     """A picture to look for, and its embedding."""
 
-    place: Place
+    reference: FrameReference
     frame: Frame  # `pictures`: what the network saw, and the whole picture
     vector: NDArray[np.float32]  # (dim,), of unit length
 
 
-def parse_place(text: str) -> Place:
+def parse_reference(text: str) -> FrameReference:
     """What `photo.jpg` or `walk.mp4@83.2` names. A file whose own name holds an @ is taken as it is.
 
     Raises:
@@ -63,7 +63,7 @@ def parse_place(text: str) -> Place:
         raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID}")
     if _is_picture(name):
         raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
-    return Place(Path(name), _seconds(time, text))
+    return FrameReference(Path(name), _seconds(time, text))
 
 
 def read_query(picture: Picture, encoder: Encoder) -> Query:
@@ -76,12 +76,12 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
     """
     views = (encoder.view, PixelByPixel())
     if isinstance(picture, np.ndarray):
-        place = Place(Path("picture"), None, is_file=False)
+        reference = FrameReference(Path("picture"), None, is_file=False)
         frame = _still(open_source(single_picture(picture)), views)
     else:
-        place = parse_place(str(picture))
-        frame = frame_of(place, views)
-    return Query(place, frame, encoder.encode(frame.pixels[None])[0])
+        reference = parse_reference(str(picture))
+        frame = frame_of(reference, views)
+    return Query(reference, frame, encoder.encode(frame.pixels[None])[0])
 
 
 def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
@@ -101,7 +101,7 @@ def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDAr
         twice = next(file for file in files if files.count(file) > 1)
         raise SettingsError(f"anchor {twice} is given twice; give each once")
     queries = [read_query(picture, encoder) for picture in one_by_one]
-    names = _names([query.place.name for query in queries], one_by_one)
+    names = _names([query.reference.name for query in queries], one_by_one)
     return {name: query.vector for name, query in zip(names, queries, strict=True)}
 
 
@@ -133,10 +133,10 @@ def _is_picture(name: str) -> bool:
     return find_files(name).are_images
 
 
-def _without_time(text: str) -> Place:
+def _without_time(text: str) -> FrameReference:
     if not _is_picture(text):
         raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
-    return Place(Path(text), None)
+    return FrameReference(Path(text), None)
 
 
 def _seconds(time: str, text: str) -> float:
@@ -149,15 +149,15 @@ def _seconds(time: str, text: str) -> float:
     return seconds
 
 
-def frame_of(place: Place, views: tuple[View, ...]) -> Frame:
+def frame_of(reference: FrameReference, views: tuple[View, ...]) -> Frame:
     """The picture or the frame that is named, upright, through those views.
 
     Raises:
         SourceError: it cannot be read, or the video is over before that time.
     """
-    if place.seconds is None:
-        return _still(open_source(place.path), views)
-    return frame_at(place.path, place.seconds, views=views)
+    if reference.seconds is None:
+        return _still(open_source(reference.path), views)
+    return frame_at(reference.path, reference.seconds, views=views)
 
 
 def _still(source: Source, views: tuple[View, ...]) -> Frame:

@@ -1,12 +1,12 @@
 """A region of a picture: what the maps do inside a box, and where in other frames they do most nearly the same.
 
-The levels' maps are grids whose places in the picture are known (`cell_centres`). A region is described by the second
+The levels' maps are grids of cells with known centres (`cell_centres`). A region is described by the second
 moments of the maps over the cells inside its box, level by level; it is compared with every window of the same size.
 The read-out's projection is fitted to whole frames and is wrong for windows: it is left out (docs/returning-object.md).
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -55,7 +55,8 @@ class Box:
         """
         if isinstance(given, Box):
             return given
-        return cls.parse(given if isinstance(given, str) else ",".join(map(str, given)))
+        numbers = given if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        return cls.parse(",".join(map(str, numbers)))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -144,20 +145,20 @@ class Windows:
         return at(float(self.lefts[column]), float(self.tops[row]), self.width, self.height)
 
 
-def counts(place: Windows, *, rows: int, columns: int) -> tuple[int, int]:
-    """How many windows as large as one place lie above and beside each other; no closer than a cell."""
-    return _count(place.height, rows), _count(place.width, columns)
+def counts(window: Windows, *, rows: int, columns: int) -> tuple[int, int]:
+    """How many windows of that size lie above and beside each other; no closer than a cell."""
+    return _count(window.height, rows), _count(window.width, columns)
 
 
-def spread(place: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
-    """Windows as large as one place: so many above and beside each other, from edge to edge, and last its own."""
-    tops = np.append(np.linspace(0, rows - place.height, num[0]), place.tops)
-    lefts = np.append(np.linspace(0, columns - place.width, num[1]), place.lefts)
-    return Windows(tops.astype(np.float32), lefts.astype(np.float32), place.height, place.width)
+def spread(window: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
+    """Windows of that size: so many above and beside each other, from edge to edge, and last its own."""
+    tops = np.append(np.linspace(0, rows - window.height, num[0]), window.tops)
+    lefts = np.append(np.linspace(0, columns - window.width, num[1]), window.lefts)
+    return Windows(tops.astype(np.float32), lefts.astype(np.float32), window.height, window.width)
 
 
 def at(left: float, top: float, width: float, height: float) -> Windows:
-    """One window at one place."""
+    """One window."""
     return Windows(np.array([top], np.float32), np.array([left], np.float32), height, width)
 
 
@@ -218,7 +219,7 @@ class RegionMatcher:
     box: Box
     size: tuple[int, int]  # width and height of the picture that the box was drawn in
     levels: tuple[int, ...]
-    places: tuple[Windows, ...]  # the box itself, a level each
+    box_windows: tuple[Windows, ...]  # the box itself, a level each
     windows: tuple[Windows, ...]  # all of its size, a level each, in the same order on every level
 
     def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[Sequence[int]] | None = None) -> Floats:
@@ -231,7 +232,7 @@ class RegionMatcher:
         found = []
         for number, maps in enumerate(self.maps(inputs)):
             if windows is None:
-                found.append(_joined(maps, self.places))
+                found.append(_joined(maps, self.box_windows))
             else:
                 found += [_joined(maps, [one.only(chosen) for one in self.windows]) for chosen in windows[number]]
         return np.concatenate(found)
@@ -312,12 +313,13 @@ def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: in
     _check_large_enough(box, crop)
     cells = [cells_of(box, encoder.model.cell_centres(number), crop) for number in levels]
     grids = [(encoder.shapes[number - 1].rows, encoder.shapes[number - 1].columns) for number in levels]
-    places = tuple(at(*one) for one in cells)
-    num = counts(places[0], rows=grids[0][0], columns=grids[0][1])
+    box_windows = tuple(at(*one) for one in cells)
+    num = counts(box_windows[0], rows=grids[0][0], columns=grids[0][1])
     windows = tuple(
-        spread(place, num, rows=rows, columns=columns) for place, (rows, columns) in zip(places, grids, strict=True)
+        spread(window, num, rows=rows, columns=columns)
+        for window, (rows, columns) in zip(box_windows, grids, strict=True)
     )
-    return RegionMatcher(encoder, box, size, levels, places, windows)
+    return RegionMatcher(encoder, box, size, levels, box_windows, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:
@@ -336,7 +338,7 @@ def _check_large_enough(box: Box, crop: Crop) -> None:
 
 def _joined(maps: Sequence[Floats], windows: Sequence[Windows]) -> Floats:
     """The moments of each window, each level's of unit length, side by side, of unit length together."""
-    parts = [_unit(moments(one, places)) for one, places in zip(maps, windows, strict=True)]
+    parts = [_unit(moments(one, window)) for one, window in zip(maps, windows, strict=True)]
     joined: Floats = np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5)
     return joined
 

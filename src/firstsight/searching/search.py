@@ -115,7 +115,7 @@ class SearchResult:
         """As plain values."""
         return {
             "library": self.library,
-            "query": self.query.place.name,
+            "query": self.query.reference.name,
             "box": str(self.box) if self.box else None,
             "is_match": self.is_match,
             "matches": [match.to_json() for match in self.matches],
@@ -136,7 +136,7 @@ class SearchResult:
 
     def __repr__(self) -> str:
         found = ", ".join(map(str, self.matches)) or f"none; the nearest is {self.nearest}"
-        return f"SearchResult({self.query.place.name!r}, from {self.threshold:.3f} on: {found})"
+        return f"SearchResult({self.query.reference.name!r}, from {self.threshold:.3f} on: {found})"
 
     def _repr_html_(self) -> str:
         """For a notebook: the matches, or the nearest that is none, and the nearest that were asked for."""
@@ -302,9 +302,9 @@ def check_searchable(library: Store, *, k: int) -> None:
 
 def own_names(library: Store, query: Query) -> frozenset[str]:
     """What the library calls the query's file, and copies of it; pixels are of no file."""
-    if not query.place.is_file:
+    if not query.reference.is_file:
         return frozenset()
-    path = query.place.path
+    path = query.reference.path
     num_bytes = path.stat().st_size
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:
@@ -314,4 +314,4 @@ def own_names(library: Store, query: Query) -> frozenset[str]:
 
 
 def _is_same(moment: Moment, query: Query) -> bool:
-    return query.place.seconds is None or abs(moment.best_seconds - query.frame.seconds) <= _SAME_SECONDS
+    return query.reference.seconds is None or abs(moment.best_seconds - query.frame.seconds) <= _SAME_SECONDS

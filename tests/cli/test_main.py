@@ -90,8 +90,42 @@ def test_output_to_a_full_disk_is_one_line(run_folder: Path) -> None:
     assert "No space left" in done.stderr
 
 
-# Fails if PyTorch is loaded.
-_WITHOUT_TORCH = f"import sys; sys.modules['torch'] = None\n{_PROGRAM}"
+# Fails if one of what takes long is loaded.
+_HEAVY = ("torch", "numpy", "lancedb", "av", "sklearn", "pyarrow", "PIL", "rich.console")
+_WITHOUT_TORCH = f"import sys; sys.modules.update(dict.fromkeys({_HEAVY!r}))\n{_PROGRAM}"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("--version",),
+        ("library", "--help"),
+        *((name, "--help") for name in ("learn", "article", "search")),
+    ],
+    ids=" ".join,
+)
+def test_help_is_printed_before_anything_is_loaded(arguments: tuple) -> None:
+    done = run(_WITHOUT_TORCH, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "firstsight" in done.stdout or "Usage" in done.stdout
+
+
+def test_commands_are_shown_in_groups_a_line_each(firstsight) -> None:
+    shown = firstsight("--help").out
+    for group in ("Learn an encoder:", "Keep a library:", "Watch a camera:"):
+        assert f"\n{group}\n" in shown
+
+
+def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
+    def offered(*words: str) -> str:
+        asked = {"_FIRSTSIGHT_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(("firstsight", *words))}
+        program = "from firstsight.cli.main import app; app(prog_name='firstsight')"
+        return run(program, env={**asked, "COMP_CWORD": str(len(words))}).stdout
+
+    assert "learn" in offered("le").split()
+    assert "--extend" in offered("learn", "--ex").split()
+    assert "random" in offered("learn", "--method", "").split()
 
 
 @pytest.mark.parametrize(
@@ -110,6 +144,7 @@ _WITHOUT_TORCH = f"import sys; sys.modules['torch'] = None\n{_PROGRAM}"
         ("watch", "MISSING", "CLIP", "--novel"),
         ("align", "CLIP", "CLIP", "--model", "MISSING"),
         ("info", "MISSING"),
+        ("index", "lib", "MISSING"),
         ("search", "MISSING", "CLIP"),
         ("duplicates", "MISSING"),
         ("keyframes", "MISSING", "3"),

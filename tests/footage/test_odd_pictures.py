@@ -13,6 +13,7 @@ from PIL import Image, ImageFile
 
 from firstsight.errors import SourceError
 from firstsight.footage import images
+from firstsight.footage.finding import IMAGE_SUFFIXES
 from firstsight.footage.frames import PixelByPixel
 from firstsight.footage.images import read_image, read_picture
 from firstsight.footage.source import open_source
@@ -26,7 +27,7 @@ def read_all(source):
         return list(reading), reading
 
 
-@pytest.mark.parametrize("suffix", sorted(images.IMAGE_SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(IMAGE_SUFFIXES))
 @pytest.mark.parametrize("content", [EPS, b"%PDF-1.4\n", b"%!PS\n", b"GIMP", b"/* XPM */", b"\x89HDF\r\n\x1a\n"])
 def test_only_formats_of_the_list_are_opened_whatever_the_suffix(tmp_path, monkeypatch, suffix, content):
     def no_program(*arguments, **options):

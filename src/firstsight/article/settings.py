@@ -1,13 +1,15 @@
-"""The options of the article's method, and of its predecessors. Loads no PyTorch."""
+"""The options of the article's method, and of its predecessors. Loads neither PyTorch nor NumPy."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from firstsight.article.shape import LevelConfig, Padding, article_levels, map_sizes
 from firstsight.article.stopping import StoppingRule
-from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SettingsError, check_choice
 from firstsight.process import Precision
+
+if TYPE_CHECKING:
+    from firstsight.encoder.views import CentralSquare
 
 Form = Literal["article", "predecessor", "earliest"]
 Schedule = Literal["article", "repository", "predecessor", "earliest"]
@@ -129,8 +131,10 @@ class ArticleSettings:
         )
 
     @property
-    def view(self) -> CentralSquare:
+    def view(self) -> "CentralSquare":
         """What becomes of a frame before the network sees it."""
+        from firstsight.encoder.views import CentralSquare
+
         return CentralSquare(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
 
     def _thresholds(self, each: float, last: float) -> tuple[float, ...]:

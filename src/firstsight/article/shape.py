@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Literal, get_args
 
 from firstsight.errors import SettingsError, check_choice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 POOL_SIZE = 2
 
@@ -92,13 +93,15 @@ def article_levels(
     )
 
 
-def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> NDArray[np.float64]:
+def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> "NDArray[np.float64]":
     """Where the cells of the last of these levels lie: pixel coordinates in the network's input, (num_cells,).
 
     Pixel i covers [i - 0.5, i + 0.5]. A k x k convolution without padding moves the centre by (k - 1) / 2 cells, the
     pool by half a cell, and then doubles the step: for 5x5 kernels 2i + 2.5, 4i + 7.5, 8i + 17.5, 16i + 37.5. Without
     pool the step stays; a reflected border undoes the convolution's shift.
     """
+    import numpy as np
+
     step, offset = 1.0, 0.0
     for level in levels:
         offset += step * level.offset

@@ -19,7 +19,7 @@ _NAMES_SHOWN = 5
 
 def command(
     folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder; a new one becomes a library.")],
-    sources: Annotated[list[str] | None, footage.SOURCES] = None,
+    sources: footage.AnySources = None,
     model: Annotated[
         Path | None,
         typer.Option(metavar="RUN", help="The encoder of a new library; by default one is learned from the sources."),

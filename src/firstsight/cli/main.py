@@ -34,6 +34,7 @@ from firstsight.cli import (
     similarities,
     watch,
 )
+from firstsight.cli.help import asked_for, help_text
 from firstsight.errors import FirstsightError
 from firstsight.process import keep_freed_memory
 from firstsight.text import printable
@@ -78,11 +79,24 @@ class _First:
 # they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
 # idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
 _SPIN_COUNT = "10000"
-_INTERRUPTED, _BROKEN_PIPE = 130, 141  # as a shell tells of a program that a signal ended
+_USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell tells of a program that a signal ended
 
 
 class _Commands(TyperGroup):
-    """All commands, and what ends each of them early."""
+    """All commands, what answers before any of them, and what ends each of them early."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # typer keeps the type to itself
+        """Prints the version or a help at once, where that is asked for; else reads the arguments."""
+        if not ctx.resilient_parsing:
+            if args[:1] == ["--version"]:
+                from importlib.metadata import version
+
+                typer.echo(f"firstsight {version('firstsight')}")
+                raise typer.Exit
+            if (asking := asked_for(self, ctx, args or ["--help"])) is not None:
+                typer.echo(help_text(asking))
+                raise typer.Exit(0 if "--help" in args else _USAGE)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """The command of that name; `learn` with the article's options is `article`."""
@@ -109,47 +123,50 @@ app = typer.Typer(
     name="firstsight",
     cls=_Commands,
     help="Learns to see from your own video: a small encoder from unlabelled footage, on a CPU.",
-    no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
 )
-app.command("learn")(learn.command)
-app.command("article")(article.command)
-app.command("compare")(compare.command)
-app.command("neighbours")(neighbours.command)
-app.command("evaluate")(evaluate.command)
-app.command("index")(index.command)
-app.add_typer(library.app, name="library")
-app.command("search")(search.command)
-app.command("duplicates")(duplicates.command)
-app.command("keyframes")(keyframes.command)
-app.command("clusters")(clusters.command)
-app.command("scenes")(scenes.command)
-app.command("novelty")(novelty.command)
-app.command("watch")(watch.command)
-app.command("align")(align.command)
-app.command("similarities")(similarities.command)
-app.command("map")(frame_map.command)
-app.command("export")(export.command)
-app.command("info")(info.command)
 
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"firstsight {version('firstsight')}")
-        raise typer.Exit
+# The commands in the order and the groups in which help shows them.
+_GROUPS: dict[str, dict[str, Any]] = {
+    "Learn an encoder": {
+        "learn": learn.command,
+        "article": article.command,
+        "evaluate": evaluate.command,
+        "info": info.command,
+    },
+    "Look at footage with it": {
+        "compare": compare.command,
+        "neighbours": neighbours.command,
+        "similarities": similarities.command,
+        "align": align.command,
+    },
+    "Keep a library": {
+        "index": index.command,
+        "search": search.command,
+        "library": library.app,
+        "duplicates": duplicates.command,
+        "keyframes": keyframes.command,
+        "clusters": clusters.command,
+        "map": frame_map.command,
+        "export": export.command,
+    },
+    "Watch a camera": {"watch": watch.command, "novelty": novelty.command},
+    "Take footage apart": {"scenes": scenes.command},
+}
+for _panel, _commands in _GROUPS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, rich_help_panel=_panel)(_command)
 
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
-    ] = False,
+    _version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
-    pass
+    pass  # --version is answered before options are read
 
 
 def main() -> None:

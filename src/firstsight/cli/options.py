@@ -36,14 +36,28 @@ def check_library(folder: Path) -> Path:
     return folder
 
 
-def check_sources(sources: list[str]) -> list[str]:
-    """Raises a SourceError if there is no such footage; what is piped in or comes from a camera is not looked at."""
-    from firstsight.footage.finding import find_files
-    from firstsight.footage.live import place_of
+MaybeSources = TypeVar("MaybeSources", list[str], list[str] | None)
 
+
+def check_sources(sources: MaybeSources) -> MaybeSources:
+    """Raises a SourceError if there is no such footage; what is piped in or comes from a camera is not looked at."""
+    from firstsight.footage.finding import find_files, is_live
+
+    if not sources:
+        return sources
     spec = sources[0] if len(sources) == 1 else sources
-    if place_of(spec) is None:
+    if not (isinstance(spec, str) and is_live(spec)):
         find_files(spec)
+    return sources
+
+
+def check_any_source(sources: list[str] | None) -> list[str] | None:
+    """Raises a SourceError if none of the footage is there; where some is, indexing reports what is not."""
+    from firstsight.footage.finding import find_all, is_live
+
+    if sources and not any(is_live(source) or Path(source).exists() for source in sources):
+        for source in sources:
+            find_all(source)
     return sources
 
 
@@ -54,10 +68,17 @@ _SOURCES_HELP = (
     "A video, several, a folder of videos or pictures, a quoted glob, - for a video piped in, a camera: 0, or an "
     "address: rtsp://..."
 )
-SOURCES = typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False)
-# Looked at before a command begins, so that a mistyped path does not cost the seconds in which PyTorch is loaded.
-Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_sources)
+# Paths are checked before other options, and before a command begins: a mistyped one is refused at once, and does not
+# cost the seconds in which PyTorch is loaded.
+SOURCES = typer.Argument(
+    metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_sources, is_eager=True
+)
+Sources = Annotated[list[str], SOURCES]
+AnySources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_any_source, is_eager=True
+    ),
 ]
 Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
 End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
@@ -73,14 +94,22 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 Run = Annotated[
     Path,
     typer.Argument(
-        metavar="RUN", help="A folder made by learn, or an article weights file (.pth).", callback=check_run
+        metavar="RUN",
+        help="A folder made by learn, or an article weights file (.pth).",
+        callback=check_run,
+        is_eager=True,
     ),
 ]
-Library = Annotated[Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library)]
+Library = Annotated[
+    Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library, is_eager=True)
+]
 Model = Annotated[
     Path | None,
     typer.Option(
-        metavar="RUN", help="What sees footage that is not in a library: a folder made by learn.", callback=check_run
+        metavar="RUN",
+        help="What sees footage that is not in a library: a folder made by learn.",
+        callback=check_run,
+        is_eager=True,
     ),
 ]
 OnlySources = Annotated[

@@ -8,13 +8,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
-from rich import progress as bars
-from rich.console import Console
 
 from firstsight.errors import SettingsError
 from firstsight.text import json_line, printable
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from firstsight.progress import Progress
 
 
@@ -62,15 +62,17 @@ _LOG = logging.getLogger("firstsight")
 _LINE_EVERY_SECONDS = 10.0
 
 
-def notes() -> Console:
+def notes() -> "Console":
     """Where words for people go, so that standard output holds results alone."""
+    from rich.console import Console
+
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Remarks(logging.Handler):
     """In a `with` block, what the package has to say of the footage, each line once: "left out: 2 pictures"."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         super().__init__(logging.WARNING)
         self.said: set[str] = set()
         self._console = console
@@ -95,7 +97,9 @@ class Remarks(logging.Handler):
 class Display:
     """A bar, or a line now and then, and the package's remarks."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
+        from rich import progress as bars
+
         self.console = console
         self._bar = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),

@@ -1,4 +1,7 @@
-"""From what a person names to files: a path, a folder with its subfolders, a pattern, or several of these."""
+"""From what a person names to files: a path, a folder with its subfolders, a pattern, or several of these.
+
+Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path at once.
+"""
 
 # ruff: noqa: PTH112, PTH114  # `os.path` says "no" of what must not be looked at, where `Path` raises
 import glob
@@ -12,9 +15,10 @@ from pathlib import Path
 
 from firstsight.errors import SourceError
 from firstsight.files import unlike_a_file
-from firstsight.footage.images import IMAGE_SUFFIXES, is_picture
 from firstsight.text import printable
 
+# Recognised in folders and by name; Pillow reads all of these wherever it is installed.
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 # Recognised in folders and patterns; a file that is named itself can have any suffix.
 VIDEO_SUFFIXES = frozenset(
     {".3g2", ".3gp", ".asf", ".avi", ".dv", ".flv", ".gif", ".m2ts", ".m2v", ".m4v", ".mjpeg", ".mjpg", ".mkv", ".mov"}
@@ -26,6 +30,33 @@ _VALID = "valid are a video or picture, a folder of them, or a pattern such as '
 _NAMES_SHOWN = 3  # of what is left out, for each reason
 
 PathLike = str | os.PathLike[str]
+
+
+STANDARD_INPUT = "-"
+# Cameras speak RTSP; streaming programs RTMP; web cameras, players' lists and files HTTP; broadcasts UDP.
+_ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp)://\S+", re.IGNORECASE)
+# Linux names its cameras so; a number alone is the n-th camera, unless there is a file of that name.
+_CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
+
+
+def is_address(text: str) -> bool:
+    """Whether the text is an address of footage in a network."""
+    return _ADDRESS.fullmatch(text) is not None
+
+
+def is_camera(text: str) -> bool:
+    """Whether the text is a camera's number or device."""
+    return _CAMERA.fullmatch(text) is not None and not (text.isdigit() and Path(text).exists())
+
+
+def is_live(text: str) -> bool:
+    """Whether the text stands for footage that passes by once: standard input, a camera, or an address."""
+    return text == STANDARD_INPUT or is_address(text) or is_camera(text)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file of that name is taken for a still picture; what is not is a video."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

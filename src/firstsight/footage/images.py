@@ -21,10 +21,8 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from firstsight.errors import SourceError
 from firstsight.files import open_regular
+from firstsight.footage.finding import is_picture
 from firstsight.text import printable
-
-# Recognised in folders and by name; Pillow reads all of these wherever it is installed.
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 # What a file may hold, whatever it is called. Pillow knows more, and hands some of it (EPS) to other programs.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF", "AVIF")
@@ -66,11 +64,6 @@ class Picture:
     pixels: NDArray[np.uint8]  # (H, W, 1) for grey or (H, W, 3) for RGB; smaller than stated of a very large one
     size: tuple[int, int]  # width and height that the file states, upright
     remarks: tuple[str, ...] = ()  # what a person should know: "holds 60 pages, of which the first is used"
-
-
-def is_picture(path: Path) -> bool:
-    """Whether a file of that name is taken for a still picture; what is not is a video."""
-    return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 def read_image(path: Path, *, name: str) -> NDArray[np.uint8]:

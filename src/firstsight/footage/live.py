@@ -5,28 +5,21 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Literal
 
 from firstsight.errors import SourceError
 from firstsight.footage.container import OpenVideo, open_stream
 from firstsight.footage.decoding import decode_on
+from firstsight.footage.finding import STANDARD_INPUT, is_address, is_camera
 from firstsight.footage.frames import Events, Frame, Reading, View, iterate
 from firstsight.footage.pictures import upright_size
 from firstsight.footage.sampling import Sampling, check_share
 
-# Cameras speak RTSP; streaming programs RTMP; web cameras, players' lists and files HTTP; broadcasts UDP.
-_ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp)://\S+", re.IGNORECASE)
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 _SECRETS = re.compile(r"\?.*")  # what follows a question mark is as often a key as it is a setting
 
 # Longer than a camera needs to wake up or to send its next keyframe.
 TIMEOUT_SECONDS = 10.0
-
-
-def is_address(text: str) -> bool:
-    """Whether the text is an address of footage in a network."""
-    return _ADDRESS.fullmatch(text) is not None
 
 
 def public_name(address: str) -> str:
@@ -42,11 +35,6 @@ def address_options(address: str) -> dict[str, str]:
     """
     is_rtsp = address.lower().startswith("rtsp")
     return {"rtsp_flags": "prefer_tcp", "allowed_media_types": "video", "fpsprobesize": "0"} if is_rtsp else {}
-
-
-STANDARD_INPUT = "-"
-# Linux names its cameras so; a number alone is the n-th camera, unless there is a file of that name.
-_CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
 
 
 @dataclass(frozen=True)
@@ -104,7 +92,7 @@ def place_of(spec: object) -> Place | None:
         return _standard_input()
     if is_address(spec):
         return _address(spec)
-    if _CAMERA.fullmatch(spec) and not (spec.isdigit() and Path(spec).exists()):
+    if is_camera(spec):
         return camera(spec, system=sys.platform)
     return None
 

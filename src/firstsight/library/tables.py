@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.footage.images import is_picture
+from firstsight.footage.finding import is_picture
 from firstsight.library.damage import CHECK, check_columns, check_files, translated_errors
 from firstsight.library.folder import ReadLock
 from firstsight.library.records import (

@@ -25,7 +25,7 @@ from firstsight.comparison.neighbours import Neighbour, Neighbourhood, similarit
 from firstsight.device import describe_machine
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.frames import Frame
-from firstsight.learning.settings import settings_of
+from firstsight.learning.learn import settings_of
 from firstsight.report.drawing import neighbours_picture
 
 FORMS: dict[str, dict[str, object]] = {

@@ -29,7 +29,7 @@ from peak_memory import peak_megabytes
 from PIL import Image
 
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.frames import Frame

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.stream import Patience

@@ -7,7 +7,7 @@ import numpy as np
 
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.encoding import VideoWriter

@@ -14,7 +14,7 @@ from firstsight.exploration.clusters import Clusters, find_clusters
 from firstsight.exploration.keyframes import Keyframes, find_keyframes
 from firstsight.exploration.layout import FrameMap, map_frames
 from firstsight.export.clips import cut_moments, write_pictures
-from firstsight.export.library_files import Exported, export_library
+from firstsight.export.tables import Exported, export_library
 from firstsight.indexing import index_files
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, RemovedMissing

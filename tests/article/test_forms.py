@@ -14,7 +14,7 @@ from firstsight.article.settings import FORMS, ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState, update
 from firstsight.device import generator
 from firstsight.errors import SettingsError
-from firstsight.learning.settings import settings_of
+from firstsight.learning.learn import settings_of
 
 
 def settings(form: str, **given: object) -> ArticleSettings:

@@ -9,7 +9,7 @@ from torch import nn
 
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import LevelConfig, article_levels, cell_centres
+from firstsight.article.settings import LevelConfig, article_levels, cell_centres
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SettingsError

@@ -12,7 +12,7 @@ import pytest
 from firstsight import Encoder
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.cli.output import Display
 from firstsight.encoder.views import CentralSquare
 from firstsight.footage.encoding import VideoWriter

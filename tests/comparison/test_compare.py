@@ -6,7 +6,7 @@ import pytest
 import firstsight
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import (
     AtSeconds,
     BelowSimilarity,

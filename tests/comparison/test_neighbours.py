@@ -8,7 +8,7 @@ from PIL import Image
 
 from firstsight.article.model import ArticleModel, untrained
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.comparison.neighbours import measure_of, nearest_pictures, similarities
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from firstsight.errors import SettingsError
-from firstsight.evaluation.labels import read_labels
+from firstsight.evaluation.sample import read_labels
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source, open_source
 

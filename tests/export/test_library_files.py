@@ -10,7 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.export.library_files import export_library
+from firstsight.export.tables import export_library
 from firstsight.library.selection import Where
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))

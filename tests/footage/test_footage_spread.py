@@ -9,7 +9,7 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from views import Whole
 
-from firstsight.closed_form.sample import spread
+from firstsight.closed_form.learn import spread
 from firstsight.footage.container import open_video
 from firstsight.footage.source import Source, open_source
 

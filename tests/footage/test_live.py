@@ -14,7 +14,7 @@ from views import Square, Whole
 from firstsight import compare
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import AtSeconds
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare

@@ -11,7 +11,7 @@ from memory import megabytes, needs_proc
 
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import CompareSettings, Comparisons, EveryNFrames
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare

@@ -13,11 +13,10 @@ import torch
 
 import firstsight
 from firstsight.article.settings import ArticleSettings
-from firstsight.closed_form.settings import ClosedFormSettings
+from firstsight.closed_form.learn import ClosedFormSettings
 from firstsight.errors import RunError, SettingsError, SourceError
 from firstsight.footage.encoding import VideoWriter
-from firstsight.learning.learn import resume
-from firstsight.learning.settings import Settings
+from firstsight.learning.learn import Settings, resume
 from firstsight.progress import Progress
 
 SMALL = {"num_levels": 2, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 30}

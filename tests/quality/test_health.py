@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.quality import health
 
 

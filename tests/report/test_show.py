@@ -13,7 +13,7 @@ from PIL import ImageGrab
 from firstsight import Encoder, compare, open_source
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
-from firstsight.article.shape import article_levels
+from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.views import CentralSquare
 from firstsight.progress import Cancelled

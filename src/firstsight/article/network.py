@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from firstsight import device
-from firstsight.article.shape import POOL_SIZE, LevelConfig, cell_centres, map_sizes
+from firstsight.article.settings import POOL_SIZE, LevelConfig, cell_centres, map_sizes
 from firstsight.errors import SettingsError
 
 

@@ -20,8 +20,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check, StoppingState
 from firstsight.device import describe_machine
-from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.model import to_inputs
+from firstsight.encoder.encoder import Encoder, to_inputs
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.views import CentralSquare
 from firstsight.errors import RunError, SettingsError, SourceError

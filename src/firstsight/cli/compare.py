@@ -1,22 +1,26 @@
-"""`firstsight compare`: how similar is every moment to an anchor."""
+"""`firstsight compare`, `align`, `similarities` and `neighbours`: frames against each other."""
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from firstsight.cli import options as footage
-from firstsight.cli.output import Display, check_out_folder, notes, print_json
+from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.comparison.compare import Anchor
     from firstsight.report.comparison import Summary
+if TYPE_CHECKING:
+    from firstsight.comparison.align import Alignment
+if TYPE_CHECKING:
+    from firstsight.comparison.neighbours import Neighbourhood
 
 
-def command(
+def compare_command(
     run: footage.Run,
     sources: footage.Sources,
     out: Annotated[Path, typer.Option(help="Folder for timeline, plot, film and report.")] = Path("comparison"),
@@ -131,3 +135,149 @@ def _print_summary(summary: "Summary") -> None:
         f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
         f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"
     )
+
+
+_LINES = 12  # of the table on the screen
+
+
+def align_command(
+    first: Annotated[str, typer.Argument(metavar="A", help="A video, or a library of one.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    model: footage.Model = None,
+    out: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the similarities and the path.")] = None,
+    csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the pairs of moments.")] = None,
+    frames_per_second: footage.FramesPerSecond = 2.0,
+    as_json: footage.Json = False,
+) -> None:
+    """Find the part that two videos share, and which moment of it is which, also at another pace.
+
+    Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
+    """
+    from firstsight.comparison.align import align
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.export.tables import check_ending, write_table
+
+    if csv_file:
+        check_ending(csv_file, (".csv", ".parquet"))
+    check_out(out, csv_file)
+    encoder = Encoder.load(model) if model else None
+    with Display(notes()) as display:
+        found = align(first, second, encoder=encoder, frames_per_second=frames_per_second, progress=display.progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(_text(found))
+    if csv_file:
+        write_table(found.to_arrow(), csv_file)
+    if out:
+        from firstsight.files import write_whole
+        from firstsight.report.timeline import alignment_picture
+
+        write_whole(out, alignment_picture(found))
+    if not as_json:
+        say_written(out, csv_file)
+
+
+def _text(found: "Alignment") -> str:
+    names = [printable(one.name) for one in (found.first, found.second)]
+    pairs = found.to_arrow().to_pylist()
+    if not pairs:
+        return f"{names[0]} and {names[1]} share nothing: no pair of frames is more similar than usual"
+    ends = [(pairs[0][key], pairs[-1][key]) for key in ("first_seconds", "second_seconds")]
+    parts = " is ".join(
+        f"{name} from {start:.2f} s to {end:.2f} s" for name, (start, end) in zip(names, ends, strict=True)
+    )
+    shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
+    lines = [
+        f"{one['first_seconds']:>9.2f} s {one['second_seconds']:>9.2f} s {one['similarity']:>11.3f}" for one in shown
+    ]
+    heading = f"{'first':>11} {'second':>11} {'similarity':>11}"
+    return "\n".join([f"{parts}; score {found.path.score:.1f}", heading, *lines])
+
+
+def similarities_command(
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A library, a video, or a folder of them.")],
+    anchors: Annotated[
+        list[str],
+        typer.Option("--for", metavar="ANCHOR", help="A picture, a folder of pictures, or walk.mp4@83.2; repeatable."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
+    model: footage.Model = None,
+    frames_per_second: footage.FramesPerSecond = 2.0,
+    as_json: footage.Json = False,
+) -> None:
+    """Write how similar every frame is to each anchor: a row a frame, a column an anchor.
+
+    Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
+    """
+    from firstsight.comparison.similarities import measure_similarities
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.export.tables import check_ending, write_table
+
+    check_ending(out, (".csv", ".parquet"))
+    check_out(out)
+    encoder = Encoder.load(model) if model else None
+    with Display(notes()) as display:
+        found = measure_similarities(
+            target, anchors, encoder=encoder, frames_per_second=frames_per_second, progress=display.progress
+        )
+    content = found.to_json()
+    if as_json:
+        print_json({**content, "out": str(out)})
+    else:
+        for one in content["anchors"]:
+            typer.echo(
+                f"{printable(one['anchor'])}: mean {one['mean']:.3f}, most {one['most']:.3f} in "
+                f"{printable(one['source'])} at {one['seconds']:.2f} s"
+            )
+    write_table(found.to_arrow(), out)
+    if not as_json:
+        say_written(out, verb=f"wrote {len(found.table)} frames to")
+
+
+def neighbours_command(
+    run: footage.Run,
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Pictures; the names of subfolders are labels.")],
+    anchor: Annotated[list[Path], typer.Option(metavar="IMAGE", help="A picture to compare with; may be repeated.")],
+    k: Annotated[int, typer.Option("-k", metavar="K", help="How many neighbours.")] = 10,
+    measure: Annotated[
+        Literal["pearson", "cosine"] | None,
+        typer.Option("--similarity", help="By default pearson for the predecessor's runs, cosine for others."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="PNG", help="Write a picture of anchors and neighbours.")] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """List the pictures of a folder that are most like an anchor.
+
+    Example: `firstsight neighbours runs/digits digits/ --anchor digits/5/17.png -k 10 --out nearest.png`
+    """
+    from firstsight.comparison.neighbours import nearest_pictures
+    from firstsight.encoder.encoder import Encoder
+
+    check_out(out)
+    encoder = Encoder.load(run)
+    with Display(notes()) as display:
+        found = nearest_pictures(encoder, folder, anchor, k=k, measure=measure, progress=display.progress)
+    if as_json:
+        print_json({"run": str(run), "folder": folder, "anchors": [one.to_json() for one in found]})
+    else:
+        for one in found:
+            typer.echo(_table(one))
+    if out:
+        from firstsight.files import write_whole
+        from firstsight.report.drawing import neighbours_picture
+
+        write_whole(out, neighbours_picture(found))
+    if not as_json:
+        say_written(out)
+
+
+def _table(found: "Neighbourhood") -> str:
+    labels = [printable(one.label) for one in found.neighbours]
+    width = max(len(label) for label in ("label", *labels))
+    lines = [f"{printable(found.anchor)}:", f"rank  similarity  {'label':<{width}}  file"]
+    lines += [
+        f"{rank:>4}  {one.similarity:>10.3f}  {label:<{width}}  {printable(one.frame.source)}"
+        for rank, (one, label) in enumerate(zip(found.neighbours, labels, strict=True), start=1)
+    ]
+    return "\n".join(lines)

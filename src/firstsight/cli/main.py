@@ -14,24 +14,17 @@ import typer
 from typer.core import TyperGroup
 
 from firstsight.cli import (
-    align,
     article,
-    clusters,
     compare,
     duplicates,
     evaluate,
-    export,
-    frame_map,
+    explore,
     index,
     info,
-    keyframes,
     learn,
     library,
-    neighbours,
-    novelty,
     scenes,
     search,
-    similarities,
     watch,
 )
 from firstsight.cli.help import asked_for, help_text
@@ -136,22 +129,22 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "info": info.command,
     },
     "Look at footage with it": {
-        "compare": compare.command,
-        "neighbours": neighbours.command,
-        "similarities": similarities.command,
-        "align": align.command,
+        "compare": compare.compare_command,
+        "neighbours": compare.neighbours_command,
+        "similarities": compare.similarities_command,
+        "align": compare.align_command,
     },
     "Keep a library": {
         "index": index.command,
         "search": search.command,
         "library": library.app,
         "duplicates": duplicates.command,
-        "keyframes": keyframes.command,
-        "clusters": clusters.command,
-        "map": frame_map.command,
-        "export": export.command,
+        "keyframes": explore.keyframes_command,
+        "clusters": explore.clusters_command,
+        "map": explore.frame_map_command,
+        "export": explore.export_command,
     },
-    "Watch a camera": {"watch": watch.command, "novelty": novelty.command},
+    "Watch a camera": {"watch": watch.watch_command, "novelty": watch.novelty_command},
     "Take footage apart": {"scenes": scenes.command},
 }
 for _panel, _commands in _GROUPS.items():

@@ -1,4 +1,4 @@
-"""`firstsight watch`: what happens before a camera, while it happens."""
+"""`firstsight watch` and `novelty`: what happens before a camera, while it happens or afterwards."""
 
 import signal
 import sys
@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
 from firstsight.cli import options as footage
-from firstsight.cli.output import notes
+from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.errors import SettingsError
 from firstsight.text import printable
 
+if TYPE_CHECKING:
+    from firstsight.monitoring.novelty import NoveltyScores
 
-def command(
+
+def watch_command(
     run: footage.Run,
     source: Annotated[
         str, typer.Argument(metavar="SOURCE", help="An address: rtsp://..., a camera: 0, - for a pipe, or a video.")
@@ -135,3 +138,56 @@ class Ending:
     ) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+
+def novelty_command(
+    run: footage.Run,
+    sources: footage.Sources,
+    least: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="New is what deviates so many times as much as is usual; 8 by default."),
+    ] = None,
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="Write the score of each frame.")
+    ] = None,
+    start: footage.Start = None,
+    end: footage.End = None,
+    frames_per_second: footage.FramesPerSecond = 2.0,
+    as_json: footage.Json = False,
+) -> None:
+    """Find when a camera that stands still shows what it has not shown before.
+
+    The first five seconds show what is usual, best an empty view. A thing that stays is usual after a quarter of an
+    hour or so. Best the run was learned from the same camera.
+
+    Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
+    """
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.export.tables import write_rounded
+    from firstsight.monitoring.novelty import detect_novelty, new_from
+
+    new_from(least)
+    check_out(csv_file)
+    encoder = Encoder.load(run)
+    source = footage.open_footage(sources, start, end, None, frames_per_second)
+    with Display(notes()) as display:
+        found = detect_novelty(encoder, source, novel_from=least, progress=display.progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(_table(found))
+    if csv_file:
+        write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
+    if not as_json:
+        say_written(csv_file)
+
+
+def _table(found: "NoveltyScores") -> str:
+    if not found.episodes:
+        return f"nothing new in {len(found.frames)} frames"
+    with_files = len({one.source for one in found.frames}) > 1
+    lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
+    for one in found.episodes:
+        line = f"{one.start_seconds:>8.2f}  {one.end_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.novelty:>8.1f}"
+        lines.append(f"{line}  {printable(one.source)}" if with_files else line)
+    return "\n".join(lines)

@@ -15,11 +15,10 @@ from firstsight import device
 from firstsight.closed_form.augment import augmented
 from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.footage_kind import FootageKind, look, probe_indices
-from firstsight.closed_form.model import ClosedFormModel
+from firstsight.closed_form.model import ClosedFormModel, PoolingConfig, of_mirror_image, pooled
 from firstsight.closed_form.projection import Differences, fit_projection, principal, unit
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
-from firstsight.closed_form.readout import PoolingConfig, of_mirror_image, pooled
-from firstsight.encoder.model import in_batches, to_inputs
+from firstsight.encoder.encoder import in_batches, to_inputs
 from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SourceError
 from firstsight.process import Precision

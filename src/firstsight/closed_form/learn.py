@@ -1,22 +1,248 @@
 """The default method from footage to encoder: one pass that keeps a bounded sample, then `fit` on that."""
 
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firstsight.closed_form.fit import DEFAULT, RANDOM, fit
-from firstsight.closed_form.sample import BoundedSample, count, spread
-from firstsight.closed_form.settings import ClosedFormSettings
 from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.views import WholeFrame
+from firstsight.errors import SettingsError, SourceError, check_choice
+from firstsight.footage.frames import Frame, Reading, View
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.queues import Prefetched, prefetch
 from firstsight.footage.source import Source
+from firstsight.footage.videos import ONE_IN, STRETCH_FRAMES, VideoFile, VideoFiles
+from firstsight.process import Precision
 from firstsight.progress import Progress, Report
 from firstsight.quality import health
+
+_MIN_FRAMES = 3
+
+
+@dataclass(frozen=True)
+class ClosedFormSettings:
+    """The default method, and its floor with random filters. All else is derived from the footage."""
+
+    max_frames: int = 5_000  # that are learned from, spread over all of the footage
+    precision: Precision | None = None  # of the matrix products; None is bfloat16 where the processor has it
+
+    def __post_init__(self) -> None:
+        if self.precision is not None:
+            check_choice("precision", self.precision, get_args(Precision))
+        if self.max_frames < _MIN_FRAMES:
+            raise SettingsError(f"at most {self.max_frames} frames; valid is {_MIN_FRAMES} or more")
+
+
+Thing = TypeVar("Thing")
+
+_LOOKED_AT = 40  # files at most whose size is asked for
+_DECODED = 2  # frames for each that is wanted, at most
+
+
+def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
+    """The same sources, read in a hurry; of much more footage than wanted, a part that is spread evenly over all of it.
+
+    Of up to twice as many frames as wanted all are decoded. Of more footage only short stretches are, as many frames
+    in all, of which every third is used: about two thirds of `max_frames`, and ten hours take no longer than ten
+    minutes. Where frames were chosen by a rate all are decoded and thinned to `max_frames` to twice as many. Where it
+    is not known how many there are, nothing is changed.
+    """
+    total = count(sources)
+    if total is None:
+        return list(sources)
+    plan = _Plan(total, max_frames)
+    return [plan.applied(source) for source in sources]
+
+
+def count(sources: Sequence[Source]) -> int | None:
+    """How many frames reading them will yield, as far as the containers state it."""
+    counts = [source.num_frames() for source in sources]
+    return None if None in counts else sum(one or 0 for one in counts)
+
+
+def sizes_of(source: Source) -> list[tuple[int, int]]:
+    """The different sizes (width, height) of its pictures, by area; of very many files those of 40, spread evenly.
+
+    Raises:
+        SourceError: none can be read.
+    """
+    parts: list[Source] = [source]
+    if isinstance(source, VideoFiles):
+        parts = [replace(source, files=(file,)) for file in _some(source.files)]
+    elif isinstance(source, ImageFiles):
+        parts = [replace(source, positions=(position,)) for position in _some(source.positions)]
+    sizes = set()
+    for part in parts:
+        with suppress(SourceError):  # reading tells why
+            sizes.add(part.size())
+    return sorted(sizes, key=lambda size: size[0] * size[1]) or [source.size()]
+
+
+def _some(things: Sequence[Thing]) -> list[Thing]:
+    step = max(1, -(-len(things) // _LOOKED_AT))
+    return list(things[::step])
+
+
+class _Plan:
+    """How to come from so many frames to about as many as are wanted."""
+
+    def __init__(self, total: int, max_frames: int) -> None:
+        self._one_in = max(1, total // max_frames)
+        num_decoded = _DECODED * max_frames
+        self._stretches_a_frame = num_decoded / STRETCH_FRAMES / total if total > num_decoded else 0.0
+        self._owed = 0.0  # of a stretch, by files too short for one of their own
+
+    def applied(self, source: Source) -> Source:
+        if isinstance(source, VideoFiles):
+            return replace(source, files=tuple(self._files(source)))
+        if isinstance(source, ImageFiles):
+            return replace(source, positions=source.positions[:: self._one_in])
+        return source
+
+    def _files(self, source: VideoFiles) -> Iterator[VideoFile]:
+        """At least one."""
+        files = [changed for file in source.files if (changed := self._file(file))]
+        yield from files or source.files[:1]
+
+    def _file(self, file: VideoFile) -> VideoFile | None:
+        """What to read of the file; None is nothing."""
+        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), hurried=True)
+        try:
+            num_frames = file.num_frames() or 0
+        except SourceError:
+            return file  # reading tells why
+        if not self._stretches_a_frame or file.sampling.every or file.sampling.frames_per_second:
+            return thinned
+        self._owed += num_frames * self._stretches_a_frame
+        num_stretches = int(self._owed)
+        self._owed -= num_stretches
+        if not num_stretches:
+            return None
+        if num_stretches * STRETCH_FRAMES >= num_frames:
+            return replace(thinned, sampling=replace(file.sampling, one_in=ONE_IN))
+        return replace(thinned, num_stretches=num_stretches)
+
+
+_DEPTH = 32  # decoded frames kept ready
+_GRACE_SECONDS = 10.0  # after which a live source has no more time by the clock here, whatever its frames say
+_CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
+
+
+class BoundedSample:
+    """Keeps every n-th frame, and doubles n whenever there are twice too many. The length need not be known before.
+
+    Attributes:
+        num_seen: frames that went by.
+        num_skipped: frames that could not be decoded.
+        skipped_by_file: the same, of each file that lost any.
+        cut_short_by: what ended the reading of a live source before it ended by itself; empty if nothing did.
+    """
+
+    def __init__(self, max_frames: int) -> None:
+        self.max_frames = max_frames
+        self.num_seen = 0
+        self.num_skipped = 0
+        self.skipped_by_file: dict[str, int] = {}
+        self.cut_short_by = ""
+        self._kept: list[NDArray[np.uint8]] = []
+        self._every = 1
+
+    def read(
+        self,
+        sources: Sequence[Source],
+        view: View,
+        *,
+        report: Callable[[int], None],
+        live_seconds: float | None = None,
+    ) -> NDArray[np.uint8]:
+        """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
+
+        Args:
+            sources: read once each, whole, one after the other. What is live ends with Ctrl-C or when it breaks, too,
+                and what was read until then is kept.
+            view: the picture wanted of each frame; always of one size.
+            report: told the number of frames that went by.
+            live_seconds: read so much of what is live; None is until it ends.
+
+        Raises:
+            SourceError: a source cannot be read.
+            KeyboardInterrupt: Ctrl-C before the first frame of what is live, or while files are read.
+        """
+        for source in sources:
+            if source.replayable:
+                self._read_whole(source, view, report)
+            else:
+                self._read_live(source, view, report, live_seconds)
+        if len(self._kept) > self.max_frames:
+            chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
+            self._kept = [self._kept[index] for index in chosen]
+        kept, self._kept = self._kept, []
+        return np.stack(kept) if kept else np.empty((0, 1, 1, 1), np.uint8)
+
+    def _read_whole(self, source: Source, view: View, report: Callable[[int], None]) -> None:
+        with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
+            for frame in frames:
+                self._add(frame)
+                report(self.num_seen)
+            self._count_skipped(reading)
+
+    def _read_live(self, source: Source, view: View, report: Callable[[int], None], seconds: float | None) -> None:
+        before, reading = self.num_seen, source.read(view)
+        try:
+            with _ended_after(seconds, prefetch(reading, depth=_DEPTH)) as frames:
+                for frame in _first_seconds(frames, seconds):
+                    self._add(frame)
+                    report(self.num_seen)
+        except (KeyboardInterrupt, SourceError) as error:
+            if self.num_seen == before:
+                raise
+            self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+        self._count_skipped(reading)
+
+    def _count_skipped(self, reading: Reading) -> None:
+        self.num_skipped += reading.num_skipped
+        self.skipped_by_file |= reading.skipped_by_source
+
+    def _add(self, frame: Frame) -> None:
+        if self.num_seen % self._every == 0:
+            self._kept.append(frame.pixels)
+            if len(self._kept) == 2 * self.max_frames:
+                self._kept = self._kept[::2]
+                self._every *= 2
+        self.num_seen += 1
+
+
+@contextmanager
+def _ended_after(seconds: float | None, frames: Prefetched[Frame]) -> Iterator[Prefetched[Frame]]:
+    """The same frames, until so much time and a little more has passed here: a camera that hangs gives none."""
+    timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield frames
+    finally:
+        timer.cancel()
+        frames.close(wait_seconds=_CLOSING_SECONDS)
+
+
+def _first_seconds(frames: Iterator[Frame], seconds: float | None) -> Iterator[Frame]:
+    """The frames of the first so many seconds by their own clock."""
+    first: float | None = None
+    for frame in frames:
+        first = frame.seconds if first is None else first
+        if seconds is not None and frame.seconds - first >= seconds:
+            return
+        yield frame
 
 
 def learn_closed_form(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from firstsight.closed_form.readout import Projection
+from firstsight.closed_form.model import Projection
 
 # Added to each eigenvalue of the differences, as a share of their mean: with few pairs most directions look still. This
 # much with very many pairs, twice as much with 1,000, ten times as much with 333.

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
-from firstsight.evaluation.labels import read_labels
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference
 from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
-from firstsight.evaluation.sample import LEAST_FRAMES, Sample, take_sample
+from firstsight.evaluation.sample import LEAST_FRAMES, Sample, read_labels, take_sample
 from firstsight.footage.source import Spec, open_source
 from firstsight.progress import Progress, Report, silent
 

@@ -3,16 +3,23 @@
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from firstsight.errors import SettingsError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.files import write_whole
-from firstsight.text import printable
+from firstsight.library.embeddings import Embeddings
+from firstsight.library.selection import Where
+from firstsight.library.store import Store
+from firstsight.progress import Progress, Report, silent
+from firstsight.text import json_line, printable
 
 # What a spreadsheet takes for the beginning of something to compute, unless the cell is a number.
 _COMPUTED = ("=", "+", "-", "@", "\t", "\r")
@@ -90,3 +97,128 @@ def check_ending(path: Path, endings: Sequence[str]) -> None:
         raise SettingsError(
             f"{printable(path.name)} has no ending that says what to write; valid are {', '.join(endings)}"
         )
+
+
+_CHUNK = 256  # thumbnails read at once
+_SAMPLES = "samples.json"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written."""
+
+    library: str  # its folder
+    out: str  # the file
+    num_frames: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def export_library(
+    library: Store,
+    path: Path,
+    *,
+    where: Where | None = None,
+    progress: Report = silent,
+) -> Exported:
+    """Writes the chosen frames, in the format that the ending of the name asks for.
+
+    `.npz`: `vectors` float32 (N, dim), `seconds`, `frame_indices`, `source_indices`, and `sources`, which are names.
+    `.csv`: a line a frame, a column for each number of its vector. `.parquet`: the same, the vector as one list.
+    `samples.json`: a folder that FiftyOne imports, with the thumbnails beside it. All vectors are held in memory.
+
+    Raises:
+        SettingsError: another ending, or a JSON file of another name.
+        LibraryError: no frame is chosen, or a source that is not in the library.
+        RunError: it cannot be written.
+    """
+    check_export(path)
+    write = _WRITERS[path.suffix.lower()]
+    frames = library.embeddings(where)
+    if not len(frames):
+        raise LibraryError(
+            f"{printable(library.path)} has no frame to export there; index footage first, or ask for more of it"
+        )
+    progress(Progress("writing", 0, len(frames)))
+    write(library, frames, path, progress)
+    return Exported(str(library.path), str(path), len(frames))
+
+
+def check_export(path: Path) -> None:
+    """Raises a SettingsError if the name does not tell what to write."""
+    check_ending(path, tuple(_WRITERS))
+    if path.suffix.lower() == ".json" and path.name != _SAMPLES:
+        raise SettingsError(
+            f"{printable(path)}: FiftyOne reads a folder with {_SAMPLES} in it; give "
+            f"{printable(path.with_suffix('') / _SAMPLES)}"
+        )
+
+
+def frames_table(library: Store, frames: Embeddings, *, wide: bool) -> pa.Table:
+    """A row a frame: source, path, frame, seconds, and its vector: one list, or `wide`, a column for each number."""
+    paths = {record.name: str(record.path) for record in library.sources}
+    names = [frames.source_of(row) for row in range(len(frames))]
+    columns: dict[str, pa.Array] = {
+        "source": text_column(names),
+        "path": text_column(paths[name] for name in names),
+        "frame": pa.array(frames.frame_indices),
+        "seconds": pa.array(frames.seconds),
+    }
+    if wide:
+        columns |= {f"v{number}": pa.array(values) for number, values in enumerate(frames.vectors.T.copy())}
+    else:
+        flat = pa.array(np.ascontiguousarray(frames.vectors).ravel())
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, frames.vectors.shape[1])
+    return pa.table(columns)
+
+
+def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        vectors=frames.vectors,
+        seconds=frames.seconds,
+        frame_indices=frames.frame_indices,
+        source_indices=frames.source_indices,
+        sources=np.array(frames.sources),
+    )
+    write_whole(path, content.getvalue())
+
+
+def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+    write_table(frames_table(library, frames, wide=True), path)
+
+
+def _write_parquet(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+    write_table(frames_table(library, frames, wide=False), path)
+
+
+def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Report) -> None:
+    """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
+
+    Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
+    relative to the folder.
+    """
+    samples = []
+    for start in range(0, len(frames), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(frames)))
+        wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+        for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
+            name = f"data/{row:07d}.jpg"
+            write_whole(path.parent / name, jpeg)
+            fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
+            samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
+        progress(Progress("writing", len(samples), len(frames)))
+    info = {"made_by": "firstsight export", "encoder": library.fingerprint}
+    write_whole(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
+    write_whole(path, json_line({"samples": samples}).encode())
+
+
+_WRITERS: dict[str, Callable[[Store, Embeddings, Path, Report], None]] = {
+    ".npz": _write_npz,
+    ".csv": _write_csv,
+    ".parquet": _write_parquet,
+    ".json": _write_fiftyone,
+}

@@ -143,7 +143,7 @@ def learned_from(files: Sequence[FootageFile], *, seed: int, progress: Report) -
         raise SettingsError("the library holds nothing to learn an encoder from; name footage, or give an encoder")
     news = f"learning an encoder from {len(paths)} source{'s' if len(paths) > 1 else ''}"
     progress(Progress("learning", 0, None, news=(news,)))
-    from firstsight.learning.learn import learn  # seconds to load, and most libraries have their encoder
+    from firstsight.learning.learn import learn
 
     return learn(paths[0] if len(paths) == 1 else paths, seed=seed, progress=progress)
 

@@ -11,17 +11,17 @@ from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.indexing.estimate import Indexed, can_hold
-from firstsight.indexing.reading import (
+from firstsight.indexing.writer import (
     Choice,
     EmbeddedBatch,
     ResumePointMissingError,
+    Writer,
     can_resume,
     embed_source,
     frames_after,
     resumed_sampling,
     stated_end,
 )
-from firstsight.indexing.writer import Writer
 from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, latest, rate_in_words
 from firstsight.library.source_files import FootageFile, content_hash, free_name, stamp_of, storable
 from firstsight.library.store import Store

@@ -1,29 +1,60 @@
 """`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack, get_args
 
 import torch
 
 from firstsight.article.run import ArticleRun
-from firstsight.article.settings import ArticleSettings
-from firstsight.closed_form.learn import learn_closed_form
-from firstsight.closed_form.sample import sizes_of
-from firstsight.closed_form.settings import ClosedFormSettings
+from firstsight.article.settings import ArticleOptions, ArticleSettings, article_settings
+from firstsight.closed_form.learn import ClosedFormSettings, learn_closed_form, sizes_of
 from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.saved import read_provenance
-from firstsight.errors import RunError, SettingsError
+from firstsight.errors import RunError, SettingsError, check_choice
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.from_json import from_json
-from firstsight.learning.settings import Method, Settings, method_for, settings_of
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
+
+Method = Literal["default", "random", "article"]
+
+
+class Settings(ArticleOptions, total=False):
+    """The keywords of `learn` that set up a method: the fields of the settings of both, all optional."""
+
+    max_frames: int
+
+
+def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSettings:
+    """The settings of that method, with what is given in place of its defaults.
+
+    Raises:
+        SettingsError: no such method, a setting that it does not have, or a value outside its range.
+    """
+    check_choice("method", method, get_args(Method))
+    kind = ArticleSettings if method == "article" else ClosedFormSettings
+    valid = [field.name for field in fields(kind)]
+    unknown = sorted(set(given) - set(valid))
+    if unknown:
+        raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
+    if method == "article":
+        return article_settings(given)
+    return ClosedFormSettings(**given)  # type: ignore[misc]  # the names were just checked
+
+
+def method_for(given: Settings) -> Method:
+    """The method meant when none is named: the article's if a setting is given that only it has, else the default."""
+    only_the_articles = {field.name for field in fields(ArticleSettings)} - {
+        field.name for field in fields(ClosedFormSettings)
+    }
+    return "article" if only_the_articles & set(given) else "default"
+
 
 _HELD_OUT, _MAX_HELD_OUT = 0.1, 0.5
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.encoder.model import Levels, to_inputs
+from firstsight.encoder.encoder import Levels, to_inputs
 from firstsight.encoder.similarity import Similarity, map_similarities, pairs
 
 # All maps of a level this alike are one map, many times.

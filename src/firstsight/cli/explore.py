@@ -1,0 +1,183 @@
+"""`firstsight clusters`, `keyframes`, `map` and `export`: what there is in a library."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from firstsight.cli import options as footage
+from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
+from firstsight.text import printable
+
+if TYPE_CHECKING:
+    from firstsight.exploration.clusters import Clusters
+if TYPE_CHECKING:
+    from firstsight.api import Library
+    from firstsight.exploration.keyframes import Keyframes
+
+
+_SOURCES_SHOWN = 3
+
+
+def clusters_command(
+    folder: footage.Library,
+    num: Annotated[
+        int | None,
+        typer.Option("-k", metavar="K", help="How many groups; by default as many as hold together best."),
+    ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, one file.")
+    ] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Tell what there is in a library: groups of frames that are alike, how much of it each is, and when.
+
+    Example: `firstsight clusters walks.library --html clusters.html`
+    """
+    from firstsight.api import Library
+
+    check_out(html_file)
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        found = library.clusters(num, progress=display.progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(
+            _clusters_table(found, pictures={record.name for record in library.store.sources if record.is_picture})
+        )
+    if html_file:
+        from firstsight.files import write_whole
+        from firstsight.report.exploration import render_clusters_page
+
+        write_whole(html_file, render_clusters_page(found, library.store).encode())
+    if not as_json:
+        say_written(html_file)
+
+
+def _clusters_table(found: "Clusters", *, pictures: Collection[str]) -> str:
+    lines = ["share   frames  apart  for example                     sources"]
+    for one in found.clusters:
+        time = "" if one.exemplar_source in pictures else f"@{one.exemplar_seconds:.2f}"
+        example = printable(one.exemplar_source) + time
+        names = [f"{printable(name)} ({count})" for name, count in one.sources[:_SOURCES_SHOWN]]
+        more = len(one.sources) - len(names)
+        listed = ", ".join(names) + (f" and {more} more" if more else "")
+        listed += " (mixed)" if one.is_mixed else ""
+        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}")
+    lines.append(f"{len(found.clusters)} groups of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}")
+    if any(one.is_mixed for one in found.clusters):
+        lines.append("mixed: its frames are hardly more like each other than like the next group's (apart: silhouette)")
+    return "\n".join(lines)
+
+
+def keyframes_command(
+    folder: footage.Library,
+    num: Annotated[int, typer.Argument(metavar="N", help="How many.")],
+    sources: footage.OnlySources = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the frames as pictures.")] = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Choose the N most different moments of a library, each as unlike those before it as any frame is.
+
+    The first is the most usual one. Asking for fewer gives the first of more. With --out, the frames of a file that has
+    changed since it was indexed are the library's thumbnails, and it is named.
+
+    Example: `firstsight keyframes walks.library 12 --out keyframes`
+    """
+    from firstsight.api import Library
+
+    if out:
+        check_out_folder(out)
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        found = library.keyframes(num, sources=sources, progress=display.progress)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        typer.echo(_keyframes_table(found))
+    if out:
+        with Display(notes()) as display:
+            written = _write(library, found, out, display)
+        if not as_json:
+            typer.echo(f"wrote {len(written)} pictures to {printable(out)}")
+
+
+def _write(library: "Library", found: "Keyframes", out: Path, display: Display) -> tuple[Path, ...]:
+    try:
+        return library.write_pictures(found, out, progress=display.progress)
+    except KeyboardInterrupt:
+        display.say(f"interrupted; the pictures that were finished are kept in {out}")
+        raise typer.Exit(130) from None
+
+
+def _keyframes_table(found: "Keyframes") -> str:
+    width = max(len("source"), *(len(printable(one.source)) for one in found))
+    lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
+    for one in found:
+        similarity = "" if one.similarity is None else f"{one.similarity:.3f}"
+        lines.append(f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
+    return "\n".join(lines)
+
+
+def frame_map_command(
+    folder: footage.Library,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for map.csv, map.png and map.html.")],
+    sources: footage.OnlySources = None,
+    between: footage.Between = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Draw a map of a library: frames that are alike near each other. Of many frames 2,000, spread evenly, are shown.
+
+    Example: `firstsight map walks.library --out map`
+    """
+    from firstsight.api import Library
+    from firstsight.files import write_whole
+    from firstsight.progress import Progress
+    from firstsight.report.exploration import map_picture, render_map_page
+
+    check_out_folder(out)
+    library = Library.open(folder)
+    with Display(notes()) as display:
+        found = library.map(sources=sources, between=footage.seconds_between(between), progress=display.progress)
+        write_table(found.to_arrow(), out / "map.csv")
+        if as_json:
+            print_json({"out": str(out), **found.to_json()})
+        else:
+            typer.echo(found.summary())
+        display.progress(Progress("drawing", 0, None))
+        write_whole(out / "map.png", map_picture(found, library.store))
+        write_whole(out / "map.html", render_map_page(found, library.store).encode())
+    if not as_json:
+        say_written(out / "map.html", verb="open")
+
+
+def export_command(
+    folder: footage.Library,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Ends in .npz, .csv or .parquet, or is called samples.json.")
+    ],
+    sources: footage.OnlySources = None,
+    between: footage.Between = None,
+    as_json: footage.Json = False,
+) -> None:
+    """Write a library's vectors, with source, frame and time, for other programs.
+
+    A samples.json gets the thumbnails beside it, in the layout that FiftyOne imports as FiftyOneDataset.
+
+    Example: `firstsight export walks.library --out walks.parquet`
+    """
+    from firstsight.api import Library
+    from firstsight.export.tables import check_export
+
+    check_export(out)
+    check_out(out)
+    with Library.open(folder) as library, Display(notes()) as display:
+        found = library.export(
+            out, sources=sources, between=footage.seconds_between(between), progress=display.progress
+        )
+    if as_json:
+        print_json(found.to_json())
+        return
+    typer.echo(f"wrote {found.num_frames} frames to {printable(out)}")

@@ -20,7 +20,7 @@ def test_the_row_names_tests_that_exist(row: str) -> None:
     named = re.findall(r"`(\w+)(?:::(\w+))?::(test_\w+)`", row.split("|")[-2])
     assert named, "the last column names no test"
     for module, group, test in named:
-        assert test in functions_of(ROOT / "tests" / "video" / f"{module}.py", group), f"{module}::{group}::{test}"
+        assert test in functions_of(ROOT / "tests" / "footage" / f"{module}.py", group), f"{module}::{group}::{test}"
 
 
 def functions_of(path: Path, group: str) -> set[str]:

@@ -133,6 +133,7 @@ def frame_map_command(
     Example: `firstsight map walks.library --out map`
     """
     from firstsight.api import Library
+    from firstsight.export.tables import write_table
     from firstsight.files import write_whole
     from firstsight.progress import Progress
     from firstsight.report.exploration import map_picture, render_map_page

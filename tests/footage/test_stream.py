@@ -184,7 +184,7 @@ class TestStandardInput:
             "from firstsight.footage.stream import Stream; from views import Whole\n"
             "with Stream('-', views=(Whole(),), speed=0) as s: print([f.index for f in s], s.num_dropped)"
         )
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
         with path.open("rb") as file:
             ran = subprocess.run(
                 [sys.executable, "-c", program], stdin=file, capture_output=True, text=True, check=True, env=environment

@@ -71,7 +71,7 @@ def help_text(context: typer.Context) -> str:
         formatter.write_paragraph()
         with formatter.indentation():
             _write_paragraph(formatter, paragraph)
-    for title, rows in (*_commands(command), *_parameters(command, context)):
+    for title, rows in (*_commands_of(command), *_parameters(command, context)):
         with formatter.section(title):
             formatter.write_dl(rows)
     text: str = formatter.getvalue()
@@ -87,7 +87,7 @@ def _write_paragraph(formatter: Any, paragraph: str) -> None:  # noqa: ANN401
     formatter.write(f"{'':{formatter.current_indent}}{_EXAMPLE}{text.removeprefix(_EXAMPLE).strip('`')}\n")
 
 
-def _commands(command: Command) -> list[tuple[str, list[tuple[str, str]]]]:
+def _commands_of(command: Command) -> list[tuple[str, list[tuple[str, str]]]]:
     """By group, each command with the first sentence of its help."""
     groups: dict[str, list[tuple[str, str]]] = {}
     for name, inner in getattr(command, "commands", {}).items():

@@ -351,6 +351,6 @@ class TestRtsp:
                 server.send(signal.SIGSTOP)
                 time.sleep(0.3)  # so that it most likely waits for the camera when it is closed
                 begun = time.monotonic()
-            assert time.monotonic() - begun < PATIENT.timeout_seconds / 2
+            assert time.monotonic() - begun < PATIENT["timeout_seconds"] / 2
         finally:
             server.end()

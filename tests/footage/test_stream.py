@@ -23,7 +23,7 @@ from web import served
 from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frames import Frame
-from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Place, place_of, public_name
+from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Endpoint, endpoint_of, public_name
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.source import open_source
 from firstsight.footage.stream import Back, Lost, Stream
@@ -91,15 +91,15 @@ def test_a_time_out_of_no_time_is_refused(bikes):
 class TestAddresses:
     @pytest.mark.parametrize("address", ["rtsp://h/1", "RTSP://h:554/a?b=c", "https://h/x.m3u8", "udp://@:1234"])
     def test_are_live_places(self, address):
-        assert place_of(address).address == address
+        assert endpoint_of(address).address == address
 
     @pytest.mark.parametrize("text", ["clip.mp4", "walks/*.mp4", "rtsp:/h", "ftp://h/a.mp4", "C://x"])
     def test_other_names_are_not(self, text):
-        assert place_of(text) is None
+        assert endpoint_of(text) is None
 
     def test_keep_their_secrets(self):
         assert public_name("rtsp://user:p@ss@10.0.0.7/live?token=1") == "rtsp://10.0.0.7/live"
-        with pytest.raises(SourceError, match=r"^rtsp://127.0.0.1:1/x cannot be read: Connection refused; see that"):
+        with pytest.raises(SourceError, match=r"^rtsp://127.0.0.1:1/x cannot be read: Connection refused; check that"):
             open_source("rtsp://user:secret@127.0.0.1:1/x?key=2")
 
 
@@ -162,7 +162,7 @@ class TestRecordings:
 
     @pytest.mark.parametrize("speed", [-1, float("inf"), float("nan")])
     def test_have_a_speed_from_nought(self, tmp_path, speed):
-        with pytest.raises(SettingsError, match="valid is 0, as fast as can be"):
+        with pytest.raises(SettingsError, match="valid is 0, as fast as possible"):
             Stream(write_video(tmp_path / "a.mp4", numbers(3)), views=(), speed=speed)
 
     def test_that_do_not_exist(self):
@@ -251,7 +251,7 @@ class TestHttp:
     def test_what_is_not_there_is_one_line(self, web):
         with (
             Stream(f"{web.address}/b.mp4", views=(Whole(),)) as stream,
-            pytest.raises(SourceError, match=r"b.mp4 (cannot be read|is not a video)[^\n]*; see that"),
+            pytest.raises(SourceError, match=r"b.mp4 (cannot be read|is not a video)[^\n]*; check that"),
         ):
             list(stream)
 
@@ -290,7 +290,7 @@ class TestLive:
             assert until(stream, Back).away_seconds > 0
 
     def test_is_told_by_when_it_arrives(self, no_leak):
-        generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
+        generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
         with Stream(generated, views=(Whole(),), **PATIENT) as stream:
             first = until(stream, Frame)
             lost = until(stream, Lost)
@@ -303,7 +303,7 @@ class TestLive:
 
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):
         path = write_video(tmp_path / "a.ts", numbers(10))
-        camera = Place("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
+        camera = Endpoint("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
         with Stream(
             camera, views=(Whole(),), timeout_seconds=WATCHDOG_SECONDS, backoff=Backoff(0.001, 0.002)
         ) as stream:

@@ -1,7 +1,7 @@
-"""Decoded frames to pictures: FFmpeg filter graphs that square the pixels, crop, resize and convert.
+"""Decoded frames to upright pictures: FFmpeg filter graphs that square the pixels, crop, resize and convert.
 
 The conversion follows the colour matrix and range that each frame states. High dynamic range (PQ, HLG) is converted
-plainly, without tone mapping: such footage looks flat, but always alike.
+without tone mapping: such footage is flat, but always in the same way.
 """
 
 import math
@@ -64,10 +64,10 @@ class Orientation:
 
 
 class Viewer:
-    """Shows frames through views. Its graphs are rebuilt when size, pixel format, colours or orientation change."""
+    """Frames through views. Its graphs are rebuilt when size, pixel format, colours or orientation change."""
 
     def __init__(self, views: tuple[View, ...], pixel_aspect: Fraction) -> None:
-        self.size = (0, 0)  # width and height of the last frame shown, upright and with square pixels
+        self.size = (0, 0)  # width and height of the last frame, upright and with square pixels
         self._views = views
         self._pixel_aspect = pixel_aspect
         self._state: object = None
@@ -91,7 +91,7 @@ def upright_size(frame: VideoFrame, pixel_aspect: Fraction) -> tuple[int, int]:
 
 
 def layout(frame: VideoFrame) -> str:
-    """What a graph has to know of the frames that it takes, as arguments of FFmpeg's buffer filter."""
+    """The properties of frames that a graph depends on, as arguments of FFmpeg's buffer filter."""
     return (
         f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:time_base=1/1000:pixel_aspect=1/1"
         f":colorspace={int(frame.colorspace)}:range={int(frame.color_range)}"
@@ -107,9 +107,9 @@ def build_graph(frame: VideoFrame, filters: list[Filter]) -> Graph:
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
-    # Not to be asked of every frame: PyAV ties a frame to its side data in a circle, which only the garbage collector
-    # undoes, and memory grows until it runs.
-    side_data = cast("SideDataContainer", frame.side_data)  # the annotation says a dictionary
+    # Not for every frame: PyAV makes a reference cycle of a frame and its side data, and memory grows until the garbage
+    # collector runs.
+    side_data = cast("SideDataContainer", frame.side_data)  # the annotation is a dictionary
     for data in side_data:
         if data.type is Type.DISPLAYMATRIX:
             return Orientation.from_display_matrix(np.frombuffer(bytes(data), np.int32))
@@ -134,7 +134,7 @@ def _view_filters(frame: VideoFrame, crop: Crop, square: tuple[int, int], channe
     if any(component.is_alpha for component in frame.format.components):
         filters += [("scale", _SCALING), ("format", "gbrap"), ("premultiply", "inplace=1")]  # laid over black
     filters += [("scale", f"{crop.out_width}:{crop.out_height}:{_SCALING}"), ("format", "rgb24")]
-    if channels == 1:  # by way of RGB, so that grey is the same luma whatever the colour matrix of the file
+    if channels == 1:  # via RGB, so that grey is the same luma whatever the colour matrix of the file
         filters += [("scale", f"{_SCALING}:out_range=full:out_color_matrix=bt601"), ("format", "gray")]
     return filters
 

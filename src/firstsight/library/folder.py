@@ -240,7 +240,7 @@ def _json(folder: Path, file: Path) -> dict[str, Any]:
     if not folder.exists():
         raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
     try:
-        content = json.loads(read_regular(file, most=_MAX_BYTES).decode())
+        content = json.loads(read_regular(file, max_bytes=_MAX_BYTES).decode())
     except FileNotFoundError as error:
         raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
     except OSError as error:

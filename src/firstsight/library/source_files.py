@@ -12,7 +12,7 @@ from typing import Literal
 
 from firstsight.errors import SourceError
 from firstsight.footage.finding import find_all, summary
-from firstsight.footage.live import place_of
+from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
 from firstsight.text import printable
 
@@ -52,9 +52,9 @@ def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Footag
 
 
 def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
-    if place_of(source):
+    if endpoint_of(source):
         raise SourceError(
-            f"{os.fspath(source)!r} cannot be read again, and a library goes by files: record it, then index the file"
+            f"{os.fspath(source)!r} cannot be read again, and a library holds files: record it, then index the file"
         )
     found = find_all(source)
     if found.left_out:

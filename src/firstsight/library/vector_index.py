@@ -58,7 +58,7 @@ class IndexFacts:
 def read_facts(tables: Tables) -> IndexFacts | None:
     """What is known of the index; None if there is none, or what is said of it cannot be."""
     try:
-        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
+        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, max_bytes=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
         return None  # there is none, or it is damaged, and is rebuilt
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))

@@ -1,4 +1,4 @@
-"""How unlike what a camera usually shows is this frame? Place by place, as what is new is seldom large.
+"""How unlike what a camera usually shows is this frame? Endpoint by place, as what is new is seldom large.
 
 The maps of the encoder's last level are averaged over the cells of a grid. Each cell keeps a running mean and variance;
 a frame's score is the deviation of its most unusual cell, in multiples of what is usual there. Both adapt so slowly

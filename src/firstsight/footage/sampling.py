@@ -35,7 +35,7 @@ class Sampling:
                 f"every {self.every} and {self.frames_per_second:g} frames per second contradict each other: give one"
             )
         if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise SettingsError(f"every {self.every}; valid is a whole number from 1, which uses every frame")
+            raise SettingsError(f"every {self.every}; valid is an integer from 1, which uses every frame")
         rate = self.frames_per_second
         if rate is not None and not (math.isfinite(rate) and rate > 0):
             raise SettingsError(f"{rate} frames per second; valid is a number above 0, such as 0.5 or 10")

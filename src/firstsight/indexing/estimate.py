@@ -19,8 +19,6 @@ _BYTES_BESIDE_VECTOR = 4_500
 _BYTES_A_NUMBER = 2
 # An encoder, and the files of empty tables.
 _BYTES_OF_LIBRARY = 6_000_000
-# Of a coded frame in which nothing changes.
-_MIN_BYTES_A_FRAME = 4
 # A plausible duration and the number of frames at the stated rate differ by at most this factor.
 _MAX_DISAGREEMENT = 10
 
@@ -141,20 +139,12 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
             rate, count = video.frames_per_second, video.num_frames()
         if count is None or not rate:
             return None
-        seconds = count / rate if end is None else max(end - start, 1)
-        stamp = stamp_of(file.path)
-        if stamp is None or not can_hold(stamp.num_bytes, count) or count / rate > _MAX_DISAGREEMENT * seconds:
-            return math.inf
-        return sampling.num_frames(start, rate, count)
+        is_plausible = end is None or count / rate <= _MAX_DISAGREEMENT * max(end - start, 1)
+        return sampling.num_frames(start, rate, count) if is_plausible else math.inf
     except SourceError:
         return 0
     except Exception:  # a decoder may raise anything; indexing reports it
         return None
-
-
-def can_hold(num_bytes: int, num_frames: int) -> bool:
-    """Whether a file of that size can hold so many frames."""
-    return 0 <= num_frames <= num_bytes / _MIN_BYTES_A_FRAME
 
 
 def _existing(folder: Path) -> Path:

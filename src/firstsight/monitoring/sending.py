@@ -13,12 +13,11 @@ import urllib.request
 from collections import deque
 from collections.abc import Callable
 from http.client import HTTPMessage
-from random import Random
 from typing import IO
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
 from firstsight.footage.live import public_name
-from firstsight.footage.stream import Patience
 from firstsight.text import printable
 
 _TIMEOUT_SECONDS = 10.0
@@ -49,7 +48,7 @@ class Sender:
         cancel: makes a delivery that is under way end soon; called when the sender has waited long enough for it.
         notify: takes a line for people when deliveries begin to fail and when they succeed again.
         longest_queue: messages that wait at most.
-        patience: how long to wait for a receiver that is away.
+        backoff: pauses between attempts to reach a receiver that is away.
 
     Attributes:
         num_sent: delivered so far.
@@ -65,14 +64,14 @@ class Sender:
         cancel: Callable[[], None] | None = None,
         notify: Notify | None = None,
         longest_queue: int = _LONGEST_QUEUE,
-        patience: Patience | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = printable(name)
         self.num_sent = 0
         self.num_failed = 0
         self.last_error = ""
         self._deliver, self._cancel, self._notify = deliver, cancel, notify
-        self._patience = patience or Patience()
+        self._backoff = backoff or Backoff()
         self._is_failing = False
         self._longest_queue = longest_queue
         self._waiting: deque[bytes] = deque()
@@ -124,19 +123,18 @@ class Sender:
             self._is_closed = True
 
     def _run(self) -> None:
-        random, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
+        pauses = self._backoff.pauses()
         while (message := self._next()) is not None:
             try:
                 self._deliver(message)
             except ReceiverUnavailableError as error:
                 self._note_failure(str(error))
-                self._put_off(message, self._patience.wait_seconds(attempt, random.random()))
-                attempt += 1
+                self._put_off(message, next(pauses))
             except Exception as error:  # whatever the receiver does wrong, watching goes on
                 self._note_failure(str(error) or type(error).__name__)
                 self._settle(delivered=False)
             else:
-                attempt = 0
+                pauses = self._backoff.pauses()
                 self._settle(delivered=True)
 
     def _next(self) -> bytes | None:
@@ -192,7 +190,7 @@ def to_webhook(
     *,
     notify: Notify | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
 ) -> Sender:
     """Posts each message as JSON; delivered is what is answered by 2xx.
 
@@ -201,9 +199,9 @@ def to_webhook(
 
     Args:
         url: where to.
-        notify: as for `Sender`, and
-        patience: too.
+        notify: as for `Sender`.
         timeout_seconds: for each answer.
+        backoff: as for `Sender`.
 
     Raises:
         SettingsError: not an address of the web.
@@ -226,7 +224,7 @@ def to_webhook(
         except OSError as error:  # no connection, no answer in time
             raise ReceiverUnavailableError(str(getattr(error, "reason", error))) from error
 
-    return Sender(public_name(url), post, notify=notify, patience=patience)
+    return Sender(public_name(url), post, notify=notify, backoff=backoff)
 
 
 class _PostsAgain(urllib.request.HTTPRedirectHandler):

@@ -224,9 +224,9 @@ class Stream(Iterator[Arrival]):
         if item is not None:
             return item.reason
         # Opening has a time-out of its own, and says more than that nothing came.
-        patience = self._timeout_seconds * (1 if self._has_begun else 3)
+        limit_seconds = self._timeout_seconds * (1 if self._has_begun else 3)
         silence = time.monotonic() - self._heard
-        is_lost = self._kind.reconnects and silence > patience
+        is_lost = self._kind.reconnects and silence > limit_seconds
         return f"{self.name} gave no picture for {silence:.0f} s" if is_lost else ""
 
     def _reader(

@@ -196,8 +196,8 @@ def _kind_of(read: Reader, frames: NDArray[np.uint8]) -> FootageKind:
     indices = probe_indices(len(frames))
     parts = read(frames[indices], PoolingConfig(mean_grids=(1, 4), covariance_grids=()))
     mirrored = [of_mirror_image(part, 4) for part in parts[1::2]]
-    means = (torch.cat(each, dim=1) for each in (parts[::2], parts[1::2], mirrored))
-    return classify_footage(*means, indices)
+    global_means, cell_means, mirrored_means = (torch.cat(each, dim=1) for each in (parts[::2], parts[1::2], mirrored))
+    return classify_footage(global_means, cell_means, mirrored_means, indices)
 
 
 def _contributions(

@@ -170,7 +170,7 @@ class Gate:
 
 def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     gate = Gate()
-    sender = Sender("slow", gate, longest_queue=3)
+    sender = Sender("slow", gate, max_queue=3)
     sender.send(b"first")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     for number in range(10):
@@ -183,14 +183,14 @@ def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     assert sender.last_error == "more than 3 events waited"
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_closing_does_not_wait_for_ever_and_counts_what_is_under_way(hurried: bool) -> None:
+@pytest.mark.parametrize("aborted", [False, True])
+def test_closing_does_not_wait_for_ever_and_counts_what_is_not_delivered(aborted: bool) -> None:
     gate = Gate()
     sender = Sender("hangs", gate)
     sender.send(b"1")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     sender.send(b"2")
-    sender.close(WATCHDOG_SECONDS if hurried else 0.01, is_hurried=lambda: hurried)
+    sender.close(WATCHDOG_SECONDS if aborted else 0.01, is_aborted=lambda: aborted)
     assert (sender.num_sent, sender.num_failed, sender.last_error) == (0, 2, "no answer until the end")
     gate.open.set()
     sender._thread.join(WATCHDOG_SECONDS)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.exploration.layout import lay_out, spread_rows
+from firstsight.exploration.layout import evenly_spaced, lay_out
 
 
 def test_three_heaps_stay_three_heaps() -> None:
@@ -35,4 +35,4 @@ def test_too_few_frames() -> None:
 
 @pytest.mark.parametrize(("num", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 3, [0, 4, 8]), (0, 5, [])])
 def test_rows_are_spread_evenly(num: int, most: int, expected: list[int]) -> None:
-    assert spread_rows(num, most).tolist() == expected
+    assert evenly_spaced(num, most).tolist() == expected

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstsight.copies.passages import LENGTH, Matches
 from firstsight.searching.calibration import Background
 
-# Of a whole library of unrelated footage so many alignments are expected by chance.
+# So many alignments are expected by chance in a library of unrelated footage.
 _FALSE_ALIGNMENTS = 0.05
 # A tick belongs to an alignment if of the passages that hold it at least this share match.
 _MIN_SHARE = 0.5
@@ -34,7 +34,7 @@ class Alignment:
     mirrored: bool
     shows_more: int  # -1 the first does, 1 the second, the other is cropped; 0 neither
     similarity: float  # median correlation of what changes
-    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the whole library
+    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the library
 
     @classmethod
     def at(cls, first: tuple[int, int], second: tuple[int, int]) -> Self:

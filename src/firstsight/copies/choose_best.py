@@ -54,7 +54,7 @@ class Facts:
     name: str
     seconds: float  # of footage
     hues: float  # how much they differ, in grey levels
-    bars: float  # share of the picture that is black border, also in those that end at the same places; 0 to 1
+    bars: float  # share of the picture that is black border, also in those that end at the same positions; 0 to 1
     size: tuple[int, int] | None  # width and height of its frames; None if the file is gone or has changed
     num_bytes: int
     num_cropped: int  # other copies that show more of the picture than it does
@@ -124,11 +124,11 @@ def best(copies: Sequence[Facts]) -> Facts:
     """
     longest = max(one.seconds for one in copies)
     copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
-    copies = _least(copies, lambda one: one.num_covered)
+    copies = _smallest(copies, lambda one: one.num_covered)
     most_hues = max(one.hues for one in copies)
     copies = [one for one in copies if not one.is_dull(most_hues)]
-    copies = _least(copies, lambda one: one.num_cropped)
-    copies = _least(copies, lambda one: one.num_faded)
+    copies = _smallest(copies, lambda one: one.num_cropped)
+    copies = _smallest(copies, lambda one: one.num_faded)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
     return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
@@ -209,9 +209,9 @@ def _by_name(one: Facts) -> tuple[bool, int, str]:
     return one.is_named_a_copy, len(PurePath(one.name).name), one.name
 
 
-def _least(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
-    least = min(map(value, copies))
-    return [one for one in copies if value(one) == least]
+def _smallest(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
+    smallest = min(map(value, copies))
+    return [one for one in copies if value(one) == smallest]
 
 
 def _text(size: tuple[int, int] | None) -> str:

@@ -140,7 +140,7 @@ class Track:
     record: SourceRecord
     frame_indices: NDArray[np.int64]  # (T,)
     seconds: NDArray[np.float64]  # (T,)
-    signatures: NDArray[np.float16]  # (T, 2, 64): of the whole picture, and of its middle
+    signatures: NDArray[np.float16]  # (T, 2, 64): of the full picture, and of its middle
     bars: Bars
     hues: float  # as `hue_deviation` states them, in grey levels; 0 is grey, or of one tone
 
@@ -263,10 +263,10 @@ def _part(
     record: SourceRecord, rows: ThumbnailRows, seconds: NDArray[np.float64], bars: Bars
 ) -> tuple[Cells, NDArray[np.float16]]:
     pictures = [decode_small(jpeg) for jpeg in rows.jpegs]
-    whole = np.stack([cells(picture, bars) for picture in pictures])
+    full = np.stack([cells(picture, bars) for picture in pictures])
     middle = np.stack([cells(picture, bars, part=MIDDLE) for picture in pictures])
-    both = np.stack([signatures(whole), signatures(middle)], axis=1).astype(np.float16)
-    return Cells(record, rows.frame_indices, seconds, whole), both
+    both = np.stack([signatures(full), signatures(middle)], axis=1).astype(np.float16)
+    return Cells(record, rows.frame_indices, seconds, full), both
 
 
 def _track(record: SourceRecord, parts: Sequence[tuple[Cells, NDArray[np.float16]]], bars: Bars) -> Track:

@@ -137,7 +137,7 @@ def region_background(
     *,
     progress: Report = silent,
 ) -> Background:
-    """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
+    """What is normal for boxes of about that size, measured over all of the library, and kept beside its rows."""
     matcher, name = _of_usual_size(matcher)
     news = "measuring what is normal for boxes of this size: once, in about twice the time of a search"
     file = f"background-{name}.npz"

@@ -1,7 +1,6 @@
 """The library in Python: footage indexed once, then searched, compared and explored."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +26,6 @@ from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS
 from firstsight.searching.nearest import Nearest, find_nearest
 from firstsight.searching.query import Picture, read_anchors, read_query
-from firstsight.searching.region_search import search_region
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, search
 
@@ -185,10 +183,10 @@ class Library:
             SettingsError: an option outside its range, or a box that is not in the picture.
             LibraryError: no frame is left to search, or a source that is not in the library.
         """
-        find: Callable[..., SearchResult] = search if box is None else partial(search_region, box=Box.of(box))
-        return find(
+        return search(
             self.store,
             read_query(query, self.encoder),
+            box=None if box is None else Box.of(box),
             k=k,
             where=Where.of(sources, between),
             nearest=nearest,

@@ -71,7 +71,7 @@ def test_one_frame_is_found_in_a_video(num_first: int, num_second: int) -> None:
     assert (path.first.tolist(), path.second.tolist()) == (([0], [7]) if num_first == 1 else ([7], [0]))
 
 
-def test_one_frame_that_is_unlike_another_is_not_aligned() -> None:
+def test_two_unrelated_frames_are_not_aligned() -> None:
     path, _ = best_path(np.full((1, 1), 0.1, np.float32))
     assert len(path) == 0
 
@@ -96,7 +96,7 @@ def test_the_same_walk_at_another_pace_between_other_footage(pace: float) -> Non
     assert (np.diff(path.second) >= 0).all()
 
 
-def test_of_strangers_hardly_anything_is_aligned() -> None:
+def test_of_unrelated_videos_hardly_anything_is_aligned() -> None:
     path, _ = best_path(walk_of(60) @ walk_of(60, seed=1).T)
     assert len(path) < 12
 

@@ -1,4 +1,4 @@
-"""A table of similarities: each number is the cosine that it says it is."""
+"""A table of similarities: each number is the cosine of its frame and its anchor."""
 
 from pathlib import Path
 

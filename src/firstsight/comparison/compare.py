@@ -38,10 +38,6 @@ class EveryNFrames:
         if self.num_frames < 1:
             raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
 
-    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
-        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
-        return num_compared >= self.num_frames
-
 
 @dataclass(frozen=True)
 class BelowSimilarity:
@@ -55,10 +51,6 @@ class BelowSimilarity:
     def __post_init__(self) -> None:
         if not -1 <= self.similarity <= 1:
             raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
-
-    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
-        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
-        return similarity is not None and similarity < self.similarity
 
 
 @dataclass(frozen=True)
@@ -83,8 +75,7 @@ class FromPicture:
         single_picture(self.pixels)  # raises if it is not a picture
 
 
-Renewed = EveryNFrames | BelowSimilarity
-Anchor = Renewed | AtSeconds | FromPicture
+Anchor = EveryNFrames | BelowSimilarity | AtSeconds | FromPicture
 
 
 # Every standard deviation of a single embedding is zero: until there are two, all dimensions count.
@@ -123,7 +114,7 @@ class CompareSettings:
             )
 
     def dimensions_for(self, encoder: Encoder) -> int | None:
-        """How many dimensions to choose; None is all."""
+        """Number of dimensions to choose; None is all."""
         if self.num_dimensions is None:
             return encoder.model.compared_dims
         return self.num_dimensions or None
@@ -240,7 +231,7 @@ class Comparisons:
         fixed = (anchor, self._flat(anchor.pixels[None])[0]) if anchor else None
         comparer = _Comparer(self._settings, num_dimensions, fixed)
         for batch in self._batches():
-            for frame, embedding in zip(batch, self._flat(_inputs(batch)), strict=True):
+            for frame, embedding in zip(batch, self._flat(np.stack([frame.pixels for frame in batch])), strict=True):
                 comparison = comparer.update(frame, embedding)
                 if comparison is not None:
                     yield comparison
@@ -251,7 +242,7 @@ class Comparisons:
         matcher = match_region(self._encoder, box, anchor.size, level=self._settings.level)
         region = matcher.described(anchor.pixels[None])
         for batch in self._batches():
-            similarities, windows = matcher.best(_inputs(batch), region)
+            similarities, windows = matcher.best(np.stack([frame.pixels for frame in batch]), region)
             for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
                 found = matcher.box_of(int(window), frame.size)
                 yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), found, box)
@@ -305,11 +296,11 @@ class _Comparer:
         chosen = largest(self.statistics.standard_deviation(), self.num_dimensions if is_warm else None)
         similarity = self._similarity(anchor_embedding, embedding, chosen)
         self.num_compared += 1
-        rule = self.settings.anchor
-        if not isinstance(rule, AtSeconds | FromPicture) and rule.is_over(
-            num_compared=self.num_compared, similarity=similarity
-        ):
-            self.anchor = None
+        match self.settings.anchor:
+            case EveryNFrames(num_frames) if self.num_compared >= num_frames:
+                self.anchor = None
+            case BelowSimilarity(limit) if similarity is not None and similarity < limit:
+                self.anchor = None
         return Comparison(frame, anchor_frame, similarity, chosen)
 
     def _similarity(
@@ -328,10 +319,6 @@ def cosine(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """<a, b> / (|a| |b|), between -1 and 1; 0 if either is zero."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.clip(first @ second / lengths, -1, 1)) if lengths else 0.0
-
-
-def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
-    return np.stack([frame.pixels for frame in batch])
 
 
 def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:

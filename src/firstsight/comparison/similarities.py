@@ -53,7 +53,8 @@ class Target:
     num_files: int | None
 
     def __init__(self, target: Spec, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
-        self._library = _library_of(target)
+        is_folder = isinstance(target, str | PathLike) and is_library(Path(target))
+        self._library = Store.open(Path(str(target))) if is_folder else None
         if self._library is not None:
             _check_library(self._library, encoder)
             self.name, self.num_files = self._library.path.name, len(self._library.sources)
@@ -81,12 +82,6 @@ class Target:
         else:
             frames = embed(self._encoder, self._source, progress=progress)
         return Embedded(self._target, self.name, frames, self.encoder)
-
-
-def _library_of(target: Spec) -> Store | None:
-    if isinstance(target, str | PathLike) and is_library(Path(target)):
-        return Store.open(Path(target))
-    return None
 
 
 def _check_library(library: Store, encoder: Encoder | None) -> None:

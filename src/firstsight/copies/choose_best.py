@@ -131,7 +131,17 @@ def best(copies: Sequence[Facts]) -> Facts:
     copies = _smallest(copies, lambda one: one.num_faded)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
-    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
+    return min(
+        copies,
+        key=lambda one: (
+            one.num_mirrored,
+            round(one.bars, 2),
+            -_step(one.num_bytes),
+            one.is_named_a_copy,
+            len(PurePath(one.name).name),
+            one.name,
+        ),
+    )
 
 
 def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
@@ -203,10 +213,6 @@ def _copy(facts: Facts, kept: Facts, own: Sequence[Shared]) -> Copy:
 def _step(num_bytes: int) -> int:
     """Sizes on a scale on which files are the same that hardly differ."""
     return round(math.log(max(1, num_bytes)) / math.log(_CLEARLY))
-
-
-def _by_name(one: Facts) -> tuple[bool, int, str]:
-    return one.is_named_a_copy, len(PurePath(one.name).name), one.name
 
 
 def _smallest(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:

@@ -232,11 +232,11 @@ def find_lookalikes(
     Returns:
         Pairs of source and tick at which a passage begins.
     """
-    step = max(1, num_moving(ticks, measures) // num)
-    some = [
-        _Block(_chosen(one.passages, rows), one.sources[rows], one.ticks[rows])
-        for one, rows in _every(ticks, measures, step)
-    ]
+    step, first, some = max(1, num_moving(ticks, measures) // num), 0, []
+    for block in _blocks(ticks, measures):
+        rows = np.arange(first, len(block.ticks), step)
+        first = (first - len(block.ticks)) % step
+        some.append(_Block(_chosen(block.passages, rows), block.sources[rows], block.ticks[rows]))
     if not some:
         return ()
     chosen = _chained(some)
@@ -256,14 +256,6 @@ def find_lookalikes(
         best_at[better] = np.stack([block.sources[column], block.ticks[column]], axis=1)[better]
     found = zip(chosen_at, best_at.tolist(), np.isfinite(best).tolist(), strict=True)
     return tuple((one, (source, tick)) for one, (source, tick), is_one in found if is_one)
-
-
-def _every(ticks: Sequence[Ticks], measures: Measures, step: int) -> Iterator[tuple[_Block, NDArray[np.intp]]]:
-    """Blocks, and the rows in them of one passage in each `step`."""
-    first = 0
-    for block in _blocks(ticks, measures):
-        yield block, np.arange(first, len(block.ticks), step)
-        first = (first - len(block.ticks)) % step
 
 
 def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:

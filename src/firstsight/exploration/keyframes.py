@@ -62,11 +62,9 @@ class Keyframes(Sequence[Keyframe]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Keyframe, ...]: ...
     def __getitem__(self, index: int | slice) -> Keyframe | tuple[Keyframe, ...]:
-        """One of them, or some."""
         return self.keyframes[index]
 
     def __len__(self) -> int:
-        """How many."""
         return len(self.keyframes)
 
     def to_json(self) -> dict[str, Any]:

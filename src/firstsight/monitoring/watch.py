@@ -23,7 +23,7 @@ from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
-from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
+from firstsight.monitoring.episodes import Change, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
@@ -194,9 +194,9 @@ class Watcher:
         self._last, self._last_time = arrival, now
         for number, value in enumerate(self._values(arrival)):
             trigger = self._new if self._watched[number] is None else self._match
-            self._states[number], news = episodes.update(trigger, self._states[number], value, arrival.seconds)
-            if news:
-                events.append(self._event(number, news, arrival, arrival.seconds, now))
+            self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
+            if change:
+                events.append(self._event(number, change, arrival, arrival.seconds, now))
         return events
 
     def finish(self) -> list[Event]:
@@ -208,7 +208,7 @@ class Watcher:
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._event(number, news, last, seconds, time) for number, news in ended if news and last]
+        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
 
     def _values(self, frame: Frame) -> list[float | None]:
         """Closeness to each anchor, and the deviation if novelty is watched."""
@@ -224,8 +224,8 @@ class Watcher:
             values += self._novelty.update(pictures, [frame.seconds])
         return values
 
-    def _event(self, number: int, news: Begun | Ended, frame: Frame, seconds: float, time: str) -> Event:
-        episode, anchor, begins = news.episode, self._watched[number], isinstance(news, Begun)
+    def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
+        episode, anchor, begins = change.episode, self._watched[number], change.begins
         kind: Kind
         if anchor is None:
             kind = "novel begins" if begins else "novel ends"

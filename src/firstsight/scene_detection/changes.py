@@ -60,7 +60,6 @@ class Descriptors:
         return len(self.pictures)
 
     def __getitem__(self, chosen: slice) -> "Descriptors":
-        """Some of the frames."""
         return Descriptors(self.pictures[chosen], self.maps[chosen])
 
 

@@ -55,13 +55,15 @@ def parse_reference(text: str) -> FrameReference:
         SettingsError: what follows the @ is not a number of seconds from 0.
     """
     if Path(text).is_file():
-        return _without_time(text)
+        if not find_files(text).are_images:
+            raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
+        return FrameReference(Path(text), None)
     name, at, time = text.rpartition("@")
     if not at:
         raise SourceError(f"there is no file {text!r}: {_VALID}")
     if not Path(name).is_file():
         raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID}")
-    if _is_picture(name):
+    if find_files(name).are_images:
         raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
     return FrameReference(Path(name), _seconds(time, text))
 
@@ -127,16 +129,6 @@ def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
         else:
             distinct.append(str(picture))
     return distinct
-
-
-def _is_picture(name: str) -> bool:
-    return find_files(name).are_images
-
-
-def _without_time(text: str) -> FrameReference:
-    if not _is_picture(text):
-        raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
-    return FrameReference(Path(text), None)
 
 
 def _seconds(time: str, text: str) -> float:

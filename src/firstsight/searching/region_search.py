@@ -14,25 +14,16 @@ from numpy.typing import NDArray
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings
-from firstsight.library.selection import Where
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import Background, far_seconds
 from firstsight.searching.decoys import Decoys, Measurement, Picture, content_groups, has_contrast, kept_background
-from firstsight.searching.moments import GAP_SECONDS, Moment
-from firstsight.searching.nearest import Compared, chosen_frames
+from firstsight.searching.moments import Moment
+from firstsight.searching.nearest import Compared
 from firstsight.searching.query import Query
 from firstsight.searching.regions import Box, Floats, RegionMatcher, match_region
-from firstsight.searching.search import (
-    FALSE_MATCH_RATE,
-    Likeness,
-    SearchResult,
-    answer,
-    check_searchable,
-    own_names,
-)
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
 # Decoys are windows of frames: one of each frame would give a threshold to 0.03 only. Frames that show little get no
@@ -45,63 +36,36 @@ _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, as th
 _MAX_PAIRS = 100_000
 
 
-def search_region(
-    library: Store,
-    query: Query,
-    box: Box,
-    *,
-    k: int = 10,
-    where: Where | None = None,
-    not_itself: bool = False,
-    false_match_rate: float = FALSE_MATCH_RATE,
-    gap_seconds: float = GAP_SECONDS,
-    nearest: bool = False,
-    progress: Report = silent,
-) -> SearchResult:
-    """The k moments with a window most like what lies in the query's box; none, if no window is similar enough.
+def compare_box(
+    library: Store, query: Query, box: Box, chosen: NDArray[np.bool_], *, progress: Report = silent
+) -> tuple[Compared, Background]:
+    """How alike the best window of each chosen frame is to what lies in the query's box, and what is normal there.
 
-    Every chosen frame is re-embedded, some tens of milliseconds each. What is normal is measured as in `search`, once
-    for all boxes of about that size: decoys are windows of the library's own frames, upside down.
+    Every chosen frame is re-embedded, some tens of milliseconds each. What is normal is measured once for all boxes of
+    about that size: decoys are windows of the library's own frames, upside down.
 
     Args:
         library: what is searched.
         query: made by `read_query` with the library's encoder.
         box: in pixels of the query's picture.
-        k: this and all that follow as for `search`.
-        where: as there.
-        not_itself: as there.
-        false_match_rate: as there.
-        gap_seconds: as there.
-        nearest: as there.
+        chosen: (N,), frames of the library's timeline.
         progress: called now and then; its news report that what is normal has to be measured first.
 
     Raises:
-        SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
-        LibraryError: no frame is chosen; or an encoder whose view is only a part of each frame, as the article's.
+        SettingsError: a box that is not in the picture.
+        LibraryError: an encoder whose view is only a part of each frame, as the article's.
     """
-    check_searchable(library, k=k)
     if not library.encoder.view.shows_whole_frame:
         raise LibraryError(
             f"{library.path} was made with an encoder that uses {library.encoder.view.describe()}, which its "
             "thumbnails do not contain: compare the videos themselves, with `firstsight compare --box`"
         )
-    own = own_names(library, query)
     matcher = match_region(library.encoder, box, query.frame.size)
-    chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
     background = region_background(library, matcher, progress=progress)
     found = compare_regions(library, matcher, matcher.described(query.frame.pixels[None]), chosen, progress=progress)
-    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True)
-    likeness = Likeness(compared, background, _Locate(library, matcher, found.windows[:, 0]), box)
-    return answer(
-        library,
-        query,
-        likeness,
-        own=own,
-        k=k,
-        false_match_rate=false_match_rate,
-        gap_seconds=gap_seconds,
-        nearest=nearest,
-    )
+    locate = _Locate(library, matcher, found.windows[:, 0])
+    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True, locate=locate)
+    return compared, background
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,13 +32,14 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
+from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
 from firstsight.library import vector_index as library_index
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_jpeg
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import FrameReference, Query
+from firstsight.searching.query import Query
 from firstsight.searching.search import search
 
 RESULTS = Path(__file__).parent / "results" / "search.json"

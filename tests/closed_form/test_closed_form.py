@@ -9,9 +9,8 @@ from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
 from firstsight.closed_form.learn import BoundedSample
-from firstsight.closed_form.model import Projection, pooled
-from firstsight.closed_form.projection import fit_projection, most_dims, principal
-from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.closed_form.projection import Projection, fit_projection, most_dims, principal
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid, pooled
 from firstsight.device import generator
 from firstsight.encoder.encoder import to_inputs
 from firstsight.encoder.views import WholeFrame

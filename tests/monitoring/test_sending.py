@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from web import served
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
-from firstsight.footage.stream import Patience
 from firstsight.monitoring.sending import Sender, _PostsAgain, to_command, to_webhook
 
 WATCHDOG_SECONDS = 60.0  # only for a test that would hang
@@ -87,13 +87,13 @@ def test_nobody_listens(server) -> None:
 
 def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
     notified, has_failed = [], threading.Event()
-    patience = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
+    backoff = Backoff(first_seconds=0.01, max_seconds=0.02)
 
     def notify(line: str) -> None:
         notified.append(line)
         has_failed.set()
 
-    sender = to_webhook(server.address + "/away", notify=notify, patience=patience)
+    sender = to_webhook(server.address + "/away", notify=notify, backoff=backoff)
     for number in range(5):
         sender.send(b"%d" % number)
     assert has_failed.wait(WATCHDOG_SECONDS)

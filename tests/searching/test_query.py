@@ -10,9 +10,10 @@ from PIL import Image
 import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
+from firstsight.footage.finding import FrameReference, parse_reference
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings, embed
-from firstsight.searching.query import FrameReference, parse_reference, read_query
+from firstsight.searching.query import read_query
 
 
 @pytest.fixture(scope="module")

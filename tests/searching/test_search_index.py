@@ -7,13 +7,14 @@ import pytest
 from library_made import Filled, filled, unit
 from PIL import Image
 
+from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
 from firstsight.library.selection import Where
 from firstsight.library.vector_index import FACTS_FILE, build
 from firstsight.searching import nearest as candidates
 from firstsight.searching.calibration import Background
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import FrameReference, Query
+from firstsight.searching.query import Query
 from firstsight.searching.search import SearchResult, search
 
 

@@ -5,6 +5,7 @@ Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path a
 
 # ruff: noqa: PTH112, PTH114  # `os.path` says "no" of what must not be looked at, where `Path` raises
 import glob
+import math
 import os
 import re
 import stat
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import SourceError
+from firstsight.errors import SettingsError, SourceError
 from firstsight.files import unlike_a_file
 from firstsight.text import printable
 
@@ -296,3 +297,55 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     """A sorting key by which "take 2" comes before "take 10"."""
     parts = re.split(r"(\d+)", text.casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+_VALID_REFERENCE = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
+
+
+@dataclass(frozen=True)
+class FrameReference:
+    """A picture file, or a moment of a video file."""
+
+    path: Path
+    seconds: float | None  # None for a picture
+    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
+
+    @property
+    def name(self) -> str:
+        """As a person would write it."""
+        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
+
+
+def parse_reference(text: str) -> FrameReference:
+    """What `photo.jpg` or `walk.mp4@83.2` names. A file whose own name holds an @ is taken as it is.
+
+    Raises:
+        SourceError: there is no such file; a video without a time; a picture with one.
+        SettingsError: what follows the @ is not a number of seconds from 0.
+    """
+    if Path(text).is_file():
+        return _without_time(text)
+    name, at, time = text.rpartition("@")
+    if not at:
+        raise SourceError(f"there is no file {text!r}: {_VALID_REFERENCE}")
+    if not Path(name).is_file():
+        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID_REFERENCE}")
+    if find_files(name).are_images:
+        raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
+    return FrameReference(Path(name), _seconds(time, text))
+
+
+def _without_time(text: str) -> FrameReference:
+    if not find_files(text).are_images:
+        raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
+    return FrameReference(Path(text), None)
+
+
+def _seconds(time: str, text: str) -> float:
+    try:
+        seconds = float(time)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(f"{time!r} in {text!r} is not a time: {_VALID_REFERENCE}")
+    return seconds

@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from PIL import Image
 
 from firstsight.errors import FirstsightError, RunError
-from firstsight.files import make_folder, write_whole
+from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Arrival
 from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
@@ -264,5 +264,5 @@ class Snapshots:
         path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
         content = io.BytesIO()
         Image.fromarray(frame.whole).save(content, "JPEG", quality=90)
-        write_whole(path, content.getvalue())
+        write_atomically(path, content.getvalue())
         return path

@@ -13,12 +13,11 @@ import urllib.request
 from collections import deque
 from collections.abc import Callable
 from http.client import HTTPMessage
-from random import Random
 from typing import IO
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
 from firstsight.footage.live import public_name
-from firstsight.footage.stream import Patience
 from firstsight.text import printable
 
 _TIMEOUT_SECONDS = 10.0
@@ -49,7 +48,7 @@ class Sender:
         cancel: makes a delivery in progress end soon; called when `close` stops waiting for it.
         notify: takes a line for people when deliveries begin to fail and when they succeed again.
         max_queue: messages that wait at most.
-        patience: the pauses between attempts.
+        backoff: pauses between the attempts.
 
     Attributes:
         num_sent: delivered so far.
@@ -65,14 +64,14 @@ class Sender:
         cancel: Callable[[], None] | None = None,
         notify: Notify | None = None,
         max_queue: int = _MAX_QUEUE,
-        patience: Patience | None = None,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = printable(name)
         self.num_sent = 0
         self.num_failed = 0
         self.last_error = ""
         self._deliver, self._cancel, self._notify = deliver, cancel, notify
-        self._patience = patience or Patience()
+        self._backoff = backoff or Backoff()
         self._is_failing = False
         self._max_queue = max_queue
         self._waiting: deque[bytes] = deque()
@@ -124,19 +123,18 @@ class Sender:
             self._is_closed = True
 
     def _run(self) -> None:
-        random, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
+        pauses = self._backoff.pauses()
         while (message := self._next()) is not None:
             try:
                 self._deliver(message)
             except ReceiverUnavailableError as error:
                 self._report(str(error))
-                self._requeue(message, self._patience.wait_seconds(attempt, random.random()))
-                attempt += 1
+                self._requeue(message, next(pauses))
             except Exception as error:  # whatever fails in the receiver, watching goes on
                 self._report(str(error) or type(error).__name__)
                 self._settle(delivered=False)
             else:
-                attempt = 0
+                pauses = self._backoff.pauses()
                 self._settle(delivered=True)
 
     def _next(self) -> bytes | None:
@@ -193,7 +191,7 @@ def to_webhook(
     *,
     notify: Notify | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
 ) -> Sender:
     """Posts each message as JSON; a 2xx answer counts as delivered.
 
@@ -203,7 +201,7 @@ def to_webhook(
         url: http:// or https://.
         notify: as for `Sender`.
         timeout_seconds: for each answer.
-        patience: as for `Sender`.
+        backoff: as for `Sender`.
 
     Raises:
         SettingsError: another kind of address.
@@ -226,7 +224,7 @@ def to_webhook(
         except OSError as error:  # no connection, no answer in time
             raise ReceiverUnavailableError(str(getattr(error, "reason", error))) from error
 
-    return Sender(public_name(url), post, notify=notify, patience=patience)
+    return Sender(public_name(url), post, notify=notify, backoff=backoff)
 
 
 class _PostsAgain(urllib.request.HTTPRedirectHandler):

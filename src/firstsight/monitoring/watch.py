@@ -16,11 +16,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
+from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
-from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
+from firstsight.footage.stream import Arrival, Back, Lost, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Change, Trigger, TriggerState
@@ -255,7 +257,8 @@ def watch(
     novel_from: float | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
-    patience: Patience | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    backoff: Backoff | None = None,
 ) -> Generator[Event, None, None]:
     """Events of a camera that stands still, as they happen: an anchor is visible, something is new, the stream is lost.
 
@@ -272,7 +275,8 @@ def watch(
         novel_from: something is new from this multiple of the usual deviation; None is 8.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
-        patience: pauses and time limits when the stream is lost.
+        timeout_seconds: without a picture, before a stream counts as lost.
+        backoff: pauses before it is connected again.
 
     Returns:
         A generator of events. `frame.whole` of an event is its picture, uint8 (H, W, 3).
@@ -289,7 +293,8 @@ def watch(
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
     rate = None if isinstance(source, Source) else frames_per_second
-    open_stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed, patience=patience)
+    stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)
+    open_stream = partial(stream, timeout_seconds=timeout_seconds, backoff=backoff)
     return _events(watcher, open_stream)
 
 

@@ -1,6 +1,6 @@
 """The same picture after something has changed: the view, the light, or how clean it is.
 
-For testing an encoder, not for teaching it: crop and light are stronger than those of `closed_form.augment`, the turn
+For testing an encoder, not for teaching it: crop and light are stronger than those of `closed_form.pairs`, the turn
 is smaller, and noise is not among those. Where pairs are made by augmentation, learning has used this kind of change.
 """
 

@@ -24,7 +24,7 @@ from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
@@ -251,6 +251,6 @@ def _write(file: Path, state: str, background: Background) -> None:
     content = io.BytesIO()
     np.savez(content, state=np.array(state), pairs=background.pairs, decoys=background.decoys)
     try:
-        write_whole(file, content.getvalue())
+        write_atomically(file, content.getvalue())
     except RunError:
         return

@@ -1,6 +1,5 @@
 """Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
 
-import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
-from firstsight.footage.finding import find_files
+from firstsight.footage.finding import FrameReference, find_files, parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
@@ -20,22 +19,6 @@ from firstsight.pixels import single_picture
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
-
-_VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
-
-
-@dataclass(frozen=True)
-class FrameReference:
-    """A picture file, or a moment of a video file."""
-
-    path: Path
-    seconds: float | None  # None for a picture
-    is_file: bool = True  # otherwise pixels, and the path is only a name
-
-    @property
-    def name(self) -> str:
-        """Such as "walk.mp4@83.2"."""
-        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,27 +28,6 @@ class Query:
     reference: FrameReference
     frame: Frame  # `pictures`: the encoder's view, and the complete picture
     vector: NDArray[np.float32]  # (dim,), of unit length
-
-
-def parse_reference(text: str) -> FrameReference:
-    """The reference written as `photo.jpg` or `walk.mp4@83.2`. An existing file may have an @ in its name.
-
-    Raises:
-        SourceError: there is no such file; a video without a time; a picture with one.
-        SettingsError: what follows the @ is not a number of seconds from 0.
-    """
-    if Path(text).is_file():
-        if not find_files(text).are_images:
-            raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
-        return FrameReference(Path(text), None)
-    name, at, time = text.rpartition("@")
-    if not at:
-        raise SourceError(f"there is no file {text!r}: {_VALID}")
-    if not Path(name).is_file():
-        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID}")
-    if find_files(name).are_images:
-        raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
-    return FrameReference(Path(name), _seconds(time, text))
 
 
 def read_query(picture: Picture, encoder: Encoder) -> Query:
@@ -129,16 +91,6 @@ def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
         else:
             distinct.append(str(picture))
     return distinct
-
-
-def _seconds(time: str, text: str) -> float:
-    try:
-        seconds = float(time)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise SettingsError(f"{time!r} in {text!r} is not a time: {_VALID}")
-    return seconds
 
 
 def frame_of(reference: FrameReference, views: tuple[View, ...]) -> Frame:

@@ -1,0 +1,76 @@
+"""Words that had several meanings, or none to a reader, stay out of names and out of what users read."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "firstsight"
+TREES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+
+# In place of each: notify, embedded, compare or inspect, selected, again, unrelated, copy, multithreaded, backoff.
+IN_NAMES = (
+    "told",
+    "tell",
+    "anew",
+    "stranger",
+    "strangers",
+    "meant",
+    "looked",
+    "unlike",
+    "hurried",
+    "hurry",
+    "patience",
+    "twin",
+    "twins",
+)
+IN_TEXT = ("told", "anew", "stranger", "strangers", "meant", "looked", "hurried", "twin", "twins", "nobody", "whole")
+
+
+def _names(tree: ast.AST) -> Iterator[str]:
+    """Of functions, classes and parameters."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def _texts(tree: ast.AST, *, is_command: bool) -> Iterator[str]:
+    """Messages, help and labels; docstrings only of commands, where they are the help."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = [node for node in ast.walk(tree) if isinstance(node, documented)]
+    docstrings = {
+        id(node.body[0].value)
+        for node in nodes
+        if ast.get_docstring(node) is not None and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.value
+    if is_command:
+        yield from (ast.get_docstring(node) or "" for node in nodes if getattr(node, "name", "").endswith("command"))
+
+
+def _found(words: tuple[str, ...], text: str) -> list[str]:
+    return sorted(set(words) & set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower())))
+
+
+@pytest.mark.parametrize("path", TREES)
+def test_names_are_of_words_with_one_meaning(path: str) -> None:
+    names = [path.removesuffix(".py"), *_names(TREES[path])]
+    assert {name: found for name in names if (found := _found(IN_NAMES, name))} == {}
+
+
+@pytest.mark.parametrize("path", TREES)
+def test_messages_and_help_are_plain(path: str) -> None:
+    texts = _texts(TREES[path], is_command=path.startswith("cli/"))
+    assert {text: found for text in texts if " " in text and (found := _found(IN_TEXT, text))} == {}
+
+
+def test_a_forbidden_word_is_found_in_a_name_and_in_a_message() -> None:
+    tree = ast.parse('def was_told(strangers):\n    """Told."""\n    raise ValueError(f"learn it anew, {strangers}")')
+    assert [_found(IN_NAMES, name) for name in _names(tree)] == [["told"], ["strangers"]]
+    assert [_found(IN_TEXT, text) for text in _texts(tree, is_command=False)] == [["anew"], []]

@@ -264,7 +264,7 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        """What embeds its frames, and queries."""
+        """Of its frames and of queries."""
         return self.store.encoder
 
     @property

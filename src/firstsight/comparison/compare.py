@@ -94,7 +94,7 @@ class CompareSettings:
     over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
     centred: bool = False  # remove the mean over the same embeddings before the cosine
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
-    box: Box | None = None  # of a fixed anchor's picture: compare what is in it with every window of its size
+    box: Box | None = None  # of a fixed anchor's picture: compare its content with every window of its size
 
     def __post_init__(self) -> None:
         if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
@@ -156,8 +156,8 @@ def compare(
     included. Embeddings are not brought to unit length: for the article's encoder they are the plain flattened maps.
 
     Args:
-        encoder: what embeds.
-        source: a path, several, an array, or what `open_source` gave.
+        encoder: embeds the frames.
+        source: a path, several, an array, or an opened source.
         anchor: a picture's path, a moment as "hall.mp4@12.5", pixels, a time as `AtSeconds`, or a rule for when a new
             frame becomes the anchor, `EveryNFrames` or `BelowSimilarity`. By default every 300 frames, as in the
             article.

@@ -73,7 +73,7 @@ def nearest_pictures(
     The source is read once, whatever the number of anchors; memory does not grow with its length.
 
     Args:
-        encoder: what embeds.
+        encoder: embeds the pictures.
         source: a folder of pictures whose subfolders are their labels, or any other source.
         anchors: picture files. One that is among the source's own files is left out of its own neighbours.
         k: how many; fewer if the source has fewer.
@@ -140,7 +140,7 @@ def measure_of(encoder: Encoder) -> Measure:
 
 
 def _vectors(encoder: Encoder, pictures: NDArray[np.uint8], measure: Measure) -> NDArray[np.float32]:
-    """What is compared of pictures (N, H, W, C): (N, dim)."""
+    """The vectors that are compared, of pictures (N, H, W, C): (N, dim)."""
     if measure == "cosine":
         return encoder.encode(pictures)
     return encoder.features(pictures).reshape(len(pictures), -1)

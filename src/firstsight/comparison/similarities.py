@@ -35,7 +35,7 @@ class Target:
     """A library, or footage to embed, checked before anything is embedded.
 
     Args:
-        target: a library's folder, or what `open_source` takes.
+        target: a library's folder, or footage.
         encoder: of footage; a library has its own.
         frames_per_second: of footage, at most; a library keeps its own rate.
 

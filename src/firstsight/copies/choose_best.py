@@ -19,7 +19,7 @@ _CLEARLY = 1.05
 _MUCH_LESS = 0.5
 _NO_HUES = 1.0  # grey levels: rounding alone
 _MIN_BARS = 0.02  # of the picture
-# What file managers and people put into the names of copies, in a few languages.
+# Words that file managers and people put into the names of copies, in a few languages.
 _COPY_NAME = re.compile(
     r"\b(copy|kopie|copie|copia|cópia|kopia|kopi|duplicate)\b|\(\d+\)$|コピー|副本|копия", re.IGNORECASE
 )
@@ -49,7 +49,7 @@ class CopyGroup:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides which copy to keep."""
+    """The facts that decide which copy to keep."""
 
     name: str
     seconds: float  # of footage
@@ -165,7 +165,7 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         ]
     if not named and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
         named = ["not named as a copy"]
-    return ", ".join(named) or "nothing but the name tells them apart; any of them will do"
+    return ", ".join(named) or "they differ in name only; keep any of them"
 
 
 def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:

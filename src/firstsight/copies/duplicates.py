@@ -35,7 +35,7 @@ from firstsight.progress import Report, silent
 # Of poorly re-encoded frames, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
 _BLOCK = 512
-# Cells of a blank frame differ by at most so many grey levels, whatever the noise of the library is.
+# Cells of a blank frame differ by at most this number of grey levels, or by the noise of the library if that is more.
 _MIN_TONES = 3.0
 
 

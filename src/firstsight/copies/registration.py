@@ -149,7 +149,7 @@ def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
 
 
 def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], scale: tuple[float, int]) -> float:
-    """Correlation of what changes in the series, where they overlap all the time; -1 if that is too little."""
+    """Correlation of the changes in both series, where all frames overlap; -1 if that is too small a part."""
     sigma, step = scale
     rows, positions = _grid(step)
     along_x, in_x, along_y, in_y = _sampled(_at_times(parameters, len(first)), positions)

@@ -73,7 +73,7 @@ def update(
 
 
 def finish(state: TriggerState) -> Change | None:
-    """What ends when no frame will follow."""
+    """The end of the episode in progress, if it counts, when no frame will follow."""
     return Change(state.episode, begins=False) if state.counts and state.episode else None
 
 

@@ -76,7 +76,8 @@ def find_alignments(
     )
     least = math.log(num_passages / _FALSE_ALIGNMENTS) if num_passages else math.inf
     found = []
-    for rows in _by_pair(matches):
+    for of_pair in _by_pair(matches):
+        rows = of_pair
         while len(rows):
             chosen = _best_offset(matches, evidence, rows)
             alignment = _alignment(matches, evidence, chosen, num_ticks, num_passages)
@@ -84,7 +85,10 @@ def find_alignments(
                 break
             if len(alignment.ticks) >= _MIN_TICKS:
                 found.append(alignment)
-            rows = _left(matches, rows, alignment)  # noqa: PLW2901
+            # Without its own matches and their echoes: what moves slowly is like itself a little later, too.
+            distances = np.abs(_offsets(matches, rows) - alignment.offset)
+            within = np.isin(matches.ticks[rows, 0], alignment.ticks)
+            rows = rows[~((distances <= 1) | (distances < LENGTH) & within)]
     return found
 
 
@@ -155,10 +159,3 @@ def _num_around(begins: NDArray[np.int64], num_ticks: int) -> NDArray[np.int64]:
     np.add.at(steps, begins + LENGTH, -1)
     around: NDArray[np.int64] = np.cumsum(steps)[:-1]
     return around
-
-
-def _left(matches: Matches, rows: NDArray[np.intp], found: Alignment) -> NDArray[np.intp]:
-    """Without the alignment's own matches and their echoes: what moves slowly is like itself a little later, too."""
-    distances = np.abs(_offsets(matches, rows) - found.offset)
-    within = np.isin(matches.ticks[rows, 0], found.ticks)
-    return rows[~((distances <= 1) | (distances < LENGTH) & within)]

@@ -59,7 +59,9 @@ def picture_copies(tracks: Sequence[Track], tables: Tables) -> tuple[Shared, ...
         return ()
     both = np.stack([track.signatures[0] for track in tracks]).astype(np.float32)
     full, middle = _normalised(both)
-    background = _background(full)
+    decoys = full[:: -(-len(full) // _NUM_DECOYS)] * UPSIDE_DOWN
+    parts = (full[start : start + _BLOCK] for start in range(0, len(full), _BLOCK))
+    background = background_of(decoys, parts, IN_A_MIRROR, num_sources=len(full))
     candidates = list(_candidates(full, middle, background))
     if not candidates:
         return ()
@@ -114,13 +116,6 @@ def _normalised(both: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
     from_mean[..., 0] = 0  # how bright a picture is
     unit = from_mean / np.maximum(np.linalg.norm(from_mean, axis=-1, keepdims=True), 1e-6)
     return unit[:, 0], unit[:, 1]
-
-
-def _background(full: NDArray[np.float32]) -> Background:
-    """How alike the best picture is to one upside down."""
-    decoys = full[:: -(-len(full) // _NUM_DECOYS)] * UPSIDE_DOWN
-    parts = (full[start : start + _BLOCK] for start in range(0, len(full), _BLOCK))
-    return background_of(decoys, parts, IN_A_MIRROR, num_sources=len(full))
 
 
 def _candidates(full: NDArray[np.float32], middle: NDArray[np.float32], background: Background) -> Iterator[_Candidate]:

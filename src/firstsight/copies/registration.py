@@ -126,17 +126,13 @@ def _fitted(
             columns = [slope_x * x, slope_x, slope_y * y, slope_y]
             if num_free == 8:
                 columns += [column * times for column in columns]
-            change = _solved(columns, _scaled(wanted * inside, there) - there)
+            visible = wanted * inside
+            contrast = np.float32(np.linalg.norm(there) / max(float(np.linalg.norm(visible)), 1e-6))
+            change = _solved(columns, visible * contrast - there)
             found.ravel()[:num_free] += change
             if np.abs(change).max() < _CONVERGED:
                 break
     return found
-
-
-def _scaled(frames: Frames, like: Frames) -> Frames:
-    """With as much contrast as the other."""
-    scaled: Frames = frames * np.float32(np.linalg.norm(like) / max(float(np.linalg.norm(frames)), 1e-6))
-    return scaled
 
 
 def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:

@@ -186,7 +186,9 @@ def read_tracks(
             for rows in batches:
                 if bars is None:
                     bars = _bars(library, record, indices, rows.jpegs)
-                part = _part(record, rows, seconds[_positions(rows.frame_indices, indices)], bars)
+                if not np.isin(rows.frame_indices, indices).all():
+                    raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
+                part = _part(record, rows, seconds[np.searchsorted(indices, rows.frame_indices)], bars)
                 on_cells(part[0])
                 parts.append(part)
                 num_done += len(rows.jpegs)
@@ -195,13 +197,6 @@ def read_tracks(
                 yield _track(record, parts, bars)
         if lacking:
             raise LibraryError(f"{printable(min(lacking))} has no thumbnails; {CHECK}")
-
-
-def _positions(wanted: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The positions of the frames with these thumbnails (B,) among those of the source (N,), ascending."""
-    if not np.isin(wanted, indices).all():
-        raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
-    return np.searchsorted(indices, wanted)
 
 
 def recompressed(library: Store, *, num_frames: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

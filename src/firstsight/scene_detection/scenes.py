@@ -130,7 +130,7 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
-            if video.ends_before(batch[0]):
+            if video.last and _is_next_video(batch[0], video.last):
                 scenes += video.scenes()
                 video = _Video(encoder)
             video.add(batch)
@@ -170,16 +170,12 @@ class _Video:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
-        self._last: Frame | None = None
+        self.last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches
         self._pictures: list[NDArray[np.uint8]] = []  # of the batches
         self._maps: list[NDArray[np.float16]] = []  # of the batches
         self._moments: NDArray[np.float64] = np.zeros(())  # sums over the frames: (2, maps)
-
-    def ends_before(self, frame: Frame) -> bool:
-        """Whether that frame belongs to the next video."""
-        return self._last is not None and _is_next_video(frame, self._last)
 
     def add(self, batch: list[Frame]) -> None:
         """Adds the descriptors of some more frames."""
@@ -193,7 +189,7 @@ class _Video:
         self._pictures.append(np.stack([frame.whole for frame in batch]))
         self._seconds.extend(frame.seconds for frame in batch)
         self._indices.extend(frame.index for frame in batch)
-        self._last = replace(batch[-1], pictures=())
+        self.last = replace(batch[-1], pictures=())
 
     def __len__(self) -> int:
         return len(self._seconds)
@@ -210,10 +206,10 @@ class _Video:
 
     def scenes(self) -> tuple[Scene, ...]:
         """The scenes so far; none if there is no frame."""
-        if self._last is None:
+        if self.last is None:
             return ()
         changes = find_changes(self, frames_per_second=_rate(self._seconds))
-        return scenes_between(changes, self._last.source, self._seconds, self._indices)
+        return scenes_between(changes, self.last.source, self._seconds, self._indices)
 
 
 def scenes_between(

@@ -63,7 +63,14 @@ def compare_box(
     matcher = match_region(library.encoder, box, query.frame.size)
     background = region_background(library, matcher, progress=progress)
     found = compare_regions(library, matcher, matcher.described(query.frame.pixels[None]), chosen, progress=progress)
-    locate = _Locate(library, matcher, found.windows[:, 0])
+
+    def locate(moment: Moment) -> tuple[Box, tuple[int, int]]:
+        frames = library.timeline.frames
+        is_source = frames.source_indices == frames.sources.index(moment.source)
+        row = np.flatnonzero(is_source & (frames.frame_indices == moment.best_frame_index))[0]
+        size = _frame_size(library, moment)
+        return matcher.box_of(int(found.windows[row, 0]), size), size
+
     compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True, locate=locate)
     return compared, background
 
@@ -168,30 +175,15 @@ def _of_usual_size(matcher: RegionMatcher) -> tuple[RegionMatcher, str]:
     return match_region(matcher.encoder, box, matcher.size), f"{-steps[0]}x{-steps[1]}-{shape}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Locate:
-    """Finds the box of a region in a moment's best frame."""
-
-    library: Store
-    matcher: RegionMatcher
-    windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
-
-    def __call__(self, moment: Moment) -> tuple[Box, tuple[int, int]]:
-        """The box, and the frame's width and height; in pixels of the thumbnail if the file is gone or has changed."""
-        frames = self.library.timeline.frames
-        number = frames.sources.index(moment.source)
-        here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
-        size = self._size(moment)
-        return self.matcher.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size
-
-    def _size(self, moment: Moment) -> tuple[int, int]:
-        record = next(record for record in self.library.sources if record.name == moment.source)
-        try:
-            check_unchanged(record)
-            return open_source(record.path).size()
-        except FirstsightError:
-            height, width = as_picture(self.library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
-            return width, height
+def _frame_size(library: Store, moment: Moment) -> tuple[int, int]:
+    """Width and height of a moment's best frame; of its thumbnail if the file is gone or has changed."""
+    record = next(record for record in library.sources if record.name == moment.source)
+    try:
+        check_unchanged(record)
+        return open_source(record.path).size()
+    except FirstsightError:
+        height, width = as_picture(library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
+        return width, height
 
 
 def _inputs_of(

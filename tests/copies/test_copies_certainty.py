@@ -10,6 +10,7 @@ from test_duplicates import RATE, take, write
 
 from firstsight.copies.choose_best import Facts, best, bytes_text, why_kept
 from firstsight.copies.duplicates import Duplicates, find_duplicates
+from firstsight.copies.verification import verdict
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 
@@ -141,6 +142,13 @@ def test_black_is_no_copy_of_black(tmp_path: Path) -> None:
 
 def facts(name: str, *, seconds: float = 10.0, size: tuple[int, int] = (640, 480), num_bytes: int = 10_000) -> Facts:
     return Facts(name, seconds, 10.0, 0.0, size, num_bytes, 0, 0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("chance", "share", "expected"), [(0.05, 0.5, "copy"), (0.05, 0.49, "part"), (0.051, 1.0, "perhaps")]
+)
+def test_the_verdict_depends_on_chance_first_then_on_the_share(chance: float, share: float, expected: str) -> None:
+    assert verdict(chance, share) == expected
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_sizes_are_told_as_they_are(moving_square: np.ndarray, tmp_path: Path) -
                 writer.write(np.ascontiguousarray(moving_square[index, :height, :width]), seconds=index / 25)
     news: list[str] = []
     firstsight.learn(tmp_path, progress=lambda progress: news.extend(progress.news))
-    assert news[0].endswith("the network sees all of each picture; 2 sizes, from 48x32 to 64x48")
+    assert news[0].endswith("the network gets all of each picture; 2 sizes, from 48x32 to 64x48")
 
 
 def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

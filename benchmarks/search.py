@@ -218,7 +218,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
 
 def nearest_rows(library: Store, vector: Vectors, least: float) -> NDArray[np.int64]:
     """The rows that a search saw as the nearest: sources are shots, in order of the rows."""
-    compared = compare_proposed(library, vector, least=least, num_sources=_K + 1) or compare_all(library, vector)
+    compared = compare_proposed(library, vector, threshold=least, num_sources=_K + 1) or compare_all(library, vector)
     return np.argpartition(-compared.similarities, _K)[:_K]
 
 

@@ -54,10 +54,10 @@ def safe_name(text: str) -> str:
     return _UNSAFE.sub("_", text)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Puts the content at the path; whoever reads it finds the old file or the new one, never a part.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes the file atomically: a reader finds the old content or the new one, never a part.
 
-    A new file gets the permissions that `open` would give it, and a file that is replaced keeps its own.
+    A new file has the permissions that `open` would give it; a file that is replaced keeps its own.
 
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.

@@ -20,15 +20,17 @@ from views import Whole
 from waiting import WATCHDOG_SECONDS, wait_for
 from web import served
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Place, place_of, public_name
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.source import open_source
-from firstsight.footage.stream import Back, Lost, Patience, Stream
+from firstsight.footage.stream import Back, Lost, Stream
 
-QUICK = Patience(timeout_seconds=2.0, first_wait_seconds=0.05, longest_wait_seconds=0.2)
-PATIENT = Patience(timeout_seconds=WATCHDOG_SECONDS, first_wait_seconds=0.05, longest_wait_seconds=0.2)
+_BACKOFF = Backoff(first_seconds=0.05, max_seconds=0.2)
+QUICK = {"timeout_seconds": 2.0, "backoff": _BACKOFF}
+PATIENT = {"timeout_seconds": WATCHDOG_SECONDS, "backoff": _BACKOFF}
 
 
 def take(stream, count):
@@ -81,17 +83,9 @@ class TestTheBox:
         assert not waiting.is_alive()
 
 
-class TestPatience:
-    def test_doubles_up_to_the_longest(self):
-        waits = [Patience().wait_seconds(attempt, chance=0) for attempt in (0, 1, 2, 5, 6, 7, 10_000)]
-        assert waits == [1, 2, 4, 32, 60, 60, 60]
-
-    def test_jitter_takes_away_half_at_most(self):
-        assert [Patience().wait_seconds(3, chance) for chance in (0, 0.5, 1)] == [8, 6, 4]
-
-    def test_of_no_time_is_refused(self):
-        with pytest.raises(SettingsError, match="valid are times above 0"):
-            Patience(timeout_seconds=0)
+def test_a_time_out_of_no_time_is_refused(bikes):
+    with pytest.raises(SettingsError, match="valid is a number of seconds above 0"):
+        Stream(bikes, views=(Whole(),), timeout_seconds=0)
 
 
 class TestAddresses:
@@ -288,7 +282,7 @@ def web_camera():
 class TestLive:
     def test_a_web_camera_is_lost_and_back(self, web_camera, no_leak):
         address, switch = web_camera
-        with Stream(address, views=(Whole(),), patience=PATIENT) as stream:
+        with Stream(address, views=(Whole(),), **PATIENT) as stream:
             assert until(stream, Frame).pixels.shape == (48, 64, 3)
             switch.clear()
             until(stream, Lost)
@@ -297,7 +291,7 @@ class TestLive:
 
     def test_is_told_by_when_it_arrives(self, no_leak):
         generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
-        with Stream(generated, views=(Whole(),), patience=PATIENT) as stream:
+        with Stream(generated, views=(Whole(),), **PATIENT) as stream:
             first = until(stream, Frame)
             lost = until(stream, Lost)
             back = until(stream, Back)
@@ -310,7 +304,9 @@ class TestLive:
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):
         path = write_video(tmp_path / "a.ts", numbers(10))
         camera = Place("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
-        with Stream(camera, views=(Whole(),), patience=Patience(WATCHDOG_SECONDS, 0.001, 0.002)) as stream:
+        with Stream(
+            camera, views=(Whole(),), timeout_seconds=WATCHDOG_SECONDS, backoff=Backoff(0.001, 0.002)
+        ) as stream:
             until(stream, Frame)
             path.unlink()
             assert "ended" in until(stream, Lost).reason
@@ -327,7 +323,7 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), frames_per_second=5, patience=QUICK) as stream:
+            with Stream(server.address, views=(Whole(),), frames_per_second=5, **QUICK) as stream:
                 arrivals = iter(stream)
                 assert until(arrivals, Frame).pixels.shape == (128, 160, 3)
                 threads, descriptors = held()
@@ -350,11 +346,11 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), patience=PATIENT) as stream:
+            with Stream(server.address, views=(Whole(),), **PATIENT) as stream:
                 until(stream, Frame)
                 server.send(signal.SIGSTOP)
                 time.sleep(0.3)  # so that it most likely waits for the camera when it is closed
                 begun = time.monotonic()
-            assert time.monotonic() - begun < PATIENT.timeout_seconds / 2
+            assert time.monotonic() - begun < PATIENT["timeout_seconds"] / 2
         finally:
             server.end()

@@ -7,7 +7,7 @@ import pytest
 from firstsight.errors import SettingsError
 from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState, find_episodes, finish, update
 
-TRIGGER = Trigger(8, 6, least_seconds=1, quiet_seconds=2)
+TRIGGER = Trigger(8, 6, min_seconds=1, quiet_seconds=2)
 
 
 def spans(values: list[float | None]) -> list[tuple[float, float]]:
@@ -61,4 +61,4 @@ def test_a_trigger_that_ends_above_its_beginning_is_refused() -> None:
     with pytest.raises(SettingsError, match="an end not above the beginning"):
         Trigger(6, 8)
     with pytest.raises(SettingsError, match="times from 0"):
-        Trigger(8, 6, least_seconds=-1)
+        Trigger(8, 6, min_seconds=-1)

@@ -42,7 +42,7 @@ def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
     with open_outlets(destinations, lines=lines, as_json=True, notify=said.append) as opened:
         opened.send(event(0))
         with monkeypatch.context() as patched:
-            patched.setattr(outlets, "write_whole", disk_full)
+            patched.setattr(outlets, "write_atomically", disk_full)
             opened.send(event(1))
             opened.send(event(2))
         opened.send(event(3))

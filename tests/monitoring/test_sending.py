@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from web import served
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
-from firstsight.footage.stream import Patience
 from firstsight.monitoring.sending import Sender, _PostsAgain, to_command, to_webhook
 
 WATCHDOG_SECONDS = 60.0  # only for a test that would hang
@@ -87,13 +87,13 @@ def test_nobody_listens(server) -> None:
 
 def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
     told, has_failed = [], threading.Event()
-    patience = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
+    backoff = Backoff(first_seconds=0.01, max_seconds=0.02)
 
     def notify(line: str) -> None:
         told.append(line)
         has_failed.set()
 
-    sender = to_webhook(server.address + "/away", notify=notify, patience=patience)
+    sender = to_webhook(server.address + "/away", notify=notify, backoff=backoff)
     for number in range(5):
         sender.send(b"%d" % number)
     assert has_failed.wait(WATCHDOG_SECONDS)
@@ -170,7 +170,7 @@ class Gate:
 
 def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     gate = Gate()
-    sender = Sender("slow", gate, longest_queue=3)
+    sender = Sender("slow", gate, max_queue=3)
     sender.send(b"first")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     for number in range(10):
@@ -183,14 +183,14 @@ def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     assert sender.last_error == "more than 3 events waited"
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_closing_does_not_wait_for_ever_and_counts_what_is_under_way(hurried: bool) -> None:
+@pytest.mark.parametrize("aborted", [False, True])
+def test_closing_does_not_wait_for_ever_and_counts_what_is_not_delivered(aborted: bool) -> None:
     gate = Gate()
     sender = Sender("hangs", gate)
     sender.send(b"1")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     sender.send(b"2")
-    sender.close(WATCHDOG_SECONDS if hurried else 0.01, is_hurried=lambda: hurried)
+    sender.close(WATCHDOG_SECONDS if aborted else 0.01, is_aborted=lambda: aborted)
     assert (sender.num_sent, sender.num_failed, sender.last_error) == (0, 2, "no answer until the end")
     gate.open.set()
     sender._thread.join(WATCHDOG_SECONDS)

@@ -24,7 +24,7 @@ from firstsight.encoder.encoder import Encoder, to_inputs
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.views import CentralSquare
 from firstsight.errors import RunError, SettingsError, SourceError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
@@ -146,7 +146,7 @@ def save_learning(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"learning": json.dumps(record)},
     )
-    write_whole(folder.learning_file, content)
+    write_atomically(folder.learning_file, content)
 
 
 def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:

@@ -176,10 +176,10 @@ def align_command(
     if csv_file:
         write_table(found.to_arrow(), csv_file)
     if out:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.timeline import alignment_picture
 
-        write_whole(out, alignment_picture(found))
+        write_atomically(out, alignment_picture(found))
     if not as_json:
         say_written(out, csv_file)
 
@@ -294,10 +294,10 @@ def neighbours_command(
         for one in found:
             typer.echo(_table(one))
     if out:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.drawing import neighbours_picture
 
-        write_whole(out, neighbours_picture(found))
+        write_atomically(out, neighbours_picture(found))
     if not as_json:
         say_written(out)
 

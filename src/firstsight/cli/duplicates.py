@@ -54,10 +54,10 @@ def command(
     if csv_file:
         _write_csv(found, csv_file)
     if html_file:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.duplicates import render_duplicates_page
 
-        write_whole(html_file, render_duplicates_page(found, library.store).encode())
+        write_atomically(html_file, render_duplicates_page(found, library.store).encode())
     if not as_json:
         say_written(csv_file, html_file)
 

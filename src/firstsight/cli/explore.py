@@ -50,10 +50,10 @@ def clusters_command(
             _clusters_table(found, pictures={record.name for record in library.store.sources if record.is_picture})
         )
     if html_file:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.exploration import render_clusters_page
 
-        write_whole(html_file, render_clusters_page(found, library.store).encode())
+        write_atomically(html_file, render_clusters_page(found, library.store).encode())
     if not as_json:
         say_written(html_file)
 
@@ -136,7 +136,7 @@ def frame_map_command(
     """
     from firstsight.api import Library
     from firstsight.export.tables import write_table
-    from firstsight.files import write_whole
+    from firstsight.files import write_atomically
     from firstsight.progress import Progress
     from firstsight.report.exploration import map_picture, render_map_page
 
@@ -150,8 +150,8 @@ def frame_map_command(
         else:
             typer.echo(found.summary())
         display.progress(Progress("drawing", 0, None))
-        write_whole(out / "map.png", map_picture(found, library.store))
-        write_whole(out / "map.html", render_map_page(found, library.store).encode())
+        write_atomically(out / "map.png", map_picture(found, library.store))
+        write_atomically(out / "map.html", render_map_page(found, library.store).encode())
     if not as_json:
         say_written(out / "map.html", verb="open")
 

@@ -151,10 +151,10 @@ def command(
 
 
 def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:
-    from firstsight.files import write_whole
+    from firstsight.files import write_atomically
     from firstsight.report.search import render_search_page
 
-    write_whole(path, render_search_page(result, library.store).encode())
+    write_atomically(path, render_search_page(result, library.store).encode())
 
 
 def _cut(result: "SearchResult", library: "Library", folder: Path, display: Display) -> tuple[Path, ...]:

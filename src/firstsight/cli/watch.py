@@ -88,7 +88,7 @@ def watch_command(
     with (
         Ending() as ending,
         open_outlets(
-            destinations, lines=sys.stdout, as_json=as_json, notify=say, is_hurried=lambda: ending.num_signals > 1
+            destinations, lines=sys.stdout, as_json=as_json, notify=say, is_aborted=lambda: ending.num_signals > 1
         ) as outlets,
         Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream,
     ):

@@ -20,7 +20,7 @@ from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import Prefetched, prefetch
 from firstsight.footage.source import Source
-from firstsight.footage.videos import ONE_IN, STRETCH_FRAMES, VideoFile, VideoFiles
+from firstsight.footage.videos import ONE_IN, SEGMENT_FRAMES, VideoFile, VideoFiles
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report
 from firstsight.quality import health
@@ -51,7 +51,7 @@ _MAX_DECODED = 2  # frames for each that is kept
 def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
     """The sources with decoding by all threads; of much more footage than needed, parts spread evenly over all of it.
 
-    Up to twice `max_frames` all frames are decoded. Of more, short stretches with as many frames in all, of which every
+    Up to twice `max_frames` all frames are decoded. Of more, short segments with as many frames in all, of which every
     third is used: about two thirds of `max_frames`, and ten hours take no longer than ten minutes. Frames chosen by a
     rate are all decoded, and thinned to between `max_frames` and twice as many. Sources of unknown length stay as they
     are.
@@ -98,8 +98,8 @@ class _Plan:
     def __init__(self, total: int, max_frames: int) -> None:
         self._one_in = max(1, total // max_frames)
         num_decoded = _MAX_DECODED * max_frames
-        self._stretches_a_frame = num_decoded / STRETCH_FRAMES / total if total > num_decoded else 0.0
-        self._owed = 0.0  # part of a stretch, from files too short for one
+        self._segments_a_frame = num_decoded / SEGMENT_FRAMES / total if total > num_decoded else 0.0
+        self._owed = 0.0  # part of a segment, from files too short for one
 
     def applied(self, source: Source) -> Source:
         if isinstance(source, VideoFiles):
@@ -115,21 +115,21 @@ class _Plan:
 
     def _file(self, file: VideoFile) -> VideoFile | None:
         """What to read of the file, if anything."""
-        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), hurried=True)
+        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), multithreaded=True)
         try:
             num_frames = file.num_frames() or 0
         except SourceError:
             return file  # reading reports why
-        if not self._stretches_a_frame or file.sampling.every or file.sampling.frames_per_second:
+        if not self._segments_a_frame or file.sampling.every or file.sampling.frames_per_second:
             return thinned
-        self._owed += num_frames * self._stretches_a_frame
-        num_stretches = int(self._owed)
-        self._owed -= num_stretches
-        if not num_stretches:
+        self._owed += num_frames * self._segments_a_frame
+        num_segments = int(self._owed)
+        self._owed -= num_segments
+        if not num_segments:
             return None
-        if num_stretches * STRETCH_FRAMES >= num_frames:
+        if num_segments * SEGMENT_FRAMES >= num_frames:
             return replace(thinned, sampling=replace(file.sampling, one_in=ONE_IN))
-        return replace(thinned, num_stretches=num_stretches)
+        return replace(thinned, num_segments=num_segments)
 
 
 _DEPTH = 32  # decoded frames kept ready

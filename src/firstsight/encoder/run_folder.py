@@ -13,7 +13,7 @@ from typing import Any
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.saved import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import make_folder, write_whole
+from firstsight.files import make_folder, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -69,7 +69,7 @@ class RunFolder:
         """Continues the run in the folder; so many lines of its `metrics.jsonl` are kept."""
         path = self.folder / METRICS_FILE
         lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
-        write_whole(path, b"".join(lines[:num_lines]))
+        write_atomically(path, b"".join(lines[:num_lines]))
         self._num_lines, self._is_begun = num_lines, True
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from firstsight.errors import FirstsightError, RunError, SettingsError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.from_json import from_json, read_json
 
 
@@ -131,8 +131,8 @@ def save(folder: Path, model: "Model", provenance: Mapping[str, Any]) -> None:
         "weights": _digest(weights),
         "provenance": dict(provenance),
     }
-    write_whole(folder / NEXT_CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
-    write_whole(folder / WEIGHTS_FILE, weights)
+    write_atomically(folder / NEXT_CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / WEIGHTS_FILE, weights)
     try:
         (folder / NEXT_CONFIG_FILE).replace(folder / CONFIG_FILE)
     except OSError as error:

@@ -170,7 +170,7 @@ def _cluster(
     counts = np.bincount(frames.source_indices[rows], minlength=len(frames.sources))
     order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
     exemplar = frames.source_of(best), int(frames.frame_indices[best])
-    moments = find_moments(members.astype(np.float32), frames, least=1.0)
+    moments = find_moments(members.astype(np.float32), frames, threshold=1.0)
     return Cluster(
         num_frames=len(rows),
         share=len(rows) / len(frames),

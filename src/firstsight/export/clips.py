@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from firstsight.errors import PixelsError, RunError, SourceError
-from firstsight.files import make_folder, safe_name, write_whole
+from firstsight.files import make_folder, safe_name, write_atomically
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel
@@ -62,7 +62,7 @@ def write_pictures(
             news = () if source in without else (f"{error}; its thumbnails are used",)
             without.add(source)
             jpeg = library.thumbnails([(source, index)])[0]
-        write_whole(path, jpeg)
+        write_atomically(path, jpeg)
         written.append(path)
         progress(Progress("writing", rank, len(frames), news=news))
     return written

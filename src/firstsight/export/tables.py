@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
@@ -39,7 +39,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         pyarrow.csv.write_csv(_with_safe_cells(table), content)
     else:
         pyarrow.parquet.write_table(table, content)
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -52,7 +52,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer = csv.writer(content, lineterminator="\n")
     writer.writerow([safe_cell(column) for column in columns])
     writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    write_whole(path, content.getvalue().encode())
+    write_atomically(path, content.getvalue().encode())
 
 
 def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> None:
@@ -182,7 +182,7 @@ def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> N
         source_indices=frames.source_indices,
         sources=np.array(frames.sources),
     )
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
@@ -205,13 +205,13 @@ def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Re
         wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
         for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
             name = f"data/{row:07d}.jpg"
-            write_whole(path.parent / name, jpeg)
+            write_atomically(path.parent / name, jpeg)
             fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
             samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
         progress(Progress("writing", len(samples), len(frames)))
     info = {"made_by": "firstsight export", "encoder": library.fingerprint}
-    write_whole(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
-    write_whole(path, json_line({"samples": samples}).encode())
+    write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
+    write_atomically(path, json_line({"samples": samples}).encode())
 
 
 _WRITERS: dict[str, Callable[[Store, Embeddings, Path, Report], None]] = {

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from random import Random
 from types import TracebackType
 from typing import Self
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
@@ -16,30 +16,6 @@ from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Place, StreamKin
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Spec, open_source
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what does not come. Times are in seconds."""
-
-    timeout_seconds: float = TIMEOUT_SECONDS  # without a picture, before a stream counts as lost
-    first_wait_seconds: float = 1.0  # before the first new try
-    longest_wait_seconds: float = 60.0  # before any: a camera that was off for a night is seen within a minute
-
-    def __post_init__(self) -> None:
-        if not 0 < self.first_wait_seconds <= self.longest_wait_seconds or not self.timeout_seconds > 0:
-            raise SettingsError(f"{self}: valid are times above 0, the longest wait not below the first")
-
-    def wait_seconds(self, attempt: int, chance: float) -> float:
-        """How long to wait before an attempt, the first of which is 0.
-
-        The wait doubles up to the longest. A chance from 0 to 1 takes away up to half of it, so that many watchers of
-        one server do not all come back at once.
-
-        Source: exponential back-off with jitter, Brooker, "Exponential backoff and jitter", 2015.
-        """
-        doublings = min(attempt, 32)  # beyond that any wait is at its longest
-        return min(self.longest_wait_seconds, self.first_wait_seconds * 2.0**doublings) * (1 - chance / 2)
 
 
 @dataclass(frozen=True)
@@ -65,7 +41,7 @@ def arrivals(
     views: tuple[View, ...],
     sampling: Sampling,
     *,
-    patience: Patience,
+    backoff: Backoff,
     now: Clock,
     stopped: threading.Event,
 ) -> Arrivals:
@@ -80,12 +56,12 @@ def arrivals(
         place: what to connect to.
         views: how to show every frame.
         sampling: which frames to use.
-        patience: how long to wait between connections.
+        backoff: pauses between connections.
         now: tells the time of a frame when it arrives; asked for once a frame, used or not. What has a clock of its
             own does not ask.
         stopped: once set, no connection is made any more.
     """
-    chance, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
+    pauses = backoff.pauses()
     while not stopped.is_set():
         begun, kind = time.monotonic(), place.kind
         try:
@@ -102,10 +78,9 @@ def arrivals(
         if not kind.reconnects:
             return
         yield Broken(reason)
-        # A connection that lasted shows that the place is well, and the next try may come soon.
-        attempt = 0 if time.monotonic() - begun > patience.longest_wait_seconds else attempt
-        stopped.wait(patience.wait_seconds(attempt, chance.random()))
-        attempt += 1
+        if time.monotonic() - begun > backoff.max_seconds:  # it lasted: the device is well, try again soon
+            pauses = backoff.pauses()
+        stopped.wait(next(pauses))
 
 
 # How long closing waits for the reader. One that hangs in a read ends by itself when the read times out.
@@ -149,7 +124,8 @@ class Stream(Iterator[Arrival]):
         views: how to show every frame.
         frames_per_second: use at most so many.
         speed: of recordings: 2 is twice as fast, 0 as fast as frames are used; then none is dropped.
-        patience: how long to wait for what does not come.
+        timeout_seconds: without a picture, before a stream counts as lost.
+        backoff: pauses before new connections.
 
     Attributes:
         name: of the source, for people.
@@ -172,12 +148,16 @@ class Stream(Iterator[Arrival]):
         views: tuple[View, ...],
         frames_per_second: float | None = None,
         speed: float = 1.0,
-        patience: Patience | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        backoff: Backoff | None = None,
     ) -> None:
+        if not timeout_seconds > 0:
+            raise SettingsError(f"time-out {timeout_seconds} s; valid is a number of seconds above 0")
         if not 0 <= speed < float("inf"):
             raise SettingsError(f"speed {speed}; valid is 0, as fast as can be, or a factor above it such as 1")
         self.num_skipped = 0
-        self._patience = patience or Patience()
+        self._timeout_seconds = timeout_seconds
+        self._backoff = backoff or Backoff()
         self._speed = speed
         self._begun = time.monotonic()
         self._heard = self._begun  # when the last frame arrived, used or not
@@ -225,7 +205,7 @@ class Stream(Iterator[Arrival]):
         lost_at: float | None = None
         while True:
             try:
-                item = self._box.take(min(1.0, self._patience.timeout_seconds / 4))
+                item = self._box.take(min(1.0, self._timeout_seconds / 4))
             except EndedError:
                 return
             if isinstance(item, Frame):
@@ -244,9 +224,9 @@ class Stream(Iterator[Arrival]):
         if item is not None:
             return item.reason
         # Opening has a time-out of its own, and says more than that nothing came.
-        patience = self._patience.timeout_seconds * (1 if self._has_begun else 3)
+        limit_seconds = self._timeout_seconds * (1 if self._has_begun else 3)
         silence = time.monotonic() - self._heard
-        is_lost = self._kind.reconnects and silence > patience
+        is_lost = self._kind.reconnects and silence > limit_seconds
         return f"{self.name} gave no picture for {silence:.0f} s" if is_lost else ""
 
     def _reader(
@@ -258,8 +238,8 @@ class Stream(Iterator[Arrival]):
             source = open_source(spec, frames_per_second=sampling.frames_per_second)
             return None, source.name, source.read(*views)
         if place.timeout_seconds is not None:
-            place = replace(place, timeout_seconds=self._patience.timeout_seconds)
-        read = arrivals(place, views, sampling, patience=self._patience, now=self._note_arrival, stopped=self._stopped)
+            place = replace(place, timeout_seconds=self._timeout_seconds)
+        read = arrivals(place, views, sampling, backoff=self._backoff, now=self._note_arrival, stopped=self._stopped)
         return place, place.name, read
 
     def _fill(self, read: Reading | Arrivals) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.footage.sampling import Sampling
 
 _LOCK_FILE = ".readers.lock"
@@ -178,7 +178,7 @@ def write_config(folder: Path, config: LibraryConfig) -> None:
     """
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "library": asdict(config)}
     try:
-        write_whole(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
+        write_atomically(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
     except RunError as error:
         raise LibraryError(str(error)) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.library.damage import translated_errors
 from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
@@ -127,7 +127,7 @@ def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
         num_probes = min(2 * num_probes, facts.num_groups)
     facts = replace(facts, num_probes=num_probes, recall_at_10=recall, num_queries=len(queries))
     try:
-        write_whole(tables.folder / FACTS_FILE, json.dumps(asdict(facts)).encode())
+        write_atomically(tables.folder / FACTS_FILE, json.dumps(asdict(facts)).encode())
     except RunError as error:
         raise LibraryError(str(error)) from error
     return facts

@@ -20,7 +20,7 @@ from firstsight.comparison.compare import (
     EveryNFrames,
 )
 from firstsight.encoder.encoder import Encoder
-from firstsight.files import make_folder, write_whole
+from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, silent
@@ -292,9 +292,9 @@ def write_comparison(
     finished(summary)
     progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
-    write_whole(folder / PLOT_FILE, plot)
+    write_atomically(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)
-    write_whole(folder / PAGE_FILE, page.encode())
+    write_atomically(folder / PAGE_FILE, page.encode())
     return summary
 
 

@@ -1,4 +1,4 @@
-"""What is looked for: a picture, or a frame of a video written as `video.mp4@83.2`, whole or a region of it."""
+"""Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,18 +23,18 @@ Picture = str | PathLike[str] | NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A picture to look for, and its embedding."""
+    """A picture to search for, and its embedding."""
 
     reference: FrameReference
-    frame: Frame  # `pictures`: what the network saw, and the whole picture
+    frame: Frame  # `pictures`: the encoder's view, and the complete picture
     vector: NDArray[np.float32]  # (dim,), of unit length
 
 
 def read_query(picture: Picture, encoder: Encoder) -> Query:
-    """The picture or the frame that is named, or given as pixels, as the encoder sees footage.
+    """The picture or frame, given by name or as pixels, and its embedding.
 
     Raises:
-        SourceError: no such file, it cannot be read, or the video is over before that time.
+        SourceError: no such file, it cannot be read, or the video ends before that time.
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
@@ -51,12 +51,12 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
 def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
     """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
 
-    An anchor is called after its file; where two files are called alike, each is called by its path. Pixels are called
+    An anchor has the name of its file; where two files have the same name, each has its path. Pixels are called
     "picture", and where there are several, "picture 1" and so on.
 
     Raises:
         SourceError: no such file, a folder without pictures, or one that cannot be read.
-        SettingsError: the same anchor twice, or a time that is none.
+        SettingsError: the same anchor twice, or an invalid time.
         PixelsError: pixels of another shape or dtype.
     """
     one_by_one = [picture for given in anchors for picture in _pictures_of(given)]
@@ -70,7 +70,7 @@ def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDAr
 
 
 def _pictures_of(given: Picture) -> Sequence[Picture]:
-    """What is given; of a folder its pictures."""
+    """The picture itself; of a folder its pictures."""
     if isinstance(given, np.ndarray) or not Path(given).is_dir():
         return [given]
     found = find_files(given)
@@ -80,13 +80,13 @@ def _pictures_of(given: Picture) -> Sequence[Picture]:
 
 
 def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
-    """The same, but where several are alike the path of each, and of pixels the number."""
+    """The names, with the path in place of each that occurs twice, and of pixels the number."""
     distinct: list[str] = []
     for name, picture in zip(names, pictures, strict=True):
         if names.count(name) == 1:
             distinct.append(name)
         elif isinstance(picture, np.ndarray):
-            number = 1 + sum(one.startswith(f"{name} ") for one in distinct)
+            number = 1 + sum(before.startswith(f"{name} ") for before in distinct)
             distinct.append(f"{name} {number}")
         else:
             distinct.append(str(picture))
@@ -94,10 +94,10 @@ def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
 
 
 def frame_of(reference: FrameReference, views: tuple[View, ...]) -> Frame:
-    """The picture or the frame that is named, upright, through those views.
+    """The picture or frame, upright, through those views.
 
     Raises:
-        SourceError: it cannot be read, or the video is over before that time.
+        SourceError: it cannot be read, or the video ends before that time.
     """
     if reference.seconds is None:
         return _still(open_source(reference.path), views)

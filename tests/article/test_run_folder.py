@@ -119,7 +119,7 @@ def test_the_authors_weights_cannot_be_resumed_or_extended(article_weights: Path
 
 def test_an_encoder_made_by_hand_cannot_be_resumed(tmp_path: Path, clip: Path) -> None:
     untrained().save(tmp_path / "run")
-    with pytest.raises(RunError, match="does not say how it was learned"):
+    with pytest.raises(RunError, match="its method is not recorded"):
         resume(tmp_path / "run")
     with pytest.raises(RunError, match="in a way that is not known"):
         extend(tmp_path / "run", clip)
@@ -128,9 +128,9 @@ def test_an_encoder_made_by_hand_cannot_be_resumed(tmp_path: Path, clip: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda of: of.pop("settings"), "does not say its settings"),
-        (lambda of: of.pop("seed"), "does not say its seed"),
-        (lambda of: of.pop("footage"), "does not say its footage"),
+        (lambda of: of.pop("settings"), "its settings is not recorded"),
+        (lambda of: of.pop("seed"), "its seed is not recorded"),
+        (lambda of: of.pop("footage"), "its footage is not recorded"),
         (lambda of: of["settings"].update(speed=3), "settings has a key speed"),
         (lambda of: of["settings"].update(batch_size="x"), "settings.batch_size is"),
         (lambda of: of.update(seed="x"), "seed is"),

@@ -267,7 +267,7 @@ def test_the_default_method_tells_what_the_footage_is(firstsight, clip: Path, tm
     page = (tmp_path / "out" / "report.html").read_text()
     assert "the read-out of all levels" in page
     assert "before learning" not in page
-    assert "the whole picture" in firstsight("info", tmp_path / "run").out
+    assert "the entire picture" in firstsight("info", tmp_path / "run").out
     for options in (("--level", 1), ("--level", 2, "--dimensions", 16)):
         assert firstsight("compare", tmp_path / "run", clip, "--out", tmp_path / "out", *options).code == 0
 

@@ -94,12 +94,12 @@ def test_labels_that_change_within_a_video_are_looked_for_in_another_stretch() -
     scores = question.score(one_hot, sample.inputs)
     assert scores.figures["R@1"] == 1
     assert len(scores.per_query) == 24  # c is nowhere else
-    assert any("1 labels have one video or stretch each, such as c" in note for note in question.notes)
+    assert any("1 labels have one video or visit each, such as c" in note for note in question.notes)
 
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to look for it")],
+    [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to be found")],
 )
 def test_labels_that_cannot_be_asked_about(labels: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):

@@ -40,7 +40,8 @@ def picture(video, seconds):
 def altered(pixels):
     """The picture as another camera might show it: a part of it, and darker."""
     height, width, _ = pixels.shape
-    return (pixels[height // 10 : -height // 10, width // 10 : -width // 10] * 0.7).astype(np.uint8)
+    top, left = height // 16, width // 16
+    return (pixels[top : height - top, left : width - left] * 0.8).astype(np.uint8)
 
 
 def write_still_view(video, path):
@@ -114,7 +115,7 @@ def make_page(out, *, video=None, num_frames=1000):
         evaluation=evaluation,
         scenes=[(jpeg_uri(picture(main, (one.start_seconds + one.end_seconds) / 2)), one) for one in shown],
         num_scenes=len(scenes),
-        library=repr(library),
+        library=library,
         queries=[jpeg_uri(query) for query in queries],
         searches=[(result, verdict(result)) for result in (found, nothing)],
         still=None if video else still.name,
@@ -125,6 +126,7 @@ def make_page(out, *, video=None, num_frames=1000):
         article=article,
         levels=levels,
         ends=article.provenance["outcome"]["levels"],
+        size=article.view.input_size,
         thresholds=(0.3, 0.3, 0.3, 0.2),
         num_frames=num_frames,
         curve=file_uri((out / "article" / PLOT_FILE).read_bytes(), "png"),

@@ -40,7 +40,8 @@ def picture(video, seconds):
 def altered(pixels):
     """The picture as another camera might show it: a part of it, and darker."""
     height, width, _ = pixels.shape
-    return (pixels[height // 10 : -height // 10, width // 10 : -width // 10] * 0.7).astype(np.uint8)
+    top, left = height // 16, width // 16
+    return (pixels[top : height - top, left : width - left] * 0.8).astype(np.uint8)
 
 
 def write_still_view(video, path):
@@ -54,7 +55,7 @@ def write_still_view(video, path):
     return path
 
 
-def make_page(out, *, video=None, num_frames=500):
+def make_page(out, *, video=None, num_frames=1000):
     """The demonstration, of your own video or of the clips at hand; `num_frames` is the most a level may take."""
     begin = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -63,47 +64,49 @@ def make_page(out, *, video=None, num_frames=500):
     def step(text):
         print(f"{time.monotonic() - begin:4.0f} s  {text}", flush=True)
 
-    main = video or carried("bikes.mp4")
-    absent = carried("bigbuckbunny.mp4")
+    main, absent = video or carried("bikes.mp4"), carried("bigbuckbunny.mp4")
+    footage = firstsight.open_source(main, end_seconds=60)  # of your own video the first minute is enough to show
 
     step(f"learning an encoder from {main.name}, by the default method")
-    encoder = firstsight.learn(main, seed=0)
+    encoder = firstsight.learn(footage, seed=0)
     learn_seconds = time.monotonic() - begin
 
     step("evaluating it, beside simple baselines")
-    evaluation = firstsight.evaluate(encoder, main)
+    evaluation = firstsight.evaluate(encoder, footage, max_frames=100)
 
     step("finding scenes")
-    scenes = firstsight.detect_scenes(main, encoder=encoder)
+    scenes = firstsight.detect_scenes(footage, encoder=encoder)
 
     step("indexing and searching")
     sources = [main] if video else [main, carried("carphone_pristine.mp4")]
-    duration = scenes[-1].end_seconds
-    queries = [altered(picture(main, 0.6 * duration)), picture(absent, 2.0)]
+    middle = scenes[-1].end_seconds / 2
+    queries = [altered(picture(main, middle)), picture(absent, 2.0)]
     with firstsight.Library.create(out / "clips.library", sources, encoder=encoder, frames_per_second=5) as library:
         found, nothing = (library.search(query, k=3) for query in queries)
 
     step("watching for what is new")
     still = video or write_still_view(main, out / "still-view.mp4")
-    watched = firstsight.open_source(still, frames_per_second=10)
+    watched = firstsight.open_source(still, end_seconds=60, frames_per_second=10)
     novelty = detect_novelty(encoder, watched, novel_from=NOVEL_FROM)
     events = list(firstsight.watch(encoder, watched, novel=True, novel_from=NOVEL_FROM, speed=0))
 
     learned_from = video or absent
+    study = firstsight.open_source(learned_from, end_seconds=60)
     step(f"learning four levels from {learned_from.name}, by the article's method: most of the time goes here")
     article = firstsight.learn(
-        learned_from, method="article", frames_per_level=num_frames, seed=0, out=out / "article", force=True,
+        study, method="article", input_size=112, frames_per_level=num_frames, seed=0,
+        out=out / "article", force=True,
         progress=lambda progress: [step(f"    {news}") for news in progress.news],
     )  # fmt: skip
 
     step("comparing every frame with an anchor")
-    compared = write_comparison(article, firstsight.open_source(learned_from), CompareSettings(), out / "article")
+    compared = write_comparison(article, study, CompareSettings(), out / "article")
 
     step("drawing the page")
     template = Path(__file__).with_name("demo.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
     shown = scenes[:12]
-    levels = level_stories(article, article.view.apply(picture(learned_from, 2.0)[None])[0])
+    levels = level_stories(article, article.view.apply(picture(learned_from, min(2.0, middle))[None])[0])
     html = page.render(
         main=main.name,
         encoder=encoder,
@@ -112,7 +115,7 @@ def make_page(out, *, video=None, num_frames=500):
         evaluation=evaluation,
         scenes=[(jpeg_uri(picture(main, (one.start_seconds + one.end_seconds) / 2)), one) for one in shown],
         num_scenes=len(scenes),
-        library=repr(library),
+        library=library,
         queries=[jpeg_uri(query) for query in queries],
         searches=[(result, verdict(result)) for result in (found, nothing)],
         still=None if video else still.name,
@@ -123,6 +126,7 @@ def make_page(out, *, video=None, num_frames=500):
         article=article,
         levels=levels,
         ends=article.provenance["outcome"]["levels"],
+        size=article.view.input_size,
         thresholds=(0.3, 0.3, 0.3, 0.2),
         num_frames=num_frames,
         curve=file_uri((out / "article" / PLOT_FILE).read_bytes(), "png"),

@@ -144,7 +144,7 @@ def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
         ("scenes", "MISSING"),
         ("neighbours", "MISSING", "."),
         ("neighbours", "RUN", "MISSING", "--anchor", "."),
-        ("neighbours", "RUN", ".", "--anchor", "MISSING"),
+        ("neighbours", "RUN", "CLIP", "--anchor", "MISSING"),
         ("watch", "MISSING", "CLIP", "--novel"),
         ("watch", "RUN", "MISSING", "--novel"),
         ("watch", "RUN", "CLIP", "--for", "MISSING"),

@@ -86,11 +86,11 @@ def test_nobody_listens(server) -> None:
 
 
 def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
-    told, has_failed = [], threading.Event()
+    notified, has_failed = [], threading.Event()
     backoff = Backoff(first_seconds=0.01, max_seconds=0.02)
 
     def notify(line: str) -> None:
-        told.append(line)
+        notified.append(line)
         has_failed.set()
 
     sender = to_webhook(server.address + "/away", notify=notify, backoff=backoff)
@@ -102,7 +102,7 @@ def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
     sender.close(WATCHDOG_SECONDS)
     assert [body for _, body in server.received] == [b"%d" % number for number in range(5)]
     assert (sender.num_sent, sender.num_failed) == (5, 0)
-    assert told == [f"{sender.name}: HTTP Error 503: Service Unavailable", f"{sender.name}: delivered again"]
+    assert notified == [f"{sender.name}: HTTP Error 503: Service Unavailable", f"{sender.name}: delivered again"]
 
 
 @pytest.mark.parametrize("code", [307, 308])
@@ -116,14 +116,14 @@ def test_what_has_moved_is_posted_there(server, code: int) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 304])
 def test_what_would_be_asked_for_in_place_of_posted_is_a_failure(server, code: int) -> None:
-    told: list[str] = []
-    sender = to_webhook(f"{server.address}/moved/{code}", notify=told.append)
+    notified: list[str] = []
+    sender = to_webhook(f"{server.address}/moved/{code}", notify=notified.append)
     for number in range(3):
         sender.send(b"%d" % number)
     sender.close(WATCHDOG_SECONDS)
     assert server.received == []
-    assert (sender.num_sent, sender.num_failed, len(told)) == (0, 3, 1)
-    assert f"HTTP Error {code}" in told[0]
+    assert (sender.num_sent, sender.num_failed, len(notified)) == (0, 3, 1)
+    assert f"HTTP Error {code}" in notified[0]
 
 
 def test_what_is_encrypted_is_not_sent_on_unencrypted() -> None:
@@ -139,11 +139,11 @@ def test_what_a_server_says_reaches_nobody_raw() -> None:
     def deliver(_message: bytes) -> None:
         raise RuntimeError("500 \x1b[2Jbad\nnovel begins\u202e")
 
-    told: list[str] = []
-    sender = Sender("\x1b]0;name", deliver, notify=told.append)
+    notified: list[str] = []
+    sender = Sender("\x1b]0;name", deliver, notify=notified.append)
     sender.send(b"1")
     sender.close(WATCHDOG_SECONDS)
-    assert told == [r"\x1b]0;name: 500 \x1b[2Jbad novel begins\u202e"]
+    assert notified == [r"\x1b]0;name: 500 \x1b[2Jbad novel begins\u202e"]
     assert sender.last_error == r"500 \x1b[2Jbad novel begins\u202e"
 
 

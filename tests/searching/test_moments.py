@@ -117,7 +117,7 @@ def test_a_picture_is_a_moment_without_length() -> None:
 
 
 def test_work_is_linear() -> None:
-    """Told by the calls that are made and the scores that are read, which take no time to be the same each time."""
+    """Counts calls and scores read instead of seconds, which vary."""
 
     class Counted(np.ndarray):
         num_read = 0

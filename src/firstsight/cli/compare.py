@@ -2,7 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -140,13 +140,9 @@ def _print_summary(summary: "Summary") -> None:
 _LINES = 12  # of the table on the screen
 
 
-def _target(name: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
-    return typer.Argument(metavar=name, help=text, callback=footage.check_target, is_eager=True)
-
-
 def align_command(
-    first: Annotated[str, _target("A", "A video, or a library of one.")],
-    second: Annotated[str, _target("B", "Another.")],
+    first: Annotated[str, footage.checked(footage.check_target, metavar="A", text="A video, or a library of one.")],
+    second: Annotated[str, footage.checked(footage.check_target, metavar="B", text="Another.")],
     model: footage.Model = None,
     out: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the similarities and the path.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the pairs of moments.")] = None,
@@ -202,15 +198,16 @@ def _text(found: "Alignment") -> str:
 
 
 def similarities_command(
-    target: Annotated[str, _target("TARGET", "A library, a video, or a folder of them.")],
+    target: Annotated[
+        str, footage.checked(footage.check_target, metavar="TARGET", text="A library, a video, or a folder of them.")
+    ],
     anchors: Annotated[
         list[str],
-        typer.Option(
+        footage.checked(
+            footage.check_anchors,
             "--for",
             metavar="ANCHOR",
-            help="A picture, a folder of pictures, or walk.mp4@83.2; may be repeated.",
-            callback=footage.check_anchors,
-            is_eager=True,
+            text="A picture, a folder of pictures, or walk.mp4@83.2; may be repeated.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
@@ -253,20 +250,12 @@ def neighbours_command(
     run: footage.Run,
     folder: Annotated[
         str,
-        typer.Argument(
-            metavar="FOLDER",
-            help="Pictures; the names of subfolders are labels.",
-            callback=footage.check_source,
-            is_eager=True,
-        ),
+        footage.checked(footage.check_source, metavar="FOLDER", text="Pictures; the names of subfolders are labels."),
     ],
     anchor: Annotated[
         list[Path],
-        typer.Option(
-            metavar="IMAGE",
-            help="A picture to compare with; may be repeated.",
-            callback=footage.check_pictures,
-            is_eager=True,
+        footage.checked(
+            footage.check_pictures, "--anchor", metavar="IMAGE", text="A picture to compare with; may be repeated."
         ),
     ],
     k: Annotated[int, typer.Option("-k", metavar="K", help="How many neighbours.")] = 10,

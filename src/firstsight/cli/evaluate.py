@@ -63,7 +63,7 @@ def command(
                 progress=display.progress,
             )
         except KeyboardInterrupt:
-            display.say("interrupted; nothing was finished")
+            display.say("interrupted; nothing is kept")
             raise typer.Exit(130) from None
     if as_json:
         print_json({"run": str(run), **evaluation.to_json()})

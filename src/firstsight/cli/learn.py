@@ -130,7 +130,7 @@ def _how_to_resume(folder: Path) -> str:
 
     if can_be_resumed(folder):
         return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"
-    return "interrupted; nothing was finished"
+    return "interrupted; nothing is kept"
 
 
 def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:

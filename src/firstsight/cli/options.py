@@ -1,8 +1,9 @@
 """The options that choose footage, the same for every command."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,6 +12,13 @@ from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.footage.source import Source
+
+
+def checked(check: Callable[[Any], Any], *flags: str, metavar: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
+    """An argument, or an option with those flags, that is checked before a command begins and loads what takes long."""
+    if flags:
+        return typer.Option(*flags, metavar=metavar, help=text, callback=check, is_eager=True)
+    return typer.Argument(metavar=metavar, help=text, callback=check, is_eager=True)
 
 
 MaybePath = TypeVar("MaybePath", Path, Path | None)
@@ -128,24 +136,16 @@ For = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN",
-        help="A folder made by learn, or an article weights file (.pth).",
-        callback=check_run,
-        is_eager=True,
-    ),
+    Path, checked(check_run, metavar="RUN", text="A folder made by learn, or an article weights file (.pth).")
 ]
-Library = Annotated[
-    Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library, is_eager=True)
-]
+Library = Annotated[Path, checked(check_library, metavar="LIBRARY", text="A folder made by index.")]
 Model = Annotated[
     Path | None,
-    typer.Option(
+    checked(
+        check_run,
+        "--model",
         metavar="RUN",
-        help="The encoder of footage that is not in a library: a folder made by learn.",
-        callback=check_run,
-        is_eager=True,
+        text="The encoder of footage that is not in a library: a folder made by learn.",
     ),
 ]
 OnlySources = Annotated[

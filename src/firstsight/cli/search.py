@@ -85,11 +85,8 @@ def command(
     folder: footage.Library,
     query: Annotated[
         str,
-        typer.Argument(
-            metavar="QUERY",
-            help="A picture, or a frame of a video by its time: walk.mp4@83.2",
-            callback=footage.check_query,
-            is_eager=True,
+        footage.checked(
+            footage.check_query, metavar="QUERY", text="A picture, or a frame of a video by its time: walk.mp4@83.2"
         ),
     ],
     box: footage.BoxOption = None,

@@ -23,21 +23,19 @@ def watch_command(
     run: footage.Run,
     source: Annotated[
         str,
-        typer.Argument(
+        footage.checked(
+            footage.check_source,
             metavar="SOURCE",
-            help="An address: rtsp://..., a camera: 0, - for a pipe, or a video.",
-            callback=footage.check_source,
-            is_eager=True,
+            text="An address: rtsp://..., a camera: 0, - for a pipe, or a video.",
         ),
     ],
     anchors: Annotated[
         list[str] | None,
-        typer.Option(
+        footage.checked(
+            footage.check_anchors,
             "--for",
             metavar="ANCHOR",
-            help="A picture, or a frame: hall.mp4@12.5; may be repeated.",
-            callback=footage.check_anchors,
-            is_eager=True,
+            text="A picture, or a frame: hall.mp4@12.5; may be repeated.",
         ),
     ] = None,
     novel: Annotated[bool, typer.Option("--novel", help="Report what is new.")] = False,

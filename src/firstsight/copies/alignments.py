@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from firstsight.copies.passages import LENGTH, Matches
 from firstsight.searching.calibration import Background
 
-# Of a whole library of unrelated footage so many alignments are expected by chance.
+# So many alignments are expected by chance in a library of unrelated footage.
 _FALSE_ALIGNMENTS = 0.05
 # A tick belongs to an alignment if of the passages that hold it at least this share match.
 _MIN_SHARE = 0.5
@@ -34,7 +34,7 @@ class Alignment:
     mirrored: bool
     shows_more: int  # -1 the first does, 1 the second, the other is cropped; 0 neither
     similarity: float  # median correlation of what changes
-    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the whole library
+    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the library
 
     @classmethod
     def at(cls, first: tuple[int, int], second: tuple[int, int]) -> Self:
@@ -76,7 +76,8 @@ def find_alignments(
     )
     least = math.log(num_passages / _FALSE_ALIGNMENTS) if num_passages else math.inf
     found = []
-    for rows in _by_pair(matches):
+    for of_pair in _by_pair(matches):
+        rows = of_pair
         while len(rows):
             chosen = _best_offset(matches, evidence, rows)
             alignment = _alignment(matches, evidence, chosen, num_ticks, num_passages)
@@ -84,7 +85,10 @@ def find_alignments(
                 break
             if len(alignment.ticks) >= _MIN_TICKS:
                 found.append(alignment)
-            rows = _left(matches, rows, alignment)  # noqa: PLW2901
+            # Without its own matches and their echoes: what moves slowly is like itself a little later, too.
+            distances = np.abs(_offsets(matches, rows) - alignment.offset)
+            within = np.isin(matches.ticks[rows, 0], alignment.ticks)
+            rows = rows[~((distances <= 1) | (distances < LENGTH) & within)]
     return found
 
 
@@ -155,10 +159,3 @@ def _num_around(begins: NDArray[np.int64], num_ticks: int) -> NDArray[np.int64]:
     np.add.at(steps, begins + LENGTH, -1)
     around: NDArray[np.int64] = np.cumsum(steps)[:-1]
     return around
-
-
-def _left(matches: Matches, rows: NDArray[np.intp], found: Alignment) -> NDArray[np.intp]:
-    """Without the alignment's own matches and their echoes: what moves slowly is like itself a little later, too."""
-    distances = np.abs(_offsets(matches, rows) - found.offset)
-    within = np.isin(matches.ticks[rows, 0], found.ticks)
-    return rows[~((distances <= 1) | (distances < LENGTH) & within)]

@@ -19,7 +19,7 @@ _CLEARLY = 1.05
 _MUCH_LESS = 0.5
 _NO_HUES = 1.0  # grey levels: rounding alone
 _MIN_BARS = 0.02  # of the picture
-# What file managers and people put into the names of copies, in a few languages.
+# Words that file managers and people put into the names of copies, in a few languages.
 _COPY_NAME = re.compile(
     r"\b(copy|kopie|copie|copia|cópia|kopia|kopi|duplicate)\b|\(\d+\)$|コピー|副本|копия", re.IGNORECASE
 )
@@ -49,12 +49,12 @@ class CopyGroup:
 
 @dataclass(frozen=True)
 class Facts:
-    """What decides which copy to keep."""
+    """The facts that decide which copy to keep."""
 
     name: str
     seconds: float  # of footage
     hues: float  # how much they differ, in grey levels
-    bars: float  # share of the picture that is black border, also in those that end at the same places; 0 to 1
+    bars: float  # share of the picture that is black border, also in those that end at the same positions; 0 to 1
     size: tuple[int, int] | None  # width and height of its frames; None if the file is gone or has changed
     num_bytes: int
     num_cropped: int  # other copies that show more of the picture than it does
@@ -124,14 +124,24 @@ def best(copies: Sequence[Facts]) -> Facts:
     """
     longest = max(one.seconds for one in copies)
     copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
-    copies = _least(copies, lambda one: one.num_covered)
+    copies = _smallest(copies, lambda one: one.num_covered)
     most_hues = max(one.hues for one in copies)
     copies = [one for one in copies if not one.is_dull(most_hues)]
-    copies = _least(copies, lambda one: one.num_cropped)
-    copies = _least(copies, lambda one: one.num_faded)
+    copies = _smallest(copies, lambda one: one.num_cropped)
+    copies = _smallest(copies, lambda one: one.num_faded)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
-    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
+    return min(
+        copies,
+        key=lambda one: (
+            one.num_mirrored,
+            round(one.bars, 2),
+            -_step(one.num_bytes),
+            one.is_named_a_copy,
+            len(PurePath(one.name).name),
+            one.name,
+        ),
+    )
 
 
 def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
@@ -155,7 +165,7 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         ]
     if not named and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
         named = ["not named as a copy"]
-    return ", ".join(named) or "nothing but the name tells them apart; any of them will do"
+    return ", ".join(named) or "they differ in name only; keep any of them"
 
 
 def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:
@@ -205,13 +215,9 @@ def _step(num_bytes: int) -> int:
     return round(math.log(max(1, num_bytes)) / math.log(_CLEARLY))
 
 
-def _by_name(one: Facts) -> tuple[bool, int, str]:
-    return one.is_named_a_copy, len(PurePath(one.name).name), one.name
-
-
-def _least(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
-    least = min(map(value, copies))
-    return [one for one in copies if value(one) == least]
+def _smallest(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
+    smallest = min(map(value, copies))
+    return [one for one in copies if value(one) == smallest]
 
 
 def _text(size: tuple[int, int] | None) -> str:

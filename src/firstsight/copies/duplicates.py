@@ -35,7 +35,7 @@ from firstsight.progress import Report, silent
 # Of poorly re-encoded frames, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
 _BLOCK = 512
-# Cells of a blank frame differ by at most so many grey levels, whatever the noise of the library is.
+# Cells of a blank frame differ by at most this number of grey levels, or by the noise of the library if that is more.
 _MIN_TONES = 3.0
 
 
@@ -108,7 +108,8 @@ class RepeatedFrames:
         num_before = self.num_kept
         numbers = np.arange(rows.start, rows.start + len(pictures))
         for row, picture, signature, candidates in zip(numbers, pictures, own, near, strict=True):
-            fresh = self._within(self._signatures[num_before : self.num_kept], signature) + num_before
+            distances = np.linalg.norm(self._signatures[num_before : self.num_kept] - signature, axis=1)
+            fresh = np.flatnonzero(distances <= self._radius * (1 + 1e-4)) + num_before
             same = self._same(picture, np.concatenate([fresh[::-1], candidates]))
             key = (cells.record.name, int(cells.frame_indices[row]), float(cells.seconds[row]))
             if same is None:
@@ -123,9 +124,6 @@ class RepeatedFrames:
         squares = lengths - 2 * found @ kept.T
         allowed = self._radius**2 + 1e-4 * lengths  # by which rounding may be off
         return [np.flatnonzero(row)[::-1] for row in squares <= allowed]
-
-    def _within(self, kept: NDArray[np.float32], signature: NDArray[np.float32]) -> NDArray[np.intp]:
-        return np.flatnonzero(np.linalg.norm(kept - signature, axis=1) <= self._radius * (1 + 1e-4))
 
     def _same(self, picture: NDArray[np.uint8], candidates: Sequence[int] | NDArray[np.intp]) -> int | None:
         """The first of the kept frames that is the same everywhere."""

@@ -59,7 +59,7 @@ class Ticks:
 class Passages:
     """Passages of one source or several, as vectors whose product is a correlation."""
 
-    whole: NDArray[np.float32]  # (P, LENGTH * 64), of unit length: what changes in the complete picture
+    full: NDArray[np.float32]  # (P, LENGTH * 64), of unit length: what changes in the complete picture
     middle: NDArray[np.float32]  # the same of its middle
     moves: NDArray[np.bool_]  # (P,): more than noise does
 
@@ -117,9 +117,9 @@ def measure(ticks: Sequence[Ticks], before: NDArray[np.float32], after: NDArray[
 
 def passages(ticks: Ticks, measures: Measures) -> Passages:
     """Those that begin at each tick; (0, ...) if the source is too short."""
-    whole, middle = (_changes(ticks, part) * measures.weights for part in (0, 1))
-    moves = np.mean(whole**2, axis=(1, 2)) >= _MIN_OVER_NOISE**2 * measures.noise
-    return Passages(_unit(whole), _unit(middle), moves)
+    full, middle = (_changes(ticks, part) * measures.weights for part in (0, 1))
+    moves = np.mean(full**2, axis=(1, 2)) >= _MIN_OVER_NOISE**2 * measures.noise
+    return Passages(_unit(full), _unit(middle), moves)
 
 
 def _changes(ticks: Ticks, part: int) -> NDArray[np.float32]:
@@ -188,10 +188,10 @@ def find_matches(
 def measure_decoys(ticks: Sequence[Ticks], measures: Measures, *, num_moving: int) -> Background | None:
     """How alike the best passage is to a decoy, one of the library upside down; None if hardly anything moves in it."""
     step = max(1, num_moving // _NUM_DECOYS)
-    decoys = [block.passages.whole[::step] * _UPSIDE_DOWN for block in _blocks(ticks, measures)]
+    decoys = [block.passages.full[::step] * _UPSIDE_DOWN for block in _blocks(ticks, measures)]
     if sum(map(len, decoys)) < 2:
         return None
-    parts = (block.passages.whole for block in _blocks(ticks, measures))
+    parts = (block.passages.full for block in _blocks(ticks, measures))
     return background_of(np.concatenate(decoys), parts, _MIRROR, num_sources=len(ticks))
 
 
@@ -232,11 +232,11 @@ def find_lookalikes(
     Returns:
         Pairs of source and tick at which a passage begins.
     """
-    step = max(1, num_moving(ticks, measures) // num)
-    some = [
-        _Block(_chosen(one.passages, rows), one.sources[rows], one.ticks[rows])
-        for one, rows in _every(ticks, measures, step)
-    ]
+    step, first, some = max(1, num_moving(ticks, measures) // num), 0, []
+    for block in _blocks(ticks, measures):
+        rows = np.arange(first, len(block.ticks), step)
+        first = (first - len(block.ticks)) % step
+        some.append(_Block(_chosen(block.passages, rows), block.sources[rows], block.ticks[rows]))
     if not some:
         return ()
     chosen = _chained(some)
@@ -244,7 +244,7 @@ def find_lookalikes(
     best = np.full(len(chosen_at), -np.inf, np.float32)
     best_at = np.zeros((len(best), 2), np.int64)
     for block in _blocks(ticks, measures):
-        alike = chosen.passages.whole @ block.passages.whole.T
+        alike = chosen.passages.full @ block.passages.full.T
         for row, (source, tick) in enumerate(chosen_at):
             near = (block.sources == source) & (np.abs(block.ticks - tick) < 2 * LENGTH)
             alike[row, near | np.isin(block.sources, list(linked.get(source, ())))] = -np.inf
@@ -258,16 +258,8 @@ def find_lookalikes(
     return tuple((one, (source, tick)) for one, (source, tick), is_one in found if is_one)
 
 
-def _every(ticks: Sequence[Ticks], measures: Measures, step: int) -> Iterator[tuple[_Block, NDArray[np.intp]]]:
-    """Blocks, and the rows in them of one passage in each `step`."""
-    first = 0
-    for block in _blocks(ticks, measures):
-        yield block, np.arange(first, len(block.ticks), step)
-        first = (first - len(block.ticks)) % step
-
-
 def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:
-    return Passages(found.whole[rows], found.middle[rows], found.moves[rows])
+    return Passages(found.full[rows], found.middle[rows], found.moves[rows])
 
 
 def num_moving(ticks: Sequence[Ticks], measures: Measures) -> int:
@@ -293,7 +285,7 @@ def _blocks(ticks: Sequence[Ticks], measures: Measures) -> Iterator[_Block]:
 
 def _chained(blocks: Sequence[_Block]) -> _Block:
     both = Passages(
-        *(np.concatenate([getattr(one.passages, name) for one in blocks]) for name in ("whole", "middle", "moves"))
+        *(np.concatenate([getattr(one.passages, name) for one in blocks]) for name in ("full", "middle", "moves"))
     )
     return _Block(both, np.concatenate([one.sources for one in blocks]), np.concatenate([one.ticks for one in blocks]))
 
@@ -318,7 +310,7 @@ def _matches(first: _Block, second: _Block, least: float) -> Matches:
 
 
 def _products(first: Passages, second: Passages) -> NDArray[np.float32]:
-    return pair_similarities((first.whole, first.middle), (second.whole, second.middle), _MIRROR)
+    return pair_similarities((first.full, first.middle), (second.full, second.middle), _MIRROR)
 
 
 def _none() -> Matches:

@@ -31,7 +31,7 @@ from firstsight.searching.calibration import Background
 MIN_PICTURES = 20
 _NUM_DECOYS = 1_000
 _BLOCK = 2_048
-_FALSE_CANDIDATES = 3.0  # expected in the whole library; details decide which candidates are copies
+_FALSE_CANDIDATES = 3.0  # expected in the library; details decide which candidates are copies
 _MAX_WEIGHT = 20.0  # times as much as the coefficient that differs most
 _ONLY = np.zeros(1, np.intp)  # a picture's only frame
 
@@ -58,13 +58,15 @@ def picture_copies(tracks: Sequence[Track], tables: Tables) -> tuple[Shared, ...
     if len(tracks) < MIN_PICTURES:
         return ()
     both = np.stack([track.signatures[0] for track in tracks]).astype(np.float32)
-    whole, middle = _normalised(both)
-    background = _background(whole)
-    candidates = list(_candidates(whole, middle, background))
+    full, middle = _normalised(both)
+    decoys = full[:: -(-len(full) // _NUM_DECOYS)] * UPSIDE_DOWN
+    parts = (full[start : start + _BLOCK] for start in range(0, len(full), _BLOCK))
+    background = background_of(decoys, parts, IN_A_MIRROR, num_sources=len(full))
+    candidates = list(_candidates(full, middle, background))
     if not candidates:
         return ()
     frames = SmallFrames(tables, tracks)
-    lookalikes = _lookalikes(whole, candidates, frames)
+    lookalikes = _lookalikes(full, candidates, frames)
     return tuple(_judged(one, tracks, frames, lookalikes) for one in candidates)
 
 
@@ -92,12 +94,12 @@ def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, looka
     )
 
 
-def _lookalikes(whole: NDArray[np.float32], candidates: Sequence[_Candidate], frames: SmallFrames) -> Lookalikes:
+def _lookalikes(full: NDArray[np.float32], candidates: Sequence[_Candidate], frames: SmallFrames) -> Lookalikes:
     """Pictures registered with the picture most like them that is no candidate, as it is or in a mirror."""
     linked = components((one.first, one.second) for one in candidates)
     agreements = []
-    for row in np.unique(np.linspace(0, len(whole) - 1, NUM_LOOKALIKES).astype(int)).tolist():
-        alike = np.maximum(whole @ whole[row], whole @ (whole[row] * IN_A_MIRROR))
+    for row in np.unique(np.linspace(0, len(full) - 1, NUM_LOOKALIKES).astype(int)).tolist():
+        alike = np.maximum(full @ full[row], full @ (full[row] * IN_A_MIRROR))
         alike[[row, *linked.get(row, ())]] = -np.inf
         pair = FramePair(row, _ONLY, int(alike.argmax()), _ONLY)
         frames.load([pair])
@@ -116,23 +118,14 @@ def _normalised(both: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray
     return unit[:, 0], unit[:, 1]
 
 
-def _background(whole: NDArray[np.float32]) -> Background:
-    """How alike the best picture is to one upside down."""
-    decoys = whole[:: -(-len(whole) // _NUM_DECOYS)] * UPSIDE_DOWN
-    parts = (whole[start : start + _BLOCK] for start in range(0, len(whole), _BLOCK))
-    return background_of(decoys, parts, IN_A_MIRROR, num_sources=len(whole))
-
-
-def _candidates(
-    whole: NDArray[np.float32], middle: NDArray[np.float32], background: Background
-) -> Iterator[_Candidate]:
+def _candidates(full: NDArray[np.float32], middle: NDArray[np.float32], background: Background) -> Iterator[_Candidate]:
     """All pairs that are more alike than one in the library is by chance."""
-    num = len(whole)
+    num = len(full)
     least = background.threshold(_FALSE_CANDIDATES / num)
     for start in range(0, num, _BLOCK):
         for other in range(start, num, _BLOCK):
             first, second = slice(start, start + _BLOCK), slice(other, other + _BLOCK)
-            products = pair_similarities((whole[first], middle[first]), (whole[second], middle[second]), IN_A_MIRROR)
+            products = pair_similarities((full[first], middle[first]), (full[second], middle[second]), IN_A_MIRROR)
             best = products.max(axis=0)
             for row, column in np.argwhere(best >= least).tolist():
                 if start + row < other + column:

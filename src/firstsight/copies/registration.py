@@ -126,17 +126,13 @@ def _fitted(
             columns = [slope_x * x, slope_x, slope_y * y, slope_y]
             if num_free == 8:
                 columns += [column * times for column in columns]
-            change = _solved(columns, _scaled(wanted * inside, there) - there)
+            visible = wanted * inside
+            contrast = np.float32(np.linalg.norm(there) / max(float(np.linalg.norm(visible)), 1e-6))
+            change = _solved(columns, visible * contrast - there)
             found.ravel()[:num_free] += change
             if np.abs(change).max() < _CONVERGED:
                 break
     return found
-
-
-def _scaled(frames: Frames, like: Frames) -> Frames:
-    """With as much contrast as the other."""
-    scaled: Frames = frames * np.float32(np.linalg.norm(like) / max(float(np.linalg.norm(frames)), 1e-6))
-    return scaled
 
 
 def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
@@ -149,7 +145,7 @@ def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
 
 
 def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], scale: tuple[float, int]) -> float:
-    """Correlation of what changes in the series, where they overlap all the time; -1 if that is too little."""
+    """Correlation of the changes in both series, where all frames overlap; -1 if that is too small a part."""
     sigma, step = scale
     rows, positions = _grid(step)
     along_x, in_x, along_y, in_y = _sampled(_at_times(parameters, len(first)), positions)

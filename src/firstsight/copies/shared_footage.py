@@ -90,32 +90,22 @@ def shared_footage(
     tick_seconds: float,
 ) -> tuple[Shared, ...]:
     """What each pair of aligned sources has in common; `moving` holds, of each source, the ticks at which it moves."""
-    timeline = _Timeline(tracks, ticks, moving, tick_seconds)
     pairs: dict[tuple[int, int], list[Verified]] = {}
     for one in found:
         pairs.setdefault(one.alignment.sources, []).append(one)
-    return tuple(_shared(of_pair, timeline) for of_pair in pairs.values())
+    return tuple(_shared(of_pair, tracks, ticks, moving, tick_seconds) for of_pair in pairs.values())
 
 
-@dataclass(frozen=True, eq=False)
-class _Timeline:
-    """All sources at their ticks."""
-
-    tracks: Sequence[Track]
-    ticks: Sequence[Ticks]
-    moving: Sequence[NDArray[np.int64]]
-    tick_seconds: float
-
-    @property
-    def num_passages(self) -> float:
-        """Without overlap, in which something moves."""
-        return max(1.0, sum(map(len, self.moving)) / LENGTH)
-
-
-def _shared(found: Sequence[Verified], timeline: _Timeline) -> Shared:
-    tracks, ticks, moving = timeline.tracks, timeline.ticks, timeline.moving
+def _shared(
+    found: Sequence[Verified],
+    tracks: Sequence[Track],
+    ticks: Sequence[Ticks],
+    moving: Sequence[NDArray[np.int64]],
+    tick_seconds: float,
+) -> Shared:
     first, second = found[0].alignment.sources
-    chances = [max(float(np.exp(-one.alignment.evidence)), timeline.num_passages * one.probability) for one in found]
+    num_passages = max(1.0, sum(map(len, moving)) / LENGTH)  # without overlap, in which something moves
+    chances = [max(float(np.exp(-one.alignment.evidence)), num_passages * one.probability) for one in found]
     strongest = found[int(np.argmin(chances))]
     if is_certain(min(chances)):
         found = [one for one in found if one.probability <= _MAX_PROBABILITY]
@@ -138,7 +128,7 @@ def _shared(found: Sequence[Verified], timeline: _Timeline) -> Shared:
         expected_by_chance=min(chances),
         first_share=shares[0],
         second_share=shares[1],
-        stretches=tuple(sorted(_stretches(alignments, ticks, timeline.tick_seconds), key=lambda one: one.first_start)),
+        stretches=tuple(sorted(_stretches(alignments, ticks, tick_seconds), key=lambda one: one.first_start)),
         mirrored=strongest.alignment.mirrored,
         cropped=by_sign[cropped],
         covered=by_sign[covered],

@@ -140,7 +140,7 @@ class Track:
     record: SourceRecord
     frame_indices: NDArray[np.int64]  # (T,)
     seconds: NDArray[np.float64]  # (T,)
-    signatures: NDArray[np.float16]  # (T, 2, 64): of the whole picture, and of its middle
+    signatures: NDArray[np.float16]  # (T, 2, 64): of the full picture, and of its middle
     bars: Bars
     hues: float  # as `hue_deviation` states them, in grey levels; 0 is grey, or of one tone
 
@@ -186,7 +186,9 @@ def read_tracks(
             for rows in batches:
                 if bars is None:
                     bars = _bars(library, record, indices, rows.jpegs)
-                part = _part(record, rows, seconds[_positions(rows.frame_indices, indices)], bars)
+                if not np.isin(rows.frame_indices, indices).all():
+                    raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
+                part = _part(record, rows, seconds[np.searchsorted(indices, rows.frame_indices)], bars)
                 on_cells(part[0])
                 parts.append(part)
                 num_done += len(rows.jpegs)
@@ -195,13 +197,6 @@ def read_tracks(
                 yield _track(record, parts, bars)
         if lacking:
             raise LibraryError(f"{printable(min(lacking))} has no thumbnails; {CHECK}")
-
-
-def _positions(wanted: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.intp]:
-    """The positions of the frames with these thumbnails (B,) among those of the source (N,), ascending."""
-    if not np.isin(wanted, indices).all():
-        raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
-    return np.searchsorted(indices, wanted)
 
 
 def recompressed(library: Store, *, num_frames: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -263,10 +258,10 @@ def _part(
     record: SourceRecord, rows: ThumbnailRows, seconds: NDArray[np.float64], bars: Bars
 ) -> tuple[Cells, NDArray[np.float16]]:
     pictures = [decode_small(jpeg) for jpeg in rows.jpegs]
-    whole = np.stack([cells(picture, bars) for picture in pictures])
+    full = np.stack([cells(picture, bars) for picture in pictures])
     middle = np.stack([cells(picture, bars, part=MIDDLE) for picture in pictures])
-    both = np.stack([signatures(whole), signatures(middle)], axis=1).astype(np.float16)
-    return Cells(record, rows.frame_indices, seconds, whole), both
+    both = np.stack([signatures(full), signatures(middle)], axis=1).astype(np.float16)
+    return Cells(record, rows.frame_indices, seconds, full), both
 
 
 def _track(record: SourceRecord, parts: Sequence[tuple[Cells, NDArray[np.float16]]], bars: Bars) -> Track:

@@ -21,7 +21,7 @@ from firstsight.library.tables import Tables
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import minus_log_distance
 
-# A finding is certain if at most so many are expected by chance in the whole library.
+# A finding is certain if at most this number is expected by chance in the library.
 _MAX_BY_CHANCE = 0.05
 # Two clips are copies if at least this share of one of them is in the other.
 _MIN_SHARE = 0.5
@@ -241,9 +241,9 @@ def components(pairs: Iterable[tuple[_Node, _Node]]) -> Mapping[_Node, Collectio
 
 
 def _with_bars(ends: NDArray[np.float64], before: float, after: float) -> NDArray[np.float64]:
-    """Where a frame ends that has those shares of bars around what lies between the ends."""
-    whole = float(ends[1] - ends[0]) / (1 - before - after)
-    return ends + np.array([-before, after]) * whole
+    """The ends of a frame with those shares of bars before and after its content, which lies between `ends`."""
+    length = float(ends[1] - ends[0]) / (1 - before - after)
+    return ends + np.array([-before, after]) * length
 
 
 def _passages(ticks: NDArray[np.int64]) -> list[NDArray[np.int64]]:

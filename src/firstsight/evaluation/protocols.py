@@ -147,7 +147,7 @@ def _note_on_copies(sample: Sample, groups: NDArray[np.intp]) -> tuple[str, ...]
     """Copies of a file find each other with every method. The files with the most equal frames are named."""
     first_indices: dict[int, int] = {}
     pairs: Counter[tuple[str, str]] = Counter()
-    for index, frame in enumerate(sample.whole):
+    for index, frame in enumerate(sample.full_frames):
         first = first_indices.setdefault(hash(frame.tobytes()), index)
         if groups[first] != groups[index]:
             pairs[sample.names[sample.sources[first]], sample.names[sample.sources[index]]] += 1

@@ -21,7 +21,7 @@ from firstsight.library.store import Store
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import json_line, printable
 
-# What a spreadsheet takes for the beginning of something to compute, unless the cell is a number.
+# A spreadsheet computes cells that begin so, unless they are numbers.
 _COMPUTED = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
@@ -69,7 +69,7 @@ def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> 
 
 
 def safe_cell(text: str) -> str:
-    """The text in one line, as no spreadsheet computes it: what begins like a formula gets an apostrophe in front.
+    """The text in one line, with an apostrophe in front where a spreadsheet would compute it.
 
     >>> safe_cell("=1+1.mp4"), safe_cell("-0.5")
     ("'=1+1.mp4", '-0.5')
@@ -94,9 +94,7 @@ def _with_safe_cells(table: pa.Table) -> pa.Table:
 def check_ending(path: Path, endings: Sequence[str]) -> None:
     """Raises a SettingsError if the name ends in none of those."""
     if path.suffix.lower() not in endings:
-        raise SettingsError(
-            f"{printable(path.name)} has no ending that says what to write; valid are {', '.join(endings)}"
-        )
+        raise SettingsError(f"{printable(path.name)} has an unknown ending; valid are {', '.join(endings)}")
 
 
 _CHUNK = 256  # thumbnails read at once
@@ -147,7 +145,7 @@ def export_library(
 
 
 def check_export(path: Path) -> None:
-    """Raises a SettingsError if the name does not tell what to write."""
+    """Raises a SettingsError for a name of no known format."""
     check_ending(path, tuple(_WRITERS))
     if path.suffix.lower() == ".json" and path.name != _SAMPLES:
         raise SettingsError(

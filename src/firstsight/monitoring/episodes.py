@@ -44,22 +44,16 @@ class TriggerState:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """An episode that began."""
+class Change:
+    """An episode that begins or ends."""
 
     episode: Episode  # so far
-
-
-@dataclass(frozen=True)
-class Ended:
-    """An episode that is over."""
-
-    episode: Episode
+    begins: bool
 
 
 def update(
     trigger: Trigger, state: TriggerState, value: float | None, seconds: float
-) -> tuple[TriggerState, Begun | Ended | None]:
+) -> tuple[TriggerState, Change | None]:
     """The state after one more frame, and what begins or ends with it; None counts as a low value.
 
     Episodes shorter than `min_seconds` from first to last frame are not reported.
@@ -71,25 +65,25 @@ def update(
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
         if not state.counts and seconds - episode.start_seconds >= trigger.min_seconds:
-            return TriggerState(episode, counts=True), Begun(episode)
+            return TriggerState(episode, counts=True), Change(episode, begins=True)
         return TriggerState(episode, state.counts), None
     if episode is None or seconds - episode.last_seconds < (trigger.quiet_seconds if state.counts else 0.0):
         return state, None
     return TriggerState(), finish(state)
 
 
-def finish(state: TriggerState) -> Ended | None:
-    """What ends when no frame will follow."""
-    return Ended(state.episode) if state.counts and state.episode else None
+def finish(state: TriggerState) -> Change | None:
+    """The end of the episode in progress, if it counts, when no frame will follow."""
+    return Change(state.episode, begins=False) if state.counts and state.episode else None
 
 
 def find_episodes(trigger: Trigger, values: Iterable[tuple[float, float | None]]) -> tuple[Episode, ...]:
     """All episodes of (seconds, value) in order of time."""
     state, found = TriggerState(), []
     for seconds, value in values:
-        state, news = update(trigger, state, value, seconds)
-        if isinstance(news, Ended):
-            found.append(news.episode)
+        state, change = update(trigger, state, value, seconds)
+        if change and not change.begins:
+            found.append(change.episode)
     last = finish(state)
     return (*found, last.episode) if last else tuple(found)
 

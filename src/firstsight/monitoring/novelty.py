@@ -116,7 +116,9 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
     score = None
     if usual.is_warm:
         share = -math.expm1(-step / ADAPTING_SECONDS)
-        usual_square = usual.variance + _min_square(usual.mean)
+        structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
+        floor = float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
+        usual_square = usual.variance + floor
         unusual = square / usual_square
         score = float(np.sqrt(unusual.max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
@@ -132,12 +134,6 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
         seconds=seconds,
     )
     return after, score
-
-
-def _min_square(mean: NDArray[np.float64]) -> float:
-    """The squared deviation that is usual in any view with this mean."""
-    structure, size = np.mean(mean.var(axis=1)), np.mean(mean**2)
-    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
 
 
 def new_from(least: float | None = None) -> Trigger:

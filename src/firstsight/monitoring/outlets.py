@@ -34,25 +34,16 @@ class Destinations:
     snapshots: Path | None = None
 
 
+@dataclass(kw_only=True)
 class Outlets:
-    """Sends each event everywhere; the file comes first, so that failures elsewhere leave it complete.
+    """Sends each event everywhere; the file comes first, so that failures elsewhere leave it complete."""
 
-    Attributes:
-        num_events: so far.
-    """
-
-    def __init__(
-        self,
-        *,
-        log: "EventLog | None",
-        senders: Sequence[Sender],
-        snapshots: "Snapshots | None",
-        lines: TextIO | None,
-        as_json: bool,
-    ) -> None:
-        self.num_events = 0
-        self._log, self._senders, self._snapshots = log, senders, snapshots
-        self._lines, self._as_json = lines, as_json
+    log: "EventLog | None"
+    senders: Sequence[Sender]
+    snapshots: "Snapshots | None"
+    lines: TextIO | None
+    as_json: bool
+    num_events: int = 0  # so far
 
     def send(self, event: Event) -> None:
         """Writes, sends and prints one event, without a snapshot if that cannot be saved.
@@ -62,17 +53,17 @@ class Outlets:
             ClosedError: it could not be printed; it was sent everywhere else.
         """
         self.num_events += 1
-        if self._snapshots and event.frame:
-            event = self._snapshots.add(event, event.frame, self.num_events)
+        if self.snapshots and event.frame:
+            event = self.snapshots.add(event, event.frame, self.num_events)
         line = json_line(event.to_json())
         try:
-            if self._log:
-                self._log.write(line)
+            if self.log:
+                self.log.write(line)
         finally:
-            for sender in self._senders:
+            for sender in self.senders:
                 sender.send(line.encode())
-            if self._lines is not None:
-                _print(self._lines, line if self._as_json else event.words())
+            if self.lines is not None:
+                _print(self.lines, line if self.as_json else event.words())
 
 
 Ended = Literal["ended", "interrupted", "closed"]

@@ -128,10 +128,10 @@ class Sender:
             try:
                 self._deliver(message)
             except ReceiverUnavailableError as error:
-                self._note_failure(str(error))
+                self._report(str(error))
                 self._requeue(message, next(pauses))
             except Exception as error:  # whatever fails in the receiver, watching goes on
-                self._note_failure(str(error) or type(error).__name__)
+                self._report(str(error) or type(error).__name__)
                 self._settle(delivered=False)
             else:
                 pauses = self._backoff.pauses()
@@ -166,7 +166,8 @@ class Sender:
             self._is_delivering = False
             self._changed.wait_for(lambda: self._is_over, seconds)
 
-    def _note_failure(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
+        """Keeps the reason of a failure, and reports it if the one before was delivered."""
         with self._changed:
             is_news = not self._is_failing and not self._is_closed
             self._is_failing = True

@@ -25,7 +25,7 @@ from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
-from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
+from firstsight.monitoring.episodes import Change, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
@@ -80,7 +80,7 @@ Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost
 
 @dataclass(frozen=True)
 class Event:
-    """Something begins or ends. What does not apply is None."""
+    """Something begins or ends. Fields that do not apply are None."""
 
     kind: Kind
     seconds: float  # when it is reported, by the time of the stream
@@ -97,7 +97,7 @@ class Event:
     frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
 
     def to_json(self) -> dict[str, Any]:
-        """What applies, but the frame, as plain values."""
+        """The fields that apply, without the frame, as plain values."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -139,7 +139,7 @@ class Watcher:
     """Turns the arrivals of one stream into events.
 
     Args:
-        encoder: what embeds.
+        encoder: embeds the frames.
         anchors: vectors (dim,) of unit length by name, as `read_anchors` makes them with the same encoder.
         novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
@@ -164,7 +164,7 @@ class Watcher:
         clock: Callable[[], str] = wall_clock,
     ) -> None:
         if not anchors and not novel:
-            raise SettingsError("nothing to watch for; give anchors, or ask for what is new, or both")
+            raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
         self.num_frames = 0
         self._encoder = encoder
         self._anchors = dict(anchors or {})
@@ -196,21 +196,21 @@ class Watcher:
         self._last, self._last_time = arrival, now
         for number, value in enumerate(self._values(arrival)):
             trigger = self._new if self._watched[number] is None else self._match
-            self._states[number], news = episodes.update(trigger, self._states[number], value, arrival.seconds)
-            if news:
-                events.append(self._event(number, news, arrival, arrival.seconds, now))
+            self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
+            if change:
+                events.append(self._event(number, change, arrival, arrival.seconds, now))
         return events
 
     def finish(self) -> list[Event]:
-        """What ends because no frame will follow; reported at the time of the last one."""
+        """The events that end because no frame will follow; reported at the time of the last one."""
         return self._ended(self._last.seconds, self._last_time) if self._last else []
 
     def _ended(self, seconds: float, time: str) -> list[Event]:
-        """What ends with the last frame; reported at those times by the stream and by this machine."""
+        """The events that end with the last frame; reported at those times by the stream and by this machine."""
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._event(number, news, last, seconds, time) for number, news in ended if news and last]
+        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
 
     def _values(self, frame: Frame) -> list[float | None]:
         """Closeness to each anchor, and the deviation if novelty is watched."""
@@ -226,8 +226,8 @@ class Watcher:
             values += self._novelty.update(pictures, [frame.seconds])
         return values
 
-    def _event(self, number: int, news: Begun | Ended, frame: Frame, seconds: float, time: str) -> Event:
-        episode, anchor, begins = news.episode, self._watched[number], isinstance(news, Begun)
+    def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
+        episode, anchor, begins = change.episode, self._watched[number], change.begins
         kind: Kind
         if anchor is None:
             kind = "novel begins" if begins else "novel ends"

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 MIN_DECOYS = 20
 # Two sources show the same if unrelated frames reach the similarity of some pair of theirs more rarely than this.
 SAME_FOOTAGE_RATE = 1e-3
-# A quantile is counted as long as so many decoys lie above it: its rate is then known to about a third.
+# A quantile is counted if at least this number of decoys lies above it: its rate is then known to about a third.
 _NUM_ABOVE = 10
 # The most similar decoys, by which the tail's scale is fitted.
 _TAIL_SHARE = 0.2
@@ -80,7 +80,7 @@ class Background:
         if not 0 < false_match_rate < 1:
             raise SettingsError(
                 f"false-match rate {false_match_rate}; valid is between 0 and 1, such as 0.05; "
-                "to see the nearest frames whatever they are, ask for the nearest (--nearest)"
+                "to get the nearest frames without a threshold, ask for the nearest (--nearest)"
             )
         if not len(self.decoys):
             return _MAX_THRESHOLD

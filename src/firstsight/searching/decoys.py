@@ -42,8 +42,8 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 
 # Two decoys are made of each frame. Four times as many would halve the error of a threshold, in four times the time.
 _NUM_FRAMES = 200
-# Of each side of a frame so much is kept. A wide view upside down stands for a picture of the same kind, a close-up on
-# its side for a foreign one: before one fixed camera the former alone resembles no frame enough.
+# Share of each side of a frame that is kept. A wide view upside down stands for a picture of the same kind, a close-up
+# on its side for a foreign one: before one fixed camera the former alone resembles no frame enough.
 _WIDE_VIEW = (0.8, 1.0)
 _CLOSE_UP = (0.3, 0.5)
 # Grey levels, standard deviation: the encoder divides by sqrt(variance + 0.003) of values from 0 to 1, so that below

@@ -1,5 +1,6 @@
 """The frames of a library that are most like a vector: all are compared, or those that a vector index proposes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
 from firstsight.library.vector_index import propose
+from firstsight.searching.moments import Moment
+from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 Floats = NDArray[np.float32]
@@ -30,6 +33,8 @@ class Compared:
     frames: Embeddings  # N, by source and in order of time, without vectors
     chosen: NDArray[np.bool_] | None  # (N,), which are chosen; None is all
     is_complete: bool  # every match was compared; otherwise there may be more in sources that are less alike
+    # Of a search for a box: the box in a moment's best frame, and the size of that frame.
+    locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
 
     @property
     def num_frames(self) -> int:

@@ -14,25 +14,16 @@ from numpy.typing import NDArray
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings
-from firstsight.library.selection import Where
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import Background, far_seconds
 from firstsight.searching.decoys import Decoys, Measurement, Picture, content_groups, has_contrast, kept_background
-from firstsight.searching.moments import GAP_SECONDS, Moment
-from firstsight.searching.nearest import Compared, chosen_frames
+from firstsight.searching.moments import Moment
+from firstsight.searching.nearest import Compared
 from firstsight.searching.query import Query
 from firstsight.searching.regions import Box, Floats, RegionMatcher, match_region
-from firstsight.searching.search import (
-    FALSE_MATCH_RATE,
-    Likeness,
-    SearchResult,
-    answer,
-    check_searchable,
-    own_names,
-)
 
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
 # Decoys are windows of frames: one of each frame would give a threshold to 0.03 only. Frames that show little get no
@@ -45,63 +36,43 @@ _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, as th
 _MAX_PAIRS = 100_000
 
 
-def search_region(
-    library: Store,
-    query: Query,
-    box: Box,
-    *,
-    k: int = 10,
-    where: Where | None = None,
-    not_itself: bool = False,
-    false_match_rate: float = FALSE_MATCH_RATE,
-    gap_seconds: float = GAP_SECONDS,
-    nearest: bool = False,
-    progress: Report = silent,
-) -> SearchResult:
-    """The k moments with a window most like what lies in the query's box; none, if no window is similar enough.
+def compare_box(
+    library: Store, query: Query, box: Box, chosen: NDArray[np.bool_], *, progress: Report = silent
+) -> tuple[Compared, Background]:
+    """How alike the best window of each chosen frame is to what lies in the query's box, and what is normal there.
 
-    Every chosen frame is re-embedded, some tens of milliseconds each. What is normal is measured as in `search`, once
-    for all boxes of about that size: decoys are windows of the library's own frames, upside down.
+    Every chosen frame is re-embedded, some tens of milliseconds each. What is normal is measured once for all boxes of
+    about that size: decoys are windows of the library's own frames, upside down.
 
     Args:
         library: what is searched.
         query: made by `read_query` with the library's encoder.
         box: in pixels of the query's picture.
-        k: this and all that follow as for `search`.
-        where: as there.
-        not_itself: as there.
-        false_match_rate: as there.
-        gap_seconds: as there.
-        nearest: as there.
+        chosen: (N,), frames of the library's timeline.
         progress: called now and then; its news report that what is normal has to be measured first.
 
     Raises:
-        SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
-        LibraryError: no frame is chosen; or an encoder whose view is only a part of each frame, as the article's.
+        SettingsError: a box that is not in the picture.
+        LibraryError: an encoder whose view is only a part of each frame, as the article's.
     """
-    check_searchable(library, k=k)
     if not library.encoder.view.shows_whole_frame:
         raise LibraryError(
             f"{library.path} was made with an encoder that uses {library.encoder.view.describe()}, which its "
             "thumbnails do not contain: compare the videos themselves, with `firstsight compare --box`"
         )
-    own = own_names(library, query)
     matcher = match_region(library.encoder, box, query.frame.size)
-    chosen = chosen_frames(library, where=where, without=own if not_itself else frozenset())
     background = region_background(library, matcher, progress=progress)
     found = compare_regions(library, matcher, matcher.described(query.frame.pixels[None]), chosen, progress=progress)
-    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True)
-    likeness = Likeness(compared, background, _Locate(library, matcher, found.windows[:, 0]), box)
-    return answer(
-        library,
-        query,
-        likeness,
-        own=own,
-        k=k,
-        false_match_rate=false_match_rate,
-        gap_seconds=gap_seconds,
-        nearest=nearest,
-    )
+
+    def locate(moment: Moment) -> tuple[Box, tuple[int, int]]:
+        frames = library.timeline.frames
+        is_source = frames.source_indices == frames.sources.index(moment.source)
+        row = np.flatnonzero(is_source & (frames.frame_indices == moment.best_frame_index))[0]
+        size = _frame_size(library, moment)
+        return matcher.box_of(int(found.windows[row, 0]), size), size
+
+    compared = Compared(found.similarities[:, 0], library.timeline.frames, chosen, is_complete=True, locate=locate)
+    return compared, background
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +108,7 @@ def region_background(
     *,
     progress: Report = silent,
 ) -> Background:
-    """What is normal for boxes of about that size; measured over the whole library, and kept beside its rows."""
+    """What is normal for boxes of about that size, measured over all of the library, and kept beside its rows."""
     matcher, name = _of_usual_size(matcher)
     news = "measuring what is normal for boxes of this size: once, in about twice the time of a search"
     file = f"background-{name}.npz"
@@ -204,30 +175,15 @@ def _of_usual_size(matcher: RegionMatcher) -> tuple[RegionMatcher, str]:
     return match_region(matcher.encoder, box, matcher.size), f"{-steps[0]}x{-steps[1]}-{shape}"
 
 
-@dataclass(frozen=True, eq=False)
-class _Locate:
-    """Finds the box of a region in a moment's best frame."""
-
-    library: Store
-    matcher: RegionMatcher
-    windows: NDArray[np.intp]  # (N,), of each frame of the library's timeline
-
-    def __call__(self, moment: Moment) -> tuple[Box, tuple[int, int]]:
-        """The box, and the frame's width and height; in pixels of the thumbnail if the file is gone or has changed."""
-        frames = self.library.timeline.frames
-        number = frames.sources.index(moment.source)
-        here = (frames.source_indices == number) & (frames.frame_indices == moment.best_frame_index)
-        size = self._size(moment)
-        return self.matcher.box_of(int(self.windows[np.flatnonzero(here)[0]]), size), size
-
-    def _size(self, moment: Moment) -> tuple[int, int]:
-        record = next(record for record in self.library.sources if record.name == moment.source)
-        try:
-            check_unchanged(record)
-            return open_source(record.path).size()
-        except FirstsightError:
-            height, width = as_picture(self.library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
-            return width, height
+def _frame_size(library: Store, moment: Moment) -> tuple[int, int]:
+    """Width and height of a moment's best frame; of its thumbnail if the file is gone or has changed."""
+    record = next(record for record in library.sources if record.name == moment.source)
+    try:
+        check_unchanged(record)
+        return open_source(record.path).size()
+    except FirstsightError:
+        height, width = as_picture(library.thumbnails([(moment.source, moment.best_frame_index)])[0]).shape[:2]
+        return width, height
 
 
 def _inputs_of(

@@ -259,7 +259,8 @@ class RegionMatcher:
             x = column / max(1, self._columns - 2) * (crop.width - width)
         if row < self._rows - 1:
             y = row / max(1, self._rows - 2) * (crop.height - height)
-        return Box(*_inside(crop, x, y, width, height))
+        left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
+        return Box(crop.x + left, crop.y + top, width, height)
 
     def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
         """The numbers of a random window, and of the same in the picture turned upside down."""
@@ -334,9 +335,3 @@ def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Floats = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit
-
-
-def _inside(crop: Crop, x: float, y: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """The box at x, y of the crop, moved into it, in pixels of the picture."""
-    left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
-    return crop.x + left, crop.y + top, width, height

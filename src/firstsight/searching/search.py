@@ -1,6 +1,6 @@
 """Which moments of a library match a picture, if any?"""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,8 +15,9 @@ from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
-from firstsight.searching.nearest import Compared, compare_all, compare_proposed
+from firstsight.searching.nearest import Compared, chosen_frames, compare_all, compare_proposed
 from firstsight.searching.query import Query
+from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
@@ -149,6 +150,7 @@ def search(
     library: Store,
     query: Query,
     *,
+    box: Box | None = None,
     k: int = 10,
     where: Where | None = None,
     not_itself: bool = False,
@@ -165,41 +167,64 @@ def search(
     Args:
         library: what is searched.
         query: made by `read_query` with the library's encoder.
+        box: search for what is in this box of the query's picture only, anywhere in every frame.
         k: how many moments, from 1.
         where: which frames; all by default.
         not_itself: leave out the query's own file, and copies of it.
         false_match_rate: of searches whose answer is not in the library, the share that may get a match.
         gap_seconds: of frames that do not match, within a moment.
         nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
-        progress: called if what is normal has to be measured first.
+        progress: called if what is normal has to be measured first, and during a search for a box.
 
     Raises:
-        SettingsError: k below 1, or a rate that is not between 0 and 1.
-        LibraryError: no frame is chosen, or a source that is not in the library.
+        SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
+        LibraryError: no frame is chosen, a source that is not in the library, or a box with an encoder whose view is
+            only a part of each frame, as the article's.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
         ...     result = search(library, read_query("door.jpg", library.encoder))
         ...     print([match.moment for match in result.matches])
     """
-    check_searchable(library, k=k)
-    own = own_names(library, query)
-    background = background_of(library, progress=progress)
-    threshold = match_threshold(background, false_match_rate)
-    compared = None
-    if not where and not not_itself:
-        compared = compare_proposed(library, query.vector, threshold=threshold, num_sources=k + 1)
-    if compared is None or _may_lack(compared, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
-        compared = compare_all(library, query.vector, where=where, without=own if not_itself else frozenset())
-    return answer(
-        library,
-        query,
-        Likeness(compared, background),
-        own=own,
-        k=k,
+    if k < 1:
+        raise SettingsError(f"{k} moments; valid is at least 1")
+    if not library.num_frames:
+        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+    own = _own_names(library, query)
+    without = own if not_itself else frozenset[str]()
+    if box is not None:
+        chosen = chosen_frames(library, where=where, without=without)
+        compared, background = compare_box(library, query, box, chosen, progress=progress)
+        threshold = match_threshold(background, false_match_rate)
+    else:
+        background = background_of(library, progress=progress)
+        threshold = match_threshold(background, false_match_rate)
+        proposed = None
+        if not where and not not_itself:
+            proposed = compare_proposed(library, query.vector, threshold=threshold, num_sources=k + 1)
+        if proposed is None or _may_lack(proposed, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+            proposed = compare_all(library, query.vector, where=where, without=without)
+        compared = proposed
+    moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
+    num_below = (k if nearest else 1) - len(moments)
+    below = nearest_moments(
+        compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
+    )
+    found = _matches(library, query, [*moments[:k], *below], compared, background, own=own)
+    return SearchResult(
+        library=str(library.path),
+        query=query,
+        matches=found[: len(moments)],
+        num_matches=len(moments),
+        nearest=found[0],
+        below=found[len(moments) :] if nearest else (),
+        threshold=threshold,
         false_match_rate=false_match_rate,
-        gap_seconds=gap_seconds,
-        nearest=nearest,
+        num_frames=compared.num_frames,
+        num_sources=compared.num_sources,
+        is_complete=compared.is_complete,
+        background=background,
+        box=box,
     )
 
 
@@ -212,67 +237,27 @@ def _may_lack(compared: Compared, *, k: int, threshold: float, gap_seconds: floa
     return nearest or not is_any  # an index proposes matches, not all that is near and no match
 
 
-@dataclass(frozen=True, eq=False)
-class Likeness:
-    """How alike the frames of a library are to a query, and what is normal there."""
-
-    compared: Compared
-    background: Background
-    # The box in a moment's best frame that is like the query's box, and the size of that frame.
-    locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
-    box: Box | None = None  # of the query
-
-
-def answer(
+def _matches(
     library: Store,
     query: Query,
-    likeness: Likeness,
+    moments: Sequence[Moment],
+    compared: Compared,
+    background: Background,
     *,
     own: frozenset[str],
-    k: int,
-    false_match_rate: float,
-    gap_seconds: float,
-    nearest: bool,
-) -> SearchResult:
-    """The k best moments above the threshold; `own` are the names of the query's file and its copies."""
-    background, compared = likeness.background, likeness.compared
-    threshold = match_threshold(background, false_match_rate)
-
-    def match(moment: Moment, thumbnail: bytes) -> Match:
-        box, size = likeness.locate(moment)
-        return Match(
+) -> tuple[Match, ...]:
+    """Each moment as a match; `own` are the names of the query's file and its copies."""
+    jpegs = library.thumbnails([(moment.source, moment.best_frame_index) for moment in moments])
+    return tuple(
+        Match(
             moment,
-            closer_than=background.closer_than(moment.score),
-            false_match_probability=background.false_match_probability(moment.score),
-            is_query=moment.source in own and _is_same(moment, query),
-            thumbnail=thumbnail,
-            box=box,
-            picture_size=size,
+            background.closer_than(moment.score),
+            background.false_match_probability(moment.score),
+            moment.source in own and _is_same(moment, query),
+            jpeg,
+            *compared.locate(moment),
         )
-
-    moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
-    num_below = (k if nearest else 1) - len(moments)
-    below = nearest_moments(
-        compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
-    )
-    best = [*moments[:k], *below]
-    jpegs = library.thumbnails([(one.source, one.best_frame_index) for one in best])
-    found = [match(one, jpeg) for one, jpeg in zip(best, jpegs, strict=True)]
-    shown, unmatched = found[: len(moments)], found[len(moments) :]
-    return SearchResult(
-        library=str(library.path),
-        query=query,
-        matches=tuple(shown),
-        num_matches=len(moments),
-        nearest=(shown or unmatched)[0],
-        below=tuple(unmatched) if nearest else (),
-        threshold=threshold,
-        false_match_rate=false_match_rate,
-        num_frames=compared.num_frames,
-        num_sources=compared.num_sources,
-        is_complete=compared.is_complete,
-        background=background,
-        box=likeness.box,
+        for moment, jpeg in zip(moments, jpegs, strict=True)
     )
 
 
@@ -288,15 +273,7 @@ def match_threshold(background: Background, false_match_rate: float) -> float:
     return max(ASSUMED_THRESHOLD, measured) if len(background.decoys) else ASSUMED_THRESHOLD
 
 
-def check_searchable(library: Store, *, k: int) -> None:
-    """Raises a SettingsError if k is below 1, a LibraryError if the library holds no frame."""
-    if k < 1:
-        raise SettingsError(f"{k} moments; valid is at least 1")
-    if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
-
-
-def own_names(library: Store, query: Query) -> frozenset[str]:
+def _own_names(library: Store, query: Query) -> frozenset[str]:
     """The names in the library of the query's file and of its copies; none of pixels."""
     if not query.reference.is_file:
         return frozenset()

@@ -162,7 +162,7 @@ def judged_boxes(library: Store, asked: list[Asked], *, seed: int) -> dict[str, 
         print(shares, "threshold", round(threshold, 3), "decoys", len(background.decoys), flush=True)
         for column, one in enumerate(some):
             compared = Compared(found.similarities[:, column], frames, None, is_complete=True)
-            moments = find_moments(compared.similarities, frames, least=threshold)
+            moments = find_moments(compared.similarities, frames, threshold=threshold)
             answers.append(verdict(library, one, moments[0] if moments else None))
     return counted(answers)
 

@@ -32,13 +32,14 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
+from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
 from firstsight.library import vector_index as library_index
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_jpeg
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import FrameReference, Query
+from firstsight.searching.query import Query
 from firstsight.searching.search import search
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
@@ -217,7 +218,7 @@ def _library(_: Vectors, folder: Path, *, exact: bool) -> Search:
 
 def nearest_rows(library: Store, vector: Vectors, least: float) -> NDArray[np.int64]:
     """The rows that a search saw as the nearest: sources are shots, in order of the rows."""
-    compared = compare_proposed(library, vector, least=least, num_sources=_K + 1) or compare_all(library, vector)
+    compared = compare_proposed(library, vector, threshold=least, num_sources=_K + 1) or compare_all(library, vector)
     return np.argpartition(-compared.similarities, _K)[:_K]
 
 

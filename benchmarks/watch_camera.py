@@ -10,16 +10,16 @@ from pathlib import Path
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
+from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
-from firstsight.footage.stream import Patience
 from firstsight.monitoring.watch import Event, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp import Server
 
 _NUM_ROUNDS = 100
-_QUICK = Patience(timeout_seconds=1.0, first_wait_seconds=0.05, longest_wait_seconds=0.2)
+_BACKOFF = Backoff(first_seconds=0.05, max_seconds=0.2)
 
 
 def broken_again_and_again(num_rounds: int = _NUM_ROUNDS) -> dict[str, object]:
@@ -27,7 +27,13 @@ def broken_again_and_again(num_rounds: int = _NUM_ROUNDS) -> dict[str, object]:
     network = Network(article_levels(num_levels=2, maps=4, hidden_maps=8), input_size=32, seed=0)
     encoder, server = Encoder(ArticleModel(CentralSquare(48, 32), network)), Server()
     try:
-        watched = {"novel": True, "novel_from": 1e9, "frames_per_second": 5, "patience": _QUICK}
+        watched = {
+            "novel": True,
+            "novel_from": 1e9,
+            "frames_per_second": 5,
+            "timeout_seconds": 1.0,
+            "backoff": _BACKOFF,
+        }
         with closing(watch(encoder, server.address, **watched)) as events:
             counts = {"lost": 0, "back": 0}
             threading.Timer(5.0, break_, (server, 0)).start()  # the first frame has come by then

@@ -9,29 +9,29 @@ from pathlib import Path
 import pytest
 
 from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 
 # In a process of its own, because no file may grow there beyond 1,000 bytes, as on a disk with no more room.
 _ON_A_FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
 try:
-    write_whole(Path(sys.argv[1]), bytes(5_000))
+    write_atomically(Path(sys.argv[1]), bytes(5_000))
 except RunError as error:
     print(error)
 """
 
 
 def test_makes_the_folder_and_the_file(tmp_path: Path) -> None:
-    write_whole(tmp_path / "new" / "file", b"content")
+    write_atomically(tmp_path / "new" / "file", b"content")
     assert (tmp_path / "new" / "file").read_bytes() == b"content"
 
 
 def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    write_whole(tmp_path / "file", b"old")
+    write_atomically(tmp_path / "file", b"old")
     command = [sys.executable, "-c", _ON_A_FULL_DISK, tmp_path / "file"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "cannot be written: " in printed
@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
 def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="cannot be written"):
-        write_whole(tmp_path / "file" / "below", b"content")
+        write_atomically(tmp_path / "file" / "below", b"content")
 
 
 @pytest.fixture(params=[0o022, 0o077, 0o002])
@@ -54,7 +54,7 @@ def umask(request: pytest.FixtureRequest):
 
 
 def test_a_new_file_gets_the_permissions_of_any_other(umask: int, tmp_path: Path) -> None:
-    write_whole(tmp_path / "new" / "ours", b"content")
+    write_atomically(tmp_path / "new" / "ours", b"content")
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "theirs").write_bytes(b"content")
     for ours, theirs in (("new", "plain"), ("new/ours", "plain/theirs")):
@@ -64,7 +64,7 @@ def test_a_new_file_gets_the_permissions_of_any_other(umask: int, tmp_path: Path
 def test_a_file_that_is_replaced_keeps_its_permissions(umask: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "file").chmod(0o640)
-    write_whole(tmp_path / "file", b"new")
+    write_atomically(tmp_path / "file", b"new")
     assert mode(tmp_path / "file") == 0o640
 
 

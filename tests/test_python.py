@@ -1,4 +1,4 @@
-"""The product in Python: what a program does with it, and what it is told where that cannot be."""
+"""The product in Python: what a program does with it, and the errors that it gets."""
 
 import json
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def one_frame(path: Path) -> Path:
 
 
 def plain(result: object) -> dict:
-    """What a result says in JSON, which is plain values alone."""
+    """A result in JSON, which has plain values only."""
     content = result.to_json()
     assert json.loads(json.dumps(content, allow_nan=False)) == content
     return content
@@ -157,7 +157,7 @@ def test_a_watch_that_is_closed_closes_its_stream(
     assert closed == ["hall.mp4"]
 
 
-def test_what_ends_a_watch_ends_what_is_under_way_first(
+def test_what_ends_a_watch_ends_what_has_begun_first(
     encoder: firstsight.Encoder, hall: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while the next frame is waited for."""

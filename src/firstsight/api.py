@@ -1,7 +1,6 @@
-"""The library in Python: footage indexed once, then searched, compared and gone through."""
+"""The library in Python: footage indexed once, then searched, compared and explored."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -27,7 +26,6 @@ from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS
 from firstsight.searching.nearest import Nearest, find_nearest
 from firstsight.searching.query import Picture, read_anchors, read_query
-from firstsight.searching.region_search import search_region
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, search
 
@@ -38,14 +36,14 @@ Between = tuple[float | None, float | None]  # seconds of each source
 class Library:
     """The embedded frames of many videos and pictures, in a folder, with the encoder that embeds them.
 
-    What it shows is the state of when it was opened, or of its own last change or `refresh`, whatever other processes
-    write meanwhile. What takes long calls `progress` with a `firstsight.progress.Progress` now and then; to cancel, the
+    It shows the state at the time when it was opened, or of its own last change or `refresh`, whatever other processes
+    write meanwhile. Long operations call `progress` with a `firstsight.progress.Progress` now and then; to cancel, the
     callback raises `firstsight.progress.Cancelled`. `sources` are names, or patterns such as "gate-*.mp4"; `between`
     two times in seconds of each source, either of which may be None.
 
     Attributes:
-        store: its tables, for the functions that this stands on.
-        indexed: what the last `create`, `add` or `reindex` did.
+        store: its tables, for the functions of the other modules.
+        indexed: the result of the last `create`, `add` or `reindex`.
 
     Example:
         >>> with Library.create("walks.library", "walks/") as library:  # doctest: +SKIP
@@ -59,11 +57,7 @@ class Library:
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> Self:
-        """The library in the folder.
-
-        Raises:
-            LibraryError: there is none, or it is damaged, or of another version.
-        """
+        """The library in the folder. Raises a LibraryError if there is none, or it is damaged or of another version."""
         return cls(Store.open(folder))
 
     @classmethod
@@ -78,15 +72,15 @@ class Library:
         seed: int = 0,
         progress: Report = silent,
     ) -> Self:
-        """A new library of that footage; see `firstsight.indexing.index_files.create` for all that can go wrong.
+        """A new library of that footage; see `firstsight.indexing.index_files.create` for its errors.
 
         Args:
             folder: a new one, or an empty one.
-            sources: videos, pictures, folders, patterns; may be left out where an encoder is given.
+            sources: videos, pictures, folders, patterns; may be empty if an encoder is given.
             encoder: by default one is learned from all frames of the sources.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
-            seed: of what learning draws.
+            seed: of learning.
             progress: called now and then.
         """
         store, indexed = index_files.create(
@@ -109,10 +103,10 @@ class Library:
         retry: bool = False,
         progress: Report = silent,
     ) -> Indexed:
-        """Brings videos and pictures in, as they are now; see `firstsight.indexing.index_files.add`.
+        """Adds videos and pictures, or updates changed ones; see `firstsight.indexing.index_files.add`.
 
-        What is in it already is not decoded again. A rate that is given holds for these sources from now on. Files that
-        could not be read before are left out until they change, or with `retry`.
+        Unchanged sources are not decoded again. A rate applies to these sources from now on. Files that could not be
+        read before are skipped until they change, or with `retry`.
         """
         self.indexed = index_files.add(
             self.store, sources, frames_per_second=frames_per_second, every=every, retry=retry, progress=progress
@@ -129,9 +123,9 @@ class Library:
         seed: int = 0,
         progress: Report = silent,
     ) -> Indexed:
-        """Re-embeds all that is in it by another encoder, and adds the sources; see `firstsight.indexing.reindex`.
+        """Re-embeds all sources with another encoder, and adds new ones; see `firstsight.indexing.reindex`.
 
-        By default the encoder is learned from all of that. A rate that is given is for the sources alone.
+        By default the encoder is learned from all of them. A rate applies to the new sources only.
         """
         self.store, self.indexed = reindex(
             self.store,
@@ -145,7 +139,7 @@ class Library:
         return self.indexed
 
     def remove(self, *names: str) -> tuple[SourceRecord, ...]:
-        """Takes sources out, by name or pattern, and returns them. Their files are not touched.
+        """Removes sources by name or pattern, and returns them; their files are not touched.
 
         Raises:
             LibraryError: a name or pattern fits no source; then nothing is removed.
@@ -153,7 +147,7 @@ class Library:
         return tuple(index_files.remove(self.store, names))
 
     def remove_missing(self, *, is_sure: bool = False) -> RemovedMissing:
-        """Takes out the sources whose files are gone; where a whole folder is empty of them, only if `is_sure`."""
+        """Removes the sources whose files are gone; if all files of a folder are gone, only with `is_sure`."""
         return index_files.remove_missing(self.store, is_sure=is_sure)
 
     def search(
@@ -170,14 +164,14 @@ class Library:
         gap_seconds: float = GAP_SECONDS,
         progress: Report = silent,
     ) -> SearchResult:
-        """The moments most like a picture; none, if the best frame is no more like it than something absent may be.
+        """The moments most like a picture; none, if no frame exceeds the threshold of the library.
 
         Args:
             query: a picture's path, a frame of a video as "walk.mp4@83.2", or pixels, uint8 (H, W, 3) or (H, W).
-            box: only what lies in this box, (x, y, width, height) in pixels, is looked for, anywhere in every frame.
+            box: search for what is in this box only, (x, y, width, height) in pixels, anywhere in every frame.
             k: how many moments, from 1.
             sources: which ones; all by default.
-            between: when.
+            between: two times in seconds of each source.
             nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
             not_itself: leave out the query's own file, and copies of it.
             false_match_rate: of searches whose answer is not in the library, the share that may get a match.
@@ -189,10 +183,10 @@ class Library:
             SettingsError: an option outside its range, or a box that is not in the picture.
             LibraryError: no frame is left to search, or a source that is not in the library.
         """
-        find: Callable[..., SearchResult] = search if box is None else partial(search_region, box=Box.of(box))
-        return find(
+        return search(
             self.store,
             read_query(query, self.encoder),
+            box=None if box is None else Box.of(box),
             k=k,
             where=Where.of(sources, between),
             nearest=nearest,
@@ -205,14 +199,14 @@ class Library:
     def nearest(
         self, query: Picture, *, k: int = 10, sources: Names | None = None, between: Between | None = None
     ) -> Nearest:
-        """The k frames most like a picture, however little that is. The query is as for `search`."""
+        """The k frames most like a picture, without a threshold. The query is as for `search`."""
         vector = read_query(query, self.encoder).vector
         return find_nearest(self.store, vector, k=k, where=Where.of(sources, between))
 
     def similarities(
         self, anchors: Sequence[Picture], *, sources: Names | None = None, between: Between | None = None
     ) -> Similarities:
-        """How similar every frame is to each anchor; anchors are as queries of `search`, or folders of pictures."""
+        """The similarity of every frame to each anchor; anchors are as queries of `search`, or folders of pictures."""
         vectors = read_anchors(anchors, self.encoder)
         frames = self.store.embeddings(Where.of(sources, between))
         return Similarities(str(self.path), similarity_table(frames, vectors))
@@ -222,11 +216,11 @@ class Library:
         return find_duplicates(self.store, progress=progress)
 
     def keyframes(self, num: int, *, sources: Names | None = None, progress: Report = silent) -> Keyframes:
-        """The most different moments, each as unlike those before it as any frame is."""
+        """The most different moments, each the frame least like all before it."""
         return find_keyframes(self.store, num, where=Where.of(sources, None), progress=progress)
 
     def clusters(self, num: int | None = None, *, progress: Report = silent) -> Clusters:
-        """Groups of frames that are alike; by default as many as hold together best."""
+        """Groups of similar frames; by default as many as have the largest silhouette."""
         return find_clusters(self.store, num, progress=progress)
 
     def map(
@@ -237,7 +231,7 @@ class Library:
         seed: int = 0,
         progress: Report = silent,
     ) -> FrameMap:
-        """The frames in the plane, what is alike near each other; of many, 2,000 spread evenly over them."""
+        """The frames in the plane, similar ones near each other; of many, 2,000 evenly spaced ones."""
         return map_frames(self.store, where=Where.of(sources, between), seed=seed, progress=progress)
 
     def export(
@@ -270,7 +264,7 @@ class Library:
 
     @property
     def encoder(self) -> Encoder:
-        """What embeds its frames, and queries."""
+        """Of its frames and of queries."""
         return self.store.encoder
 
     @property
@@ -280,11 +274,11 @@ class Library:
 
     @property
     def sources(self) -> maintenance.Sources:
-        """All sources, those too whose indexing was interrupted or failed, and what has become of their files."""
+        """All sources, also those whose indexing was interrupted or failed, with the state of their files."""
         return maintenance.sources_of(self.store)
 
     def info(self) -> maintenance.LibraryInfo:
-        """What it holds, what is unfinished, and what has become of its files."""
+        """What it holds, what is unfinished, and the state of its files."""
         return maintenance.info(self.store)
 
     def check(self) -> maintenance.Checked:
@@ -292,15 +286,15 @@ class Library:
         return maintenance.check(self.path)
 
     def compact(self) -> maintenance.Compacted:
-        """Gives disk space back. What others are reading meanwhile is kept."""
+        """Frees disk space. What others are reading is kept."""
         return maintenance.compact(self.store)
 
     def refresh(self) -> None:
-        """Shows what is in it now, whoever has written it."""
+        """Shows its current state, also what other processes have written."""
         self.store.refresh()
 
     def close(self) -> None:
-        """Lets go of the state shown, so that its files may be removed when others write."""
+        """Releases the state that it shows, so that other processes can remove old files."""
         self.store.close()
 
     def __enter__(self) -> Self:

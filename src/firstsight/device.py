@@ -1,13 +1,14 @@
-"""Where and how arithmetic runs: device, precision, randomness. The only file that names a device."""
+"""Device, precision and randomness of arithmetic. The only file that names a device."""
 
 import os
 import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import get_args
 
 import torch
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_choice
 from firstsight.process import Precision, describe_waiting
 
 
@@ -37,8 +38,7 @@ def arithmetic(device: torch.device, precision: Precision) -> Iterator[None]:
     Raises:
         SettingsError: another precision.
     """
-    if precision not in ("float32", "bfloat16"):
-        raise SettingsError(f"precision {precision!r}; valid are float32 and bfloat16")
+    check_choice("precision", precision, get_args(Precision))
     with ExitStack() as stack:
         if device.type == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))

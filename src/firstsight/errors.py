@@ -1,4 +1,4 @@
-"""The errors a user can meet. Each message is one line: what was given, what is valid, what to do."""
+"""Errors for users. Each message is one line: what was given, what is valid, what to do."""
 
 
 class FirstsightError(Exception):
@@ -6,7 +6,7 @@ class FirstsightError(Exception):
 
 
 class SourceError(FirstsightError):
-    """The footage cannot be read, or holds nothing to learn from."""
+    """The footage cannot be read, or has nothing to learn from."""
 
 
 class PixelsError(FirstsightError):
@@ -26,7 +26,7 @@ class LibraryError(FirstsightError):
 
 
 def check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    """Refuses what is not one of the choices.
+    """Checks that the value is one of the choices.
 
     Raises:
         SettingsError: it is none of them.

@@ -1,4 +1,4 @@
-"""Only plain files are opened: a pipe or a device at a path would make the reader wait, or never end."""
+"""Files read and written: only regular ones are opened, as a pipe or a device can block; writing is atomic."""
 
 import os
 import re
@@ -9,15 +9,15 @@ from typing import BinaryIO
 
 from firstsight.errors import RunError, SourceError
 
-# A pipe that nobody writes to is not waited for.
+# So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
-# What a name may hold on every file system; anything else becomes an underscore.
+# Not allowed in a name on every file system; becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 def make_folder(folder: Path, *, purpose: str = "") -> None:
-    """Makes the folder, if it is not there; `purpose` tells people what it is for, such as "the clips".
+    """Makes the folder if there is none; `purpose`, such as "the clips", is for the message.
 
     Raises:
         RunError: it cannot be made.
@@ -29,23 +29,19 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
         raise RunError(f"{folder} cannot be made: {error.strerror}; choose {wanted}") from error
 
 
-def read_regular(path: Path, *, most: int | None = None) -> bytes:
-    """What is in a regular file, as many bytes as it has when reading begins; nothing else is waited for.
-
-    Args:
-        path: of the file.
-        most: bytes that it may have.
+def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
+    """The content of a regular file, as many bytes as it has when reading begins.
 
     Raises:
         OSError: there is none, or it cannot be read.
-        ValueError: it is no regular file, or larger than that.
+        ValueError: it is no regular file, or larger than `max_bytes`.
     """
     with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise ValueError("it is no regular file")
-        if most is not None and state.st_size > most:
-            raise ValueError(f"it has {state.st_size} bytes; valid are at most {most}")
+        if max_bytes is not None and state.st_size > max_bytes:
+            raise ValueError(f"it has {state.st_size} bytes; valid are at most {max_bytes}")
         return file.read(state.st_size)
 
 
@@ -54,10 +50,10 @@ def safe_name(text: str) -> str:
     return _UNSAFE.sub("_", text)
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Puts the content at the path; whoever reads it finds the old file or the new one, never a part.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Writes the file atomically: a reader finds the old content or the new one, never a part.
 
-    A new file gets the permissions that `open` would give it, and a file that is replaced keeps its own.
+    A new file has the permissions that `open` would give it; a file that is replaced keeps its own.
 
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.
@@ -91,41 +87,36 @@ _KINDS = {
 }
 
 
-def unlike_a_file(mode: int) -> str:
-    """What it is instead of a plain file, such as "a FIFO", by its mode; empty for a plain file."""
+def special_file(mode: int) -> str:
+    """What has that mode, such as "a FIFO"; empty for a regular file."""
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no plain file")
 
 
 def check_regular(path: Path, *, name: str) -> None:
-    """Raises if there is anything but a plain file at the path, behind links too; without opening it.
+    """Checks that a path, behind links too, is a regular file, without opening it.
 
     Raises:
-        SourceError: it is a FIFO, a socket, a device or a folder, or cannot be looked at.
+        SourceError: it is a FIFO, a socket, a device or a folder, or cannot be read.
     """
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
         raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
-    if kind := unlike_a_file(mode):
+    if kind := special_file(mode):
         raise SourceError(f"{name} cannot be read: it is {kind}, not a file")
 
 
 def open_regular(path: Path, *, name: str) -> BinaryIO:
-    """The file at the path, open to be read.
+    """A regular file, open for reading.
 
     Raises:
-        SourceError: there is none, it is not a plain file, or it cannot be read.
+        SourceError: there is none, it is not a regular file, or it cannot be read.
     """
     check_regular(path, name=name)
     try:
-        return open(path, "rb", opener=_without_waiting)
+        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS))
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Should a FIFO have come to be there meanwhile, it is opened without waiting for a writer."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _reason(error: Exception) -> str:

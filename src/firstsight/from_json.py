@@ -1,4 +1,4 @@
-"""JSON from a file, checked against the types of what it is to be. What a file states is not believed before that."""
+"""JSON from a file, checked against the types that it must have."""
 
 import json
 import types
@@ -27,13 +27,13 @@ _MAX_INTEGER = 2**53  # above it JSON's numbers are not exact
 
 
 def read_json(file: Path) -> Any:  # noqa: ANN401  # JSON
-    """What is in the file.
+    """The content of the file.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no regular file, not JSON, is nested too deeply, or is far too large.
+        ValueError: it is no regular file, not JSON, nested too deeply, or far too large.
     """
-    content = read_regular(file, most=_MAX_BYTES)
+    content = read_regular(file, max_bytes=_MAX_BYTES)
     try:
         return json.loads(content.decode(), parse_constant=_refused)
     except RecursionError as error:
@@ -47,11 +47,11 @@ def _refused(name: str) -> NoReturn:
 def from_json(kind: type[Made], value: object, *, name: str) -> Made:
     """The value as a dataclass, a TypedDict or a plain type; lists become tuples where the type says so.
 
-    A dataclass has no other keys than its fields; a TypedDict may have more, which are not looked at.
+    A dataclass has no other keys than its fields; a TypedDict may have more, which are not checked.
 
     Args:
-        kind: what it is to be.
-        value: as `json` gives it.
+        kind: the type.
+        value: as `json` returns it.
         name: of the value, for the error: "levels[0].maps".
 
     Raises:
@@ -78,12 +78,12 @@ def _made(kind: Any, value: Any, name: str) -> Any:  # noqa: ANN401, PLR0911  # 
     if origin is dict:
         return _object(value, name)
     if origin in {list, tuple} and isinstance(value, list):
-        return origin(_made(arguments[0], one, f"{name}[{index}]") for index, one in enumerate(value))
+        return origin(_made(arguments[0], item, f"{name}[{index}]") for index, item in enumerate(value))
     return value if _is_plain(kind, value) else _refuse((kind,), value, name)
 
 
 def _is_plain(kind: Any, value: object) -> bool:  # noqa: ANN401
-    """Whether it is such a number, text, truth value or nothing. A truth value is no number; a whole one is a float."""
+    """Whether it is such a number, text, truth value or null. A truth value is no number; an integer is a float."""
     if kind in {int, float}:
         valid = (int,) if kind is int else (int, float)
         return type(value) in valid and abs(value) <= _MAX_INTEGER  # type: ignore[arg-type]  # which no NaN is

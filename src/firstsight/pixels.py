@@ -1,7 +1,7 @@
 """Pictures as arrays: which rectangle of a picture is used, and how it is cut out and resized.
 
-This is the array path. Video takes the same `Crop` through an FFmpeg graph (`video/decoding.py`); a test holds the two
-to one grey level in the mean.
+This is the array path. Video applies the same `Crop` in an FFmpeg graph (`footage/pictures.py`); a test bounds their
+mean difference by one grey level.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 
 @dataclass(frozen=True)
 class Crop:
-    """A rectangle of a picture, in pixels from its top left corner, and the size it is brought to."""
+    """A rectangle of a picture, in pixels from its top left corner, and the size it is resized to."""
 
     x: int
     y: int
@@ -41,7 +41,7 @@ class Crop:
         return self.height / self.out_height
 
     def share_of(self, width: int, height: int) -> float:
-        """The part of a picture of that size that lies inside the rectangle, 0 to 1."""
+        """The share of a picture of that size that is inside the rectangle, 0 to 1."""
         return self.width * self.height / (width * height)
 
 
@@ -90,7 +90,7 @@ def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint
 
 
 def crop_and_resize(pictures: NDArray[np.uint8], crop: Crop, channels: int) -> NDArray[np.uint8]:
-    """The rectangle of every picture, brought to its output size.
+    """The rectangle of every picture, resized to its output size.
 
     Bilinear with the filter widened when shrinking (antialiased), as PIL does and as the article's torchvision
     transform did.

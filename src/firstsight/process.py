@@ -1,4 +1,4 @@
-"""What the process as a whole does: how it keeps freed memory, and how its idle threads wait. Does not load PyTorch."""
+"""Settings of the process: it keeps freed memory, and idle threads sleep. Does not load PyTorch."""
 
 import ctypes
 import os
@@ -17,17 +17,16 @@ Precision = Literal["float32", "bfloat16"]  # of arithmetic
 # glibc's mallopt options, from malloc.h.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
-# By these a user says how threads are to wait; then nothing is changed.
+# By these a user decides how threads wait; then nothing is changed.
 _WAIT_VARIABLES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 _MEMORY_MAPS = Path("/proc/self/maps")
 
 
 def keep_freed_memory() -> None:
-    """Tells glibc to keep what is freed for the next allocation. Does nothing under another C library.
+    """Makes glibc keep freed memory for the next allocation. Does nothing under another C library.
 
-    By default it returns every large activation to the kernel after each operation, and the page faults to get it back
-    cost time. This holds for the whole process from then on, so only its owner calls it: the command line does, the
-    functions of the package do not. Memory still stays flat, at its peak.
+    By default it returns every large activation to the kernel after each operation, and page faults to get it back
+    cost time. As this changes the entire process, only the command line calls it. Memory stays flat, at its peak.
     """
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -38,12 +37,12 @@ def keep_freed_memory() -> None:
 
 @contextmanager
 def passive_waiting() -> Iterator[None]:
-    """Within it PyTorch's idle threads go to sleep at once instead of spinning for milliseconds. Results do not change.
+    """Within it PyTorch's idle threads sleep at once instead of spinning for milliseconds. Results do not change.
 
-    A thread that spins for another one keeps that one off its core if the machine is busy: learning then takes ten
-    times as long, and so does what else runs there. GNU OpenMP reads how long to spin when it is loaded, which cannot
-    be undone; but as it is documented it gives up spinning at once while it manages more threads than there are cores.
-    So a team of that many threads is kept asleep meanwhile. May be nested, and entered by several threads.
+    On a busy machine a thread that spins keeps the one it waits for off its core: learning then takes ten times as
+    long, and so does what else runs there. GNU OpenMP reads how long to spin when it is loaded, and never again; but as
+    documented it does not spin while it manages more threads than there are cores. So a team of that many threads is
+    kept asleep meanwhile. May be nested, and entered by several threads.
 
     Does nothing with another OpenMP, with a single thread, or if OMP_WAIT_POLICY or GOMP_SPINCOUNT is set.
 
@@ -57,13 +56,13 @@ def passive_waiting() -> Iterator[None]:
 
 
 def describe_waiting() -> str:
-    """How idle threads wait now, for the record of a run: "passive", what the environment says, or "default"."""
-    said = [f"{name}={os.environ[name]}" for name in _WAIT_VARIABLES if name in os.environ]
-    return ", ".join(said) or ("passive" if _SLEEPERS.are_there else "default")
+    """How idle threads wait now, for the record of a run: "passive", the variables of the environment, or "default"."""
+    given = [f"{name}={os.environ[name]}" for name in _WAIT_VARIABLES if name in os.environ]
+    return ", ".join(given) or ("passive" if _SLEEPERS.are_there else "default")
 
 
 class _Sleepers:
-    """A team of OpenMP threads that sleeps as long as anybody is inside."""
+    """A team of OpenMP threads that sleeps while at least one block is active."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -92,14 +91,14 @@ _SLEEPERS = _Sleepers()
 
 
 def _openmp_in_use() -> tuple[ctypes.CDLL, ...]:
-    """The copies of GNU OpenMP whose threads may spin; none if there is no reason to change anything."""
+    """The copies of GNU OpenMP whose threads may spin; none if nothing is to be changed."""
     torch = sys.modules.get("torch")
     if torch is None or torch.get_num_threads() < 2 or any(name in os.environ for name in _WAIT_VARIABLES):
         return ()
     return _gnu_openmp()
 
 
-@cache  # it is there for good once PyTorch is
+@cache  # it stays loaded once PyTorch is
 def _gnu_openmp() -> tuple[ctypes.CDLL, ...]:
     """Every copy in this process: each wheel may bring its own."""
     try:
@@ -119,7 +118,7 @@ def _put_to_sleep(libraries: tuple[ctypes.CDLL, ...]) -> threading.Event:
 
     def sleep() -> None:
         for library in libraries:
-            nothing = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p)  # something that a team may call
+            nothing = ctypes.cast(library.omp_get_num_threads, ctypes.c_void_p)  # anything that a team may call
             library.GOMP_parallel(nothing, None, library.omp_get_num_procs() + 1, 0)
         made.set()
         wake.wait()

@@ -1,4 +1,4 @@
-"""What work in progress reports, and how it is cancelled: by its report, or by Ctrl-C."""
+"""Progress reports of long work, and how it is cancelled: by its report, or by Ctrl-C."""
 
 import signal
 import threading
@@ -9,24 +9,23 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a piece of work is."""
+    """How far the work is."""
 
-    what: str  # the part under way: "level 2 of 4", "embedding"
+    what: str  # the current part: "level 2 of 4", "embedding"
     done: float  # of it, in any unit
     total: float | None  # in the same unit, if known
     state: str = ""  # the latest numbers, for people
     news: tuple[str, ...] = ()  # lines worth keeping: a level has ended, a file cannot be read
 
 
-# Called now and then by whatever takes long. To stop the work, it raises `Cancelled`.
+# Called repeatedly by long work. To stop the work, it raises `Cancelled`.
 Report = Callable[[Progress], None]
 
 
-class Cancelled(BaseException):  # as KeyboardInterrupt: what handles errors does not catch it
-    """Raised by a `Report` to stop the work that calls it. As with Ctrl-C, what is complete by then is kept."""
+class Cancelled(BaseException):  # as KeyboardInterrupt: handlers of errors do not catch it
+    """Raised by a `Report` to stop the work that calls it. As with Ctrl-C, complete results are kept."""
 
 
-# What stops work from outside.
 INTERRUPTIONS = (KeyboardInterrupt, Cancelled)
 
 
@@ -36,7 +35,7 @@ def silent(_: Progress) -> None:
 
 @contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Ctrl-C is remembered until the step is done, so that what is saved is never half a step; twice is at once."""
+    """Defers Ctrl-C until a step is done, so that no half step is saved; a second Ctrl-C acts at once."""
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return

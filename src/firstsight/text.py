@@ -1,4 +1,4 @@
-"""Names as they may be shown: on a terminal, a page, or in a table; and JSON that every reader takes."""
+"""Names made printable for a terminal, a page or a table; and JSON that every reader accepts."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Marks without a picture hide text or turn it about ("exe.jpg" as "gpj.exe"); these two are part of words and emoji.
+# Invisible marks hide or reverse text ("exe.jpg" as "gpj.exe"); these two are part of words and emoji.
 _JOINERS = "\u200c\u200d"
 
 # Bytes that are not UTF-8 come into Python as surrogates from here on.
@@ -19,8 +19,8 @@ _ONE_BYTE = re.compile("[\udc80-\udcff]")
 def printable(name: str | bytes | os.PathLike[str]) -> str:
     r"""The name in one line, without anything that a terminal would obey or an encoding refuse.
 
-    Control characters, line and paragraph separators, marks that turn the direction of text, and bytes that are not
-    UTF-8 are written as escapes: "m\xe9.avi", "\x1b[2J", "two\nlines". What can be shown stays as it is.
+    Control characters, line and paragraph separators, marks that reverse text, and bytes that are not UTF-8 become
+    escapes: "m\xe9.avi", "\x1b[2J", "two\nlines".
 
     >>> printable("walks/café 1.mp4")
     'walks/café 1.mp4'
@@ -40,7 +40,7 @@ def _escaped(char: str) -> str:
 
 
 def json_line(content: Mapping[str, Any] | Sequence[Any]) -> str:
-    """The content as one line of JSON as the standard has it: no NaN, no halves of characters from odd file names.
+    """The content as one line of standard JSON: no NaN, no lone surrogates from odd file names.
 
     Raises:
         ValueError: a number in it is NaN or infinite.
@@ -52,7 +52,7 @@ def _readable(value: Any) -> Any:  # noqa: ANN401, any JSON
     if isinstance(value, str):
         return "".join(_escaped(char) if unicodedata.category(char) == "Cs" else char for char in value)
     if isinstance(value, Mapping):
-        return {_readable(name): _readable(one) for name, one in value.items()}
+        return {_readable(key): _readable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_readable(one) for one in value]
+        return [_readable(item) for item in value]
     return value

@@ -119,7 +119,7 @@ def test_the_authors_weights_cannot_be_resumed_or_extended(article_weights: Path
 
 def test_an_encoder_made_by_hand_cannot_be_resumed(tmp_path: Path, clip: Path) -> None:
     untrained().save(tmp_path / "run")
-    with pytest.raises(RunError, match="does not say how it was learned"):
+    with pytest.raises(RunError, match="its method is not recorded"):
         resume(tmp_path / "run")
     with pytest.raises(RunError, match="in a way that is not known"):
         extend(tmp_path / "run", clip)
@@ -128,9 +128,9 @@ def test_an_encoder_made_by_hand_cannot_be_resumed(tmp_path: Path, clip: Path) -
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda of: of.pop("settings"), "does not say its settings"),
-        (lambda of: of.pop("seed"), "does not say its seed"),
-        (lambda of: of.pop("footage"), "does not say its footage"),
+        (lambda of: of.pop("settings"), "its settings is not recorded"),
+        (lambda of: of.pop("seed"), "its seed is not recorded"),
+        (lambda of: of.pop("footage"), "its footage is not recorded"),
         (lambda of: of["settings"].update(speed=3), "settings has a key speed"),
         (lambda of: of["settings"].update(batch_size="x"), "settings.batch_size is"),
         (lambda of: of.update(seed="x"), "seed is"),
@@ -206,7 +206,7 @@ def test_sizes_are_told_as_they_are(moving_square: np.ndarray, tmp_path: Path) -
                 writer.write(np.ascontiguousarray(moving_square[index, :height, :width]), seconds=index / 25)
     news: list[str] = []
     firstsight.learn(tmp_path, progress=lambda progress: news.extend(progress.news))
-    assert news[0].endswith("the network sees all of each picture; 2 sizes, from 48x32 to 64x48")
+    assert news[0].endswith("the network gets all of each picture; 2 sizes, from 48x32 to 64x48")
 
 
 def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

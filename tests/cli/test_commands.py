@@ -20,9 +20,9 @@ def test_learn_prints_what_it_sees_how_levels_ended_and_where_it_is(
 ) -> None:
     ran = firstsight("learn", clip, "--out", tmp_path / "run", *small)
     assert ran.code == 0, ran.err
-    assert "the network sees 75 % of each 64x48 picture, 48x48 in the middle" in ran.err
-    assert re.search(r"level 1 ended by cap after 41 frames: largest similarity \d\.\d{3}, asked below 0\.30", ran.err)
-    assert "asked below 0.20" in ran.err
+    assert "the network gets 75 % of each 64x48 picture, 48x48 in the middle" in ran.err
+    assert re.search(r"level 1 ended by cap after 41 frames: largest similarity \d\.\d{3}, threshold 0\.30", ran.err)
+    assert "threshold 0.20" in ran.err
     assert re.search(r"level 2  4x5x5 +cap after 41 frames +max\|similarity\| \d\.\d+ -> \d\.\d+ on 24 frames", ran.out)
     assert "learned from 82 frames (216 in a pass)" in ran.out
     assert Encoder.load(tmp_path / "run").dim == 100
@@ -107,7 +107,7 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
     for words in (
         "Most similar",
         "Least similar",
-        "What the network sees",
+        "What the network gets",
         "Level 2",
         "ended by cap",
         "before learning",
@@ -260,14 +260,14 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(
 def test_the_default_method_tells_what_the_footage_is(firstsight, clip: Path, tmp_path: Path) -> None:
     ran = firstsight("learn", clip, "--out", tmp_path / "run")
     assert ran.code == 0, ran.err
-    assert "the network sees all of each 64x48 picture" in ran.err
+    assert "the network gets all of each 64x48 picture" in ran.err
     assert "footage: frames in order of time" in ran.out
     ran = firstsight("compare", tmp_path / "run", clip, "--anchor-at", 2, "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     page = (tmp_path / "out" / "report.html").read_text()
     assert "the read-out of all levels" in page
     assert "before learning" not in page
-    assert "the whole picture" in firstsight("info", tmp_path / "run").out
+    assert "the entire picture" in firstsight("info", tmp_path / "run").out
     for options in (("--level", 1), ("--level", 2, "--dimensions", 16)):
         assert firstsight("compare", tmp_path / "run", clip, "--out", tmp_path / "out", *options).code == 0
 

@@ -124,7 +124,7 @@ def test_missing_is_only_what_is_gone(firstsight, library: Path, footage: Path, 
     ran = firstsight("library", "remove", library, "--missing")
     assert ran.code == 0, ran.err
     assert ran.out.splitlines() == [
-        "kept 3 (cannot be reached: their folders are not there, or cannot be looked into): 0.mp4, 1.mp4, notes.mp4",
+        "kept 3 (cannot be reached: their folders are missing or cannot be read): 0.mp4, 1.mp4, notes.mp4",
         f"{library} holds 16 frames of 2 sources",
     ]
     told = firstsight("library", "info", library).out

@@ -115,6 +115,8 @@ def test_commands_are_shown_in_groups_a_line_each(firstsight) -> None:
     shown = firstsight("--help").out
     for group in ("Learn an encoder:", "Keep a library:", "Watch a camera:"):
         assert f"\n{group}\n" in shown
+    for line in shown.partition("\nOptions:")[0].partition("Learn an encoder:")[2].splitlines():
+        assert not line.startswith("    "), f"the first sentence of the command before {line!r} takes more than a line"
 
 
 def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
@@ -141,11 +143,22 @@ def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
         ("novelty", "RUN", "MISSING"),
         ("scenes", "MISSING"),
         ("neighbours", "MISSING", "."),
+        ("neighbours", "RUN", "MISSING", "--anchor", "."),
+        ("neighbours", "RUN", "CLIP", "--anchor", "MISSING"),
         ("watch", "MISSING", "CLIP", "--novel"),
+        ("watch", "RUN", "MISSING", "--novel"),
+        ("watch", "RUN", "CLIP", "--for", "MISSING"),
+        ("watch", "RUN", "CLIP", "--for", "MISSING@2"),
         ("align", "CLIP", "CLIP", "--model", "MISSING"),
+        ("align", "MISSING", "CLIP", "--model", "RUN"),
+        ("align", "CLIP", "MISSING", "--model", "RUN"),
+        ("similarities", "MISSING", "--for", "CLIP@1", "--out", "x.csv"),
+        ("similarities", "CLIP", "--for", "MISSING", "--out", "x.csv"),
         ("info", "MISSING"),
         ("index", "lib", "MISSING"),
         ("search", "MISSING", "CLIP"),
+        ("search", ".", "MISSING"),
+        ("search", ".", "MISSING@2"),
         ("duplicates", "MISSING"),
         ("keyframes", "MISSING", "3"),
         ("clusters", "MISSING"),
@@ -155,11 +168,12 @@ def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_mistyped_path_is_told_before_pytorch_is_loaded(
+def test_a_mistyped_path_is_reported_before_pytorch_is_loaded(
     clip: Path, run_folder: Path, tmp_path: Path, arguments: tuple
 ) -> None:
-    named = {"MISSING": tmp_path / "nowhere", "CLIP": clip, "RUN": run_folder}
-    done = run(_WITHOUT_TORCH, *(named.get(one, one) for one in arguments), cwd=tmp_path)
+    named = {"MISSING": str(tmp_path / "nowhere"), "CLIP": str(clip), "RUN": str(run_folder)}
+    given = ["@".join((named.get(name, name), *at)) for name, *at in (word.split("@") for word in arguments)]
+    done = run(_WITHOUT_TORCH, *given, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith("error: "), done.stderr
     assert "nowhere" in done.stderr

@@ -63,7 +63,7 @@ def test_events_go_everywhere(firstsight, run_folder: Path, hall: Path, tmp_path
     pictures = [np.asarray(Image.open(one["snapshot"])) for one in events]
     assert [picture.shape for picture in pictures] == [(48, 64, 3)] * 4
     assert pictures[0][24, 36, 0] > 200 > pictures[2][24, 36, 0]
-    assert "32 frames seen; 4 events" in ran.err
+    assert "32 frames watched; 4 events" in ran.err
     assert "4 events delivered" in ran.err
 
 
@@ -120,7 +120,7 @@ def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: 
         err = process.stderr.read()
     assert process.returncode == 0
     assert kinds(log) == ["novel begins", "novel ends"]  # the second, as watching ends
-    assert f"nobody reads the events any more: 19 frames seen; 2 events, kept in {log}" in err
+    assert f"the reader of the events is gone: 19 frames watched; 2 events, kept in {log}" in err
     assert "Traceback" not in err
     assert "Exception" not in err
 
@@ -208,7 +208,7 @@ def test_every_signal_that_ends_a_program_tells_what_is_under_way(
     assert ran.code == 130, ran.err
     assert kinds(tmp_path / "e.jsonl") == ["novel begins", "novel ends"]
     assert len(ran.out.splitlines()) == 2
-    assert "interrupted: 20 frames seen; 2 events" in ran.err
+    assert "interrupted: 20 frames watched; 2 events" in ran.err
     assert signal.getsignal(number) is before
 
 
@@ -250,7 +250,7 @@ def test_of_hardly_any_frames_nothing_is_told(firstsight, made_up, run_folder: P
     made_up(num)
     ran = firstsight("watch", run_folder, "hall", "--novel", "--json")
     assert (ran.code, ran.out) == (0, "")
-    assert f"{num} frames seen; 0 events" in ran.err
+    assert f"{num} frames watched; 0 events" in ran.err
 
 
 def test_what_is_under_way_is_told_when_the_stream_breaks_off(firstsight, made_up, run_folder: Path) -> None:

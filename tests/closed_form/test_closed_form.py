@@ -9,9 +9,8 @@ from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
 from firstsight.closed_form.learn import BoundedSample
-from firstsight.closed_form.model import Projection, pooled
-from firstsight.closed_form.projection import fit_projection, most_dims, principal
-from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.closed_form.projection import Projection, fit_projection, most_dims, principal
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid, pooled
 from firstsight.device import generator
 from firstsight.encoder.encoder import to_inputs
 from firstsight.encoder.views import WholeFrame
@@ -201,7 +200,7 @@ def test_a_bounded_sample_is_spread_evenly(num: int, most: int, moving_square: n
     numbered = np.repeat(np.arange(num, dtype=np.uint8)[:, None], 48 * 64, axis=1).reshape(num, 48, 64)
     sample = BoundedSample(most)
     frames = sample.read([open_source(numbered)], WholeFrame(24, 24, channels=1), report=lambda _: None)
-    assert sample.num_seen == num
+    assert sample.num_read == num
     assert len(frames) == min(num, most)
     gaps = np.diff(frames[:, 0, 0, 0].astype(int))
     assert gaps.max(initial=1) <= 2 * -(-num // most)

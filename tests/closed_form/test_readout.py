@@ -5,8 +5,7 @@ import torch
 from torch import Tensor
 
 from firstsight.closed_form.filters import fit_level
-from firstsight.closed_form.model import PoolingConfig, of_mirror_image, pooled
-from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
 from firstsight.device import generator
 
 _FILTERS, _MAPS = 24, 12

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from firstsight.comparison.align import _GAP_COST, _LEAST_GAIN, WarpingPath, best_path, check_pairs, gains_of
+from firstsight.comparison.align import _GAP_COST, _MIN_GAIN, WarpingPath, best_path, check_pairs, gains_of
 from firstsight.errors import SettingsError
 
 
@@ -38,7 +38,7 @@ def slow_path(gains: np.ndarray) -> tuple[float, list[tuple[int, int]]]:
 
 def collected(path: WarpingPath, gains: np.ndarray) -> float:
     """What the steps of a path add up to."""
-    values = gains[path.first, path.second].astype(np.float64) - _LEAST_GAIN
+    values = gains[path.first, path.second].astype(np.float64) - _MIN_GAIN
     moves = zip(np.diff(path.first, prepend=-1), np.diff(path.second, prepend=-1), strict=True)
     both = np.array([number == 0 or all(move) for number, move in enumerate(moves)])
     return float(np.where(both, values, np.minimum(values, 0) - _GAP_COST).sum())
@@ -49,7 +49,7 @@ def collected(path: WarpingPath, gains: np.ndarray) -> float:
 def test_path_and_score_are_those_of_the_slow_programme(shape: tuple[int, int], seed: int) -> None:
     similarities = np.random.default_rng(seed).uniform(-0.2, 1, shape).astype(np.float32)
     path, gains = best_path(similarities)
-    score, pairs = slow_path(gains.astype(np.float64) - _LEAST_GAIN)
+    score, pairs = slow_path(gains.astype(np.float64) - _MIN_GAIN)
     assert path.score == pytest.approx(score, abs=1e-9)
     assert list(zip(path.first, path.second, strict=True)) == pairs
     assert collected(path, gains) == pytest.approx(path.score, abs=1e-9)
@@ -71,7 +71,7 @@ def test_one_frame_is_found_in_a_video(num_first: int, num_second: int) -> None:
     assert (path.first.tolist(), path.second.tolist()) == (([0], [7]) if num_first == 1 else ([7], [0]))
 
 
-def test_one_frame_that_is_unlike_another_is_not_aligned() -> None:
+def test_two_unrelated_frames_are_not_aligned() -> None:
     path, _ = best_path(np.full((1, 1), 0.1, np.float32))
     assert len(path) == 0
 
@@ -96,7 +96,7 @@ def test_the_same_walk_at_another_pace_between_other_footage(pace: float) -> Non
     assert (np.diff(path.second) >= 0).all()
 
 
-def test_of_strangers_hardly_anything_is_aligned() -> None:
+def test_of_unrelated_videos_hardly_anything_is_aligned() -> None:
     path, _ = best_path(walk_of(60) @ walk_of(60, seed=1).T)
     assert len(path) < 12
 

@@ -33,7 +33,7 @@ def cosine(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def slow_compare(features: np.ndarray, settings: CompareSettings, renew: object) -> list[tuple[int, int, float | None]]:
-    """(frame, anchor, similarity) with every standard deviation computed afresh."""
+    """(frame, anchor, similarity) with every standard deviation computed from all embeddings."""
     anchor, remembered, compared, result = None, [], 0, []
     for index, vector in enumerate(features.astype(np.float64)):
         if anchor is None:
@@ -106,7 +106,7 @@ def test_until_two_frames_are_remembered_all_dimensions_count(encoder: Encoder, 
 
 def test_still_footage_is_similar_to_itself(encoder: Encoder, moving_square: np.ndarray) -> None:
     still = np.repeat(moving_square[:1], 20, axis=0)
-    # One frame at a time: the place in a batch can change the last bit of a feature, and then nothing is equal.
+    # One frame at a time: the position in a batch can change the last bit of a feature, and then nothing is equal.
     found = list(compare(encoder, still, batch_size=1))
     assert [one.similarity for one in found] == [pytest.approx(1)] * 19
     assert found[-1].dimensions.tolist() == list(range(64))  # all deviations are zero: the lowest

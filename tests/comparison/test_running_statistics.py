@@ -3,27 +3,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.comparison.running_statistics import RunningSpread, largest
+from firstsight.comparison.running_statistics import RunningStatistics, largest
 
 
 @pytest.mark.parametrize("window", [None, 2, 7, 64, 500])
 @pytest.mark.parametrize("offset", [0, 1e4])
 def test_equals_numpy_over_what_counts(window: int | None, offset: float) -> None:
     embeddings = (np.random.default_rng(0).normal(size=(300, 20)) + offset).astype(np.float32)
-    spread = RunningSpread(window=window)
+    statistics = RunningStatistics(window=window)
     for count, embedding in enumerate(embeddings, start=1):
-        spread.add(embedding)
+        statistics.add(embedding)
         counts = embeddings[max(0, count - (window or count)) : count].astype(np.float64)
-        assert spread.num_embeddings == len(counts)
-        np.testing.assert_allclose(spread.standard_deviation(), counts.std(axis=0), atol=1e-7, rtol=1e-7)
-        np.testing.assert_allclose(spread.mean(), counts.mean(axis=0), rtol=1e-9, atol=1e-9)
+        assert statistics.num_embeddings == len(counts)
+        np.testing.assert_allclose(statistics.standard_deviation(), counts.std(axis=0), atol=1e-7, rtol=1e-7)
+        np.testing.assert_allclose(statistics.mean(), counts.mean(axis=0), rtol=1e-9, atol=1e-9)
 
 
-def test_a_dimension_that_stops_changing_has_no_spread_once_the_window_has_passed() -> None:
-    spread = RunningSpread(window=5)
+def test_a_dimension_that_stops_changing_has_no_deviation_once_the_window_has_passed() -> None:
+    statistics = RunningStatistics(window=5)
     for value in [1e3, -1e3, 7, 7, 7, 7, 7]:
-        spread.add(np.array([value], np.float32))
-    assert spread.standard_deviation()[0] == pytest.approx(0, abs=1e-4)
+        statistics.add(np.array([value], np.float32))
+    assert statistics.standard_deviation()[0] == pytest.approx(0, abs=1e-4)
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=40), st.integers(1, 45))

@@ -1,4 +1,4 @@
-"""A table of similarities: each number is the cosine that it says it is."""
+"""A table of similarities: each number is the cosine of its frame and its anchor."""
 
 from pathlib import Path
 
@@ -74,7 +74,7 @@ def test_names_of_other_columns_are_refused(tmp_path: Path) -> None:
 def test_what_sees_must_be_known_and_the_same(tmp_path: Path, footage: Path) -> None:
     made = filled(tmp_path / "library", {"a.mp4": 2})
     assert len(Target(made.library.path, None).embed().frames) == 2
-    with pytest.raises(LibraryError, match="nothing to do with each other"):
+    with pytest.raises(LibraryError, match="embeddings cannot be compared"):
         Target(made.library.path, small_encoder(seed=1))
     with pytest.raises(SettingsError, match="give --model"):
         Target(footage / "walk.mp4", None)

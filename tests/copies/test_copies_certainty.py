@@ -1,4 +1,4 @@
-"""How certain copies are: look-alikes are none, altered originals are kept, and what cannot be told is said."""
+"""How certain copies are: look-alikes are none, altered originals are kept, and what is undecided is reported."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from test_duplicates import RATE, take, write
 
 from firstsight.copies.choose_best import Facts, best, bytes_text, why_kept
 from firstsight.copies.duplicates import Duplicates, find_duplicates
+from firstsight.copies.verification import verdict
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 
@@ -30,7 +31,7 @@ def texture(seed: int, *, cells: int, contrast: float) -> np.ndarray:
 
 
 def floor(plan: int, furniture: int, *, walk: int, seconds: int = 16) -> np.ndarray:
-    """A walk along a wall: its plan tells what is light and dark, its furniture the details. uint8 (N, 96, 128, 3)."""
+    """A walk along a wall: its plan sets what is light and dark, its furniture the details. uint8 (N, 96, 128, 3)."""
     wall = 128 + texture(plan, cells=14, contrast=70) + texture(furniture, cells=130, contrast=40)
     wall = wall.clip(0, 255).astype(np.uint8)
     random = np.random.default_rng(walk)
@@ -144,6 +145,13 @@ def facts(name: str, *, seconds: float = 10.0, size: tuple[int, int] = (640, 480
 
 
 @pytest.mark.parametrize(
+    ("chance", "share", "expected"), [(0.05, 0.5, "copy"), (0.05, 0.49, "part"), (0.051, 1.0, "perhaps")]
+)
+def test_the_verdict_depends_on_chance_first_then_on_the_share(chance: float, share: float, expected: str) -> None:
+    assert verdict(chance, share) == expected
+
+
+@pytest.mark.parametrize(
     ("others", "why"),
     [
         ((facts("copy of film.mp4"),), "not named as a copy"),
@@ -151,7 +159,7 @@ def facts(name: str, *, seconds: float = 10.0, size: tuple[int, int] = (640, 480
         ((facts("a.mp4", seconds=8.0),), "longest, 10.0 s"),
         ((facts("a.mp4", size=(320, 240)),), "largest picture, 640x480"),
         ((facts("a.mp4", num_bytes=7_000),), "largest file, 10.0 kB beside 7.0 kB"),
-        ((facts("another.mp4"),), "nothing but the name tells them apart; any of them will do"),
+        ((facts("another.mp4"),), "they differ in name only; keep any of them"),
     ],
 )
 def test_what_is_kept_is_kept_for_a_true_reason(others: tuple[Facts, ...], why: str) -> None:
@@ -163,7 +171,7 @@ def test_what_is_kept_is_kept_for_a_true_reason(others: tuple[Facts, ...], why: 
 @pytest.mark.parametrize(
     ("num", "text"), [(0, "0 bytes"), (999, "999 bytes"), (15_900, "15.9 kB"), (2 * 10**6, "2.0 MB")]
 )
-def test_sizes_are_told_in_their_unit(num: int, text: str) -> None:
+def test_sizes_have_their_unit(num: int, text: str) -> None:
     assert bytes_text(num) == text
 
 
@@ -171,20 +179,20 @@ def test_bars_that_several_copies_share_are_bars_all_the_same(tmp_path: Path) ->
     films, frames = tmp_path / "films", take(0)
     films.mkdir()
     barred = np.pad(frames, ((0, 0), (16, 16), (0, 0), (0, 0)))
-    write(films / "whole.mp4", frames)
+    write(films / "full.mp4", frames)
     write(films / "barred.mp4", barred)
     write(films / "barred twice.mp4", (barred * 0.95).astype(np.uint8))
     write(films / "copy of barred.mp4", barred)
     (group,) = duplicates_of(films, tmp_path / "library").groups
-    assert group.keep == "whole.mp4"
+    assert group.keep == "full.mp4"
     assert "no bars" in group.why
     assert all("bars" in copy.differs for copy in group.copies)
 
 
-def test_nothing_is_told_of_a_file_that_is_another_by_now(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_has_no_size(tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()
-    write(films / "whole.mp4", take(0))
+    write(films / "full.mp4", take(0))
     write(films / "half.mp4", take(0)[:, ::2, ::2])
     with Store.create(tmp_path / "library", small_encoder()) as library:
         add(library, [films])

@@ -100,7 +100,7 @@ def test_the_same_way_taken_again_is_no_copy(found: Duplicates) -> None:
     assert not [one for one in found.shared if one.first.startswith("walks")]
 
 
-def test_the_whole_one_is_kept_and_each_copy_says_how_it_differs(found: Duplicates) -> None:
+def test_the_complete_one_is_kept_and_each_copy_states_how_it_differs(found: Duplicates) -> None:
     (group,) = found.groups
     assert group.keep in {"take0.mp4", "take0-logo.mp4"}
     for ground in ("longest, ", "in colour", "not cropped", "largest picture, 128x96", "no bars", "not mirrored"):
@@ -129,7 +129,7 @@ def test_a_part_that_was_cut_out_parts_what_is_shared(found: Duplicates) -> None
     assert pair.expected_by_chance < 1e-3
 
 
-def test_what_cannot_be_told_is_said(found: Duplicates) -> None:
+def test_what_is_undecided_is_reported(found: Duplicates) -> None:
     assert found.too_short == ("short.mp4",)
     assert found.still == ("nothing.mp4",)
 
@@ -142,7 +142,7 @@ def test_frames_far_apart_take_no_memory_for_what_is_between(between: float, num
     assert len(at_ticks(track, 0, 0.5).signatures) == num
 
 
-def test_an_empty_library_is_told(tmp_path: Path) -> None:
+def test_an_empty_library_is_an_error(tmp_path: Path) -> None:
     with Store.create(tmp_path / "empty", small_encoder()) as library, pytest.raises(LibraryError, match="no frame"):
         find_duplicates(library)
 
@@ -159,6 +159,6 @@ def test_an_empty_library_is_told(tmp_path: Path) -> None:
 )
 def test_what_lies_on_a_picture_keeps_it_from_changing(cells: dict, which: int) -> None:
     ratio = np.ones((8, 8), np.float32)
-    for place, value in cells.items():
-        ratio[place] = value
+    for cell, value in cells.items():
+        ratio[cell] = value
     assert which_is_covered(np.log(ratio)) == which

@@ -15,7 +15,7 @@ NUM = 60
 
 
 def picture(seed: int) -> np.ndarray:
-    """Coarse and fine places of all tones, as in a photograph. uint8 (90, 120, 3)."""
+    """Coarse and fine areas of all tones, as in a photograph. uint8 (90, 120, 3)."""
     random = np.random.default_rng(seed)
     parts = [
         np.asarray(Image.fromarray(random.integers(0, 256, (rows, rows, 3), dtype=np.uint8)).resize((120, 90)), float)
@@ -82,11 +82,11 @@ def test_no_other_picture_is(found: dict) -> None:
         assert first == second
 
 
-def test_blank_pictures_are_told_and_are_no_copies(duplicates: Duplicates) -> None:
+def test_blank_pictures_are_reported_and_are_no_copies(duplicates: Duplicates) -> None:
     assert duplicates.blank == ("black.jpg", "blacker.jpg")
     assert not any("black" in one.first for one in duplicates.shared)
 
 
-def test_of_a_few_pictures_it_cannot_be_told_and_that_is_said(tmp_path: Path) -> None:
+def test_a_few_pictures_are_not_compared_and_that_is_reported(tmp_path: Path) -> None:
     found = duplicates_of({"one": picture(1), "same": picture(1)[1:]}, tmp_path)
     assert (found.shared, found.too_few_pictures) == ((), 2)

@@ -19,12 +19,12 @@ def cells(pictures: np.ndarray, name: str = "walk.mp4") -> Cells:
 
 
 def walk(num: int, *, seed: int, step: int) -> np.ndarray:
-    """Pictures of a few kinds, each a little changed in one place: some within the limit, some beyond it."""
+    """Pictures of a few kinds, each a little changed in one cell: some within the limit, some beyond it."""
     random = np.random.default_rng(seed)
     kinds = random.integers(0, 256, (5, 16, 16, 3))
     pictures = kinds[random.integers(0, 5, num)]
-    places = random.integers(0, 16, (num, 2))
-    pictures[np.arange(num), places[:, 0], places[:, 1]] += random.integers(-step, step + 1, (num, 3))
+    positions = random.integers(0, 16, (num, 2))
+    pictures[np.arange(num), positions[:, 0], positions[:, 1]] += random.integers(-step, step + 1, (num, 3))
     return pictures.clip(0, 255).astype(np.uint8)
 
 
@@ -70,7 +70,7 @@ def test_a_change_in_one_place_is_a_change() -> None:
     assert not frames.found
 
 
-def test_noise_is_what_saving_anew_does_to_all_but_a_tenth() -> None:
+def test_noise_is_the_difference_by_re_encoding_of_all_but_a_tenth() -> None:
     before = np.full((11, 16, 16, 3), 100, np.uint8)
     after = before.copy()
     after[np.arange(11), 0, 0, 0] += np.arange(11, dtype=np.uint8)

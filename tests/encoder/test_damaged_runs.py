@@ -17,7 +17,7 @@ import torch
 
 import firstsight
 from firstsight.cli.info import level_table, outcome_lines
-from firstsight.closed_form.model import PoolingConfig, part_dims, pooled
+from firstsight.closed_form.pyramid import PoolingConfig, part_dims, pooled
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.saved import WEIGHTS_FILE, quick_digest
 from firstsight.errors import FirstsightError, RunError, SettingsError

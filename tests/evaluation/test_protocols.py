@@ -14,8 +14,8 @@ def sample_of(codes: np.ndarray, *, labels: tuple = (), sources: list | None = N
     """Frames whose pixels are the code, so that a method can be anything: 24x24, a second apart."""
     frames = np.repeat(codes.astype(np.uint8), 24 * 24).reshape(len(codes), 24, 24, 1).repeat(3, axis=-1)
     return Sample(
-        seen=frames,
-        whole=frames,
+        inputs=frames,
+        full_frames=frames,
         seconds=np.arange(len(codes), dtype=np.float64),
         sources=np.zeros(len(codes), np.int64) if sources is None else np.array(sources),
         names=tuple(f"{number}.mp4" for number in range(1 + max(sources or [0]))),
@@ -55,7 +55,7 @@ def in_videos(labels: str, length: int) -> Sample:
 
 def test_one_that_knows_the_label_is_perfect() -> None:
     sample = in_videos("aabbcc", 6)
-    scores = labels_question(sample, seed=0).score(lambda frames: one_hot(frames // 10), sample.seen)
+    scores = labels_question(sample, seed=0).score(lambda frames: one_hot(frames // 10), sample.inputs)
     assert dict(scores.figures) == {"R@1": 1, "R@5": 1, "mAP": 1, "kNN": 1, "linear": 1}
     assert len(np.unique(scores.blocks)) == 6
 
@@ -64,16 +64,18 @@ def test_one_that_knows_the_video_alone_finds_nothing_by_it() -> None:
     """Frames of the same video are all alike, and not to be found."""
     sample = in_videos("aaaabbbbcccc", 5)
     question = labels_question(sample, seed=0)
-    by_video = question.score(one_hot, sample.seen)
+    by_video = question.score(one_hot, sample.inputs)
     assert by_video.figures["R@1"] == pytest.approx(3 / 11, abs=0.25)  # three of eleven other videos: ties, at random
     assert by_video.figures["kNN"] < 0.7
-    assert by_video.figures["R@1"] == pytest.approx(question.score(blind, sample.seen).figures["R@1"], abs=0.35)
+    assert by_video.figures["R@1"] == pytest.approx(question.score(blind, sample.inputs).figures["R@1"], abs=0.35)
 
 
 def test_a_file_that_is_there_twice_is_told() -> None:
     sample = in_videos("aabb", 8)
     assert not any("to the pixel" in note for note in labels_question(sample, seed=0).notes)
-    twice = replace(sample, whole=np.concatenate([sample.whole[:8], sample.whole[:8], sample.whole[16:]]))
+    twice = replace(
+        sample, full_frames=np.concatenate([sample.full_frames[:8], sample.full_frames[:8], sample.full_frames[16:]])
+    )
     (told,) = [note for note in labels_question(twice, seed=0).notes if "to the pixel" in note]
     assert told.startswith("8 frames are the same to the pixel")
     assert told.endswith("is a file there twice? 0.mp4 and 1.mp4 (8)")
@@ -82,22 +84,22 @@ def test_a_file_that_is_there_twice_is_told() -> None:
 def test_ties_do_not_profit_from_the_order_of_folders() -> None:
     labels = tuple("abcd"[index // 25] for index in range(100))
     sample = sample_of(np.arange(100), labels=labels, sources=list(range(100)), pictures=True)
-    assert labels_question(sample, seed=0).score(blind, sample.seen).figures["R@1"] == pytest.approx(0.25, abs=0.05)
+    assert labels_question(sample, seed=0).score(blind, sample.inputs).figures["R@1"] == pytest.approx(0.25, abs=0.05)
 
 
 def test_labels_that_change_within_a_video_are_looked_for_in_another_stretch() -> None:
     labels = tuple("aaaaaabbbbbbaaaaaabbbbbbcccccc")
     sample = sample_of(np.array([" abc".index(label) for label in labels]), labels=labels)
     question = labels_question(sample, seed=0)
-    scores = question.score(one_hot, sample.seen)
+    scores = question.score(one_hot, sample.inputs)
     assert scores.figures["R@1"] == 1
     assert len(scores.per_query) == 24  # c is nowhere else
-    assert any("1 labels have one video or stretch each, such as c" in note for note in question.notes)
+    assert any("1 labels have one video or visit each, such as c" in note for note in question.notes)
 
 
 @pytest.mark.parametrize(
     ("labels", "words"),
-    [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to look for it")],
+    [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to be found")],
 )
 def test_labels_that_cannot_be_asked_about(labels: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words):
@@ -111,7 +113,7 @@ def walked_twice() -> Sample:
 
 def test_a_second_pass_is_found_by_one_that_knows_the_place() -> None:
     sample = walked_twice()
-    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.seen)
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.inputs)
     assert scores.figures["on path"] == 1
     assert scores.figures["shuffled"] < 0.3
     assert scores.figures["order"] == pytest.approx(scores.figures["on path"] - scores.figures["shuffled"])
@@ -121,15 +123,15 @@ def test_a_second_pass_is_found_by_one_that_knows_the_place() -> None:
 def test_order_adds_nothing_to_one_that_answers_all_with_one_frame_or_at_random() -> None:
     sample = walked_twice()
     question = second_pass_question(sample, at_seconds=100, seed=0)
-    assert question.score(blind, sample.seen).figures["on path"] == 1  # and so are the shuffled
-    assert question.score(blind, sample.seen).figures["order"] == 0
+    assert question.score(blind, sample.inputs).figures["on path"] == 1  # and so are the shuffled
+    assert question.score(blind, sample.inputs).figures["order"] == 0
     noise = np.random.default_rng(0).normal(size=(170, 20)).astype(np.float32)
-    assert abs(question.score(lambda _: noise, sample.seen).figures["order"]) < 0.15
+    assert abs(question.score(lambda _: noise, sample.inputs).figures["order"]) < 0.15
 
 
 def test_walking_back_is_not_the_same_route() -> None:
     sample = sample_of(np.concatenate([np.linspace(0, 99, 100), np.linspace(99, 0, 70)]))
-    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.seen)
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.inputs)
     assert scores.figures["order"] < 0.2
 
 
@@ -149,11 +151,11 @@ def test_a_second_pass_is_within_one_video() -> None:
 def test_frames_that_are_all_alike_are_said_to_be() -> None:
     sample = sample_of(np.zeros(30))
     with pytest.raises(SourceError, match="all alike"):
-        self_test_question(sample, ordered=True, seed=0).score(one_hot, sample.seen)
+        self_test_question(sample, ordered=True, seed=0).score(one_hot, sample.inputs)
 
 
 def test_pictures_in_no_order_are_not_asked_about_time() -> None:
     sample = sample_of(np.random.default_rng(0).permutation(60) * 4, pictures=True)
-    scores = self_test_question(sample, ordered=False, seed=0).score(one_hot, sample.seen)
+    scores = self_test_question(sample, ordered=False, seed=0).score(one_hot, sample.inputs)
     assert scores.figures["neighbours"] is None
     assert len(np.unique(scores.blocks)) == 60

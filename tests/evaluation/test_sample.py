@@ -25,7 +25,7 @@ def test_it_is_bounded_and_spread_evenly(num: int, most: int) -> None:
         assert sample.num_read == num
         assert (np.diff(sample.seconds) > 0).all()
         assert np.diff(sample.seconds).max() <= 4 * -(-num // most)
-        assert (sample.whole[:, 0, 0, 0] == sample.seconds).all()
+        assert (sample.full_frames[:, 0, 0, 0] == sample.seconds).all()
     assert sample.labels == ("a",) * len(sample)
 
 
@@ -46,8 +46,8 @@ def test_frames_without_a_label_are_left_out_before_anything_is_counted() -> Non
 def test_the_encoder_sees_its_part_and_the_others_the_whole() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (20, 180, 500, 3), dtype=np.uint8)
     sample = take_sample(untrained(), open_source(frames), max_frames=20)
-    assert sample.seen.shape == (20, 224, 224, 3)
-    assert sample.whole.shape == (20, 128, 356, 3)
+    assert sample.inputs.shape == (20, 224, 224, 3)
+    assert sample.full_frames.shape == (20, 128, 356, 3)
 
 
 def test_too_few_frames() -> None:

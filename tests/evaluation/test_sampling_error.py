@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.metrics import difference, standard_error, stretches
+from firstsight.evaluation.metrics import difference, query_blocks, standard_error
 
 
 def test_with_a_block_for_each_value_it_is_the_usual_one() -> None:
@@ -43,8 +43,8 @@ def test_a_difference_is_clear_beyond_two_standard_errors() -> None:
 
 
 @pytest.mark.parametrize("num", [1, 7, 20, 21, 300])
-def test_stretches_are_neighbours_of_equal_length(num: int) -> None:
-    blocks = stretches(num)
+def test_query_blocks_are_neighbours_of_equal_length(num: int) -> None:
+    blocks = query_blocks(num)
     lengths = np.bincount(blocks)
     assert len(blocks) == num
     assert len(lengths) == min(num, 20)

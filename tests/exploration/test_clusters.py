@@ -1,4 +1,4 @@
-"""Clusters of made vectors: as many as were made, each told with when it is to be seen."""
+"""Clusters of made vectors: as many as were made, each with its moments."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_the_same_library_gives_the_same_groups(made: Filled) -> None:
     assert find_clusters(made.library) == find_clusters(made.library)
 
 
-def test_what_cannot_be_grouped_is_told(made: Filled, tmp_path: Path) -> None:
+def test_what_cannot_be_grouped_is_an_error(made: Filled, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="0 groups of 200"):
         find_clusters(made.library, 0)
     with pytest.raises(SettingsError, match="valid are 1 to 200"):

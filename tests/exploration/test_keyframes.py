@@ -1,4 +1,4 @@
-"""Keyframes of made vectors: spread over what there is, each as unlike those before it as any frame is."""
+"""Keyframes of made vectors: each the frame least like all before it."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_fewer_are_the_first_of_more(made: Filled) -> None:
     assert sum(one.num_frames for one in more) == 295
 
 
-def test_only_what_is_meant_is_chosen_from(made: Filled) -> None:
+def test_only_selected_frames_are_chosen_from(made: Filled) -> None:
     found = find_keyframes(made.library, 9, where=Where(("c.mp4",)))
     assert [one.source for one in found] == ["c.mp4"] * 5  # there are no more
 
@@ -53,7 +53,7 @@ def test_the_same_frame_is_not_taken_twice() -> None:
     assert len(list(farthest_first(vectors, 4))) == 2
 
 
-def test_what_cannot_be_chosen_is_told(made: Filled, tmp_path: Path) -> None:
+def test_what_cannot_be_chosen_is_an_error(made: Filled, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="0 keyframes"):
         find_keyframes(made.library, 0)
     with pytest.raises(LibraryError, match="no frame to choose"):

@@ -4,28 +4,28 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.exploration.layout import lay_out, spread_rows
+from firstsight.exploration.layout import evenly_spaced, lay_out
 
 
 def test_three_heaps_stay_three_heaps() -> None:
     random = np.random.default_rng(0)
     heaps = np.repeat(random.standard_normal((3, 16)), 25, axis=0)
     vectors = (heaps + 0.1 * random.standard_normal(heaps.shape)).astype(np.float32)
-    places = lay_out(vectors)
-    assert places.shape == (75, 2)
-    assert places.min() >= 0
-    assert places.max() <= 1 + 1e-6
-    apart = np.linalg.norm(places[:, None] - places, axis=2)
+    points = lay_out(vectors)
+    assert points.shape == (75, 2)
+    assert points.min() >= 0
+    assert points.max() <= 1 + 1e-6
+    apart = np.linalg.norm(points[:, None] - points, axis=2)
     np.fill_diagonal(apart, np.inf)
     assert (apart.argmin(axis=1) // 25 == np.arange(75) // 25).all()
-    assert lay_out(vectors) == pytest.approx(places)
+    assert lay_out(vectors) == pytest.approx(points)
 
 
 @pytest.mark.parametrize("vectors", [np.ones((6, 8)), np.eye(4), np.linspace(0, 1, 5)[:, None] * np.ones(3)])
-def test_few_or_equal_frames_have_places(vectors: np.ndarray) -> None:
-    places = lay_out(vectors.astype(np.float32))
-    assert places.shape == (len(vectors), 2)
-    assert np.isfinite(places).all()
+def test_few_or_equal_frames_have_points(vectors: np.ndarray) -> None:
+    points = lay_out(vectors.astype(np.float32))
+    assert points.shape == (len(vectors), 2)
+    assert np.isfinite(points).all()
 
 
 def test_too_few_frames() -> None:
@@ -34,5 +34,5 @@ def test_too_few_frames() -> None:
 
 
 @pytest.mark.parametrize(("num", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 3, [0, 4, 8]), (0, 5, [])])
-def test_rows_are_spread_evenly(num: int, most: int, expected: list[int]) -> None:
-    assert spread_rows(num, most).tolist() == expected
+def test_rows_are_evenly_spaced(num: int, most: int, expected: list[int]) -> None:
+    assert evenly_spaced(num, most).tolist() == expected

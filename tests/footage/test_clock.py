@@ -69,7 +69,7 @@ class TestTimeLine:
     def test_what_runs_ahead_for_good_is_a_pause_unless_it_cannot_be(self):
         stamps = [*regular(50), *regular(50, start=40_000)]
         assert times(stamps) == stamps
-        assert times(stamps, longest_gap_seconds=3600) == times(stamps, end_seconds=60) == regular(100)
+        assert times(stamps, max_gap_seconds=3600) == times(stamps, end_seconds=60) == regular(100)
 
     def test_without_stamps_goes_by_the_rate(self):
         assert times([None] * 5) == regular(5)
@@ -154,8 +154,8 @@ class TestDecodingTimesAlone:
         np.testing.assert_allclose([frame.seconds - first for frame in frames], regular(60), atol=0.002)
         assert suffix == "asf" or first == 0
         source = open_source(path)
-        hurried = replace(source, files=tuple(replace(file, hurried=True) for file in source.files))
-        with hurried.read(Whole()) as reading:
+        multithreaded = replace(source, files=tuple(replace(file, multithreaded=True) for file in source.files))
+        with multithreaded.read(Whole()) as reading:
             assert [frame.seconds for frame in reading] == [frame.seconds for frame in frames]
         later, _ = read(path, start_seconds=1.0)
         whole = [(frame.index, frame.seconds) for frame in frames if frame.seconds >= 1]

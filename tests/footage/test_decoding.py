@@ -356,7 +356,7 @@ class TestErrors:
             picture.pts = 0
             container.mux(cover.encode(picture))
             container.mux(cover.encode(None))
-        with pytest.raises(SourceError, match="there is sound or other data in it, but no pictures"):
+        with pytest.raises(SourceError, match="it has sound or other data, but no pictures"):
             open_source(path)
 
     def test_a_video_without_frames(self, tmp_path):

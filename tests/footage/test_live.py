@@ -19,7 +19,7 @@ from firstsight.comparison.compare import AtSeconds
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.views import CentralSquare
 from firstsight.errors import SourceError
-from firstsight.footage.live import LiveSource, Place, camera
+from firstsight.footage.live import Endpoint, LiveSource, camera
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, open_source
 from firstsight.learning.learn import learn
@@ -157,7 +157,9 @@ class TestStandardInput:
 class TestCameras:
     @pytest.mark.parametrize("spec", ["97", "/dev/video97", "/dev/v4l/by-id/usb-none"])
     def test_that_are_missing_are_one_line(self, spec):
-        with pytest.raises(SourceError, match=rf"^camera {spec} (cannot be read|is not a video)[^\n]*; see that it is"):
+        with pytest.raises(
+            SourceError, match=rf"^camera {spec} (cannot be read|is not a video)[^\n]*; check that it is"
+        ):
             open_source(spec)
 
     def test_a_file_of_that_name_is_no_camera(self, tmp_path, monkeypatch):
@@ -183,19 +185,19 @@ class TestCameras:
             camera("0", system="win32")
 
     def test_are_opened_when_they_are_looked_at_and_can_be_closed(self):
-        source = LiveSource(Place("camera 0", "testsrc=size=96x64:rate=25", "lavfi"), Sampling())
+        source = LiveSource(Endpoint("camera 0", "testsrc=size=96x64:rate=25", "lavfi"), Sampling())
         assert source._opened is None
         assert source.size() == (96, 64)
         reading = source.read(Whole())
         next(reading)
         source.close()
-        missing = LiveSource(Place("camera 97", "/dev/video97", "v4l2", cure="plug it in"), Sampling())
+        missing = LiveSource(Endpoint("camera 97", "/dev/video97", "v4l2", cure="plug it in"), Sampling())
         missing.close()
         with pytest.raises(SourceError, match=r"camera 97 .*; plug it in"):
             missing.size()
 
     def test_give_frames_as_a_device_of_ffmpeg_does(self):
-        generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
+        generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
         source = LiveSource(generated, Sampling(end_seconds=0.4))
         with source.read(Whole()) as reading:
             frames = list(reading)

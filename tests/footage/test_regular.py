@@ -38,7 +38,7 @@ def test_a_playlist_opens_nothing_else(tmp_path, kind, suffix):
     clip = write_video(tmp_path / "clip.ts", numbers(5))
     path = tmp_path / f"list{suffix}"
     path.write_text(PLAYLISTS[kind].format(clip.name))
-    with pytest.raises(SourceError, match=rf"^list\{suffix} is a playlist, which names other files, and no video"):
+    with pytest.raises(SourceError, match=rf"^list\{suffix} is a playlist of other files, not a video"):
         open_source(path)
 
 
@@ -58,7 +58,7 @@ def test_a_playlist_in_a_folder_is_left_out_with_a_word(tmp_path):
     (tmp_path / "list.mp4").write_text(PLAYLISTS["concat"].format("clip.mp4"))
     with open_source(tmp_path).read() as reading:
         assert len(list(reading)) == 5
-    assert [line.split(",")[0] for line in reading.skipped_sources] == ["list.mp4 is a playlist"]
+    assert [line.split(",")[0] for line in reading.skipped_sources] == ["list.mp4 is a playlist of other files"]
 
 
 @pytest.mark.parametrize("opened", [open_video, read_image, open_regular])

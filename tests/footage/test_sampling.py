@@ -110,8 +110,8 @@ def test_counts_ahead_what_it_will_keep(count, rate, sampling):
     ("options", "message"),
     [
         ({"every": 2, "frames_per_second": 5}, "contradict each other"),
-        ({"every": 0}, "valid is a whole number from 1"),
-        ({"every": 1.5}, "valid is a whole number from 1"),
+        ({"every": 0}, "valid is an integer from 1"),
+        ({"every": 1.5}, "valid is an integer from 1"),
         ({"frames_per_second": 0}, "valid is a number above 0"),
         ({"frames_per_second": math.nan}, "valid is a number above 0"),
         ({"frames_per_second": math.inf}, "valid is a number above 0"),

@@ -296,12 +296,12 @@ class TestReading:
 def test_a_file_is_opened_once_to_ask_how_long_it_is_and_again_when_it_has_changed(clip, tmp_path, monkeypatch):
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(clip.read_bytes())
-    opened = []
+    opened, sources = [], [open_source(copy, every=every) for every in (1, 1, 2)]
     monkeypatch.setattr(
         videos, "open_video", lambda path, **options: opened.append(path) or open_video(path, **options)
     )
-    assert [open_source(copy, every=every).num_frames() for every in (1, 1, 2)] == [20, 20, 10]
+    assert [source.num_frames() for source in sources] == [20, 20, 10]
     assert opened == [copy]
     os.utime(copy, ns=(1, 1))
-    open_source(copy).num_frames()
+    sources[0].num_frames()
     assert opened == [copy, copy]

@@ -20,15 +20,17 @@ from views import Whole
 from waiting import WATCHDOG_SECONDS, wait_for
 from web import served
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frames import Frame
-from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Place, place_of, public_name
+from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Endpoint, endpoint_of, public_name
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.source import open_source
-from firstsight.footage.stream import Back, Lost, Patience, Stream
+from firstsight.footage.stream import Back, Lost, Stream
 
-QUICK = Patience(timeout_seconds=2.0, first_wait_seconds=0.05, longest_wait_seconds=0.2)
-PATIENT = Patience(timeout_seconds=WATCHDOG_SECONDS, first_wait_seconds=0.05, longest_wait_seconds=0.2)
+_BACKOFF = Backoff(first_seconds=0.05, max_seconds=0.2)
+QUICK = {"timeout_seconds": 2.0, "backoff": _BACKOFF}
+PATIENT = {"timeout_seconds": WATCHDOG_SECONDS, "backoff": _BACKOFF}
 
 
 def take(stream, count):
@@ -81,31 +83,23 @@ class TestTheBox:
         assert not waiting.is_alive()
 
 
-class TestPatience:
-    def test_doubles_up_to_the_longest(self):
-        waits = [Patience().wait_seconds(attempt, chance=0) for attempt in (0, 1, 2, 5, 6, 7, 10_000)]
-        assert waits == [1, 2, 4, 32, 60, 60, 60]
-
-    def test_jitter_takes_away_half_at_most(self):
-        assert [Patience().wait_seconds(3, chance) for chance in (0, 0.5, 1)] == [8, 6, 4]
-
-    def test_of_no_time_is_refused(self):
-        with pytest.raises(SettingsError, match="valid are times above 0"):
-            Patience(timeout_seconds=0)
+def test_a_time_out_of_no_time_is_refused(bikes):
+    with pytest.raises(SettingsError, match="valid is a number of seconds above 0"):
+        Stream(bikes, views=(Whole(),), timeout_seconds=0)
 
 
 class TestAddresses:
     @pytest.mark.parametrize("address", ["rtsp://h/1", "RTSP://h:554/a?b=c", "https://h/x.m3u8", "udp://@:1234"])
     def test_are_live_places(self, address):
-        assert place_of(address).address == address
+        assert endpoint_of(address).address == address
 
     @pytest.mark.parametrize("text", ["clip.mp4", "walks/*.mp4", "rtsp:/h", "ftp://h/a.mp4", "C://x"])
     def test_other_names_are_not(self, text):
-        assert place_of(text) is None
+        assert endpoint_of(text) is None
 
     def test_keep_their_secrets(self):
         assert public_name("rtsp://user:p@ss@10.0.0.7/live?token=1") == "rtsp://10.0.0.7/live"
-        with pytest.raises(SourceError, match=r"^rtsp://127.0.0.1:1/x cannot be read: Connection refused; see that"):
+        with pytest.raises(SourceError, match=r"^rtsp://127.0.0.1:1/x cannot be read: Connection refused; check that"):
             open_source("rtsp://user:secret@127.0.0.1:1/x?key=2")
 
 
@@ -168,7 +162,7 @@ class TestRecordings:
 
     @pytest.mark.parametrize("speed", [-1, float("inf"), float("nan")])
     def test_have_a_speed_from_nought(self, tmp_path, speed):
-        with pytest.raises(SettingsError, match="valid is 0, as fast as can be"):
+        with pytest.raises(SettingsError, match="valid is 0, as fast as possible"):
             Stream(write_video(tmp_path / "a.mp4", numbers(3)), views=(), speed=speed)
 
     def test_that_do_not_exist(self):
@@ -257,7 +251,7 @@ class TestHttp:
     def test_what_is_not_there_is_one_line(self, web):
         with (
             Stream(f"{web.address}/b.mp4", views=(Whole(),)) as stream,
-            pytest.raises(SourceError, match=r"b.mp4 (cannot be read|is not a video)[^\n]*; see that"),
+            pytest.raises(SourceError, match=r"b.mp4 (cannot be read|is not a video)[^\n]*; check that"),
         ):
             list(stream)
 
@@ -288,7 +282,7 @@ def web_camera():
 class TestLive:
     def test_a_web_camera_is_lost_and_back(self, web_camera, no_leak):
         address, switch = web_camera
-        with Stream(address, views=(Whole(),), patience=PATIENT) as stream:
+        with Stream(address, views=(Whole(),), **PATIENT) as stream:
             assert until(stream, Frame).pixels.shape == (48, 64, 3)
             switch.clear()
             until(stream, Lost)
@@ -296,8 +290,8 @@ class TestLive:
             assert until(stream, Back).away_seconds > 0
 
     def test_is_told_by_when_it_arrives(self, no_leak):
-        generated = Place("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
-        with Stream(generated, views=(Whole(),), patience=PATIENT) as stream:
+        generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
+        with Stream(generated, views=(Whole(),), **PATIENT) as stream:
             first = until(stream, Frame)
             lost = until(stream, Lost)
             back = until(stream, Back)
@@ -309,8 +303,10 @@ class TestLive:
 
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):
         path = write_video(tmp_path / "a.ts", numbers(10))
-        camera = Place("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
-        with Stream(camera, views=(Whole(),), patience=Patience(WATCHDOG_SECONDS, 0.001, 0.002)) as stream:
+        camera = Endpoint("camera", f"{web.address}/a.ts", kind=CAMERA, timeout_seconds=WATCHDOG_SECONDS)
+        with Stream(
+            camera, views=(Whole(),), timeout_seconds=WATCHDOG_SECONDS, backoff=Backoff(0.001, 0.002)
+        ) as stream:
             until(stream, Frame)
             path.unlink()
             assert "ended" in until(stream, Lost).reason
@@ -327,7 +323,7 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), frames_per_second=5, patience=QUICK) as stream:
+            with Stream(server.address, views=(Whole(),), frames_per_second=5, **QUICK) as stream:
                 arrivals = iter(stream)
                 assert until(arrivals, Frame).pixels.shape == (128, 160, 3)
                 threads, descriptors = held()
@@ -350,11 +346,11 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), patience=PATIENT) as stream:
+            with Stream(server.address, views=(Whole(),), **PATIENT) as stream:
                 until(stream, Frame)
                 server.send(signal.SIGSTOP)
                 time.sleep(0.3)  # so that it most likely waits for the camera when it is closed
                 begun = time.monotonic()
-            assert time.monotonic() - begun < PATIENT.timeout_seconds / 2
+            assert time.monotonic() - begun < PATIENT["timeout_seconds"] / 2
         finally:
             server.end()

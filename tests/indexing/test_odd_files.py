@@ -25,7 +25,7 @@ from firstsight.indexing import estimate as indexing_estimate
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Estimate, estimate
-from firstsight.indexing.index_files import LONGEST, add, remove, remove_missing
+from firstsight.indexing.index_files import _MAX_DIM, add, remove, remove_missing
 from firstsight.library import tables as store_tables
 from firstsight.library.damage import translated_errors
 from firstsight.library.folder import CONFIG_FILE
@@ -197,14 +197,14 @@ class TestWhatIsStated:
     ) -> None:
         lie(monkeypatch, "0.mp4", frames=2**31)
         found = self.of(videos, library)
-        assert (found.num_frames, found.num_unknown, found.unbelievable) == (8, 1, ("0.mp4",))
+        assert (found.num_frames, found.num_unknown, found.implausible) == (8, 1, ("0.mp4",))
         assert any("0.mp4 states more frames" in line for line in found.doubts)
         found.check()
 
     def test_a_header_that_lies_is_not_believed(self, library: Store, tmp_path: Path) -> None:
         video = write_lying_avi(tmp_path / "lie.avi", num_stated=2**31 - 1)
         found = self.of(video, library)
-        assert (found.num_frames, found.num_unknown, found.unbelievable) == (4, 0, ())  # its index says so
+        assert (found.num_frames, found.num_unknown, found.implausible) == (4, 0, ())  # its index says so
         outcome = add(library, [video])
         assert (outcome.added, outcome.num_skipped, outcome.lost) == (["lie.avi"], 0, {})
         (record,) = library.sources
@@ -240,7 +240,7 @@ class TestWhatIsStated:
         assert [record.duration_seconds for record in library.sources] == [3.52, 3.52]
 
     def test_the_longest_embedding_is_that_of_the_default_method(self) -> None:
-        assert LONGEST == projection._MAX_DIM
+        assert _MAX_DIM == projection._MAX_DIM
 
 
 def write_lying_avi(path: Path, *, num_stated: int) -> Path:
@@ -368,7 +368,7 @@ class TestCrafted:
         (folder,) = library.path.glob(f"{part}*")
         folder.rename(tmp_path / folder.name)
         folder.symlink_to(tmp_path / folder.name)
-        with pytest.raises(LibraryError, match="leads out of the library"):
+        with pytest.raises(LibraryError, match="is a link out of the library"):
             Store.open(library.path)
 
     def test_nesting_without_end_is_refused(self, library: Store) -> None:
@@ -462,8 +462,8 @@ class TestDamaged:
     @pytest.mark.parametrize(
         ("column", "value", "words"),
         [
-            ("seconds", float("-inf"), "a time that cannot be"),
-            ("seconds", 1e300, "a time that cannot be"),
+            ("seconds", float("-inf"), "an impossible time"),
+            ("seconds", 1e300, "an impossible time"),
             ("vector", float("inf"), "a vector that is not of numbers"),
         ],
     )

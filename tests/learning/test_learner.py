@@ -55,7 +55,7 @@ def test_a_run_holds_encoder_settings_and_a_line_a_check(tmp_path: Path, moving_
     assert [level["outcome"] for level in outcome["levels"]] == ["cap", "cap"]
     assert outcome["frames_learned_from"] == 82
     assert [line.split(" after ")[0] for progress in seen for line in progress.news[:1]] == [
-        "array of 240 frames: the network sees 75 % of each 64x48 picture, 48x48 in the middle",
+        "array of 240 frames: the network gets 75 % of each 64x48 picture, 48x48 in the middle",
         "level 1 ended by cap",
         "level 2 ended by cap",
     ]

@@ -144,7 +144,9 @@ class TestRows:
     def test_are_chosen_by_pattern_and_by_the_very_name(self, made: Filled) -> None:
         assert made.library.embeddings(Where(("*/gate.mp4",))).sources == ("a/gate.mp4", "b/gate.mp4")
         assert made.library.embeddings(Where(("b/x[1].mp4",))).sources == ("b/x[1].mp4",)
-        with pytest.raises(LibraryError, match=r"'c/\*' or fits it; there are a/gate.mp4, a/yard.mp4, b/gate.mp4, ..."):
+        with pytest.raises(
+            LibraryError, match=r"'c/\*' or matches it; there are a/gate.mp4, a/yard.mp4, b/gate.mp4, ..."
+        ):
             made.library.embeddings(Where(("a/*", "c/*")))
 
 

@@ -33,10 +33,10 @@ def test_its_recall_is_what_is_measured_from_outside(made: Filled) -> None:
 
 
 def test_more_groups_are_looked_at_until_nearly_all_are_found(made: Filled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library_index, "_FEWEST_PROBES", 1)
-    monkeypatch.setattr(library_index, "_WANTED_RECALL", 0.0)
+    monkeypatch.setattr(library_index, "_MIN_PROBES", 1)
+    monkeypatch.setattr(library_index, "_MIN_RECALL", 0.0)
     few = build(made.library.tables, num_groups=60)
-    monkeypatch.setattr(library_index, "_WANTED_RECALL", 0.99)
+    monkeypatch.setattr(library_index, "_MIN_RECALL", 0.99)
     enough = build(made.library.tables, num_groups=60)
     assert few.num_probes == 1
     assert few.recall_at_10 < 0.9
@@ -52,20 +52,20 @@ def test_a_small_library_gets_none(made: Filled) -> None:
 
 def test_it_keeps_up_with_what_is_added(made: Filled) -> None:
     tables = made.library.tables
-    first = keep_up(tables, least_rows=1_000)
+    first = keep_up(tables, min_rows=1_000)
     assert first is not None
-    assert keep_up(tables, least_rows=1_000) == first
+    assert keep_up(tables, min_rows=1_000) == first
     extra = unit(np.random.default_rng(5).standard_normal((400, 100)))
     put(made.library, "extra.mp4", extra, number=50)
     made.library.refresh()
     near = find_nearest(made.library, extra[7], k=1).frames[0]  # not in the index yet, and found all the same
     assert (near.source, near.frame_index) == ("extra.mp4", 7 * 12)
-    second = keep_up(tables, least_rows=1_000)
+    second = keep_up(tables, min_rows=1_000)
     assert second is not None
     assert second.num_rows == 1200
     assert tables.frames.index_stats("vector_idx").num_unindexed_rows == 0
     put(made.library, "much.mp4", np.repeat(extra, 4, axis=0), number=51)
-    third = keep_up(tables, least_rows=1_000)
+    third = keep_up(tables, min_rows=1_000)
     assert third is not None
     assert third.num_rows == 1200 + 400 + 1600
 
@@ -75,7 +75,7 @@ def test_damaged_facts_are_measured_again(made: Filled) -> None:
     (made.library.tables.folder / FACTS_FILE).write_text("{")
     made.library.refresh()
     assert find_nearest(made.library, made.vectors[0], k=3).is_exact
-    assert keep_up(made.library.tables, least_rows=1_000) == read_facts(made.library.tables) is not None
+    assert keep_up(made.library.tables, min_rows=1_000) == read_facts(made.library.tables) is not None
 
 
 def test_frames_like_nothing_are_no_one_s_neighbour(made: Filled) -> None:

@@ -25,7 +25,7 @@ def test_sources_are_chosen_by_name_or_pattern(wanted: tuple[str, ...], position
 
 @pytest.mark.parametrize(("names", "there"), [(NAMES, "2026-01/gate.mp4, 2026-01/yard.mp4, "), ((), "none yet")])
 def test_one_that_fits_nothing_is_an_error_that_names_some(names: tuple[str, ...], there: str) -> None:
-    with pytest.raises(LibraryError, match=f"'gate.mp4' or fits it; there are {there}"):
+    with pytest.raises(LibraryError, match=f"'gate.mp4' or matches it; there are {there}"):
         Where(("gate.mp4",)).chosen(names)
 
 

@@ -5,9 +5,9 @@ import itertools
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState, find_episodes, finish, update
+from firstsight.monitoring.episodes import Trigger, TriggerState, find_episodes, finish, update
 
-TRIGGER = Trigger(8, 6, least_seconds=1, quiet_seconds=2)
+TRIGGER = Trigger(8, 6, min_seconds=1, quiet_seconds=2)
 
 
 def spans(values: list[float | None]) -> list[tuple[float, float]]:
@@ -35,13 +35,13 @@ def test_by_hand(values: list[float | None], expected: list[tuple[float, float]]
 
 def test_every_beginning_has_one_end_and_the_largest_value() -> None:
     for values in itertools.product([0.0, 7.0, 9.0, None], repeat=7):
-        state, told = TriggerState(), []
+        state, changes = TriggerState(), []
         for seconds, value in enumerate(values):
             state, news = update(TRIGGER, state, value, float(seconds))
-            told += [news] if news else []
-        told += [last] if (last := finish(state)) else []
-        assert [type(one) for one in told] == [Begun, Ended] * (len(told) // 2)
-        for begun, ended in zip(told[::2], told[1::2], strict=True):
+            changes += [news] if news else []
+        changes += [last] if (last := finish(state)) else []
+        assert [change.begins for change in changes] == [True, False] * (len(changes) // 2)
+        for begun, ended in zip(changes[::2], changes[1::2], strict=True):
             episode = ended.episode
             first, last = int(episode.start_seconds), int(episode.last_seconds)
             assert begun.episode.start_seconds == first
@@ -51,7 +51,7 @@ def test_every_beginning_has_one_end_and_the_largest_value() -> None:
             assert values[first] == 9
 
 
-def test_the_next_file_begins_anew() -> None:
+def test_the_next_file_has_its_own_episodes() -> None:
     times = [(8.0, 9.0), (9.0, 9.0), (0.0, 9.0), (1.0, 9.0), (2.0, 9.0), (3.0, 0.0)]
     found = [(one.start_seconds, one.last_seconds) for one in find_episodes(TRIGGER, times)]
     assert found == [(8, 9), (1, 2)]
@@ -61,4 +61,4 @@ def test_a_trigger_that_ends_above_its_beginning_is_refused() -> None:
     with pytest.raises(SettingsError, match="an end not above the beginning"):
         Trigger(6, 8)
     with pytest.raises(SettingsError, match="times from 0"):
-        Trigger(8, 6, least_seconds=-1)
+        Trigger(8, 6, min_seconds=-1)

@@ -14,10 +14,10 @@ MAPS, CELLS = 8, 12
 GROUND = np.random.default_rng(0).standard_normal((MAPS, CELLS)).astype(np.float32)
 
 
-def noisy(count: int, *, seed: int = 0, spread: float = 0.05) -> np.ndarray:
+def noisy(count: int, *, seed: int = 0, deviation: float = 0.05) -> np.ndarray:
     """The ground with noise: (count, MAPS, CELLS)."""
     noise = np.random.default_rng(seed).standard_normal((count, MAPS, CELLS))
-    return (GROUND + spread * noise).astype(np.float32)
+    return (GROUND + deviation * noise).astype(np.float32)
 
 
 def run(cells: np.ndarray, *, usual: Usual | None = None, begin: float = 0.0) -> tuple[Usual, list[float | None]]:
@@ -29,10 +29,10 @@ def run(cells: np.ndarray, *, usual: Usual | None = None, begin: float = 0.0) ->
     return usual, scores
 
 
-def with_thing(cells: np.ndarray, *, place: int = 4) -> np.ndarray:
+def with_thing(cells: np.ndarray, *, cell: int = 4) -> np.ndarray:
     """Another pattern in one cell, as strong as the ground."""
     changed = cells.copy()
-    changed[:, :, place] += np.random.default_rng(9).standard_normal(MAPS).astype(np.float32)
+    changed[:, :, cell] += np.random.default_rng(9).standard_normal(MAPS).astype(np.float32)
     return changed
 
 
@@ -83,7 +83,7 @@ def test_slow_drift_to_something_else_is_usual() -> None:
 def test_more_noise_is_usual_after_minutes() -> None:
     usual, _ = run(noisy(100))
     num = round(2 * ADAPTING_SECONDS * 4)
-    _, scores = run(noisy(num, seed=1, spread=0.3), usual=usual, begin=50)
+    _, scores = run(noisy(num, seed=1, deviation=0.3), usual=usual, begin=50)
     assert max(scores[-200:]) < NEW_FROM / 2
 
 

@@ -1,4 +1,4 @@
-"""Events told everywhere, whatever one of the places does."""
+"""Events are sent everywhere, whatever one of the destinations does."""
 
 import errno
 import io
@@ -34,15 +34,15 @@ def disk_full(_path: Path, _content: bytes) -> None:
     raise RunError("x.jpg cannot be written: No space left on device; choose a folder that can be")
 
 
-def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
+def test_an_event_whose_snapshot_cannot_be_saved_is_sent_everywhere_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines, said = io.StringIO(), []
+    lines, lines_notified = io.StringIO(), []
     destinations = Destinations(events_file=tmp_path / "e.jsonl", program="true", snapshots=tmp_path / "pictures")
-    with open_outlets(destinations, lines=lines, as_json=True, notify=said.append) as opened:
+    with open_outlets(destinations, lines=lines, as_json=True, notify=lines_notified.append) as opened:
         opened.send(event(0))
         with monkeypatch.context() as patched:
-            patched.setattr(outlets, "write_whole", disk_full)
+            patched.setattr(outlets, "write_atomically", disk_full)
             opened.send(event(1))
             opened.send(event(2))
         opened.send(event(3))
@@ -52,10 +52,10 @@ def test_an_event_whose_snapshot_cannot_be_saved_is_told_everywhere_without_it(
     assert ["snapshot" in one for one in events] == [True, False, False, True]
     with Image.open(events[3]["snapshot"]) as picture:
         assert picture.size == (6, 4)
-    assert [line for line in said if "without a snapshot" in line] == said[:1]
-    assert said[1:3] == ["snapshots are saved again", said[2]]
-    assert said[2].startswith("2 snapshots were not saved, the last as x.jpg")
-    assert said[-1] == "true: 4 events delivered"
+    assert [line for line in lines_notified if "without a snapshot" in line] == lines_notified[:1]
+    assert lines_notified[1:3] == ["snapshots are saved again", lines_notified[2]]
+    assert lines_notified[2].startswith("2 snapshots were not saved, the last as x.jpg")
+    assert lines_notified[-1] == "true: 4 events delivered"
 
 
 def remove(path: Path) -> None:
@@ -66,7 +66,7 @@ def rotate(path: Path) -> None:
     path.rename(path.with_suffix(".1"))
 
 
-def rotate_and_make_anew(path: Path) -> None:
+def rotate_and_replace(path: Path) -> None:
     rotate(path)
     path.write_text("made by another\n")
 
@@ -78,9 +78,9 @@ def remove_the_folder(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "before"),
-    [(remove, ""), (rotate, ""), (rotate_and_make_anew, "made by another\n"), (remove_the_folder, "")],
+    [(remove, ""), (rotate, ""), (rotate_and_replace, "made by another\n"), (remove_the_folder, "")],
 )
-def test_a_file_that_is_rotated_or_removed_is_opened_anew(
+def test_a_file_that_is_rotated_or_removed_is_opened_again(
     tmp_path: Path, change: Callable[[Path], None], before: str
 ) -> None:
     path = tmp_path / "logs" / "e.jsonl"
@@ -101,7 +101,7 @@ def test_a_file_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert (tmp_path / "e.jsonl").read_text() == "0\n1\n"
 
 
-def test_what_cannot_be_written_is_told_elsewhere_first() -> None:
+def test_what_cannot_be_written_is_sent_elsewhere_first() -> None:
     lines, delivered = io.StringIO(), []
     sender = Sender("kept", delivered.append)
     with EventLog(Path("/dev/full")) as log:
@@ -114,7 +114,7 @@ def test_what_cannot_be_written_is_told_elsewhere_first() -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_lines_that_cannot_be_printed_are_told_elsewhere(tmp_path: Path, number: int) -> None:
+def test_lines_that_cannot_be_printed_are_sent_elsewhere(tmp_path: Path, number: int) -> None:
     class Full(io.StringIO):
         def flush(self) -> None:
             raise OSError(number, os.strerror(number))

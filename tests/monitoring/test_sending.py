@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from web import served
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
-from firstsight.footage.stream import Patience
 from firstsight.monitoring.sending import Sender, _PostsAgain, to_command, to_webhook
 
 WATCHDOG_SECONDS = 60.0  # only for a test that would hang
@@ -86,14 +86,14 @@ def test_nobody_listens(server) -> None:
 
 
 def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
-    told, has_failed = [], threading.Event()
-    patience = Patience(first_wait_seconds=0.01, longest_wait_seconds=0.02)
+    notified, has_failed = [], threading.Event()
+    backoff = Backoff(first_seconds=0.01, max_seconds=0.02)
 
     def notify(line: str) -> None:
-        told.append(line)
+        notified.append(line)
         has_failed.set()
 
-    sender = to_webhook(server.address + "/away", notify=notify, patience=patience)
+    sender = to_webhook(server.address + "/away", notify=notify, backoff=backoff)
     for number in range(5):
         sender.send(b"%d" % number)
     assert has_failed.wait(WATCHDOG_SECONDS)
@@ -102,7 +102,7 @@ def test_a_server_that_is_away_gets_all_of_it_later(server) -> None:
     sender.close(WATCHDOG_SECONDS)
     assert [body for _, body in server.received] == [b"%d" % number for number in range(5)]
     assert (sender.num_sent, sender.num_failed) == (5, 0)
-    assert told == [f"{sender.name}: HTTP Error 503: Service Unavailable", f"{sender.name}: delivered again"]
+    assert notified == [f"{sender.name}: HTTP Error 503: Service Unavailable", f"{sender.name}: delivered again"]
 
 
 @pytest.mark.parametrize("code", [307, 308])
@@ -116,14 +116,14 @@ def test_what_has_moved_is_posted_there(server, code: int) -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 304])
 def test_what_would_be_asked_for_in_place_of_posted_is_a_failure(server, code: int) -> None:
-    told: list[str] = []
-    sender = to_webhook(f"{server.address}/moved/{code}", notify=told.append)
+    notified: list[str] = []
+    sender = to_webhook(f"{server.address}/moved/{code}", notify=notified.append)
     for number in range(3):
         sender.send(b"%d" % number)
     sender.close(WATCHDOG_SECONDS)
     assert server.received == []
-    assert (sender.num_sent, sender.num_failed, len(told)) == (0, 3, 1)
-    assert f"HTTP Error {code}" in told[0]
+    assert (sender.num_sent, sender.num_failed, len(notified)) == (0, 3, 1)
+    assert f"HTTP Error {code}" in notified[0]
 
 
 def test_what_is_encrypted_is_not_sent_on_unencrypted() -> None:
@@ -139,11 +139,11 @@ def test_what_a_server_says_reaches_nobody_raw() -> None:
     def deliver(_message: bytes) -> None:
         raise RuntimeError("500 \x1b[2Jbad\nnovel begins\u202e")
 
-    told: list[str] = []
-    sender = Sender("\x1b]0;name", deliver, notify=told.append)
+    notified: list[str] = []
+    sender = Sender("\x1b]0;name", deliver, notify=notified.append)
     sender.send(b"1")
     sender.close(WATCHDOG_SECONDS)
-    assert told == [r"\x1b]0;name: 500 \x1b[2Jbad novel begins\u202e"]
+    assert notified == [r"\x1b]0;name: 500 \x1b[2Jbad novel begins\u202e"]
     assert sender.last_error == r"500 \x1b[2Jbad novel begins\u202e"
 
 
@@ -170,7 +170,7 @@ class Gate:
 
 def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     gate = Gate()
-    sender = Sender("slow", gate, longest_queue=3)
+    sender = Sender("slow", gate, max_queue=3)
     sender.send(b"first")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     for number in range(10):
@@ -183,14 +183,14 @@ def test_a_full_queue_gives_up_the_oldest_and_never_holds_up() -> None:
     assert sender.last_error == "more than 3 events waited"
 
 
-@pytest.mark.parametrize("hurried", [False, True])
-def test_closing_does_not_wait_for_ever_and_counts_what_is_under_way(hurried: bool) -> None:
+@pytest.mark.parametrize("aborted", [False, True])
+def test_closing_does_not_wait_for_ever_and_counts_what_is_not_delivered(aborted: bool) -> None:
     gate = Gate()
     sender = Sender("hangs", gate)
     sender.send(b"1")
     assert gate.taken.wait(WATCHDOG_SECONDS)
     sender.send(b"2")
-    sender.close(WATCHDOG_SECONDS if hurried else 0.01, is_hurried=lambda: hurried)
+    sender.close(WATCHDOG_SECONDS if aborted else 0.01, is_aborted=lambda: aborted)
     assert (sender.num_sent, sender.num_failed, sender.last_error) == (0, 2, "no answer until the end")
     gate.open.set()
     sender._thread.join(WATCHDOG_SECONDS)

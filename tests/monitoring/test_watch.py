@@ -18,8 +18,8 @@ RED[8:40, 16:56] = (250, 20, 20)
 
 
 def frame(pixels: np.ndarray, seconds: float) -> Frame:
-    seen = ENCODER.view.apply(pixels[None])[0]
-    return Frame((seen,), seconds, round(seconds * 2), "hall", (64, 48))
+    view = ENCODER.view.apply(pixels[None])[0]
+    return Frame((view,), seconds, round(seconds * 2), "hall", (64, 48))
 
 
 def shown(begin: float, end: float, *, red: tuple[float, float]) -> list[Frame]:
@@ -44,7 +44,7 @@ def test_what_comes_and_goes_is_an_event_once_each() -> None:
     assert watcher.num_frames == 40
 
 
-def test_what_is_under_way_at_the_end_ends() -> None:
+def test_what_has_begun_ends_at_the_end() -> None:
     watcher = Watcher(ENCODER, anchors=ANCHORS)
     events = [one.kind for arrival in shown(0, 10, red=(8, 99)) for one in watcher.update(arrival)]
     assert events == ["match begins"]
@@ -53,7 +53,7 @@ def test_what_is_under_way_at_the_end_ends() -> None:
 
 
 def test_events_of_an_anchor_do_not_depend_on_the_others() -> None:
-    """Another anchor may be nearly what is always seen, and so hardly vary."""
+    """Another anchor may be nearly the usual view, and so hardly vary."""
     other = {"ground.png": ENCODER.encode(GROUND[None])[0]}
     random = np.random.default_rng(0)
     footage = []
@@ -94,7 +94,7 @@ def test_the_two_clocks_of_an_event_tell_one_moment() -> None:
         assert clock == sorted(clock)
 
 
-def test_what_is_under_way_ends_with_its_file() -> None:
+def test_what_has_begun_ends_with_its_file() -> None:
     """Whether the next one begins at an earlier time or a later one."""
     for begin in (0, 10):
         watcher = Watcher(ENCODER, anchors=ANCHORS)
@@ -128,7 +128,7 @@ def test_lost_and_back_are_passed_on() -> None:
     assert "reason" not in back.to_json()
 
 
-def test_what_is_under_way_ends_when_the_stream_is_lost_and_may_begin_again() -> None:
+def test_what_has_begun_ends_when_the_stream_is_lost_and_may_begin_again() -> None:
     watcher = Watcher(ENCODER, anchors=ANCHORS)
     before = [*shown(0, 10, red=(8, 99)), Lost(20.0, "hall", "hall ended"), Back(3000.0, "hall", 2980.0)]
     events = [one for arrival in [*before, *shown(3000, 3002, red=(0, 9999))] for one in watcher.update(arrival)]

@@ -7,7 +7,7 @@ import torch
 import firstsight
 from firstsight.device import generator
 from firstsight.quality.perturb import perturbed
-from firstsight.quality.self_test import Times, self_test
+from firstsight.quality.self_test import SelfTest, Times, found_again, self_test
 
 
 def pictures(num: int, *, seed: int = 0, height: int = 40, width: int = 64) -> np.ndarray:
@@ -75,11 +75,11 @@ def test_an_encoder_that_ignores_the_light_finds_every_frame_in_another_light() 
     assert test.after_light > 0.95
     assert test.after_view < 0.5
     assert test.after_change == pytest.approx((test.after_view + test.after_light + test.after_noise) / 3)
-    assert test.neighbours_against_strangers is None
+    assert test.neighbours is None
     assert len(test.queries) == len(test.found) == 60
 
 
-def test_it_is_the_same_every_time_and_does_not_disturb_what_it_looks_at() -> None:
+def test_it_is_the_same_every_time_and_leaves_the_frames_as_they_were() -> None:
     frames = pictures(30)
     before = frames.copy()
     first, again = (self_test(pixels, frames, None, generator=generator(3)) for _ in range(2))
@@ -96,7 +96,7 @@ def drifting(num: int) -> np.ndarray:
     return np.stack([wide[:, 3 * index : 3 * index + 64] for index in range(num)])
 
 
-def test_neighbours_are_told_from_strangers_by_who_sees_them() -> None:
+def test_neighbours_are_more_similar_to_an_encoder_that_recognises_them() -> None:
     frames = drifting(120)
     times = Times(np.arange(120) / 10, np.zeros(120, np.int64))
     place = np.cumsum(np.ones(120)) / 120
@@ -106,11 +106,9 @@ def test_neighbours_are_told_from_strangers_by_who_sees_them() -> None:
             return noise(given)[:, :2]
         return np.stack([np.cos(place), np.sin(place)], axis=1).astype(np.float32)
 
-    assert self_test(knows_the_time, frames, times, generator=generator(0)).neighbours_against_strangers == 1
-    assert self_test(constant, frames, times, generator=generator(0)).neighbours_against_strangers == 0.5
-    assert self_test(noise, frames, times, generator=generator(0)).neighbours_against_strangers == pytest.approx(
-        0.5, abs=0.1
-    )
+    assert self_test(knows_the_time, frames, times, generator=generator(0)).neighbours == 1
+    assert self_test(constant, frames, times, generator=generator(0)).neighbours == 0.5
+    assert self_test(noise, frames, times, generator=generator(0)).neighbours == pytest.approx(0.5, abs=0.1)
 
 
 def test_frames_of_one_moment_count_as_right_and_those_of_another_time_do_not() -> None:
@@ -127,11 +125,15 @@ def test_frames_of_one_moment_count_as_right_and_those_of_another_time_do_not() 
     assert narrow.after_change < own.after_change < wide.after_change == 1
 
 
-def test_twins_to_the_pixel_are_as_good_an_answer() -> None:
+def test_equal_frames_are_all_right_answers() -> None:
     frames = pictures(40)
     single = self_test(pixels, frames, None, generator=generator(0))
     twice = self_test(pixels, np.repeat(frames, 2, axis=0), None, generator=generator(0))
     assert twice.after_noise == pytest.approx(single.after_noise, abs=0.1)
+
+
+def _shares(test: SelfTest) -> tuple[float | None, ...]:
+    return test.after_view, test.after_light, test.after_noise, test.neighbours
 
 
 @pytest.mark.parametrize(
@@ -146,19 +148,28 @@ def test_twins_to_the_pixel_are_as_good_an_answer() -> None:
 )
 def test_where_there_is_nothing_to_ask_the_answer_is_none(frames: np.ndarray) -> None:
     test = self_test(pixels, frames, Times.of_positions(len(frames)), generator=generator(0))
-    facts = test.facts()
-    assert facts.pop("num_queries") == 0
-    assert set(facts.values()) == {None}
+    assert len(test.queries) == 0
+    assert {test.after_change, *_shares(test), test.stands_out} == {None}
 
 
 @pytest.mark.parametrize("num", [10, 12, 40])
 def test_few_frames_give_numbers_or_none_and_never_nan(num: int) -> None:
     for times in (None, Times.of_positions(num), Times(np.zeros(num), np.zeros(num, np.int64))):
-        facts = self_test(pixels, pictures(num), times, generator=generator(0)).facts()
-        lead = facts.pop("stands_out")  # in standard deviations, not a share
-        assert np.isfinite(lead)
-        assert facts.pop("num_queries") == num
-        assert all(value is None or 0 <= value <= 1 for value in facts.values())
+        test = self_test(pixels, pictures(num), times, generator=generator(0))
+        assert np.isfinite(test.stands_out)  # in standard deviations, not a share
+        assert len(test.queries) == num
+        assert all(value is None or 0 <= value <= 1 for value in (test.after_change, *_shares(test)))
+
+
+def test_several_encoders_are_asked_the_same_as_each_alone() -> None:
+    frames = pictures(60)
+    encoders = (pixels, constant, noise)
+
+    def by_each(changed: np.ndarray) -> list[np.ndarray]:
+        return [embed(changed) for embed in encoders]
+
+    together = found_again(by_each(frames), by_each, frames, None, generator=generator(0))
+    assert together == [self_test(embed, frames, None, generator=generator(0)) for embed in encoders]
 
 
 def test_on_real_footage_a_thumbnail_is_neither_blind_nor_perfect(bikes) -> None:
@@ -173,10 +184,10 @@ def test_on_real_footage_a_thumbnail_is_neither_blind_nor_perfect(bikes) -> None
     test = self_test(thumbnail(frames).encode, frames, times, generator=generator(0))
     for share in (test.after_view, test.after_light, test.after_noise):
         assert 0.1 < share < 1
-    assert 0.6 < test.neighbours_against_strangers < 1
+    assert 0.6 < test.neighbours < 1
 
 
 def test_learning_from_footage_is_worth_it_and_an_encoder_fits_in(moving_square: np.ndarray) -> None:
     encoder = firstsight.learn(moving_square[:80])
     test = self_test(encoder.encode, moving_square[:80], Times.of_positions(80), generator=generator(0))
-    assert test.neighbours_against_strangers > 0.8
+    assert test.neighbours > 0.8

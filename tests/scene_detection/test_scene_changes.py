@@ -17,8 +17,8 @@ def picture(seed: int) -> np.ndarray:
     return rows[0].astype(float)
 
 
-def looks_of(frames: list[np.ndarray]) -> Descriptors:
-    """As an encoder would see them whose maps are the centred pixels of a cell."""
+def descriptors_of(frames: list[np.ndarray]) -> Descriptors:
+    """Those of an encoder whose maps are the centred pixels of a cell."""
     stacked = np.clip(np.stack(frames), 0, 255).astype(np.uint8)
     small = crop_and_resize(stacked, SmallPicture().crop(320, 180), 3)
     cells = small.reshape(len(small), 3, 6, 4, 8, 3).transpose(0, 1, 3, 2, 4, 5).reshape(len(small), 12, -1)
@@ -27,7 +27,7 @@ def looks_of(frames: list[np.ndarray]) -> Descriptors:
 
 
 def found(frames: list[np.ndarray]) -> list[tuple[str, int, int]]:
-    return [(one.kind, one.first, one.last) for one in find_changes(looks_of(frames), frames_per_second=RATE)]
+    return [(one.kind, one.first, one.last) for one in find_changes(descriptors_of(frames), frames_per_second=RATE)]
 
 
 A, B, C = picture(1), picture(2), picture(3)
@@ -59,7 +59,7 @@ def test_a_fade_out_and_in_again_is_one_change() -> None:
     assert last >= 42
 
 
-def test_changes_that_follow_each_other_are_told_apart() -> None:
+def test_changes_that_follow_each_other_are_separate() -> None:
     frames = [*STILL, *[B] * 12, *[(1 - w) * B + w * C for w in np.arange(1, 11) / 11], *[C] * 15, *STILL]
     assert [kind for kind, _, _ in found(frames)] == ["cut", "gradual", "cut"]
 
@@ -101,10 +101,10 @@ def test_black_bars_hide_nothing() -> None:
 
 def test_a_long_video_is_looked_at_in_parts_that_meet(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [*STILL, *[B] * 31, *mixed(np.arange(12, 0, -1) / 13), *[A] * 25, *[C] * 40]
-    whole = found(frames)
+    expected = found(frames)
     monkeypatch.setattr("firstsight.scene_detection.changes._CHUNK", 16)
-    assert found(frames) == whole
-    assert len(whole) == 3
+    assert found(frames) == expected
+    assert len(expected) == 3
 
 
 def test_distances_are_those_of_every_pair() -> None:
@@ -136,9 +136,9 @@ def test_what_cannot_be_looked_at_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"valid is \(N, 12, maps\)"):
         Descriptors(np.zeros((2, 18, 32, 3), np.uint8), np.zeros((3, 12, 4), np.float16))
     with pytest.raises(SettingsError, match="valid is above 0"):
-        find_changes(looks_of([A, A]), frames_per_second=0)
+        find_changes(descriptors_of([A, A]), frames_per_second=0)
 
 
 def test_one_frame_has_no_change() -> None:
-    assert find_changes(looks_of([A]), frames_per_second=25) == ()
+    assert find_changes(descriptors_of([A]), frames_per_second=25) == ()
     assert Change("cut", 3, 3, 1.0).first == 3

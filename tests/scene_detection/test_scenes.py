@@ -1,4 +1,4 @@
-"""The scenes of real videos, end to end; and of odd ones, whose memory is bounded by what there is to see."""
+"""The scenes of real videos, end to end; and of odd ones, with bounded memory."""
 
 import tracemalloc
 from collections.abc import Iterator
@@ -111,7 +111,7 @@ def test_a_video_has_the_same_scenes_alone_and_among_others(encoder: Encoder, bi
     assert [replace(scene, source="bikes.mp4") for scene in among if scene.source.endswith("bikes.mp4")] == list(alone)
 
 
-def test_a_file_that_cannot_be_read_ends_nothing_and_is_told(
+def test_a_file_that_cannot_be_read_ends_nothing_and_is_reported(
     encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_video(tmp_path / "a.mp4", seed=1, num_frames=2)

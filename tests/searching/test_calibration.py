@@ -1,4 +1,4 @@
-"""Scores that mean what they say: on distributions whose answer is known, and on data that nothing was fitted to."""
+"""Calibrated scores: on distributions with a known answer, and on held-out data."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_the_stated_rate_is_measured_on_queries_that_nothing_was_fitted_to(rate:
     library, decoys, queries = (random_vectors(num, seed) for num, seed in ((3_000, 0), (400, 1), (4_000, 2)))
     measured = background((decoys @ library.T).max(axis=1))
     matched = ((queries @ library.T).max(axis=1) >= measured.threshold(rate)).mean()
-    error = 3 * (rate * (1 - rate) / 400) ** 0.5  # three standard errors of what 400 decoys can tell
+    error = 3 * (rate * (1 - rate) / 400) ** 0.5  # three standard errors of a rate counted with 400 decoys
     assert matched == pytest.approx(rate, abs=error)
 
 

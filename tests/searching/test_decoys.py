@@ -1,4 +1,4 @@
-"""What says something about absence, and what does not: black frames, pictures that are alike upside down, copies."""
+"""Decoys that count and those that do not: black frames, pictures that look the same upside down, copies."""
 
 from pathlib import Path
 

@@ -22,11 +22,11 @@ def footage(steps: list[list[float]]) -> Embeddings:
     return Embeddings(np.zeros((len(times), 1), np.float32), times, np.arange(len(times)), indices, names)
 
 
-def slow_moments(scores: np.ndarray, frames: Embeddings, least: float, gap: float) -> list[tuple]:
+def slow_moments(scores: np.ndarray, frames: Embeddings, threshold: float, gap: float) -> list[tuple]:
     """One frame after the other: does it go on with the moment before?"""
     runs: list[list[int]] = []
     for row, score in enumerate(scores):
-        if score < least:
+        if score < threshold:
             continue
         goes_on = False
         if runs:
@@ -54,11 +54,11 @@ cases = st.lists(st.lists(st.sampled_from([0.25, 0.5, 1.0, 3.0, 10.0]), max_size
 )
 
 
-@given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0, 100.0]), least=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
-def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
+@given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0, 100.0]), threshold=st.sampled_from([0.25, 0.5, 1.0, 2.0]))
+def test_equals_the_slow_version(case: tuple, gap: float, threshold: float) -> None:
     frames, scores = case
-    found = find_moments(scores, frames, least=least, gap_seconds=gap)
-    expected = slow_moments(scores, frames, least, gap)
+    found = find_moments(scores, frames, threshold=threshold, gap_seconds=gap)
+    expected = slow_moments(scores, frames, threshold, gap)
     assert [(one.source, one.start_seconds, one.best_seconds, one.score, one.num_frames) for one in found] == [
         (*row[:4], len(row[4])) for row in expected
     ]
@@ -70,7 +70,7 @@ def test_equals_the_slow_version(case: tuple, gap: float, least: float) -> None:
 @given(case=cases, gap=st.sampled_from([0.0, 0.5, 2.0]))
 def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(case: tuple, gap: float) -> None:
     frames, scores = case
-    found = find_moments(scores, frames, least=0.5, gap_seconds=gap)
+    found = find_moments(scores, frames, threshold=0.5, gap_seconds=gap)
     assert sum(one.num_frames for one in found) == int((scores >= 0.5).sum())
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
     by_time = sorted(found, key=lambda one: (one.source, one.start_seconds))
@@ -80,14 +80,15 @@ def test_moments_of_a_source_do_not_overlap_and_are_further_apart_than_the_gap(c
             assert following.start_seconds - one.best_seconds > gap
 
 
-@given(case=cases, least=st.sampled_from([0.25, 0.5, 1.0]))
-def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: float) -> None:
+@given(case=cases, threshold=st.sampled_from([0.25, 0.5, 1.0]))
+def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, threshold: float) -> None:
     frames, scores = case
     loose, strict = (
-        {row for one in slow_moments(scores, frames, value, 2.0) for row in one[4]} for value in (least, least + 0.25)
+        {row for one in slow_moments(scores, frames, value, 2.0) for row in one[4]}
+        for value in (threshold, threshold + 0.25)
     )
     assert strict <= loose
-    assert {one.best_frame_index for one in find_moments(scores, frames, least=least)} <= loose
+    assert {one.best_frame_index for one in find_moments(scores, frames, threshold=threshold)} <= loose
 
 
 @pytest.mark.parametrize(
@@ -101,22 +102,22 @@ def test_a_stricter_score_never_gives_more_matching_frames(case: tuple, least: f
     ],
 )
 def test_at_one_frame_a_second(scores: list[float], expected: list[tuple]) -> None:
-    found = find_moments(np.array(scores), footage([[1.0] * 7]), least=0.5)
+    found = find_moments(np.array(scores), footage([[1.0] * 7]), threshold=0.5)
     assert [(one.start_seconds, one.end_seconds, one.best_seconds) for one in found] == expected
 
 
 def test_frames_kept_seldom_are_neighbours_all_the_same() -> None:
-    found = find_moments(np.array([1, 1, 0, 1.0]), footage([[60.0, 60.0, 60.0]]), least=0.5)
+    found = find_moments(np.array([1, 1, 0, 1.0]), footage([[60.0, 60.0, 60.0]]), threshold=0.5)
     assert sorted((one.start_seconds, one.end_seconds) for one in found) == [(0, 120), (180, 240)]
 
 
 def test_a_picture_is_a_moment_without_length() -> None:
-    found = find_moments(np.array([0.7, 0.9]), footage([[], []]), least=0.5)
+    found = find_moments(np.array([0.7, 0.9]), footage([[], []]), threshold=0.5)
     assert [(one.source, one.start_seconds, one.end_seconds) for one in found] == [("1.mp4", 0, 0), ("0.mp4", 0, 0)]
 
 
 def test_work_is_linear() -> None:
-    """Told by the calls that are made and the scores that are read, which take no time to be the same each time."""
+    """Counts calls and scores read instead of seconds, which vary."""
 
     class Counted(np.ndarray):
         num_read = 0
@@ -137,7 +138,7 @@ def test_work_is_linear() -> None:
 
         sys.setprofile(count)
         try:
-            find_moments(scores, frames, least=0.9, gap_seconds=0.1)
+            find_moments(scores, frames, threshold=0.9, gap_seconds=0.1)
         finally:
             sys.setprofile(None)
         return num_calls + Counted.num_read
@@ -148,6 +149,6 @@ def test_work_is_linear() -> None:
 @pytest.mark.parametrize(("num", "gap"), [(3, 2.0), (2, -1.0), (2, float("nan"))])
 def test_what_is_not_valid(num: int, gap: float) -> None:
     with pytest.raises(SettingsError, match="valid"):
-        find_moments(np.zeros(num), footage([[1.0]]), least=0.5, gap_seconds=gap)
+        find_moments(np.zeros(num), footage([[1.0]]), threshold=0.5, gap_seconds=gap)
     with pytest.raises(SettingsError, match="start <= best"):
         Moment("a", 2, 3, 1, 0.5, 0, 0, 0, 1)

@@ -1,4 +1,4 @@
-"""What a query names, and that the encoder sees it as it saw the footage."""
+"""What a query names, and that it is embedded as the footage is."""
 
 import shutil
 from pathlib import Path
@@ -10,9 +10,10 @@ from PIL import Image
 import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
+from firstsight.footage.finding import FrameReference, parse_reference
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings, embed
-from firstsight.searching.query import FrameReference, parse_reference, read_query
+from firstsight.searching.query import read_query
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +99,7 @@ def test_the_frame_nearest_to_the_time_is_taken(encoder: Encoder, bikes: Path, s
     assert read_query(f"{bikes}@{seconds}", encoder).frame.index == index
 
 
-def test_a_picture_is_seen_whole(encoder: Encoder, tmp_path: Path) -> None:
+def test_a_picture_is_kept_entirely(encoder: Encoder, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
     query = read_query(str(tmp_path / "a.png"), encoder)

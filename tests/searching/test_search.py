@@ -14,7 +14,6 @@ from firstsight.footage.encoding import VideoWriter
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.searching.query import read_query
-from firstsight.searching.region_search import search_region
 from firstsight.searching.regions import Box
 from firstsight.searching.search import SearchResult, search
 
@@ -48,7 +47,7 @@ def library(encoder: Encoder, folder: Path, tmp_path_factory: pytest.TempPathFac
         yield library
 
 
-def look(library: Store, text: str | Path, **options: object) -> SearchResult:
+def find(library: Store, text: str | Path, **options: object) -> SearchResult:
     return search(library, read_query(str(text), library.encoder), **options)
 
 
@@ -58,7 +57,7 @@ def shot_of(seconds: float) -> int:
 
 @pytest.mark.parametrize("seconds", [0.4, 2.0, 4.2, 6.4, 8.6])
 def test_a_frame_of_the_library_finds_itself_and_says_so(library: Store, folder: Path, seconds: float) -> None:
-    result = look(library, folder / f"traffic.mp4@{seconds}")
+    result = find(library, folder / f"traffic.mp4@{seconds}")
     best = result.matches[0]
     assert best.is_query
     assert best.source == "traffic.mp4"
@@ -69,7 +68,7 @@ def test_a_frame_of_the_library_finds_itself_and_says_so(library: Store, folder:
 
 
 def test_without_itself_the_same_shot_is_found_elsewhere(library: Store, folder: Path) -> None:
-    result = look(library, folder / "traffic.mp4@2.0", not_itself=True)
+    result = find(library, folder / "traffic.mp4@2.0", not_itself=True)
     assert "traffic.mp4" not in {match.source for match in result.matches}
     assert not result.matches or not result.matches[0].is_query
 
@@ -77,8 +76,8 @@ def test_without_itself_the_same_shot_is_found_elsewhere(library: Store, folder:
 def test_a_copy_of_the_querys_file_counts_as_itself(library: Store, folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "traffic.mp4", tmp_path / "other name.mp4")
     text = f"{tmp_path / 'other name.mp4'}@2.0"
-    assert look(library, text).matches[0].is_query
-    assert look(library, text, not_itself=True).nearest.source != "traffic.mp4"
+    assert find(library, text).matches[0].is_query
+    assert find(library, text, not_itself=True).nearest.source != "traffic.mp4"
 
 
 def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(
@@ -94,6 +93,6 @@ def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(
         add(library, [path])
         with VideoWriter(path, size=(64, 48)) as writer:
             writer.write(moving_square[0], seconds=0)
-        found = search_region(library, read_query(str(query), encoder), Box(40, 20, 60, 40)).nearest
+        found = search(library, read_query(str(query), encoder), box=Box(40, 20, 60, 40)).nearest
     assert found.box is not None
     assert found.picture_size == (160, 90)

@@ -7,13 +7,14 @@ import pytest
 from library_made import Filled, filled, unit
 from PIL import Image
 
+from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
 from firstsight.library.selection import Where
 from firstsight.library.vector_index import FACTS_FILE, build
 from firstsight.searching import nearest as candidates
 from firstsight.searching.calibration import Background
 from firstsight.searching.nearest import compare_all, compare_proposed
-from firstsight.searching.query import FrameReference, Query
+from firstsight.searching.query import Query
 from firstsight.searching.search import SearchResult, search
 
 
@@ -91,7 +92,7 @@ def test_a_part_of_a_library_is_compared_frame_by_frame(made: Filled) -> None:
 
 def test_scores_are_those_of_the_stored_vectors(made: Filled) -> None:
     query = made.vectors[40].astype(np.float32)
-    proposed = compare_proposed(made.library, query, least=0.9, num_sources=3)
+    proposed = compare_proposed(made.library, query, threshold=0.9, num_sources=3)
     everything = compare_all(made.library, query)
     assert proposed is not None
     were = np.isfinite(proposed.similarities)
@@ -101,4 +102,4 @@ def test_scores_are_those_of_the_stored_vectors(made: Filled) -> None:
 
 def test_without_an_index_there_is_no_proposal(tmp_path: Path) -> None:
     made = filled(tmp_path / "library", {"a.mp4": 20})
-    assert compare_proposed(made.library, made.vectors[0], least=0.5, num_sources=1) is None
+    assert compare_proposed(made.library, made.vectors[0], threshold=0.5, num_sources=1) is None

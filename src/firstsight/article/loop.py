@@ -1,4 +1,4 @@
-"""The article's method: level by level, by gradient, until the maps of a level are unlike each other.
+"""The article's training loop: level by level, by gradient, until the maps of a level are dissimilar.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks", 2020.
 """
@@ -20,7 +20,7 @@ from firstsight.errors import SettingsError
 
 @dataclass(frozen=True)
 class Step:
-    """What one step of learning showed."""
+    """The result of one step of learning."""
 
     level: int
     frame: int  # within the level, of the last frame of the batch
@@ -49,7 +49,7 @@ class ArticleLoop:
     def step(self, inputs: Tensor) -> Step:
         """Learns from one batch (N, channels, H, W) in [0, 1].
 
-        The frames of a batch are shown to the stopping rule one by one; those left when it ends a level are not shown.
+        The stopping rule gets the frames of a batch one by one, up to the one that ends the level.
 
         Raises:
             SettingsError: learning diverged; the network is then no longer usable.
@@ -92,7 +92,7 @@ class ArticleLoop:
 
 
 def _optimiser(network: Network, settings: ArticleSettings) -> torch.optim.Optimizer:
-    # foreach: one call for all weights instead of one for each, which shows at a batch of one frame.
+    # foreach: one call for all weights instead of one for each, which is faster at a batch of one frame.
     if settings.optimiser == "adam":
         return torch.optim.Adam(network.parameters(), lr=settings.learning_rate, foreach=True)
     return torch.optim.SGD(network.parameters(), lr=settings.learning_rate, foreach=True)

@@ -19,7 +19,7 @@ from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.from_json import from_json
 from firstsight.process import Precision
 
-# 40 times what the network looks at unless told otherwise; more is a damaged file that takes all memory.
+# 40 times the default; more is a damaged file, which would take all memory.
 _MAX_INPUT_PIXELS = 2**21
 
 
@@ -50,12 +50,12 @@ class ArticleModel:
 
     @property
     def compared_level(self) -> int:
-        """The last, of which the embedding is made."""
+        """The last level."""
         return len(self.shapes)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Of the weights."""
         return self.network.device
 
     def embed(self, inputs: Tensor) -> Tensor:
@@ -99,14 +99,14 @@ class ArticleModel:
 
 
 def untrained(*, seed: int = 0) -> Encoder:
-    """The article's network with its initial weights: the floor that learning has to beat."""
+    """The article's network with its initial weights: the baseline that learning has to beat."""
     view = CentralSquare()
     network = Network(article_levels(), input_size=view.input_size, seed=seed)
     return Encoder(ArticleModel(view, network))
 
 
 def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ArticleModel:
-    """What `config` and `tensors` gave.
+    """The model of which `config` and `tensors` were saved.
 
     Raises:
         SettingsError, KeyError, RuntimeError: they do not fit each other.
@@ -122,7 +122,7 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Arti
     return ArticleModel(view, network)
 
 
-def load_article_weights(path: Path) -> "ArticleModel":
+def load_article_weights(path: Path) -> ArticleModel:
     """The network in a weights file of the article's author: `main.{0..}.conv{1,2}.conv2d.{weight,bias}`.
 
     Only tensors are read (`weights_only`), so a file cannot run code.

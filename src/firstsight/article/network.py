@@ -15,13 +15,13 @@ from firstsight.errors import SettingsError
 
 
 class Level(nn.Module):
-    """conv k x k, stride 1 -> ReLU -> average pool 2x2 -> conv 1x1.
+    """The article's level: conv k x k, stride 1 -> ReLU -> average pool 2x2 -> conv 1x1.
 
     The article applies the 1x1 convolution before the pool. Both are linear and commute, so the output is the same,
     for a quarter of the multiplications. Its predecessor has no pool, the earliest form no 1x1 convolution either:
     conv -> ReLU.
 
-    Source: Ozmermer, "Multi-Perspective Neural Networks", class SSNet.
+    Source: Ozmermer, "Multi-Perspective Neural Networks", class SSNet; `hidden` is its conv1, `maps` its conv2.
     """
 
     def __init__(self, config: LevelConfig, *, generator: torch.Generator) -> None:
@@ -60,7 +60,7 @@ def _initialise(convolution: nn.Conv2d, generator: torch.Generator) -> None:
 
 
 class Network(nn.Module):
-    """All levels. Level numbers count from 1.
+    """The article's MPNN, class SSNetMultiple: levels in a row. Level numbers count from 1, as its `queue` does.
 
     Args:
         levels: the shape of each level.
@@ -68,7 +68,7 @@ class Network(nn.Module):
         seed: of the initial weights; equal to `torch.manual_seed(seed)` before building the article's network.
 
     Raises:
-        SettingsError: a level would have nothing left to look at, or reads another number of channels than it is given.
+        SettingsError: a level has no cell left, or reads another number of channels than the level before gives.
     """
 
     def __init__(self, levels: Sequence[LevelConfig], *, input_size: int, seed: int) -> None:
@@ -92,7 +92,7 @@ class Network(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Of the weights."""
         return next(self.parameters()).device
 
     def forward(self, inputs: Tensor, *, level: int | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""One run of the article's method: frames to the loop, checks to the folder, and everything that is needed to go on."""
+"""One run of the article's method: frames to the loop, checks to the folder, and how it resumes."""
 
 import json
 import math
@@ -24,7 +24,7 @@ from firstsight.encoder.encoder import Encoder, to_inputs
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.views import CentralSquare
 from firstsight.errors import RunError, SettingsError, SourceError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
@@ -32,9 +32,8 @@ from firstsight.from_json import from_json
 from firstsight.progress import Progress, Report, deferred_interrupt
 from firstsight.quality import health
 
-# Decoded frames kept ready. At 150 kB a frame this is small, and learning is what takes the time.
+# Decoded frames kept ready, 150 kB each.
 _DEPTH = 32
-# One frame teaches what that frame is like; learning wants to be shown at least that there is another.
 _MIN_FRAMES = 2
 
 
@@ -42,7 +41,7 @@ class Footage:
     """The frames of a source, through a view.
 
     Attributes:
-        num_frames: in a pass: what the source states, and after the first whole pass what it gave; None if not known.
+        num_frames: in a pass: as the source states, then as the first complete pass gave; None if not known.
         num_skipped: frames of a pass that could not be decoded.
         skipped_by_file: the same, of each file that lost any.
         pass_length: frames of a pass, once one was read to its end.
@@ -62,8 +61,8 @@ class Footage:
 
         Args:
             size: frames in a batch; a batch may span the end of a pass.
-            skip: how many frames to leave out at the start, as if they had been learned from already. Whole passes cost
-                nothing if their length is known; the rest is decoded, so that the same frames follow.
+            skip: frames to leave out at the start. Complete passes cost nothing if their length is known; the rest is
+                decoded, so that the same frames follow.
 
         Raises:
             SourceError: the source has fewer than two frames.
@@ -97,13 +96,13 @@ class Footage:
 
     @property
     def passed(self) -> dict[str, Any]:
-        """What a whole pass gave, to be told to `know` after an interruption; empty before one."""
+        """What a complete pass gave, for `restore` after an interruption; empty before one."""
         if self.pass_length is None:
             return {}
         return {"num_frames": self.pass_length, "num_skipped": self.num_skipped, "by_file": self.skipped_by_file}
 
-    def know(self, passed: dict[str, Any]) -> None:
-        """What a whole pass gave before an interruption."""
+    def restore(self, passed: dict[str, Any]) -> None:
+        """Takes over what a pass gave before an interruption."""
         if passed:
             self.num_frames = self.pass_length = from_json(int, passed["num_frames"], name="num_frames")
             self.num_skipped = from_json(int, passed["num_skipped"], name="num_skipped")
@@ -111,11 +110,7 @@ class Footage:
             self.check()
 
     def check(self) -> None:
-        """Refuses footage that is known to hold too little.
-
-        Raises:
-            SourceError: fewer than two frames.
-        """
+        """Raises a SourceError if there are known to be fewer than two frames."""
         if self.num_frames is not None and self.num_frames < _MIN_FRAMES:
             raise SourceError(
                 f"{self.source.name} has {self.num_frames} frame to learn from; "
@@ -151,18 +146,18 @@ def save_learning(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"learning": json.dumps(record)},
     )
-    write_whole(folder.learning_file, content)
+    write_atomically(folder.learning_file, content)
 
 
 def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:
-    """Puts the loop where `save_learning` found it, forgets later checks; gives frames drawn and checks until then.
+    """Restores the loop that `save_learning` saved, without later checks; returns frames drawn and checks until then.
 
     Raises:
-        RunError: nothing to go on from, or it is damaged.
+        RunError: nothing to resume, or it is damaged.
     """
     path = folder.learning_file
     if not path.is_file():
-        raise RunError(f"{folder.folder} has nothing to resume; learn it anew with --force")
+        raise RunError(f"{folder.folder} has nothing to resume; learn it again with --force")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             record: dict[str, Any] = json.loads(file.metadata()["learning"])
@@ -171,13 +166,13 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         loop.state = from_json(StoppingState, record["state"], name="state")
         checks = [from_json(Check, check, name="check") for check in record["checks"]]
         frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
-        footage.know(record.get("passed", {}))
-        folder.go_on(len(checks))
+        footage.restore(record.get("passed", {}))
+        folder.resume(len(checks))
     except (
         *(KeyError, TypeError, ValueError, IndexError, RuntimeError, RecursionError, OSError),
         *(SettingsError, safetensors.SafetensorError),
     ) as error:
-        raise RunError(f"{path} is damaged; learn the run anew with --force") from error
+        raise RunError(f"{path} is damaged; learn the run again with --force") from error
     return frames_drawn, checks
 
 
@@ -192,8 +187,7 @@ def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:
     loop.optimiser.load_state_dict({**loop.optimiser.state_dict(), "state": state})
 
 
-# What a crash may cost at most.
-_SAVE_EVERY_SECONDS = 10.0
+_SAVE_EVERY_SECONDS = 10.0  # the most that a crash costs
 # Frames on which the levels' health is measured: enough for two digits of a mean.
 _NUM_HEALTH_FRAMES = 200
 
@@ -262,18 +256,14 @@ class ArticleRun:
             self.folder.end_learning()
         return encoder
 
-    def go_on(self) -> None:
-        """Puts everything where the folder's last save left it.
-
-        Raises:
-            RunError: nothing to go on from, or it is damaged.
-        """
+    def resume(self) -> None:
+        """Restores the folder's last save. Raises a RunError if there is none, or it is damaged."""
         if self.folder:
             self.frames_drawn, self.checks = load_learning(self.folder, self.loop, self.footage)
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
-        saved = -math.inf  # once something has been learned, so that a run in the way is not lost for nothing
+        saved = -math.inf  # not before the first step, so that a run in the way is not lost for nothing
         with closing(self.footage.batches(self.settings.batch_size, skip=self.frames_drawn)) as batches:
             for inputs in batches:
                 step = self.loop.step(inputs)
@@ -308,7 +298,7 @@ class ArticleRun:
             what=f"level {step.level} of {len(rule.thresholds)}",
             done=step.frame + 1,
             total=rule.cap,
-            state=f"{reached}asked below {threshold:.2f}, {frames_per_second:.0f} frames/s",
+            state=f"{reached}threshold {threshold:.2f}, {frames_per_second:.0f} frames/s",
             news=tuple(_ending(check, rule.thresholds) for check in step.checks if check.outcome != "go on"),
         )
 
@@ -336,5 +326,5 @@ class ArticleRun:
 def _ending(check: Check, thresholds: tuple[float, ...]) -> str:
     return (
         f"level {check.level} ended by {check.outcome} after {check.frame + 1} frames: "
-        f"largest similarity {check.mean:.3f}, asked below {thresholds[check.level - 1]:.2f}"
+        f"largest similarity {check.mean:.3f}, threshold {thresholds[check.level - 1]:.2f}"
     )

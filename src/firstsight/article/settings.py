@@ -11,9 +11,8 @@ from firstsight.process import Precision
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-if TYPE_CHECKING:
-    from firstsight.encoder.views import CentralSquare
 
+    from firstsight.encoder.views import CentralSquare
 
 POOL_SIZE = 2
 
@@ -99,7 +98,7 @@ def article_levels(
 
 
 def cell_centres(levels: Sequence[LevelConfig], num_cells: int) -> "NDArray[np.float64]":
-    """Where the cells of the last of these levels lie: pixel coordinates in the network's input, (num_cells,).
+    """Centres of the cells of the last of these levels, in pixels of the network's input: (num_cells,).
 
     Pixel i covers [i - 0.5, i + 0.5]. A k x k convolution without padding moves the centre by (k - 1) / 2 cells, the
     pool by half a cell, and then doubles the step: for 5x5 kernels 2i + 2.5, 4i + 7.5, 8i + 17.5, 16i + 37.5. Without
@@ -118,7 +117,7 @@ def map_sizes(levels: Sequence[LevelConfig], input_size: int) -> tuple[int, ...]
     """Side of each level's maps, in cells, for a square input of that side in pixels.
 
     Raises:
-        SettingsError: a level would have nothing left to look at.
+        SettingsError: a level has no cell left.
     """
     sizes = [input_size]
     for number, level in enumerate(levels, start=1):
@@ -175,7 +174,7 @@ _CHOICES = {
 _SCHEDULES: dict[Schedule, StoppingRule] = {
     "article": StoppingRule((0.30, 0.30), pass_length=120_000),
     "repository": StoppingRule((0.30, 0.20), cap=7_000),
-    # No cap is published; ours is the repository's, so that a run ends where the threshold is not reached.
+    # No cap is published; the repository's ends a run that does not reach the threshold.
     "predecessor": StoppingRule((0.40, 0.40), check_every=10, cap=7_000, plain_mean=True),
     "earliest": StoppingRule((0.0, 0.0), check_every=10, cap=100, plain_mean=True),
 }
@@ -193,11 +192,11 @@ class ArticleSettings:
     The defaults here are the article's; `article_settings` puts those of another `form` in their place.
     """
 
-    form: Form = "article"  # whose defaults were meant; all that follows from it stands in the other fields
+    form: Form = "article"  # whose defaults apply; their values are in the other fields
     schedule: Schedule = "repository"
     thresholds: tuple[float, ...] | None = None  # of the mean of the largest |similarity|, one for all levels or each
     frames_per_level: int | None = None  # cap: a level ends at the first check after it
-    check_every: int | None = None  # frames from one look at the threshold to the next; None is the schedule's own
+    check_every: int | None = None  # frames between two checks of the threshold; None is the schedule's own
     similarity: Similarity = "cosine"  # of two maps
     batch_size: int = 1  # frames per step
     optimiser: Optimiser = "sgd"
@@ -252,7 +251,7 @@ class ArticleSettings:
 
     @property
     def view(self) -> "CentralSquare":
-        """What becomes of a frame before the network sees it."""
+        """How frames become the network's input."""
         from firstsight.encoder.views import CentralSquare
 
         return CentralSquare(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
@@ -298,7 +297,7 @@ FORMS: dict[Form, ArticleOptions] = {
 
 
 def article_settings(given: ArticleOptions) -> ArticleSettings:
-    """The settings of the form that is asked for, with what is given in place of its defaults.
+    """The settings of the form in `given`, with what is given in place of its defaults.
 
     Raises:
         SettingsError: no such form, or a value outside its range.

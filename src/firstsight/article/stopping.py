@@ -1,4 +1,4 @@
-"""When is a level done? The article's stopping rule, as a pure function of its state and one observed value.
+"""When a level is complete: the article's stopping rule, a pure function of its state and one observed value.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks", 2020, and the repository evrimozmermer/filter_distinguisher. Its
 details are kept as they are, because a level's length depends on them:
@@ -25,7 +25,7 @@ class StoppingRule:
 
     thresholds: tuple[float, ...]  # of the mean of the largest |similarity|, one per level, 0 to 1
     check_every: int = 20  # frames
-    cap: int | None = None  # a level ends at the first check after this frame, whatever was reached
+    cap: int | None = None  # a level ends at the first check after this frame, whatever the mean
     pass_length: int | None = None  # frames; after so many without success the level starts over
     plain_mean: bool = False  # a check after every `check_every` frames of a level, over those alone; a cap is exact
 
@@ -39,7 +39,7 @@ class StoppingRule:
 
 @dataclass(frozen=True)
 class StoppingState:
-    """Where the rule stands between two frames."""
+    """The state of the rule between two frames."""
 
     level: int = 1
     frame: int = 0  # number, within the level, of the frame to come
@@ -48,7 +48,7 @@ class StoppingState:
 
 @dataclass(frozen=True)
 class Check:
-    """One look at the rule."""
+    """One check of the rule."""
 
     level: int
     frame: int  # within the level, from 0: the level has learned from frame + 1 frames since it started (over)

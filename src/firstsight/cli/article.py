@@ -28,7 +28,7 @@ def command(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there already.")] = False,
     resume: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Go on with an interrupted run.", callback=check_run)
+        Path | None, typer.Option(metavar="RUN", help="Continue an interrupted run.", callback=check_run)
     ] = None,
     method: Annotated[
         Literal["article"] | None, typer.Option(hidden=True, help="As in `learn --method article`.")
@@ -63,7 +63,7 @@ def command(
         _option(_STOPPING, "--frames-per-level", text="A level ends at the first check after so many frames."),
     ] = None,
     check_every: Annotated[
-        int | None, _option(_STOPPING, "--check-every", text="Frames between two looks at the threshold (20).")
+        int | None, _option(_STOPPING, "--check-every", text="Frames between two checks of the threshold (20).")
     ] = None,
     similarity: Annotated[Similarity | None, _option(_STEPS, "--similarity", text="Of two maps (cosine).")] = None,
     batch_size: Annotated[int | None, _option(_STEPS, "--batch", text="Frames per step (1).")] = None,
@@ -100,14 +100,15 @@ def command(
     ] = None,
     channels: Annotated[int | None, _option(_NETWORK, "--channels", text="3 for colour, 1 for grey (3).")] = None,
 ) -> None:
-    """Learn by the published method: Multi-Perspective Neural Networks, level by level, by gradient.
+    """Learn by the article's method: Multi-Perspective Neural Networks.
 
-    `firstsight learn` is faster and finds more; this is for research, and for the forms that came before the article.
+    It learns level by level, by gradient. `firstsight learn` is faster and finds more; this is for research, and for
+    the forms before the article.
 
     Example: `firstsight article bikes.mp4 --out runs/mpnn --schedule repository`
     """
     if resume is not None:
-        check_alone(ctx, "resume", {"device", "as_json"}, "goes on with its own footage and settings")
+        check_alone(ctx, "resume", {"device", "as_json"}, "continues with its own footage and settings")
         learn_and_print("resume", resume, resume, {"device": device}, sources=None, as_json=as_json)
         return
     if not sources:
@@ -137,7 +138,7 @@ def command(
     }
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if hidden_maps == 0:
-        settings["hidden_maps"] = None  # on a command line 0 stands for none, and nothing for "not given"
+        settings["hidden_maps"] = None  # 0 is none, and an absent option "not given"
     sampling = {"start_seconds": start, "end_seconds": end, "every": every, "frames_per_second": frames_per_second}
     options = {"method": method or "article", "seed": seed, "force": force, "held_out": held_out, "device": device}
     folder = out or default_folder(sources)

@@ -25,13 +25,13 @@ def compare_command(
     sources: footage.Sources,
     out: Annotated[Path, typer.Option(help="Folder for timeline, plot, film and report.")] = Path("comparison"),
     anchor_every: Annotated[
-        int | None, typer.Option(metavar="N", help="A new anchor after N compared frames (the default, with 300).")
+        int | None, typer.Option(metavar="N", help="A new anchor after N compared frames (300).")
     ] = None,
     anchor_below: Annotated[
         float | None, typer.Option(metavar="S", help="A new anchor after a similarity below S.")
     ] = None,
-    anchor_at: Annotated[float | None, typer.Option(metavar="SECONDS", help="The frame at this time.")] = None,
-    anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="A picture.")] = None,
+    anchor_at: Annotated[float | None, typer.Option(metavar="SECONDS", help="Anchor: the frame at this time.")] = None,
+    anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="Anchor: a picture.")] = None,
     box: footage.BoxOption = None,
     level: Annotated[int | None, typer.Option(help="Which level to compare, from 1; by default the last.")] = None,
     dimensions: Annotated[
@@ -43,7 +43,7 @@ def compare_command(
         ),
     ] = None,
     over_last: Annotated[
-        int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all so far.")
+        int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all before.")
     ] = None,
     centred: Annotated[bool, typer.Option("--centred", help="Remove the mean before the cosine.")] = False,
     start: footage.Start = None,
@@ -59,7 +59,7 @@ def compare_command(
 
     Writes DIR/timeline.csv, DIR/timeline.png, DIR/comparison.mp4 and DIR/report.html.
 
-    With a box, what is in it is compared with every window of its size, and the best of each frame counts.
+    With --box, its content is compared with every window of that size, and the best of each frame counts.
 
     Example: `firstsight compare runs/bikes bikes.mp4 --anchor-at 3.2 --out comparison`
     """
@@ -79,7 +79,7 @@ def compare_command(
         over_last=over_last,
         centred=centred,
         box=Box.parse(box) if box is not None else None,
-        batch_size=1 if show else 16,  # so that what is shown is not late
+        batch_size=1 if show else 16,  # so that the window is not late
     )
     with Display(notes()) as display, ExitStack() as opened:
         window = None
@@ -87,7 +87,7 @@ def compare_command(
             try:
                 window = opened.enter_context(open_window(encoder, printable(source.name), level=level))
             except NoScreenError as error:
-                display.say(f"nothing is shown, as there is no screen ({error}); the files are written all the same")
+                display.say(f"no window, as there is no screen ({error}); the files are written as usual")
         try:
             write_comparison(
                 encoder,
@@ -99,7 +99,7 @@ def compare_command(
                 finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),
             )
         except KeyboardInterrupt:
-            display.say(f"interrupted; timeline and film in {out} hold what was compared until then")
+            display.say(f"interrupted; timeline and film in {out} hold the frames compared until then")
             raise typer.Exit(130) from None
     if not as_json:
         typer.echo(f"open {printable(out / 'report.html')}")
@@ -129,7 +129,7 @@ def _print_summary(summary: "Summary") -> None:
     anchors = "1 anchor" if summary.num_anchors == 1 else f"{summary.num_anchors} anchors"
     typer.echo(f"compared {summary.num_compared} frames with {anchors}{lost}")
     if most is None or least is None:
-        typer.echo("similarity: none, as there is no mean to remove before two frames are compared")
+        typer.echo("similarity: none, as removing the mean needs two compared frames")
         return
     typer.echo(
         f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
@@ -141,15 +141,17 @@ _LINES = 12  # of the table on the screen
 
 
 def align_command(
-    first: Annotated[str, typer.Argument(metavar="A", help="A video, or a library of one.")],
-    second: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    first: Annotated[str, footage.checked(footage.check_target, metavar="A", text="A video, or a library of one.")],
+    second: Annotated[str, footage.checked(footage.check_target, metavar="B", text="Another.")],
     model: footage.Model = None,
     out: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the similarities and the path.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the pairs of moments.")] = None,
     frames_per_second: footage.FramesPerSecond = 2.0,
     as_json: footage.Json = False,
 ) -> None:
-    """Find the part that two videos share, and which moment of it is which, also at another pace.
+    """Find the part that two videos share, moment by moment.
+
+    The second may go at another pace.
 
     Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
     """
@@ -170,10 +172,10 @@ def align_command(
     if csv_file:
         write_table(found.to_arrow(), csv_file)
     if out:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.timeline import alignment_picture
 
-        write_whole(out, alignment_picture(found))
+        write_atomically(out, alignment_picture(found))
     if not as_json:
         say_written(out, csv_file)
 
@@ -196,17 +198,26 @@ def _text(found: "Alignment") -> str:
 
 
 def similarities_command(
-    target: Annotated[str, typer.Argument(metavar="TARGET", help="A library, a video, or a folder of them.")],
+    target: Annotated[
+        str, footage.checked(footage.check_target, metavar="TARGET", text="A library, a video, or a folder of them.")
+    ],
     anchors: Annotated[
         list[str],
-        typer.Option("--for", metavar="ANCHOR", help="A picture, a folder of pictures, or walk.mp4@83.2; repeatable."),
+        footage.checked(
+            footage.check_anchors,
+            "--for",
+            metavar="ANCHOR",
+            text="A picture, a folder of pictures, or walk.mp4@83.2; may be repeated.",
+        ),
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
     model: footage.Model = None,
     frames_per_second: footage.FramesPerSecond = 2.0,
     as_json: footage.Json = False,
 ) -> None:
-    """Write how similar every frame is to each anchor: a row a frame, a column an anchor.
+    """Write how similar every frame is to each anchor.
+
+    The table has a row for each frame and a column for each anchor.
 
     Example: `firstsight similarities walks.library --for anchors/ --for gate.mp4@83.2 --out similarities.parquet`
     """
@@ -237,8 +248,16 @@ def similarities_command(
 
 def neighbours_command(
     run: footage.Run,
-    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Pictures; the names of subfolders are labels.")],
-    anchor: Annotated[list[Path], typer.Option(metavar="IMAGE", help="A picture to compare with; may be repeated.")],
+    folder: Annotated[
+        str,
+        footage.checked(footage.check_source, metavar="FOLDER", text="Pictures; the names of subfolders are labels."),
+    ],
+    anchor: Annotated[
+        list[Path],
+        footage.checked(
+            footage.check_pictures, "--anchor", metavar="IMAGE", text="A picture to compare with; may be repeated."
+        ),
+    ],
     k: Annotated[int, typer.Option("-k", metavar="K", help="How many neighbours.")] = 10,
     measure: Annotated[
         Literal["pearson", "cosine"] | None,
@@ -264,10 +283,10 @@ def neighbours_command(
         for one in found:
             typer.echo(_table(one))
     if out:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.drawing import neighbours_picture
 
-        write_whole(out, neighbours_picture(found))
+        write_atomically(out, neighbours_picture(found))
     if not as_json:
         say_written(out)
 

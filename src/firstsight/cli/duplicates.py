@@ -1,4 +1,4 @@
-"""`firstsight duplicates`: which clips and frames of a library are there twice, and what to keep."""
+"""`firstsight duplicates`: copies among the clips and frames of a library, and which to keep."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,11 +29,11 @@ def command(
     ] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Find clips that are copies of each other, say which to keep and why, and find frames that repeat others.
+    """Find clips and frames that are copies, and which to keep.
 
     Copies are found if they were re-encoded, shrunk, cropped, zoomed, recoloured, mirrored, cut, or given a logo or
-    bars. Two takes before one camera are no copies, nor are two places that look alike; what may be either is listed
-    as "perhaps". Copies at another speed are not looked for: `firstsight align` finds them. Nothing is deleted.
+    bars. Two takes before one camera are no copies, nor are two similar places; doubtful pairs are listed as "perhaps".
+    Copies at another speed are not found: `firstsight align` finds them. Nothing is deleted.
 
     Example: `firstsight duplicates films.library --html duplicates.html`
     """
@@ -54,16 +54,16 @@ def command(
     if csv_file:
         _write_csv(found, csv_file)
     if html_file:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.duplicates import render_duplicates_page
 
-        write_whole(html_file, render_duplicates_page(found, library.store).encode())
+        write_atomically(html_file, render_duplicates_page(found, library.store).encode())
     if not as_json:
         say_written(csv_file, html_file)
 
 
 def _text(found: "Duplicates") -> str:
-    return "\n".join([*_copies(found), *_parts(found), *_doubtful(found), *_repeated(found), *_untold(found)])
+    return "\n".join([*_copies(found), *_parts(found), *_doubtful(found), *_repeated(found), *_not_compared(found)])
 
 
 def _copies(found: "Duplicates") -> list[str]:
@@ -88,7 +88,7 @@ def _parts(found: "Duplicates") -> list[str]:
 def _doubtful(found: "Duplicates") -> list[str]:
     from firstsight.report.duplicates import certainty
 
-    return [f"perhaps, they look alike: {_where(one)} ({certainty(one)})" for one in found.shared if not _is_sure(one)]
+    return [f"perhaps, they are similar: {_where(one)} ({certainty(one)})" for one in found.shared if not _is_sure(one)]
 
 
 def _is_sure(one: "Shared") -> bool:
@@ -110,7 +110,7 @@ def _repeated(found: "Duplicates") -> list[str]:
     from firstsight.report.duplicates import repeated_runs
 
     counted = f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another"
-    lines = [f"{counted}: no place in them differs by more than {found.noise:.0f} grey levels"]
+    lines = [f"{counted}: nowhere do they differ by more than {found.noise:.0f} grey levels"]
     runs = repeated_runs(found.repeated_frames)
     lines += [f"     {_run(run)}" for run in runs[:_RUNS_SHOWN]]
     if len(runs) > _RUNS_SHOWN:
@@ -128,19 +128,21 @@ def _run(run: "Sequence[RepeatedFrame]") -> str:
     )
 
 
-def _untold(found: "Duplicates") -> list[str]:
+def _not_compared(found: "Duplicates") -> list[str]:
     lines = [
         f"{why}: {', '.join(map(printable, names))}"
         for names, why in (
             (found.blank, "blank, nothing to compare"),
             (found.too_short, "too short, or with frames too far apart, to compare but as files"),
-            (found.still, "nothing moves, so another take would look the same; compared as files only"),
+            (found.still, "nothing moves, so another take would show the same; compared as files only"),
         )
         if names
     ]
     if found.too_few_pictures:
-        lines.append(f"{found.too_few_pictures} pictures were compared as files only: fewer than 20 do not tell chance")
-    return [*lines, "not looked for: copies at another speed (firstsight align FIRST SECOND finds them)"]
+        lines.append(
+            f"{found.too_few_pictures} pictures were compared as files only: at least 20 are needed to measure chance"
+        )
+    return [*lines, "not searched for: copies at another speed (firstsight align FIRST SECOND finds them)"]
 
 
 def _write_csv(found: "Duplicates", path: Path) -> None:

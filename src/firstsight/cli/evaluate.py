@@ -1,4 +1,4 @@
-"""`firstsight evaluate`: is the encoder good on this footage, and better than what costs nothing?"""
+"""`firstsight evaluate`: how good an encoder is on footage, beside baselines that need no learning."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -27,21 +27,22 @@ def command(
     ] = None,
     second_pass: Annotated[
         float | None,
-        typer.Option(metavar="SECONDS", help="The same route is walked again from here on: is the first pass found?"),
+        typer.Option(metavar="SECONDS", help="Where the same route begins again: is the first pass found?"),
     ] = None,
     max_frames: Annotated[
-        int, typer.Option(metavar="N", help="Frames to ask about, spread over all of the footage.")
+        int, typer.Option(metavar="N", help="Frames to use, spread over all of the footage.")
     ] = 1_000,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,
     frames_per_second: footage.FramesPerSecond = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Judge an encoder on footage, beside random filters, a thumbnail, a perceptual hash and a colour histogram.
+    """Judge an encoder on footage, beside four simple baselines.
 
-    Without labels it asks whether a frame is found again after its view, its light or its cleanness has changed.
+    These are random filters, a thumbnail, a perceptual hash and a colour histogram. Without labels, the question is
+    whether a frame is found again after a change of view or light, or with noise.
 
     Example: `firstsight evaluate runs/bikes bikes.mp4`
     """
@@ -62,7 +63,7 @@ def command(
                 progress=display.progress,
             )
         except KeyboardInterrupt:
-            display.say("interrupted; nothing is kept, as nothing was finished")
+            display.say("interrupted; nothing is kept")
             raise typer.Exit(130) from None
     if as_json:
         print_json({"run": str(run), **evaluation.to_json()})

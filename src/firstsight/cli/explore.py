@@ -24,14 +24,16 @@ def clusters_command(
     folder: footage.Library,
     num: Annotated[
         int | None,
-        typer.Option("-k", metavar="K", help="How many groups; by default as many as hold together best."),
+        typer.Option("-k", metavar="K", help="How many groups; by default as separate best."),
     ] = None,
     html_file: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures, one file.")
     ] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Tell what there is in a library: groups of frames that are alike, how much of it each is, and when.
+    """Group the similar frames of a library.
+
+    Shows how much of the library each group is, and when.
 
     Example: `firstsight clusters walks.library --html clusters.html`
     """
@@ -48,10 +50,10 @@ def clusters_command(
             _clusters_table(found, pictures={record.name for record in library.store.sources if record.is_picture})
         )
     if html_file:
-        from firstsight.files import write_whole
+        from firstsight.files import write_atomically
         from firstsight.report.exploration import render_clusters_page
 
-        write_whole(html_file, render_clusters_page(found, library.store).encode())
+        write_atomically(html_file, render_clusters_page(found, library.store).encode())
     if not as_json:
         say_written(html_file)
 
@@ -79,10 +81,10 @@ def keyframes_command(
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the frames as pictures.")] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Choose the N most different moments of a library, each as unlike those before it as any frame is.
+    """Choose the N most different moments of a library.
 
-    The first is the most usual one. Asking for fewer gives the first of more. With --out, the frames of a file that has
-    changed since it was indexed are the library's thumbnails, and it is named.
+    The first is the most usual one, each further one the least similar to those before it; a smaller N gives the first
+    of them. With --out, the frames of a file that has changed since it was indexed are the library's thumbnails.
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
@@ -128,13 +130,13 @@ def frame_map_command(
     between: footage.Between = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Draw a map of a library: frames that are alike near each other. Of many frames 2,000, spread evenly, are shown.
+    """Draw a map of a library: similar frames near each other. Of many frames 2,000, spread evenly, are shown.
 
     Example: `firstsight map walks.library --out map`
     """
     from firstsight.api import Library
     from firstsight.export.tables import write_table
-    from firstsight.files import write_whole
+    from firstsight.files import write_atomically
     from firstsight.progress import Progress
     from firstsight.report.exploration import map_picture, render_map_page
 
@@ -148,24 +150,23 @@ def frame_map_command(
         else:
             typer.echo(found.summary())
         display.progress(Progress("drawing", 0, None))
-        write_whole(out / "map.png", map_picture(found, library.store))
-        write_whole(out / "map.html", render_map_page(found, library.store).encode())
+        write_atomically(out / "map.png", map_picture(found, library.store))
+        write_atomically(out / "map.html", render_map_page(found, library.store).encode())
     if not as_json:
         say_written(out / "map.html", verb="open")
 
 
 def export_command(
     folder: footage.Library,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Ends in .npz, .csv or .parquet, or is called samples.json.")
-    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .npz, .csv or .parquet, or is samples.json.")],
     sources: footage.OnlySources = None,
     between: footage.Between = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Write a library's vectors, with source, frame and time, for other programs.
+    """Write a library's vectors for other programs.
 
-    A samples.json gets the thumbnails beside it, in the layout that FiftyOne imports as FiftyOneDataset.
+    Each has its source, frame and time. A samples.json gets the thumbnails beside it, in the layout that FiftyOne
+    imports as FiftyOneDataset.
 
     Example: `firstsight export walks.library --out walks.parquet`
     """

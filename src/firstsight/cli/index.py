@@ -28,18 +28,16 @@ def command(
     every: footage.Every = None,
     reindex: Annotated[
         bool,
-        typer.Option("--reindex", help="Re-embed all that is in it: by --model, or by an encoder learned from it."),
+        typer.Option("--reindex", help="Re-embed all sources, by --model or by an encoder learned from them."),
     ] = False,
-    retry: Annotated[
-        bool, typer.Option("--retry", help="Try files again that could not be read, and have not changed since.")
-    ] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Try unchanged files again that could not be read.")] = False,
     as_json: footage.Json = False,
 ) -> None:
     """Put footage into a library, to be searched.
 
-    What is in it already is not read again. Of videos 2 frames a second are taken, or what --fps or --every said when
-    the library was made; of pictures all. Said later, --fps and --every are for the sources named with them, which keep
-    that rate. A new library learns its encoder from the sources and keeps it.
+    Sources that it holds already are not read again. It takes 2 frames a second of videos, or those of --fps or --every
+    when the library was made, and all pictures. Given later, --fps and --every set the rate of the sources named with
+    them. A new library learns its encoder from the sources and keeps it.
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
@@ -68,7 +66,7 @@ def _index(
     reindex: bool,
     retry: bool,
 ) -> "tuple[Library, Indexed]":
-    """A new library, more in one that is there, or all in it re-embedded."""
+    """A new library, more in an existing one, or all of it re-embedded."""
     from firstsight.api import Library
     from firstsight.encoder.encoder import Encoder
     from firstsight.indexing.index_files import check_same_encoder
@@ -99,7 +97,7 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
 
 
 def _remarks(library: "Library", outcome: "Indexed") -> list[str]:
-    """What was left as it is, and why."""
+    """What was left unchanged, and why."""
     from firstsight.footage.sampling import Sampling
     from firstsight.library.records import rate_in_words
 

@@ -1,4 +1,4 @@
-"""`firstsight info`: what a run is."""
+"""`firstsight info`: what a run holds."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ _COLLAPSED = 0.999
 
 
 def level_table(encoder: "Encoder") -> str:
-    """A line a level: what ended it, and how alike its maps are on frames not learned from."""
+    """A line a level: what ended it, and how similar its maps are on frames not learned from."""
     outcome = encoder.provenance.get("outcome", {})
     ended = {check["level"]: check for check in outcome.get("levels", [])}
     health = {level["level"]: level for level in outcome.get("health", [])}
@@ -32,8 +32,8 @@ def level_table(encoder: "Encoder") -> str:
 
 
 def outcome_lines(outcome: dict[str, Any]) -> list[str]:
-    """What the default method found, and what it warns of."""
-    return [*findings(outcome), *(f"warning: {one}" for one in outcome.get("warnings", []))]
+    """What the default method found, and its warnings."""
+    return [*findings(outcome), *(f"warning: {warning}" for warning in outcome.get("warnings", []))]
 
 
 def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:
@@ -54,7 +54,7 @@ def _measured(before: dict[str, Any] | None, after: dict[str, Any] | None) -> st
 
 
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
-    """What a run holds: how it was learned, its levels, how they ended.
+    """Show how a run was learned, its levels, and how they ended.
 
     Example: `firstsight info runs/bikes`
     """
@@ -62,11 +62,7 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
 
     encoder = Encoder.load(run)
     if as_json:
-        content = {
-            **encoder.model.config(),
-            "provenance": encoder.provenance,
-        }
-        print_json(content)
+        print_json({**encoder.model.config(), "provenance": encoder.provenance})
         return
     for name, value in _facts(encoder.provenance).items():
         typer.echo(f"{name:<14}{printable(str(value))}")

@@ -25,14 +25,13 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Overwrite a run that is there already.")] = False,
     extend: Annotated[
         Path | None,
-        typer.Option(
-            metavar="RUN", help="Learn a run anew from its own footage and this footage too.", callback=check_run
-        ),
+        typer.Option(metavar="RUN", help="Learn this run again, from its own footage and this.", callback=check_run),
     ] = None,
     method: Annotated[
-        Literal["default", "random"] | None, typer.Option(help="random draws its filters: the floor of the default.")
+        Literal["default", "random"] | None,
+        typer.Option(help="random: the default with random filters, as a baseline."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,
@@ -83,19 +82,19 @@ SAMPLING = ("start", "end", "every", "frames_per_second")
 
 
 def check_alone(ctx: typer.Context, name: str, allowed: set[str], why: str) -> None:
-    """Raises a SettingsError if something was given that the option `--name` would ignore."""
+    """Raises a SettingsError if an option was given that `--name` would ignore."""
     given = [
-        one
-        for one in ctx.command.params
-        if (source := ctx.get_parameter_source(one.name or "")) and source.name == _SAID
+        parameter
+        for parameter in ctx.command.params
+        if (source := ctx.get_parameter_source(parameter.name or "")) and source.name == _GIVEN
     ]
-    ignored = [one for one in given if one.name not in {name, *allowed}]
+    ignored = [parameter for parameter in given if parameter.name not in {name, *allowed}]
     if ignored:
         what = ctx.params[ignored[0].name][0] if ignored[0].name == "sources" else ignored[0].opts[0]
         raise SettingsError(f"--{name} {ctx.params[name]} {why}; leave out {what}")
 
 
-_SAID = "COMMANDLINE"
+_GIVEN = "COMMANDLINE"
 
 
 def learn_and_print(
@@ -107,7 +106,7 @@ def learn_and_print(
     sources: list[str] | None,
     as_json: bool,
 ) -> None:
-    """Learns, goes on or learns more, with a live display."""
+    """Learns, resumes or extends, with a live display."""
     from firstsight.learning import learn as learner
 
     with Display(notes()) as display:
@@ -120,18 +119,18 @@ def learn_and_print(
             else:
                 encoder = learner.learn(spec, out=folder, progress=display.progress, **options)
         except KeyboardInterrupt:
-            display.say(_how_to_go_on(folder))
+            display.say(_how_to_resume(folder))
             raise typer.Exit(130) from None
     _print_result(encoder, folder, as_json=as_json)
 
 
-def _how_to_go_on(folder: Path) -> str:
+def _how_to_resume(folder: Path) -> str:
     """After Ctrl-C."""
     from firstsight.encoder.run_folder import can_be_resumed
 
     if can_be_resumed(folder):
         return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"
-    return "interrupted; nothing is kept, as nothing was finished"
+    return "interrupted; nothing is kept"
 
 
 def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
@@ -151,5 +150,5 @@ def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
 
 
 def _lost_lines(outcome: dict[str, Any]) -> list[str]:
-    """Of which files frames are lost."""
+    """The files that frames were lost of."""
     return [f"{printable(name)}: {num} frames lost" for name, num in outcome.get("skipped_by_file", {}).items()]

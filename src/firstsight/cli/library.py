@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from firstsight.library.records import SourceRecord
 
 
-app = typer.Typer(no_args_is_help=True, help="Look at a library, take sources out of it, tidy it up.")
+app = typer.Typer(no_args_is_help=True, help="Inspect a library, remove sources, compact and check it.")
 
 
 @app.command("info")
 def info(folder: footage.Library, as_json: footage.Json = False) -> None:
-    """What a library holds, what is unfinished, and what has become of its files.
+    """Show what a library holds, what is unfinished, and the state of its files.
 
     Example: `firstsight library info walks.library`
     """
@@ -38,10 +38,11 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
 
 @app.command("sources")
 def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
-    """All sources of a library, a line each: frames, length, frames that could not be decoded, state, rate and name.
+    """List the sources of a library, with frames, state and rate.
 
-    A state is: there, changed, gone, unreachable (the folder of its file is not there, or cannot be looked into),
-    partial (its indexing was interrupted) or failed (it cannot be read; the reason stands below).
+    Also the length, and the frames that could not be decoded. A state is: there, changed, gone, unreachable (the folder
+    of its file is missing or cannot be read), partial (its indexing was interrupted) or failed (it cannot be read, with
+    the reason).
 
     Example: `firstsight library sources walks.library`
     """
@@ -64,29 +65,29 @@ def remove(
         list[str] | None,
         typer.Argument(metavar="[SOURCE]...", help="Names as `library sources` has them, or quoted patterns."),
     ] = None,
-    missing: Annotated[bool, typer.Option("--missing", help="All whose files are gone from their folders.")] = False,
+    missing: Annotated[bool, typer.Option("--missing", help="All sources whose files are gone.")] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="With --missing: also where no file of a folder is left, as if not mounted.")
+        bool, typer.Option("--yes", help="With --missing: also where all files of a folder are gone.")
     ] = False,
 ) -> None:
-    """Take sources out of a library. Their files are not touched.
+    """Remove sources from a library, not their files.
 
-    What cannot be reached at the moment, such as a share that is not mounted, is not missing, and stays.
+    A source that cannot be reached, such as on a share that is not mounted, is not missing, and stays.
 
     Example: `firstsight library remove walks.library --missing`
     """
     from firstsight.api import Library
 
     if not (names or missing):
-        raise SettingsError("no source given; name some as `firstsight library sources` has them, or say --missing")
+        raise SettingsError("no source given; name some as `firstsight library sources` has them, or give --missing")
     with Library.open(folder) as library:
         removed = list(library.remove(*names)) if names else []
         if missing:
             found = library.remove_missing(is_sure=yes)
-            _say_kept(found.unreachable, "cannot be reached: their folders are not there, or cannot be looked into")
+            _say_kept(found.unreachable, "cannot be reached: their folders are missing or cannot be read")
             _say_kept(
                 found.doubtful,
-                "gone, and so is all else of their folders: if these are in use, say --yes, or name them",
+                "gone, and so is all else of their folders: if that is right, give --yes, or name them",
             )
             removed += found.removed
         for record in removed:
@@ -101,7 +102,9 @@ def _say_kept(names: Sequence[str], why: str) -> None:
 
 @app.command("compact")
 def compact(folder: footage.Library) -> None:
-    """Give disk space back: join small files, forget what was removed. What others are reading meanwhile is kept.
+    """Free disk space: join small files, delete removed rows.
+
+    What other processes are reading is kept.
 
     Example: `firstsight library compact walks.library`
     """
@@ -117,9 +120,9 @@ def compact(folder: footage.Library) -> None:
 
 @app.command("check")
 def check(folder: footage.Library, as_json: footage.Json = False) -> None:
-    """Check whether a library is whole: its settings, its encoder, and every row of its tables. Exit code 1 if not.
+    """Check a library for damage: settings, encoder, every row.
 
-    Nothing is changed. The files that it was made from are not looked at: `library info` does that.
+    The exit code is 1 if it is damaged. Nothing is changed. For its sources' files, see `library info`.
 
     Example: `firstsight library check walks.library`
     """
@@ -167,13 +170,13 @@ def _facts(found: "LibraryInfo") -> dict[str, str]:
     }
     unfinished = {
         "partial": (found.partial, "index them again to go on"),
-        "failed": (found.failed, "could not be read; `firstsight library sources LIBRARY` says why"),
+        "failed": (found.failed, "could not be read; `firstsight library sources LIBRARY` shows why"),
         "missing": (found.missing, "their files are gone; drop them with: firstsight library remove LIBRARY --missing"),
         "unreachable": (found.unreachable, "the folders of their files are not there: mount them, or put them back"),
         "changed": (found.changed, "index them again"),
     }
     facts |= {what: f"{listed(names)}; {cure}" for what, (names, cure) in unfinished.items() if names}
     if found.num_skipped:
-        lost = [f"{one.num_skipped} of {one.name}" for one in found.sources if one.num_skipped]
+        lost = [f"{source.num_skipped} of {source.name}" for source in found.sources if source.num_skipped]
         facts["lost"] = f"{found.num_skipped} frames could not be decoded: {listed(lost)}"
     return facts

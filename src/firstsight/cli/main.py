@@ -42,7 +42,7 @@ Command = Any
 def asked_for(group: Command, context: typer.Context, arguments: list[str]) -> typer.Context | None:
     """The context of the command whose help the arguments ask for; None if they ask for none.
 
-    Found from the words alone: to check the options beside --help takes longer than to print it.
+    Found from the words alone, as checking the options beside --help takes longer than printing it.
     """
     command = group
     for word in arguments:
@@ -112,7 +112,7 @@ def _parameters(command: Command, context: typer.Context) -> list[tuple[str, lis
 
 
 _CODE = 130
-_LAST_WORDS = b"\ninterrupted again: ended at once; what was saved before is whole\n"
+_LAST_WORDS = b"\ninterrupted again: ended at once; what was saved before is intact\n"
 
 
 @contextmanager
@@ -151,7 +151,7 @@ class _First:
 # they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
 # idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
 _SPIN_COUNT = "10000"
-_USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell tells of a program that a signal ended
+_USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell reports a program that a signal ended
 
 
 class _Commands(TyperGroup):
@@ -174,14 +174,15 @@ class _Commands(TyperGroup):
         """The command of that name; `learn` with the article's options is `article`."""
         if args[:1] == ["learn"]:
             own, usual = (
-                {name for one in self.commands[command].params for name in one.opts} for command in ("article", "learn")
+                {name for parameter in self.commands[command].params for name in parameter.opts}
+                for command in ("article", "learn")
             )
             if article.is_asked_for(args[1:], only_here=own - usual):
                 return "article", self.commands["article"], args[1:]
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself
-        """Runs one; a Ctrl-C that it does not hear itself is told here."""
+        """Runs one; reports a Ctrl-C that it does not handle itself."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -194,7 +195,7 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="firstsight",
     cls=_Commands,
-    help="Learns to see from your own video: a small encoder from unlabelled footage, on a CPU.",
+    help="A small visual encoder, learned from your own video on a CPU, and what it finds.",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -207,7 +208,7 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "evaluate": evaluate.command,
         "info": info.command,
     },
-    "Look at footage with it": {
+    "Compare footage with it": {
         "compare": compare.compare_command,
         "neighbours": compare.neighbours_command,
         "similarities": compare.similarities_command,
@@ -224,7 +225,7 @@ _GROUPS: dict[str, dict[str, Any]] = {
         "export": explore.export_command,
     },
     "Watch a camera": {"watch": watch.watch_command, "novelty": watch.novelty_command},
-    "Take footage apart": {"scenes": scenes.command},
+    "Split footage": {"scenes": scenes.command},
 }
 for _panel, _commands in _GROUPS.items():
     for _name, _command in _commands.items():
@@ -244,7 +245,7 @@ def _options(
 def main() -> None:
     """Runs the command line."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
-    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it is told to create
+    os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it creates
     _open_standard_streams()
     keep_freed_memory()
     try:
@@ -254,9 +255,9 @@ def main() -> None:
     except SystemExit as stop:
         code = int(stop.code or 0)
     except FirstsightError as error:
-        code = _said(str(error))
+        code = _print_error(str(error))
     except OSError as error:
-        code = _said(
+        code = _print_error(
             f"{error.filename or 'the system'}: {error.strerror or error}; check the path, its rights and the disk"
         )
     except KeyboardInterrupt:
@@ -265,31 +266,31 @@ def main() -> None:
 
 
 def _open_standard_streams() -> None:
-    """Puts nothing in the place of streams that were closed, so that no file that is opened gets their number."""
+    """Opens the null device for streams that were closed, so that no other file gets their number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115  # as long as the process lives
 
 
 def _flushed() -> int:
-    """Writes what is still to be written; the exit code."""
+    """Flushes standard output; the exit code."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         return _without_a_reader()
     except OSError as error:
-        return _said(f"standard output cannot be written: {error.strerror}")
+        return _print_error(f"standard output cannot be written: {error.strerror}")
     return 0
 
 
 def _without_a_reader() -> int:
-    """Nobody reads the output any more: ends as other programs do, silently, also when Python flushes at its end."""
+    """The reader of the output is gone: ends silently, as other programs do, also when Python flushes at its end."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return _BROKEN_PIPE
 
 
-def _said(message: str) -> int:
+def _print_error(message: str) -> int:
     """The message as one line after what was printed before it; the exit code."""
     try:
         sys.stdout.flush()

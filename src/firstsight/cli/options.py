@@ -1,8 +1,9 @@
 """The options that choose footage, the same for every command."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,11 +14,18 @@ if TYPE_CHECKING:
     from firstsight.footage.source import Source
 
 
+def checked(check: Callable[[Any], Any], *flags: str, metavar: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
+    """An argument, or an option with those flags, that is checked before a command begins and loads what takes long."""
+    if flags:
+        return typer.Option(*flags, metavar=metavar, help=text, callback=check, is_eager=True)
+    return typer.Argument(metavar=metavar, help=text, callback=check, is_eager=True)
+
+
 MaybePath = TypeVar("MaybePath", Path, Path | None)
 
 
 def check_run(run: MaybePath) -> MaybePath:
-    """Raises a RunError if there is neither a run nor a weights file. None is no path."""
+    """Raises a RunError if there is neither a run nor a weights file; None is not checked."""
     if run is None:
         return run
     if not run.exists():
@@ -30,7 +38,7 @@ def check_run(run: MaybePath) -> MaybePath:
 
 
 def check_library(folder: Path) -> Path:
-    """Raises a LibraryError if there is nothing."""
+    """Raises a LibraryError if there is no such folder."""
     if not folder.exists():
         raise LibraryError(f"there is no library at {printable(folder)}; give a folder made by `firstsight index`")
     return folder
@@ -40,7 +48,7 @@ MaybeSources = TypeVar("MaybeSources", list[str], list[str] | None)
 
 
 def check_sources(sources: MaybeSources) -> MaybeSources:
-    """Raises a SourceError if there is no such footage; what is piped in or comes from a camera is not looked at."""
+    """Raises a SourceError if there is no such footage; a pipe, a camera or an address is not checked."""
     from firstsight.footage.finding import find_files, is_live
 
     if not sources:
@@ -51,8 +59,44 @@ def check_sources(sources: MaybeSources) -> MaybeSources:
     return sources
 
 
+def check_source(source: str) -> str:
+    """Raises a SourceError if there is no such footage, as `check_sources`."""
+    check_sources([source])
+    return source
+
+
+def check_target(target: str) -> str:
+    """Raises a SourceError if there is neither a library nor footage."""
+    return target if (Path(target) / "library.json").is_file() else check_source(target)
+
+
+def check_query(text: str) -> str:
+    """Raises a SourceError or SettingsError if there is no such picture, or frame of a video."""
+    from firstsight.footage.finding import parse_reference
+
+    parse_reference(text)
+    return text
+
+
+MaybeAnchors = TypeVar("MaybeAnchors", list[str], list[str] | None)
+
+
+def check_anchors(anchors: MaybeAnchors) -> MaybeAnchors:
+    """Raises as `check_query` for one of them; a folder is not checked further."""
+    for anchor in anchors or []:
+        if not Path(anchor).is_dir():
+            check_query(anchor)
+    return anchors
+
+
+def check_pictures(pictures: list[Path]) -> list[Path]:
+    """Raises a SourceError if one does not exist."""
+    check_sources([str(picture) for picture in pictures])
+    return pictures
+
+
 def check_any_source(sources: list[str] | None) -> list[str] | None:
-    """Raises a SourceError if none of the footage is there; where some is, indexing reports what is not."""
+    """Raises a SourceError if none of the footage exists; where some does, indexing reports the rest."""
     from firstsight.footage.finding import find_all, is_live
 
     if sources and not any(is_live(source) or Path(source).exists() for source in sources):
@@ -80,41 +124,33 @@ AnySources = Annotated[
         metavar="SOURCE...", help=_SOURCES_HELP, show_default=False, callback=check_any_source, is_eager=True
     ),
 ]
-Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Leave out what comes before.")]
-End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Leave out this moment and what follows.")]
+Start = Annotated[float | None, typer.Option("--start", metavar="SECONDS", help="Skip what comes before.")]
+End = Annotated[float | None, typer.Option("--end", metavar="SECONDS", help="Stop at this time.")]
 Every = Annotated[int | None, typer.Option("--every", metavar="N", help="Use every n-th frame.")]
 FramesPerSecond = Annotated[
-    float | None, typer.Option("--fps", metavar="RATE", help="Use at most so many frames a second of footage.")
+    float | None, typer.Option("--fps", metavar="RATE", help="At most so many frames a second of footage.")
 ]
 For = Annotated[
     str | None,
-    typer.Option("--for", metavar="TIME", help="Of a camera, pipe or address: read so long, such as 90s, 10min or 2h."),
+    typer.Option("--for", metavar="TIME", help="How long to read a camera, pipe or address: 90s, 10min or 2h."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Run = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN",
-        help="A folder made by learn, or an article weights file (.pth).",
-        callback=check_run,
-        is_eager=True,
-    ),
+    Path, checked(check_run, metavar="RUN", text="A folder made by learn, or an article weights file (.pth).")
 ]
-Library = Annotated[
-    Path, typer.Argument(metavar="LIBRARY", help="A folder made by index.", callback=check_library, is_eager=True)
-]
+Library = Annotated[Path, checked(check_library, metavar="LIBRARY", text="A folder made by index.")]
 Model = Annotated[
     Path | None,
-    typer.Option(
+    checked(
+        check_run,
+        "--model",
         metavar="RUN",
-        help="What sees footage that is not in a library: a folder made by learn.",
-        callback=check_run,
-        is_eager=True,
+        text="The encoder of footage that is not in a library: a folder made by learn.",
     ),
 ]
 OnlySources = Annotated[
     list[str] | None,
-    typer.Option("--source", metavar="GLOB", help="Only sources whose names fit; may be repeated."),
+    typer.Option("--source", metavar="GLOB", help="Only sources whose names match; may be repeated."),
 ]
 Between = Annotated[
     str | None,
@@ -122,7 +158,7 @@ Between = Annotated[
 ]
 BoxOption = Annotated[
     str | None,
-    typer.Option("--box", metavar="X,Y,W,H", help="Only what lies in this box of the picture, in its pixels."),
+    typer.Option("--box", metavar="X,Y,W,H", help="Only this rectangle of the picture, in its pixels."),
 ]
 
 
@@ -144,11 +180,7 @@ def open_footage(
 
 
 def duration_seconds(text: str) -> float:
-    """What "600", "90s", "10min" or "2h" means.
-
-    Raises:
-        SettingsError: it means no time above 0.
-    """
+    """The seconds of "600", "90s", "10min" or "2h". Raises a SettingsError for anything else."""
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"] if match else 0.0
     if not 0 < seconds < float("inf"):
@@ -157,11 +189,7 @@ def duration_seconds(text: str) -> float:
 
 
 def seconds_between(text: str | None) -> tuple[float | None, float | None] | None:
-    """What "60-90", "60-" or "-90" means; None is all.
-
-    Raises:
-        SettingsError: it means nothing.
-    """
+    """Start and end of "60-90", "60-" or "-90"; None is all. Raises a SettingsError for anything else."""
     if text is None:
         return None
     start, dash, end = text.partition("-")

@@ -58,30 +58,30 @@ def _why_not_writable(file: Path) -> str:
 
 _LOG = logging.getLogger("firstsight")
 
-# Where nobody watches a bar move, a line this often tells that work goes on.
+# Without a terminal for a bar, a line this often shows that work goes on.
 _LINE_EVERY_SECONDS = 10.0
 
 
 def notes() -> "Console":
-    """Where words for people go, so that standard output holds results alone."""
+    """Standard error, for people, so that standard output holds results alone."""
     from rich.console import Console
 
     return Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Remarks(logging.Handler):
-    """In a `with` block, what the package has to say of the footage, each line once: "left out: 2 pictures"."""
+    """In a `with` block, prints what the package logs of the footage, each line once: "left out: 2 pictures"."""
 
     def __init__(self, console: "Console") -> None:
         super().__init__(logging.WARNING)
-        self.said: set[str] = set()
+        self.printed: set[str] = set()
         self._console = console
 
     def emit(self, record: logging.LogRecord) -> None:
         """Prints the line."""
         line = printable(record.getMessage())
-        if line not in self.said:
-            self.said.add(line)
+        if line not in self.printed:
+            self.printed.add(line)
             self._console.print(line, markup=False)
 
     def __enter__(self) -> Self:
@@ -115,7 +115,7 @@ class Display:
         self._remarks = Remarks(console)
 
     def progress(self, progress: "Progress") -> None:
-        """Shows how far the work is, and prints its news."""
+        """Moves the bar, and prints the news."""
         for line in progress.news:
             self.say(line)
         what, done, total, state = progress.what, progress.done, progress.total, progress.state
@@ -125,9 +125,9 @@ class Display:
             self.say(", ".join(part for part in (f"{what}: {reached}", state) if part))
 
     def say(self, line: str) -> None:
-        """A line that stays; not again what was logged."""
+        """A line that stays, unless it was logged before."""
         shown = printable(line)
-        if shown in self._remarks.said:
+        if shown in self._remarks.printed:
             return
         self.console.print(shown, markup=False)
         self._last_line = time.monotonic()

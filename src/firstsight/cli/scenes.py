@@ -23,10 +23,9 @@ def command(
     end: footage.End = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Find the scenes of videos: cuts, and gradual changes such as dissolves and fades, to the frame.
+    """Find the scenes of videos, to the frame: cuts, dissolves and fades.
 
-    Every frame counts. A scene that begins gradually has the frames of the passage; pure_frame is the first that
-    shows nothing of the scene before.
+    A scene that begins gradually has the frames of the transition; pure_frame is the first without the scene before.
 
     Example: `firstsight scenes film.mp4 --out scenes.csv`
     """
@@ -53,7 +52,7 @@ def _table(scenes: "Scenes") -> str:
     lines = []
     for scene in scenes:
         if scene.number == 1:
-            num = sum(one.source == scene.source for one in scenes)
+            num = sum(other.source == scene.source for other in scenes)
             lines += [
                 f"{printable(scene.source)}: {num} scene{'s' if num > 1 else ''}",
                 "scene     start       end  frames  begins",

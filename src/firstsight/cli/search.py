@@ -1,4 +1,4 @@
-"""`firstsight search`: which moments of a library are like a picture."""
+"""`firstsight search`: the moments of a library that are most like a picture."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,21 +84,24 @@ def _cells(match: "Match") -> list[Any]:
 def command(
     folder: footage.Library,
     query: Annotated[
-        str, typer.Argument(metavar="QUERY", help="A picture, or a frame of a video by its time: walk.mp4@83.2")
+        str,
+        footage.checked(
+            footage.check_query, metavar="QUERY", text="A picture, or a frame of a video by its time: walk.mp4@83.2"
+        ),
     ],
     box: footage.BoxOption = None,
-    k: Annotated[int, typer.Option("-k", metavar="K", help="How many moments at most.")] = 10,
+    k: Annotated[int, typer.Option("-k", metavar="K", help="At most so many moments.")] = 10,
     sources: footage.OnlySources = None,
     between: footage.Between = None,
     nearest: Annotated[
-        bool, typer.Option("--nearest", help="Show the K nearest, match or not, with the line where a match begins.")
+        bool, typer.Option("--nearest", help="Show the K nearest, match or not, and the threshold between.")
     ] = False,
     not_itself: Annotated[
-        bool, typer.Option("--not-itself", help="Leave out the query's own file, and copies of it.")
+        bool, typer.Option("--not-itself", help="Leave out the query's own file and its copies.")
     ] = False,
     false_match_rate: Annotated[
         float,
-        typer.Option(metavar="RATE", help="Of searches for something that is not there, the share to get a match."),
+        typer.Option(metavar="RATE", help="Share of searches for absent things that find a match."),
     ] = 0.05,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the moments as CSV.")] = None,
     html_file: Annotated[
@@ -107,11 +110,12 @@ def command(
     clips: Annotated[Path | None, typer.Option(metavar="DIR", help="Cut the moments out, a video each.")] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Find the moments of a library that are most like a picture, or say that there is none.
+    """Find the moments of a library that are most like a picture.
 
-    A match is more alike than what is not there would be: the library itself tells how alike that is.
+    A match is more similar than pictures that are not in the library: the threshold is measured on the library itself.
+    Without a match, it says so.
 
-    With --box, what lies in it is looked for anywhere in every frame. All frames are re-embedded for that.
+    With --box, its content is searched for anywhere in every frame, for which all frames are re-embedded.
 
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """
@@ -144,10 +148,10 @@ def command(
 
 
 def _write_page(result: "SearchResult", library: "Library", path: Path) -> None:
-    from firstsight.files import write_whole
+    from firstsight.files import write_atomically
     from firstsight.report.search import render_search_page
 
-    write_whole(path, render_search_page(result, library.store).encode())
+    write_atomically(path, render_search_page(result, library.store).encode())
 
 
 def _cut(result: "SearchResult", library: "Library", folder: Path, display: Display) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""`firstsight watch` and `novelty`: what happens before a camera, while it happens or afterwards."""
+"""`firstsight watch` and `novelty`: events before a still camera, live or in a recording."""
 
 import signal
 import sys
@@ -22,38 +22,48 @@ if TYPE_CHECKING:
 def watch_command(
     run: footage.Run,
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help="An address: rtsp://..., a camera: 0, - for a pipe, or a video.")
+        str,
+        footage.checked(
+            footage.check_source,
+            metavar="SOURCE",
+            text="An address: rtsp://..., a camera: 0, - for a pipe, or a video.",
+        ),
     ],
     anchors: Annotated[
         list[str] | None,
-        typer.Option("--for", metavar="ANCHOR", help="A picture, or a frame: hall.mp4@12.5; may be repeated."),
+        footage.checked(
+            footage.check_anchors,
+            "--for",
+            metavar="ANCHOR",
+            text="A picture, or a frame: hall.mp4@12.5; may be repeated.",
+        ),
     ] = None,
-    novel: Annotated[bool, typer.Option("--novel", help="Report what the camera has not shown before.")] = False,
+    novel: Annotated[bool, typer.Option("--novel", help="Report what is new.")] = False,
     match_from: Annotated[
         float | None,
-        typer.Option(metavar="X", help="Closeness of a match: 0 is as usual, 1 the anchor; 0.5 by default."),
+        typer.Option(metavar="X", help="Closeness of a match: 0 is the usual view, 1 the anchor; 0.5 by default."),
     ] = None,
     novel_from: Annotated[
-        float | None, typer.Option(metavar="X", help="New is so many times the usual deviation; 8 by default.")
+        float | None, typer.Option(metavar="X", help="Deviation of what is new, in usual deviations; 8 by default.")
     ] = None,
     frames_per_second: footage.FramesPerSecond = 2.0,
     speed: Annotated[
-        float, typer.Option(metavar="X", help="Of a video: 2 plays it twice as fast, 0 as fast as can be.")
+        float, typer.Option(metavar="X", help="Of a video: 2 plays it twice as fast, 0 as fast as possible.")
     ] = 1.0,
     events_file: Annotated[
-        Path | None, typer.Option("--events", metavar="JSONL", help="Append the events to a file, a line each.")
+        Path | None, typer.Option("--events", metavar="JSONL", help="Append each event to a file, as a line.")
     ] = None,
     webhook: Annotated[str | None, typer.Option(metavar="URL", help="Post each event there as JSON.")] = None,
     program: Annotated[
-        str | None, typer.Option("--run", metavar="COMMAND", help="Run this for each event, which it reads from stdin.")
+        str | None, typer.Option("--run", metavar="COMMAND", help="Run this for each event, given on stdin.")
     ] = None,
     snapshots: Annotated[Path | None, typer.Option(metavar="DIR", help="Save the frame of each event as JPEG.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a line of JSON an event.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as a line of JSON.")] = False,
 ) -> None:
-    """Watch a camera that stands still: report when an anchor is there, when something is new, when the stream is lost
-    and when it is back.
+    """Watch a still camera: report anchors, novelty and lost streams.
 
-    What is usual is learned from the first five seconds, and followed from then on. Ctrl-C ends it.
+    An event begins when an anchor appears, when something is new, or when the stream is lost. The usual view is learned
+    from the first five seconds and updated from then on. Ctrl-C ends it.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
@@ -76,7 +86,7 @@ def watch_command(
     with (
         Ending() as ending,
         open_outlets(
-            destinations, lines=sys.stdout, as_json=as_json, notify=say, is_hurried=lambda: ending.num_signals > 1
+            destinations, lines=sys.stdout, as_json=as_json, notify=say, is_aborted=lambda: ending.num_signals > 1
         ) as outlets,
         Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream,
     ):
@@ -85,23 +95,22 @@ def watch_command(
         dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
         skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
         kept = f", kept in {events_file}" if events_file else ""
-        say(f"{_BEFORE[ended]}{watcher.num_frames} frames seen{dropped}{skipped}; {outlets.num_events} events{kept}")
+        say(f"{_BEFORE[ended]}{watcher.num_frames} frames watched{dropped}{skipped}; {outlets.num_events} events{kept}")
     if ended == "interrupted":
         raise typer.Exit(130)
 
 
 # What the last line begins with, by what ended it.
-_BEFORE = {"ended": "", "interrupted": "interrupted: ", "closed": "nobody reads the events any more: "}
+_BEFORE = {"ended": "", "interrupted": "interrupted: ", "closed": "the reader of the events is gone: "}
 
 
 class Ending:
-    """What ends a program does so between two frames: Ctrl-C, SIGTERM of a service, SIGHUP of a terminal that closes.
+    """Delays Ctrl-C, SIGTERM and SIGHUP until between two frames, so that an event is sent everywhere or nowhere.
 
-    An event is sent everywhere or nowhere. A second signal only hurries the end. A signal that was ignored before, as
-    under nohup, is ignored still.
+    A second signal shortens the wait for deliveries. A signal that was ignored before, as under nohup, stays ignored.
 
     Attributes:
-        num_signals: that have come.
+        num_signals: received so far.
     """
 
     def __init__(self) -> None:
@@ -111,7 +120,7 @@ class Ending:
 
     @contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Within it a signal raises KeyboardInterrupt, also one that came before."""
+        """Within it a signal raises KeyboardInterrupt, also one received before."""
         self._may_interrupt = True
         try:
             if self.num_signals:
@@ -145,7 +154,7 @@ def novelty_command(
     sources: footage.Sources,
     least: Annotated[
         float | None,
-        typer.Option(metavar="X", help="New is what deviates so many times as much as is usual; 8 by default."),
+        typer.Option(metavar="X", help="Deviation of what is new, in usual deviations; 8 by default."),
     ] = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the score of each frame.")
@@ -155,10 +164,10 @@ def novelty_command(
     frames_per_second: footage.FramesPerSecond = 2.0,
     as_json: footage.Json = False,
 ) -> None:
-    """Find when a camera that stands still shows what it has not shown before.
+    """Find when a still camera shows something new.
 
-    The first five seconds show what is usual, best an empty view. A thing that stays is usual after a quarter of an
-    hour or so. Best the run was learned from the same camera.
+    The first five seconds set the usual view: best an empty one. What stays becomes usual after about a quarter of an
+    hour. A run learned from the same camera works best.
 
     Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
     """
@@ -185,9 +194,9 @@ def novelty_command(
 def _table(found: "NoveltyScores") -> str:
     if not found.episodes:
         return f"nothing new in {len(found.frames)} frames"
-    with_files = len({one.source for one in found.frames}) > 1
+    with_files = len({frame.source for frame in found.frames}) > 1
     lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
-    for one in found.episodes:
-        line = f"{one.start_seconds:>8.2f}  {one.end_seconds:>8.2f}  {one.peak_seconds:>8.2f}  {one.novelty:>8.1f}"
-        lines.append(f"{line}  {printable(one.source)}" if with_files else line)
+    for new in found.episodes:
+        line = f"{new.start_seconds:>8.2f}  {new.end_seconds:>8.2f}  {new.peak_seconds:>8.2f}  {new.novelty:>8.1f}"
+        lines.append(f"{line}  {printable(new.source)}" if with_files else line)
     return "\n".join(lines)

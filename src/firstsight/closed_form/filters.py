@@ -12,7 +12,7 @@ from firstsight.closed_form.pyramid import PatchLevel
 
 _NUM_PATCHES = 60_000
 _NUM_RESPONSES = 40_000
-# Added to each eigenvalue in whitening, as a share of their mean: what hardly occurs is not blown up to an equal.
+# Added to each eigenvalue in whitening, as a share of their mean, so that what hardly varies is not amplified.
 _WHITENING_SHARE = 0.1
 _ITERATIONS = 10
 # A patch counts for a filter as far as its response exceeds this.
@@ -21,7 +21,7 @@ _THRESHOLD = 0.25
 
 @torch.inference_mode()
 def fit_level(
-    level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True, unlike: bool = True
+    level: PatchLevel, pictures: Tensor, *, generator: torch.Generator, learned: bool = True, decorrelate: bool = True
 ) -> None:
     """Sets the level's weights from pictures (N, channels, height, width) at its scale.
 
@@ -30,34 +30,36 @@ def fit_level(
         pictures: in [0, 1].
         generator: of what is drawn: patches, first centres, responses.
         learned: filters are taken from the pictures; else they are drawn.
-        unlike: the 1x1 layer makes the maps uncorrelated; else it is drawn.
+        decorrelate: the 1x1 layer makes the maps uncorrelated; else it is drawn.
     """
     config = level.config
-    patches = level.normalised(_drawn(pictures, config.kernel_size, generator))
+    patches = level.normalised(_sampled(pictures, config.kernel_size, generator))
     fit = _learned_filters if learned else _random_filters
     weight, bias = fit(level, patches, generator)
     level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
     level.bias[:] = bias.repeat(2)
     chosen = patches[torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]]
     even, odd = level.halves(level.responses_to(torch.cat([chosen, level.mirrored(chosen)])))
-    mix = _decorrelating_mix if unlike else _random_mix
+    mix = _decorrelating_mix if decorrelate else _random_mix
     level.mix_even[:] = mix(even, config.maps // 2, generator)
     level.mix_odd[:] = mix(odd, config.maps // 2, generator)
     level.shift[:] = -(even.mean(dim=0) @ level.mix_even)
 
 
-def _drawn(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """About `_NUM_PATCHES` plain patches (P, channels * size * size), as many from each picture."""
+def _sampled(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """About `_NUM_PATCHES` raw patches (P, channels * size * size), as many from each picture."""
     num, channels = pictures.shape[:2]
     each = max(1, _NUM_PATCHES // num)
-    places = pictures.unfold(2, size, 1).unfold(3, size, 1)
-    rows, columns = (torch.randint(places.shape[axis], (num, each), generator=generator) for axis in (2, 3))
-    patches = places[torch.arange(num)[:, None], :, rows, columns]
+    windows = pictures.unfold(2, size, 1).unfold(3, size, 1)
+    rows, columns = (torch.randint(windows.shape[axis], (num, each), generator=generator) for axis in (2, 3))
+    patches = windows[torch.arange(num)[:, None], :, rows, columns]
     return patches.reshape(num * each, channels * size**2)
 
 
 def _learned_filters(level: PatchLevel, patches: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Whitened k-means centres as weights (patch_dim, filters / 2) and bias (filters / 2,) for normalised patches.
+    """W c_k as weights (patch_dim, filters / 2), and bias (filters / 2,), for normalised patches p.
+
+    So that <c_k, W (p - mean)> - 0.25 is a product and a sum, with W the whitening and c_k the centres.
 
     Means and covariances are those of the patches and their mirror images, so that whitening and mirroring commute.
     """
@@ -89,14 +91,14 @@ def spherical_kmeans(
 ) -> Tensor:
     """Unit vectors (num, dim) such that each point (P, dim) is close in angle to one; centres without points restart.
 
-    Long points count more: a patch that stands out is more to be remembered.
+    Points count by their length: patches of high contrast count more.
 
     Args:
         points: in no order.
         num: of centres.
         generator: of the first centres and of those that restart.
         mirrored: gives the mirror images of points. Each point then counts as itself or as its mirror image, whichever
-            is closer to a centre, so that the centres and their mirror images together are what is looked for.
+            is closer to a centre, so that the centres stand for their mirror images too.
     """
     first = torch.randperm(len(points), generator=generator)[:num]
     if len(first) < num:

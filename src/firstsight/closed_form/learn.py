@@ -20,7 +20,7 @@ from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import Prefetched, prefetch
 from firstsight.footage.source import Source
-from firstsight.footage.videos import ONE_IN, STRETCH_FRAMES, VideoFile, VideoFiles
+from firstsight.footage.videos import ONE_IN, SEGMENT_FRAMES, VideoFile, VideoFiles
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report
 from firstsight.quality import health
@@ -44,17 +44,17 @@ class ClosedFormSettings:
 
 Thing = TypeVar("Thing")
 
-_LOOKED_AT = 40  # files at most whose size is asked for
-_DECODED = 2  # frames for each that is wanted, at most
+_MAX_SIZED_FILES = 40  # whose size is read
+_MAX_DECODED = 2  # frames for each that is kept
 
 
 def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
-    """The same sources, read in a hurry; of much more footage than wanted, a part that is spread evenly over all of it.
+    """The sources with decoding by all threads; of much more footage than needed, parts spread evenly over all of it.
 
-    Of up to twice as many frames as wanted all are decoded. Of more footage only short stretches are, as many frames
-    in all, of which every third is used: about two thirds of `max_frames`, and ten hours take no longer than ten
-    minutes. Where frames were chosen by a rate all are decoded and thinned to `max_frames` to twice as many. Where it
-    is not known how many there are, nothing is changed.
+    Up to twice `max_frames` all frames are decoded. Of more, short segments with as many frames in all, of which every
+    third is used: about two thirds of `max_frames`, and ten hours take no longer than ten minutes. Frames chosen by a
+    rate are all decoded, and thinned to between `max_frames` and twice as many. Sources of unknown length stay as they
+    are.
     """
     total = count(sources)
     if total is None:
@@ -64,9 +64,9 @@ def spread(sources: Sequence[Source], max_frames: int) -> list[Source]:
 
 
 def count(sources: Sequence[Source]) -> int | None:
-    """How many frames reading them will yield, as far as the containers state it."""
+    """The number of frames that the containers state; None if one does not."""
     counts = [source.num_frames() for source in sources]
-    return None if None in counts else sum(one or 0 for one in counts)
+    return None if None in counts else sum(num or 0 for num in counts)
 
 
 def sizes_of(source: Source) -> list[tuple[int, int]]:
@@ -82,24 +82,24 @@ def sizes_of(source: Source) -> list[tuple[int, int]]:
         parts = [replace(source, positions=(position,)) for position in _some(source.positions)]
     sizes = set()
     for part in parts:
-        with suppress(SourceError):  # reading tells why
+        with suppress(SourceError):  # reading reports why
             sizes.add(part.size())
     return sorted(sizes, key=lambda size: size[0] * size[1]) or [source.size()]
 
 
 def _some(things: Sequence[Thing]) -> list[Thing]:
-    step = max(1, -(-len(things) // _LOOKED_AT))
+    step = max(1, -(-len(things) // _MAX_SIZED_FILES))
     return list(things[::step])
 
 
 class _Plan:
-    """How to come from so many frames to about as many as are wanted."""
+    """What to read of `total` frames, for about `max_frames`."""
 
     def __init__(self, total: int, max_frames: int) -> None:
         self._one_in = max(1, total // max_frames)
-        num_decoded = _DECODED * max_frames
-        self._stretches_a_frame = num_decoded / STRETCH_FRAMES / total if total > num_decoded else 0.0
-        self._owed = 0.0  # of a stretch, by files too short for one of their own
+        num_decoded = _MAX_DECODED * max_frames
+        self._segments_a_frame = num_decoded / SEGMENT_FRAMES / total if total > num_decoded else 0.0
+        self._owed = 0.0  # part of a segment, from files too short for one
 
     def applied(self, source: Source) -> Source:
         if isinstance(source, VideoFiles):
@@ -114,34 +114,34 @@ class _Plan:
         yield from files or source.files[:1]
 
     def _file(self, file: VideoFile) -> VideoFile | None:
-        """What to read of the file; None is nothing."""
-        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), hurried=True)
+        """What to read of the file, if anything."""
+        thinned = replace(file, sampling=replace(file.sampling, one_in=self._one_in), multithreaded=True)
         try:
             num_frames = file.num_frames() or 0
         except SourceError:
-            return file  # reading tells why
-        if not self._stretches_a_frame or file.sampling.every or file.sampling.frames_per_second:
+            return file  # reading reports why
+        if not self._segments_a_frame or file.sampling.every or file.sampling.frames_per_second:
             return thinned
-        self._owed += num_frames * self._stretches_a_frame
-        num_stretches = int(self._owed)
-        self._owed -= num_stretches
-        if not num_stretches:
+        self._owed += num_frames * self._segments_a_frame
+        num_segments = int(self._owed)
+        self._owed -= num_segments
+        if not num_segments:
             return None
-        if num_stretches * STRETCH_FRAMES >= num_frames:
+        if num_segments * SEGMENT_FRAMES >= num_frames:
             return replace(thinned, sampling=replace(file.sampling, one_in=ONE_IN))
-        return replace(thinned, num_stretches=num_stretches)
+        return replace(thinned, num_segments=num_segments)
 
 
 _DEPTH = 32  # decoded frames kept ready
-_GRACE_SECONDS = 10.0  # after which a live source has no more time by the clock here, whatever its frames say
+_GRACE_SECONDS = 10.0  # that a live source may take longer, by the clock here
 _CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
 
 
 class BoundedSample:
-    """Keeps every n-th frame, and doubles n whenever there are twice too many. The length need not be known before.
+    """Keeps every n-th frame, and doubles n whenever there are twice too many, for footage of unknown length.
 
     Attributes:
-        num_seen: frames that went by.
+        num_read: frames that were read.
         num_skipped: frames that could not be decoded.
         skipped_by_file: the same, of each file that lost any.
         cut_short_by: what ended the reading of a live source before it ended by itself; empty if nothing did.
@@ -149,7 +149,7 @@ class BoundedSample:
 
     def __init__(self, max_frames: int) -> None:
         self.max_frames = max_frames
-        self.num_seen = 0
+        self.num_read = 0
         self.num_skipped = 0
         self.skipped_by_file: dict[str, int] = {}
         self.cut_short_by = ""
@@ -167,19 +167,19 @@ class BoundedSample:
         """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
 
         Args:
-            sources: read once each, whole, one after the other. What is live ends with Ctrl-C or when it breaks, too,
-                and what was read until then is kept.
-            view: the picture wanted of each frame; always of one size.
-            report: told the number of frames that went by.
-            live_seconds: read so much of what is live; None is until it ends.
+            sources: read once each, in order. A live one also ends with Ctrl-C or when it breaks, and what was
+                read until then is kept.
+            view: always of one size.
+            report: called with the number of frames read.
+            live_seconds: of a live source; None reads until it ends.
 
         Raises:
             SourceError: a source cannot be read.
-            KeyboardInterrupt: Ctrl-C before the first frame of what is live, or while files are read.
+            KeyboardInterrupt: Ctrl-C before the first frame of a live source, or while files are read.
         """
         for source in sources:
             if source.replayable:
-                self._read_whole(source, view, report)
+                self._read_file(source, view, report)
             else:
                 self._read_live(source, view, report, live_seconds)
         if len(self._kept) > self.max_frames:
@@ -188,22 +188,22 @@ class BoundedSample:
         kept, self._kept = self._kept, []
         return np.stack(kept) if kept else np.empty((0, 1, 1, 1), np.uint8)
 
-    def _read_whole(self, source: Source, view: View, report: Callable[[int], None]) -> None:
+    def _read_file(self, source: Source, view: View, report: Callable[[int], None]) -> None:
         with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
             for frame in frames:
                 self._add(frame)
-                report(self.num_seen)
+                report(self.num_read)
             self._count_skipped(reading)
 
     def _read_live(self, source: Source, view: View, report: Callable[[int], None], seconds: float | None) -> None:
-        before, reading = self.num_seen, source.read(view)
+        before, reading = self.num_read, source.read(view)
         try:
             with _ended_after(seconds, prefetch(reading, depth=_DEPTH)) as frames:
                 for frame in _first_seconds(frames, seconds):
                     self._add(frame)
-                    report(self.num_seen)
+                    report(self.num_read)
         except (KeyboardInterrupt, SourceError) as error:
-            if self.num_seen == before:
+            if self.num_read == before:
                 raise
             self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
         self._count_skipped(reading)
@@ -213,17 +213,17 @@ class BoundedSample:
         self.skipped_by_file |= reading.skipped_by_source
 
     def _add(self, frame: Frame) -> None:
-        if self.num_seen % self._every == 0:
+        if self.num_read % self._every == 0:
             self._kept.append(frame.pixels)
             if len(self._kept) == 2 * self.max_frames:
                 self._kept = self._kept[::2]
                 self._every *= 2
-        self.num_seen += 1
+        self.num_read += 1
 
 
 @contextmanager
 def _ended_after(seconds: float | None, frames: Prefetched[Frame]) -> Iterator[Prefetched[Frame]]:
-    """The same frames, until so much time and a little more has passed here: a camera that hangs gives none."""
+    """The frames, ended a little after that time by the clock here, as a camera that hangs gives none."""
     timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
     timer.daemon = True
     if seconds is not None:
@@ -236,7 +236,7 @@ def _ended_after(seconds: float | None, frames: Prefetched[Frame]) -> Iterator[P
 
 
 def _first_seconds(frames: Iterator[Frame], seconds: float | None) -> Iterator[Frame]:
-    """The frames of the first so many seconds by their own clock."""
+    """The frames of the first seconds, by their own times."""
     first: float | None = None
     for frame in frames:
         first = frame.seconds if first is None else first
@@ -259,10 +259,10 @@ def learn_closed_form(
     Args:
         sources: read once each, one after the other.
         settings: of the method.
-        provenance: what is to be recorded besides the outcome; its "method" and "seed" are used.
-        folder: where to keep the run.
+        provenance: recorded beside the outcome; its "method" and "seed" are used.
+        folder: of the run.
         progress: called now and then.
-        live_seconds: of what is live; None reads until it ends or until Ctrl-C.
+        live_seconds: of a live source; None reads until it ends or until Ctrl-C.
 
     Raises:
         SourceError: no footage, or too little of it.
@@ -276,8 +276,8 @@ def learn_closed_form(
         parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
     )
     if sample.cut_short_by:
-        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_seen} frames that were read"
-        progress(Progress("watching", sample.num_seen, total, news=(news,)))
+        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_read} frames that were read"
+        progress(Progress("watching", sample.num_read, total, news=(news,)))
     learned = fit(
         frames,
         seed=provenance["seed"],
@@ -290,7 +290,7 @@ def learn_closed_form(
     measured = health.measure_embedding(probe, encoder.encode(probe))
     outcome = {
         "finished": True,
-        "frames_in_a_pass": sample.num_seen if total == num_frames else num_frames,
+        "frames_in_a_pass": sample.num_read if total == num_frames else num_frames,
         "frames_skipped": sample.num_skipped,
         "skipped_by_file": sample.skipped_by_file,
         "frames_learned_from": len(frames),

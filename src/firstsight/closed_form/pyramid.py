@@ -1,7 +1,11 @@
-"""The closed-form network: levels side by side, each looking at the picture at a scale of its own."""
+"""The closed-form network: levels side by side, each at its own scale of the picture, and what is pooled from them.
+
+Symbols as in `docs/method.md`: patch p, responses r and r', halves x+ and x-, maps m+ and m-.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -10,13 +14,13 @@ from torch import Tensor, nn
 
 from firstsight.errors import SettingsError
 
-# What no response falls below. Nothing to see, but MKL takes seven times as long for the square root of a plain zero.
+# Lower bound of every response: MKL takes seven times as long for the square root of an exact zero.
 _FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
 class PatchLevelConfig:
-    """The shape of one level, which looks at the picture at a scale of its own."""
+    """The shape of one level."""
 
     height: int  # of the picture at this level's scale, in pixels
     width: int
@@ -46,13 +50,13 @@ class PatchLevelConfig:
 class PatchLevel(nn.Module):
     """patch -> remove its mean, divide by its deviation -> filters -> ReLU -> square root -> 1x1 layer.
 
-    The deviation is sqrt(variance + `PATCH_EPSILON`), so that a flat patch is not noise blown up. The 1x1 layer makes
-    the maps uncorrelated, with mean 0 and variance 1, over the footage learned from and its mirror images: the
-    article's idea, maps unlike each other, met exactly.
+    The deviation is sqrt(variance + `PATCH_EPSILON`), so that the noise of a flat patch is not amplified. The 1x1 layer
+    makes the maps uncorrelated, with mean 0 and variance 1, over the footage learned from and its mirror images: the
+    article's objective, met exactly.
 
-    To mirror the picture is to mirror the responses and to exchange the filters of each pair. So the sums of pairs give
-    maps that are mirrored with the picture (even), and the differences maps that are mirrored and change sign (odd):
-    what the mirror image would give is known without looking at it. Even and odd maps are uncorrelated by symmetry.
+    To mirror the picture mirrors the responses and exchanges the filters of each pair. So the sums of pairs give maps
+    that are mirrored with the picture (even), and the differences maps that are mirrored and change sign (odd): the
+    maps of the mirror image are known without computing it. Even and odd maps are uncorrelated by symmetry.
 
     Source: patches, whitening and spherical k-means: Coates, Lee, Ng, "An analysis of single-layer networks in
     unsupervised feature learning", 2011; filters closed under a symmetry: Cohen, Welling, "Group equivariant
@@ -98,7 +102,7 @@ class PatchLevel(nn.Module):
     def responses(self, pictures: Tensor) -> Tensor:
         """`responses_to(patches(pictures))`, (N, rows, columns, filters), by a convolution; no patch is copied out.
 
-        A filter without its mean does not see the patch's mean, and the deviation divides what comes out.
+        A filter without its mean is independent of the patch's mean, and its output is divided by the deviation.
         """
         size, channels = self.config.kernel_size, self.config.in_channels
         pictures = pictures - pictures.mean(dim=(1, 2, 3), keepdim=True)  # small numbers round less, flat pictures not
@@ -111,15 +115,12 @@ class PatchLevel(nn.Module):
         return scaled.clamp_min_(_FLOOR).permute(0, 2, 3, 1)
 
     def halves(self, responses: Tensor) -> tuple[Tensor, Tensor]:
-        """What the even and what the odd maps are made of, float32 (..., filters / 2) each, of filter responses.
-
-        Sum and difference of the square roots of each pair.
-        """
+        """x+ = sqrt(r) + sqrt(r') and x- = sqrt(r) - sqrt(r'), float32 (..., filters / 2) each, of responses."""
         first, second = responses.sqrt().chunk(2, dim=-1)
         return (first + second).float(), (first - second).float()
 
     def maps_of(self, responses: Tensor) -> Tensor:
-        """Uncorrelated maps (N, rows, columns, maps) of filter responses, in float32."""
+        """m+ and m-, side by side: float32 (N, rows, columns, maps), uncorrelated, of responses."""
         even, odd = self.halves(responses)
         with torch.autocast(responses.device.type, enabled=False):
             return torch.cat([even @ self.mix_even + self.shift, odd @ self.mix_odd], dim=-1)
@@ -134,7 +135,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 
 class Pyramid(nn.Module):
-    """All levels. Level numbers count from 1; level 1 sees the picture at the input's size."""
+    """All levels. Level numbers count from 1; level 1 has the picture at the input's size."""
 
     def __init__(self, levels: Sequence[PatchLevelConfig]) -> None:
         super().__init__()
@@ -167,7 +168,7 @@ class Pyramid(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Of the weights."""
         return self.levels[0].weight.device
 
     def scaled(self, inputs: Tensor, level: PatchLevel) -> Tensor:
@@ -197,3 +198,145 @@ class Pyramid(nn.Module):
         if not 1 <= number <= len(self.levels):
             raise SettingsError(f"level {level}; valid are 1 to {len(self.levels)}")
         return number
+
+
+# Means are taken over this grid first, and coarser ones from it.
+_FINEST = 4
+
+
+@dataclass(frozen=True)
+class PoolingConfig:
+    """What is read from each level's maps."""
+
+    mean_grids: tuple[int, ...] = (1,)  # cells per side, each 1, 2 or 4: mean responses of the filters in each cell
+    covariance_grids: tuple[int, ...] = (1,)  # cells per side: covariances of the maps in each cell
+    mirror: bool = False  # average with the mirror image, without the values that this makes equal or zero
+
+    def __post_init__(self) -> None:
+        grids = (*self.mean_grids, *self.covariance_grids)
+        if not grids or not set(grids) <= {1, 2, _FINEST}:
+            raise SettingsError(f"{self}; valid is at least one grid, each of 1, 2 or {_FINEST} cells a side")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the parts read from a level, in order."""
+        means = (f"means {grid}x{grid}" for grid in self.mean_grids)
+        return (*means, *(f"covariances {grid}x{grid}" for grid in self.covariance_grids))
+
+
+def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
+    """For each level of inputs (N, channels, H, W), the parts of `config.names`, (N, dim) each."""
+    return [part for level in network.levels for part in _level_parts(level, network.scaled(inputs, level), config)]
+
+
+def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
+    """The lengths of what `pooled` gives."""
+    dims = []
+    for level in network.configs:
+        half, even = level.filters // 2, level.maps // 2
+        num_means = half if config.mirror else 2 * half
+        num_pairs = even * (even + 1) + (0 if config.mirror else even * even)
+        dims += [grid * grid * num_means for grid in config.mean_grids]
+        dims += [grid * grid * num_pairs for grid in config.covariance_grids]
+    return dims
+
+
+def of_mirror_image(means: Tensor, grid: int) -> Tensor:
+    """The means of the mirror images, from means over a grid (N, cells * filters) as `pooled` gives them."""
+    return means.view(len(means), grid, grid, 2, -1).flip(2, 3).flatten(1)
+
+
+def _level_parts(level: PatchLevel, pictures: Tensor, config: PoolingConfig) -> list[Tensor]:
+    responses = level.responses(pictures)
+    parts = _grid_means(responses, config.mean_grids, mirror=config.mirror) if config.mean_grids else []
+    if config.covariance_grids:
+        halves = level.halves(responses)
+        parts += [_covariances(level, halves, grid, mirror=config.mirror) for grid in config.covariance_grids]
+    return parts
+
+
+def _grid_means(responses: Tensor, grids: tuple[int, ...], *, mirror: bool) -> list[Tensor]:
+    """Square roots of the mean responses in each cell, (N, cells * filters) for each grid; with `mirror` half as many.
+
+    The square root makes counts of rare and frequent things comparable. Source: power normalisation, Perronnin,
+    Sanchez, Mensink, "Improving the Fisher kernel", 2010.
+    """
+    num, rows, columns, filters = responses.shape
+    cells = _cell_weights(rows, columns, responses.device).to(responses.dtype)
+    finest = torch.matmul(cells, responses.flatten(1, 2)).float().view(num, _FINEST, _FINEST, filters)
+    means = []
+    for grid in grids:
+        inner = _FINEST // grid
+        cell = finest.view(num, grid, inner, grid, inner, filters).mean(dim=(2, 4)).flatten(1).sqrt()
+        if mirror:
+            both = (cell + of_mirror_image(cell, grid)) / 2
+            cell = both.view(num, grid * grid, filters)[:, :, : filters // 2].flatten(1)
+        means.append(cell)
+    return means
+
+
+@cache
+def _cell_weights(rows: int, columns: int, device: torch.device) -> Tensor:
+    """(16, rows * columns): the mean over each of 4x4 equal cells; a row on a border is shared in proportion."""
+    vertical, horizontal = _shares(rows, device), _shares(columns, device)
+    return torch.einsum("ah,bw->abhw", vertical, horizontal).reshape(_FINEST**2, rows * columns)
+
+
+def _shares(length: int, device: torch.device) -> Tensor:
+    starts = torch.arange(_FINEST, device=device)[:, None] * length / _FINEST
+    cells = torch.arange(length, device=device)[None]
+    overlap = (torch.minimum(starts + length / _FINEST, cells + 1) - torch.maximum(starts, cells)).clamp_min(0)
+    shares: Tensor = overlap / overlap.sum(dim=1, keepdim=True)
+    return shares
+
+
+def _covariances(level: PatchLevel, halves: tuple[Tensor, Tensor], grid: int, *, mirror: bool) -> Tensor:
+    """Second moments of all pairs of maps in each cell, with signed square root: (N, cells * pairs).
+
+    Over the footage the maps are uncorrelated; a frame is characterised by how it departs from that. With `mirror`
+    those of an even and an odd map are left out: in the mirror image they have the other sign.
+
+    Source: second-order pooling, Carreira, Caseiro, Batista, Sminchisescu, ECCV 2012.
+    """
+    rows, columns = halves[0].shape[1:3]
+    cells = []
+    with torch.autocast(halves[0].device.type, enabled=False):
+        for i in range(grid):
+            for j in range(grid):
+                top, bottom = rows * i // grid, rows * (i + 1) // grid
+                left, right = columns * j // grid, columns * (j + 1) // grid
+                even, odd = (half[:, top:bottom, left:right].flatten(1, 2) for half in halves)
+                moments = _second_moments(level, even, odd, mirror=mirror)
+                cells.append(moments.sign() * moments.abs().sqrt())
+    return torch.cat(cells, dim=1)
+
+
+def _second_moments(level: PatchLevel, even: Tensor, odd: Tensor, *, mirror: bool) -> Tensor:
+    """Of the maps in a cell, (N, pairs), from x+ and x- there, (N, positions, filters / 2) each."""
+    halves = _HalfMaps(even, level.mix_even, level.shift), _HalfMaps(odd, level.mix_odd, torch.zeros(()))
+    moments = [_upper_triangle(_moments_of(half, half)) for half in halves]
+    if not mirror:
+        moments.append(_moments_of(*halves).flatten(1))
+    return torch.cat(moments, dim=1)
+
+
+class _HalfMaps:
+    """The even or the odd maps y = A' x + b, by x, A and b."""
+
+    def __init__(self, values: Tensor, mix: Tensor, shift: Tensor) -> None:
+        self.values = values  # x, (N, positions, dim)
+        self.mix = mix  # A, (dim, maps)
+        self.mean = values.mean(dim=1)  # (N, dim)
+        self.map_mean = self.mean @ mix + shift  # (N, maps)
+
+
+def _moments_of(one: _HalfMaps, other: _HalfMaps) -> Tensor:
+    """Second moments (N, maps, maps) of maps y = A' x + b, without making the maps: A' Cov(x) A + mean(y) mean(y)'."""
+    products = one.values.transpose(1, 2) @ other.values / one.values.shape[1]
+    covariances = products - one.mean[:, :, None] * other.mean[:, None]
+    return one.mix.T @ covariances @ other.mix + one.map_mean[:, :, None] * other.map_mean[:, None]
+
+
+def _upper_triangle(moments: Tensor) -> Tensor:
+    first, second = torch.triu_indices(*moments.shape[1:], device=moments.device)
+    return moments[:, first, second]

@@ -1,8 +1,8 @@
 """Which moments of one video are which moments of another? A path through the matrix of their similarities.
 
-Local alignment: the path that collects the most similarity above what is usual. It goes forwards in both videos, may
-begin and end anywhere, and stands still in one of them while the other goes on, at a cost; so the same walk at another
-pace is followed, and footage without a counterpart is left out.
+Local alignment: the path with the highest sum of similarities above the usual. It goes forwards in both videos, may
+begin and end anywhere, and may stand still in one of them while the other goes on, at a cost. So the same walk at
+another speed is followed, and footage without a counterpart is left out.
 
 Sources: Smith, Waterman, "Identification of common molecular subsequences", 1981, for local alignment; of similarity
 matrices, Serra, Gomez, Herrera, Serra, "Chroma binary similarity and local alignment applied to cover song
@@ -23,12 +23,12 @@ from firstsight.footage.source import Spec
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
-# Standing still in one video costs this part of what a perfect match gains, a frame.
+# Standing still in one video costs this share of the gain of a perfect match, for each frame.
 _GAP_COST = 0.2
 # On the scale of `gains_of`: pairs that gain less shorten a path.
-_LEAST_GAIN = 0.25
+_MIN_GAIN = 0.25
 # A gigabyte of numbers: two hours against two hours at one frame a second.
-_MOST_PAIRS = 50_000_000
+_MAX_PAIRS = 50_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class WarpingPath:
     first: NDArray[np.intp]  # (P,) rows of the matrix, never falling
     second: NDArray[np.intp]  # (P,) its columns, never falling
     similarities: NDArray[np.float32]  # (P,)
-    score: float  # collected along the path; longer and closer is more
+    score: float  # sum along the path; longer and closer is more
 
     def __len__(self) -> int:
         return len(self.first)
@@ -50,7 +50,7 @@ class Alignment:
 
     first: Embedded
     second: Embedded
-    path: WarpingPath  # empty if nothing stands out
+    path: WarpingPath  # empty if no pair is more similar than usual
     gains: NDArray[np.float32]  # (N, M), how much more similar than usual each frame is to each of the other video
 
     def to_arrow(self) -> pa.Table:
@@ -67,7 +67,7 @@ class Alignment:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """What was given, the score and all pairs."""
+        """Both videos, the score and all pairs."""
         return {
             "first": self.first.target,
             "second": self.second.target,
@@ -85,7 +85,7 @@ def align(
     frames_per_second: float | None = 2.0,
     progress: Report = silent,
 ) -> Alignment:
-    """The part that two videos share, and which moment of it is which, also at another pace.
+    """The part that two videos share, and which moment of it is which, also at another speed.
 
     Time and memory are proportional to the number of pairs of frames.
 
@@ -104,7 +104,7 @@ def align(
     Example:
         >>> align("monday.mp4", "tuesday.mp4", encoder=encoder).to_arrow()  # doctest: +SKIP
     """
-    targets = [Target(one, encoder, frames_per_second=frames_per_second) for one in (first, second)]
+    targets = [Target(spec, encoder, frames_per_second=frames_per_second) for spec in (first, second)]
     for target in targets:
         _check_single(target.name, target.num_files)
     one, other = (target.embed(progress=progress) for target in targets)
@@ -116,7 +116,6 @@ def align(
 
 
 def _check_single(name: str, num_files: int | None) -> None:
-    """Raises a SettingsError if there are several videos."""
     if num_files is not None and num_files > 1:
         raise SettingsError(f"{printable(name)} holds {num_files} videos; valid is one against one: name it")
 
@@ -124,7 +123,7 @@ def _check_single(name: str, num_files: int | None) -> None:
 def best_path(
     similarities: NDArray[np.float32], *, progress: Report = silent
 ) -> tuple[WarpingPath, NDArray[np.float32]]:
-    """The path that collects most, empty if nothing stands out; and the gains it was found on, of the matrix's shape.
+    """The path with the highest score, empty if no pair is more similar than usual; and the gains (N, M).
 
     Args:
         similarities: (N, M), cosine of each frame of one video to each of the other.
@@ -144,9 +143,9 @@ def best_path(
 def check_pairs(num_first: int, num_second: int) -> None:
     """Raises a SettingsError if so many frames of two videos are more pairs than memory should hold."""
     num_pairs = num_first * num_second
-    if num_pairs > _MOST_PAIRS:
+    if num_pairs > _MAX_PAIRS:
         raise SettingsError(
-            f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MOST_PAIRS:.0e}: "
+            f"{num_first} frames against {num_second} are {num_pairs:.1e} pairs; valid is up to {_MAX_PAIRS:.0e}: "
             "use fewer frames a second: --fps, in Python frames_per_second="
         )
 
@@ -154,10 +153,9 @@ def check_pairs(num_first: int, num_second: int) -> None:
 def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
     """How much more similar than usual each pair is, up to 1 for a pair that is the same.
 
-    Usual is what a frame has with the other video: the larger of the medians of its row and its column. So a frame that
-    is similar to everything, as most are before a camera that stands still, gains nothing by it. A median of one number
-    says nothing of what is usual: of a video of one frame the other's median counts alone, and of two such videos 0,
-    the cosine of what is unrelated.
+    The usual similarity of a pair is the larger of the medians of its row and its column. So a frame that is similar to
+    everything, as most are before a camera that stands still, gains nothing by it. A median of one number is not used:
+    of a video of one frame only the other's median counts, and of two such videos 0, the cosine of unrelated frames.
     """
     num_rows, num_columns = similarities.shape
     unknown = np.float32(0 if num_rows == num_columns == 1 else -1)
@@ -169,21 +167,21 @@ def gains_of(similarities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 _STOP, _BOTH, _FIRST, _SECOND = 0, 1, 2, 3  # where a pair's score came from
-# Two ways that differ by less collect the same: what rounding leaves of running sums over millions of columns is less.
+# Scores that differ by less are equal; rounding of running sums over millions of columns is less.
 _SAME_SCORE = 1e-6
 
 
 def _accumulated(gains: NDArray[np.float32], progress: Report) -> tuple[NDArray[np.uint8], tuple[int, int], float]:
-    """The last step of the best path to each pair (N, M), the pair where the best of all ends, and what that collects.
+    """The last step of the best path to each pair (N, M), the pair where the best of all ends, and its score.
 
-    In float64: in float32 what a long row sums up rounds by more than the ways differ.
+    In float64, as rounding the sum of a long row in float32 exceeds the differences between paths.
     """
     num_rows, num_columns = gains.shape
     steps = np.zeros((num_rows, num_columns), np.uint8)
-    before = np.zeros(num_columns + 1)  # the most that a path collects that ends in the row before, after a border of 0
+    before = np.zeros(num_columns + 1)  # the highest scores of paths that end in the row before, after a border of 0
     end, score = (0, 0), 0.0
     for row in range(num_rows):
-        gain = gains[row].astype(np.float64) - _LEAST_GAIN
+        gain = gains[row].astype(np.float64) - _MIN_GAIN
         cost = np.minimum(gain, 0) - _GAP_COST
         both, first = before[:-1] + gain, before[1:] + cost
         best = np.maximum(np.maximum(both, first), 0)
@@ -199,8 +197,8 @@ def _accumulated(gains: NDArray[np.float32], progress: Report) -> tuple[NDArray[
 def _stand_still(best: NDArray[np.float64], costs: NDArray[np.float64], steps: NDArray[np.uint8]) -> None:
     """Lets the second video go on while the first stands still: along a row, in place.
 
-    What comes from the left at each pair is the largest of what there is further left, less the costs in between: with
-    C the running sum of the costs, best + C's difference, a running maximum instead of a loop.
+    The score that arrives from the left at a pair is the largest of the scores further left plus the (negative) costs
+    in between. With C the running sum of the costs that is C + the running maximum of best - C, without a loop.
     """
     total = np.cumsum(costs)
     reached = np.maximum.accumulate(best - total) + total

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.comparison.running_statistics import RunningSpread, largest
+from firstsight.comparison.running_statistics import RunningStatistics, largest
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
+from firstsight.footage.finding import parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.pixels import crop_and_resize, single_picture
-from firstsight.searching.query import Picture, frame_of, parse_reference
+from firstsight.searching.query import Picture, frame_of
 from firstsight.searching.regions import Box, BoxSpec, match_region
 
 
@@ -29,7 +30,7 @@ from firstsight.searching.regions import Box, BoxSpec, match_region
 class EveryNFrames:
     """A new anchor after every so many compared frames: the article's rule, with 300.
 
-    The anchor takes a frame of its own, which is neither compared nor remembered.
+    The frame that becomes the anchor is neither compared nor counted in the statistics.
     """
 
     num_frames: int = 300
@@ -38,16 +39,12 @@ class EveryNFrames:
         if self.num_frames < 1:
             raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
 
-    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
-        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
-        return num_compared >= self.num_frames
-
 
 @dataclass(frozen=True)
 class BelowSimilarity:
     """A new anchor after a frame less similar than this: the published repository's later rule, with 0.40.
 
-    The anchor takes a frame of its own, which is neither compared nor remembered.
+    The frame that becomes the anchor is neither compared nor counted in the statistics.
     """
 
     similarity: float = 0.40
@@ -56,14 +53,10 @@ class BelowSimilarity:
         if not -1 <= self.similarity <= 1:
             raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
 
-    def is_over(self, *, num_compared: int, similarity: float | None) -> bool:  # noqa: ARG002
-        """Whether the next frame becomes the anchor, after so many compared frames, the last one this similar."""
-        return similarity is not None and similarity < self.similarity
-
 
 @dataclass(frozen=True)
 class AtSeconds:
-    """The frame nearest to that time; every frame is compared with it, also those before and itself."""
+    """The frame nearest to that time; every frame is compared with it, itself and earlier ones included."""
 
     seconds: float
 
@@ -80,15 +73,13 @@ class FromPicture:
     name: str = "picture"
 
     def __post_init__(self) -> None:
-        single_picture(self.pixels)  # raises if it is none
+        single_picture(self.pixels)  # raises if it is not a picture
 
 
-Renewed = EveryNFrames | BelowSimilarity
-Anchor = Renewed | AtSeconds | FromPicture
+Anchor = EveryNFrames | BelowSimilarity | AtSeconds | FromPicture
 
 
-# Of a single embedding every standard deviation is zero and no choice means anything: until two are remembered, all
-# dimensions count.
+# Every standard deviation of a single embedding is zero: until there are two, all dimensions count.
 _WARM_UP = 2
 
 
@@ -97,14 +88,13 @@ class CompareSettings:
     """How frames are compared. The defaults are the article's."""
 
     anchor: Anchor = field(default_factory=EveryNFrames)
-    level: int | None = None  # from 1, flattened; None is what the encoder reads out: for the article's the last
-    num_dimensions: int | None = (
-        None  # those of largest standard deviation; 0 is all; None is 64 for the article's, else all
-    )
+    level: int | None = None  # from 1, flattened; None is the encoder's embedding: for the article's the last level
+    # Those of largest standard deviation; 0 is all; None is 64 for the article's encoder, else all.
+    num_dimensions: int | None = None
     over_last: int | None = None  # embeddings that the standard deviation is taken over; None is all so far
     centred: bool = False  # remove the mean over the same embeddings before the cosine
     batch_size: int = 16  # frames embedded at once; 1 for the least delay
-    box: Box | None = None  # of a fixed anchor's picture: compare what is in it with every window of its size
+    box: Box | None = None  # of a fixed anchor's picture: compare its content with every window of its size
 
     def __post_init__(self) -> None:
         if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
@@ -120,12 +110,12 @@ class CompareSettings:
             raise SettingsError(f"box {self.box} of an anchor that changes; valid is one at a time, or a picture")
         if self.num_dimensions is not None or self.over_last is not None or self.centred:
             raise SettingsError(
-                f"box {self.box} with dimensions, a memory or a mean; a region is compared on all that its maps do: "
+                f"box {self.box} with dimensions, a memory or a mean; a region is compared by all of its maps: "
                 "leave those out"
             )
 
     def dimensions_for(self, encoder: Encoder) -> int | None:
-        """How many dimensions to choose; None is all."""
+        """Number of dimensions to choose; None is all."""
         if self.num_dimensions is None:
             return encoder.model.compared_dims
         return self.num_dimensions or None
@@ -137,8 +127,8 @@ class Comparison:
 
     frame: Frame
     anchor: Frame
-    similarity: float | None  # cosine, -1 to 1; None while there is no mean yet to remove
-    dimensions: NDArray[np.intp]  # those that were compared, ascending, of the flattened level (maps, rows, columns)
+    similarity: float | None  # cosine, -1 to 1; None while there is no mean to remove
+    dimensions: NDArray[np.intp]  # compared ones, ascending, of the flattened level (maps, rows, columns)
     box: Box | None = None  # the window of the frame that is most like the anchor's box, if it has one
     anchor_box: Box | None = None
 
@@ -162,22 +152,22 @@ def compare(
 ) -> "Comparisons":
     """Every frame of the source against its anchor, as a stream: memory does not grow with the footage.
 
-    Embeddings are not brought to unit length: for the article's encoder they are the plain flattened maps. The
-    dimensions compared are those of largest standard deviation over all compared frames so far, the current one
-    included.
+    The dimensions compared are those of largest standard deviation over all compared frames so far, the current one
+    included. Embeddings are not brought to unit length: for the article's encoder they are the plain flattened maps.
 
     Args:
-        encoder: what embeds.
-        source: a path, several, an array, or what `open_source` gave.
+        encoder: embeds the frames.
+        source: a path, several, an array, or an opened source.
         anchor: a picture's path, a moment as "hall.mp4@12.5", pixels, a time as `AtSeconds`, or a rule for when a new
-            frame becomes the anchor, `EveryNFrames` or `BelowSimilarity`. By default every 300 frames, as the article.
+            frame becomes the anchor, `EveryNFrames` or `BelowSimilarity`. By default every 300 frames, as in the
+            article.
         level: see `CompareSettings`, also for the four that follow.
         num_dimensions: as there.
         over_last: as there.
         centred: as there.
-        box: x, y, width, height in a fixed anchor: every window of its size is compared with what is in it.
+        box: x, y, width, height in a fixed anchor: every window of its size is compared with it.
         batch_size: frames embedded at once; 1 for the least delay.
-        views: further pictures wanted of each frame, the last of them as `Frame.whole`.
+        views: further pictures of each frame, the last of them as `Frame.whole`.
 
     Raises:
         SettingsError: no such level, or options that contradict each other.
@@ -228,7 +218,7 @@ class Comparisons:
 
     def __iter__(self) -> Iterator[Comparison]:
         box = self._settings.box
-        for comparison in self._whole() if box is None else self._regions(box):
+        for comparison in self._embeddings() if box is None else self._regions(box):
             self.num_compared += 1
             yield comparison
         if self.num_compared == 0:
@@ -236,13 +226,13 @@ class Comparisons:
                 f"{self._source.name} has no frame to compare with an anchor; give a video, or several pictures"
             )
 
-    def _whole(self) -> Iterator[Comparison]:
+    def _embeddings(self) -> Iterator[Comparison]:
         num_dimensions = self._settings.dimensions_for(self._encoder)
         anchor = self._fixed_anchor()
         fixed = (anchor, self._flat(anchor.pixels[None])[0]) if anchor else None
         comparer = _Comparer(self._settings, num_dimensions, fixed)
         for batch in self._batches():
-            for frame, embedding in zip(batch, self._flat(_inputs(batch)), strict=True):
+            for frame, embedding in zip(batch, self._flat(np.stack([frame.pixels for frame in batch])), strict=True):
                 comparison = comparer.update(frame, embedding)
                 if comparison is not None:
                     yield comparison
@@ -253,7 +243,7 @@ class Comparisons:
         matcher = match_region(self._encoder, box, anchor.size, level=self._settings.level)
         region = matcher.described(anchor.pixels[None])
         for batch in self._batches():
-            similarities, windows = matcher.best(_inputs(batch), region)
+            similarities, windows = matcher.best(np.stack([frame.pixels for frame in batch]), region)
             for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
                 found = matcher.box_of(int(window), frame.size)
                 yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), found, box)
@@ -271,7 +261,7 @@ class Comparisons:
         return self._encoder.compared(inputs, level=self._settings.level)
 
     def _fixed_anchor(self) -> Frame | None:
-        """The anchor that stays for the whole source, if the settings ask for one."""
+        """The anchor of all frames, if the settings have one."""
         match self._settings.anchor:
             case FromPicture() as picture:
                 return _as_frame(picture, self._views)
@@ -282,12 +272,17 @@ class Comparisons:
 
 
 class _Comparer:
-    """The anchor and the memory."""
+    """The anchor, and the statistics of the embeddings."""
 
-    def __init__(self, settings: CompareSettings, num_dimensions: int | None, fixed: "_Embedded | None") -> None:
+    def __init__(
+        self,
+        settings: CompareSettings,
+        num_dimensions: int | None,
+        fixed: tuple[Frame, NDArray[np.float32]] | None,
+    ) -> None:
         self.settings = settings
         self.num_dimensions = num_dimensions
-        self.spread = RunningSpread(window=settings.over_last)
+        self.statistics = RunningStatistics(window=settings.over_last)
         self.anchor = fixed
         self.num_compared = 0  # with this anchor
 
@@ -297,29 +292,26 @@ class _Comparer:
             self.anchor, self.num_compared = (frame, embedding), 0
             return None
         anchor_frame, anchor_embedding = self.anchor
-        self.spread.add(embedding)
-        chosen = self._dimensions()
+        self.statistics.add(embedding)
+        is_warm = self.statistics.num_embeddings >= _WARM_UP
+        chosen = largest(self.statistics.standard_deviation(), self.num_dimensions if is_warm else None)
         similarity = self._similarity(anchor_embedding, embedding, chosen)
         self.num_compared += 1
-        rule = self.settings.anchor
-        if not isinstance(rule, AtSeconds | FromPicture) and rule.is_over(
-            num_compared=self.num_compared, similarity=similarity
-        ):
-            self.anchor = None
+        match self.settings.anchor:
+            case EveryNFrames(num_frames) if self.num_compared >= num_frames:
+                self.anchor = None
+            case BelowSimilarity(limit) if similarity is not None and similarity < limit:
+                self.anchor = None
         return Comparison(frame, anchor_frame, similarity, chosen)
-
-    def _dimensions(self) -> NDArray[np.intp]:
-        warm = self.spread.num_embeddings >= _WARM_UP
-        return largest(self.spread.standard_deviation(), self.num_dimensions if warm else None)
 
     def _similarity(
         self, anchor: NDArray[np.float32], embedding: NDArray[np.float32], chosen: NDArray[np.intp]
     ) -> float | None:
         first, second = anchor[chosen].astype(np.float64), embedding[chosen].astype(np.float64)
         if self.settings.centred:
-            if self.spread.num_embeddings < _WARM_UP:
+            if self.statistics.num_embeddings < _WARM_UP:
                 return None
-            mean = self.spread.mean()[chosen]
+            mean = self.statistics.mean()[chosen]
             first, second = first - mean, second - mean
         return cosine(first, second)
 
@@ -328,13 +320,6 @@ def cosine(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
     """<a, b> / (|a| |b|), between -1 and 1; 0 if either is zero."""
     lengths = float(np.linalg.norm(first) * np.linalg.norm(second))
     return float(np.clip(first @ second / lengths, -1, 1)) if lengths else 0.0
-
-
-_Embedded = tuple[Frame, NDArray[np.float32]]
-
-
-def _inputs(batch: list[Frame]) -> NDArray[np.uint8]:
-    return np.stack([frame.pixels for frame in batch])
 
 
 def _as_frame(anchor: FromPicture, views: tuple[View, ...]) -> Frame:

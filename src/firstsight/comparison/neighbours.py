@@ -25,7 +25,6 @@ from firstsight.text import printable
 
 Measure = Literal["pearson", "cosine"]
 
-# Enough to fill the processor's units; the pictures of a batch are all that is held besides the nearest.
 _BATCH_SIZE = 64
 
 
@@ -38,7 +37,7 @@ class Neighbour:
 
     @property
     def label(self) -> str:
-        """The name of the folder that it lies in, below the one that was searched; empty if in none."""
+        """The name of its folder, if that is a subfolder of the one that was searched; else empty."""
         return PurePosixPath(self.frame.source).parent.name
 
 
@@ -47,7 +46,7 @@ class Neighbourhood:
     """An anchor, and the pictures that are most like it."""
 
     anchor: str  # its file
-    label: str  # the name of its folder, if it lies in a subfolder of the one that was searched; else empty
+    label: str  # as of a neighbour
     pixels: NDArray[np.uint8]  # (H, W, 1 or 3), the anchor through the encoder's view
     neighbours: tuple[Neighbour, ...]  # the most similar first
 
@@ -74,12 +73,12 @@ def nearest_pictures(
     The source is read once, whatever the number of anchors; memory does not grow with its length.
 
     Args:
-        encoder: what embeds.
+        encoder: embeds the pictures.
         source: a folder of pictures whose subfolders are their labels, or any other source.
         anchors: picture files. One that is among the source's own files is left out of its own neighbours.
         k: how many; fewer if the source has fewer.
-        measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings. None
-            is what the encoder was learned with: see `measure_of`.
+        measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings; by
+            default see `measure_of`.
         progress: called after each batch.
 
     Returns:
@@ -123,7 +122,7 @@ def _label_of(anchor: Path, source: Spec) -> str:
 
 
 def similarities(anchors: NDArray[np.float32], vectors: NDArray[np.float32], measure: Measure) -> NDArray[np.float64]:
-    """How similar each anchor (A, dim) is to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
+    """The similarity of each anchor (A, dim) to each vector (N, dim): (A, N), within -1 and 1; 0 to a constant vector.
 
     "pearson" is (dim - 1) / dim times the correlation, as the predecessor computes it.
     """
@@ -141,7 +140,7 @@ def measure_of(encoder: Encoder) -> Measure:
 
 
 def _vectors(encoder: Encoder, pictures: NDArray[np.uint8], measure: Measure) -> NDArray[np.float32]:
-    """What is compared of pictures (N, H, W, C): (N, dim)."""
+    """The vectors that are compared, of pictures (N, H, W, C): (N, dim)."""
     if measure == "cosine":
         return encoder.encode(pictures)
     return encoder.features(pictures).reshape(len(pictures), -1)
@@ -156,14 +155,14 @@ def _embedded(
 
 
 def _names_of(source: Source, path: Path) -> set[str]:
-    """What the source calls that file, if it is one of its own."""
+    """The names of that file in the source, if it is one of its own."""
     if not isinstance(source, ImageFiles):
         return set()
     return {name for file, name in source.files if file.name == path.name and _is_same(file, path)}
 
 
 def _is_same(file: Path, path: Path) -> bool:
-    """Whether both are one file; one that is gone is none."""
+    """Whether both exist and are the same file."""
     try:
         return file.samefile(path)
     except OSError:

@@ -1,14 +1,14 @@
-"""Mean and standard deviation of the embeddings so far, or of the last so many, and the dimensions that vary most."""
+"""Running mean and standard deviation of embeddings, of all or of the last ones, and the dimensions that vary most."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-class RunningSpread:
+class RunningStatistics:
     """Exact running statistics, O(dim) a frame.
 
     Sums are kept in float64 of the differences to a reference vector, so that they do not cancel; with a window they
-    are taken afresh each time the window has been replaced, so that rounding cannot pile up.
+    are computed again each time the window has been replaced, so that rounding errors do not add up.
 
     Args:
         window: how many of the last embeddings count; None means all.
@@ -24,12 +24,12 @@ class RunningSpread:
         self._sum_of_squares: NDArray[np.float64] = np.zeros(0)
 
     def add(self, embedding: NDArray[np.float32]) -> None:
-        """Counts one more embedding (dim,); with a full window the oldest no longer counts."""
+        """Adds one embedding (dim,); with a full window the oldest no longer counts."""
         value = embedding.astype(np.float64)
         if not self._reference.size:
             self._reference, self._sum, self._sum_of_squares = value, np.zeros_like(value), np.zeros_like(value)
         if self.window is not None:
-            value = self._exchange(value, self.window)
+            self._exchange(value, self.window)
         self._count(value, +1)
 
     def standard_deviation(self) -> NDArray[np.float64]:
@@ -48,30 +48,25 @@ class RunningSpread:
         self._sum_of_squares += sign * difference**2
         self.num_embeddings += sign
 
-    def _exchange(self, value: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-        """Puts the value into the ring, and takes out of the sums the one whose place it takes."""
+    def _exchange(self, value: NDArray[np.float64], window: int) -> None:
+        """Puts the value into the ring, and takes the one that it replaces out of the sums."""
         if self._ring is None:
             self._ring = np.empty((window, len(value)))
         if self.num_embeddings == window:
             if self._next == 0:
-                self._take_afresh()
+                self._reference = self._ring.mean(axis=0)
+                difference = self._ring - self._reference
+                self._sum, self._sum_of_squares = difference.sum(axis=0), (difference**2).sum(axis=0)
             self._count(self._ring[self._next], -1)
         self._ring[self._next] = value
         self._next = (self._next + 1) % window
-        return value
-
-    def _take_afresh(self) -> None:
-        assert self._ring is not None
-        self._reference = self._ring.mean(axis=0)
-        difference = self._ring - self._reference
-        self._sum, self._sum_of_squares = difference.sum(axis=0), (difference**2).sum(axis=0)
 
 
 def largest(values: NDArray[np.float64], num: int | None) -> NDArray[np.intp]:
     """The positions of the `num` largest values, ascending; among equals the lower position. None means all. O(dim)."""
     if num is None or num >= len(values):
         return np.arange(len(values))
-    least = np.partition(values, -num)[-num]
-    above = np.flatnonzero(values > least)
-    equal = np.flatnonzero(values == least)[: num - len(above)]
+    smallest = np.partition(values, -num)[-num]
+    above = np.flatnonzero(values > smallest)
+    equal = np.flatnonzero(values == smallest)[: num - len(above)]
     return np.sort(np.concatenate([above, equal]))

@@ -1,4 +1,4 @@
-"""How similar is every frame to every anchor? As a table, a column an anchor, for whoever wants to go on with it."""
+"""The similarity of every frame to every anchor, as a table with a column an anchor."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,16 +32,16 @@ class Embedded:
 
 
 class Target:
-    """A library, or footage to embed: whatever is wrong with it is said before anything is embedded.
+    """A library, or footage to embed, checked before anything is embedded.
 
     Args:
-        target: a library's folder, or what `open_source` takes.
+        target: a library's folder, or footage.
         encoder: of footage; a library has its own.
         frames_per_second: of footage, at most; a library keeps its own rate.
 
     Attributes:
         name: for people.
-        num_files: videos and pictures; None where only reading would tell.
+        num_files: videos and pictures; None if unknown before reading.
 
     Raises:
         SettingsError: footage without an encoder.
@@ -53,7 +53,8 @@ class Target:
     num_files: int | None
 
     def __init__(self, target: Spec, encoder: Encoder | None, *, frames_per_second: float | None = 2.0) -> None:
-        self._library = _library_of(target)
+        is_folder = isinstance(target, str | PathLike) and is_library(Path(target))
+        self._library = Store.open(Path(str(target))) if is_folder else None
         if self._library is not None:
             _check_library(self._library, encoder)
             self.name, self.num_files = self._library.path.name, len(self._library.sources)
@@ -63,22 +64,19 @@ class Target:
             named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "frames are"
             raise SettingsError(f"{named} no library and need an encoder: give --model RUN, in Python encoder=")
         self._encoder = encoder
-        self._source = _opened(target, frames_per_second)
+        rate = None if isinstance(target, Source) else frames_per_second
+        self._source = open_source(target, frames_per_second=rate)
         self.name, files = self._source.name, getattr(self._source, "files", None)
         self.num_files = None if files is None else len(files)
         self._target = str(target) if isinstance(target, str | PathLike) else self.name
 
     @property
     def encoder(self) -> Encoder:
-        """Of a library its own, loaded when first asked for."""
+        """Of a library its own, loaded when first used."""
         return self._library.encoder if self._library is not None else self._encoder
 
     def embed(self, *, progress: Report = silent) -> Embedded:
-        """Its frames; of a library those that it holds.
-
-        Raises:
-            SourceError: none of it can be read.
-        """
+        """Its embedded frames. Raises a SourceError if no footage can be read."""
         if self._library is not None:
             frames = self._library.embeddings()
         else:
@@ -86,28 +84,16 @@ class Target:
         return Embedded(self._target, self.name, frames, self.encoder)
 
 
-def _library_of(target: Spec) -> Store | None:
-    if isinstance(target, str | PathLike) and is_library(Path(target)):
-        return Store.open(Path(target))
-    return None
-
-
 def _check_library(library: Store, encoder: Encoder | None) -> None:
     """Raises a LibraryError if the encoder is not its own, or it is empty."""
     name = printable(str(library.path))
     if encoder is not None and encoder.fingerprint != library.fingerprint:
         raise LibraryError(
-            f"{name} was made with encoder {library.fingerprint}, not {encoder.fingerprint}: their numbers have "
-            "nothing to do with each other; leave the model out, or index the footage with it"
+            f"{name} was made with encoder {library.fingerprint}, not {encoder.fingerprint}: their embeddings cannot "
+            "be compared; leave the model out, or index the footage with it"
         )
     if not library.num_frames:
         raise LibraryError(f"{name} holds no frame; put footage into it with `firstsight index`")
-
-
-def _opened(target: Spec, frames_per_second: float | None) -> Source:
-    if isinstance(target, Source):
-        return target
-    return open_source(target, frames_per_second=frames_per_second)
 
 
 _FIRST = ("source", "frame", "seconds")
@@ -172,14 +158,10 @@ def measure_similarities(
 
 
 def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float32]]) -> pa.Table:
-    """A row a frame: `source`, `frame`, `seconds`, and for each anchor a column of cosines, -1 to 1, of its name.
-
-    Args:
-        frames: N of them.
-        anchors: vectors (dim,) of unit length, by name.
+    """A row a frame: `source`, `frame`, `seconds`, and for each anchor a column of its name with cosines, -1 to 1.
 
     Raises:
-        SettingsError: no anchor, or one whose name is that of another column.
+        SettingsError: no anchor, or one with the name of another column.
     """
     if not anchors or (taken := set(anchors) & set(_FIRST)):
         given = f"an anchor called {', '.join(sorted(taken))}" if anchors else "no anchor"

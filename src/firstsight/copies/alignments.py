@@ -1,4 +1,4 @@
-"""From passages that are alike to stretches of two sources that are the same: many matches at one distance in time.
+"""From similar passages to alignments, parts of two sources that are the same: many matches at one offset in time.
 
 *Sources:* voting for the distance in time, Douze, Jegou, Schmid, "An image-based approach to video copy detection with
 spatio-temporal post-filtering", 2010. Evidence: the expected number of false alignments, as in "a contrario" methods,
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from firstsight.copies.passages import LENGTH, Matches
 from firstsight.searching.calibration import Background
 
-# Of a whole library of unrelated footage so many alignments are expected by chance.
+# So many alignments are expected by chance in a library of unrelated footage.
 _FALSE_ALIGNMENTS = 0.05
 # A tick belongs to an alignment if of the passages that hold it at least this share match.
-_LEAST_SHARE = 0.5
-_LEAST_TICKS = 6  # that are the same: three seconds
-_LEAST_PROBABILITY = 1e-12  # less than that is not known of any passage
+_MIN_SHARE = 0.5
+_MIN_TICKS = 6  # that are the same: three seconds
+_MIN_PROBABILITY = 1e-12  # smaller ones are not known of any passage
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Where two sources show the same, both at one pace."""
+    """Where two sources show the same, at the same speed."""
 
     sources: tuple[int, int]
     offset: int  # ticks by which the second is later
@@ -34,11 +34,11 @@ class Alignment:
     mirrored: bool
     shows_more: int  # -1 the first does, 1 the second, the other is cropped; 0 neither
     similarity: float  # median correlation of what changes
-    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the whole library
+    evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the library
 
     @classmethod
     def at(cls, first: tuple[int, int], second: tuple[int, int]) -> Self:
-        """Two passages laid side by side, each given by its source and the tick at which it begins."""
+        """Of two passages, each given by its source and the tick at which it begins."""
         ticks = first[1] + np.arange(LENGTH)
         return cls(
             (first[0], second[0]), second[1] - first[1], ticks, mirrored=False, shows_more=0, similarity=0, evidence=0
@@ -55,19 +55,19 @@ def find_alignments(
 ) -> list[Alignment]:
     """All alignments that chance does not explain, by their sources.
 
-    The false-match probabilities of passages that do not overlap are multiplied, as if they were independent; times
-    the number of passages, which all could have begun one, that is how many alignments are expected by chance.
+    The number expected by chance is the product of the false-match probabilities of passages that do not overlap, as
+    if they were independent, times the number of passages, each of which could have begun one.
 
     Args:
         matches: of passages.
         background: of the library's passages.
         repetition: of each source, how alike its own passages are; a match has to be unusual by that, too.
-        num_passages: in which something moves, in the whole library.
+        num_passages: in which something moves, in the library.
         num_ticks: (S,) of each source.
     """
     evidence = np.array(
         [
-            -math.log(max(_LEAST_PROBABILITY, *(one.false_match_probability(similarity) for one in judges if one)))
+            -math.log(max(_MIN_PROBABILITY, *(one.false_match_probability(similarity) for one in judges if one)))
             for similarity, judges in (
                 (float(similarity), (background, repetition[first], repetition[second]))
                 for similarity, (first, second) in zip(matches.similarity, matches.sources.tolist(), strict=True)
@@ -83,14 +83,17 @@ def find_alignments(
             alignment = _alignment(matches, evidence, chosen, num_ticks, num_passages)
             if alignment.evidence < least - math.log(num_passages):
                 break
-            if len(alignment.ticks) >= _LEAST_TICKS:
+            if len(alignment.ticks) >= _MIN_TICKS:
                 found.append(alignment)
-            rows = _left(matches, rows, alignment)
+            # Without its own matches and their echoes: what moves slowly is like itself a little later, too.
+            distances = np.abs(_offsets(matches, rows) - alignment.offset)
+            within = np.isin(matches.ticks[rows, 0], alignment.ticks)
+            rows = rows[~((distances <= 1) | (distances < LENGTH) & within)]
     return found
 
 
 def _by_pair(matches: Matches) -> Iterator[NDArray[np.intp]]:
-    """The matches of two sources, and one way round."""
+    """The matches of two sources, mirrored ones apart."""
     if not len(matches.similarity):
         return
     keys = np.column_stack([matches.sources, matches.mirrored])
@@ -105,7 +108,7 @@ def _offsets(matches: Matches, rows: NDArray[np.intp]) -> NDArray[np.int64]:
 
 
 def _best_offset(matches: Matches, evidence: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The matches at the distance that most speaks for, a tick more or less."""
+    """The matches at the offset with the most evidence, a tick more or less."""
     offsets = _offsets(matches, rows)
     votes = np.bincount(offsets - offsets.min(), weights=evidence[rows])
     best = int(np.convolve(votes, [0.5, 1, 0.5], mode="same").argmax()) + int(offsets.min())
@@ -139,13 +142,13 @@ def _alignment(
 
 
 def _held(begins: NDArray[np.int64], offset: int, num_first: int, num_second: int) -> NDArray[np.int64]:
-    """The ticks of the first that most of the passages around them say are the same."""
+    """The ticks of the first around which most of the passages match."""
     ticks = np.arange(num_first)
     possible = np.arange(num_first - LENGTH + 1)
     possible = possible[(possible + offset >= 0) & (possible + offset <= num_second - LENGTH)]
     could = _num_around(possible, num_first)
     do = _num_around(np.intersect1d(begins, possible), num_first)
-    held: NDArray[np.int64] = ticks[(do > 0) & (do >= _LEAST_SHARE * could)]
+    held: NDArray[np.int64] = ticks[(do > 0) & (do >= _MIN_SHARE * could)]
     return held
 
 
@@ -156,11 +159,3 @@ def _num_around(begins: NDArray[np.int64], num_ticks: int) -> NDArray[np.int64]:
     np.add.at(steps, begins + LENGTH, -1)
     around: NDArray[np.int64] = np.cumsum(steps)[:-1]
     return around
-
-
-def _left(matches: Matches, rows: NDArray[np.intp], found: Alignment) -> NDArray[np.intp]:
-    """Without the alignment's own matches and their echoes: what moves slowly is like itself a little later, too."""
-    near = np.abs(_offsets(matches, rows) - found.offset) < LENGTH
-    within = np.isin(matches.ticks[rows, 0], found.ticks)
-    own = np.abs(_offsets(matches, rows) - found.offset) <= 1
-    return rows[~(own | near & within)]

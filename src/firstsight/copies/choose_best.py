@@ -1,4 +1,4 @@
-"""Sources that are one: groups of copies, which to keep of each and why, and how the others differ."""
+"""Groups of copies: which to keep of each and why, and how the others differ."""
 
 import math
 import re
@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from firstsight.copies.shared_footage import Finding, Shared
+from firstsight.copies.shared_footage import Shared
 from firstsight.copies.signature import Track
+from firstsight.copies.verification import Finding, components
 from firstsight.errors import SourceError
 from firstsight.footage.source import open_source
 from firstsight.library.source_files import check_unchanged
@@ -18,7 +19,7 @@ _CLEARLY = 1.05
 _MUCH_LESS = 0.5
 _NO_HUES = 1.0  # grey levels: rounding alone
 _MIN_BARS = 0.02  # of the picture
-# What file managers and people put into the names of copies, in a few languages.
+# Words that file managers and people put into the names of copies, in a few languages.
 _COPY_NAME = re.compile(
     r"\b(copy|kopie|copie|copia|cópia|kopia|kopi|duplicate)\b|\(\d+\)$|コピー|副本|копия", re.IGNORECASE
 )
@@ -31,7 +32,7 @@ class Copy:
     source: str
     finding: Finding  # "identical files" or "copy", of the source that is kept or of a third one
     differs: tuple[str, ...]  # how, in words
-    share: float  # of what moves in it, that is in the one that is kept; 0 if it is known through a third one only
+    share: float  # of what moves in it, that is in the one that is kept; 0 if joined through a third one only
     similarity: float  # to the one that is kept, or to that third one
     detail_similarity: float
     expected_by_chance: float
@@ -39,7 +40,7 @@ class Copy:
 
 @dataclass(frozen=True)
 class CopyGroup:
-    """Sources that are one."""
+    """Copies of one another."""
 
     keep: str
     why: str
@@ -48,19 +49,17 @@ class CopyGroup:
 
 @dataclass(frozen=True)
 class Facts:
-    """What speaks for a copy."""
+    """The facts that decide which copy to keep."""
 
     name: str
     seconds: float  # of footage
     hues: float  # how much they differ, in grey levels
-    bars: float  # share of the picture that is black border, also in those that end at the same places; 0 to 1
-    size: (
-        tuple[int, int] | None
-    )  # width and height of its frames; None if the file cannot be read any more, or is another
+    bars: float  # share of the picture that is black border, also in those that end at the same positions; 0 to 1
+    size: tuple[int, int] | None  # width and height of its frames; None if the file is gone or has changed
     num_bytes: int
     num_cropped: int  # other copies that show more of the picture than it does
     num_mirrored: int  # that show it the other way round
-    num_covered: int  # that show what something put on it hides
+    num_covered: int  # that show what an overlay on it hides
     num_faded: int  # that are bright where it is dimmed
 
     def is_dull(self, hues: float) -> bool:
@@ -79,19 +78,11 @@ class Facts:
 
 
 def copy_groups(shared: Sequence[Shared], tracks: Mapping[str, Track]) -> tuple[CopyGroup, ...]:
-    """Sources joined by pairs that are certainly copies, directly or through a third one.
-
-    Args:
-        shared: what pairs have in common.
-        tracks: of all sources, by name.
-    """
+    """Sources joined by pairs that are certainly copies, directly or through others; tracks are by name of source."""
     copies = [one for one in shared if one.is_copy]
-    groups: dict[str, set[str]] = {}
-    for one in copies:
-        joined = groups.get(one.first, {one.first}) | groups.get(one.second, {one.second})
-        groups |= dict.fromkeys(joined, joined)
-    unique = {min(group): sorted(group) for group in groups.values()}
-    return tuple(_group(unique[first], copies, tracks) for first in sorted(unique))
+    groups = components((one.first, one.second) for one in copies)
+    unique = {tuple(sorted({name, *others})) for name, others in groups.items()}
+    return tuple(_group(names, copies, tracks) for names in sorted(unique))
 
 
 def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, Track]) -> CopyGroup:
@@ -103,7 +94,6 @@ def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, 
 
 
 def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> Facts:
-    """Looks at the file once more, if it is there and the same still, for the size of its frames."""
     track = tracks[name]
     record = track.record
     same_edges = {name}.union(*((pair.first, pair.second) for pair in pairs if pair.same_edges))
@@ -116,7 +106,7 @@ def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> F
         record.name,
         max(record.duration_seconds, float(track.seconds[-1])),
         track.hues,
-        min(tracks[other].bars.share for other in same_edges),  # what one of them shows there is no border in any
+        min(tracks[other].bars.share for other in same_edges),  # where one of them shows something, none has a border
         size,
         record.num_bytes,
         num_cropped=sum(pair.cropped == name for pair in pairs),
@@ -127,21 +117,31 @@ def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> F
 
 
 def best(copies: Sequence[Facts]) -> Facts:
-    """The one that loses least: the longest; of these the clean one, in colour, not cropped or dimmed, the largest.
+    """The one that loses least: the longest; of these the one without overlay, in colour, not cropped or dimmed, large.
 
-    Of equals the one that is the right way round for most, with the least bars, the most bytes, and a name that is not
-    that of a copy.
+    Of equals the one that is mirrored to the fewest others, with the smallest bars, the most bytes, and a name that is
+    not that of a copy.
     """
     longest = max(one.seconds for one in copies)
     copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
-    copies = _least(copies, lambda one: one.num_covered)
+    copies = _smallest(copies, lambda one: one.num_covered)
     most_hues = max(one.hues for one in copies)
     copies = [one for one in copies if not one.is_dull(most_hues)]
-    copies = _least(copies, lambda one: one.num_cropped)
-    copies = _least(copies, lambda one: one.num_faded)
+    copies = _smallest(copies, lambda one: one.num_cropped)
+    copies = _smallest(copies, lambda one: one.num_faded)
     most = max(one.num_pixels for one in copies)
     copies = [one for one in copies if one.num_pixels * _CLEARLY >= most]
-    return min(copies, key=lambda one: (one.num_mirrored, round(one.bars, 2), -_step(one.num_bytes), *_by_name(one)))
+    return min(
+        copies,
+        key=lambda one: (
+            one.num_mirrored,
+            round(one.bars, 2),
+            -_step(one.num_bytes),
+            one.is_named_a_copy,
+            len(PurePath(one.name).name),
+            one.name,
+        ),
+    )
 
 
 def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
@@ -165,7 +165,7 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         ]
     if not named and not kept.is_named_a_copy and any(one.is_named_a_copy for one in others):
         named = ["not named as a copy"]
-    return ", ".join(named) or "nothing but the name tells them apart; any of them will do"
+    return ", ".join(named) or "they differ in name only; keep any of them"
 
 
 def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:
@@ -215,13 +215,9 @@ def _step(num_bytes: int) -> int:
     return round(math.log(max(1, num_bytes)) / math.log(_CLEARLY))
 
 
-def _by_name(one: Facts) -> tuple[bool, int, str]:
-    return one.is_named_a_copy, len(PurePath(one.name).name), one.name
-
-
-def _least(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
-    least = min(map(value, copies))
-    return [one for one in copies if value(one) == least]
+def _smallest(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
+    smallest = min(map(value, copies))
+    return [one for one in copies if value(one) == smallest]
 
 
 def _text(size: tuple[int, int] | None) -> str:

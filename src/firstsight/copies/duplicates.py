@@ -32,10 +32,10 @@ from firstsight.errors import LibraryError
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 
-# Of frames that were re-encoded and poorly, all but this share differ less than the threshold.
+# Of poorly re-encoded frames, all but this share differ less than the threshold.
 _SHARE_BEYOND = 0.1
 _BLOCK = 512
-# Cells of a blank frame differ by at most so many grey levels, whatever the noise of the library is.
+# Cells of a blank frame differ by at most this number of grey levels, or by the noise of the library if that is more.
 _MIN_TONES = 3.0
 
 
@@ -68,23 +68,22 @@ class RepeatedFrames:
     """Takes frames as they come; keeps those that show something new. Memory: a kilobyte for each that is kept.
 
     Args:
-        most: grey levels by which two cells may differ and still be the same.
+        noise: grey levels by which two cells may differ and still be the same.
 
     Attributes:
-        found: frames that repeat others. Blank ones, of one tone everywhere, do not: they show nothing to repeat.
+        found: frames that repeat others; blank ones, of one tone everywhere, are left out.
         noise: the grey levels.
         num_of: frames of each source.
         num_blank_of: of these, the blank ones.
     """
 
-    def __init__(self, most: float) -> None:
+    def __init__(self, noise: float) -> None:
         self.found: list[RepeatedFrame] = []
-        self.noise = most
+        self.noise = noise
         self.num_of: Counter[str] = Counter()
         self.num_blank_of: Counter[str] = Counter()
-        self._most = most
         # No cell's luma differs by more than its colours do; so a signature, which is a part of it, by no more than:
-        self._radius = most * SIDE
+        self._radius = noise * SIDE
         self._keys: list[tuple[str, int, float]] = []
         self._pictures = np.empty((_BLOCK, SIDE, SIDE, 3), np.uint8)
         self._signatures = np.empty((_BLOCK, NUM_COEFFICIENTS), np.float32)
@@ -96,7 +95,7 @@ class RepeatedFrames:
 
     def add(self, cells: Cells) -> None:
         """Some frames, in order."""
-        blank = is_blank(cells.means, self._most)
+        blank = is_blank(cells.means, self.noise)
         self.num_of[cells.record.name] += len(blank)
         self.num_blank_of[cells.record.name] += int(blank.sum())
         cells = Cells(cells.record, cells.frame_indices[~blank], cells.seconds[~blank], cells.means[~blank])
@@ -104,12 +103,13 @@ class RepeatedFrames:
             self._add(cells, slice(start, start + _BLOCK))
 
     def _add(self, cells: Cells, rows: slice) -> None:
-        pictures, seen = cells.means[rows], signatures(cells.means[rows])
-        near = self._near(seen)
+        pictures, own = cells.means[rows], signatures(cells.means[rows])
+        near = self._near(own)
         num_before = self.num_kept
-        own = np.arange(rows.start, rows.start + len(pictures))
-        for row, picture, signature, candidates in zip(own, pictures, seen, near, strict=True):
-            fresh = self._within(self._signatures[num_before : self.num_kept], signature) + num_before
+        numbers = np.arange(rows.start, rows.start + len(pictures))
+        for row, picture, signature, candidates in zip(numbers, pictures, own, near, strict=True):
+            distances = np.linalg.norm(self._signatures[num_before : self.num_kept] - signature, axis=1)
+            fresh = np.flatnonzero(distances <= self._radius * (1 + 1e-4)) + num_before
             same = self._same(picture, np.concatenate([fresh[::-1], candidates]))
             key = (cells.record.name, int(cells.frame_indices[row]), float(cells.seconds[row]))
             if same is None:
@@ -117,21 +117,18 @@ class RepeatedFrames:
             else:
                 self.found.append(RepeatedFrame(*key, *self._keys[same]))
 
-    def _near(self, seen: NDArray[np.float32]) -> list[NDArray[np.intp]]:
+    def _near(self, found: NDArray[np.float32]) -> list[NDArray[np.intp]]:
         """For each signature the frames kept so far that it does not rule out, the latest first."""
         kept = self._signatures[: self.num_kept]
-        lengths = (seen**2).sum(axis=1)[:, None] + (kept**2).sum(axis=1)
-        squares = lengths - 2 * seen @ kept.T
+        lengths = (found**2).sum(axis=1)[:, None] + (kept**2).sum(axis=1)
+        squares = lengths - 2 * found @ kept.T
         allowed = self._radius**2 + 1e-4 * lengths  # by which rounding may be off
         return [np.flatnonzero(row)[::-1] for row in squares <= allowed]
-
-    def _within(self, kept: NDArray[np.float32], signature: NDArray[np.float32]) -> NDArray[np.intp]:
-        return np.flatnonzero(np.linalg.norm(kept - signature, axis=1) <= self._radius * (1 + 1e-4))
 
     def _same(self, picture: NDArray[np.uint8], candidates: Sequence[int] | NDArray[np.intp]) -> int | None:
         """The first of the kept frames that is the same everywhere."""
         differences = np.abs(self._pictures[candidates].astype(np.int16) - picture).max(axis=(1, 2, 3), initial=0)
-        same = np.flatnonzero(differences <= self._most)
+        same = np.flatnonzero(differences <= self.noise)
         return int(candidates[same[0]]) if len(same) else None
 
     def _keep(self, key: tuple[str, int, float], picture: NDArray[np.uint8], signature: NDArray[np.float32]) -> None:
@@ -149,13 +146,13 @@ class Duplicates:
 
     library: str  # its folder
     groups: tuple[CopyGroup, ...]  # of what is certain
-    shared: tuple[Shared, ...]  # all pairs that have footage in common, also those that may be two
-    too_short: tuple[str, ...]  # names of clips too short to tell, or with frames too far apart
-    still: tuple[str, ...]  # and of those in which nothing moves: another take would look the same
-    blank: tuple[str, ...]  # and of sources that show nothing at all, such as black
-    too_few_pictures: int  # pictures that were compared as files alone, as fewer than 20 do not tell what chance brings
-    repeated_frames: tuple[RepeatedFrame, ...]  # that show nothing that another frame does not show as well
-    num_blank_frames: int  # that show nothing, and are not called repeated
+    shared: tuple[Shared, ...]  # all pairs that have footage in common, or perhaps have
+    too_short: tuple[str, ...]  # names of clips too short to compare, or with frames too far apart
+    still: tuple[str, ...]  # of clips in which nothing moves, so that two takes cannot be told apart
+    blank: tuple[str, ...]  # of sources that show nothing at all, such as black
+    too_few_pictures: int  # pictures of which only files were compared, as fewer than 20 do not show what chance brings
+    repeated_frames: tuple[RepeatedFrame, ...]
+    num_blank_frames: int  # of one tone everywhere, not counted as repeated
     noise: float  # grey levels by which no cell of repeated frames differs
     num_sources: int
     num_frames: int
@@ -165,7 +162,7 @@ class Duplicates:
         return asdict(self)
 
     def to_arrow(self) -> pa.Table:
-        """A row a stretch that two sources share, or may share; of pictures and of identical files a row a pair."""
+        """A row for each stretch that two sources share, or perhaps share; for pictures and equal files, each pair."""
         kept = {copy.source: (group.keep, copy.differs) for group in self.groups for copy in group.copies}
         return pa.Table.from_pylist([row for one in self.shared for row in _rows(one, kept)], _COLUMNS)
 
@@ -192,13 +189,14 @@ def _rows(one: Shared, kept: Mapping[str, tuple[str, tuple[str, ...]]]) -> Itera
 def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     """Copies of clips in a library, however they were re-encoded, shrunk, cropped, recoloured, mirrored or cut.
 
-    Copies are told by what changes in them, so two takes before one camera are none; and by details that agree better
-    than those of look-alikes in the same library, so two floors of one architecture are none. Frames are the same if no
-    place in them differs by more than re-encoding makes of it. Not looked for are copies played at another speed.
-    Memory: a quarter of a kilobyte for each frame, a kilobyte for each that repeats no other, and the matches.
+    Sources are copies if what changes in them is the same, so two takes before one camera are none; and if details
+    agree better than those of look-alikes in the same library, so two floors of one architecture are none: see
+    `verification.verdict`. Frames are the same if no cell of them differs by more than re-encoding changes it. Copies
+    played at another speed are not found. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
+    repeats no other, and the matches.
 
     Args:
-        library: which one; its thumbnails are read, and files that are copies are opened for their frames' size.
+        library: its thumbnails are read, and files that are copies are opened for their frames' size.
         progress: called now and then.
 
     Raises:
@@ -227,20 +225,16 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     same = {frozenset((one.first, one.second)) for one in identical}
     others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
     shared = identical + tuple(one for one in others if frozenset((one.first, one.second)) not in same)
-    videos = [index for index, track in enumerate(tracks) if track.record.duration_seconds > 0]
     names = [track.record.name for track in tracks]
+    videos = [
+        index for index, track in enumerate(tracks) if track.record.duration_seconds > 0 and names[index] not in blank
+    ]
     return Duplicates(
         library=str(library.path),
         groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
         shared=shared,
-        too_short=tuple(
-            names[index] for index in videos if not ticks[index].num_passages and names[index] not in blank
-        ),
-        still=tuple(
-            names[index]
-            for index in videos
-            if ticks[index].num_passages and not len(moving[index]) and names[index] not in blank
-        ),
+        too_short=tuple(names[index] for index in videos if not ticks[index].num_passages),
+        still=tuple(names[index] for index in videos if ticks[index].num_passages and not len(moving[index])),
         blank=tuple(name for name in names if name in blank),
         too_few_pictures=len(pictures) if len(pictures) < MIN_PICTURES else 0,
         repeated_frames=tuple(frames.found),
@@ -252,7 +246,7 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
 
 
 def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Report) -> tuple[list[Alignment], float]:
-    """What changes alike, and how alike passages have to be for that."""
+    """Where sources change alike, and the similarity from which passages are matches."""
     num_passages = num_moving(ticks, measures)
     background = measure_decoys(ticks, measures, num_moving=num_passages)
     if background is None:

@@ -1,10 +1,9 @@
 """A source in passages of a few seconds, and which passages of a library are the same.
 
-What changes in a passage is the same in a copy, and another in any other footage.
-
-What stands still is taken out: each passage's mean. So a camera's background, a logo and a colour cast do not count,
-and two days before the same camera are no copies of each other. What is left is brought to unit length, each
-coefficient weighed against how much it changes in this library, so that no coarse movement drowns the fine ones.
+Passages are compared by what changes in them. Each passage's mean is subtracted, so that a camera's background, a logo
+and a colour cast do not count, and two days before the same camera are no copies of each other. Each coefficient is
+divided by how much it changes in this library, so that coarse movement does not hide fine movement, and the result is
+brought to unit length.
 
 *Sources:* removing the mean over time, as in fingerprinting broadcasts, Law-To et al., "Video copy detection: a
 comparative study", 2007; whitening before a correlation, as in minimum-average-correlation filters, Mahalanobis,
@@ -23,13 +22,12 @@ from firstsight.searching.calibration import Background
 
 LENGTH = 8  # ticks in a passage: four seconds of two frames each, longer than most things that pass take
 TICK_SECONDS = 0.5
-# Of a source whose frames lie further apart, a minute and more, nothing that happens is seen.
-_MOST_TICKS_A_FRAME = 120
-_MOST_FOR_WEIGHTS = 4_000  # passages
-# No coefficient counts more than so many times as much as the one that changes most.
-_MOST_WEIGHT = 20.0
+# Sources with frames a minute or more apart show no movement.
+_MAX_TICKS_A_FRAME = 120
+_MAX_FOR_WEIGHTS = 4_000  # passages
+_MAX_WEIGHT = 20.0  # times as much as the coefficient that changes most
 # With as much noise in either, a copy keeps a correlation of 1 - 1 / 2^2 = 0.75.
-_LEAST_OVER_NOISE = 2.0
+_MIN_OVER_NOISE = 2.0
 _NUM_DECOYS = 1_000
 _NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
@@ -39,8 +37,8 @@ _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 
 Vectors = NDArray[np.float32]  # (N, D), of unit length
-# Of two, for each way to look at them: -1 the first shows more, 1 the second does, the other is cropped; 0 neither.
-SHOWS_MORE = (0, 1, -1)
+# For each way to compare two: -1 the first shows more, 1 the second does, the other is cropped; 0 neither.
+_SHOWS_MORE = (0, 1, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +51,7 @@ class Ticks:
 
     @property
     def num_passages(self) -> int:
-        """One begins at each tick from which there is enough."""
+        """One begins at each tick that enough ticks follow."""
         return max(0, len(self.signatures) - LENGTH + 1)
 
 
@@ -61,17 +59,17 @@ class Ticks:
 class Passages:
     """Passages of one source or several, as vectors whose product is a correlation."""
 
-    whole: NDArray[np.float32]  # (P, LENGTH * 64), of unit length: what changes in the whole picture
+    full: NDArray[np.float32]  # (P, LENGTH * 64), of unit length: what changes in the complete picture
     middle: NDArray[np.float32]  # the same of its middle
     moves: NDArray[np.bool_]  # (P,): more than noise does
 
 
 @dataclass(frozen=True, eq=False)
 class Measures:
-    """What a library's passages are measured by."""
+    """Weights and noise of a library's passages."""
 
     weights: NDArray[np.float32]  # (64,) of the coefficients
-    noise: float  # mean square of what re-encoding a frame changes in a coefficient, weighed
+    noise: float  # mean square of the changes by re-encoding, of a weighed coefficient
 
 
 def tick_seconds(tracks: Sequence[Track]) -> float:
@@ -81,13 +79,13 @@ def tick_seconds(tracks: Sequence[Track]) -> float:
 
 
 def at_ticks(track: Track, source_index: int, tick: float) -> Ticks:
-    """The track at every tick from its first frame to its last, between its frames in proportion.
+    """The track at every tick from its first frame to its last, interpolated between frames.
 
-    Memory: half a kilobyte a tick; where frames lie so far apart that it would be much for few of them, a single tick.
+    Memory: half a kilobyte a tick. A track with frames far apart has a single tick.
     """
     start = float(track.seconds[0])
     num = int((track.seconds[-1] - start) / tick + 1e-6) + 1
-    if num > _MOST_TICKS_A_FRAME * len(track.seconds):
+    if num > _MAX_TICKS_A_FRAME * len(track.seconds):
         num = 1
     times = start + tick * np.arange(num)
     after = np.clip(np.searchsorted(track.seconds, times - 1e-6), 1, max(1, len(track.seconds) - 1))
@@ -107,21 +105,21 @@ def measure(ticks: Sequence[Ticks], before: NDArray[np.float32], after: NDArray[
         before: (N, 64), signatures of some frames.
         after: (N, 64), of the same re-encoded.
     """
-    step = 1 + sum(one.num_passages for one in ticks) // _MOST_FOR_WEIGHTS
+    step = 1 + sum(one.num_passages for one in ticks) // _MAX_FOR_WEIGHTS
     parts = [_changes(one, 0)[::step] for one in ticks if one.num_passages]
     changes = np.concatenate([np.zeros((1, LENGTH, NUM_COEFFICIENTS), np.float32), *parts])
     lengths = np.sqrt((changes**2).sum(axis=(1, 2), keepdims=True))
-    spread = np.sqrt(np.mean((changes / np.maximum(lengths, 1e-6)) ** 2, axis=(0, 1)))
-    weights = 1 / np.maximum(spread, max(float(spread.max()) / _MOST_WEIGHT, 1e-9))
+    deviation = np.sqrt(np.mean((changes / np.maximum(lengths, 1e-6)) ** 2, axis=(0, 1)))
+    weights = 1 / np.maximum(deviation, max(float(deviation.max()) / _MAX_WEIGHT, 1e-9))
     weights = (weights / weights.mean()).astype(np.float32)
     return Measures(weights, float(np.mean(((after - before) * weights) ** 2)))
 
 
 def passages(ticks: Ticks, measures: Measures) -> Passages:
     """Those that begin at each tick; (0, ...) if the source is too short."""
-    whole, middle = (_changes(ticks, part) * measures.weights for part in (0, 1))
-    moves = np.mean(whole**2, axis=(1, 2)) >= _LEAST_OVER_NOISE**2 * measures.noise
-    return Passages(_unit(whole), _unit(middle), moves)
+    full, middle = (_changes(ticks, part) * measures.weights for part in (0, 1))
+    moves = np.mean(full**2, axis=(1, 2)) >= _MIN_OVER_NOISE**2 * measures.noise
+    return Passages(_unit(full), _unit(middle), moves)
 
 
 def _changes(ticks: Ticks, part: int) -> NDArray[np.float32]:
@@ -174,8 +172,7 @@ def find_matches(
 ) -> Matches:
     """All pairs of passages of different sources that are more alike than most that are not the same.
 
-    Blocks of passages are compared with each other, all with all: time grows with the square of the footage's length,
-    memory with the number of matches.
+    Every pair is compared: time grows with the square of the footage's length, memory with the number of matches.
     """
     least = background.threshold(MAX_PROBABILITY)
     found = []
@@ -189,23 +186,20 @@ def find_matches(
 
 
 def measure_decoys(ticks: Sequence[Ticks], measures: Measures, *, num_moving: int) -> Background | None:
-    """How alike the best passage is to one that is nowhere in the library; None if hardly anything moves in it.
-
-    Such passages are its own upside down: they move as its own do, and show what is not there.
-    """
+    """How alike the best passage is to a decoy, one of the library upside down; None if hardly anything moves in it."""
     step = max(1, num_moving // _NUM_DECOYS)
-    decoys = [block.passages.whole[::step] * _UPSIDE_DOWN for block in _blocks(ticks, measures)]
+    decoys = [block.passages.full[::step] * _UPSIDE_DOWN for block in _blocks(ticks, measures)]
     if sum(map(len, decoys)) < 2:
         return None
-    parts = (block.passages.whole for block in _blocks(ticks, measures))
+    parts = (block.passages.full for block in _blocks(ticks, measures))
     return background_of(np.concatenate(decoys), parts, _MIRROR, num_sources=len(ticks))
 
 
 def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
-    """How alike a passage of a source is to the best one elsewhere in it; None if it is too short to tell.
+    """How alike a passage of a source is to the best one elsewhere in it; None if the source is too short.
 
-    Before a still camera the next person takes the same way at the same pace. That is no copy, and only the source
-    itself tells how alike such passages are.
+    Before a still camera the next person takes the same way at the same pace. That is no copy, and how alike such
+    passages are differs from source to source.
     """
     found = passages(ticks, measures)
     rows = np.flatnonzero(found.moves)
@@ -223,10 +217,10 @@ def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
 def find_lookalikes(
     ticks: Sequence[Ticks], measures: Measures, linked: Mapping[int, Collection[int]], *, below: float, num: int
 ) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
-    """Passages spread over the library, and for each the one most like it that is certainly not the same.
+    """Evenly spaced passages of the library, and for each the one most like it that is certainly not the same.
 
-    Those are passages of other sources, or of the same at another time, that are not so alike that they were compared
-    already: before a camera where the same happens again and again, they would tell of nothing else.
+    That is one of another source, or of the same at another time, less alike than a match: before a camera where the
+    same happens again and again, the matches would leave no others.
 
     Args:
         ticks: of all sources.
@@ -238,19 +232,20 @@ def find_lookalikes(
     Returns:
         Pairs of source and tick at which a passage begins.
     """
-    step = max(1, num_moving(ticks, measures) // num)
-    some = [
-        _Block(_chosen(one.passages, rows), one.sources[rows], one.ticks[rows])
-        for one, rows in _every(ticks, measures, step)
-    ]
+    step, first, some = max(1, num_moving(ticks, measures) // num), 0, []
+    for block in _blocks(ticks, measures):
+        rows = np.arange(first, len(block.ticks), step)
+        first = (first - len(block.ticks)) % step
+        some.append(_Block(_chosen(block.passages, rows), block.sources[rows], block.ticks[rows]))
     if not some:
         return ()
-    asked = _chained(some)
-    best = np.full(len(asked.ticks), -np.inf, np.float32)
-    there = np.zeros((len(best), 2), np.int64)
+    chosen = _chained(some)
+    chosen_at = list(zip(chosen.sources.tolist(), chosen.ticks.tolist(), strict=True))
+    best = np.full(len(chosen_at), -np.inf, np.float32)
+    best_at = np.zeros((len(best), 2), np.int64)
     for block in _blocks(ticks, measures):
-        alike = asked.passages.whole @ block.passages.whole.T
-        for row, (source, tick) in enumerate(zip(asked.sources.tolist(), asked.ticks.tolist(), strict=True)):
+        alike = chosen.passages.full @ block.passages.full.T
+        for row, (source, tick) in enumerate(chosen_at):
             near = (block.sources == source) & (np.abs(block.ticks - tick) < 2 * LENGTH)
             alike[row, near | np.isin(block.sources, list(linked.get(source, ())))] = -np.inf
         alike[alike >= below] = -np.inf
@@ -258,22 +253,13 @@ def find_lookalikes(
         values = alike[np.arange(len(best)), column]
         better = values > best
         best[better] = values[better]
-        there[better] = np.stack([block.sources[column], block.ticks[column]], axis=1)[better]
-    asked_at = zip(asked.sources.tolist(), asked.ticks.tolist(), strict=True)
-    found = zip(asked_at, there.tolist(), np.isfinite(best).tolist(), strict=True)
+        best_at[better] = np.stack([block.sources[column], block.ticks[column]], axis=1)[better]
+    found = zip(chosen_at, best_at.tolist(), np.isfinite(best).tolist(), strict=True)
     return tuple((one, (source, tick)) for one, (source, tick), is_one in found if is_one)
 
 
-def _every(ticks: Sequence[Ticks], measures: Measures, step: int) -> Iterator[tuple[_Block, NDArray[np.intp]]]:
-    """Blocks, and the rows of every so manieth passage in them."""
-    first = 0
-    for block in _blocks(ticks, measures):
-        yield block, np.arange(first, len(block.ticks), step)
-        first = (first - len(block.ticks)) % step
-
-
 def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:
-    return Passages(found.whole[rows], found.middle[rows], found.moves[rows])
+    return Passages(found.full[rows], found.middle[rows], found.moves[rows])
 
 
 def num_moving(ticks: Sequence[Ticks], measures: Measures) -> int:
@@ -299,13 +285,13 @@ def _blocks(ticks: Sequence[Ticks], measures: Measures) -> Iterator[_Block]:
 
 def _chained(blocks: Sequence[_Block]) -> _Block:
     both = Passages(
-        *(np.concatenate([getattr(one.passages, name) for one in blocks]) for name in ("whole", "middle", "moves"))
+        *(np.concatenate([getattr(one.passages, name) for one in blocks]) for name in ("full", "middle", "moves"))
     )
     return _Block(both, np.concatenate([one.sources for one in blocks]), np.concatenate([one.ticks for one in blocks]))
 
 
 def _matches(first: _Block, second: _Block, least: float) -> Matches:
-    """Pairs of the two blocks, each once, as alike as that by the best of six ways to look at them."""
+    """Pairs of the two blocks, each once, at least so alike by the best of six ways to compare them."""
     wanted = first.sources[:, None] < second.sources
     if not wanted.any():
         return _none()
@@ -317,14 +303,14 @@ def _matches(first: _Block, second: _Block, least: float) -> Matches:
     return Matches(
         np.stack([first.sources[rows], second.sources[columns]], axis=1),
         np.stack([first.ticks[rows], second.ticks[columns]], axis=1),
-        way >= len(SHOWS_MORE),
-        np.array(SHOWS_MORE * 2, np.int8)[way],
+        way >= len(_SHOWS_MORE),
+        np.array(_SHOWS_MORE * 2, np.int8)[way],
         similarity[rows, columns],
     )
 
 
 def _products(first: Passages, second: Passages) -> NDArray[np.float32]:
-    return pair_similarities((first.whole, first.middle), (second.whole, second.middle), _MIRROR)
+    return pair_similarities((first.full, first.middle), (second.full, second.middle), _MIRROR)
 
 
 def _none() -> Matches:
@@ -343,9 +329,9 @@ def pair_similarities(
     """(6, P, Q): how alike they are as they are, with the middle of the second, of the first; then all in a mirror.
 
     Args:
-        first: P vectors of the whole, and of the middle.
+        first: P vectors of the complete pictures, and of their middles.
         second: Q of them.
-        mirror: (D,), by which a vector is multiplied to be that of the mirror image.
+        mirror: (D,), times a vector, that of the mirror image.
     """
     ways = ((first[0], second[0]), (first[0], second[1]), (first[1], second[0]))
     return np.stack([one * sign @ other.T for sign in (np.float32(1), mirror) for one, other in ways])

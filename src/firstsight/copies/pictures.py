@@ -1,8 +1,8 @@
-"""Which pictures of a library are copies of each other? They have no time, so what they show has to tell.
+"""Which pictures of a library are copies of each other? Nothing moves in them, so their content decides.
 
-As passages are compared by what changes, pictures are by how they depart from the library's mean picture, each
-coefficient weighed against how much it does so. How alike two pictures have to be is told by decoys. Those that may be
-copies are laid over each other, and their details compared with those of look-alikes, as with passages.
+Pictures are compared by their differences from the library's mean picture, each coefficient divided by its standard
+deviation. Decoys set how alike two pictures have to be. Those that may be copies are registered, and their agreement
+compared with that of look-alikes, as with passages.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,24 +13,32 @@ from numpy.typing import NDArray
 
 from firstsight.copies.passages import background_of, pair_similarities
 from firstsight.copies.registration import register
-from firstsight.copies.shared_footage import MAX_BY_CHANCE, Shared, which_is_cropped
+from firstsight.copies.shared_footage import Shared, find_cropped
 from firstsight.copies.signature import IN_A_MIRROR, UPSIDE_DOWN, Track
-from firstsight.copies.verification import NUM_LOOKALIKES, FramePair, Lookalikes, SmallFrames, components, framing
+from firstsight.copies.verification import (
+    NUM_LOOKALIKES,
+    FramePair,
+    Lookalikes,
+    SmallFrames,
+    components,
+    framing,
+    verdict,
+)
 from firstsight.library.tables import Tables
 from firstsight.searching.calibration import Background
 
-# Of fewer pictures it cannot be told how alike unrelated ones are.
+# Fewer pictures do not show how alike unrelated ones are.
 MIN_PICTURES = 20
 _NUM_DECOYS = 1_000
 _BLOCK = 2_048
-_FALSE_CANDIDATES = 3.0  # expected in the whole library; their details tell which are copies
+_FALSE_CANDIDATES = 3.0  # expected in the library; details decide which candidates are copies
 _MAX_WEIGHT = 20.0  # times as much as the coefficient that differs most
 _ONLY = np.zeros(1, np.intp)  # a picture's only frame
 
 
 @dataclass(frozen=True)
 class _Candidate:
-    """Two pictures that may be one."""
+    """Two pictures that may be copies."""
 
     first: int
     second: int
@@ -50,31 +58,33 @@ def picture_copies(tracks: Sequence[Track], tables: Tables) -> tuple[Shared, ...
     if len(tracks) < MIN_PICTURES:
         return ()
     both = np.stack([track.signatures[0] for track in tracks]).astype(np.float32)
-    whole, middle = _departures(both)
-    background = _background(whole)
-    candidates = list(_candidates(whole, middle, background))
+    full, middle = _normalised(both)
+    decoys = full[:: -(-len(full) // _NUM_DECOYS)] * UPSIDE_DOWN
+    parts = (full[start : start + _BLOCK] for start in range(0, len(full), _BLOCK))
+    background = background_of(decoys, parts, IN_A_MIRROR, num_sources=len(full))
+    candidates = list(_candidates(full, middle, background))
     if not candidates:
         return ()
     frames = SmallFrames(tables, tracks)
-    lookalikes = _lookalikes(whole, candidates, frames)
+    lookalikes = _lookalikes(full, candidates, frames)
     return tuple(_judged(one, tracks, frames, lookalikes) for one in candidates)
 
 
 def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, lookalikes: Lookalikes) -> Shared:
     pair = FramePair(one.first, _ONLY, one.second, _ONLY)
     frames.load([pair])
-    # What stands in a mirror is told by the details too: a picture may be nearly its own mirror image.
+    # Details decide whether it is mirrored: a picture may be nearly its own mirror image.
     found = {mirrored: register(*frames.of(pair, mirrored=mirrored)) for mirrored in (False, True)}
     mirrored = found[True].agreement > found[False].agreement
     registered = found[mirrored]
     first, second = (tracks[index] for index in (one.first, one.second))
     shown = framing([registered], first.bars, second.bars.mirrored() if mirrored else second.bars)
-    cropped = 0 if shown.same_edges else which_is_cropped(shown.first_shows, shown.second_shows)
+    cropped = 0 if shown.same_edges else find_cropped([shown])
     names = first.record.name, second.record.name
     chance = len(tracks) * lookalikes.probability(registered.agreement)
     return Shared(
         *names,
-        "copy" if chance <= MAX_BY_CHANCE else "perhaps",
+        verdict(chance),
         similarity=one.similarity,
         detail_similarity=registered.agreement,
         expected_by_chance=chance,
@@ -84,12 +94,12 @@ def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, looka
     )
 
 
-def _lookalikes(whole: NDArray[np.float32], candidates: Sequence[_Candidate], frames: SmallFrames) -> Lookalikes:
-    """Pictures laid over the picture most like them that is no candidate; and over others in a mirror."""
+def _lookalikes(full: NDArray[np.float32], candidates: Sequence[_Candidate], frames: SmallFrames) -> Lookalikes:
+    """Pictures registered with the picture most like them that is no candidate, as it is or in a mirror."""
     linked = components((one.first, one.second) for one in candidates)
     agreements = []
-    for row in np.unique(np.linspace(0, len(whole) - 1, NUM_LOOKALIKES).astype(int)).tolist():
-        alike = np.maximum(whole @ whole[row], whole @ (whole[row] * IN_A_MIRROR))
+    for row in np.unique(np.linspace(0, len(full) - 1, NUM_LOOKALIKES).astype(int)).tolist():
+        alike = np.maximum(full @ full[row], full @ (full[row] * IN_A_MIRROR))
         alike[[row, *linked.get(row, ())]] = -np.inf
         pair = FramePair(row, _ONLY, int(alike.argmax()), _ONLY)
         frames.load([pair])
@@ -97,39 +107,25 @@ def _lookalikes(whole: NDArray[np.float32], candidates: Sequence[_Candidate], fr
     return Lookalikes(np.sort(agreements))
 
 
-def _departures(both: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Of the whole pictures and of their middles, (N, 64) each, weighed and of unit length."""
-    from_mean = both - _mirrored_mean(both[:, 0])
-    spread = np.sqrt((from_mean[:, 0] ** 2).mean(axis=0))
-    from_mean /= np.maximum(spread, max(float(spread.max()) / _MAX_WEIGHT, 1e-6))
+def _normalised(both: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Of the pictures and of their middles, (N, 64) each: differences from the mean, weighed and of unit length."""
+    # The mean of all pictures and of their mirror images, so that a picture and its mirror image differ from it alike.
+    from_mean = both - both[:, 0].mean(axis=0) * (1 + IN_A_MIRROR) / 2
+    deviation = np.sqrt((from_mean[:, 0] ** 2).mean(axis=0))
+    from_mean /= np.maximum(deviation, max(float(deviation.max()) / _MAX_WEIGHT, 1e-6))
     from_mean[..., 0] = 0  # how bright a picture is
     unit = from_mean / np.maximum(np.linalg.norm(from_mean, axis=-1, keepdims=True), 1e-6)
     return unit[:, 0], unit[:, 1]
 
 
-def _mirrored_mean(whole: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of all pictures and of their mirror images: a picture departs from it as its own mirror image does."""
-    mean: NDArray[np.float32] = whole.mean(axis=0) * (1 + IN_A_MIRROR) / 2
-    return mean
-
-
-def _background(whole: NDArray[np.float32]) -> Background:
-    """How alike the best picture is to one upside down."""
-    decoys = whole[:: -(-len(whole) // _NUM_DECOYS)] * UPSIDE_DOWN
-    parts = (whole[start : start + _BLOCK] for start in range(0, len(whole), _BLOCK))
-    return background_of(decoys, parts, IN_A_MIRROR, num_sources=len(whole))
-
-
-def _candidates(
-    whole: NDArray[np.float32], middle: NDArray[np.float32], background: Background
-) -> Iterator[_Candidate]:
+def _candidates(full: NDArray[np.float32], middle: NDArray[np.float32], background: Background) -> Iterator[_Candidate]:
     """All pairs that are more alike than one in the library is by chance."""
-    num = len(whole)
+    num = len(full)
     least = background.threshold(_FALSE_CANDIDATES / num)
     for start in range(0, num, _BLOCK):
         for other in range(start, num, _BLOCK):
             first, second = slice(start, start + _BLOCK), slice(other, other + _BLOCK)
-            products = pair_similarities((whole[first], middle[first]), (whole[second], middle[second]), IN_A_MIRROR)
+            products = pair_similarities((full[first], middle[first]), (full[second], middle[second]), IN_A_MIRROR)
             best = products.max(axis=0)
             for row, column in np.argwhere(best >= least).tolist():
                 if start + row < other + column:

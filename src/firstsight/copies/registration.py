@@ -1,8 +1,8 @@
-"""Two series of frames laid over each other as exactly as they can be, and how well their details then agree.
+"""Registration of two series of frames: where one lies in the other, and how well their details then agree.
 
 A copy, also one that was re-encoded, shrunk, cropped, zoomed or made brighter, agrees with its original in detail,
-frame after frame, under one map of one picture onto the other. Two corridors of one architecture look alike from afar;
-laid over each other, their edges miss each other.
+frame after frame, under one scale and shift. Two corridors of one architecture are similar in coarse features, but
+their edges do not match.
 
 *Source:* aligning pictures by Gauss-Newton steps from coarse to fine, Lucas, Kanade, "An iterative image registration
 technique", 1981; Baker, Matthews, "Lucas-Kanade 20 years on", 2004.
@@ -19,13 +19,13 @@ from firstsight.copies.signature import MIDDLE, Bars
 from firstsight.library.thumbnails import opened
 
 SIDE = 64  # pixels of a frame, each way: four in each cell of a signature
-# Standard deviations of the details looked at, in pixels, and the step of the grid they are looked at on.
+# Standard deviations of the details compared, in pixels, and the step of the grid they are sampled on.
 _SCALES = ((3.0, 4), (1.5, 2), (0.75, 1))
 _STEPS = 6  # at most, at each scale
 _MAX_STEP = 0.1  # of half a picture
 _CONVERGED = 1e-3
 _MIN_OVERLAP = 0.3  # of the picture
-# The whole of one is the whole of the other, or the middle of either is the whole of the other.
+# Scales to start from: both show the same, or the middle of either is all of the other.
 _STARTS = (1.0, MIDDLE, 1 / MIDDLE)
 
 Frames = NDArray[np.float32]  # (T, SIDE, SIDE), luma
@@ -46,29 +46,25 @@ class Registration:
     agreement: float  # correlation of what changes in detail, -1 to 1; of a single frame, of its details
 
 
-def small_luma(jpeg: bytes, bars: Bars, *, mirrored: bool = False) -> NDArray[np.uint8]:
+def small_luma(jpeg: bytes, bars: Bars) -> NDArray[np.uint8]:
     """A thumbnail without its bars, (SIDE, SIDE)."""
     with opened(jpeg) as picture:
         image = picture.convert("L")
     width, height = image.size
     box = (width * bars.left, height * bars.top, width * (1 - bars.right), height * (1 - bars.bottom))
     how = Image.Resampling.BOX if min(width, height) > SIDE else Image.Resampling.BILINEAR
-    luma = np.asarray(image.resize((SIDE, SIDE), how, box=box))
-    return luma[:, ::-1] if mirrored else luma
+    return np.asarray(image.resize((SIDE, SIDE), how, box=box))
 
 
 def register(first: Frames, second: Frames) -> Registration:
-    """The first laid over the second: both (T, SIDE, SIDE), frame by frame of the same time."""
-    starts = [_fitted(first, second, _start(scale), scales=_SCALES[:1]) for scale in _STARTS]
-    coarse = max(starts, key=lambda start: _agreement(first, second, start, _SCALES[0]))
+    """Where the first lies in the second: both (T, SIDE, SIDE), frame by frame of the same time."""
+    # Scale and shift across, scale and shift down, midway; and by how much each changes until the end.
+    starts = [np.array([[scale, 0, scale, 0], [0, 0, 0, 0.0]]) for scale in _STARTS]
+    fitted = [_fitted(first, second, start, scales=_SCALES[:1]) for start in starts]
+    coarse = max(fitted, key=lambda parameters: _agreement(first, second, parameters, _SCALES[0]))
     found = _fitted(first, second, coarse, scales=_SCALES[1:])
     scale_x, shift_x, scale_y, shift_y = _at_times(found, len(first)).T
     return Registration(scale_x, shift_x, scale_y, shift_y, _agreement(first, second, found, _SCALES[-1]))
-
-
-def _start(scale: float) -> NDArray[np.float64]:
-    """(2, 4): scale and shift across, scale and shift down, midway; and by how much each changes until the end."""
-    return np.array([[scale, 0, scale, 0], [0, 0, 0, 0.0]])
 
 
 def _times(num: int) -> NDArray[np.float64]:
@@ -82,24 +78,30 @@ def _at_times(parameters: NDArray[np.float64], num: int) -> NDArray[np.float64]:
 
 
 def _details(frames: Frames, sigma: float) -> Frames:
-    details: Frames = gaussian_filter(frames, (0, sigma, sigma)) - gaussian_filter(
-        frames, (0, 2.5 * sigma, 2.5 * sigma)
-    )
+    fine, coarse = (gaussian_filter(frames, (0, width, width)) for width in (sigma, 2.5 * sigma))
+    details: Frames = fine - coarse
     return details
 
 
 def _grid(step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Rows of pixels, and where they lie between -1 and 1."""
+    """Rows of pixels, and their positions between -1 and 1."""
     rows = np.arange(step // 2, SIDE, step)
-    places: NDArray[np.float64] = 2 * rows / (SIDE - 1) - 1
-    return rows, places
+    positions: NDArray[np.float64] = 2 * rows / (SIDE - 1) - 1
+    return rows, positions
 
 
-def _sampling(places: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(T, n, SIDE), by which rows of a picture are multiplied to be those at other places; and which are inside it."""
-    pixels = (places + 1) * (SIDE - 1) / 2
+def _sampling(positions: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(T, n, SIDE), weights that interpolate the rows of a picture at those positions; and which are inside it."""
+    pixels = (positions + 1) * (SIDE - 1) / 2
     weights = np.maximum(0, 1 - np.abs(pixels[..., None] - np.arange(SIDE))).astype(np.float32)
-    return weights, np.abs(places) <= 1
+    return weights, np.abs(positions) <= 1
+
+
+def _sampled(
+    at: NDArray[np.float64], positions: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32], NDArray[np.bool_]]:
+    """The weights across and which columns are inside, the weights down and which rows; at (T, 4) of `_at_times`."""
+    return *_sampling(at[:, :1] * positions + at[:, 1:2]), *_sampling(at[:, 2:3] * positions + at[:, 3:])
 
 
 def _fitted(
@@ -110,37 +112,31 @@ def _fitted(
     num_free = 8 if len(first) > 1 else 4
     times = _times(len(first))[:, None, None].astype(np.float32)
     for sigma, step in scales:
-        rows, places = _grid(step)
+        rows, positions = _grid(step)
         wanted = _details(first, sigma)[:, rows][:, :, rows]
         details = _details(second, sigma)
         down, across = (np.gradient(details, axis=axis) * np.float32((SIDE - 1) / 2) for axis in (1, 2))
         for _ in range(_STEPS):
-            at = _at_times(found, len(first))
-            along_x, in_x = _sampling(at[:, :1] * places + at[:, 1:2])
-            along_y, in_y = _sampling(at[:, 2:3] * places + at[:, 3:])
+            along_x, in_x, along_y, in_y = _sampled(_at_times(found, len(first)), positions)
             inside = (in_y[:, :, None] & in_x[:, None]).astype(np.float32)
             there, slope_x, slope_y = (
                 along_y @ one @ along_x.transpose(0, 2, 1) * inside for one in (details, across, down)
             )
-            x, y = places.astype(np.float32), places.astype(np.float32)[:, None]
+            x, y = positions.astype(np.float32), positions.astype(np.float32)[:, None]
             columns = [slope_x * x, slope_x, slope_y * y, slope_y]
             if num_free == 8:
                 columns += [column * times for column in columns]
-            change = _solved(columns, _scaled(wanted * inside, there) - there)
+            visible = wanted * inside
+            contrast = np.float32(np.linalg.norm(there) / max(float(np.linalg.norm(visible)), 1e-6))
+            change = _solved(columns, visible * contrast - there)
             found.ravel()[:num_free] += change
             if np.abs(change).max() < _CONVERGED:
                 break
     return found
 
 
-def _scaled(frames: Frames, like: Frames) -> Frames:
-    """With as much contrast as the other."""
-    scaled: Frames = frames * np.float32(np.linalg.norm(like) / max(float(np.linalg.norm(frames)), 1e-6))
-    return scaled
-
-
 def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
-    """The step that least squares ask for, damped where the pictures tell nothing."""
+    """The least-squares step, damped where the pictures do not determine it."""
     jacobian = np.stack([column.ravel() for column in columns], axis=1)
     normal = (jacobian.T @ jacobian).astype(np.float64)
     damping = 1e-3 * np.trace(normal) / len(normal) + 1e-6
@@ -149,12 +145,10 @@ def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
 
 
 def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], scale: tuple[float, int]) -> float:
-    """Correlation of what changes in the series, where they overlap all the time; -1 if that is too little."""
+    """Correlation of the changes in both series, where all frames overlap; -1 if that is too small a part."""
     sigma, step = scale
-    rows, places = _grid(step)
-    at = _at_times(parameters, len(first))
-    along_x, in_x = _sampling(at[:, :1] * places + at[:, 1:2])
-    along_y, in_y = _sampling(at[:, 2:3] * places + at[:, 3:])
+    rows, positions = _grid(step)
+    along_x, in_x, along_y, in_y = _sampled(_at_times(parameters, len(first)), positions)
     inside = np.outer(in_y.all(axis=0), in_x.all(axis=0))
     if inside.mean() < _MIN_OVERLAP:
         return -1.0

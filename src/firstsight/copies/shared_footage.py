@@ -1,4 +1,4 @@
-"""What two clips have in common, in seconds and shares; how certain that is; and what was done to either."""
+"""What two clips have in common, in seconds and shares; and which of them is cropped, covered or faded."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,26 +10,23 @@ from numpy.typing import NDArray
 from firstsight.copies.alignments import Alignment
 from firstsight.copies.passages import LENGTH, Ticks
 from firstsight.copies.signature import IN_A_MIRROR, Track, coarse_luma
-from firstsight.copies.verification import Verified
+from firstsight.copies.verification import Finding, Framing, Verified, is_certain, verdict
 from firstsight.library.records import SourceRecord
 
-# Two clips are copies if of one of them at least this share is in the other.
-MIN_SHARE = 0.5
-# Of a whole library so many findings may be expected by chance, for one to be certain.
-MAX_BY_CHANCE = 0.05
-# Of two clips that do share footage, a stretch counts that a look-alike matches as well in at most so many cases.
+# Of two clips that certainly share footage, an alignment counts if look-alikes agree as well with at most this
+# probability.
 _MAX_PROBABILITY = 0.05
 # A clip is cropped if it lacks more than this share of what another shows, and clearly more than that lacks of it.
 _CROPPED = 0.07
 _CLEARLY = 0.02
-# Natural logarithms of ratios of standard deviations. Where something lies, less than three quarters is left of what
+# Natural logarithms of ratios of standard deviations. Under a logo, less than three quarters is left of what
 # changes; elsewhere copies agree within a tenth, unless they differ in more than that.
 _COVERED = 0.3
 _ELSEWHERE = 0.1
-_MOST_COVERED = 0.15  # of the picture
-_LEAST_TICKS = 8
-# Where less changes than this share of what usually does, the ratio is one of noise.
-_LEAST_CHANGE = 0.1
+_MAX_COVERED = 0.15  # of the picture
+_MIN_TICKS = 8
+# Cells that change less than this share of the median are left out: their ratios are those of noise.
+_MIN_CHANGE = 0.1
 
 # A clip fades if at times less than three quarters of its usual contrast is left beside that of another.
 _FADED = 0.3
@@ -37,7 +34,6 @@ _SAME_PICTURE = 0.8  # correlation of two signatures without their mean brightne
 _MIN_CONTRAST = 8.0  # of a signature that shows anything: half a grey level in each cell
 
 Which = Literal[-1, 0, 1]  # the first of two, neither, the second
-Finding = Literal["identical files", "copy", "part", "perhaps"]
 
 
 @dataclass(frozen=True)
@@ -56,9 +52,9 @@ class Shared:
 
     first: str
     second: str
-    finding: Finding  # "part": less than half of either is in the other; "perhaps": they look alike, and may be two
-    similarity: float  # correlation of what changes in coarse places, of pictures of what they show; 0 to 1
-    detail_similarity: float  # the same of details, laid over each other as well as can be; -1 to 1
+    finding: Finding  # "part": less than half of either is in the other; "perhaps": similar, may be unrelated
+    similarity: float  # correlation of coarse changes, of pictures of coarse content; 0 to 1
+    detail_similarity: float  # correlation of details after registration; -1 to 1
     expected_by_chance: float  # number of such findings in this library, if none of its footage were there twice
     first_share: float = 1.0  # of what moves in it, 0 to 1
     second_share: float = 1.0
@@ -67,7 +63,7 @@ class Shared:
     cropped: str | None = None  # the one that shows less of the picture, at least at times
     covered: str | None = None  # the one that something was put on, such as a logo
     faded: str | None = None  # the one that is dimmed at times
-    same_edges: bool = False  # both pictures end at the same places: a black margin is part of them
+    same_edges: bool = False  # both pictures end at the same positions: a black margin is part of them
 
     @property
     def is_copy(self) -> bool:
@@ -93,43 +89,25 @@ def shared_footage(
     moving: Sequence[NDArray[np.int64]],
     tick_seconds: float,
 ) -> tuple[Shared, ...]:
-    """For each pair of sources what all its alignments come to.
-
-    Args:
-        found: in the whole library.
-        tracks: of its sources.
-        ticks: of its sources.
-        moving: of each source the ticks about which something moves.
-        tick_seconds: from one tick to the next.
-    """
-    timeline = _Timeline(tracks, ticks, moving, tick_seconds)
+    """What each pair of aligned sources has in common; `moving` holds, of each source, the ticks at which it moves."""
     pairs: dict[tuple[int, int], list[Verified]] = {}
     for one in found:
         pairs.setdefault(one.alignment.sources, []).append(one)
-    return tuple(_shared(of_pair, timeline) for of_pair in pairs.values())
+    return tuple(_shared(of_pair, tracks, ticks, moving, tick_seconds) for of_pair in pairs.values())
 
 
-@dataclass(frozen=True, eq=False)
-class _Timeline:
-    """All sources at their ticks."""
-
-    tracks: Sequence[Track]
-    ticks: Sequence[Ticks]
-    moving: Sequence[NDArray[np.int64]]
-    tick_seconds: float
-
-    @property
-    def num_passages(self) -> float:
-        """In which something moves, and which do not overlap."""
-        return max(1.0, sum(map(len, self.moving)) / LENGTH)
-
-
-def _shared(found: Sequence[Verified], timeline: _Timeline) -> Shared:
-    tracks, ticks, moving = timeline.tracks, timeline.ticks, timeline.moving
+def _shared(
+    found: Sequence[Verified],
+    tracks: Sequence[Track],
+    ticks: Sequence[Ticks],
+    moving: Sequence[NDArray[np.int64]],
+    tick_seconds: float,
+) -> Shared:
     first, second = found[0].alignment.sources
-    chances = [max(float(np.exp(-one.alignment.evidence)), timeline.num_passages * one.probability) for one in found]
+    num_passages = max(1.0, sum(map(len, moving)) / LENGTH)  # without overlap, in which something moves
+    chances = [max(float(np.exp(-one.alignment.evidence)), num_passages * one.probability) for one in found]
     strongest = found[int(np.argmin(chances))]
-    if is_certain := min(chances) <= MAX_BY_CHANCE:
+    if is_certain(min(chances)):
         found = [one for one in found if one.probability <= _MAX_PROBABILITY]
     alignments = [one.alignment for one in found]
     shares = (
@@ -137,23 +115,20 @@ def _shared(found: Sequence[Verified], timeline: _Timeline) -> Shared:
         _share([one.ticks + one.offset for one in alignments], moving[second]),
     )
     of_pair = (ticks[first], ticks[second])
-    cropped = (
-        0
-        if strongest.framing.same_edges
-        else _cropped([one for one in found if one.agreement >= strongest.agreement / 2])
-    )
+    framings = [one.framing for one in found if one.agreement >= strongest.agreement / 2]
+    cropped = 0 if strongest.framing.same_edges else find_cropped(framings)
     covered: Which = 0 if cropped else find_covered(strongest.alignment, of_pair)
     by_sign = {-1: tracks[first].record.name, 0: None, 1: tracks[second].record.name}
     return Shared(
         tracks[first].record.name,
         tracks[second].record.name,
-        "perhaps" if not is_certain else "copy" if max(shares) >= MIN_SHARE else "part",
+        verdict(min(chances), max(shares)),
         similarity=strongest.alignment.similarity,
         detail_similarity=strongest.agreement,
         expected_by_chance=min(chances),
         first_share=shares[0],
         second_share=shares[1],
-        stretches=tuple(sorted(_stretches(alignments, ticks, timeline.tick_seconds), key=lambda one: one.first_start)),
+        stretches=tuple(sorted(_stretches(alignments, ticks, tick_seconds), key=lambda one: one.first_start)),
         mirrored=strongest.alignment.mirrored,
         cropped=by_sign[cropped],
         covered=by_sign[covered],
@@ -177,42 +152,34 @@ def _stretches(found: Sequence[Alignment], ticks: Sequence[Ticks], tick_seconds:
     return stretches
 
 
-def _cropped(found: Sequence[Verified]) -> Which:
+def find_cropped(framings: Sequence[Framing]) -> Which:
     """The one that, where it shows least, lacks more of the other's picture than that lacks of its own there."""
-    first = min(one.framing.first_shows for one in found)
-    second = min(one.framing.second_shows for one in found)
-    return which_is_cropped(first, second)
-
-
-def which_is_cropped(first_shows: float, second_shows: float) -> Which:
-    """Told by how much of the other's picture each shows, where it shows least."""
-    if min(first_shows, second_shows) > 1 - _CROPPED or abs(first_shows - second_shows) < _CLEARLY:
+    first = min(framing.first_shows for framing in framings)
+    second = min(framing.second_shows for framing in framings)
+    if min(first, second) > 1 - _CROPPED or abs(first - second) < _CLEARLY:
         return 0
-    return -1 if first_shows < second_shows else 1
+    return -1 if first < second else 1
 
 
 def find_covered(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
-    """The one that something was put on, a logo or a caption; 0 if on neither, or if that cannot be told.
-
-    Beneath it nothing changes, whereas in the other clip it does.
-    """
-    if len(alignment.ticks) < _LEAST_TICKS:
+    """The one with an overlay such as a logo or a caption: beneath it nothing changes. 0 if neither or undecided."""
+    if len(alignment.ticks) < _MIN_TICKS:
         return 0
     first, second = _side_by_side(alignment, ticks, alignment.ticks)
-    spreads = _spread(first), _spread(second)
-    most = np.maximum(*spreads)
-    return which_is_covered(np.log(spreads[0] / spreads[1])[most >= _LEAST_CHANGE * np.median(most)])
+    changes = _deviation(first), _deviation(second)
+    most = np.maximum(*changes)
+    return which_is_covered(np.log(changes[0] / changes[1])[most >= _MIN_CHANGE * np.median(most)])
 
 
 def find_faded(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
-    """The one that at times has clearly less contrast beside the other than it usually has, as where it fades."""
+    """The one whose contrast, relative to the other, at times falls clearly below its median, as where it fades."""
     num_first, num_second = (len(one.signatures) for one in ticks)
     both = np.arange(max(0, -alignment.offset), min(num_first, num_second - alignment.offset))
     first, second = (one[:, 1:] for one in _side_by_side(alignment, ticks, both))
     lengths = np.linalg.norm(first, axis=1), np.linalg.norm(second, axis=1)
     same = (first * second).sum(axis=1) >= _SAME_PICTURE * lengths[0] * lengths[1]
     same &= np.minimum(*lengths) >= _MIN_CONTRAST
-    if same.sum() < _LEAST_TICKS:
+    if same.sum() < _MIN_TICKS:
         return 0
     ratio = np.log(lengths[0][same] / lengths[1][same])
     ratio -= np.median(ratio)
@@ -224,25 +191,25 @@ def find_faded(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
 def _side_by_side(
     alignment: Alignment, ticks: tuple[Ticks, Ticks], at: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The signatures at those ticks of the first, and at the same of the second, the right way round."""
+    """The signatures at those ticks of the first, and at the same of the second, mirrored back if need be."""
     first, second = (one.signatures[:, 0] for one in ticks)
     there = np.clip(at + alignment.offset, 0, len(second) - 1)
     return first[at], second[there] * (IN_A_MIRROR if alignment.mirrored else np.float32(1))
 
 
 def which_is_covered(log_ratio: NDArray[np.float32]) -> Which:
-    """Told by how much more changes in the first than in the second, as a logarithm, in each of a picture's cells."""
+    """The one with an overlay, by the log ratio of change in the first to change in the second, of each cell."""
     relative = log_ratio - np.median(log_ratio)
-    low, high = np.quantile(relative, [_MOST_COVERED, 1 - _MOST_COVERED])
+    low, high = np.quantile(relative, [_MAX_COVERED, 1 - _MAX_COVERED])
     if max(-low, high) > _ELSEWHERE:
         return 0
     for which, less in ((-1, -relative), (1, relative)):
-        if 0 < np.mean(less > _COVERED) <= _MOST_COVERED and less.min() > -_COVERED / 2:
+        if 0 < np.mean(less > _COVERED) <= _MAX_COVERED and less.min() > -_COVERED / 2:
             return -1 if which == -1 else 1
     return 0
 
 
-def _spread(signatures: NDArray[np.float32]) -> NDArray[np.float32]:
+def _deviation(signatures: NDArray[np.float32]) -> NDArray[np.float32]:
     """(8, 8): the standard deviation over time of each cell."""
-    spread: NDArray[np.float32] = np.maximum(coarse_luma(signatures).std(axis=0), 1e-3)
-    return spread
+    deviation: NDArray[np.float32] = np.maximum(coarse_luma(signatures).std(axis=0), 1e-3)
+    return deviation

@@ -1,12 +1,11 @@
-"""What a frame looks like, in 64 numbers that hardly change when a video is made grey, small, or re-encoded;
-and these signatures of all frames of a library, source by source, from its thumbnails.
+"""Signatures: 64 numbers of a frame that hardly change when a video is made grey, small, or re-encoded.
 
-The encoder is no help here: it sees colours, and a copy in grey is another picture to it. A copy is a matter of light
-and dark in coarse places, which the lowest cosine coefficients of the luma hold. Their signs alone tell what the
-picture would be in a mirror or upside down, so neither has to be looked at again.
+They are computed for all frames of a library, source by source, from its thumbnails. The encoder's embeddings do not
+serve, as they change with colour. A signature holds the lowest cosine coefficients of the luma. Mirroring a picture, or
+turning it upside down, changes only their signs, so neither has to be computed from pixels.
 
 *Source:* the perceptual hash by cosine transform, Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010; here its coefficients are kept whole instead of one bit of each.
+functions", 2010; here with the coefficients themselves instead of one bit of each.
 """
 
 import io
@@ -31,14 +30,13 @@ from firstsight.text import printable
 SIDE = 16  # cells of a picture, each way
 _NUM_WAVES = 8  # of the cosine transform, each way
 NUM_COEFFICIENTS = _NUM_WAVES**2
-# Beside the whole picture its middle is kept: with these two, crops from none to a quarter of each side are near one.
+# Of each side. With the complete picture and its middle, crops from none to a quarter of each side are near one.
 MIDDLE = 0.85
-# A border is a bar if most of it is what JPEG makes of black, always; a logo may lie on it.
+# A border is a bar if in every frame most of it is what JPEG makes of black; a logo may lie on it.
 _BLACK = 12.0  # grey levels, of 255
-_MOST_OF_IT = 0.7
-_MOST_BARS = 0.3  # of the picture, at each side
-# Of one source so many pictures tell where its bars are.
-_NUM_FOR_BARS = 24
+_BLACK_SHARE = 0.7
+_MAX_BARS = 0.3  # of the picture, at each side
+_NUM_FOR_BARS = 24  # pictures of a source that its bars are found in
 _ROWS_AT_ONCE = 1_024  # thumbnails held in memory, 4 to 8 MB
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -84,7 +82,7 @@ def decode_small(jpeg: bytes) -> Image.Image:
 
 
 def cells(image: Image.Image, bars: Bars, *, part: float = 1.0) -> NDArray[np.uint8]:
-    """The mean colours of 16x16 cells of the picture without its bars, (16, 16, 3); of its middle part, if so said."""
+    """The mean colours (16, 16, 3) of the cells of a picture without its bars, or of the middle `part` of each side."""
     width, height = image.size
     left, top = width * bars.left, height * bars.top
     inner_width, inner_height = width * (1 - bars.right) - left, height * (1 - bars.bottom) - top
@@ -101,18 +99,21 @@ def signatures(cells_of_frames: NDArray[np.uint8]) -> NDArray[np.float32]:
     return flat
 
 
-def spread_of_hues(cells_of_frames: NDArray[np.uint8]) -> float:
-    """How far hues are from what the luma tells, in grey levels; a quarter is farther. Grey and sepia have none."""
+def hue_deviation(cells_of_frames: NDArray[np.uint8]) -> float:
+    """The upper quartile, over cells, of how far hues are from a linear function of the luma, in grey levels.
+
+    It is 0 for grey and sepia, and ignores a coloured logo on grey.
+    """
     colours = cells_of_frames.reshape(-1, 3).astype(np.float32)
     luma = colours @ _LUMA
     hues = colours[:, [0, 2]] - luma[:, None]  # red and blue, as in YCbCr
     known = np.column_stack([luma, np.ones_like(luma)])
     left = hues - known @ np.linalg.lstsq(known, hues, rcond=None)[0]
-    return float(np.quantile(np.linalg.norm(left, axis=1), 0.75))  # a coloured logo on grey does not count
+    return float(np.quantile(np.linalg.norm(left, axis=1), 0.75))
 
 
 def coarse_luma(signatures_of_frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The luma that a signature tells of, in 8x8 cells: (N, 64) -> (N, 8, 8)."""
+    """The luma by its signature, in 8x8 cells: (N, 64) -> (N, 8, 8)."""
     waves = signatures_of_frames.reshape(-1, _NUM_WAVES, _NUM_WAVES)
     fine = idctn(waves, s=(SIDE, SIDE), axes=(-2, -1), norm="ortho")
     coarse: NDArray[np.float32] = fine.reshape(len(fine), _NUM_WAVES, 2, _NUM_WAVES, 2).mean(axis=(2, 4))
@@ -120,15 +121,15 @@ def coarse_luma(signatures_of_frames: NDArray[np.float32]) -> NDArray[np.float32
 
 
 def _black_ends(luma: NDArray[np.float32]) -> tuple[float, float]:
-    """The shares of rows at the beginning and at the end of (N, rows, columns) that show nothing, ever."""
-    tones = np.quantile(luma, _MOST_OF_IT, axis=2).max(axis=0)
-    seen = np.flatnonzero(tones > _BLACK)
+    """The shares of rows at the beginning and at the end of (N, rows, columns) that are black in every frame."""
+    tones = np.quantile(luma, _BLACK_SHARE, axis=2).max(axis=0)
+    visible = np.flatnonzero(tones > _BLACK)
     num = luma.shape[1]
-    if not len(seen):
+    if not len(visible):
         return 0.0, 0.0
     # The row next to a bar is half bar: it is left out too.
-    ends = [(gap + 1) / num if gap else 0.0 for gap in (int(seen[0]), num - 1 - int(seen[-1]))]
-    first, last = (end if end <= _MOST_BARS else 0.0 for end in ends)
+    ends = [(gap + 1) / num if gap else 0.0 for gap in (int(visible[0]), num - 1 - int(visible[-1]))]
+    first, last = (end if end <= _MAX_BARS else 0.0 for end in ends)
     return first, last
 
 
@@ -139,9 +140,9 @@ class Track:
     record: SourceRecord
     frame_indices: NDArray[np.int64]  # (T,)
     seconds: NDArray[np.float64]  # (T,)
-    signatures: NDArray[np.float16]  # (T, 2, 64): of the whole picture, and of its middle
+    signatures: NDArray[np.float16]  # (T, 2, 64): of the full picture, and of its middle
     bars: Bars
-    hues: float  # how far they are from what the luma tells, in grey levels; 0 is grey, or of one tone
+    hues: float  # as `hue_deviation` states them, in grey levels; 0 is grey, or of one tone
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +161,7 @@ def read_tracks(
     on_cells: Callable[[Cells], None] = lambda _: None,
     progress: Report = silent,
 ) -> Iterator[Track]:
-    """The tracks of all sources. Memory: the thumbnails of a thousand frames, and what is made of one source.
+    """The tracks of all sources. Memory: the thumbnails of a thousand frames, and the track of one source.
 
     Args:
         library: which one.
@@ -171,20 +172,23 @@ def read_tracks(
         LibraryError: thumbnails of a source are missing, or are of none of its frames.
     """
     num_done = 0
-    for records in _together(library.sources):
+    for records in _grouped(library.sources):
         ids = [record.id for record in records]
         times = library.tables.times_of(ids)
         thumbnails = library.tables.thumbnails_of(ids, batch_size=_ROWS_AT_ONCE)
         lacking = {record.name for record in records if record.num_frames}
-        for record, batches in _by_record(records, thumbnails):
-            parts = []
+        by_id = {record.id: record for record in records}
+        for source, batches in groupby(thumbnails, key=lambda rows: rows.source):
+            record, parts = by_id[source], []
             bars: Bars | None = None
             lacking.discard(record.name)
             indices, seconds = times[record.id]
             for rows in batches:
                 if bars is None:
                     bars = _bars(library, record, indices, rows.jpegs)
-                part = _part(record, rows, seconds[_places(rows.frame_indices, indices)], bars)
+                if not np.isin(rows.frame_indices, indices).all():
+                    raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
+                part = _part(record, rows, seconds[np.searchsorted(indices, rows.frame_indices)], bars)
                 on_cells(part[0])
                 parts.append(part)
                 num_done += len(rows.jpegs)
@@ -193,14 +197,6 @@ def read_tracks(
                 yield _track(record, parts, bars)
         if lacking:
             raise LibraryError(f"{printable(min(lacking))} has no thumbnails; {CHECK}")
-
-
-def _places(wanted: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Where the frames with these thumbnails (B,) stand among those of the source (N,), ascending."""
-    places = np.searchsorted(indices, wanted)
-    if not np.isin(wanted, indices).all():
-        raise LibraryError(f"thumbnails are of frames that are not there; {CHECK}")
-    return places
 
 
 def recompressed(library: Store, *, num_frames: int = 200) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -229,15 +225,15 @@ def _saved(image: Image.Image, quality: int) -> bytes:
 
 
 def _recompressed(jpeg: bytes) -> bytes:
-    """As another thumbnail of a poor copy would be: twice as large, saved at quality 50, made small and saved again."""
+    """The thumbnail of a poor copy: enlarged to twice the size, saved at quality 50, reduced and saved again."""
     image = Image.fromarray(as_picture(jpeg))
     large = image.resize((2 * image.width, 2 * image.height), Image.Resampling.BICUBIC)
     again = Image.open(io.BytesIO(_saved(large, 50))).resize(image.size, Image.Resampling.BOX)
     return _saved(again, 75)
 
 
-def _together(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
-    """Small sources in one query: a folder of pictures is thousands of them."""
+def _grouped(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
+    """Small sources together in one query: a folder of pictures is thousands of them."""
     some: list[SourceRecord] = []
     for record in records:
         if some and sum(one.num_frames for one in some) + record.num_frames > _ROWS_AT_ONCE:
@@ -248,24 +244,8 @@ def _together(records: Sequence[SourceRecord]) -> Iterator[list[SourceRecord]]:
         yield some
 
 
-def _by_record(
-    records: Sequence[SourceRecord], rows: Iterator[ThumbnailRows]
-) -> Iterator[tuple[SourceRecord, Iterator[ThumbnailRows]]]:
-    """For each source that has any, its thumbnails."""
-    by_id = {record.id: record for record in records}
-    for source, batches in groupby(rows, key=lambda one: one.source):
-        yield by_id[source], batches
-
-
 def _bars(library: Store, record: SourceRecord, indices: NDArray[np.int64], jpegs: Sequence[bytes]) -> Bars:
-    """From pictures spread over the source.
-
-    Args:
-        library: that holds it.
-        record: of it.
-        indices: of its frames.
-        jpegs: the first of its thumbnails.
-    """
+    """Of evenly spaced frames of the source, whose first thumbnails are `jpegs`."""
     if len(jpegs) < len(indices):
         chosen = indices[np.linspace(0, len(indices) - 1, _NUM_FOR_BARS).astype(int)].tolist()
         jpegs = list(library.tables.jpegs(record.id, sorted(set(chosen))).values())
@@ -278,16 +258,16 @@ def _part(
     record: SourceRecord, rows: ThumbnailRows, seconds: NDArray[np.float64], bars: Bars
 ) -> tuple[Cells, NDArray[np.float16]]:
     pictures = [decode_small(jpeg) for jpeg in rows.jpegs]
-    whole = np.stack([cells(picture, bars) for picture in pictures])
+    full = np.stack([cells(picture, bars) for picture in pictures])
     middle = np.stack([cells(picture, bars, part=MIDDLE) for picture in pictures])
-    both = np.stack([signatures(whole), signatures(middle)], axis=1).astype(np.float16)
-    return Cells(record, rows.frame_indices, seconds, whole), both
+    both = np.stack([signatures(full), signatures(middle)], axis=1).astype(np.float16)
+    return Cells(record, rows.frame_indices, seconds, full), both
 
 
 def _track(record: SourceRecord, parts: Sequence[tuple[Cells, NDArray[np.float16]]], bars: Bars) -> Track:
     frame_indices = np.concatenate([part.frame_indices for part, _ in parts])
     order = np.argsort(frame_indices)
-    hues = [spread_of_hues(part.means) for part, _ in parts]
+    hues = [hue_deviation(part.means) for part, _ in parts]
     return Track(
         record,
         frame_indices[order],

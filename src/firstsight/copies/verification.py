@@ -1,13 +1,14 @@
-"""Are two stretches that change alike one stretch? Asked of their details, and of how well look-alikes agree in theirs.
+"""Are two passages that change alike certainly copies, perhaps, or look-alikes? Their details decide.
 
-Each alignment is looked at again in its thumbnails, laid over each other (`registration.py`). What its agreement is
-worth is measured in the library itself: passages are laid over the passage most like them that is not the same, of
-another source or of another time. So a library full of one architecture asks for more than one of films does.
+The thumbnails of each alignment are registered (`registration.py`). How well look-alikes agree is measured in the
+library itself: passages are registered with the passage most like them that is not the same, of another source or of
+another time. So a library full of one architecture asks for more than one of films does.
 """
 
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +19,60 @@ from firstsight.copies.registration import Frames, Registration, register, small
 from firstsight.copies.signature import Bars, Track
 from firstsight.library.tables import Tables
 from firstsight.progress import Progress, Report, silent
+from firstsight.searching.calibration import minus_log_distance
 
+# A finding is certain if at most this number is expected by chance in the library.
+_MAX_BY_CHANCE = 0.05
+# Two clips are copies if at least this share of one of them is in the other.
+_MIN_SHARE = 0.5
 NUM_LOOKALIKES = 200
 _MIN_LOOKALIKES = 40  # of fewer, passages upside down are added
-_NUM_PASSAGES = 4  # of an alignment, spread over it
+_NUM_PASSAGES = 4  # of an alignment, evenly spaced
 _ALIGNMENTS_AT_ONCE = 256  # whose frames are held in memory: at most 70 MB
-# The most alike of the look-alikes, which make up the tail; how it goes on is told by its median, so that a few
-# copies among them that were not known for such do not matter.
+# The look-alikes that agree best make up the tail. Its scale follows from its median, so that a few undetected copies
+# among them do not matter.
 _TAIL_SHARE = 0.2
-_LARGEST = 1 - 1e-6
-# Passages that agree much less than the best one tell little about where one picture lies in the other.
+# Passages that agree much less than the best one do not show well where one picture lies in the other.
 _NEAR_BEST = 0.7
 _SAME_EDGE = 0.08  # of half a picture
+
+Finding = Literal["identical files", "copy", "part", "perhaps"]
+
+
+def is_certain(expected_by_chance: float) -> bool:
+    """Whether chance does not explain a finding, by the number of such findings that it brings in the library."""
+    return expected_by_chance <= _MAX_BY_CHANCE
+
+
+def verdict(expected_by_chance: float, share: float = 1.0) -> Finding:
+    """Whether two sources are certainly copies, have only a part in common, or are perhaps two takes or look-alikes.
+
+    Args:
+        expected_by_chance: number of findings as strong in this library, if none of its footage were there twice.
+        share: the larger of the shares of either that is in the other, 0 to 1.
+    """
+    if not is_certain(expected_by_chance):
+        return "perhaps"
+    return "copy" if share >= _MIN_SHARE else "part"
 
 
 @dataclass(frozen=True, eq=False)
 class Lookalikes:
-    """How well passages agree in detail that are alike and not the same."""
+    """How well passages that are alike and not the same agree in detail."""
 
     agreements: NDArray[np.float64]  # (N,), ascending
 
     def probability(self, agreement: float) -> float:
-        """That a look-alike agrees at least so well, 0 to 1: counted, and beyond most of them by their tail."""
+        """That a look-alike agrees at least so well, 0 to 1: counted, and in their tail by its exponential fit."""
         num = len(self.agreements)
         num_in_tail = max(1, round(_TAIL_SHARE * num))
         begin = float(self.agreements[-num_in_tail - 1]) if num > num_in_tail else 0.0
         if agreement <= begin:
             return 1 - int(np.searchsorted(self.agreements, agreement)) / num
         usual = float(np.median(self.agreements[-num_in_tail:]))
-        scale = max((_stretched(usual) - _stretched(begin)) / math.log(2), 1e-3)
-        return num_in_tail / num * math.exp((_stretched(begin) - _stretched(agreement)) / scale)
+        start = minus_log_distance(begin)
+        scale = max((minus_log_distance(usual) - start) / math.log(2), 1e-3)
+        return num_in_tail / num * math.exp((start - minus_log_distance(agreement)) / scale)
 
 
 @dataclass(frozen=True)
@@ -56,12 +81,12 @@ class Framing:
 
     first_shows: float  # share of the second's picture that is in the first's, 0 to 1
     second_shows: float
-    same_edges: bool  # the frames, black margins and all, end at the same places: no margin was added
+    same_edges: bool  # the frames, with their black margins, end at the same positions: no margin was added
 
 
 @dataclass(frozen=True, eq=False)
 class Verified:
-    """An alignment, and what its details say of it."""
+    """An alignment, and how well its details agree."""
 
     alignment: Alignment
     agreement: float  # median over passages
@@ -70,7 +95,7 @@ class Verified:
 
 
 class Verifier:
-    """Looks at alignments of a library again, in detail.
+    """Compares the details of alignments of a library.
 
     Args:
         tables: of the library.
@@ -93,14 +118,7 @@ class Verifier:
         below: float,
         progress: Report = silent,
     ) -> Iterator[Verified]:
-        """Each alignment in its turn.
-
-        Args:
-            found: in the library.
-            measures: of its passages.
-            below: similarity from which passages are matches.
-            progress: called after each.
-        """
+        """Each alignment in its turn; passages are matches from the similarity `below`."""
         if not found:
             return
         lookalikes = self._lookalikes(found, measures, below)
@@ -146,7 +164,7 @@ class Verifier:
 
 @dataclass(frozen=True, eq=False)
 class FramePair:
-    """Frames of two sources that are laid over each other: positions in their tracks."""
+    """Frames of two sources to register: positions in their tracks."""
 
     first: int
     first_rows: NDArray[np.intp]
@@ -155,7 +173,7 @@ class FramePair:
 
 
 class SmallFrames:
-    """Thumbnails of a library as `registration` takes them."""
+    """Thumbnails of a library, for `register`."""
 
     def __init__(self, tables: Tables, tracks: Sequence[Track]) -> None:
         self._tables = tables
@@ -179,7 +197,7 @@ class SmallFrames:
                     self._held[source, missing[index]] = small_luma(jpeg, track.bars)
 
     def of(self, pair: FramePair, *, mirrored: bool = False) -> tuple[Frames, Frames]:
-        """(T, SIDE, SIDE) each; the second in a mirror, if so said."""
+        """(T, SIDE, SIDE) each; the second optionally in a mirror."""
         first, second = (
             np.stack([self._held[source, row] for row in rows.tolist()]).astype(np.float32)
             for source, rows in ((pair.first, pair.first_rows), (pair.second, pair.second_rows))
@@ -188,7 +206,7 @@ class SmallFrames:
 
 
 def framing(registered: Sequence[Registration], first: Bars, second: Bars) -> Framing:
-    """What of each other's pictures two series show; the bars are those that were taken off before."""
+    """What of each other's pictures two series show; the bars are those that were cropped before."""
     best = max(one.agreement for one in registered)
     some = [one for one in registered if one.agreement >= _NEAR_BEST * best] or list(registered)
     across = np.concatenate([[one.shift_x - one.scale_x, one.shift_x + one.scale_x] for one in some], axis=1).T
@@ -210,24 +228,26 @@ def framing(registered: Sequence[Registration], first: Bars, second: Bars) -> Fr
     return Framing(float(of_second.min()), float(of_first.min()), same)
 
 
-def components(pairs: Iterable[tuple[int, int]]) -> Mapping[int, Collection[int]]:
+_Node = TypeVar("_Node", bound=Hashable)
+
+
+def components(pairs: Iterable[tuple[_Node, _Node]]) -> Mapping[_Node, Collection[_Node]]:
     """For each source all others it is joined to, directly or through others."""
-    joined: dict[int, set[int]] = {}
+    joined: dict[_Node, set[_Node]] = {}
     for one, other in pairs:
         both = joined.get(one, {one}) | joined.get(other, {other})
-        for each in both:
-            joined[each] = both
+        joined |= dict.fromkeys(both, both)
     return {source: both - {source} for source, both in joined.items()}
 
 
 def _with_bars(ends: NDArray[np.float64], before: float, after: float) -> NDArray[np.float64]:
-    """Where a frame ends that has those shares of bars around what lies between the ends."""
-    whole = float(ends[1] - ends[0]) / (1 - before - after)
-    return ends + np.array([-before, after]) * whole
+    """The ends of a frame with those shares of bars before and after its content, which lies between `ends`."""
+    length = float(ends[1] - ends[0]) / (1 - before - after)
+    return ends + np.array([-before, after]) * length
 
 
 def _passages(ticks: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Some of the stretches of one passage's length among these ticks, spread over them."""
+    """Some evenly spaced passages among these ticks."""
     runs = np.split(ticks, np.flatnonzero(np.diff(ticks) > 1) + 1)
     parts = [run[start : start + LENGTH] for run in runs for start in range(0, max(1, len(run) - LENGTH // 2), LENGTH)]
     chosen = np.unique(np.linspace(0, len(parts) - 1, _NUM_PASSAGES).round().astype(int))
@@ -241,8 +261,3 @@ def _nearest(track: Track, seconds: NDArray[np.floating]) -> NDArray[np.intp]:
     before = np.maximum(after - 1, 0)
     nearer_before = np.abs(track.seconds[before] - seconds) <= np.abs(track.seconds[after] - seconds)
     return np.where(nearer_before, before, after)
-
-
-def _stretched(agreement: float) -> float:
-    """The scale on which the tail is exponential: 1, the end, lies infinitely far out."""
-    return -math.log1p(-min(agreement, _LARGEST))

@@ -38,7 +38,7 @@ class EncoderView(View, Protocol):
         """Whether it shows all of a frame, so that a thumbnail can stand for the frame."""
 
     def describe(self) -> str:
-        """In words: "the whole picture, at 75x42, colour"."""
+        """In words: "the entire picture, at 75x42, colour"."""
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures, uint8 (N, h, w, channels), of frames uint8 (N, H, W, 3) or (N, H, W).
@@ -49,11 +49,11 @@ class EncoderView(View, Protocol):
 
 
 class Levels(Protocol):
-    """A network whose levels can be looked at one by one."""
+    """A network of levels."""
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """Of the weights."""
 
     def every_level(self, inputs: Tensor) -> list[Tensor]:
         """The maps of each level (N, maps, rows, columns), the first level first."""
@@ -64,7 +64,7 @@ class Model(Levels, Protocol):
 
     @property
     def view(self) -> EncoderView:
-        """What becomes of a frame before the network sees it."""
+        """How frames become the network's input."""
 
     @property
     def shapes(self) -> tuple[MapShape, ...]:
@@ -76,15 +76,15 @@ class Model(Levels, Protocol):
 
     @property
     def precision(self) -> Precision:
-        """In which embeddings are computed unless another is asked for."""
+        """In which embeddings are computed by default."""
 
     @property
     def compared_level(self) -> int | None:
-        """The level that comparisons use unless another is asked for; None: the embedding itself, of all levels."""
+        """The level that comparisons use by default; None: the embedding itself, of all levels."""
 
     @property
     def compared_dims(self) -> int | None:
-        """How many of its most varying numbers a comparison uses unless told otherwise; None: all."""
+        """How many of its most varying numbers a comparison uses by default; None: all."""
 
     @property
     def maps_are_centred(self) -> bool:
@@ -116,7 +116,7 @@ class Model(Levels, Protocol):
 
 
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """What a network reads: float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
+    """Float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
     writable = np.require(pictures, requirements="W")  # a copy of what Pillow lends, of which PyTorch warns
     tensor = torch.from_numpy(writable).to(device).permute(0, 3, 1, 2)
     return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
@@ -127,8 +127,7 @@ def in_batches(frames: NDArray[np.uint8], size: int) -> Iterable[NDArray[np.uint
     return (frames[start : start + size] for start in range(0, len(frames), size))
 
 
-# Enough to fill the processor's units; larger only takes memory.
-_BATCH_SIZE = 16
+_BATCH_SIZE = 16  # fills the processor; larger only takes memory
 
 
 class Encoder:
@@ -152,27 +151,27 @@ class Encoder:
     def __init__(self, model: Model, *, provenance: Mapping[str, Any] | None = None) -> None:
         self.model = model
         self.provenance = dict(provenance or {})
-        self._fingerprint: tuple[bytes, str] | None = None  # with the digest of what it was computed for
+        self._fingerprint: tuple[bytes, str] | None = None  # with the quick digest of the model then
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """The encoder saved in a run folder, or in a weights file of the article's author (.pth).
 
-        Only tensors are read: a file that wants to run code is refused.
+        Only tensors are read, so a file cannot run code.
 
         Raises:
-            RunError: nothing there, damaged, or of another version.
+            RunError: there is none, or it is damaged or of another version.
         """
         model, provenance = saved.load(Path(path))
         return cls(model, provenance=provenance)
 
     def save(self, folder: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors` into the folder, both or, if it is cut short, neither."""
+        """Writes `config.json` and `model.safetensors` into the folder, both or neither."""
         saved.save(Path(folder), self.model, self.provenance)
 
     @property
     def view(self) -> EncoderView:
-        """What becomes of a frame before the network sees it."""
+        """How frames become the network's input."""
         return self.model.view
 
     @property

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from firstsight.errors import FirstsightError, RunError, SettingsError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.from_json import from_json, read_json
 
 
@@ -44,7 +44,7 @@ class Contribution(TypedDict):
 
 
 class FootageFacts(TypedDict):
-    """What the default method found out about the footage."""
+    """What the default method found about the footage."""
 
     ordered: bool
     moving: bool
@@ -54,7 +54,7 @@ class FootageFacts(TypedDict):
 
 
 class EmbeddingFacts(TypedDict):
-    """The embedding as a whole."""
+    """The embedding over some frames."""
 
     spread: float
     effective_rank: float
@@ -88,7 +88,7 @@ class Footage(TypedDict):
 
 
 class Provenance(TypedDict):
-    """Everything may be missing: of an encoder made by hand nothing is known."""
+    """How an encoder was learned; everything may be missing."""
 
     method: NotRequired[str | None]
     settings: NotRequired[dict[str, Any]]
@@ -111,14 +111,14 @@ FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 NEXT_CONFIG_FILE = "config.next.json"  # here while the weights are being written
-# Who makes a model of a configuration. By name: a method is loaded when a run of its own is read, and not before.
+# What makes a model of a configuration. By name, so that a method is loaded only for a run of its own.
 _CLOSED_FORM, _ARTICLE = "firstsight.closed_form.model", "firstsight.article.model"
 
 
 def save(folder: Path, model: "Model", provenance: Mapping[str, Any]) -> None:
-    """Writes configuration and weights; whoever reads finds both of one run, whenever the writing was cut short.
+    """Writes configuration and weights; a reader finds both of one run, even if the writing was interrupted.
 
-    The new configuration waits under a name of its own until the weights that it is of are in place.
+    The new configuration has a temporary name until its weights are written.
 
     Raises:
         RunError: the folder cannot be written.
@@ -131,8 +131,8 @@ def save(folder: Path, model: "Model", provenance: Mapping[str, Any]) -> None:
         "weights": _digest(weights),
         "provenance": dict(provenance),
     }
-    write_whole(folder / NEXT_CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
-    write_whole(folder / WEIGHTS_FILE, weights)
+    write_atomically(folder / NEXT_CONFIG_FILE, (json.dumps(config, indent=2) + "\n").encode())
+    write_atomically(folder / WEIGHTS_FILE, weights)
     try:
         (folder / NEXT_CONFIG_FILE).replace(folder / CONFIG_FILE)
     except OSError as error:
@@ -143,7 +143,7 @@ def load(path: Path) -> "tuple[Model, Mapping[str, Any]]":
     """The model saved at the path and how it came to be: a run folder, or a weights file of the article's author.
 
     Raises:
-        RunError: nothing there, damaged, or of another version.
+        RunError: there is none, or it is damaged or of another version.
     """
     if path.is_file():
         model: Model = import_module(_ARTICLE).load_article_weights(path)
@@ -154,11 +154,11 @@ def load(path: Path) -> "tuple[Model, Mapping[str, Any]]":
         model = import_module(_CLOSED_FORM if "pooling" in config else _ARTICLE).from_saved(config, tensors)
         provenance: Any = from_json(Provenance, config.get("provenance", {}), name="provenance")
     except FileNotFoundError as error:
-        raise RunError(f"{path} has no {WEIGHTS_FILE}; learn it anew with `firstsight learn`") from error
+        raise RunError(f"{path} has no {WEIGHTS_FILE}; learn it again with `firstsight learn`") from error
     except OSError as error:
         raise RunError(f"{path / WEIGHTS_FILE} cannot be read ({error.strerror}); check its rights and disk") from error
     except (KeyError, TypeError, ValueError, RuntimeError, FirstsightError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path} is damaged ({first_line(error)}); learn it anew with `firstsight learn`") from error
+        raise RunError(f"{path} is damaged ({first_line(error)}); learn it again with `firstsight learn`") from error
     return model, provenance
 
 
@@ -168,7 +168,7 @@ def fingerprint(model: "Model") -> str:
 
 
 def quick_digest(model: "Model") -> bytes:
-    """Differs wherever the fingerprint differs, and takes a fifth of its time, as nothing is copied."""
+    """Differs wherever the fingerprint differs, in a fifth of its time, as nothing is copied."""
     state = hashlib.blake2b(json.dumps(model.config(), sort_keys=True).encode(), digest_size=16)
     for name, tensor in _tensors(model).items():
         state.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
@@ -177,27 +177,27 @@ def quick_digest(model: "Model") -> bytes:
 
 
 def check_input_size(width: int, height: int, *, most: int) -> None:
-    """Refuses sizes that would take more memory than any run has asked for."""
+    """Raises a SettingsError for more pixels than that, before memory is taken for them."""
     if width * height > most:
         raise SettingsError(f"an input of {width}x{height}; valid is at most {most} pixels")
 
 
 def check_num_weights(stated: int, tensors: Mapping[str, Tensor]) -> None:
-    """Refuses levels larger than their weights before memory is taken for them."""
+    """Raises a SettingsError for levels larger than their weights, before memory is taken for them."""
     there = sum(tensor.numel() for tensor in tensors.values())
     if stated > there:
         raise SettingsError(f"the levels stated have {stated} weights, and there are {there} numbers")
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuses weights that are not numbers."""
+    """Raises a SettingsError for weights that are not finite."""
     for name, tensor in tensors.items():
         if not bool(torch.isfinite(tensor).all()):
             raise SettingsError(f"{name} holds numbers that are not finite")
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") -> None:
-    """Puts the weights whose names begin with the prefix into the module, each of the type that it is kept in."""
+    """Loads the weights with that prefix into the module, each of the type that it has there."""
     mine = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     for name, own in module.state_dict().items():
         if name in mine and mine[name].dtype != own.dtype:
@@ -206,7 +206,7 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], *, prefix: str = "") 
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """The first line of the error's message."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
@@ -228,13 +228,13 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is not a run: it has no {CONFIG_FILE}; give a folder made by `firstsight learn`"
         ) from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{folder / CONFIG_FILE} cannot be read ({first_line(error)}); learn the run anew") from error
+        raise RunError(f"{folder / CONFIG_FILE} cannot be read ({first_line(error)}); learn the run again") from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise RunError(f"{file} is not a firstsight configuration; give a folder made by `firstsight learn`")
     if config.get("format_version") != FORMAT_VERSION:
         raise RunError(
             f"{folder} is a run of format version {json.dumps(config.get('format_version'))[:20]}; this program reads "
-            f"version {FORMAT_VERSION}: use the firstsight that made it, or learn it anew"
+            f"version {FORMAT_VERSION}: use the firstsight that made it, or learn it again"
         )
     return config
 
@@ -248,11 +248,11 @@ def read_provenance(folder: Path) -> Provenance:
     try:
         return from_json(Provenance, read_config(folder).get("provenance", {}), name="provenance")
     except SettingsError as error:
-        raise RunError(f"{folder} is damaged ({error}); learn it anew with `firstsight learn`") from error
+        raise RunError(f"{folder} is damaged ({error}); learn it again with `firstsight learn`") from error
 
 
 def is_run(folder: Path) -> bool:
-    """Whether something there claims to be a run."""
+    """Whether the folder has the configuration of a run."""
     try:
         config = read_json(_config_file(folder))
     except (OSError, ValueError):
@@ -261,17 +261,17 @@ def is_run(folder: Path) -> bool:
 
 
 def _config_file(folder: Path) -> Path:
-    """The configuration that the weights are of: the one that waits, if they are in place and it is not yet.
+    """The configuration of the weights: the one with the temporary name, if the weights are already its own.
 
     Raises:
         FileNotFoundError: there is none.
-        OSError, ValueError: the one that waits cannot be read.
+        OSError, ValueError: the temporary one cannot be read.
     """
-    waiting, weights = folder / NEXT_CONFIG_FILE, folder / WEIGHTS_FILE
-    if waiting.is_file() and weights.is_file():
-        config = read_json(waiting)
+    temporary, weights = folder / NEXT_CONFIG_FILE, folder / WEIGHTS_FILE
+    if temporary.is_file() and weights.is_file():
+        config = read_json(temporary)
         if isinstance(config, dict) and config.get("weights") == _digest(weights.read_bytes()):
-            return waiting
+            return temporary
     if not (folder / CONFIG_FILE).is_file():
         raise FileNotFoundError(CONFIG_FILE)
     return folder / CONFIG_FILE

@@ -1,4 +1,4 @@
-"""How alike the maps of one picture are. Pure functions."""
+"""How similar the maps of one picture are. Pure functions."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ Similarity = Literal["cosine", "pearson"]
 
 
 def map_similarities(maps: Tensor, *, similarity: Similarity = "cosine") -> Tensor:
-    """How alike the maps of each image are, every map with every other.
+    """The similarity of every map of an image to every other.
 
     With x_i the i-th map flattened to n values:
 

@@ -1,4 +1,4 @@
-"""How an encoder sees a frame: a square from its middle (the article's), or all of it at a small fixed size."""
+"""Views of a frame: a square from its middle (the article's), or all of it at a small fixed size."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.pixels import Crop, as_pictures, crop_and_resize
 
-# Blown up further than this, a picture is interpolation rather than detail.
+# Enlarged further than this, a picture is interpolation rather than detail.
 MAX_ENLARGEMENT = 10
 
 
@@ -38,10 +38,10 @@ class CentralSquare:
         """
         side = min(self.crop_size, width, height)
         if self.input_size > side * MAX_ENLARGEMENT:
-            least = -(-self.input_size // MAX_ENLARGEMENT)
+            min_side = -(-self.input_size // MAX_ENLARGEMENT)
             raise PixelsError(
                 f"frames of {width}x{height} are too small for an input of {self.input_size} pixels; "
-                f"valid is a square of at least {least} pixels: use larger footage, or a smaller input size"
+                f"valid is a square of at least {min_side} pixels: use larger footage, or a smaller input size"
             )
         # Rounded to even as torchvision's CenterCrop rounds, which the article used.
         x, y = round((width - side) / 2), round((height - side) / 2)
@@ -49,7 +49,7 @@ class CentralSquare:
 
     @property
     def shows_whole_frame(self) -> bool:
-        """False: what is beside the square is not seen."""
+        """False: the network gets the square alone."""
         return False
 
     def describe(self) -> str:
@@ -75,9 +75,8 @@ class CentralSquare:
         return crop_and_resize(pictures, self.crop(width, height), self.channels)
 
 
-# What a frame is brought down to. More pixels cost time and bring detail that does not repeat.
-_AREA = 3_200
-# The shorter side of the picture, which half its size must leave room for patches; nothing is ever enlarged.
+_AREA = 3_200  # pixels of the input; more cost time and add detail that does not repeat
+# Pixels of the shorter side: patches must fit into half the size, and nothing is enlarged.
 _MIN_SIDE = 24
 
 
@@ -117,7 +116,7 @@ class WholeFrame:
 
     def describe(self) -> str:
         """The input in words."""
-        return f"the whole picture, at {self.width}x{self.height}, {'colour' if self.channels == 3 else 'grey'}"
+        return f"the entire picture, at {self.width}x{self.height}, {'colour' if self.channels == 3 else 'grey'}"
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures, uint8 (N, height, width, channels), of frames (N, H, W, 3) or (N, H, W).

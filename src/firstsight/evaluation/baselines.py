@@ -1,4 +1,4 @@
-"""What could be had without learning, with the interface of the encoder: frames in, vectors of unit length out."""
+"""Baselines without learning, with the encoder's interface: frames in, vectors of unit length out."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ _BATCH = 128
 
 @dataclass(frozen=True)
 class Baseline:
-    """Something simple that sees.
+    """A simple encoder.
 
     `encode` takes frames uint8 (N, H, W, 3) or (N, H, W) and gives float32 (N, dim) of unit length, or 0 for a frame in
-    which there is nothing that it sees.
+    which it finds nothing.
     """
 
     name: str
@@ -42,7 +42,7 @@ def thumbnail(footage: NDArray[np.uint8]) -> Baseline:
 def perceptual_hash() -> Baseline:
     """64 bits, as +-1/8, so that the cosine of two is 1 - 2 (bits that differ) / 64.
 
-    A bit says whether one of the 8x8 lowest frequencies of the grey picture at 32x32 is above their median.
+    A bit is whether one of the 8x8 lowest frequencies of the grey picture at 32x32 is above their median.
     Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010, section 3.2.1.
     """
     return Baseline("perceptual hash", _hashes)

@@ -1,4 +1,4 @@
-"""An encoder and the baselines, asked the same, and what follows from it in words."""
+"""An encoder beside the baselines, on the same question, and the verdict in words."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from firstsight.errors import SettingsError
 from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference
 from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
-from firstsight.evaluation.sample import LEAST_FRAMES, Sample, read_labels, take_sample
+from firstsight.evaluation.sample import MIN_FRAMES, Sample, read_labels, take_sample
 from firstsight.footage.source import Spec, open_source
 from firstsight.progress import Progress, Report, silent
 
@@ -50,7 +50,7 @@ def _against_simple(name: str, figure: str, gained: Difference) -> str:
 def _against_random(figure: str, gained: Difference) -> str:
     points = _points(figure, gained)
     if not gained.clear:
-        return f"no clear difference from random filters: {points}; it cannot be told that learning helped"
+        return f"no clear difference from random filters: {points}; learning may not have helped"
     if gained.value > 0:
         return f"what it learned adds {points} to random filters"
     return f"random filters are ahead by {points}: learn again, from footage like this"
@@ -121,7 +121,7 @@ def evaluate(
         labels: "folders", or a CSV file; see `read_labels`. With labels retrieval and classification are scored.
         second_pass_seconds: where a second pass over the same route begins; scores whether it finds the first.
         max_frames: asked about, spread evenly over the footage. At least 20.
-        seed: of all that is drawn.
+        seed: of the random numbers.
         progress: called now and then.
 
     Returns:
@@ -131,8 +131,8 @@ def evaluate(
         SourceError: too few frames, or frames that are all alike.
         SettingsError: labels that do not fit, or an option outside its range.
     """
-    if max_frames < LEAST_FRAMES:
-        raise SettingsError(f"at most {max_frames} frames; valid is {LEAST_FRAMES} or more")
+    if max_frames < MIN_FRAMES:
+        raise SettingsError(f"at most {max_frames} frames; valid is {MIN_FRAMES} or more")
     if labels and second_pass_seconds is not None:
         raise SettingsError("labels and a second pass are two questions; give one")
     footage = open_source(source)
@@ -157,11 +157,11 @@ def _question(sample: Sample, labels: str | None, second_pass_seconds: float | N
         return labels_question(sample, seed=seed)
     if second_pass_seconds is not None:
         return second_pass_question(sample, at_seconds=second_pass_seconds, seed=seed)
-    return self_test_question(sample, ordered=not sample.of_pictures or _next_is_near(sample.whole), seed=seed)
+    return self_test_question(sample, ordered=not sample.of_pictures or _next_is_near(sample.full_frames), seed=seed)
 
 
 def _next_is_near(frames: NDArray[np.uint8]) -> bool:
-    """Whether the picture that follows is more alike than most, as thumbnails: the pictures are in order."""
+    """Whether pictures are in order: the next one is more similar than most, as thumbnails."""
     vectors = thumbnail(frames).encode(frames)
     similarities = vectors @ vectors.T
     following = np.diagonal(similarities, 1)
@@ -172,10 +172,10 @@ def _asked_of_all(
     question: Question, encoder: Encoder, sample: Sample, seed: int, progress: Report
 ) -> Iterator[tuple[str, Scores]]:
     """The encoder and every baseline with its scores. The encoder has its part of a frame, the others all."""
-    footage = sample.whole
+    footage = sample.full_frames
     makers = (lambda: random_filters(footage, seed=seed), lambda: thumbnail(footage), perceptual_hash, colour_histogram)
     progress(Progress(f"asking {MODEL}", 0, len(makers) + 1))
-    yield MODEL, question.score(encoder.encode, sample.seen)
+    yield MODEL, question.score(encoder.encode, sample.inputs)
     for done, make in enumerate(makers, start=1):
         baseline = make()
         progress(Progress(f"asking {baseline.name}", done, len(makers) + 1))

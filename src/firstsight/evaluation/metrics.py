@@ -1,4 +1,4 @@
-"""Something to ask of an encoder. Asked of a baseline, it is the same question."""
+"""Metrics of retrieval and classification, and a question to ask of encoders and baselines alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.evaluation.baselines import Encode
-from firstsight.quality.self_test import auroc
 
-__all__ = ["auroc", "average_precision", "found_at", "knn_labels", "linear_probe_labels"]
-
-# What the linear probe may choose among, for embeddings of variance 1.
+# Of the linear probe, for embeddings of variance 1.
 _PENALTIES = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
 
 
@@ -23,7 +20,7 @@ def found_at(similarities: NDArray[np.floating], relevant: NDArray[np.bool_], *,
     Args:
         similarities: (Q, G) of queries to gallery; minus infinity for what a query must not find.
         relevant: (Q, G), False for those.
-        k: how many are looked at; more than there are is all.
+        k: more than there are is all.
 
     Returns:
         (Q,)
@@ -35,6 +32,8 @@ def found_at(similarities: NDArray[np.floating], relevant: NDArray[np.bool_], *,
 
 def average_precision(similarities: NDArray[np.floating], relevant: NDArray[np.bool_]) -> NDArray[np.float64]:
     """For each query the mean, over its relevant ones, of the precision down to that one. The mean is mAP.
+
+    Of all queries at once, and among ties the earlier first, which scikit-learn's does not do.
 
     Source: Manning, Raghavan, Schuetze, "Introduction to Information Retrieval", 2008, section 8.4.
 
@@ -52,26 +51,30 @@ def average_precision(similarities: NDArray[np.floating], relevant: NDArray[np.b
 
 
 def knn_labels(
-    similarities: NDArray[np.floating], gallery_labels: NDArray[np.int64], *, k: int = 20, temperature: float = 0.07
+    vectors: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    queries: NDArray[np.floating],
+    *,
+    k: int = 20,
+    temperature: float = 0.07,
 ) -> NDArray[np.int64]:
-    """The label that the k nearest vote for, each with the weight exp(similarity / temperature).
+    """The label (Q,) that the k nearest vote for, each with the weight exp(cosine / temperature).
 
     Source: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", 2018.
 
     Args:
-        similarities: (Q, G), cosines of queries to gallery.
-        gallery_labels: (G,), from 0.
+        vectors: (N, dim), the gallery.
+        labels: (N,).
+        queries: (Q, dim).
         k: voters; more than there are is all.
         temperature: small lets the nearest decide.
-
-    Returns:
-        (Q,)
     """
-    nearest = _ranking(similarities)[:, :k]
-    weights = np.exp(np.take_along_axis(similarities, nearest, axis=1).astype(np.float64) / temperature)
-    votes = np.zeros((len(similarities), int(gallery_labels.max()) + 1))
-    np.add.at(votes, (np.arange(len(votes))[:, None], gallery_labels[nearest]), weights)
-    most: NDArray[np.int64] = votes.argmax(axis=1)
+    from sklearn.neighbors import KNeighborsClassifier  # scikit-learn takes seconds to load
+
+    vote = KNeighborsClassifier(
+        min(k, len(vectors)), metric="cosine", weights=lambda distances: np.exp((1 - distances) / temperature)
+    )
+    most: NDArray[np.int64] = vote.fit(vectors, labels).predict(queries)
     return most
 
 
@@ -115,15 +118,11 @@ def _ranking(similarities: NDArray[np.floating]) -> NDArray[np.intp]:
 def _ridge_scores(
     inputs: NDArray[np.floating], targets: NDArray[np.float64], queries: NDArray[np.floating], penalty: float
 ) -> NDArray[np.float64]:
-    """What ridge regression with an unpenalised constant predicts for the queries, (Q, classes)."""
-    centre, constant = inputs.mean(axis=0), targets.mean(axis=0)
-    x, y, asked = (inputs - centre).astype(np.float64), targets - constant, (queries - centre).astype(np.float64)
-    num, dim = x.shape
-    if dim <= num:
-        weights = np.linalg.solve(x.T @ x + penalty * np.eye(dim), x.T @ y)
-    else:  # the same by way of the products of the rows, which are fewer
-        weights = x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(num), y)
-    scores: NDArray[np.float64] = asked @ weights + constant
+    """What ridge regression predicts for the queries, (Q, classes)."""
+    from sklearn.linear_model import Ridge
+
+    ridge = Ridge(alpha=penalty).fit(inputs.astype(np.float64), targets)
+    scores: NDArray[np.float64] = ridge.predict(queries.astype(np.float64)).reshape(len(queries), -1)
     return scores
 
 
@@ -145,13 +144,13 @@ class Difference:
 
 
 def difference(first: NDArray[np.float64], second: NDArray[np.float64], blocks: NDArray[np.int64]) -> Difference:
-    """What the first gets more than the second, query by query: what is hard for both does not blur the comparison."""
+    """The mean gain of the first over the second, query by query: what is hard for both cancels."""
     gained = first - second
     return Difference(float(gained.mean()), standard_error(gained, blocks))
 
 
 def standard_error(values: NDArray[np.float64], blocks: NDArray[np.int64]) -> float:
-    """The standard error of the mean of values that are alike within a block, such as neighbouring frames of a video.
+    """The standard error of the mean of values that are similar within a block, such as neighbouring frames of a video.
 
     With a block for each value it is the usual standard deviation / sqrt(N).
     Source: Cameron, Miller, "A Practitioner's Guide to Cluster-Robust Inference", 2015, equation 11, for a mean.
@@ -161,7 +160,7 @@ def standard_error(values: NDArray[np.float64], blocks: NDArray[np.int64]) -> fl
         blocks: (N,), which block each value belongs to, from 0.
 
     Returns:
-        Infinite with fewer than two blocks: one block tells nothing about others.
+        Infinite with fewer than two blocks.
     """
     num_blocks = len(np.unique(blocks))
     if num_blocks < 2:
@@ -170,8 +169,8 @@ def standard_error(values: NDArray[np.float64], blocks: NDArray[np.int64]) -> fl
     return float(np.sqrt((sums**2).sum() * num_blocks / (num_blocks - 1)) / len(values))
 
 
-def stretches(num: int, *, most: int = 20) -> NDArray[np.int64]:
-    """Blocks (num,) of neighbouring queries, of equal length, at most so many."""
+def query_blocks(num: int, *, most: int = 20) -> NDArray[np.int64]:
+    """The block (num,) of each query: neighbouring ones, of equal length, at most so many blocks."""
     return np.arange(num) * min(num, most) // max(1, num)
 
 
@@ -179,9 +178,9 @@ def stretches(num: int, *, most: int = 20) -> NDArray[np.int64]:
 class Scores:
     """How well one method answers."""
 
-    figures: Mapping[str, float | None]  # 0 to 1, by the question's columns; None: not to be asked of this footage
+    figures: Mapping[str, float | None]  # 0 to 1, by the question's columns; None: does not apply to this footage
     per_query: NDArray[np.float64]  # (Q,), whose mean is the first figure
-    blocks: NDArray[np.int64]  # (Q,), queries of one block are alike, as neighbouring frames are
+    blocks: NDArray[np.int64]  # (Q,), queries of one block are similar, as neighbouring frames are
 
     @property
     def standard_error(self) -> float:
@@ -195,5 +194,5 @@ class Question:
 
     asks: str  # in words
     columns: Mapping[str, str]  # name of a figure: what it means. Methods are compared by the first.
-    score: Callable[[Encode, NDArray[np.uint8]], Scores]  # of a method, and the sample's frames as it sees them
-    notes: tuple[str, ...] = ()  # what a person should know, a line each
+    score: Callable[[Encode, NDArray[np.uint8]], Scores]  # of a method, on the sample's frames through its view
+    notes: tuple[str, ...] = ()  # for people, a line each

@@ -9,21 +9,21 @@ from firstsight import device
 from firstsight.errors import SettingsError, SourceError
 from firstsight.evaluation import metrics
 from firstsight.evaluation.baselines import Encode
-from firstsight.evaluation.metrics import Question, Scores, stretches
+from firstsight.evaluation.metrics import Question, Scores, query_blocks
 from firstsight.evaluation.sample import Sample
 from firstsight.quality.self_test import Times, self_test
 
 _TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
-_NAMED_TWINS = 5  # pairs of files at most that are told
+_MAX_NAMED_PAIRS = 5  # of files with equal frames
 _CHUNK = 500  # queries whose similarities are held at once
 
 
 def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
-    """Is a frame found again after a change, and are neighbours in time more alike than strangers?
+    """Is a frame found again after a change, and are neighbours in time more similar than frames far apart?
 
     Args:
-        sample: what is asked about.
-        ordered: whether its frames are in order of time.
+        sample: the frames.
+        ordered: whether they are in order of time.
         seed: of the changes.
     """
     times = None
@@ -39,10 +39,10 @@ def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
             "other view": test.after_view,
             "other light": test.after_light,
             "noise": test.after_noise,
-            "neighbours": test.neighbours_against_strangers,
+            "neighbours": test.neighbours,
         }
         num = len(test.found)
-        return Scores(figures, test.found, np.arange(num) if times is None else stretches(num))
+        return Scores(figures, test.found, np.arange(num) if times is None else query_blocks(num))
 
     same = "itself" if times is None else "the same moment"
     columns = {
@@ -56,44 +56,44 @@ def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
 
 
 def labels_question(sample: Sample, *, seed: int) -> Question:
-    """Has the nearest the same label? Never looked for in the query's own stretch: an uninterrupted run of frames of
-    one file with one label, which is the whole video if it has one label, and the picture itself for pictures.
+    """Has the nearest frame the same label? Only outside the query's own run: the uninterrupted frames of one file
+    with one label, which is the entire video if it has one label, and the picture itself for pictures.
 
     Args:
         sample: with labels.
         seed: of the split.
 
     Raises:
-        SettingsError: one label only, or no label in two stretches.
+        SettingsError: one label only, or no label in two runs.
     """
     names, labels = np.unique(np.array(sample.labels), return_inverse=True)
     if len(names) < 2:
         raise SettingsError(f"all {len(sample)} frames have the label {str(names[0])!r}; give at least two labels")
     groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
-    notes = (*_notes_on(names, labels, groups), *_note_on_twins(sample, groups))
+    notes = (*_notes_on(names, labels, groups), *_note_on_copies(sample, groups))
     random = np.random.default_rng(seed)
-    # Among equally similar frames the earlier counts as nearer: not to be one of the same label because of the order.
+    # Among equally similar frames the earlier counts as nearer; random order keeps that independent of the label.
     order = random.permutation(len(sample))
     labels, groups = labels[order], groups[order]
     test = _part(labels, groups, _TEST_SHARE, random)
     asked = np.flatnonzero(np.isin(labels, np.unique(labels[test])))
     if not len(asked):
         raise SettingsError(
-            f"each of the {len(names)} labels has one uninterrupted stretch of one video: there is nowhere else to "
-            "look for it; label a second video or a second visit"
+            f"each of the {len(names)} labels has one uninterrupted part of one video, and is nowhere else to be "
+            "found; label a second video or a second visit"
         )
     held_out = _part(labels[~test], groups[~test], _HELD_OUT_SHARE, random)
 
     def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
         vectors = encode(frames)[order]
         retrieved = _retrieved(vectors, labels, groups, asked)
-        voted = metrics.knn_labels(vectors[test] @ vectors[~test].T, labels[~test])
+        voted = metrics.knn_labels(vectors[~test], labels[~test], vectors[test])
         probed = metrics.linear_probe_labels(vectors[~test], labels[~test], held_out, vectors[test])
         figures: dict[str, float | None] = {name: float(values.mean()) for name, values in retrieved.items()}
         figures |= {"kNN": _share_right(voted, labels[test]), "linear": _share_right(probed, labels[test])}
         return Scores(figures, retrieved["R@1"], groups[asked])
 
-    elsewhere = "another picture" if len(np.unique(groups)) == len(sample) else "another video or stretch"
+    elsewhere = "another picture" if len(np.unique(groups)) == len(sample) else "another video or visit"
     columns = {
         "R@1": f"% of frames whose nearest in {elsewhere} has their label",
         "R@5": "% ... one of the 5 nearest",
@@ -107,7 +107,7 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
 def _part(
     labels: NDArray[np.intp], groups: NDArray[np.intp], share: float, random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Which frames to test on: of every label that has two groups or more, about that share of them, whole."""
+    """Which frames to test on: of every label that has two groups or more, about that share of the groups."""
     chosen = []
     for label in np.unique(labels):
         own = random.permutation(np.unique(groups[labels == label]))
@@ -119,7 +119,7 @@ def _part(
 def _retrieved(
     vectors: NDArray[np.float32], labels: NDArray[np.intp], groups: NDArray[np.intp], asked: NDArray[np.intp]
 ) -> dict[str, NDArray[np.float64]]:
-    """For each frame that is asked about, how well it finds its label in other groups."""
+    """How well each of these frames finds its label in other groups."""
     parts = []
     for rows in np.array_split(asked, -(-len(asked) // _CHUNK)):
         elsewhere = groups[rows, None] != groups
@@ -139,30 +139,28 @@ def _notes_on(names: NDArray[np.str_], labels: NDArray[np.intp], groups: NDArray
     notes = [f"the most frequent label, {names[most]}, is that of {100 * count / len(labels):.0f} % of the frames"]
     alone = [name for number, name in enumerate(names) if len(np.unique(groups[labels == number])) < 2]
     if alone:
-        notes.append(f"{len(alone)} labels have one video or stretch each, such as {alone[0]}, and are not asked for")
+        notes.append(f"{len(alone)} labels have one video or visit each, such as {alone[0]}, and are not queried")
     return tuple(notes)
 
 
-def _note_on_twins(sample: Sample, groups: NDArray[np.intp]) -> tuple[str, ...]:
-    """A file that is there twice is found by everything, and says nothing. The files with the most twins are named."""
-    first_seen: dict[int, int] = {}
+def _note_on_copies(sample: Sample, groups: NDArray[np.intp]) -> tuple[str, ...]:
+    """Copies of a file find each other with every method. The files with the most equal frames are named."""
+    first_indices: dict[int, int] = {}
     pairs: Counter[tuple[str, str]] = Counter()
-    for index, frame in enumerate(sample.whole):
-        first = first_seen.setdefault(hash(frame.tobytes()), index)
+    for index, frame in enumerate(sample.full_frames):
+        first = first_indices.setdefault(hash(frame.tobytes()), index)
         if groups[first] != groups[index]:
             pairs[sample.names[sample.sources[first]], sample.names[sample.sources[index]]] += 1
     if not pairs:
         return ()
-    named = [f"{one} and {other} ({num})" for (one, other), num in pairs.most_common(_NAMED_TWINS)]
-    more = f" and {len(pairs) - _NAMED_TWINS} more pairs" if len(pairs) > _NAMED_TWINS else ""
-    told = (
-        f"{pairs.total()} frames are the same to the pixel as one in another video or stretch: is a file there twice?"
-    )
-    return (f"{told} {', '.join(named)}{more}",)
+    named = [f"{one} and {other} ({num})" for (one, other), num in pairs.most_common(_MAX_NAMED_PAIRS)]
+    more = f" and {len(pairs) - _MAX_NAMED_PAIRS} more pairs" if len(pairs) > _MAX_NAMED_PAIRS else ""
+    equal = f"{pairs.total()} frames are equal to the pixel to one in another video or visit: is a file there twice?"
+    return (f"{equal} {', '.join(named)}{more}",)
 
 
 def nondecreasing_path(similarities: NDArray[np.floating]) -> NDArray[np.intp]:
-    """For each query a place in the gallery, never before the previous query's, with the largest total similarity.
+    """For each query a gallery index, never below the previous query's, with the largest total similarity.
 
     Dynamic programming, each query taking one step. Source: Sakoe, Chiba, "Dynamic programming algorithm optimization
     for spoken word recognition", 1978, without their limits on the slope.
@@ -171,24 +169,24 @@ def nondecreasing_path(similarities: NDArray[np.floating]) -> NDArray[np.intp]:
         similarities: (Q, G), both in order; Q and G at least 1.
 
     Returns:
-        (Q,), places from 0 to G - 1; among equally good paths the one that stays earlier.
+        (Q,), from 0 to G - 1; among equally good paths the one that stays earlier.
     """
-    num_queries, num_places = similarities.shape
-    best_until = np.empty((num_queries, num_places), np.intp)  # where, up to here, the path of largest total ends
-    total = np.zeros(num_places)
-    places = np.arange(num_places)
+    num_queries, num_gallery = similarities.shape
+    best_until = np.empty((num_queries, num_gallery), np.intp)  # where, up to here, the path of largest total ends
+    total = np.zeros(num_gallery)
+    indices = np.arange(num_gallery)
     for query, row in enumerate(similarities.astype(np.float64)):
         total = np.maximum.accumulate(total) + row
         is_new = total > np.concatenate([[-np.inf], np.maximum.accumulate(total)[:-1]])
-        best_until[query] = np.maximum.accumulate(np.where(is_new, places, 0))
+        best_until[query] = np.maximum.accumulate(np.where(is_new, indices, 0))
     path = np.empty(num_queries, np.intp)
-    last = num_places - 1
+    last = num_gallery - 1
     for query in reversed(range(num_queries)):
         path[query] = last = best_until[query, last]
     return path
 
 
-_LEAST_IN_A_PASS = 10
+_MIN_IN_A_PASS = 10
 _NEAR = 0.05  # of the first pass: a match so near the path is on it
 _SHUFFLES = 5
 
@@ -211,15 +209,15 @@ def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Que
     """
     later = sample.seconds >= at_seconds
     _check(sample, later, at_seconds)
-    places = sample.seconds[~later]
-    near = _NEAR * float(places[-1] - places[0])
-    num_first, num_second = len(places), int(later.sum())
+    first_pass = sample.seconds[~later]
+    near = _NEAR * float(first_pass[-1] - first_pass[0])
+    num_first, num_second = len(first_pass), int(later.sum())
     random = np.random.default_rng(seed)
     orders = [random.permutation(num_second) for _ in range(_SHUFFLES)]
 
     def on_path(similarities: NDArray[np.float32]) -> NDArray[np.float64]:
         found, along = similarities.argmax(axis=1), nondecreasing_path(similarities)
-        on: NDArray[np.bool_] = np.abs(places[found] - places[along]) <= near
+        on: NDArray[np.bool_] = np.abs(first_pass[found] - first_pass[along]) <= near
         return on.astype(np.float64)
 
     def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
@@ -230,10 +228,10 @@ def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Que
             shuffled[order] += on_path(similarities[order]) / _SHUFFLES
         shares = {"order": walked - shuffled, "on path": walked, "shuffled": shuffled}
         figures = {name: float(values.mean()) for name, values in shares.items()}
-        return Scores(figures, walked - shuffled, stretches(num_second))
+        return Scores(figures, walked - shuffled, query_blocks(num_second))
 
     columns = {
-        "order": "what the order of the second pass adds: the next figure minus the one after it; 0 is nothing",
+        "order": "what the order of the second pass adds: the next figure minus the one after it; 0 is none",
         "on path": f"% of frames whose nearest in the first pass is within {near:.1f} s of the best path that never "
         "goes back",
         "shuffled": "% ... with the frames of the second pass in random order",
@@ -244,11 +242,11 @@ def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Que
 
 def _check(sample: Sample, later: NDArray[np.bool_], at_seconds: float) -> None:
     if len(np.unique(sample.sources)) > 1 and not sample.of_pictures:
-        raise SettingsError("a second pass is looked for within one video; give one")
+        raise SettingsError("a second pass is within one video; give one")
     num_first, num_second = int((~later).sum()), int(later.sum())
-    if min(num_first, num_second) < _LEAST_IN_A_PASS:
+    if min(num_first, num_second) < _MIN_IN_A_PASS:
         raise SettingsError(
             f"a second pass from {at_seconds:g} s leaves {num_first} frames before and {num_second} after, of footage "
             f"from {sample.seconds[0]:.1f} to {sample.seconds[-1]:.1f} s; valid is a time with at least "
-            f"{_LEAST_IN_A_PASS} on both sides"
+            f"{_MIN_IN_A_PASS} on both sides"
         )

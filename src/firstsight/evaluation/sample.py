@@ -33,7 +33,7 @@ class Labels:
     """Labels for the frames of a source."""
 
     of: Callable[[Frame], str | None]  # None: it has none
-    notes: tuple[str, ...] = ()  # what a person should know, a line each
+    notes: tuple[str, ...] = ()  # for people, a line each
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Row:
     """A line of the file."""
 
     name: str  # as the source calls it
-    at: float | None  # frame or seconds; None: the whole file
+    at: float | None  # frame or seconds; None: the entire file
     label: str  # empty: from here on none
 
 
@@ -49,9 +49,9 @@ def read_labels(spec: str, source: Source) -> Labels:
     """The labels that "folders" or a CSV file give to the frames of a source.
 
     With "folders" a frame's label is the name of the folder that its file lies in. In a CSV file, `file` is a path, or
-    as much of its end as tells the source's files apart. Without further columns a label holds for the whole
+    as much of its end as identifies one of the source's files. Without further columns a label holds for the entire
     file; with `frame` for that frame, counted from 0; with `seconds` from then to the next line of that file, where an
-    empty label ends a stretch. Other columns are ignored.
+    empty label ends it. Other columns are ignored.
 
     Raises:
         SettingsError: the source has no files; the CSV cannot be read, lacks columns, or is about other files.
@@ -67,24 +67,24 @@ def read_labels(spec: str, source: Source) -> Labels:
 def _csv_labels(path: Path, files: Sequence[tuple[Path, str]]) -> Labels:
     lines, position = _read(path)
     find = _finder(files)
-    rows, strangers = [], []
+    rows, unknown_files = [], []
     for number, line in enumerate(lines, start=2):
         name = find(line["file"], f"{path}, line {number}")
         if name is None:
-            strangers.append(line["file"])
+            unknown_files.append(line["file"])
         else:
             at = _number(line[position], position, f"{path}, line {number}") if position else None
             rows.append(_Row(name, at, line["label"]))
     if not rows:
-        what = f"it names {strangers[0]!r}, the source has {files[0][1]!r}" if strangers else "it has no lines"
+        what = f"it names {unknown_files[0]!r}, the source has {files[0][1]!r}" if unknown_files else "it has no lines"
         raise SettingsError(f"{path} has no label for any file of the source: {what}")
-    num_strangers = len(set(strangers))
-    told = f"{num_strangers} of its files are not in the source, such as {strangers[0]}" if strangers else ""
-    return Labels(_lookup(rows, position, path), (f"{path}: {told}",) if told else ())
+    num_unknown = len(set(unknown_files))
+    note = f"{num_unknown} of its files are not in the source, such as {unknown_files[0]}" if unknown_files else ""
+    return Labels(_lookup(rows, position, path), (f"{path}: {note}",) if note else ())
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:
-    """The lines, and the column that tells the place in a file, if there is one."""
+    """The lines, and the column of the position in a file, if there is one."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
@@ -94,14 +94,14 @@ def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise SettingsError(f"labels {str(path)!r} cannot be read ({reason}): {_VALID}") from error
-    places = [name for name in ("frame", "seconds") if name in columns]
-    if not {"file", "label"} <= set(columns) or len(places) > 1:
+    positions = [name for name in ("frame", "seconds") if name in columns]
+    if not {"file", "label"} <= set(columns) or len(positions) > 1:
         raise SettingsError(f"{path} has the columns {', '.join(columns) or 'of an empty file'}: {_VALID}")
-    return lines, places[0] if places else None
+    return lines, positions[0] if positions else None
 
 
 def _finder(files: Sequence[tuple[Path, str]]) -> Callable[[str, str], str | None]:
-    """What finds the source's name of the file that a path means: the one whose path ends like that."""
+    """A function from a path, or the end of one, to the source's name of that file."""
     by_end: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for path, name in files:
         parts = path.absolute().parts
@@ -133,9 +133,9 @@ def _lookup(rows: list[_Row], position: str | None, path: Path) -> Callable[[Fra
     for row in rows:
         at = 0.0 if row.at is None else row.at
         if by_file[row.name].setdefault(at, row.label) != row.label:
-            place = f", {position} {at:g}," if position else ""
+            where = f", {position} {at:g}," if position else ""
             raise SettingsError(
-                f"{path} gives {row.name}{place} two labels, {by_file[row.name][at]!r} and {row.label!r}"
+                f"{path} gives {row.name}{where} two labels, {by_file[row.name][at]!r} and {row.label!r}"
             )
     starts = {name: sorted(labels) for name, labels in by_file.items()}
 
@@ -151,7 +151,7 @@ def _lookup(rows: list[_Row], position: str | None, path: Path) -> Callable[[Fra
     return label_of
 
 
-LEAST_FRAMES = 20  # fewer say nothing about an encoder
+MIN_FRAMES = 20
 _SHORTER_SIDE = 128  # pixels of the picture that baselines get
 _DEPTH = 32  # decoded frames kept ready
 
@@ -160,14 +160,14 @@ _DEPTH = 32  # decoded frames kept ready
 class Sample:
     """N frames in the source's order."""
 
-    seen: NDArray[np.uint8]  # (N, h, w, C), what the encoder embeds: the whole frame, or the square that it crops
-    whole: NDArray[np.uint8]  # (N, h, w, 3), the whole frame; the same array if the encoder's view is all of it
+    inputs: NDArray[np.uint8]  # (N, h, w, C), through the encoder's view
+    full_frames: NDArray[np.uint8]  # (N, h, w, 3), for the baselines; the same frames if the view shows all of it
     seconds: NDArray[np.float64]  # (N,), in its video; of pictures the position
     sources: NDArray[np.int64]  # (N,), which file each is from, from 0
     names: tuple[str, ...]  # of the files
     labels: tuple[str, ...]  # of each, empty if not asked for
     of_pictures: bool  # files or an array of pictures, rather than video
-    num_read: int  # frames that went by
+    num_read: int  # frames
     num_unlabelled: int  # of these had no label and were left out
 
     def __len__(self) -> int:
@@ -185,8 +185,8 @@ def take_sample(
     """At most so many frames of the source; without labels also frames half a second later, where these are apart.
 
     Args:
-        encoder: whose view of a frame is wanted.
-        source: read once, whole.
+        encoder: whose view of a frame to take.
+        source: read once.
         max_frames: to keep.
         label_of: gives a frame its label; frames without one are left out. None asks for no labels.
         progress: called after each frame.
@@ -194,8 +194,8 @@ def take_sample(
     Raises:
         SourceError: fewer than 20 frames.
     """
-    whole = _whole_view(source)
-    views = (whole,) if encoder.view.shows_whole_frame else (encoder.view, whole)
+    full = _full_view(source)
+    views = (full,) if encoder.view.shows_whole_frame else (encoder.view, full)
     keeper = _Keeper(max_frames, with_neighbours=label_of is None)
     num_read, num_unlabelled, total = 0, 0, source.num_frames()
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:
@@ -206,14 +206,14 @@ def take_sample(
             else:
                 keeper.add(frame)
             progress(Progress("reading", num_read, total))
-    if num_read - num_unlabelled < LEAST_FRAMES:
+    if num_read - num_unlabelled < MIN_FRAMES:
         what = f"{num_read - num_unlabelled} frames{' with a label' if label_of else ''}"
-        raise SourceError(f"{source.name} has {what} to ask about; give at least {LEAST_FRAMES}")
+        raise SourceError(f"{source.name} has {what} to ask about; give at least {MIN_FRAMES}")
     kept = keeper.kept()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(frame.source for frame in kept))}
     return Sample(
-        seen=np.stack([frame.pixels for frame in kept]),
-        whole=np.stack([frame.whole for frame in kept]),
+        inputs=np.stack([frame.pixels for frame in kept]),
+        full_frames=np.stack([frame.whole for frame in kept]),
         seconds=np.array([frame.seconds for frame in kept]),
         sources=np.array([numbers[frame.source] for frame in kept]),
         names=tuple(numbers),
@@ -231,17 +231,17 @@ class _Keeper:
         self._max_frames = max_frames
         self._with_neighbours = with_neighbours
         self._groups: list[list[Frame]] = []  # a frame, or a frame and its neighbour
-        self._num_kept = self._num_seen = 0
+        self._num_kept = self._num_added = 0
         self._every = 1
 
     def add(self, frame: Frame) -> None:
-        if self._num_seen % self._every == 0:
+        if self._num_added % self._every == 0:
             self._groups.append([frame])
             self._num_kept += 1
         elif self._with_neighbours and _is_neighbour(frame, self._groups[-1]):
             self._groups[-1].append(frame)
             self._num_kept += 1
-        self._num_seen += 1
+        self._num_added += 1
         while self._num_kept >= 2 * self._max_frames:
             self._thin()
 
@@ -268,7 +268,7 @@ def _is_neighbour(frame: Frame, group: list[Frame]) -> bool:
     return len(group) == 1 and frame.source == group[0].source and SAME_SECONDS < since <= NEIGHBOUR_SECONDS
 
 
-def _whole_view(source: Source) -> WholeFrame:
+def _full_view(source: Source) -> WholeFrame:
     width, height = source.size()
     scale = min(1.0, _SHORTER_SIDE / min(width, height))
     return WholeFrame(round(width * scale), round(height * scale))

@@ -1,4 +1,4 @@
-"""What there is in a library: groups of frames that are alike, and when each is to be seen.
+"""Clusters: groups of similar frames of a library, and the moments of each.
 
 *Sources:* spherical k-means, Dhillon, Modha 2001; the number of groups by the largest mean silhouette, Rousseeuw,
 "Silhouettes", 1987. Both by scikit-learn.
@@ -19,18 +19,19 @@ from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment, find_moments
 from firstsight.text import printable
 
-# The groups are found among so many frames, spread evenly; the rest join them.
-_MOST_LEARNED_FROM = 4_000
-# Numbers that are tried, each about a half more than the one before: between two of them little changes.
+# The groups are found among so many evenly spaced frames; the rest join them.
+_MAX_LEARNED_FROM = 4_000
+# Numbers of groups that are tried, each about one and a half times the one before.
 _NUMBERS = (2, 3, 4, 6, 8, 12, 16, 24, 36, 50)
-# Below this silhouette a group holds what fits nowhere else. Rousseeuw takes 0.25 for "no substantial structure".
+# Below this silhouette a group is mixed: it holds frames that fit no other. Rousseeuw takes 0.25 for "no substantial
+# structure".
 _MIXED = 0.1
-_LEAST_A_GROUP = 12  # frames on average, for a number to be tried: six seconds as a library is usually sampled
+_MIN_A_GROUP = 12  # frames on average, for a number to be tried: six seconds at a library's usual rate
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """Frames that are alike."""
+    """Similar frames."""
 
     num_frames: int
     share: float  # of all frames, 0 to 1
@@ -38,8 +39,8 @@ class Cluster:
     exemplar_frame_index: int
     exemplar_seconds: float
     sources: tuple[tuple[str, int], ...]  # name and number of frames, the most first
-    moments: tuple[Moment, ...]  # when it is to be seen, by source and time
-    silhouette: float  # mean over its frames, -1 to 1: near 0 it runs into other groups
+    moments: tuple[Moment, ...]  # of its frames, by source and time
+    silhouette: float  # mean over its frames, -1 to 1: near 0 it overlaps other groups
     is_mixed: bool  # its frames are hardly more like each other than like those of the nearest other group
     thumbnail: bytes = field(repr=False)  # of the exemplar, JPEG
 
@@ -54,7 +55,7 @@ class Clusters:
 
     library: str  # its folder
     clusters: tuple[Cluster, ...]
-    silhouette: float  # mean over frames, -1 to 1: above 0.5 groups are apart, near 0 they run into each other
+    silhouette: float  # mean over frames, -1 to 1: above 0.5 groups are separate, near 0 they overlap
     num_frames: int
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +107,7 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
     frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
     if len(frames) < 3:
         raise LibraryError(f"{library.path} has {len(frames)} frames that show anything; index more footage")
-    sample = Sample(_MOST_LEARNED_FROM)
+    sample = Sample(_MAX_LEARNED_FROM)
     sample.add(frames)
     learned_from = sample.embeddings().vectors
     num_different = len(np.unique(learned_from, axis=0))
@@ -146,9 +147,9 @@ def best_centres(
 def _numbers(num: int | None, num_different: int) -> tuple[int, ...]:
     if num is not None:
         return (num,)
-    if num_different < 2 * _LEAST_A_GROUP:
+    if num_different < 2 * _MIN_A_GROUP:
         return (1,)
-    return tuple(one for one in _NUMBERS if one * _LEAST_A_GROUP <= num_different)
+    return tuple(number for number in _NUMBERS if number * _MIN_A_GROUP <= num_different)
 
 
 def _silhouettes(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dict[int, float]:
@@ -170,7 +171,7 @@ def _cluster(
     counts = np.bincount(frames.source_indices[rows], minlength=len(frames.sources))
     order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
     exemplar = frames.source_of(best), int(frames.frame_indices[best])
-    moments = find_moments(members.astype(np.float32), frames, least=1.0)
+    moments = find_moments(members.astype(np.float32), frames, threshold=1.0)
     return Cluster(
         num_frames=len(rows),
         share=len(rows) / len(frames),

@@ -1,8 +1,8 @@
-"""The most different moments of a library: each next one is the frame least like all that were chosen before.
+"""Keyframes: the most different moments of a library, each the frame least like all that were chosen before.
 
 *Source:* farthest-first traversal, Gonzalez, "Clustering to minimize the maximum intercluster distance", 1985: no
-choice of as many frames leaves the rest less than half as far from the nearest chosen one. Odd frames, such as a
-blurred one or a flash, are different too, and come early; how many frames are like each tells them from the others.
+choice of as many frames leaves the rest less than half as far from the nearest chosen one. Outliers, such as a
+blurred frame or a flash, are different too, and come early; few frames are like them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -62,11 +62,9 @@ class Keyframes(Sequence[Keyframe]):
     @overload
     def __getitem__(self, index: slice) -> tuple[Keyframe, ...]: ...
     def __getitem__(self, index: int | slice) -> Keyframe | tuple[Keyframe, ...]:
-        """One of them, or some."""
         return self.keyframes[index]
 
     def __len__(self) -> int:
-        """How many."""
         return len(self.keyframes)
 
     def to_json(self) -> dict[str, Any]:
@@ -90,10 +88,10 @@ def find_keyframes(
     where: Where | None = None,
     progress: Report = silent,
 ) -> Keyframes:
-    """The most different moments of a library, in the order in which they were chosen: fewer are the first of more.
+    """The most different moments of a library, in the order in which they were chosen; more begin with the same.
 
-    The first is the most usual frame, the one most like the mean. Time: as many passes over the vectors as moments.
-    Memory: 4 dim bytes a frame.
+    The first is the frame most like the mean. Time: as many passes over the vectors as moments. Memory: 4 dim bytes a
+    frame.
 
     Args:
         library: which one.
@@ -132,8 +130,8 @@ def find_keyframes(
 
 
 def farthest_first(vectors: NDArray[np.float32], num: int) -> Iterator[tuple[int, float, NDArray[np.bool_]]]:
-    """Row after row of unit vectors (N, dim): the row, its cosine to the nearest chosen before, and which rows are now
-    nearest to it (N,). Ends early when every row is the same as a chosen one.
+    """Row after row of unit vectors (N, dim): the row, its cosine to the nearest chosen before, and which rows (N,) are
+    now nearest to it. Ends early when every row equals a chosen one.
     """
     best = np.full(len(vectors), -1.0, np.float32)
     mean = vectors.mean(axis=0)

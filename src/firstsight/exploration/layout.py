@@ -1,4 +1,4 @@
-"""A map of footage: each frame a point in the plane, frames that are alike near each other.
+"""A map of footage: each frame a point in the plane, similar frames near each other.
 
 Source: van der Maaten, Hinton, "Visualizing data using t-SNE", 2008, by scikit-learn, begun from the two directions of
 largest variance, as Kobak, Berens, "The art of using t-SNE for single-cell transcriptomics", 2019, advise.
@@ -17,19 +17,19 @@ from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.progress import Progress, Report, silent
 
-MOST_FRAMES = 2_000  # a minute's work or so; more points could not be told apart in a picture either
+_MAX_FRAMES = 2_000  # takes a minute or so; a picture of more points would not be readable
 _PERPLEXITY = 30.0  # neighbours that count; fewer where there are few frames
 _INNER_DIM = 50
-_LEAST_FRAMES = 4
+_MIN_FRAMES = 4
 _EQUAL = 1e-6  # frames that differ by less are equal
 
 
 @dataclass(frozen=True, eq=False)
 class FrameMap:
-    """Some frames of a library, and where each lies in the plane."""
+    """Some frames of a library, and the position of each in the plane."""
 
     library: str  # its folder
-    frames: Embeddings  # N, spread evenly over those that were asked for
+    frames: Embeddings  # N, evenly spaced among those that were chosen
     points: NDArray[np.float32]  # (N, 2), in the unit square, y downwards
     num_frames: int  # altogether, of which these are a sample
 
@@ -37,7 +37,7 @@ class FrameMap:
         """How many frames are shown, and of how many."""
         if len(self.frames) == self.num_frames:
             return f"All {self.num_frames:,} frames."
-        return f"{len(self.frames):,} of {self.num_frames:,} frames, spread evenly over them."
+        return f"{len(self.frames):,} of {self.num_frames:,} frames, evenly spaced."
 
     def to_arrow(self) -> pa.Table:
         """A row a frame: source, frame, seconds, x, y."""
@@ -59,12 +59,12 @@ class FrameMap:
 
 
 def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, progress: Report = silent) -> FrameMap:
-    """A map of a library's frames; of many, of 2,000 spread evenly over them.
+    """A map of a library's frames; of more than 2,000, of as many evenly spaced ones.
 
     Args:
         library: which one.
         where: which frames; all by default.
-        seed: of what is drawn.
+        seed: of t-SNE.
         progress: called once.
 
     Raises:
@@ -72,33 +72,33 @@ def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, pro
         LibraryError: a name or pattern fits no source.
     """
     chosen = library.embeddings(where)
-    frames = chosen[spread_rows(len(chosen))]
+    frames = chosen[evenly_spaced(len(chosen))]
     progress(Progress("laying out", 0, None, f"{len(frames)} frames"))
     return FrameMap(str(library.path), frames, lay_out(frames.vectors, seed=seed), len(chosen))
 
 
 def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
-    """A point in the unit square for each frame, (N, 2): near each other what is alike; other distances mean little.
+    """A point in the unit square for each frame, (N, 2): similar frames near each other; large distances do not count.
 
     Args:
         vectors: (N, dim).
-        seed: of what is drawn.
+        seed: of t-SNE.
 
     Raises:
         SettingsError: fewer than four frames.
     """
     num = len(vectors)
-    if num < _LEAST_FRAMES:
+    if num < _MIN_FRAMES:
         raise SettingsError(
-            f"a map of {num} frames; valid is at least {_LEAST_FRAMES}: index more footage, or more frames a second"
+            f"a map of {num} frames; valid is at least {_MIN_FRAMES}: index more footage, or more frames a second"
         )
     inner = _principal(vectors)
-    spread = float(inner[:, 0].std())
-    if inner.shape[1] < 2 or spread < _EQUAL:
+    deviation = float(inner[:, 0].std())
+    if inner.shape[1] < 2 or deviation < _EQUAL:
         return _in_square(np.pad(inner, ((0, 0), (0, 1)))[:, :2])
     from sklearn.manifold import TSNE
 
-    start = inner[:, :2] / spread * 1e-4
+    start = inner[:, :2] / deviation * 1e-4
     perplexity = min(_PERPLEXITY, (num - 1) / 3)
     placed = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(inner)
     return _in_square(placed)
@@ -113,8 +113,8 @@ def _principal(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return inner
 
 
-def spread_rows(num: int, most: int = MOST_FRAMES) -> NDArray[np.intp]:
-    """At most so many of a number of rows, spread evenly, ascending."""
+def evenly_spaced(num: int, most: int = _MAX_FRAMES) -> NDArray[np.intp]:
+    """At most `most` of `num` rows, evenly spaced, ascending."""
     return np.unique(np.linspace(0, num - 1, min(num, most)).astype(np.intp))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from firstsight.errors import PixelsError, RunError, SourceError
-from firstsight.files import make_folder, safe_name, write_whole
+from firstsight.files import make_folder, safe_name, write_atomically
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel
@@ -41,7 +41,7 @@ def write_pictures(
         library: that holds the frames.
         frames: source, frame index and seconds of each.
         folder: made if it is not there. A file of the same name is replaced.
-        progress: called after each; its news say of which sources the frames are thumbnails, and why.
+        progress: called after each; its news report which sources gave thumbnails, and why.
 
     Returns:
         The files, in the order of the frames.
@@ -62,7 +62,7 @@ def write_pictures(
             news = () if source in without else (f"{error}; its thumbnails are used",)
             without.add(source)
             jpeg = library.thumbnails([(source, index)])[0]
-        write_whole(path, jpeg)
+        write_atomically(path, jpeg)
         written.append(path)
         progress(Progress("writing", rank, len(frames), news=news))
     return written
@@ -78,7 +78,7 @@ def _full_size(record: SourceRecord, seconds: float) -> bytes:
 
 
 # Damaged files have frames at the time of the one before; in a clip each frame is shown at least so long.
-_LEAST_SECONDS = 0.001
+_MIN_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Stretch:
     path: Path
     start_seconds: float  # the first frame is the nearest to it
     end_seconds: float  # the last is before it, unless the stretch would be empty
-    record: SourceRecord | None = None  # what a library knows of the file, which must not have changed since
+    record: SourceRecord | None = None  # the library's, whose file must not have changed
 
 
 def write_clips(
@@ -105,8 +105,8 @@ def write_clips(
     Args:
         stretches: of video files.
         folder: made if it is not there. A file of the same name is replaced.
-        progress: called after each; its news say which are left out, as their video is gone, has changed or cannot be
-            read there.
+        progress: called after each; its news report which are left out, as their video is gone, has changed or cannot
+            be read there.
 
     Returns:
         The files that were written, in the order of the stretches.
@@ -136,15 +136,15 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
     """
     records = {record.name: record for record in library.sources}
     stretches = [
-        Stretch(records[one.source].path, one.start_seconds, one.end_seconds, records[one.source])
-        for one in moments
-        if not records[one.source].is_picture
+        Stretch(records[moment.source].path, moment.start_seconds, moment.end_seconds, records[moment.source])
+        for moment in moments
+        if not records[moment.source].is_picture
     ]
     return write_clips(stretches, folder, progress=progress)
 
 
 def cut(stretch: Stretch, out: Path) -> None:
-    """One stretch as a file of its own; whoever looks for it finds it atomically.
+    """One stretch as a file of its own, written atomically.
 
     Raises:
         RunError: it cannot be written.
@@ -162,8 +162,8 @@ def cut(stretch: Stretch, out: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Even:
-    """A view of the whole picture pixel by pixel, but for a last odd row or column: H.264 asks for even sides."""
+class _EvenSides:
+    """A view of the picture pixel by pixel, without a last odd row or column, as H.264 requires even sides."""
 
     channels: int = 3
 
@@ -182,7 +182,7 @@ def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
         )
     start = frame_at(stretch.path, stretch.start_seconds, views=()).seconds
     source = open_source(stretch.path, start_seconds=start or None)
-    with closing(source.read(_Even())) as reading:
+    with closing(source.read(_EvenSides())) as reading:
         for number, frame in enumerate(reading):
             if number and frame.seconds >= stretch.end_seconds:
                 return
@@ -197,7 +197,7 @@ def _write(frames: Iterator[Frame], path: Path) -> None:
         writer.write(first.pixels, seconds=0.0)
         shown = 0.0
         for frame in frames:
-            shown = max(frame.seconds - first.seconds, shown + _LEAST_SECONDS)
+            shown = max(frame.seconds - first.seconds, shown + _MIN_SECONDS)
             writer.write(frame.pixels, seconds=shown)
 
 

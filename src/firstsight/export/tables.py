@@ -14,14 +14,14 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import json_line, printable
 
-# What a spreadsheet takes for the beginning of something to compute, unless the cell is a number.
+# A spreadsheet computes cells that begin so, unless they are numbers.
 _COMPUTED = ("=", "+", "-", "@", "\t", "\r")
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
@@ -39,7 +39,7 @@ def write_table(table: pa.Table, path: Path) -> None:
         pyarrow.csv.write_csv(_with_safe_cells(table), content)
     else:
         pyarrow.parquet.write_table(table, content)
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -52,7 +52,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object
     writer = csv.writer(content, lineterminator="\n")
     writer.writerow([safe_cell(column) for column in columns])
     writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
-    write_whole(path, content.getvalue().encode())
+    write_atomically(path, content.getvalue().encode())
 
 
 def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> None:
@@ -69,7 +69,7 @@ def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> 
 
 
 def safe_cell(text: str) -> str:
-    """The text in one line, as no spreadsheet computes it: what begins like a formula gets an apostrophe in front.
+    """The text in one line, with an apostrophe in front where a spreadsheet would compute it.
 
     >>> safe_cell("=1+1.mp4"), safe_cell("-0.5")
     ("'=1+1.mp4", '-0.5')
@@ -94,9 +94,7 @@ def _with_safe_cells(table: pa.Table) -> pa.Table:
 def check_ending(path: Path, endings: Sequence[str]) -> None:
     """Raises a SettingsError if the name ends in none of those."""
     if path.suffix.lower() not in endings:
-        raise SettingsError(
-            f"{printable(path.name)} has no ending that says what to write; valid are {', '.join(endings)}"
-        )
+        raise SettingsError(f"{printable(path.name)} has an unknown ending; valid are {', '.join(endings)}")
 
 
 _CHUNK = 256  # thumbnails read at once
@@ -147,7 +145,7 @@ def export_library(
 
 
 def check_export(path: Path) -> None:
-    """Raises a SettingsError if the name does not tell what to write."""
+    """Raises a SettingsError for a name of no known format."""
     check_ending(path, tuple(_WRITERS))
     if path.suffix.lower() == ".json" and path.name != _SAMPLES:
         raise SettingsError(
@@ -184,7 +182,7 @@ def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> N
         source_indices=frames.source_indices,
         sources=np.array(frames.sources),
     )
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
 def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
@@ -207,13 +205,13 @@ def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Re
         wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
         for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
             name = f"data/{row:07d}.jpg"
-            write_whole(path.parent / name, jpeg)
+            write_atomically(path.parent / name, jpeg)
             fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
             samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
         progress(Progress("writing", len(samples), len(frames)))
     info = {"made_by": "firstsight export", "encoder": library.fingerprint}
-    write_whole(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
-    write_whole(path, json_line({"samples": samples}).encode())
+    write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
+    write_atomically(path, json_line({"samples": samples}).encode())
 
 
 _WRITERS: dict[str, Callable[[Store, Embeddings, Path, Report], None]] = {

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,11 +23,11 @@ from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
 from firstsight.files import check_regular
-from firstsight.footage.container_checks import StatedFacts, options_of, problem_with, stated_facts
+from firstsight.footage.container_checks import options_of, problem_with, stated_facts
 from firstsight.footage.timestamps import OutputOrder, PacketClock, first_stamp, stamp_of
 
-# A file so damaged that this many reads in a row fail has ended.
-_FAILED_READS = 100
+# A file that is damaged so badly that this many reads in a row fail has ended.
+_MAX_FAILED_READS = 100
 
 # Formats that FFmpeg draws as video: text and ANSI art.
 _TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
@@ -43,19 +42,16 @@ _DECODING_TIME_FORMATS = {"avi", "asf"}
 _GENERATE_STAMPS = 1
 
 # In a clock that runs from anywhere, a gap of an hour is another recording and no pause.
-_LONGEST_GAP_SECONDS = 3600.0
+_MAX_GAP_SECONDS = 3600.0
 
-# FFmpeg looks at a stream for so long to find out what is in it (its option analyzeduration).
-_LOOK_SECONDS = 5.0
+# For so long FFmpeg probes a stream to find out what is in it (its option analyzeduration).
+_PROBE_SECONDS = 5.0
 
-# Some cameras say "not yet" instead of making the reader wait.
+# Some cameras answer "not yet" instead of making the reader wait.
 _NOT_YET_SECONDS = 0.005
 
-# Taken where no rate is stated.
-_USUAL_RATE = 25
-
-# Where so many packets in a row are behind, another recording has begun.
-_FALLEN_PACKETS = 8
+# Assumed where no rate is stated.
+USUAL_FRAMES_PER_SECOND = 25
 
 
 @dataclass(frozen=True)
@@ -65,18 +61,18 @@ class Landing:
     ticks: int | None = None  # what to seek to, in units of the stream's time base
     seconds: float = -math.inf  # presentation time of the keyframe
     index: int = 0  # its position in order of presentation
-    byte: int | None = None  # where it lies in the file; two recordings in one file can have the same times
+    byte: int | None = None  # its position in the file; two recordings in one file can have the same times
 
 
 class SeekMissedError(Exception):
-    """The file cannot be positioned at a landing: read it from the beginning."""
+    """Seeking to a landing failed: read the file from the beginning."""
 
 
 FileIdentity = tuple[int, int, int, int]
 
 
 def file_identity(path: Path) -> FileIdentity | None:
-    """What changes when a file is written to or replaced: device, inode, size and time; None if there is none."""
+    """Device, inode, size and time of a file, which change when it is written to or replaced; None without a file."""
     try:
         state = path.stat()
     except (OSError, ValueError):
@@ -85,7 +81,7 @@ def file_identity(path: Path) -> FileIdentity | None:
 
 
 class Undecodable:
-    """Stands for a packet that the decoder refused."""
+    """A packet that the decoder refused."""
 
 
 class OpenVideo:
@@ -101,29 +97,29 @@ class OpenVideo:
             container.flags &= ~_GENERATE_STAMPS
         self._first_zero = first_stamp(container) if self._has_running_clock else Fraction(0)
         self._zero = self._first_zero  # moves where another recording begins
-        self._is_hurried = False
-        self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded to look at, not yet given out
-        stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
-        self._stated: StatedFacts = stated
+        self._is_multithreaded = False
+        self._waiting: deque[VideoFrame | Undecodable] = deque()  # decoded by `first_frame`, not yet yielded
+        stated = self._stated = stated_facts(container, stream, start_seconds=self._seconds(stream.start_time or 0))
         self.frames_per_second = stated.frames_per_second
         self._begin()
         self.pixel_aspect = stream.sample_aspect_ratio or Fraction(1)
         self.start_seconds = stated.start_seconds
         self.end_seconds = stated.end_seconds
-        self.longest_gap_seconds = _LONGEST_GAP_SECONDS if self._has_running_clock else math.inf
+        self.max_gap_seconds = _MAX_GAP_SECONDS if self._has_running_clock else math.inf
 
     def _begin(self) -> None:
-        """Nothing was read of what comes from the present place on."""
+        """Forgets what was read before the current position."""
         self._waiting.clear()
         self._zero = self._first_zero
-        self._clock = PacketClock(self._time_base, frame_seconds=1 / (self.frames_per_second or _USUAL_RATE))
-        self._order = OutputOrder()
-        self._landing: Landing | None = None  # not met yet
+        frame_seconds = 1 / (self.frames_per_second or USUAL_FRAMES_PER_SECOND)
+        self._clock = PacketClock(self._time_base, frame_seconds=frame_seconds)
+        self._order = None if self._has_presentation_times else OutputOrder()
+        self._landing: Landing | None = None  # not reached yet
         self._to_come = self._decode()
 
     def is_all_cut_off(self) -> bool:
         """Whether an edit list leaves out every frame, as in files whose stamps are all below 0."""
-        return len(self._stream.index_entries) > 0 and all(one.is_discard for one in self._stream.index_entries)
+        return len(self._stream.index_entries) > 0 and all(entry.is_discard for entry in self._stream.index_entries)
 
     def start_from_zero(self) -> None:
         """Count time from the first stamp."""
@@ -131,21 +127,22 @@ class OpenVideo:
         self._stated = self._stated.from_zero()
         self.start_seconds, self.end_seconds = self._stated.start_seconds, self._stated.end_seconds
 
-    def hurry(self) -> None:
-        """Decode on all processors. Before the first frame is asked for."""
+    def use_all_threads(self) -> None:
+        """Decode on all processors. Call it before the first frame is decoded."""
         self._stream.thread_type = "AUTO"
-        self._is_hurried = True
+        self._is_multithreaded = True
 
     def num_frames(self) -> int | None:
-        """How many frames the container states, without those that an edit list leaves out; None if it cannot be."""
+        """How many frames the container states, without those that an edit list leaves out; None if impossible."""
         return self._stated.num_frames()
 
     def num_lost(self, num_read: int) -> int:
-        """How many frames the container states that were missing, when so many were read to the end of the file."""
+        """How many of the stated frames are missing, when so many were read to the end of the file."""
         if self._has_running_clock:
-            return 0  # how long it lasts was not stated, but found by looking at the end of the file
-        # A duration tells the number only roughly if the rate varies, so it counts only if the file ends early.
-        num_missing = self._stated.num_frames_after(self._reached_seconds()) or 0
+            return 0  # the duration is not stated: FFmpeg found it at the end of the file
+        # Where the rate varies, a duration gives only a rough number: it counts only if the file ends early.
+        reached = -math.inf if self._clock.reached is None else self._seconds(self._clock.reached)
+        num_missing = self._stated.num_frames_after(reached) or 0
         if not self._has_presentation_times:  # frames are shown so much later than they are decoded
             num_missing = max(0, num_missing - self._stream.codec_context.reorder_depth)
         if self._stated.counts_slots:
@@ -153,28 +150,24 @@ class OpenVideo:
         is_short = self._stated.count is not None or num_missing > 0
         return max(0, (self.num_frames() or 0) - num_read) if is_short else 0
 
-    def _reached_seconds(self) -> float:
-        """Where the last packet ends that was read."""
-        return -math.inf if self._clock.reached is None else self._seconds(self._clock.reached)
-
     def stamp(self, timed: "VideoFrame | Packet[VideoStream]") -> float | None:
-        """The presentation time that the file states for a frame or packet, or failing that the decoding time."""
+        """The presentation time that the file states for a frame or packet, or else the decoding time."""
         ticks = stamp_of(timed)
         return None if ticks is None else self._seconds(ticks)
 
     def duration_of(self, frame: VideoFrame) -> float | None:
-        """How long the file says that a frame is shown."""
+        """The stated duration of a frame, in seconds."""
         return float(frame.duration * self._time_base) if frame.duration else None
 
     def landing_before(self, seconds: float) -> Landing:
         """The last keyframe at or before a time, found by reading packets without decoding them.
 
-        A file whose stamps are missing or start again is to be read from its beginning. The position counts packets,
-        which is off for broadcasts that keep the two fields of a frame in packets of their own.
+        The beginning of the file where stamps are missing or start again. The index counts packets, which is wrong for
+        broadcasts that keep the two fields of a frame in separate packets.
         """
         landing, num_passed, last_dts = Landing(), 0, None
-        if self._is_reordered_without_times():
-            return landing
+        if not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0:
+            return landing  # the order of the packets is not that of the frames
         for packet in self.packets():
             stamp, dts = self.stamp(packet), packet.dts
             if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
@@ -189,20 +182,16 @@ class OpenVideo:
             last_dts = last_dts if dts is None else dts
         return landing
 
-    def _is_reordered_without_times(self) -> bool:
-        """Whether the order in which packets lie says nothing of the times of their frames."""
-        return not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0
-
     def _is_broken_off(self, dts: int, following: int) -> bool:
         """Whether another clock begins between two packets."""
         step_seconds = (following - dts) * self._time_base
-        return self._clock.has_wrapped or not 0 <= step_seconds <= self.longest_gap_seconds
+        return self._clock.has_wrapped or not 0 <= step_seconds <= self.max_gap_seconds
 
     def seek(self, landing: Landing) -> None:
-        """Go where decoding begins at or before the keyframe.
+        """Moves to where decoding begins, at or before the keyframe.
 
         Raises:
-            SeekMissedError: the file cannot be positioned.
+            SeekMissedError: the file cannot seek.
         """
         if landing.ticks is None:
             return
@@ -210,10 +199,10 @@ class OpenVideo:
         self._landing = landing
 
     def landing_near(self, seconds: float) -> Landing:
-        """A keyframe near a time, mostly the last before it, found by positioning the file; its position is a guess.
+        """A keyframe near a time, mostly the last before it, found by seeking; its index is estimated.
 
         Raises:
-            SeekMissedError: the file cannot be positioned.
+            SeekMissedError: the file cannot seek.
         """
         self._go_to(round((Fraction(seconds) + self._zero) / self._time_base))
         for packet in self.packets():
@@ -231,13 +220,13 @@ class OpenVideo:
         self._begin()
 
     def packets(self) -> Iterator["Packet[VideoStream]"]:
-        """The packets in order of decoding, from the present place to the end of the file."""
+        """The packets in order of decoding, from the current position to the end of the file."""
         num_failed = 0
-        while num_failed < _FAILED_READS:
+        while num_failed < _MAX_FAILED_READS:
             try:
                 for packet in self._container.demux(self._stream):
                     num_failed = 0
-                    if packet.size:  # the last, empty one only asks the decoder for what it holds back
+                    if packet.size:  # the last, empty one only flushes the decoder
                         self._clock.unwrap(packet)
                         yield packet
             except av.BlockingIOError:
@@ -250,13 +239,13 @@ class OpenVideo:
                 return
 
     def frames(self) -> Iterator[VideoFrame | Undecodable]:
-        """The frames in order of presentation, from the present place to the end of the file. To be asked for once."""
+        """The frames in order of presentation, from the current position to the end of the file; once."""
         while self._waiting:
             yield self._waiting.popleft()
         yield from self._to_come
 
     def first_frame(self) -> VideoFrame | None:
-        """The first frame that can be decoded, which `frames` will give all the same; None if there is none."""
+        """The first frame that can be decoded, which `frames` still yields; None if there is none."""
         for frame in self._to_come:
             self._waiting.append(frame)
             if isinstance(frame, VideoFrame):
@@ -264,23 +253,18 @@ class OpenVideo:
         return next((frame for frame in self._waiting if isinstance(frame, VideoFrame)), None)
 
     def _decode(self) -> Iterator[VideoFrame | Undecodable]:
-        packets, following = self.packets(), deque["Packet[VideoStream]"]()
-        while packet := following.popleft() if following else next(packets, None):
-            if self._clock.falls_back(packet):
-                following.extend(islice(packets, max(0, _FALLEN_PACKETS - len(following))))
-                if self._clock.starts_again(packet, following):
-                    yield from self._decoded(None)
-                    self._stream.codec_context.flush_buffers()
-                    self._order = OutputOrder()
-                    self._zero -= self._clock.start_again(packet) * self._time_base
-            else:
-                self._clock.note(packet)
+        for packet, moved_ticks in self._clock.follow(self.packets()):
+            if moved_ticks is not None:  # another recording begins
+                yield from self._decoded(None)
+                self._stream.codec_context.flush_buffers()
+                self._order = self._order and OutputOrder()
+                self._zero -= moved_ticks * self._time_base
             self._check_landing(packet)
             yield from self._decoded(packet)
         yield from self._decoded(None)
 
     def _check_landing(self, packet: "Packet[VideoStream]") -> None:
-        """Raises SeekMissedError if a packet is at the time of the landing, but elsewhere in the file."""
+        """Raises SeekMissedError if a packet has the time of the landing, but another position in the file."""
         if self._landing is not None and self._landing.ticks in (packet.dts, packet.pts) and packet.is_keyframe:
             if packet.pos != self._landing.byte:
                 raise SeekMissedError
@@ -291,38 +275,37 @@ class OpenVideo:
             frames = self._stream.codec_context.decode(packet)
         except av.FFmpegError:
             return [Undecodable()]
-        if not self._has_presentation_times:
-            self._give_stamps(frames, packet)
+        if self._order:
+            self._set_stamps(self._order, frames, packet)
         return [*frames]
 
-    def _give_stamps(self, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
-        """Gives frames the stamps that follow from the order in which they come out of the decoder."""
+    def _set_stamps(self, order: OutputOrder, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
+        """Sets the stamps that follow from the order in which frames come out of the decoder."""
         if packet is not None and packet.dts is not None:
-            self._order.decoded(packet.dts)
+            order.decoded(packet.dts)
         decoder = self._stream.codec_context
-        num_held = decoder.reorder_depth + (decoder.thread_count - 1 if self._is_hurried else 0)
+        num_held = decoder.reorder_depth + (decoder.thread_count - 1 if self._is_multithreaded else 0)
         for frame in frames:
-            frame.pts = frame.dts = self._order.next(num_held=num_held, has_more=packet is not None)
+            frame.pts = frame.dts = order.next(num_held=num_held, has_more=packet is not None)
 
     def _seconds(self, ticks: int) -> float:
         return float(ticks * self._time_base - self._zero)
 
 
 @contextmanager
-def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[OpenVideo]:
+def open_video(path: Path, *, name: str, multithreaded: bool = False) -> Iterator[OpenVideo]:
     """The video in a file, closed again at the end of the block.
 
     Args:
         path: the file.
-        name: what to call it in errors.
-        hurried: decode on all processors; for when there is nothing else to do meanwhile.
+        name: of the file, in errors.
+        multithreaded: decode on all processors, where nothing else needs them.
 
     Raises:
-        SourceError: the file is not a video, cannot be read, or is a playlist, whatever it is called: none but the file
-            itself is opened, neither another one nor the network.
+        SourceError: the file is not a video, cannot be read, or is a playlist; no other file or address is opened.
     """
     check_regular(path, name=name)
-    # With its protocol, a name that holds ":" or "%" is not taken for an address or a numbered sequence.
+    # With its protocol, a name that holds ":" or "%" is neither an address nor a numbered sequence.
     address = f"file:{path}"
     with ExitStack() as opened:
         video = opened.enter_context(open_stream(address, name=name))
@@ -330,14 +313,14 @@ def open_video(path: Path, *, name: str, hurried: bool = False) -> Iterator[Open
             opened.close()
             video = opened.enter_context(open_stream(address, name=name, options={"ignore_editlist": "1"}))
             video.start_from_zero()
-        if hurried:
-            video.hurry()
+        if multithreaded:
+            video.use_all_threads()
         yield video
 
 
 @contextmanager
 def open_stream(
-    place: str | BinaryIO,
+    address: str | BinaryIO,
     *,
     name: str,
     container_format: str | None = None,
@@ -347,31 +330,30 @@ def open_stream(
     """The video at an address of FFmpeg or in an open file, closed again at the end of the block.
 
     Args:
-        place: an address, or a file to read from, which need not be seekable.
-        name: what to call it in errors.
-        container_format: FFmpeg's name for it; None is for FFmpeg to find out.
+        address: of FFmpeg, or an open file, which need not be seekable.
+        name: of the video, in errors.
+        container_format: FFmpeg's name for it; by default FFmpeg finds out.
         options: of that format.
-        timeout_seconds: to wait for each packet; for the beginning so much longer as FFmpeg looks at a stream to find
-            out what it is. None is for ever.
+        timeout_seconds: for each packet; for the first, FFmpeg's time to probe the stream is added. None is for ever.
 
     Raises:
-        SourceError: there is no video, it cannot be read, or nothing comes any more.
+        SourceError: there is no video, it cannot be read, or nothing arrives any more.
     """
-    patience = None if timeout_seconds is None else timeout_seconds + _LOOK_SECONDS
+    opening_seconds = None if timeout_seconds is None else timeout_seconds + _PROBE_SECONDS
     begun = time.monotonic()
     try:
         container = av.open(
-            place,
+            address,
             mode="r",
             format=container_format,
-            options={"correct_ts_overflow": "0", **options_of(place), **(options or {})},
+            options={"correct_ts_overflow": "0", **options_of(address), **(options or {})},
             metadata_errors="replace",
-            timeout=(patience, timeout_seconds),
+            timeout=(opening_seconds, timeout_seconds),
         )
     except av.FFmpegError as error:
-        if patience is not None and time.monotonic() - begun >= patience:
-            raise SourceError(f"{name} gave no picture within {patience:g} s") from error
-        raise SourceError(f"{name} {problem_with(place, error)}") from error
+        if opening_seconds is not None and time.monotonic() - begun >= opening_seconds:
+            raise SourceError(f"{name} gave no picture within {opening_seconds:g} s") from error
+        raise SourceError(f"{name} {problem_with(address, error)}") from error
     with container:
         try:
             yield OpenVideo(container, _video_stream(container, name))
@@ -386,11 +368,11 @@ def _video_stream(container: InputContainer, name: str) -> VideoStream:
     if container.format.name in _TEXT_FORMATS:
         raise SourceError(f"{name} is not a video: it is text")
     if not streams:
-        raise SourceError(f"{name} is not a video: there is sound or other data in it, but no pictures")
+        raise SourceError(f"{name} is not a video: it has sound or other data, but no pictures")
     stream = streams[0]
     if stream.codec_context is None:
         raise SourceError(f"{name} cannot be decoded: this build of FFmpeg has no decoder for it; convert it to H.264")
-    stream.codec_context.flags |= Flags.output_corrupt  # damaged frames are to be counted; they are not used
-    # Threads for whole frames took an eighth more processor time on two cores, which learning needs as well.
+    stream.codec_context.flags |= Flags.output_corrupt  # so that damaged frames are counted
+    # Threads for entire frames took an eighth more processor time on two cores, which learning needs as well.
     stream.thread_type = "SLICE"
     return stream

@@ -1,4 +1,4 @@
-"""Files that name other files: none but the file itself is opened, neither another one nor the network."""
+"""What a container states, checked against its size; and files that name other files, which are not opened."""
 
 import re
 from contextlib import suppress
@@ -13,13 +13,13 @@ from av.video.stream import VideoStream
 # The fastest cameras take so many frames a second and more, but nothing is played so fast.
 _MAX_FRAMES_PER_SECOND = 10_000.0
 
-# The smallest frame there is with what its container adds: a chunk of AVI has a header of 8 bytes.
+# The smallest possible frame with what its container adds: a chunk of AVI has a header of 8 bytes.
 _MIN_FRAME_BYTES = 8
 
-# The share of the stated frames that a whole index reaches to.
-_WHOLE = 0.9
+# The share of the stated frames that a complete index covers at least.
+_MIN_INDEXED = 0.9
 
-# What follows the last frame in AVI is the index, with so many bytes a frame, and as many for its sounds.
+# After the last frame in AVI comes the index: bytes a frame, and as many for its sounds.
 _INDEX_BYTES = 64
 
 # How Matroska tags durations: "00:00:04.040000000".
@@ -28,7 +28,7 @@ _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class StatedFacts:
-    """What a container states and what its size allows; None is what it does not state, or what cannot be."""
+    """What a container states; None is what it does not state, or what its size makes impossible."""
 
     start_seconds: float
     end_seconds: float | None
@@ -60,7 +60,7 @@ def stated_facts(container: InputContainer, stream: VideoStream, *, start_second
     max_count = container.size // _MIN_FRAME_BYTES if container.size > 0 else None
     # The header of AVI counts slots, of which some may be empty; its index has those that hold a frame.
     has_slots = container.format.name == "avi"
-    num_indexed = len(stream.index_entries) if has_slots and _has_whole_index(container, stream, max_count) else 0
+    num_indexed = len(stream.index_entries) if has_slots and _has_complete_index(container, stream, max_count) else 0
     count = num_indexed or stream.frames
     facts = StatedFacts(
         start_seconds=start_seconds,
@@ -86,7 +86,7 @@ def _stated_end(container: InputContainer, stream: VideoStream, start_seconds: f
     if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = tag.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    # With several streams, it may be the length of the sound.
+    # With several streams, it may be the duration of the sound.
     if container.duration is not None and len(container.streams) == 1:
         return container.duration / av.time_base
     return None
@@ -94,30 +94,30 @@ def _stated_end(container: InputContainer, stream: VideoStream, start_seconds: f
 
 def _indexed_end(stream: VideoStream, start_seconds: float) -> float:
     """When the last frame in the index ends, which lasts a unit of time."""
-    last = max(one.timestamp for one in stream.index_entries)
+    last = max(entry.timestamp for entry in stream.index_entries)
     return start_seconds + float((last - (stream.start_time or 0) + 1) * (stream.time_base or 0))
 
 
-def _has_whole_index(container: InputContainer, stream: VideoStream, max_count: int | None) -> bool:
-    """Whether the index is that of the file, and not begun by FFmpeg for the little that it has read."""
+def _has_complete_index(container: InputContainer, stream: VideoStream, max_count: int | None) -> bool:
+    """Whether the index is that of the file, not the beginning of one that FFmpeg makes as it reads."""
     entries = stream.index_entries
     if not len(entries) or max_count is None:
         return False
     last = entries[len(entries) - 1]
     if 0 < stream.frames <= max_count:
-        return last.timestamp + 1 >= _WHOLE * stream.frames
+        return last.timestamp + 1 >= _MIN_INDEXED * stream.frames
     return container.size - (last.pos + last.size) <= _INDEX_BYTES * (len(entries) + 1)
 
 
 # Formats that name other files or addresses, which FFmpeg would open.
-_LEADING_ELSEWHERE = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
-_LEADING_ELSEWHERE |= {"vobsub", "webm_dash_manifest"}
+_NAMING_OTHERS = {"applehttp", "concat", "concatf", "dash", "hls", "imf", "lavfi", "rtp", "rtsp", "sap", "sdp"}
+_NAMING_OTHERS |= {"vobsub", "webm_dash_manifest"}
 
 _FILE = "file:"
 
-# For a file: what it may hold, and by which protocols more may be read.
+# For a file: the formats it may have, and the protocols by which more may be read.
 _ALONE = {
-    "format_whitelist": ",".join(sorted(av.formats_available - _LEADING_ELSEWHERE)),
+    "format_whitelist": ",".join(sorted(av.formats_available - _NAMING_OTHERS)),
     "protocol_whitelist": "file",
 }
 
@@ -126,17 +126,17 @@ _PLAYLIST = re.compile(rb"(?:\xef\xbb\xbf)?\s*(#EXTM3U|ffconcat |v=0\r?\n|\[play
 _PLAYLIST_BYTES = 1_000
 
 
-def options_of(place: str | BinaryIO) -> dict[str, str]:
-    """What keeps a file from making FFmpeg open others."""
-    return dict(_ALONE) if isinstance(place, str) and place.startswith(_FILE) else {}
+def options_of(address: str | BinaryIO) -> dict[str, str]:
+    """FFmpeg's options that keep a file from making it open others."""
+    return dict(_ALONE) if isinstance(address, str) and address.startswith(_FILE) else {}
 
 
-def problem_with(place: str | BinaryIO, error: av.FFmpegError) -> str:
-    """Why FFmpeg could not open it, to follow its name."""
+def problem_with(address: str | BinaryIO, error: av.FFmpegError) -> str:
+    """Why FFmpeg could not open it, as the rest of a sentence that begins with its name."""
     if isinstance(error, OSError):
         return f"cannot be read: {error.strerror}"
-    if isinstance(place, str) and place.startswith(_FILE) and _is_playlist(Path(place.removeprefix(_FILE))):
-        return "is a playlist, which names other files, and no video: give those files themselves"
+    if isinstance(address, str) and address.startswith(_FILE) and _is_playlist(Path(address.removeprefix(_FILE))):
+        return "is a playlist of other files, not a video: give those files themselves"
     return f"is not a video: {error.strerror}"
 
 

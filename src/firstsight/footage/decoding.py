@@ -1,5 +1,6 @@
-"""The frames of a video file: decoded once, deinterlaced, sampled, and shown through views."""
+"""The frames of a video file: decoded once, deinterlaced, sampled, and rendered through views."""
 
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -7,8 +8,8 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from firstsight.errors import SourceError
 from firstsight.footage.container import (
+    USUAL_FRAMES_PER_SECOND,
     FileIdentity,
     Landing,
     OpenVideo,
@@ -18,7 +19,7 @@ from firstsight.footage.container import (
     open_video,
 )
 from firstsight.footage.frames import Events, Frame, Skipped, View
-from firstsight.footage.pictures import Viewer, build_graph, layout, upright_size
+from firstsight.footage.pictures import Viewer, build_graph, layout
 from firstsight.footage.sampling import Sampler, Sampling
 from firstsight.footage.timestamps import TimeLine
 
@@ -34,7 +35,7 @@ class Decoded:
 
 
 def deinterlaced(events: Iterable[Decoded | Skipped]) -> Iterator[Decoded | Skipped]:
-    """The same frames. Nothing changes until one is flagged as interlaced; from then on, each waits for the next."""
+    """The same frames, deinterlaced from the first that is flagged so; from then on, each waits for the next."""
     deinterlacer: _Deinterlacer | None = None
     for event in events:
         if isinstance(event, Skipped):
@@ -51,7 +52,7 @@ def deinterlaced(events: Iterable[Decoded | Skipped]) -> Iterator[Decoded | Skip
 
 
 class _Deinterlacer:
-    """Gives back each frame when it has seen the next one, deinterlaced if it is flagged as interlaced."""
+    """Returns each frame once it has the next one, deinterlaced if it is flagged as interlaced."""
 
     def __init__(self, frame: VideoFrame) -> None:
         self.layout = layout(frame)
@@ -70,7 +71,7 @@ class _Deinterlacer:
     def _pull(self) -> list[Decoded]:
         done = []
         try:
-            while self._waiting:  # one frame comes out for each that went in, so the order says which is which
+            while self._waiting:  # one frame comes out for each that went in, in the same order
                 done.append(replace(self._waiting[0], frame=self._graph.vpull()))
                 self._waiting.pop(0)
         except (BlockingIOError, EOFError):  # it needs the next frame
@@ -78,35 +79,20 @@ class _Deinterlacer:
         return done
 
 
-# Taken for files that state neither times nor a rate.
-_USUAL_FRAMES_PER_SECOND = 25
-
-
-def first_size(path: Path, *, name: str) -> tuple[int, int]:
-    """Width and height of the first frame, upright and with square pixels.
-
-    Raises:
-        SourceError: the file is not a video, or no frame of it can be decoded.
-    """
-    with open_video(path, name=name) as video:
-        if frame := video.first_frame():
-            return upright_size(frame, video.pixel_aspect)
-    raise SourceError(f"{name} has no frame that can be decoded: it is empty or damaged")
-
-
-def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, hurried: bool = False) -> Events:
+def decode(
+    path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, multithreaded: bool = False
+) -> Events:
     """The frames of a video file that sampling keeps, in order of presentation, and what had to be skipped.
 
-    Frames are upright, have square pixels, and are deinterlaced where they are flagged as interlaced. Those that the
-    decoder refuses or marks as damaged are skipped, and so are those that the container states but that a file lacks
-    because it was cut off.
+    Frames are upright, have square pixels, and are deinterlaced where they are flagged as interlaced. Skipped are
+    frames that the decoder refuses or marks as damaged, and frames that the container states but a cut-off file lacks.
 
     Args:
         path: the file.
-        name: what to call it in frames and errors.
-        views: how to show every frame.
+        name: of the file, in frames and errors.
+        views: of every frame.
         sampling: which frames to use.
-        hurried: decode on all processors; for when there is nothing else to do meanwhile.
+        multithreaded: decode on all processors, where nothing else needs them.
 
     Raises:
         SourceError: the file is not a video.
@@ -114,26 +100,26 @@ def decode(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling
     """
     landing = landing_of(path, name=name, seconds=sampling.start_seconds) if sampling.start_seconds else Landing()
     try:
-        yield from _decode_from(landing, path, name, views, sampling, hurried=hurried)
+        yield from _decode_from(landing, path, name, views, sampling, multithreaded=multithreaded)
     except SeekMissedError:
-        yield from _decode_from(Landing(), path, name, views, sampling, hurried=hurried)
+        yield from _decode_from(Landing(), path, name, views, sampling, multithreaded=multithreaded)
 
 
 def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
-    """Where to decode from to have the frames from that time on."""
+    """Where to start decoding for the frames from that time on."""
     return _landing(path, name, seconds, file_identity(path))
 
 
-@lru_cache(maxsize=1024)  # held-out footage is read again and again, and to find where it starts takes time
+@lru_cache(maxsize=1024)  # held-out footage is read repeatedly, and finding its start takes time
 def _landing(path: Path, name: str, seconds: float, _identity: FileIdentity | None) -> Landing:
     with open_video(path, name=name) as video:
         return video.landing_before(seconds)
 
 
 def _decode_from(
-    landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling, *, hurried: bool
+    landing: Landing, path: Path, name: str, views: tuple[View, ...], sampling: Sampling, *, multithreaded: bool
 ) -> Events:
-    with open_video(path, name=name, hurried=hurried) as video:
+    with open_video(path, name=name, multithreaded=multithreaded) as video:
         video.seek(landing)
         yield from decode_on(video, name=name, views=views, sampling=sampling, landing=landing)
 
@@ -147,23 +133,25 @@ def decode_on(
     landing: Landing | None = None,
     now: Callable[[], float] | None = None,
 ) -> Events:
-    """As `decode`, of a video that is open, from where it is: at a landing, or at its beginning.
+    """As `decode`, of an open video from its current position: a landing, or its beginning.
 
-    With `now` the time of a frame is when it arrives, asked for once a frame: cameras state times that cannot be
+    With `now`, called once a frame, the time of a frame is that of its arrival: cameras state times that cannot be
     trusted, or none.
     """
     sampler, viewer = Sampler(sampling), Viewer(views, video.pixel_aspect)
-    for event in deinterlaced(_decoded(video, landing or Landing(), sampling, now)):
+    start_seconds = -math.inf if sampling.start_seconds is None else sampling.start_seconds
+    end_seconds = math.inf if sampling.end_seconds is None else sampling.end_seconds
+    for event in deinterlaced(_decoded(video, landing or Landing(), start_seconds, now)):
         if isinstance(event, Skipped):
             yield event
-        elif sampling.is_over(event.seconds):
+        elif event.seconds >= end_seconds:
             return
         elif sampler.keeps(event.index, event.seconds):
             yield shown(event, viewer, name=name)
 
 
 def shown(decoded: Decoded, viewer: Viewer, *, name: str) -> Frame:
-    """A decoded frame through the views."""
+    """A decoded frame, with a picture a view."""
     return Frame(
         viewer.pictures(decoded.frame),
         seconds=decoded.seconds,
@@ -175,21 +163,25 @@ def shown(decoded: Decoded, viewer: Viewer, *, name: str) -> Frame:
 
 
 def _decoded(
-    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None
+    video: OpenVideo, landing: Landing, start_seconds: float, now: Callable[[], float] | None
 ) -> Iterator[Decoded | Skipped]:
-    """The frames from the start of the sampling on, with their times and positions, and how many were missing."""
-    num_read = yield from located(video, landing, sampling, now)
+    """As `located`, and how many frames were missing."""
+    num_read = yield from located(video, landing, start_seconds=start_seconds, now=now)
     if num_lost := video.num_lost(num_read):
         yield Skipped(num_lost)
 
 
 def located(
-    video: OpenVideo, landing: Landing, sampling: Sampling, now: Callable[[], float] | None = None
+    video: OpenVideo,
+    landing: Landing,
+    *,
+    start_seconds: float = -math.inf,
+    now: Callable[[], float] | None = None,
 ) -> Generator[Decoded | Skipped, None, int]:
-    """The frames from the start of the sampling on, with times, durations and positions.
+    """The frames from a time on, with times, durations and indices.
 
     Returns:
-        The position after the last.
+        The index after the last.
 
     Raises:
         SeekMissedError: the first frame is not that of the landing.
@@ -201,15 +193,15 @@ def located(
         if timed_seconds is not None:
             seconds = timed_seconds
             if seconds < landing.seconds:
-                continue  # it leads up to the keyframe, and is not whole
+                continue  # it precedes the keyframe, and is not complete
             if not has_landed and seconds > landing.seconds:
                 raise SeekMissedError
             has_landed = True
         elif not has_landed:
             continue
-        if not sampling.is_before(seconds):
-            is_whole = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
-            event = Decoded(frame, seconds, index) if is_whole else Skipped(num_frames=1)  # type: ignore[arg-type]
+        if seconds >= start_seconds:
+            is_intact = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
+            event = Decoded(frame, seconds, index) if is_intact else Skipped(num_frames=1)  # type: ignore[arg-type]
             yield from [event] if now else lasting.put(event)
         index += 1
     if not has_landed:
@@ -218,21 +210,21 @@ def located(
     return index
 
 
-_Taken = tuple[VideoFrame | Undecodable, float | None]  # with its time, if it has one
+_TimedFrame = tuple[VideoFrame | Undecodable, float | None]  # with its time, if it has one
 
 
-def _on_arrival(video: OpenVideo, now: Callable[[], float]) -> Iterator[_Taken]:
+def _on_arrival(video: OpenVideo, now: Callable[[], float]) -> Iterator[_TimedFrame]:
     for frame in video.frames():
         yield frame, now() if isinstance(frame, VideoFrame) else None
 
 
-def _timed(video: OpenVideo, landing: Landing) -> Iterator[_Taken]:
-    """The frames with the times that their stamps mean."""
+def _timed(video: OpenVideo, landing: Landing) -> Iterator[_TimedFrame]:
+    """The frames with times from their stamps."""
     line: TimeLine[VideoFrame | Undecodable] = TimeLine(
         frame_seconds=_frame_seconds(video),
         start_seconds=video.start_seconds if landing.ticks is None else landing.seconds,
         end_seconds=video.end_seconds,
-        longest_gap_seconds=video.longest_gap_seconds,
+        max_gap_seconds=video.max_gap_seconds,
     )
     for frame in video.frames():
         for timed in (
@@ -243,7 +235,7 @@ def _timed(video: OpenVideo, landing: Landing) -> Iterator[_Taken]:
 
 
 class _Durations:
-    """Holds a frame back until the next one says how long it lasts."""
+    """Holds each frame back until the next one gives its duration."""
 
     def __init__(self, video: OpenVideo) -> None:
         self._video = video
@@ -261,17 +253,19 @@ class _Durations:
         return done
 
     def finish(self) -> list[Decoded | Skipped]:
-        """The last one lasts as long as the container says, or as the one before."""
+        """The last frame, with the stated duration, or that of the one before."""
         if not self._waiting:
             return []
         first = self._waiting[0]
         assert isinstance(first, Decoded)
         stated = self._video.duration_of(first.frame)
         end = self._video.end_seconds
-        is_true = stated is not None and (end is None or first.seconds + stated <= end + _frame_seconds(self._video))
-        return self._lasting_until(first.seconds + (stated if stated and is_true else self._usual_step()))
+        is_possible = stated is not None and (
+            end is None or first.seconds + stated <= end + _frame_seconds(self._video)
+        )
+        return self._lasting_until(first.seconds + (stated if stated and is_possible else self._usual_step_seconds()))
 
-    def _usual_step(self) -> float:
+    def _usual_step_seconds(self) -> float:
         return _frame_seconds(self._video) if self._last_step is None else self._last_step
 
     def _lasting_until(self, seconds: float) -> list[Decoded | Skipped]:
@@ -284,4 +278,4 @@ class _Durations:
 
 
 def _frame_seconds(video: OpenVideo) -> float:
-    return 1 / (video.frames_per_second or _USUAL_FRAMES_PER_SECOND)
+    return 1 / (video.frames_per_second or USUAL_FRAMES_PER_SECOND)

@@ -1,4 +1,4 @@
-"""Pictures out: an H.264 file that every player and browser opens."""
+"""Pictures written as H.264 video that every player and browser opens."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +18,7 @@ class VideoWriter:
     """Writes an MP4 file of pictures with their times.
 
     Args:
-        path: the file, made anew.
+        path: the file, which is replaced.
         size: width and height of every picture, both even.
 
     Raises:

@@ -1,10 +1,11 @@
-"""From what a person names to files: a path, a folder with its subfolders, a pattern, or several of these.
+"""The files of a path, a folder with its subfolders, a pattern, or several of these.
 
 Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path at once.
 """
 
-# ruff: noqa: PTH112, PTH114  # `os.path` says "no" of what must not be looked at, where `Path` raises
+# ruff: noqa: PTH112, PTH114  # `os.path` answers False where `Path` raises for want of permission
 import glob
+import math
 import os
 import re
 import stat
@@ -13,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import SourceError
-from firstsight.files import unlike_a_file
+from firstsight.errors import SettingsError, SourceError
+from firstsight.files import special_file
 from firstsight.text import printable
 
 # Recognised in folders and by name; Pillow reads all of these wherever it is installed.
@@ -35,7 +36,7 @@ PathLike = str | os.PathLike[str]
 STANDARD_INPUT = "-"
 # Cameras speak RTSP; streaming programs RTMP; web cameras, players' lists and files HTTP; broadcasts UDP.
 _ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp)://\S+", re.IGNORECASE)
-# Linux names its cameras so; a number alone is the n-th camera, unless there is a file of that name.
+# Names of cameras on Linux; a number is the n-th camera, unless there is a file of that name.
 _CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
 
 
@@ -50,18 +51,18 @@ def is_camera(text: str) -> bool:
 
 
 def is_live(text: str) -> bool:
-    """Whether the text stands for footage that passes by once: standard input, a camera, or an address."""
+    """Whether the text names footage that can be read once: standard input, a camera, or an address."""
     return text == STANDARD_INPUT or is_address(text) or is_camera(text)
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file of that name is taken for a still picture; what is not is a video."""
+    """Whether a file of that name is a still picture; any other is a video."""
     return path.suffix.lower() in IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that was looked at and is not read."""
+    """Something in a folder that is not read."""
 
     name: str  # relative to the folder that was named, printable
     kind: str  # what it is, or why it is left out, in the singular: "picture", "FIFO", "broken link"
@@ -72,15 +73,15 @@ class FoundFile:
     """A file to read."""
 
     path: Path
-    name: str  # relative to the folder they are all in, printable
+    name: str  # relative to the common folder, printable
     is_picture: bool
 
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """Videos and pictures, and what else was there."""
+    """Videos and pictures, and what else is there."""
 
-    where: str  # for people, to come after their number: " in walks/"
+    where: str  # for people, to follow their number: " in walks/"
     files: tuple[FoundFile, ...]
     left_out: tuple[LeftOut, ...] = ()
 
@@ -91,31 +92,29 @@ class Found:
 
     name: str  # for people
     paths: tuple[Path, ...]
-    names: tuple[str, ...]  # of each file, relative to the folder they are all in, printable
+    names: tuple[str, ...]  # of each file, relative to the common folder, printable
     are_images: bool
     left_out: tuple[LeftOut, ...] = ()  # what else is there; pictures beside videos too
 
 
 def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
-    """The files that a path, a folder, a pattern or a list of these stands for; of videos and pictures the videos.
+    """The files that a path, a folder, a pattern or a list of these names; of videos and pictures only the videos.
 
     Raises:
         SourceError: one does not exist or cannot be read, nothing is in it, or a list mixes videos and pictures.
     """
     if isinstance(spec, str | os.PathLike):
         return _of_one_kind(find_all(spec))
-    strangers = {type(part).__name__ for part in spec if not isinstance(part, str | os.PathLike)}
-    if strangers:
-        raise SourceError(
-            f"the list holds {', '.join(sorted(strangers))}: valid are paths, or one array of all pictures"
-        )
+    invalid = {type(part).__name__ for part in spec if not isinstance(part, str | os.PathLike)}
+    if invalid:
+        raise SourceError(f"the list holds {', '.join(sorted(invalid))}: valid are paths, or one array of all pictures")
     parts = [_of_one_kind(find_all(part)) for part in spec]
     if not parts:
         raise SourceError(f"the list of files is empty: {_VALID}")
     if len({part.are_images for part in parts}) > 1:
         raise SourceError("the list holds videos and pictures; valid is one kind: read them one after the other")
     paths = [path for part in parts for path in part.paths]
-    left_out = tuple(dict.fromkeys(one for part in parts for one in part.left_out))
+    left_out = tuple(dict.fromkeys(left_out for part in parts for left_out in part.left_out))
     if len(paths) == 1:
         return parts[0]
     name = _counted(len(paths), "image" if parts[0].are_images else "video")
@@ -124,11 +123,11 @@ def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
 
 
 def find_all(spec: PathLike) -> FoundFiles:
-    """The videos and the pictures that a path, a folder or a pattern stands for, each once, and what is left out.
+    """The videos and pictures that a path, a folder or a pattern names, each once, and what is left out.
 
-    In a folder the suffix tells what a file is. Folders behind links are entered, but none twice; links to files are
-    names of their own. What is hidden is left out, as are files of other kinds, FIFOs, sockets, devices, broken links
-    and folders that must not be read.
+    In a folder the suffix decides. Links to folders are followed, but no folder is entered twice; links to files are
+    names of their own. Left out are hidden files, files of other kinds, FIFOs, sockets, devices, broken links and
+    folders without permission.
 
     Raises:
         SourceError: it does not exist or cannot be read, or no video or picture is in it.
@@ -170,12 +169,11 @@ def _of_one_kind(found: FoundFiles) -> Found:
 
 
 def _kind(text: str) -> str:
-    """Whether there is a "file", a "folder" or "nothing" of that name."""
+    """What has that name: "file", "folder" or "nothing"."""
     if not text:
         raise SourceError(f"the path is empty: {_VALID}")
     try:
-        path = Path(text)
-        mode = path.stat().st_mode
+        mode = Path(text).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(text):
             raise SourceError(f"{text!r} is a link to nothing: {_VALID}") from None
@@ -183,15 +181,16 @@ def _kind(text: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SourceError(f"{text!r} cannot be read ({reason}): {_VALID}") from error
-    if path.is_dir():
+    if stat.S_ISDIR(mode):
         return "folder"
-    if what := unlike_a_file(mode):
-        pipe = "; to read what comes through it, give - and redirect it: - < it" if what == "a FIFO" else ""
-        raise SourceError(f"{text!r} is neither a file nor a folder but {what}: {_VALID}{pipe}")
-    return "file"
+    if stat.S_ISREG(mode):
+        return "file"
+    what = special_file(mode)
+    pipe = "; to read what comes through it, give - and redirect it: - < it" if what == "a FIFO" else ""
+    raise SourceError(f"{text!r} is neither a file nor a folder but {what}: {_VALID}{pipe}")
 
 
-# Footage all the same, of kinds that are not read in a folder.
+# Pictures of kinds that are not read in a folder.
 _UNREAD = {
     **dict.fromkeys((".heic", ".heif"), "HEIC picture"),
     **dict.fromkeys((".avif", ".j2k", ".jp2", ".tga"), "picture of a rarer kind"),
@@ -200,7 +199,7 @@ _UNREAD = {
 
 
 class _Search:
-    """A walk through folders. Links to folders come last, so that what lies in the open goes by its own name."""
+    """A walk through folders. Links to folders come last, so that files get names of their own folders."""
 
     def __init__(self) -> None:
         self.files: dict[Path, None] = {}  # in order, each once
@@ -209,19 +208,19 @@ class _Search:
         self._links: list[Path] = []
 
     def walk(self, start: Path) -> None:
-        """Takes up the files at and under the start in natural order of their paths."""
+        """Adds the files at and under the start in natural order of their paths."""
         found: list[Path] = []
         pending = [start]
         while pending or self._links:
             path = pending.pop() if pending else self._links.pop(0)
-            children = self._look_at(path, found, is_start=path == start)
+            children = self._visit(path, found, is_start=path == start)
             links = {child for child in children if os.path.islink(child) and os.path.isdir(child)}
             pending += [child for child in children if child not in links]
             self._links += [child for child in children if child in links]
         self.files.update(dict.fromkeys(sorted(found, key=lambda path: _natural(str(path)))))
 
-    def _look_at(self, path: Path, found: list[Path], *, is_start: bool) -> list[Path]:
-        """What lies in it, if it is a folder."""
+    def _visit(self, path: Path, found: list[Path], *, is_start: bool) -> list[Path]:
+        """Notes a file; returns what is in a folder."""
         suffix = path.suffix.lower()
         try:
             state = path.stat()
@@ -230,7 +229,7 @@ class _Search:
         except OSError as error:
             self.left_out[path] = _unreachable(path, error)
             return []
-        if what := unlike_a_file(state.st_mode):
+        if what := special_file(state.st_mode):
             self.left_out[path] = what.split(maxsplit=1)[1]
         elif suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
             found.append(path)
@@ -254,11 +253,11 @@ class _Search:
 def _unreachable(path: Path, error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "folder without permission" if os.path.isdir(path) else "file without permission"
-    return "broken link" if os.path.islink(path) else "file that cannot be looked at"
+    return "broken link" if os.path.islink(path) else "file that cannot be read"
 
 
 def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundFiles:
-    """Of what lies at and under the starts what is footage, and the rest."""
+    """The footage at and under the starts, and the rest."""
     search = _Search()
     for start in starts:
         search.walk(start)
@@ -296,3 +295,55 @@ def _natural(text: str) -> list[tuple[int, int, str]]:
     """A sorting key by which "take 2" comes before "take 10"."""
     parts = re.split(r"(\d+)", text.casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
+
+
+_VALID_REFERENCE = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
+
+
+@dataclass(frozen=True)
+class FrameReference:
+    """A picture file, or a moment of a video file."""
+
+    path: Path
+    seconds: float | None  # None for a picture
+    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
+
+    @property
+    def name(self) -> str:
+        """As a person would write it."""
+        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
+
+
+def parse_reference(text: str) -> FrameReference:
+    """What `photo.jpg` or `walk.mp4@83.2` names. A file whose own name holds an @ is taken as it is.
+
+    Raises:
+        SourceError: there is no such file; a video without a time; a picture with one.
+        SettingsError: what follows the @ is not a number of seconds from 0.
+    """
+    if Path(text).is_file():
+        return _without_time(text)
+    name, at, time = text.rpartition("@")
+    if not at:
+        raise SourceError(f"there is no file {text!r}: {_VALID_REFERENCE}")
+    if not Path(name).is_file():
+        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID_REFERENCE}")
+    if find_files(name).are_images:
+        raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
+    return FrameReference(Path(name), _seconds(time, text))
+
+
+def _without_time(text: str) -> FrameReference:
+    if not find_files(text).are_images:
+        raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
+    return FrameReference(Path(text), None)
+
+
+def _seconds(time: str, text: str) -> float:
+    try:
+        seconds = float(time)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise SettingsError(f"{time!r} in {text!r} is not a time: {_VALID_REFERENCE}")
+    return seconds

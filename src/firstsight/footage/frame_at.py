@@ -1,4 +1,4 @@
-"""The frame at a time: the one nearest to it, found by positioning the file instead of reading all before it."""
+"""The frame nearest to a time, found by seeking instead of reading all before it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -14,14 +14,13 @@ from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, locat
 from firstsight.footage.frames import Frame, PixelByPixel, Skipped, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.pictures import Viewer
-from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
 
-# A file that ends sooner than it states has lost the rest; a time in it is at most so far from its last frame.
+# A file that ends sooner than it states has lost the rest; a time in the rest is at most so far from its last frame.
 _LOST_SECONDS = 10.0
 
-# Earlier than a keyframe, and later than any frame before it.
+# So much earlier than a keyframe is later than any frame before it.
 _JUST_BEFORE = 1e-6
 
 
@@ -33,16 +32,16 @@ def frame_at(
 ) -> Frame:
     """The frame nearest to a time, of two that are equally near the earlier one.
 
-    Of a video all frames count, whatever its sampling leaves out; of several videos the first that lasts so long
-    answers. Pictures count as one a second.
+    All frames of a video count, whatever its sampling; of several videos, the first that lasts so long is used.
+    Pictures count as one a second.
 
     Args:
-        source: as for `open_source`. What comes live is read up to that time.
+        source: as for `open_source`. A live one is read up to that time.
         seconds: from the presentation zero of the file.
-        views: how to show the frame; by default as it is: `pixels` is uint8 (H, W, 3), upright, in full size.
+        views: of the frame; by default `pixels` is uint8 (H, W, 3), upright, in full size.
 
     Raises:
-        SourceError: it cannot be read, or is over more than the duration of a frame before that time.
+        SourceError: it cannot be read, or ends more than the duration of a frame before that time.
         SettingsError: the time is not a number from 0.
         PixelsError: the frame is too small for a view.
 
@@ -71,7 +70,7 @@ def _of_videos(source: VideoFiles, seconds: float, views: tuple[View, ...]) -> F
 
 
 def _of_video(file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame:
-    """Decoded from the last keyframe before the time; if that does not lead to it, from an earlier one."""
+    """Decoded from the last keyframe before the time; if that does not yield the frame, from an earlier one."""
     landing = landing_of(file.path, name=file.name, seconds=seconds)
     while landing.ticks is not None:
         try:
@@ -86,20 +85,20 @@ def _of_video(file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame
 
 
 def _from(landing: Landing, file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame | None:
-    """The nearest frame from the landing on; None if a frame before the landing could have to do with it.
+    """The nearest frame from the landing on; None if frames before the landing matter.
 
     Raises:
-        SeekMissedError: the file cannot be positioned there.
-        SourceError: the file is over before.
+        SeekMissedError: the file cannot seek there.
+        SourceError: the file ends before.
     """
     with open_video(file.path, name=file.name) as video:
         video.seek(landing)
-        with closing(located(video, landing, Sampling())) as events:
+        with closing(located(video, landing)) as events:
             nearest = _Nearest(seconds)
             for event in deinterlaced(nearest.watched(events)):
                 if isinstance(event, Decoded) and not nearest.take(event):
                     break
-        if nearest.decoded is None or (landing.ticks is not None and nearest.depends_on_what_is_before()):
+        if nearest.decoded is None or (landing.ticks is not None and nearest.depends_on_earlier()):
             return None
         if not nearest.is_reached:
             _check_end(nearest.decoded, seconds, name=file.name, stated_end=video.end_seconds)
@@ -111,7 +110,7 @@ class _Nearest:
 
     def __init__(self, seconds: float) -> None:
         self.decoded: Decoded | None = None
-        self.is_reached = False  # whether a frame at or after the time was seen
+        self.is_reached = False  # whether a frame at or after the time has come
         self._seconds = seconds
         self._first: Decoded | None = None
 
@@ -129,27 +128,27 @@ class _Nearest:
         self.is_reached = decoded.seconds >= self._seconds
         return not self.is_reached
 
-    def depends_on_what_is_before(self) -> bool:
-        """Whether frames before the first could be nearer, or have lines that this one is deinterlaced with."""
+    def depends_on_earlier(self) -> bool:
+        """Whether frames before the first could be nearer, or are needed to deinterlace it."""
         if self.decoded is None or self._first is None or self.decoded.index != self._first.index:
             return False
         return self.decoded.seconds > self._seconds or bool(self._first.frame.interlaced_frame)
 
 
 def _check_end(last: Decoded, seconds: float, *, name: str, stated_end: float | None) -> None:
-    """Raises SourceError if a video is over by more than the duration of a frame, or of what can be lost at its end."""
-    lasting = last.duration_seconds or 0.0
-    end = last.seconds + lasting
+    """Raises SourceError if a video ended more than a frame, or than what can be lost at its end, before the time."""
+    frame_seconds = last.duration_seconds or 0.0
+    end = last.seconds + frame_seconds
     if stated_end is not None:
         end = max(end, min(stated_end, end + _LOST_SECONDS))
-    if seconds > end + lasting:
-        raise _over(name, seconds, end)
+    if seconds > end + frame_seconds:
+        raise _too_late(name, seconds, end)
 
 
 def _of_pictures(source: ImageFiles | ArraySource, seconds: float, views: tuple[View, ...]) -> Frame:
-    position = min(source.positions, key=lambda one: abs(one - seconds))
+    position = min(source.positions, key=lambda position: abs(position - seconds))
     if seconds > position + 2:
-        raise _over(source.name, seconds, position + 1)
+        raise _too_late(source.name, seconds, position + 1)
     with closing(replace(source, positions=(position,)).read(*views)) as reading:
         return next(reading)
 
@@ -164,9 +163,9 @@ def _of_live(source: Source, seconds: float, views: tuple[View, ...]) -> Frame:
             before = frame
     end = 0.0 if before is None else before.seconds + 2 * (before.duration_seconds or 0.0)
     if before is None or seconds > end:
-        raise _over(source.name, seconds, end)
+        raise _too_late(source.name, seconds, end)
     return before
 
 
-def _over(name: str, seconds: float, end: float) -> SourceError:
+def _too_late(name: str, seconds: float, end: float) -> SourceError:
     return SourceError(f"{name} is over before {seconds:g} s: it lasts {end:g} s; give an earlier time")

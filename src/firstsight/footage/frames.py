@@ -1,4 +1,4 @@
-"""A pass over a source: an iterator of frames that counts what it yields and what it had to leave out."""
+"""Frames, views of them, and a reading: an iterator of frames that counts what it yields and what it skips."""
 
 import logging
 from collections.abc import Generator, Iterator
@@ -13,7 +13,7 @@ from firstsight.pixels import Crop
 
 
 class View(Protocol):
-    """How a frame is to be seen: which rectangle, at which size, in grey or in colour."""
+    """Which rectangle of a frame to use, at which size, in grey or in colour."""
 
     @property
     def channels(self) -> int:
@@ -25,7 +25,7 @@ class View(Protocol):
 
 @dataclass(frozen=True)
 class PixelByPixel:
-    """A view of all of a picture, as it is."""
+    """A view of an entire picture, as it is."""
 
     channels: int = 3
 
@@ -36,16 +36,12 @@ class PixelByPixel:
 
 @dataclass(frozen=True)
 class Frame:
-    """One moment of a source.
+    """An image of a source and its time; with several views, all pictures are made from one decoding."""
 
-    The first picture is `pixels`. A reader that asks for several views, the network's input and then one of all of the
-    frame, finds the last as `whole`, and all in `pictures`, made from one decoding.
-    """
-
-    pictures: tuple[NDArray[np.uint8], ...]  # (H, W, C) each, one per view, in the order asked for
+    pictures: tuple[NDArray[np.uint8], ...]  # (H, W, C) each, one per view, in the order of the views
     seconds: float  # presentation time
-    index: int  # position in its video, from 0, counting frames that were left out
-    source: str  # the file it came from, as a person would name it
+    index: int  # position in its video, from 0, counting frames that were not used
+    source: str  # the name of its file, for people
     size: tuple[int, int]  # width, height of the upright picture with square pixels, before any view
     duration_seconds: float | None = None  # until the next frame of its video, used or not; None for pictures and live
 
@@ -56,7 +52,7 @@ class Frame:
 
     @property
     def whole(self) -> NDArray[np.uint8]:
-        """All of the frame: uint8 (H, W, C), through the last view, where its reader asked for one of all of it."""
+        """The frame through the last view, by convention one of the entire frame: uint8 (H, W, C)."""
         return self.pictures[-1]
 
     def __repr__(self) -> str:
@@ -69,28 +65,28 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Skipped:
-    """Something of a source that could not be read: frames of a file, or a whole file."""
+    """Frames of a file that could not be read, or an entire file."""
 
     num_frames: int = 0  # frames that are damaged or missing
-    source: str = ""  # the file, as its frames call it
-    reason: str = ""  # why a whole file was left out, in one line; empty when only frames are
+    source: str = ""  # the name of the file
+    reason: str = ""  # why an entire file was skipped, in one line
 
 
-# What the sources of this package produce, in order of presentation.
+# What sources yield, in order of presentation.
 Events = Generator[Frame | Skipped, None, None]
 
 
 class Reading:
     """An iterator of frames, to be closed, which a `with` block does.
 
-    It streams: memory does not grow with the length of the video. Not to be shared between threads.
+    Memory does not grow with the duration of the video. Not to be shared between threads.
     """
 
     def __init__(self, events: Events) -> None:
         self.num_frames = 0  # yielded so far
         self.num_skipped = 0  # damaged or missing frames so far
-        self.skipped_by_source: dict[str, int] = {}  # the same, of each file that lost any
-        self.skipped_sources: list[str] = []  # one line for each file that was left out
+        self.skipped_by_source: dict[str, int] = {}  # the same, by file
+        self.skipped_sources: list[str] = []  # one line for each skipped file
         self._events = events
 
     def __iter__(self) -> Self:
@@ -100,7 +96,7 @@ class Reading:
         """The next frame.
 
         Raises:
-            SourceError: the source cannot be read, or not a single frame was found in it.
+            SourceError: the source cannot be read, or has no frame.
             PixelsError: the frames are too small for one of the views.
         """
         for event in self._events:
@@ -117,7 +113,7 @@ class Reading:
         raise StopIteration
 
     def close(self) -> None:
-        """Release the file that is open. Reading on then yields nothing."""
+        """Closes the open file; no more frames follow."""
         self._events.close()
 
     def __enter__(self) -> Self:
@@ -134,6 +130,6 @@ class _Readable(Protocol):
 
 
 def iterate(source: _Readable) -> Iterator[Frame]:
-    """The frames of a source as they are, in colour; it is closed when the loop ends."""
+    """The frames of a source as they are, in colour; the reading is closed when the loop ends."""
     with source.read(PixelByPixel()) as reading:
         yield from reading

@@ -15,7 +15,7 @@ from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
 from firstsight.footage.images import Levels, Picture, levels_of_files, levels_of_folder, read_picture
-from firstsight.footage.sampling import LEAST_FRAMES_TO_SPLIT, Sampler, Sampling, check_share
+from firstsight.footage.sampling import MIN_FRAMES_TO_SPLIT, Sampler, Sampling, check_share
 from firstsight.pixels import Crop, as_pictures, crop_and_resize
 
 _LOG = logging.getLogger(__name__)
@@ -25,17 +25,16 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """One image file or several. Of several, one that cannot be read is skipped; a single one has to be readable.
+    """One image file or several. Of several, one that cannot be read is skipped; a single one must be readable.
 
-    What a person should know of a file (pages that are not used, values that were stretched) goes to the log, once in
-    a reading for each kind of remark.
+    Remarks on a file (pages that are not used, values that were rescaled) go to the log, each kind once in a reading.
     """
 
     name: str
-    files: tuple[tuple[Path, str], ...]  # where each is, and what its frame is called
+    files: tuple[tuple[Path, str], ...]  # path, and name of its frame
     positions: tuple[int, ...]  # of the files that are used
     share_levels: bool = False  # black and white of deep pictures for all files together, else for each folder
-    left_out: tuple[LeftOut, ...] = ()  # what lay beside the files
+    left_out: tuple[LeftOut, ...] = ()  # other files beside them
 
     replayable = True
 
@@ -44,7 +43,7 @@ class ImageFiles:
         return iterate(self)
 
     def read(self, *views: View) -> Reading:
-        """An iterator over the pictures, each seen through every view."""
+        """An iterator over the pictures, each with a picture a view."""
         return Reading(self._events(views))
 
     def size(self) -> tuple[int, int]:
@@ -67,7 +66,7 @@ class ImageFiles:
         return len(self.positions)
 
     def split(self, share: float) -> "tuple[ImageFiles, ImageFiles | None]":
-        """What to learn from, and every so-many-th picture to hold out."""
+        """What to learn from; and every n-th picture to hold out."""
         learned, held_out = split_positions(self.positions, share)
         return replace(self, positions=learned), replace(self, positions=held_out) if held_out else None
 
@@ -101,37 +100,37 @@ class ImageFiles:
         else:
             measured = levels_of_folder(path.parent, kind)
         if measured.remark:
-            remarks.say(measured.remark)
+            remarks.log(measured.remark)
         return measured.levels
 
 
 class _Remarks:
-    """What is said of pictures in one reading: of many with the same remark the first is named and the rest counted."""
+    """Logs remarks on pictures in one reading: of many with the same remark it names the first and counts the rest."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._logged: set[str] = set()
         self._first: dict[str, str] = {}  # by kind of remark: the file that has it
         self._num_more: Counter[str] = Counter()
 
-    def say(self, line: str) -> None:
-        """The line, the first time."""
-        if line not in self._said:
-            self._said.add(line)
+    def log(self, line: str) -> None:
+        """Logs a line once."""
+        if line not in self._logged:
+            self._logged.add(line)
             _LOG.warning(line)
 
     def note(self, name: str, remark: str) -> None:
-        """A remark on one file."""
+        """Notes a remark on one file."""
         kind = _NUMBER.sub("", remark)
         if kind in self._first:
             self._num_more[kind] += 1
         else:
             self._first[kind] = f"{name} {remark}"
-            self.say(self._first[kind])
+            self.log(self._first[kind])
 
     def close(self) -> None:
-        """Counts the files that were not named."""
+        """Logs how many files were not named."""
         for kind, count in self._num_more.items():
-            self.say(f"{self._first[kind]}; the same goes for {count} more")
+            self.log(f"{self._first[kind]}; the same goes for {count} more")
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +163,7 @@ class ArraySource:
         return iterate(self)
 
     def read(self, *views: View) -> Reading:
-        """An iterator over the pictures, each seen through every view."""
+        """An iterator over the pictures, each with a picture a view."""
         return Reading(self._events(views))
 
     def size(self) -> tuple[int, int]:
@@ -177,7 +176,7 @@ class ArraySource:
         return len(self.positions)
 
     def split(self, share: float) -> "tuple[ArraySource, ArraySource | None]":
-        """What to learn from, and every so-many-th picture to hold out."""
+        """What to learn from; and every n-th picture to hold out."""
         learned, held_out = split_positions(self.positions, share)
         return replace(self, positions=learned), replace(self, positions=held_out) if held_out else None
 
@@ -189,7 +188,7 @@ class ArraySource:
 
 
 def sampled_positions(count: int, sampling: Sampling, *, name: str) -> tuple[int, ...]:
-    """The positions of the pictures that sampling keeps of so many.
+    """The indices of the pictures that sampling keeps of so many.
 
     Raises:
         SourceError: it keeps none.
@@ -205,9 +204,9 @@ def sampled_positions(count: int, sampling: Sampling, *, name: str) -> tuple[int
 
 
 def split_positions(positions: Sequence[int], share: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The positions to learn from, and the evenly spread ones to hold out; none of fewer than 200."""
+    """The positions to learn from, and every n-th to hold out; none of fewer than 200."""
     check_share(share)
-    if len(positions) < LEAST_FRAMES_TO_SPLIT:
+    if len(positions) < MIN_FRAMES_TO_SPLIT:
         return tuple(positions), ()
     distance = round(1 / share)
     held_out = positions[distance - 1 :: distance]
@@ -217,12 +216,12 @@ def split_positions(positions: Sequence[int], share: float) -> tuple[tuple[int, 
 
 def _frame(picture: Picture, views: tuple[View, ...], *, position: int, name: str) -> Frame:
     crops = [(_on_pixels(view.crop(*picture.size), picture), view.channels) for view in views]
-    seen = tuple(crop_and_resize(picture.pixels[None], crop, channels)[0] for crop, channels in crops)
-    return Frame(seen, seconds=float(position), index=position, source=name, size=picture.size)
+    shown = tuple(crop_and_resize(picture.pixels[None], crop, channels)[0] for crop, channels in crops)
+    return Frame(shown, seconds=float(position), index=position, source=name, size=picture.size)
 
 
 def _on_pixels(crop: Crop, picture: Picture) -> Crop:
-    """The rectangle of a picture of the size that its file states, on the pixels that were read of it."""
+    """The rectangle of a picture of the stated size, scaled to the pixels that were read."""
     height, width, _ = picture.pixels.shape
     if picture.size == (width, height):
         return crop

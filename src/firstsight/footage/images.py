@@ -1,7 +1,7 @@
-"""Which values of deep pictures are black and which are white: measured, and the same for all that belong together.
+"""Pictures read from files; of more than 8 bits with black and white levels measured on all that belong together.
 
-A camera of 12 bits fills a sixteenth of 16 bits, and counts of a microscope or a thermal camera less: taken as they
-are, such pictures would be of one grey.
+A camera of 12 bits uses a sixteenth of 16 bits, and counts of a microscope or a thermal camera less: without measured
+levels such pictures would be a single grey.
 """
 
 import math
@@ -24,46 +24,45 @@ from firstsight.files import open_regular
 from firstsight.footage.finding import is_picture
 from firstsight.text import printable
 
-# What a file may hold, whatever it is called. Pillow knows more, and hands some of it (EPS) to other programs.
+# Formats that are read, whatever the suffix. Pillow has more, and passes some (EPS) to other programs.
 _FORMATS = ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "PPM", "GIF", "AVIF")
 
 # A header can state any size; decoding takes four bytes a pixel.
 MAX_MEGAPIXELS = 250
 
-# Larger pictures are brought to at most so many pixels while they are read.
+# Larger pictures are reduced to at most so many pixels while they are read.
 _FULL_SIZE_PIXELS = 64_000_000
 
 _STRIP_PIXELS = 1_000_000  # converted at once
 
-# How a picture is turned upright: by turns of 90 degrees to the left, and whether it is mirrored before.
+# By EXIF orientation: turns of 90 degrees to the left, and whether the picture is mirrored before.
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
 
-# Pillow's limit of size and Python's warnings are those of the process.
-_SETTINGS = threading.RLock()  # measuring levels opens further pictures meanwhile
+# Pillow's limit of size and Python's warnings are global.
+_SETTINGS = threading.RLock()  # measuring levels opens other pictures meanwhile
 
 
 @dataclass(frozen=True)
 class Levels:
-    """Which values are shown as black and as white; those between in proportion, those beyond as these."""
+    """The values of black and white; values between are scaled linearly, values beyond are clipped."""
 
     low: float
     high: float
 
 
-# Without other word, integers are 16 bits and floating point is 0 to 1.
+# By default integers are 16 bits and floating point is 0 to 1.
 FULL_LEVELS = {"integers": Levels(0, 65_535), "floating point": Levels(0, 1)}
 
-# The levels for one of these kinds of numbers.
-LevelsOf = Callable[[str], Levels]
+LevelsOf = Callable[[str], Levels]  # from a key of FULL_LEVELS
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A picture as it was read."""
+    """A picture from a file."""
 
-    pixels: NDArray[np.uint8]  # (H, W, 1) for grey or (H, W, 3) for RGB; smaller than stated of a very large one
+    pixels: NDArray[np.uint8]  # (H, W, 1) for grey or (H, W, 3) for RGB; smaller than `size` if that is very large
     size: tuple[int, int]  # width and height that the file states, upright
-    remarks: tuple[str, ...] = ()  # what a person should know: "holds 60 pages, of which the first is used"
+    remarks: tuple[str, ...] = ()  # for people: "holds 60 pages, of which the first is used"
 
 
 def read_image(path: Path, *, name: str) -> NDArray[np.uint8]:
@@ -72,15 +71,15 @@ def read_image(path: Path, *, name: str) -> NDArray[np.uint8]:
 
 
 def read_picture(path: Path, *, name: str, levels: LevelsOf = FULL_LEVELS.__getitem__) -> Picture:
-    """The picture in a file, turned upright as its EXIF data says.
+    """The picture in a file, turned upright by its EXIF data.
 
-    Transparency is laid over black, CMYK and palettes become RGB. Of a file with several pictures the first is read.
-    Above 64 megapixels width and height are divided by a whole number.
+    Transparency becomes black; CMYK and palettes become RGB. Of several pictures in a file the first is read. Above 64
+    megapixels width and height are divided by an integer.
 
     Args:
-        path: the file; whatever its suffix, it holds JPEG, PNG, TIFF, WebP, BMP, PPM, GIF or AVIF.
-        name: what to call it in an error.
-        levels: the black and white of more than 8 bits.
+        path: a JPEG, PNG, TIFF, WebP, BMP, PPM, GIF or AVIF file, whatever its suffix.
+        name: of the file, in errors.
+        levels: black and white of more than 8 bits.
 
     Raises:
         SourceError: the file is damaged, not a picture, not a plain file, or larger than 250 megapixels.
@@ -88,7 +87,9 @@ def read_picture(path: Path, *, name: str, levels: LevelsOf = FULL_LEVELS.__geti
     with opened(path, name=name) as image:
         remarks, size = _several(image), image.size
         if (factor := _factor(size)) > 1:
-            image.draft(None, (size[0] // factor, size[1] // factor))  # JPEG can be decoded at a half, quarter, eighth
+            image.draft(
+                None, (size[0] // factor, size[1] // factor)
+            )  # JPEG can be decoded at a half, quarter or eighth
         image.load()
         if image.format == "TIFF":  # turned upright as it was loaded
             size = image.size
@@ -109,7 +110,7 @@ def deep_values(path: Path, *, name: str) -> NDArray[np.generic] | None:
 
 
 def kind_of_numbers(image: Image.Image) -> str:
-    """Of a picture of more than 8 bits "integers" or "floating point", else nothing."""
+    """Of a picture of more than 8 bits "integers" or "floating point", else empty."""
     if image.mode == "F":
         return "floating point"
     return "integers" if image.mode == "I" or image.mode.startswith("I;16") else ""
@@ -117,7 +118,7 @@ def kind_of_numbers(image: Image.Image) -> str:
 
 @contextmanager
 def opened(path: Path, *, name: str) -> Iterator[Image.Image]:
-    """The picture in a file, not decoded yet. Whatever goes wrong in the block is this file's failure.
+    """The picture in a file, not decoded yet. Any error in the block becomes a `SourceError` about this file.
 
     Raises:
         SourceError: as `read_picture`.
@@ -157,7 +158,7 @@ def _reason(error: Exception) -> str:
 
 
 def _several(image: Image.Image) -> tuple[str, ...]:
-    """What to say of a file with several pictures. The further ones of a phone's JPEG are previews and depth."""
+    """The remark on a file with several pictures. Other pictures of a phone's JPEG are previews and depth."""
     count = 1
     if image.format != "MPO":
         with suppress(Exception):
@@ -167,7 +168,7 @@ def _several(image: Image.Image) -> tuple[str, ...]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """As EXIF says, 1 to 8; what is damaged says nothing."""
+    """By EXIF, 1 to 8; 1 if it is damaged."""
     with suppress(Exception):
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     return 1
@@ -179,7 +180,7 @@ def _factor(size: tuple[int, int]) -> int:
 
 
 def _as_pixels(image: Image.Image, levels: LevelsOf) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Strip by strip, so that beside the picture only its result is held; and what is to be said of it."""
+    """The pixels, converted in strips to save memory; and remarks."""
     convert, channels = _conversion(image, levels)
     (width, height), factor = image.size, _factor(image.size)
     pixels = np.empty((-(-height // factor), -(-width // factor), channels), np.uint8)
@@ -209,7 +210,7 @@ def _conversion(image: Image.Image, levels: LevelsOf) -> tuple[Callable[[Image.I
 
 
 def _to_bytes(values: NDArray[np.generic], levels: Levels) -> NDArray[np.uint8]:
-    is_usual = levels in FULL_LEVELS.values()  # whose pixels stay as they always were
+    is_usual = levels in FULL_LEVELS.values()  # for the same pixels as ever
     exact: NDArray[np.floating] = values.astype(np.float32 if is_usual else np.float64)
     exact[~np.isfinite(exact)] = levels.low
     brightness = (exact - levels.low) * (255 / (levels.high - levels.low))
@@ -225,34 +226,35 @@ def _over_black(image: Image.Image) -> NDArray[np.uint8]:
 
 
 def _reduced(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Each square of so many pixels becomes its mean; at the right and the lower edge of those that are left."""
+    """The mean of each square of so many pixels; squares at the right and lower edges may be cut off."""
     if factor == 1:
         return pixels
     small = np.asarray(Image.fromarray(pixels.squeeze(-1) if pixels.shape[-1] == 1 else pixels).reduce(factor))
     return small.reshape(*small.shape[:2], -1)
 
 
-# Of each suffix, evenly spread: enough for a range, and a folder may hold a million.
+# Files of each suffix, evenly spaced: enough for a range, and a folder may hold a million.
 _MAX_MEASURED = 256
 
-# What uses more of its range than this is left as it is: it has 64 greys and more.
+# Pictures that use more of their range are left as they are: they have 64 greys or more.
 _MIN_SHARE = 1 / 4
 
-# A few dead or hot pixels must not make the range: if all but this share at either end lie within half of it, they do.
+# A few dead or hot pixels must not decide the range: if all but this share at either end use at most half of it, these
+# do.
 _OUTLIERS = 0.0005
-_VALUES_A_PICTURE = 16_384  # to find them
+_VALUES_A_PICTURE = 16_384  # for that
 
 
 @dataclass(frozen=True)
 class Measured:
-    """The black and white of one kind of numbers, and what to tell a person about it; nothing if nothing is changed."""
+    """The levels of one kind of numbers, and a remark if they differ from the full ones."""
 
     levels: Levels
     remark: str = ""
 
 
 def full_levels(kind: str) -> Measured:
-    """Those of values that use their range: 16 bits, or 0 to 1."""
+    """The levels of values that use their range: 16 bits, or 0 to 1."""
     return Measured(FULL_LEVELS[kind])
 
 
@@ -262,7 +264,7 @@ def levels_of_files(paths: tuple[Path, ...], kind: str) -> Measured:
 
 
 def levels_of_folder(folder: Path, kind: str) -> Measured:
-    """The levels for the pictures that lie in this very folder, whether read together or one by one."""
+    """The levels for the pictures in a folder, without subfolders, whether read together or one by one."""
     try:
         return levels_of_files(_pictures_in(folder, folder.stat().st_mtime_ns), kind)
     except OSError:
@@ -278,8 +280,8 @@ def _pictures_in(folder: Path, _changed_ns: int) -> tuple[Path, ...]:
 
 @lru_cache(maxsize=64)
 def _levels(paths: tuple[Path, ...]) -> dict[str, Measured]:
-    """By kind of numbers; a kind that is not there is left out."""
-    ranges = [found for path in _spread(paths) if (found := _range_of(path))]
+    """The levels by kind of numbers."""
+    ranges = [found for path in _evenly_spaced(paths) if (found := _range_of(path))]
     by_kind = groupby(sorted(ranges, key=lambda found: found.kind), lambda found: found.kind)
     return {kind: _chosen(kind, list(of_kind)) for kind, of_kind in by_kind}
 
@@ -289,10 +291,10 @@ class _Range:
     kind: str
     low: float
     high: float
-    some: NDArray[np.float64]  # values of the picture, evenly spread
+    some: NDArray[np.float64]  # values of the picture, evenly spaced
 
 
-def _spread(paths: Sequence[Path]) -> Iterable[Path]:
+def _evenly_spaced(paths: Sequence[Path]) -> Iterable[Path]:
     by_suffix = groupby(sorted(paths, key=lambda path: path.suffix.lower()), lambda path: path.suffix.lower())
     for _, group in by_suffix:
         of_suffix = list(group)
@@ -304,7 +306,7 @@ def _range_of(path: Path) -> _Range | None:
     try:
         values = deep_values(path, name=path.name)
     except SourceError:
-        return None  # reading it will tell
+        return None  # reading it raises the error
     if values is None:
         return None
     kind = "floating point" if values.dtype.kind == "f" else "integers"
@@ -333,6 +335,6 @@ def _chosen(kind: str, ranges: Sequence[_Range]) -> Measured:
 def _remark(kind: str, low: float, high: float, *, has_outliers: bool, ranges: Sequence[_Range]) -> str:
     kinds = {"integers": "of 16 bits" if high <= FULL_LEVELS["integers"].high else "of 32 bits"}
     values = f"values {low:g} to {high:g} {kinds.get(kind, 'in floating point')}"
-    beyond = ", what lies beyond as these" if has_outliers else ""
+    beyond = ", values beyond as these" if has_outliers else ""
     count = f"{len(ranges)} pictures" if len(ranges) > 1 else "one picture"
     return f"{values} are shown as black to white{beyond}; measured in {count}"

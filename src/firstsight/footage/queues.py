@@ -1,9 +1,11 @@
-"""What lies between a thread that reads and one that is slower: of frames only the newest, of news everything."""
+"""Between a thread that reads and a slower one that uses: a queue that reads ahead, and one that drops old frames."""
 
 import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -12,15 +14,50 @@ from firstsight.errors import SettingsError
 Item = TypeVar("Item")
 
 
-def prefetch(items: Iterable[Item], *, depth: int) -> "Prefetched[Item]":
-    """The same items, taken ahead of time by a thread: at most `depth` of them wait to be used.
+@dataclass(frozen=True)
+class _End:
+    """Follows the last item in a queue."""
 
-    Raises:
-        SettingsError: the depth is below 1.
-    """
-    if depth < 1:
-        raise SettingsError(f"depth {depth}; valid is a number of frames to decode ahead, from 1")
-    return Prefetched(items, depth)
+    error: BaseException | None = None  # that ended it
+
+
+class _Ahead(Generic[Item]):
+    """What the two threads share."""
+
+    def __init__(self, depth: int) -> None:
+        self.queue: SimpleQueue[Item | _End] = SimpleQueue()
+        self.is_over = False
+        self._free = threading.Semaphore(depth)
+
+    def fill(self, items: Iterable[Item]) -> None:
+        """Runs in the thread that reads."""
+        try:
+            for item in items:
+                self._free.acquire()
+                if self.is_over:
+                    break
+                self.queue.put(item)
+            if close := getattr(items, "close", None):
+                close()  # by the thread that used it: decoders are not to be shared
+        except BaseException as error:
+            self.queue.put(_End(error))
+        else:
+            self.queue.put(_End())
+
+    def take(self) -> Item:
+        """The next item; after the last, the error that ended it or StopIteration."""
+        item = self.queue.get()
+        if isinstance(item, _End):
+            self.queue.put(_End())
+            raise item.error or StopIteration
+        self._free.release()
+        return item
+
+    def end(self) -> None:
+        """No more is read; the items that wait can still be taken."""
+        self.is_over = True
+        self._free.release()
+        self.queue.put(_End())
 
 
 class Prefetched(Iterator[Item]):
@@ -34,25 +71,27 @@ class Prefetched(Iterator[Item]):
     """
 
     def __init__(self, items: Iterable[Item], depth: int) -> None:
-        self._belt: _Belt[Item] = _Belt(depth)
-        self._thread = threading.Thread(target=_fill, args=(self._belt, items), name="prefetch", daemon=True)
+        self._ahead: _Ahead[Item] = _Ahead(depth)
+        self._thread = threading.Thread(target=self._ahead.fill, args=(items,), name="prefetch", daemon=True)
         self._thread.start()
-        weakref.finalize(self, self._belt.stop)  # should it be forgotten without being closed
+        self._stop = weakref.finalize(self, self._ahead.end)  # also if it is dropped without being closed
 
     def __next__(self) -> Item:
-        return self._belt.take()
+        return self._ahead.take()
 
     def end(self) -> None:
-        """Take no more from the thread. What it decoded ahead can still be used."""
-        self._belt.end()
+        """Read no more. Items decoded ahead can still be used."""
+        self._ahead.end()
 
     def close(self, *, wait_seconds: float | None = None) -> None:
-        """Stop the thread and wait until it has, or for so long. What it decoded ahead is dropped.
+        """Drop what was decoded ahead, stop the thread and wait for it, at most so long.
 
         A thread that hangs in a read is left behind; it ends when the read does.
         """
-        self._belt.stop()
+        self._stop()
         self._thread.join(wait_seconds)
+        self._ahead = _Ahead(depth=1)  # which drops the old one
+        self._ahead.end()
 
     def __enter__(self) -> Self:
         return self
@@ -63,60 +102,15 @@ class Prefetched(Iterator[Item]):
         self.close()
 
 
-class _Belt(Generic[Item]):
-    """What lies between the two threads: a bounded queue that either side can end."""
+def prefetch(items: Iterable[Item], *, depth: int) -> Prefetched[Item]:
+    """The same items, read ahead by a thread: at most `depth` of them wait to be used.
 
-    def __init__(self, depth: int) -> None:
-        self._depth = depth
-        self._items: deque[Item] = deque()
-        self._changed = threading.Condition()
-        self._is_over = False
-        self._error: BaseException | None = None
-
-    def put(self, item: Item) -> bool:
-        """Add an item as soon as there is room; False if nobody wants any more."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_over or len(self._items) < self._depth)
-            if not self._is_over:
-                self._items.append(item)
-                self._changed.notify_all()
-            return not self._is_over
-
-    def take(self) -> Item:
-        """The next item as soon as there is one; after the last the error that ended it, or StopIteration."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._is_over or len(self._items) > 0)
-            if self._items:
-                self._changed.notify_all()
-                return self._items.popleft()
-            error, self._error = self._error, None
-        raise error or StopIteration
-
-    def end(self, error: BaseException | None = None) -> None:
-        """No item will follow."""
-        with self._changed:
-            self._is_over, self._error = True, self._error or error
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """No item is wanted any more."""
-        with self._changed:
-            self._items.clear()
-            self._is_over, self._error = True, None
-            self._changed.notify_all()
-
-
-def _fill(belt: _Belt[Item], items: Iterable[Item]) -> None:
-    try:
-        for item in items:
-            if not belt.put(item):
-                break
-        if close := getattr(items, "close", None):
-            close()  # by the thread that used it: decoders are not to be shared
-    except BaseException as error:
-        belt.end(error)
-    else:
-        belt.end()
+    Raises:
+        SettingsError: the depth is below 1.
+    """
+    if depth < 1:
+        raise SettingsError(f"depth {depth}; valid is a number of frames to decode ahead, from 1")
+    return Prefetched(items, depth)
 
 
 class EndedError(Exception):
@@ -124,10 +118,10 @@ class EndedError(Exception):
 
 
 class Newest(Generic[Item]):
-    """A box for one droppable item and any number of others, emptied in the order in which they came.
+    """A queue of items in the order of their arrival; a droppable one replaces a droppable one that still waits.
 
     Attributes:
-        num_dropped: droppable items that a newer one took the place of.
+        num_dropped: items replaced so far.
     """
 
     def __init__(self) -> None:
@@ -138,7 +132,7 @@ class Newest(Generic[Item]):
         self._error: BaseException | None = None
 
     def put(self, item: Item, *, droppable: bool) -> None:
-        """Adds an item; a droppable one takes the place of a droppable one that is still waiting."""
+        """Adds an item, or replaces the last."""
         with self._changed:
             if self._is_over:
                 return
@@ -149,22 +143,21 @@ class Newest(Generic[Item]):
             self._changed.notify_all()
 
     def wait_until_empty(self) -> None:
-        """Returns when everything was taken, or nobody wants any more: for whoever must not drop."""
+        """Returns when every item was taken, or none is wanted any more: for a reader that must not drop."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or not self._items)
 
     def take(self, timeout_seconds: float) -> Item | None:
-        """The oldest item; None if there was none for so long.
+        """The oldest item; None if none came within the time.
 
         Raises:
-            EndedError: after the last one. What ended the reader otherwise comes up as it is.
+            EndedError: after the last item; an error of the reader is raised as it is.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or len(self._items) > 0, timeout_seconds)
             if self._items:
-                item, _ = self._items.popleft()
                 self._changed.notify_all()
-                return item
+                return self._items.popleft()[0]
             if not self._is_over:
                 return None
             error, self._error = self._error, None
@@ -177,8 +170,7 @@ class Newest(Generic[Item]):
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """No item is wanted any more."""
+        """Drops the items that wait; no more are wanted."""
         with self._changed:
             self._items.clear()
-            self._is_over, self._error = True, None
-            self._changed.notify_all()
+        self.end()

@@ -1,15 +1,15 @@
-"""Which frames of a video are used: a stretch of time, and every n-th frame or so many a second."""
+"""Which frames of a video are used: a span of time, and in it every n-th frame or so many a second."""
 
 import math
 from dataclasses import dataclass
 
 from firstsight.errors import SettingsError
 
-# Matroska and others round times to a millisecond, so a frame that belongs to a tick can lie that much before it.
+# Matroska and others round times to a millisecond, so the frame of a tick can be that much before it.
 _TICK_TOLERANCE_SECONDS = 0.001
 
-# Of fewer frames than this nothing is held out: they are all needed for learning.
-LEAST_FRAMES_TO_SPLIT = 200
+# Of fewer frames nothing is held out: learning needs them all.
+MIN_FRAMES_TO_SPLIT = 200
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,16 @@ class Sampling:
                 f"every {self.every} and {self.frames_per_second:g} frames per second contradict each other: give one"
             )
         if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise SettingsError(f"every {self.every}; valid is a whole number from 1, which uses every frame")
+            raise SettingsError(f"every {self.every}; valid is an integer from 1, which uses every frame")
         rate = self.frames_per_second
         if rate is not None and not (math.isfinite(rate) and rate > 0):
             raise SettingsError(f"{rate} frames per second; valid is a number above 0, such as 0.5 or 10")
 
-    def is_before(self, seconds: float) -> bool:
-        """Whether a frame at that time lies before the stretch."""
-        return self.start_seconds is not None and seconds < self.start_seconds
-
-    def is_over(self, seconds: float) -> bool:
-        """Whether the stretch has ended at that time."""
-        return self.end_seconds is not None and seconds >= self.end_seconds
-
     def step(self, nth: int, seconds: float) -> int:
-        """The step of the sampling that a frame of the stretch falls into; the first frame of each step is used.
+        """The step of the sampling that a frame falls into; the first frame of each step is used.
 
         Args:
-            nth: position of the frame, counted from the first frame of the stretch.
+            nth: index of the frame, counted from the first at or after the start.
             seconds: its time.
         """
         if self.frames_per_second is not None:
@@ -82,8 +74,9 @@ class Sampler:
         self._num_steps = 0
 
     def keeps(self, index: int, seconds: float) -> bool:
-        """Whether the frame at that position and time is used. Asked once for each frame."""
-        if self._sampling.is_before(seconds) or self._sampling.is_over(seconds):
+        """Whether the frame with that index and time is used. Call it once for each frame."""
+        start, end = self._sampling.start_seconds, self._sampling.end_seconds
+        if (start is not None and seconds < start) or (end is not None and seconds >= end):
             return False
         if self._first_index is None:
             self._first_index = index

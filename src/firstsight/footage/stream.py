@@ -1,45 +1,21 @@
-"""Footage as it passes by, for days: the newest frame, and word when the stream is lost and when it is back."""
+"""A live stream, for days: its newest frames, and events when it is lost and when it is back."""
 
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from random import Random
 from types import TracebackType
 from typing import Self
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
-from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Place, StreamKind, place_of
+from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Endpoint, StreamKind, endpoint_of
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Spec, open_source
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait for what does not come. Times are in seconds."""
-
-    timeout_seconds: float = TIMEOUT_SECONDS  # without a picture, before a stream counts as lost
-    first_wait_seconds: float = 1.0  # before the first new try
-    longest_wait_seconds: float = 60.0  # before any: a camera that was off for a night is seen within a minute
-
-    def __post_init__(self) -> None:
-        if not 0 < self.first_wait_seconds <= self.longest_wait_seconds or not self.timeout_seconds > 0:
-            raise SettingsError(f"{self}: valid are times above 0, the longest wait not below the first")
-
-    def wait_seconds(self, attempt: int, chance: float) -> float:
-        """How long to wait before an attempt, the first of which is 0.
-
-        The wait doubles up to the longest. A chance from 0 to 1 takes away up to half of it, so that many watchers of
-        one server do not all come back at once.
-
-        Source: exponential back-off with jitter, Brooker, "Exponential backoff and jitter", 2015.
-        """
-        doublings = min(attempt, 32)  # beyond that any wait is at its longest
-        return min(self.longest_wait_seconds, self.first_wait_seconds * 2.0**doublings) * (1 - chance / 2)
 
 
 @dataclass(frozen=True)
@@ -61,70 +37,68 @@ Arrivals = Generator[Frame | Skipped | Connected | Broken, None, None]
 
 
 def arrivals(
-    place: Place,
+    endpoint: Endpoint,
     views: tuple[View, ...],
     sampling: Sampling,
     *,
-    patience: Patience,
+    backoff: Backoff,
     now: Clock,
     stopped: threading.Event,
 ) -> Arrivals:
-    """The frames of all connections, and word of each that is made or breaks; until it is stopped.
+    """The frames of all connections, and when each is made or breaks, until it is stopped.
 
-    What does not reconnect by its kind ends with its first connection.
+    A kind that does not reconnect ends with its first connection.
 
     Raises:
-        SourceError: what does not reconnect holds no video, or breaks off.
+        SourceError: a kind that does not reconnect has no video, or breaks off.
 
     Args:
-        place: what to connect to.
-        views: how to show every frame.
+        endpoint: what to connect to.
+        views: of every frame.
         sampling: which frames to use.
-        patience: how long to wait between connections.
-        now: tells the time of a frame when it arrives; asked for once a frame, used or not. What has a clock of its
-            own does not ask.
-        stopped: once set, no connection is made any more.
+        backoff: pauses between connections.
+        now: the time of a frame on arrival; called once a frame, used or not, by kinds without a clock of their own.
+        stopped: once set, no more connections are made.
     """
-    chance, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
+    pauses = backoff.pauses()
     while not stopped.is_set():
-        begun, kind = time.monotonic(), place.kind
+        begun, kind = time.monotonic(), endpoint.kind
         try:
-            with place.open() as video:
-                kind = place.kind_of(video)
+            with endpoint.open() as video:
+                kind = endpoint.kind_of(video)
                 yield Connected(kind)
                 clock = None if kind.has_own_clock else now
-                yield from decode_on(video, name=place.name, views=views, sampling=sampling, now=clock)
-            reason = f"{place.name} ended"
+                yield from decode_on(video, name=endpoint.name, views=views, sampling=sampling, now=clock)
+            reason = f"{endpoint.name} ended"
         except SourceError as error:
             if not kind.reconnects:
-                raise SourceError(f"{error}; {place.cure}") from error
+                raise SourceError(f"{error}; {endpoint.cure}") from error
             reason = str(error)
         if not kind.reconnects:
             return
         yield Broken(reason)
-        # A connection that lasted shows that the place is well, and the next try may come soon.
-        attempt = 0 if time.monotonic() - begun > patience.longest_wait_seconds else attempt
-        stopped.wait(patience.wait_seconds(attempt, chance.random()))
-        attempt += 1
+        if time.monotonic() - begun > backoff.max_seconds:  # it lasted: try again soon
+            pauses = backoff.pauses()
+        stopped.wait(next(pauses))
 
 
-# How long closing waits for the reader. One that hangs in a read ends by itself when the read times out.
-_FAREWELL_SECONDS = 1.0
+# How long closing waits for the reader. One that hangs in a read ends when the read times out.
+_CLOSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
 class Lost:
-    """Nothing comes any more; what reads goes on trying."""
+    """Nothing arrives any more; the reader keeps trying."""
 
     seconds: float  # on the clock of the stream
     source: str  # for people
     reason: str  # in one line
-    last_seconds: float | None = None  # when the last frame came, on the same clock; None if none has come
+    last_seconds: float | None = None  # of the last frame, on the same clock; None if there was none
 
 
 @dataclass(frozen=True)
 class Back:
-    """Frames come again."""
+    """Frames arrive again."""
 
     seconds: float  # on the clock of the stream
     source: str  # for people
@@ -137,26 +111,26 @@ Arrival = Frame | Lost | Back
 class Stream(Iterator[Arrival]):
     """An iterator over what arrives, to be closed, which a `with` block does.
 
-    A thread reads. How, goes by the kind (the table of `StreamKind`s in `video.live`): cameras and addresses are
-    connected again when they break, and their frames have the seconds since the stream was opened; what hangs without
-    breaking is told as lost too. If the user is slower, the newest frame takes the place of older ones, which are
-    counted. There is one thread and one connection at any time, however often it breaks. Recordings (files, folders,
-    pictures; what states its length at an address) are played at their own pace with their own times, and end. A pipe
-    is read as fast as it is used and filled, whole.
+    A thread reads, as the `StreamKind` of the footage demands. Cameras and addresses are connected again when they
+    break, and their frames have the seconds since the stream was opened; one that hangs is lost too. If the user is
+    slower, the newest frame replaces older ones, which are counted. There is one thread and one connection at any time.
+    Recordings (files, folders, pictures, and at an address what states its duration) are played at their own pace with
+    their own times, and end. A pipe is read completely, as fast as it is filled and used.
 
     Args:
-        spec: as for `open_source`, or a live place.
-        views: how to show every frame.
+        spec: as for `open_source`.
+        views: of every frame.
         frames_per_second: use at most so many.
         speed: of recordings: 2 is twice as fast, 0 as fast as frames are used; then none is dropped.
-        patience: how long to wait for what does not come.
+        timeout_seconds: without a picture, before a stream counts as lost.
+        backoff: pauses before new connections.
 
     Attributes:
         name: of the source, for people.
-        num_skipped: frames so far that could not be decoded, or whose time is wild.
+        num_skipped: frames so far that could not be decoded, or whose time is wrong.
 
     Raises:
-        SourceError: there is no such file. A place where nothing is to be had is an error of the first reading.
+        SourceError: there is no such file. An endpoint that cannot be opened is an error of the first frame.
         SettingsError: an option is out of its range.
 
     Example:
@@ -172,12 +146,16 @@ class Stream(Iterator[Arrival]):
         views: tuple[View, ...],
         frames_per_second: float | None = None,
         speed: float = 1.0,
-        patience: Patience | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        backoff: Backoff | None = None,
     ) -> None:
+        if not timeout_seconds > 0:
+            raise SettingsError(f"time-out {timeout_seconds} s; valid is a number of seconds above 0")
         if not 0 <= speed < float("inf"):
-            raise SettingsError(f"speed {speed}; valid is 0, as fast as can be, or a factor above it such as 1")
+            raise SettingsError(f"speed {speed}; valid is 0, as fast as possible, or a factor above it such as 1")
         self.num_skipped = 0
-        self._patience = patience or Patience()
+        self._timeout_seconds = timeout_seconds
+        self._backoff = backoff or Backoff()
         self._speed = speed
         self._begun = time.monotonic()
         self._heard = self._begun  # when the last frame arrived, used or not
@@ -186,15 +164,15 @@ class Stream(Iterator[Arrival]):
         self._pace = _Pace(speed)
         self._box: Newest[Frame | Broken] = Newest()
         self._last_seconds: float | None = None
-        self._place, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))
-        self._kind = self._place.kind if self._place else RECORDING
+        self._endpoint, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))
+        self._kind = self._endpoint.kind if self._endpoint else RECORDING
         self._thread = threading.Thread(target=self._fill, args=(read,), name="stream", daemon=True)
         self._thread.start()
         self._arrivals = self._arrive()
 
     @property
     def num_dropped(self) -> int:
-        """Frames so far that a newer one took the place of."""
+        """Frames so far that a newer one replaced."""
         return self._box.num_dropped
 
     def now(self) -> float:
@@ -208,10 +186,10 @@ class Stream(Iterator[Arrival]):
         return next(self._arrivals)
 
     def close(self) -> None:
-        """Stop reading. A reader that hangs is left behind; it ends by itself when its read times out."""
+        """Stops reading. A reader that hangs is left behind; it ends when its read times out."""
         self._stopped.set()
         self._box.stop()
-        self._thread.join(_FAREWELL_SECONDS)
+        self._thread.join(_CLOSE_SECONDS)
 
     def __enter__(self) -> Self:
         return self
@@ -225,7 +203,7 @@ class Stream(Iterator[Arrival]):
         lost_at: float | None = None
         while True:
             try:
-                item = self._box.take(min(1.0, self._patience.timeout_seconds / 4))
+                item = self._box.take(min(1.0, self._timeout_seconds / 4))
             except EndedError:
                 return
             if isinstance(item, Frame):
@@ -235,7 +213,7 @@ class Stream(Iterator[Arrival]):
                 yield item
             elif lost_at is None and (reason := self._trouble(item)):
                 if not self._has_begun:
-                    raise SourceError(f"{reason}; {self._place.cure if self._place else ''}")
+                    raise SourceError(f"{reason}; {self._endpoint.cure if self._endpoint else ''}")
                 lost_at = self.now()
                 yield Lost(lost_at, self.name, reason, self._last_seconds)
 
@@ -243,27 +221,27 @@ class Stream(Iterator[Arrival]):
         """Why the stream counts as lost; empty if it does not."""
         if item is not None:
             return item.reason
-        # Opening has a time-out of its own, and says more than that nothing came.
-        patience = self._patience.timeout_seconds * (1 if self._has_begun else 3)
+        # Opening has a time-out of its own, with a better message.
+        max_silence = self._timeout_seconds * (1 if self._has_begun else 3)
         silence = time.monotonic() - self._heard
-        is_lost = self._kind.reconnects and silence > patience
+        is_lost = self._kind.reconnects and silence > max_silence
         return f"{self.name} gave no picture for {silence:.0f} s" if is_lost else ""
 
     def _reader(
         self, spec: Spec, views: tuple[View, ...], sampling: Sampling
-    ) -> tuple[Place | None, str, Reading | Arrivals]:
-        """The live place, if it is one, the name, and what will be read."""
-        place = place_of(spec)
-        if place is None:
+    ) -> tuple[Endpoint | None, str, Reading | Arrivals]:
+        """The endpoint, if it is one; the name; and what is read."""
+        endpoint = endpoint_of(spec)
+        if endpoint is None:
             source = open_source(spec, frames_per_second=sampling.frames_per_second)
             return None, source.name, source.read(*views)
-        if place.timeout_seconds is not None:
-            place = replace(place, timeout_seconds=self._patience.timeout_seconds)
-        read = arrivals(place, views, sampling, patience=self._patience, now=self._note_arrival, stopped=self._stopped)
-        return place, place.name, read
+        if endpoint.timeout_seconds is not None:
+            endpoint = replace(endpoint, timeout_seconds=self._timeout_seconds)
+        read = arrivals(endpoint, views, sampling, backoff=self._backoff, now=self._note_arrival, stopped=self._stopped)
+        return endpoint, endpoint.name, read
 
     def _fill(self, read: Reading | Arrivals) -> None:
-        """What the thread does."""
+        """Runs in the thread."""
         try:
             with closing(read):
                 for item in read:
@@ -271,15 +249,15 @@ class Stream(Iterator[Arrival]):
                         break
                     if isinstance(read, Reading):
                         self.num_skipped = read.num_skipped
-                    self._pass_on(item)
+                    self._put(item)
                 if isinstance(read, Reading):  # what was skipped after the last frame
                     self.num_skipped = read.num_skipped
-        except Exception as error:  # comes up where the frame would have
+        except Exception as error:  # raised where the frame would have been
             self._box.end(error)
         else:
             self._box.end()
 
-    def _pass_on(self, item: Frame | Skipped | Connected | Broken) -> None:
+    def _put(self, item: Frame | Skipped | Connected | Broken) -> None:
         if isinstance(item, Skipped):
             self.num_skipped += item.num_frames
         elif isinstance(item, Connected):
@@ -287,9 +265,9 @@ class Stream(Iterator[Arrival]):
         elif isinstance(item, Broken):
             self._box.put(item, droppable=False)
         else:
-            self._pass_on_frame(item)
+            self._put_frame(item)
 
-    def _pass_on_frame(self, frame: Frame) -> None:
+    def _put_frame(self, frame: Frame) -> None:
         if self._kind.is_paced and self._speed:
             self._heard = self._pace.due(frame.seconds, time.monotonic())
             self._stopped.wait(max(0.0, self._heard - time.monotonic()))
@@ -313,7 +291,7 @@ class _Pace:
         self._last_seconds = 0.0
 
     def due(self, seconds: float, now: float) -> float:
-        """The moment to show a frame of that time. The first frame, and the first of the next file, is due now."""
+        """When to show a frame of that time. The first frame, and the first of the next file, is due now."""
         if self._offset is None or seconds < self._last_seconds:
             self._offset = now - seconds / self._speed
         self._last_seconds = seconds

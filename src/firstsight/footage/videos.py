@@ -9,60 +9,59 @@ from pathlib import Path
 
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
-from firstsight.footage.decoding import Decoded, decode, deinterlaced, first_size, located, shown
+from firstsight.footage.decoding import Decoded, decode, deinterlaced, located, shown
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
-from firstsight.footage.pictures import Viewer
-from firstsight.footage.sampling import LEAST_FRAMES_TO_SPLIT, Sampling, check_share
+from firstsight.footage.pictures import Viewer, upright_size
+from firstsight.footage.sampling import MIN_FRAMES_TO_SPLIT, Sampling, check_share
 
-STRETCH_FRAMES = 60  # decoded at each place, from a keyframe on
+SEGMENT_FRAMES = 60  # decoded from a keyframe on
 ONE_IN = 3  # of these, frames that are used
-# Where keyframes are far apart stretches are fewer and longer, at most so many times.
-_MOST_LENGTHENED = 4
+# Where keyframes are far apart, segments are fewer and at most so many times longer.
+_MAX_LENGTHENED = 4
 
 
-def decode_stretches(
-    path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, num_stretches: int
-) -> Events:
-    """About so many stretches of 60 frames, of which every third is used, between start and end of the sampling.
+def decode_segments(path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, num_segments: int) -> Events:
+    """About so many segments of 60 frames, evenly spaced over the sampled time; every third frame of them is used.
 
-    Where keyframes are far apart, fewer and longer ones of as many frames. Nothing at all if that is not possible: the
-    file does not say how long it lasts, cannot be positioned, or has hardly a keyframe. Positions of frames are
-    estimated from their times. A frame that cannot be decoded is counted as skipped.
+    Where keyframes are far apart, there are fewer and longer segments, of as many frames in all. No frames if the file
+    states no duration, cannot seek, or has hardly a keyframe. Frame indices are estimated from times.
     """
-    with open_video(path, name=name, hurried=True) as video:
-        landings = _landings(video, sampling, num_stretches)
+    with open_video(path, name=name, multithreaded=True) as video:
+        landings = _landings(video, sampling, num_segments)
         viewer = Viewer(views, video.pixel_aspect)
         for landing, following in pairwise([*landings, Landing(seconds=math.inf)]):
-            num_frames = num_stretches * STRETCH_FRAMES // len(landings)
-            for event in _stretch(video, landing, num_frames=num_frames, until_seconds=following.seconds):
+            num_frames = num_segments * SEGMENT_FRAMES // len(landings)
+            for event in _segment(video, landing, num_frames=num_frames, until_seconds=following.seconds):
                 if isinstance(event, Skipped):
                     yield event
                 else:
                     yield shown(event, viewer, name=name)
 
 
-def _landings(video: OpenVideo, sampling: Sampling, num_stretches: int) -> list[Landing]:
+def _landings(video: OpenVideo, sampling: Sampling, num_segments: int) -> list[Landing]:
     start, end = max(video.start_seconds, sampling.start_seconds or 0), sampling.end_seconds or video.end_seconds
     if end is None:
         return []
-    step = (min(end, video.end_seconds or end) - start) / num_stretches
+    step = (min(end, video.end_seconds or end) - start) / num_segments
     try:
-        found = {video.landing_near(start + (number + 0.5) * step) for number in range(num_stretches)}
+        found = {video.landing_near(start + (number + 0.5) * step) for number in range(num_segments)}
     except SeekMissedError:
         return []
-    inside = sorted((one for one in found if start <= one.seconds < end), key=lambda one: one.seconds)
-    return inside if len(inside) * _MOST_LENGTHENED >= num_stretches else []
+    inside = sorted(
+        (landing for landing in found if start <= landing.seconds < end), key=lambda landing: landing.seconds
+    )
+    return inside if len(inside) * _MAX_LENGTHENED >= num_segments else []
 
 
-def _stretch(
+def _segment(
     video: OpenVideo, landing: Landing, *, num_frames: int, until_seconds: float
 ) -> Iterator[Decoded | Skipped]:
-    """Every third of so many frames from the landing on, before that time."""
+    """Every third of so many frames from the landing on, up to that time."""
     num_decoded = 0
     try:
         video.seek(landing)
-        for event in deinterlaced(islice(located(video, landing, Sampling()), num_frames)):
+        for event in deinterlaced(islice(located(video, landing), num_frames)):
             if isinstance(event, Skipped):
                 yield event
             elif event.seconds >= until_seconds:
@@ -75,8 +74,10 @@ def _stretch(
         return
 
 
-# Held out of each video at most: enough to judge by, and footage is for learning.
-_MOST_HELD_OUT_SECONDS = 60
+_NO_FRAME = "{name} has no frame that can be decoded: it is empty or damaged"
+
+# Held out of each video at most: enough for evaluation, and the rest is needed for learning.
+_MAX_HELD_OUT_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ class VideoFile:
     """One file, and which frames of it are used."""
 
     path: Path
-    name: str  # what its frames and errors call it
+    name: str  # in its frames and errors
     sampling: Sampling
-    num_stretches: int = 0  # to read instead of all of it, if that is possible; 0 reads all
-    hurried: bool = False  # decode on all processors
+    num_segments: int = 0  # to read instead of all of it, if possible; 0 reads all
+    multithreaded: bool = False  # decode on all processors
 
     def num_frames(self) -> int | None:
         """How many frames the container states, after sampling.
@@ -95,23 +96,23 @@ class VideoFile:
         Raises:
             SourceError: the file is not a video.
         """
-        if self.num_stretches:
-            return self.num_stretches * STRETCH_FRAMES // ONE_IN
+        if self.num_segments:
+            return self.num_segments * SEGMENT_FRAMES // ONE_IN
         start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
         return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
     def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
-        """The beginning, and the end that is that share of it; no end if it is not known when it ends."""
+        """The beginning, and that share of it at the end; no end if the file does not state when it ends."""
         try:
             with open_video(self.path, name=self.name) as video:
                 first, last = video.start_seconds, video.end_seconds
         except SourceError:
-            return self, None  # reading it will tell
+            return self, None  # reading it raises the error
         if last is None:
             return self, None
         first = max(first, self.sampling.start_seconds or 0)
         last = min(last, self.sampling.end_seconds or last)
-        cut = last - min((last - first) * share, _MOST_HELD_OUT_SECONDS)
+        cut = last - min((last - first) * share, _MAX_HELD_OUT_SECONDS)
         if not first < cut < last:
             return self, None
         learned, held_out = replace(self.sampling, end_seconds=cut), replace(self.sampling, start_seconds=cut)
@@ -122,12 +123,12 @@ class VideoFile:
 class VideoFiles:
     """One video file or several, read one after the other.
 
-    Of several, one that cannot be read is skipped; a single one has to be readable.
+    Of several, one that cannot be read is skipped; a single one must be readable.
     """
 
     name: str
     files: tuple[VideoFile, ...]
-    left_out: tuple[LeftOut, ...] = ()  # what lay beside the files
+    left_out: tuple[LeftOut, ...] = ()  # other files beside them
 
     replayable = True
 
@@ -136,7 +137,7 @@ class VideoFiles:
         return iterate(self)
 
     def read(self, *views: View) -> Reading:
-        """An iterator over the frames of all files, each seen through every view."""
+        """An iterator over the frames of all files, with a picture a view."""
         return Reading(self._events(views))
 
     def size(self) -> tuple[int, int]:
@@ -148,20 +149,23 @@ class VideoFiles:
         reasons = []
         for file in self.files:
             try:
-                return first_size(file.path, name=file.name)
+                with open_video(file.path, name=file.name) as video:
+                    if frame := video.first_frame():
+                        return upright_size(frame, video.pixel_aspect)
+                reasons.append(_NO_FRAME.format(name=file.name))
             except SourceError as error:
                 reasons.append(str(error))
         raise SourceError(self._none_readable(reasons))
 
     def num_frames(self) -> int | None:
-        """How many frames reading will yield, as far as the containers state it."""
+        """How many frames reading yields, as far as the containers state it."""
         counts = list(self._counts())
         return None if None in counts else sum(count or 0 for count in counts)
 
     def split(self, share: float) -> "tuple[VideoFiles, VideoFiles | None]":
-        """What to learn from, and the end of each video, at most a minute, to hold out."""
+        """What to learn from; and the end of each video, at most a minute, to hold out."""
         check_share(share)
-        if (self.num_frames() or 0) < LEAST_FRAMES_TO_SPLIT:
+        if (self.num_frames() or 0) < MIN_FRAMES_TO_SPLIT:
             return self, None
         parts = [file.split(share) for file in self.files]
         held_out = tuple(end for _, end in parts if end)
@@ -194,9 +198,9 @@ class VideoFiles:
         return reasons[0] if len(reasons) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
 
 
-@lru_cache(maxsize=65_536)  # asked for the plan, for the progress and for the record: a file is opened once for all
+@lru_cache(maxsize=65_536)  # needed for the plan, the progress and the record: a file is opened once for all
 def _stated(path: Path, name: str, _identity: FileIdentity | None) -> tuple[float, float | None, int | None]:
-    """When a file begins, its frames a second, and how many there are, as far as the container states it."""
+    """Start, frames a second, and number of frames, as far as the container states them."""
     with open_video(path, name=name) as video:
         return video.start_seconds, video.frames_per_second, video.num_frames()
 
@@ -213,19 +217,19 @@ def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
 
 
 def _passes(file: VideoFile, views: tuple[View, ...]) -> Iterator[Events]:
-    """The ways to read it, the first that gives a frame counts."""
-    path, name, sampling, num = file.path, file.name, file.sampling, file.num_stretches
+    """The ways to read a file; the first that yields a frame is used."""
+    path, name, sampling, num = file.path, file.name, file.sampling, file.num_segments
     if num:
-        yield decode_stretches(path, name=name, views=views, sampling=sampling, num_stretches=num)
-    yield decode(path, name=name, views=views, sampling=sampling, hurried=file.hurried)
+        yield decode_segments(path, name=name, views=views, sampling=sampling, num_segments=num)
+    yield decode(path, name=name, views=views, sampling=sampling, multithreaded=file.multithreaded)
 
 
 def _nothing_in(file: VideoFile) -> str:
     start, end = file.sampling.start_seconds, file.sampling.end_seconds
     if start is None and end is None:
-        return f"{file.name} has no frame that can be decoded: it is empty or damaged"
-    stretch = f"from {start or 0:g} s" + ("" if end is None else f" to {end:g} s")
+        return _NO_FRAME.format(name=file.name)
+    span = f"from {start or 0:g} s" + ("" if end is None else f" to {end:g} s")
     with open_video(file.path, name=file.name) as video:
         last = video.end_seconds
     lasts = "" if last is None else f"; it states that it lasts until {last:g} s"
-    return f"{file.name} has no frame {stretch}{lasts}: give an earlier start or a later end"
+    return f"{file.name} has no frame {span}{lasts}: give an earlier start or a later end"

@@ -1,4 +1,4 @@
-"""What indexing will come to, and what it did."""
+"""The estimate before indexing and the result after it."""
 
 import math
 import shutil
@@ -19,27 +19,25 @@ _BYTES_BESIDE_VECTOR = 4_500
 _BYTES_A_NUMBER = 2
 # An encoder, and the files of empty tables.
 _BYTES_OF_LIBRARY = 6_000_000
-# The least that a coded frame takes in a file: one in which nothing changes.
-_LEAST_BYTES_A_FRAME = 4
-# What a container states twice, as a number of frames at a rate and as a duration, differs by less than so many times.
+# A plausible duration and the number of frames at the stated rate differ by at most this factor.
 _MAX_DISAGREEMENT = 10
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What indexing will come to, going by what the containers state and is not impossible."""
+    """Frames and disk space that indexing takes, from what the containers state and is plausible."""
 
     num_sources: int  # to be indexed
     num_frames: int  # to be embedded, about: what turns out to be a copy is not
-    num_unknown: int  # of the sources, those that do not state how long they are, or cannot be that long
-    unbelievable: tuple[str, ...]  # names of the latter
-    largest: str  # the source that most frames are of
-    largest_bytes: int  # on disk, of these
+    num_unknown: int  # sources with no stated duration, or an implausible one
+    implausible: tuple[str, ...]  # names of the latter
+    largest: str  # the source with the most frames
+    largest_bytes: int  # on disk, of its frames
     num_bytes: int  # on disk
     free_bytes: int
 
     def check(self) -> None:
-        """Refuses to begin what will not fit. What a single file states is not enough for that.
+        """Checks that the frames fit on the disk, without the largest source, whose stated duration may be wrong.
 
         Raises:
             LibraryError: the disk has less room.
@@ -51,10 +49,10 @@ class Estimate:
             )
 
     def news(self, num_sources: int) -> list[str]:
-        """For people: what there is to be done about so many sources, and what is doubtful about it."""
+        """For people: the work to be done for so many sources, and doubts about it."""
         if not self.num_sources:
             return self.doubts
-        unknown = f" and those of {self.num_unknown} that do not say how long they are" if self.num_unknown else ""
+        unknown = f" and those of {self.num_unknown} that state no duration" if self.num_unknown else ""
         work = (
             f"{self.num_sources} of {num_sources} sources are new or changed: about {self.num_frames} frames{unknown}"
         )
@@ -63,10 +61,10 @@ class Estimate:
 
     @property
     def doubts(self) -> list[str]:
-        """A line for each file whose length is not to be believed, or that will fill the disk if it is."""
+        """A line for each file whose duration is implausible, or that would fill the disk."""
         lines = [
-            f"{printable(name)} states more frames than it can hold; how many there are only reading will tell"
-            for name in self.unbelievable
+            f"{printable(name)} states more frames than it can hold; reading it gives the number"
+            for name in self.implausible
         ]
         if self.num_bytes > self.free_bytes:
             lines.append(
@@ -85,14 +83,14 @@ def estimate(
     records: Iterable[SourceRecord],
     dim: int,
 ) -> Estimate:
-    """What bringing those files into a library will come to.
+    """The estimate for adding those files to a library.
 
     Args:
         folder: of the library, which need not exist yet.
-        files: what `find_footage` found.
-        sampling: asked for; by default that of each in the library.
-        usual: of videos that are new.
-        records: what the library holds already, with what it could not read.
+        files: from `find_footage`.
+        sampling: of videos; by default each keeps that of its record.
+        usual: sampling of new videos.
+        records: sources of the library, with those that failed.
         dim: numbers in a vector.
     """
     held = {record.path: record for record in records}
@@ -105,7 +103,7 @@ def estimate(
         num_sources=len(new),
         num_frames=num_frames,
         num_unknown=len(new) - len(frames),
-        unbelievable=tuple(name for count, name in counts if count == math.inf),
+        implausible=tuple(name for count, name in counts if count == math.inf),
         largest=largest,
         largest_bytes=most * bytes_a_frame,
         num_bytes=_BYTES_OF_LIBRARY + num_frames * bytes_a_frame,
@@ -119,7 +117,7 @@ def megabytes(num_bytes: int) -> str:
 
 
 def _is_known(file: FootageFile, known: SourceRecord | None, sampling: Sampling | None) -> bool:
-    """Whether there is nothing to be done about it."""
+    """Whether the library has the file as it is now."""
     if known is None or known.stamp != stamp_of(file.path) or known.status == "partial":
         return False
     return known.status == "failed" or file.is_picture or sampling in (None, known.sampling)
@@ -132,7 +130,7 @@ def _sampling_of(file: FootageFile, known: SourceRecord | None, sampling: Sampli
 
 
 def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
-    """None if nothing is stated, infinity if it cannot be. Of a file that cannot be read 0: indexing will tell."""
+    """None if not stated, infinity if implausible, 0 for a file that cannot be read."""
     if file.is_picture:
         return 1
     try:
@@ -141,36 +139,22 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
             rate, count = video.frames_per_second, video.num_frames()
         if count is None or not rate:
             return None
-        if not _is_believable(file.path, rate, count, None if end is None else end - start):
-            return math.inf
-        return sampling.num_frames(start, rate, count)
+        is_plausible = end is None or count / rate <= _MAX_DISAGREEMENT * max(end - start, 1)
+        return sampling.num_frames(start, rate, count) if is_plausible else math.inf
     except SourceError:
         return 0
-    except Exception:  # a decoder may throw anything at all; reading it will tell
+    except Exception:  # a decoder may raise anything; indexing reports it
         return None
 
 
-def _is_believable(path: Path, rate: float, count: int, seconds: float | None) -> bool:
-    """Whether a file can hold so many frames, and they last about as long as it says."""
-    stamp = stamp_of(path)
-    if stamp is None or not can_hold(stamp.num_bytes, count) or not math.isfinite(rate):
-        return False
-    return seconds is None or count / rate <= _MAX_DISAGREEMENT * max(seconds, 1)
-
-
-def can_hold(num_bytes: int, num_frames: int) -> bool:
-    """Whether there can be so many frames in a file of that size."""
-    return 0 <= num_frames <= num_bytes / _LEAST_BYTES_A_FRAME
-
-
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that there is."""
+    """The folder, or the nearest parent that exists."""
     return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
 
 
 @dataclass(frozen=True)
 class Indexed:
-    """What indexing did, as names of sources, and what the library holds then."""
+    """The result of indexing, as names of sources, and what the library holds afterwards."""
 
     library: str = ""  # its folder
     num_sources: int = 0  # in the library
@@ -181,8 +165,8 @@ class Indexed:
     moved: list[str] = field(default_factory=list)  # the same file under another path
     unchanged: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)  # a line for each source that cannot be read
-    failed_before: list[str] = field(default_factory=list)  # the same, not tried again: they have not changed since
-    own_rate: list[str] = field(default_factory=list)  # of the unchanged: left at the rate they were given once
+    failed_before: list[str] = field(default_factory=list)  # the same, unchanged and so not tried again
+    own_rate: list[str] = field(default_factory=list)  # unchanged, with a rate other than the library's
     lost: dict[str, int] = field(default_factory=dict)  # frames that could not be decoded, by source
     num_frames: int = 0  # embedded
     seconds: float = 0.0

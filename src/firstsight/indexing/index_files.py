@@ -1,4 +1,4 @@
-"""Footage into a library: a new one that learns its encoder, more of it, less of it."""
+"""Footage of a library: create one that learns its encoder, add files, remove sources."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ from firstsight.library.store import Store
 from firstsight.library.vector_index import keep_up, read_facts
 from firstsight.progress import Progress, Report, silent
 
-# The longest an embedding of the default method can be: that of an encoder not learned yet is not known.
-LONGEST = 496
+# The largest embedding of the default method, for an encoder that is not learned yet.
+_MAX_DIM = 496
 
 FootageSpec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # files, folders, patterns
 
@@ -37,36 +37,36 @@ def create(
     seed: int = 0,
     progress: Report = silent,
 ) -> tuple[Store, Indexed]:
-    """A new library of that footage, which learns its encoder from all frames of it and keeps it.
+    """A new library of that footage, with an encoder learned from all its frames.
 
     Args:
         folder: a new one, or an empty one.
         sources: files, folders, patterns; none only where an encoder is given.
-        encoder: instead of one that is learned.
+        encoder: instead of a learned one.
         frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
         every: or one frame in so many.
         seed: of what learning draws.
-        progress: called now and then.
+        progress: called repeatedly.
 
     Raises:
-        SourceError: no footage, or none of it can be read; then no library is left behind.
+        SourceError: no footage can be read; no library is left behind.
         SettingsError: neither footage nor an encoder; or a rate outside its range.
         LibraryError: something else is in the folder, or the disk is too full.
-        KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later it is as for `add`.
+        KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later as for `add`.
     """
-    path, asked = Path(folder), _sampling(frames_per_second, every)
+    path, given = Path(folder), _sampling(frames_per_second, every)
     check_free(path)
     if encoder is not None and not _listed(sources):
         return Store.create(path, encoder, frames_per_second=frames_per_second, every=every), Indexed(str(path))
     files, failures = find(sources)
-    dim = encoder.dim if encoder else LONGEST
-    usual = asked or LibraryConfig("", dim).sampling_for(Sampling())
-    total = _check_room(estimate(path, files, asked, usual=usual, records=(), dim=dim), len(files), progress)
+    dim = encoder.dim if encoder else _MAX_DIM
+    usual = given or LibraryConfig("", dim).sampling_for(Sampling())
+    total = _check_room(estimate(path, files, given, usual=usual, records=(), dim=dim), len(files), progress)
     encoder = encoder or learned_from(files, seed=seed, progress=progress)
     library = Store.create(path, encoder, frames_per_second=frames_per_second, every=every)
     try:
         with only_first_interrupt(), library.writing():
-            wanted = [(file, asked) for file in files]
+            wanted = [(file, given) for file in files]
             return library, index(library, wanted, failures=failures, total=total, progress=progress)
     except SourceError:
         library.close()
@@ -83,45 +83,44 @@ def add(
     retry: bool = False,
     progress: Report = silent,
 ) -> Indexed:
-    """Brings videos and pictures into the library, as they are now.
+    """Adds videos and pictures to the library, or updates them.
 
-    What is in it already is not decoded again: a file is known by its path, size and time of change, and if these
-    differ by its content. Of a file that was moved or renamed only the name is noted; a second file of the same content
-    gets a copy of the first one's rows; a file whose content has changed is re-embedded, and its old rows are shown
-    until the new ones are whole. Pictures are a source each, of one frame at 0 s. A file that cannot be read, for
-    whatever reason, is noted as such, and the others are brought in.
+    A file is identified by path, size and time of change, or else by its content, and is decoded only if it is new or
+    changed. A file that was moved only gets its new name; a second file of the same content gets a copy of the first
+    one's rows; the old rows of a changed file are shown until the new ones are complete. A picture is a source of one
+    frame at 0 s. A file that cannot be read is recorded as failed, and the others are added.
 
     Args:
-        library: what is filled; shows the new sources afterwards.
+        library: shows the new sources afterwards.
         sources: files, folders, patterns.
-        frames_per_second: how videos are sampled. By default each keeps the rate that it has in the library, and new
-            ones get the library's; a rate that is given re-embeds those that have another.
+        frames_per_second: of videos. By default each keeps its rate in the library, and new ones get the library's;
+            videos of another rate are re-embedded.
         every: or one frame in so many.
-        retry: also files that could not be read before, and have not changed since.
-        progress: called now and then.
+        retry: also files that could not be read before and have not changed since.
+        progress: called repeatedly.
 
     Raises:
-        SourceError: not one source can be read.
+        SourceError: no source can be read.
         SettingsError: no source given, or a rate outside its range.
         LibraryError: the disk is full, or another process is writing to the library.
-        KeyboardInterrupt, Cancelled: what was embedded so far is kept, and the next call goes on from there.
+        KeyboardInterrupt, Cancelled: embedded frames are kept, and the next call continues from there.
     """
-    asked = _sampling(frames_per_second, every)
+    given = _sampling(frames_per_second, every)
     files, failures = find(sources, must_exist=False)
     with only_first_interrupt(), library.writing():
-        known, usual = (*library.failed_sources, *library.sources), library.config.sampling_for(asked or Sampling())
-        expected = estimate(library.path, files, asked, usual=usual, records=known, dim=library.dim)
+        known, usual = (*library.failed_sources, *library.sources), library.config.sampling_for(given or Sampling())
+        expected = estimate(library.path, files, given, usual=usual, records=known, dim=library.dim)
         total = _check_room(expected, len(files), progress)
-        wanted = [(file, asked) for file in files]
+        wanted = [(file, given) for file in files]
         return index(library, wanted, failures=failures, total=total, retry=retry, progress=progress)
 
 
 def find(sources: FootageSpec, *, must_exist: bool = True) -> tuple[list[FootageFile], list[str]]:
-    """The videos and pictures that the sources stand for, and a line for each source that stands for none.
+    """The videos and pictures that the sources name, and a line for each source that names none.
 
     Raises:
         SettingsError: no source given.
-        SourceError: they all stand for none, where some `must_exist`.
+        SourceError: there are none, and some `must_exist`.
     """
     given = _listed(sources)
     if not given:
@@ -133,7 +132,7 @@ def find(sources: FootageSpec, *, must_exist: bool = True) -> tuple[list[Footage
 
 
 def learned_from(files: Sequence[FootageFile], *, seed: int, progress: Report) -> Encoder:
-    """An encoder learned from all frames of the videos; where there is none, from the pictures.
+    """An encoder learned from all frames of the videos or, without videos, from the pictures.
 
     Raises:
         SettingsError: there are no files.
@@ -157,9 +156,9 @@ def index(
     retry: bool = False,
     progress: Report = silent,
 ) -> Indexed:
-    """As `add`, of files that were found, each sampled in its own way, and those that were not found.
+    """As `add`, for files with a sampling each, and failures to find others. Only for the writer: see `Store.writing`.
 
-    Only for the one process that writes: see `Store.writing`. `total` is the number of frames to embed, if known.
+    `total` is the number of frames to embed, if known.
     """
     begin = time.monotonic()
     run = IndexingRun(library, num_files=len(files), total=total, report=progress, retry=retry)
@@ -180,9 +179,9 @@ def index(
 
 
 def _sampling(frames_per_second: float | None, every: int | None) -> Sampling | None:
-    """The sampling that was asked for, if any was."""
-    asked = Sampling(frames_per_second=frames_per_second, every=every)
-    return None if asked == Sampling() else asked
+    """The sampling that was given, if any."""
+    given = Sampling(frames_per_second=frames_per_second, every=every)
+    return None if given == Sampling() else given
 
 
 def _listed(sources: FootageSpec) -> Sequence[str | os.PathLike[str]]:
@@ -190,22 +189,14 @@ def _listed(sources: FootageSpec) -> Sequence[str | os.PathLike[str]]:
 
 
 def _check_room(expected: Estimate, num_files: int, progress: Report) -> int | None:
-    """Reports how many frames there will be and what they will take; their number if it is known.
-
-    Raises:
-        LibraryError: the disk has less room.
-    """
+    """Reports the estimate and checks the disk; returns the number of frames if it is known."""
     progress(Progress("estimating", 0, None, news=tuple(expected.news(num_files))))
     expected.check()
     return None if expected.num_unknown else expected.num_frames or None
 
 
 def _check_any_readable(outcome: Indexed) -> None:
-    """Raises if there are only failures.
-
-    Raises:
-        SourceError: with the first of them.
-    """
+    """Raises if there are only failures."""
     again = [f"{reason} (not tried again until it changes, or with --retry)" for reason in outcome.failed_before]
     failures = [*outcome.failures, *again]
     if failures and not outcome.num_readable:
@@ -214,7 +205,6 @@ def _check_any_readable(outcome: Indexed) -> None:
 
 
 def _update_vector_index(library: Store, outcome: Indexed, progress: Report) -> None:
-    """Takes a while where there are many frames."""
     progress(Progress("updating the index", outcome.num_frames, outcome.num_frames))
     before = read_facts(library.tables)
     after = keep_up(library.tables)
@@ -223,11 +213,7 @@ def _update_vector_index(library: Store, outcome: Indexed, progress: Report) -> 
 
 
 def check_same_encoder(library: Store, encoder: Encoder) -> None:
-    """Raises if a library has another encoder: vectors of two encoders mean nothing to each other.
-
-    Raises:
-        LibraryError: it has.
-    """
+    """Raises LibraryError if the library has another encoder: vectors of two encoders cannot be compared."""
     if encoder.fingerprint != library.fingerprint:
         raise LibraryError(
             f"{library.path} is a library of encoder {library.fingerprint}, and the model given is "
@@ -237,33 +223,33 @@ def check_same_encoder(library: Store, encoder: Encoder) -> None:
 
 
 def remove(library: Store, names: Sequence[str]) -> list[SourceRecord]:
-    """Takes sources out of the library, by name or pattern; gives those that are out. Their files are not touched.
+    """Removes sources from the library, by name or pattern, and returns them. Their files are not touched.
 
     Raises:
-        LibraryError: a name or pattern fits no source; then nothing is removed.
+        LibraryError: a name or pattern matches no source; then nothing is removed.
     """
     with only_first_interrupt(), library.writing():
         records = _all(library)
         chosen = [records[position] for position in Where(tuple(names)).chosen([record.name for record in records])]
-        _take_out(library, chosen)
+        _drop(library, chosen)
     return chosen
 
 
 @dataclass(frozen=True)
 class RemovedMissing:
-    """What `remove_missing` took out, and what it left in the library."""
+    """What `remove_missing` removed, and what it left in the library."""
 
     removed: tuple[SourceRecord, ...]
-    unreachable: tuple[str, ...]  # names of sources whose folders cannot be reached: their files may be there
-    doubtful: tuple[str, ...]  # whose files are gone, with all else of their folders: perhaps it is not mounted
+    unreachable: tuple[str, ...]  # names of sources whose folders cannot be reached: their files may exist
+    doubtful: tuple[str, ...]  # whose files are gone, with all others of their folder: perhaps it is not mounted
 
 
 def remove_missing(library: Store, *, is_sure: bool = False) -> RemovedMissing:
-    """Takes out the sources whose files are gone from their folders.
+    """Removes the sources whose files are gone from their folders.
 
     Args:
         library: which one.
-        is_sure: also those in whose folder not one file of the library is left.
+        is_sure: also those in whose folder no file of the library is left.
 
     Raises:
         LibraryError: another process is writing to the library.
@@ -274,7 +260,7 @@ def remove_missing(library: Store, *, is_sure: bool = False) -> RemovedMissing:
         gone = [record for record in records if states[record.path] == "gone"]
         left = {record.path.parent for record in records if states[record.path] != "gone"}
         chosen = [record for record in gone if is_sure or record.path.parent in left]
-        _take_out(library, chosen)
+        _drop(library, chosen)
     return RemovedMissing(
         tuple(chosen),
         tuple(record.name for record in records if states[record.path] == "unreachable"),
@@ -282,13 +268,13 @@ def remove_missing(library: Store, *, is_sure: bool = False) -> RemovedMissing:
     )
 
 
-def _take_out(library: Store, records: Sequence[SourceRecord]) -> None:
-    """With all that is known of their files."""
+def _drop(library: Store, records: Sequence[SourceRecord]) -> None:
+    """Drops all records of their files."""
     paths = {record.path for record in records}
     library.tables.drop([record.id for record in library.tables.records() if record.path in paths])
 
 
 def _all(library: Store) -> list[SourceRecord]:
-    """One record of each file, the whole one where there is one."""
+    """One record a file: whole before partial before failed."""
     records = (*library.failed_sources, *library.partial_sources, *library.sources)
     return sorted({record.path: record for record in records}.values(), key=lambda record: record.name)

@@ -1,4 +1,4 @@
-"""Another encoder for a library: everything in it is re-embedded, and exchanged at one stroke."""
+"""Another encoder for a library: everything in it is re-embedded, and exchanged atomically."""
 
 import shutil
 from collections.abc import Sequence
@@ -29,24 +29,24 @@ def reindex(
     seed: int = 0,
     progress: Report = silent,
 ) -> tuple[Store, Indexed]:
-    """The library with all its footage that can still be read embedded by another encoder, and more footage added.
+    """The library, its readable footage re-embedded by another encoder, and more footage added.
 
-    What is in it is looked up only under its lock, whoever has put it there; until the end nobody else can write to it.
-    The old rows are shown until the new ones are whole; an interrupted attempt goes on with the next call of the same
-    encoder. Sources that cannot be read any more are named in the outcome, and are not in the library afterwards.
+    It is locked against other writers meanwhile. The old rows are shown until all new ones are complete; a call with
+    the same encoder continues an interrupted attempt. Sources that cannot be read any more are named in the result, and
+    are not in the library afterwards.
 
     Args:
-        library: which one; closed afterwards, as another one takes its place.
-        encoder: by default one is learned, from all that is in the library and from the sources.
-        sources: further footage, if any.
-        frames_per_second: of the sources; what is in the library keeps its rate.
+        library: closed afterwards, as the returned one replaces it.
+        encoder: by default one is learned from the library and the sources.
+        sources: more footage, if any.
+        frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
         seed: of what learning draws.
-        progress: called now and then.
+        progress: called repeatedly.
 
     Raises:
-        SettingsError: nothing to learn from; or a rate, and no sources that it is for.
-        SourceError: not one source can be read, or some cannot be reached; the library stays as it is.
+        SettingsError: nothing to learn from; or a rate without sources.
+        SourceError: no source can be read, or some cannot be reached; the library stays as it is.
         LibraryError: the disk is full, or another process is writing to the library.
     """
     has_more = bool(sources)
@@ -63,7 +63,7 @@ def reindex(
 
 
 def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store, Indexed]:
-    """The library, exchanged for one of that encoder."""
+    """The library, replaced by one of that encoder."""
     path, fingerprint = library.path, encoder.fingerprint
     with only_first_interrupt(), library.writing():
         _check_reachable(library)
@@ -86,21 +86,17 @@ def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store,
 
 
 def _check_reachable(library: Store) -> None:
-    """Raises if a source would be lost only because its folder is not there at the moment.
-
-    Raises:
-        SourceError: with the first of them.
-    """
+    """Raises if a source would be lost only because its folder cannot be reached now."""
     records = {record.path: record for record in (*library.partial_sources, *library.sources)}
     if away := [path for path in records if state_of(path) == "unreachable"]:
         raise SourceError(
-            f"{len(away)} sources cannot be reached, and a library re-embedded would be without them; the first: "
+            f"{len(away)} sources cannot be reached, and would be lost from the library; the first: "
             f"{away[0]}. Mount or put back their folder, or take them out with `firstsight library remove`"
         )
 
 
 def _begin(library: Store, encoder: Encoder) -> Store:
-    """The new tables beside the old ones, with what an interrupted attempt has put into them."""
+    """The new tables beside the old ones, with the rows of an interrupted attempt."""
     path, fingerprint = library.path, encoder.fingerprint
     model = f"{MODEL_FOLDER}-{fingerprint}"
     folder = tables_folder(path, fingerprint)
@@ -117,27 +113,27 @@ def _begin(library: Store, encoder: Encoder) -> Store:
 
 
 def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> None:
-    """What an earlier attempt has embedded, and is not in the library any more."""
+    """Drops sources of an earlier attempt that are not in the library any more."""
     wanted = {file.path for file, _ in files}
     new.tables.drop([record.id for record in new.tables.records() if record.path not in wanted])
 
 
 def _give_up(new: Store) -> None:
-    """Leaves nothing behind of an attempt that came to nothing."""
+    """Removes all files of a failed attempt."""
     new.close()
     shutil.rmtree(new.tables.folder, ignore_errors=True)
     shutil.rmtree(new.path / new.config.model, ignore_errors=True)
 
 
 def _settle(new: Store) -> None:
-    """Brings the encoder to its usual place. Whenever this is cut short, the library points to one that is whole."""
-    beside = new.path / new.config.model
+    """Moves the encoder to its usual folder. Interrupted at any point, the library refers to a complete one."""
+    old = new.path / new.config.model
     new.encoder.save(new.path / MODEL_FOLDER)
     write_config(new.path, replace(new.config, model=MODEL_FOLDER))
-    shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def files_of(library: Store) -> list[tuple[FootageFile, Sampling]]:
-    """The files that a library was made from, and how each is sampled."""
+    """The files of a library, and how each is sampled."""
     records = [*library.sources, *library.partial_sources]
     return [(FootageFile(one.path, one.name, is_picture=one.is_picture), one.sampling) for one in records]

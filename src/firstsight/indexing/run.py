@@ -1,4 +1,4 @@
-"""One run of indexing: for each file what there is to be done about it, and the doing."""
+"""One run of indexing: each file is embedded, copied, renamed or left, whichever is the least work."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
-from firstsight.indexing.estimate import Indexed, can_hold
+from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.writer import (
     Choice,
     EmbeddedBatch,
@@ -32,11 +32,11 @@ _RowsKey = tuple[str, float | None, int | None]
 
 
 class SourceRegistry:
-    """Sources by path, by content and by name; kept up to date by whoever changes the library.
+    """Sources by path, by content and by name.
 
     Attributes:
         whole: the sources shown, by path.
-        partial: those that were interrupted, by path.
+        partial: interrupted ones, by path.
         failed: those that could not be read, by path.
     """
 
@@ -48,13 +48,13 @@ class SourceRegistry:
         self._by_rows: dict[_RowsKey, SourceRecord] = {}
         self._by_content: dict[str, SourceRecord] = {}
         self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
-        self._given: dict[Path, str] = {}  # names of files that are not in the library yet
+        self._new_names: dict[Path, str] = {}  # of files that are not in the library yet
         self._last_id = max((record.id for record in records), default=0)
         for record in latest(records, "whole").values():
             self.register(record)
 
     def register(self, record: SourceRecord) -> None:
-        """A source is whole; another one at its path is no more."""
+        """Adds a complete source; it replaces another one at its path."""
         if before := self.whole.get(record.path):
             self.forget(before)
         self.whole[record.path] = record
@@ -63,7 +63,7 @@ class SourceRegistry:
         self._names.add(record.name)
 
     def forget(self, record: SourceRecord) -> None:
-        """A source is no more."""
+        """Removes a source."""
         del self.whole[record.path]
         self._names.discard(record.name)
         key = _rows_key(record.content, record.sampling)
@@ -73,29 +73,29 @@ class SourceRegistry:
             del self._by_content[record.content]
 
     def at(self, path: Path) -> SourceRecord | None:
-        """What is known of the file there: whole before interrupted before failed."""
+        """The record of that file: whole before partial before failed."""
         return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
 
     def with_same_rows(self, content: str, sampling: Sampling) -> SourceRecord | None:
-        """A whole source of the same content, sampled alike: it has the same rows."""
+        """A complete source of the same content and sampling: it has the same rows."""
         return self._by_rows.get(_rows_key(content, sampling))
 
     def of_content(self, content: str) -> SourceRecord | None:
-        """A whole source of the same content, sampled in whatever way."""
+        """A complete source of the same content, with any sampling."""
         return self._by_content.get(content)
 
     def name_for(self, file: FootageFile) -> str:
-        """The name it has; for a new one its own, made unique, and from now on taken."""
+        """The file's name in the library; for a new file its own, made unique and reserved."""
         if known := self.at(file.path):
             return known.name
-        if file.path not in self._given:
-            self._given[file.path] = free_name(file, self._names)
-            self._names.add(self._given[file.path])
-        return self._given[file.path]
+        if file.path not in self._new_names:
+            self._new_names[file.path] = free_name(file, self._names)
+            self._names.add(self._new_names[file.path])
+        return self._new_names[file.path]
 
     def new_record(self, file: FootageFile, stamp: Stamp, content: str, sampling: Sampling) -> SourceRecord:
-        """A source with no rows yet, and an id that none ever had."""
-        self._last_id = max(self._last_id + 1, time.time_ns())  # rows of one that was dropped may still be there
+        """A source without rows, with an id that was never used."""
+        self._last_id = max(self._last_id + 1, time.time_ns())  # rows of a dropped one may remain
         return SourceRecord(
             id=self._last_id,
             name=self.name_for(file),
@@ -114,19 +114,21 @@ def _rows_key(content: str, sampling: Sampling) -> _RowsKey:
 
 
 _PICTURES_AT_ONCE = 256
-# A container may state an end so much later than twice the last frame that was taken.
-_BELIEVED_SECONDS = 60
+# A stated end is plausible up to so much later than twice the last frame.
+_PLAUSIBLE_SECONDS = 60
+# Of a coded frame in which nothing changes.
+_MIN_BYTES_A_FRAME = 4
 _MAX_REASON = 300  # characters of why a file cannot be read
 
-# Files to bring in, and how each is sampled; None leaves it as it is in the library, or the library's default.
+# Files to index, and how each is sampled; None keeps its sampling in the library, or is the library's default.
 Wanted = Sequence[tuple[FootageFile, Sampling | None]]
 
 
 class IndexingRun:
-    """Brings files into a library, one after another.
+    """Adds files to a library, one after another.
 
     Attributes:
-        outcome: what was done so far.
+        outcome: so far.
     """
 
     def __init__(self, library: Store, *, num_files: int, total: int | None, report: Report, retry: bool) -> None:
@@ -137,12 +139,12 @@ class IndexingRun:
         self._report = report
         self._retry = retry
         self._num_files, self._num_done = num_files, 0
-        self._total = total  # frames to embed, if that is known
+        self._total = total  # frames to embed, if known
         self._registry = SourceRegistry(library.tables.records())
         self._pictures: list[SourceRecord] = []  # waiting to be embedded together
 
     def run(self, files: Wanted) -> None:
-        """All of them, each sampled so; pictures are not. What is done when it is interrupted stays."""
+        """Indexes all files. When it is interrupted, what is done is kept."""
         try:
             for file, sampling in files:
                 self._show(file.name)
@@ -153,21 +155,21 @@ class IndexingRun:
             self._writer.write()
 
     def _try(self, file: FootageFile, wanted: Sampling | None) -> None:
-        """One file, which may be as odd as it likes: the others are brought in nevertheless."""
+        """One file; whatever is wrong with it, the others are still indexed."""
         stamp, sampling = stamp_of(file.path), self._sampling_for(file, wanted)
         if stamp is None:
             self.fail(f"{file.name} cannot be read: it is gone, or you have no permission")
             return
         try:
-            self._update(file, stamp, sampling, is_asked=wanted is not None)
+            self._update(file, stamp, sampling, is_given=wanted is not None)
         except (LibraryError, RunError):
             raise
-        except Exception as error:  # a decoder may throw anything at all
+        except Exception as error:  # a decoder may raise anything
             self._writer.abandon()
             self._fail(self._registry.new_record(file, stamp, "", sampling), error)
 
     def _sampling_for(self, file: FootageFile, wanted: Sampling | None) -> Sampling:
-        """A source keeps the rate that it was given, unless another one is asked for."""
+        """A source keeps its rate unless another one is given."""
         if file.is_picture:
             return Sampling()
         if wanted is not None:
@@ -179,15 +181,15 @@ class IndexingRun:
     def _usual(self) -> Sampling:
         return self._library.config.sampling_for(Sampling())
 
-    def _update(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_asked: bool) -> None:
-        """Does as little as brings the library to what the file holds now."""
+    def _update(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_given: bool) -> None:
+        """Brings the library up to date with the file, with the least work."""
         failed = self._registry.failed.get(file.path)
         if failed and failed.stamp == stamp and not self._retry:
             self.outcome.failed_before.append(failed.reason)
             return
         known = self._registry.whole.get(file.path)
         if known and known.sampling != sampling:
-            self._say(
+            self._report_line(
                 f"{file.name} is re-embedded: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
             )
             known = None
@@ -201,31 +203,31 @@ class IndexingRun:
             return
         if any(one.content == content for one in self._pictures):
             self._embed_pictures()
-        self._store(self._registry.new_record(file, stamp, content, sampling), is_asked=is_asked)
+        self._store(self._registry.new_record(file, stamp, content, sampling), is_given=is_given)
 
     def _leave(self, known: SourceRecord) -> None:
-        """It is as it should be; an attempt at something else that was interrupted is not wanted any more."""
+        """Leaves an unchanged source, and drops an interrupted attempt at another version of it."""
         if partial := self._registry.partial.pop(known.path, None):
             self._tables.drop([partial.id])
         self.outcome.unchanged.append(known.name)
         if not known.is_picture and known.sampling != self._usual:
             self.outcome.own_rate.append(known.name)
 
-    def _store(self, record: SourceRecord, *, is_asked: bool) -> None:
-        """A file whose rows are not there under its path."""
-        twin = self._registry.with_same_rows(record.content, record.sampling)
-        before = twin or (None if is_asked else self._registry.of_content(record.content))
+    def _store(self, record: SourceRecord, *, is_given: bool) -> None:
+        """A file without rows under its path."""
+        same = self._registry.with_same_rows(record.content, record.sampling)
+        before = same or (None if is_given else self._registry.of_content(record.content))
         if before and record.path not in self._registry.whole and stamp_of(before.path) is None:
             self._move(before, record)
-        elif twin:
-            self._copy(twin, record)
+        elif same:
+            self._copy(same, record)
         elif record.is_picture:
             self._wait_for_more(record)
         else:
             self._embed_video(record)
 
     def _note(self, record: SourceRecord) -> None:
-        """Something other than rows has changed about a source."""
+        """Writes a change of a source other than of its rows."""
         self._writer.note(record, instead_of=self._failed_at(record.path))
         self._registry.register(record)
 
@@ -235,14 +237,14 @@ class IndexingRun:
         self._note(moved)
         self.outcome.moved.append(moved.name)
 
-    def _copy(self, twin: SourceRecord, record: SourceRecord) -> None:
+    def _copy(self, same: SourceRecord, record: SourceRecord) -> None:
         self._writer.write()
         if partial := self._registry.partial.pop(record.path, None):
             self._tables.drop([partial.id])
-        for rows in self._tables.rows_of(twin.id):
+        for rows in self._tables.rows_of(same.id):
             self._writer.add(record, rows)
-        alike = {name: getattr(twin, name) for name in ("num_frames", "duration_seconds", "num_skipped")}
-        self._finish(replace(record, **alike), among=self.outcome.copied)
+        counts = {name: getattr(same, name) for name in ("num_frames", "duration_seconds", "num_skipped")}
+        self._finish(replace(record, **counts), among=self.outcome.copied)
 
     def _wait_for_more(self, record: SourceRecord) -> None:
         self._pictures.append(record)
@@ -263,7 +265,7 @@ class IndexingRun:
             self._embed_together(records, left)
         except (LibraryError, RunError):
             raise
-        except Exception as error:  # a decoder may throw anything at all
+        except Exception as error:  # a decoder may raise anything
             if is_last:
                 self._fail(records[0], error)
 
@@ -289,7 +291,7 @@ class IndexingRun:
             self._embed_from(replace(record, num_frames=0), None)
 
     def _resume_point(self, record: SourceRecord) -> tuple[SourceRecord, Stored | None]:
-        """What an interrupted run left of that very video, if it can be used; else nothing is left afterwards."""
+        """The rows that an interrupted run left of that video, if they can be used; else they are dropped."""
         partial = self._registry.partial.pop(record.path, None)
         if partial is None:
             return record, None
@@ -300,22 +302,22 @@ class IndexingRun:
         return replace(record, id=partial.id, num_frames=stored.num_frames), stored
 
     def _embed_from(self, record: SourceRecord, stored: Stored | None) -> None:
-        """The frames of a video that are not stored yet."""
+        """Embeds the frames of a video that are not stored yet."""
         stated, last = stated_end(record.path, name=record.name), stored.seconds if stored else 0.0
         sampling = resumed_sampling(record.sampling, stored) if stored else record.sampling
         source = VideoFiles(record.name, (VideoFile(record.path, record.name, sampling),))
         for some in self._embedded(source, stored):
             num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
             end = max(stated, last)
-            num_lost = some.num_skipped if can_hold(record.num_bytes, some.num_skipped) else 0
+            num_lost = some.num_skipped if some.num_skipped <= record.num_bytes / _MIN_BYTES_A_FRAME else 0
             record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
             if len(some.rows):
                 self._writer.add(record, some.rows)
                 self._show(record.name)
         if record.num_skipped:
             self.outcome.lost[record.name] = record.num_skipped
-            self._say(f"{record.name}: {record.num_skipped} frames could not be decoded")
-        self._finish(replace(record, duration_seconds=_believable_end(stated, last, record.sampling)))
+            self._report_line(f"{record.name}: {record.num_skipped} frames could not be decoded")
+        self._finish(replace(record, duration_seconds=_plausible_end(stated, last, record.sampling)))
 
     def _embedded(self, source: Source, stored: Stored | None = None) -> Iterator[EmbeddedBatch]:
         size = self._library.config.thumbnail_size
@@ -333,12 +335,12 @@ class IndexingRun:
         (embedded if among is None else among).append(record.name)
 
     def _failed_at(self, path: Path) -> list[int]:
-        """The failure noted of a file that can be read now."""
+        """The id of the recorded failure of a file that can be read now."""
         failed = self._registry.failed.pop(path, None)
         return [failed.id] if failed else []
 
     def _fail(self, record: SourceRecord, error: Exception) -> None:
-        """Notes a file that cannot be read, so that it is not tried again until it changes."""
+        """Records a file that cannot be read, so that it is not tried again until it changes."""
         reason = (
             str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
         )
@@ -349,11 +351,11 @@ class IndexingRun:
         self.fail(reason)
 
     def fail(self, reason: str) -> None:
-        """Tells of a source that cannot be read."""
+        """Reports a source that cannot be read."""
         self.outcome.failures.append(reason)
-        self._say(reason)
+        self._report_line(reason)
 
-    def _say(self, line: str) -> None:
+    def _report_line(self, line: str) -> None:
         self._show("", news=(printable(line),))
 
     def _show(self, name: str, news: tuple[str, ...] = ()) -> None:
@@ -367,11 +369,11 @@ def _picture(rows: FrameRows, row: int) -> FrameRows:
 
 
 def _in_words(error: Exception) -> str:
-    """An error that nobody has put into words, in one line."""
+    """An error of another library, in one line."""
     return f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".strip()
 
 
-def _believable_end(stated: float, last: float, sampling: Sampling) -> float:
-    """The end that a container states, in seconds, unless it lies far behind the last frame that there is."""
+def _plausible_end(stated: float, last: float, sampling: Sampling) -> float:
+    """The end that a container states, in seconds, or the last frame if that is far earlier."""
     step = (sampling.every or 0) + 1 / (sampling.frames_per_second or 1)  # seconds, at a frame a second or more
-    return stated if last <= stated <= 2 * last + step + _BELIEVED_SECONDS else last
+    return stated if last <= stated <= 2 * last + step + _PLAUSIBLE_SECONDS else last

@@ -1,6 +1,6 @@
-"""Footage as a library wants it: embedded, each frame with its thumbnail, and what could not be read counted.
+"""Frames embedded with their thumbnails, and written to the tables of a library.
 
-A video whose indexing was interrupted is read on from where it stopped, and taken frame for frame as if it had not.
+A video whose indexing was interrupted continues where it stopped, with the same frames as if it had not.
 """
 
 import signal
@@ -25,8 +25,8 @@ from firstsight.library.records import FrameRows, SourceRecord, Stored
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import Thumbnail, as_jpeg
 
-# Frames embedded at once. A source is written in multiples of it: the last digits of an embedding can depend on what is
-# computed beside it, and an interrupted source is to end with the same rows as any other.
+# Frames embedded at once. A source is written in multiples of it: the last digits of an embedding can depend on its
+# batch, and an interrupted source must end with the same rows as any other.
 BATCH_SIZE = 64
 
 # Times after a seek can differ from those before in their last digits.
@@ -46,16 +46,16 @@ class EmbeddedBatch:
 def embed_source(
     encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter
 ) -> Iterator[EmbeddedBatch]:
-    """The whole source, decoded in one thread while another embeds.
+    """The source in batches, decoded in one thread while another embeds.
 
     Args:
-        encoder: what sees.
+        encoder: of the library.
         source: read once.
         thumbnail_size: pixels of the longer side.
-        choose: the frames to take of those that are read; all by default.
+        choose: filters the frames; by default all are used.
 
     Raises:
-        SourceError: none of it can be read.
+        SourceError: it cannot be read.
         PixelsError: its frames are too small for the encoder.
     """
     views = (encoder.view, Thumbnail(thumbnail_size))
@@ -68,7 +68,7 @@ def embed_source(
 
 
 def stated_end(path: Path, *, name: str) -> float:
-    """When a video ends, in seconds, as far as its container says; else 0.
+    """The stated end of a video, in seconds; else 0.
 
     Raises:
         SourceError: it is not a video.
@@ -87,13 +87,13 @@ def _rows(encoder: Encoder, batch: list[Frame]) -> FrameRows:
 
 
 class ResumePointMissingError(Exception):
-    """Reading on did not meet the frame that was the last: the video is to be read from its beginning."""
+    """The last stored frame did not come again: read the video from its beginning."""
 
 
 class ResumedSampling(Sampling):
-    """The frames that a sampling from the beginning takes, of a video read from a later time.
+    """The frames of a sampling from the beginning, in a video read from a later time.
 
-    Its start is where reading begins; the steps are still counted from the beginning.
+    Its start is where reading begins; steps are counted from the beginning.
     """
 
     def step(self, nth: int, seconds: float) -> int:
@@ -102,14 +102,14 @@ class ResumedSampling(Sampling):
 
 
 def resumed_sampling(sampling: Sampling, stored: Stored) -> Sampling:
-    """The sampling that begins at the last stored frame, or where frames are taken by time a tick before it."""
+    """The sampling that begins at the last stored frame; with a rate, a tick before it."""
     margin = 1 / sampling.frames_per_second if sampling.frames_per_second else _SAME_SECONDS
     start = max(0.0, stored.seconds - margin)
     return ResumedSampling(start_seconds=start, every=sampling.every, frames_per_second=sampling.frames_per_second)
 
 
 def can_resume(partial: SourceRecord, content: str, sampling: Sampling) -> bool:
-    """Whether what is stored is the beginning of what is wanted. With damaged frames it is easier to begin again."""
+    """Whether the stored rows are the beginning of the source; with damaged frames it is easier to begin again."""
     return partial.content == content and partial.sampling == sampling and partial.num_skipped == 0
 
 
@@ -117,7 +117,7 @@ def frames_after(frames: Iterator[Frame], stored: Stored) -> Iterator[Frame]:
     """The frames that follow the last stored one.
 
     Raises:
-        ResumePointMissingError: that one does not come.
+        ResumePointMissingError: that one is missing.
     """
     for frame in frames:
         if frame.index == stored.frame_index and abs(frame.seconds - stored.seconds) < _SAME_SECONDS:
@@ -129,7 +129,7 @@ def frames_after(frames: Iterator[Frame], stored: Stored) -> Iterator[Frame]:
 
 
 def run_uninterrupted(work: Callable[[], None]) -> None:
-    """Does the work; where Ctrl-C was pressed meanwhile, however often, it counts once, afterwards.
+    """Does the work; Ctrl-C during it, however often, takes effect once, afterwards.
 
     Raises:
         KeyboardInterrupt: it was pressed, and the work is done.
@@ -150,7 +150,7 @@ def run_uninterrupted(work: Callable[[], None]) -> None:
 
 @contextmanager
 def only_first_interrupt() -> Iterator[None]:
-    """The first Ctrl-C stops what is under way; more of them are ignored while that is put away and written."""
+    """The first Ctrl-C stops the work; further ones are ignored while its results are written."""
     previous = signal.getsignal(signal.SIGINT)
     if not callable(previous) or isinstance(previous, _FirstOnly) or not _gets_signals():
         yield
@@ -163,7 +163,7 @@ def only_first_interrupt() -> Iterator[None]:
 
 
 class _FirstOnly:
-    """What is called for the first Ctrl-C, and not again."""
+    """A handler that calls another one for the first Ctrl-C only."""
 
     def __init__(self, previous: Callable[[int, FrameType | None], object]) -> None:
         self._previous = previous
@@ -179,20 +179,20 @@ def _gets_signals() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-# At most this much is lost by a kill. Fewer rows at a time would leave the tables in crumbs.
+# A kill loses at most this much. Fewer rows at once would fragment the tables.
 _ROWS_AT_ONCE = 1_024
 _SECONDS_AT_ONCE = 15.0
-# Each write leaves a version behind that lists all files; after so many they are joined.
+# Each write leaves a version that lists all files; after so many, files are joined.
 _WRITES_BETWEEN_COMPACTIONS = 128
 
 
 class Writer:
-    """Puts sources into the tables, one after another."""
+    """Writes sources to the tables, one after another."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._rows: list[tuple[int, FrameRows]] = []
-        self._under_way: SourceRecord | None = None
+        self._current: SourceRecord | None = None
         self._noted: list[SourceRecord] = []
         self._superseded: list[int] = []
         self._last_write = time.monotonic()
@@ -200,47 +200,47 @@ class Writer:
         self._has_failed = False
 
     def add(self, record: SourceRecord, rows: FrameRows) -> None:
-        """Some frames of a source that is not finished yet."""
-        self._under_way = record
+        """Adds frames of a source that is not finished yet."""
+        self._current = record
         self._rows.append((record.id, rows))
         is_late = time.monotonic() - self._last_write > _SECONDS_AT_ONCE
         if is_late or sum(len(some) for _, some in self._rows) >= _ROWS_AT_ONCE:
             self.write()
 
     def resume(self, record: SourceRecord) -> None:
-        """A source that has rows already is under way."""
-        self._under_way = record
+        """Continues a source that has rows already."""
+        self._current = record
 
     def finish(self, record: SourceRecord, *, instead_of: Sequence[int] = ()) -> None:
-        """The source under way is whole: with the next write it is shown, and those of these ids no more."""
-        self._under_way = None
+        """The current source is complete: the next write shows it, and drops those of these ids."""
+        self._current = None
         self.note(replace(record, status="whole"), instead_of=instead_of)
 
     def note(self, record: SourceRecord, *, instead_of: Sequence[int] = ()) -> None:
-        """Something other than rows has changed about a source."""
+        """Adds a change of a source other than of its rows."""
         self._noted.append(record)
         self._superseded += instead_of
 
     def abandon(self) -> None:
-        """Forgets the source under way, and what was written of it."""
-        if self._under_way is not None:
-            source, self._under_way = self._under_way.id, None
+        """Drops the current source, with the rows already written."""
+        if self._current is not None:
+            source, self._current = self._current.id, None
             self._rows = [(id_, rows) for id_, rows in self._rows if id_ != source]
             self._tables.drop([source])
 
     def write(self) -> None:
-        """Everything gathered so far. Ctrl-C waits until it is done.
+        """Writes everything added so far. Ctrl-C waits until it is done.
 
         Raises:
-            LibraryError: the disk is full. What is still to be written then is not: the next run does it again.
+            LibraryError: the disk is full; the next run embeds again what was not written.
         """
         if (self._rows or self._noted) and not self._has_failed:
             run_uninterrupted(self._write)
 
     def _write(self) -> None:
         tables, self._has_failed = self._tables, True
-        if self._under_way is not None:
-            tables.put([replace(self._under_way, status="partial")])
+        if self._current is not None:
+            tables.put([replace(self._current, status="partial")])
         tables.add(self._rows)
         tables.put(list({record.id: record for record in self._noted}.values()))
         tables.drop(self._superseded)

@@ -49,7 +49,7 @@ def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSet
 
 
 def method_for(given: Settings) -> Method:
-    """The method meant when none is named: the article's if a setting is given that only it has, else the default."""
+    """The method if none is named: the article's if a setting is given that only it has, else the default."""
     only_the_articles = {field.name for field in fields(ArticleSettings)} - {
         field.name for field in fields(ClosedFormSettings)
     }
@@ -82,7 +82,7 @@ def learn(
     Args:
         source: a video, a picture folder, several, a glob, an array uint8 (N, H, W, 3) or (N, H, W), or what
             `open_source` gave.
-        method: "default" takes filters from the footage in closed form; "random" is its floor, with random filters;
+        method: "default" takes filters from the footage in closed form; "random" is the same with random filters;
             "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given
             that only it has, else the default.
         seed: of all that is drawn; the same seed, footage and number of threads give the same encoder.
@@ -91,7 +91,7 @@ def learn(
         start_seconds: leave out what comes before.
         end_seconds: leave out this moment and what follows.
         every: use every n-th frame.
-        frames_per_second: use at most so many frames a second of footage.
+        frames_per_second: at most so many frames a second of footage.
         live_seconds: of a camera, a pipe or an address: learn from its first so many seconds; None reads until it ends
             or until Ctrl-C, which keeps what was read.
         held_out: the article's method: share of each video's end, at most 60 s, to measure on instead; 0 to 0.5, by
@@ -102,7 +102,7 @@ def learn(
         settings: of the method; see `ArticleSettings` and `ClosedFormSettings`.
 
     Returns:
-        The encoder; `provenance["outcome"]` tells how learning went.
+        The encoder; `provenance["outcome"]` holds how learning went.
 
     Raises:
         SourceError: no footage, or too little of it.
@@ -136,7 +136,7 @@ def learn(
         "footage": {"paths": _paths(source) if footage.replayable else [], **sampling},
         "firstsight": metadata.version("firstsight"),
     }
-    progress(Progress("opening", 0, None, news=(_seen(footage, chosen), *_until_when(footage, live_seconds))))
+    progress(Progress("opening", 0, None, news=(_input_in_words(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
         return learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
@@ -145,7 +145,7 @@ def learn(
 
 @passive_waiting()
 def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) -> Encoder:
-    """Goes on with a run of the article's method that was interrupted, from its last save.
+    """Continues an interrupted run of the article's method from its last save.
 
     At the same number of threads it ends with the same weights as a run that was never interrupted.
 
@@ -159,7 +159,7 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         _check_complete(provenance)
         settings = from_json(ArticleSettings, provenance["settings"], name="settings")
     except SettingsError as error:
-        raise RunError(f"{run} cannot be gone on with ({error}); learn it anew with --force") from error
+        raise RunError(f"{run} cannot be resumed ({error}); learn it again with --force") from error
     article = ArticleRun(
         _opened_again(provenance["footage"], run),
         settings,
@@ -169,7 +169,7 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
         folder=RunFolder(Path(run)),
     )
-    article.go_on()
+    article.resume()
     return article.run(progress)
 
 
@@ -186,10 +186,10 @@ def extend(
     frames_per_second: float | None = None,
     progress: Report = silent,
 ) -> Encoder:
-    """Learns a run of the default method anew from its own footage and more, and overwrites it, or into `out`.
+    """Learns a run of the default method again, from its own footage and more, and overwrites it, or into `out`.
 
-    One bounded sample is spread over all of it, so that it costs about what the run has cost. The encoder sees
-    differently afterwards: what was embedded with the old one has to be embedded again.
+    One bounded sample is spread over all of it, so that it costs about as much as the run did. The encoder is another
+    one: what was embedded with the old one has to be embedded again.
 
     Args:
         run: a folder made by `learn`.
@@ -244,11 +244,7 @@ def _held_out(share: float | None, method: Method) -> float:
 
 
 def _device(name: str, method: Method) -> torch.device:
-    """Where to compute.
-
-    Raises:
-        SettingsError: there is no such device, or the method computes on the CPU.
-    """
+    """Raises a SettingsError if there is no such device, or the method computes on the CPU."""
     if method == "article":
         return choose_device(name)
     device = choose_device("cpu" if name == "auto" else name)
@@ -260,7 +256,7 @@ def _device(name: str, method: Method) -> torch.device:
 
 
 def _check_resumable(provenance: Mapping[str, Any], run: str | Path) -> None:
-    """Raises if there is nothing to go on with."""
+    """Raises a RunError if there is nothing to resume."""
     if "weights_file" in provenance:
         raise RunError(f"{run} holds the weights of {provenance['weights_file']}: there is nothing to resume in it")
     if provenance.get("method") in {"default", "random"}:
@@ -270,14 +266,14 @@ def _check_resumable(provenance: Mapping[str, Any], run: str | Path) -> None:
     if provenance.get("outcome", {}).get("finished"):
         raise RunError(f"{run} has nothing to resume: it is finished; learn more with a new run")
     if provenance.get("method") != "article":
-        raise RunError(f"{run} has nothing to resume: it does not say how it was learned")
+        raise RunError(f"{run} has nothing to resume: its method is not recorded")
 
 
 def _check_complete(provenance: Mapping[str, Any]) -> None:
-    """Raises if something is missing that is needed to learn further."""
+    """Raises a SettingsError if something is missing that learning needs."""
     missing = [name for name in ("seed", "footage", "settings") if provenance.get(name) is None]
     if missing:
-        raise SettingsError(f"it does not say its {missing[0]}: it is of an older version, or damaged")
+        raise SettingsError(f"its {missing[0]} is not recorded: it is of an older version, or damaged")
 
 
 def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
@@ -289,7 +285,7 @@ def _opened_again(footage: Mapping[str, Any], run: str | Path) -> Source:
 
 
 def _check_live(source: Source, live_seconds: float | None, method: Method) -> None:
-    """Raises SettingsError if a time to read is given to what ends by itself, or to a method that reads it twice."""
+    """Raises a SettingsError if `live_seconds` is given for footage that ends by itself, or to the article's method."""
     if live_seconds is None:
         return
     if not 0 < live_seconds < float("inf"):
@@ -306,29 +302,29 @@ def _until_when(source: Source, live_seconds: float | None) -> tuple[str, ...]:
     return (f"{source.name}: reading until it ends or until Ctrl-C; --for 10min sets a time",)
 
 
-def _seen(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
-    """What part of a picture the network will look at."""
+def _input_in_words(source: Source, settings: ArticleSettings | ClosedFormSettings) -> str:
+    """Which part of a picture the network gets."""
     sizes = sizes_of(source)
     first, last = sizes[0], sizes[-1]
     each = f"each {first[0]}x{first[1]} picture" if len(sizes) == 1 else "each picture"
     if isinstance(settings, ClosedFormSettings):
-        text = f"{source.name}: the network sees all of {each}"
+        text = f"{source.name}: the network gets all of {each}"
     else:
         crops = [settings.view.crop(*size) for size in sizes]
         shares = sorted({round(100 * crop.share_of(*size)) for crop, size in zip(crops, sizes, strict=True)})
         share = f"{shares[0]} %" if len(shares) == 1 else f"{shares[0]} to {shares[-1]} %"
         largest = max(crops, key=lambda crop: crop.width)
         square = f"{largest.width}x{largest.height}{'' if len(sizes) == 1 else ' at most'}"
-        text = f"{source.name}: the network sees {share} of {each}, {square} in the middle"
+        text = f"{source.name}: the network gets {share} of {each}, {square} in the middle"
     if len(sizes) == 1:
         return text
     return f"{text}; {len(sizes)} sizes, from {first[0]}x{first[1]} to {last[0]}x{last[1]}"
 
 
 def _paths(source: Spec) -> list[str]:
-    """Where the footage can be found again; empty if it cannot."""
+    """Absolute paths of the footage; empty if it cannot be read again."""
     if isinstance(source, str | PathLike):
         return [str(Path(source).absolute())]
-    if isinstance(source, Sequence) and all(isinstance(one, str | PathLike) for one in source):
-        return [str(Path(one).absolute()) for one in source]
+    if isinstance(source, Sequence) and all(isinstance(path, str | PathLike) for path in source):
+        return [str(Path(path).absolute()) for path in source]
     return []

@@ -1,4 +1,4 @@
-"""What is wrong with the tables of a damaged library, in one line of ours."""
+"""Errors of a damaged library, each in one line."""
 
 import os
 import re
@@ -12,12 +12,11 @@ import pyarrow as pa
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.progress import INTERRUPTIONS
 
-CHECK = "`firstsight library check LIBRARY` says what is whole; index the footage again into another folder if need be"
-# Where in the sources of a library something was noticed, on the machine that it was built on.
+CHECK = "`firstsight library check LIBRARY` lists what is damaged; else index the footage again into another folder"
+# Positions in the source code of LanceDB, on the machine that it was built on.
 _BUILD_PATHS = re.compile(r",?\s*(?:at\s+)?/\S+\.rs:\d+(?::\d+)?")
 _MAX_REASON = 300
-# The end of a Lance manifest: where its content begins (little endian), its version, and who made it. There stand the
-# length of the content and the content.
+# The end of a Lance manifest: offset of its content (little endian), version, magic. The content follows its length.
 _END = struct.Struct("<Q4x4s")
 _LENGTH = struct.Struct("<I")
 _MAGIC = b"LANC"
@@ -25,11 +24,7 @@ _MAGIC = b"LANC"
 
 @contextmanager
 def translated_errors(folder: Path) -> Iterator[None]:
-    """What LanceDB or the disk has to complain about, as one line.
-
-    Raises:
-        LibraryError: in place of theirs.
-    """
+    """Turns errors of LanceDB or the disk into `LibraryError`s of one line."""
     try:
         yield
     except (FirstsightError, *INTERRUPTIONS, SystemExit, GeneratorExit):
@@ -48,18 +43,14 @@ def _explained(error: BaseException, folder: Path) -> str:
         )
     if "Not found" in text and ".lance" in text:
         return (
-            f"a file of the tables in {folder} is not there any more ({reason}): another process has compacted the "
-            f"library meanwhile, then open it again; or it is damaged: {CHECK}"
+            f"a file of the tables in {folder} is gone ({reason}): open the library again, if another process has "
+            f"compacted it meanwhile; or it is damaged: {CHECK}"
         )
     return f"the tables in {folder} cannot be used ({reason}); check the disk: {CHECK}"
 
 
 def check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
-    """Raises if a table is not made as the library says.
-
-    Raises:
-        LibraryError: a column is missing, or of another type.
-    """
+    """Raises LibraryError if a column is missing, or of another type."""
     for field in expected:
         if field.name not in found.names or found.field(field.name).type != field.type:
             there = found.field(field.name).type if field.name in found.names else "missing"
@@ -67,13 +58,10 @@ def check_columns(found: pa.Schema, expected: Iterable[pa.Field]) -> None:
 
 
 def check_files(folder: Path) -> None:
-    """Raises if something in the folder of tables cannot be read as one of their files.
-
-    LanceDB would wait for ever, or panic: an error all the same, but with Rust's own words on standard error before it.
+    """Checks the files of the tables, on which LanceDB would block, or panic with a message on standard error.
 
     Raises:
-        LibraryError: there is something else than regular files and folders, or the newest list that a table has of its
-            own files is not a whole one.
+        LibraryError: something is neither a regular file nor a folder, or a table's newest list of files is incomplete.
     """
     for entry in _entries(folder):
         if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
@@ -81,23 +69,23 @@ def check_files(folder: Path) -> None:
                 f"the tables in {folder} are damaged: {entry.name} is neither a file nor a folder; {CHECK}"
             )
     for versions in sorted(folder.glob("*.lance/_versions")):
-        # Numbered downwards, so that the newest comes first.
+        # Numbered downwards: the newest is the first.
         newest = min(versions.glob("[0-9]" * 20 + ".manifest"), default=None)
-        if newest is not None and not _is_whole(newest):
+        if newest is not None and not _is_complete(newest):
             raise LibraryError(
                 f"the tables in {folder} are damaged: {newest.relative_to(folder)} is cut or overwritten; {CHECK}"
             )
 
 
 def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may just tidy up
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may be compacting
         for entry in entries:
             yield entry
             if entry.is_dir(follow_symlinks=False):
                 yield from _entries(Path(entry.path))
 
 
-def _is_whole(path: Path) -> bool:
+def _is_complete(path: Path) -> bool:
     try:
         end = path.stat().st_size - _END.size
         if end < _LENGTH.size:
@@ -111,4 +99,4 @@ def _is_whole(path: Path) -> bool:
             (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
             return bool(begin + _LENGTH.size + length <= end)
     except FileNotFoundError:
-        return True  # another process has just tidied up: there is a newer one
+        return True  # another process has compacted: there is a newer one

@@ -1,4 +1,4 @@
-"""Some of many embeddings, spread evenly over all that come, in bounded memory."""
+"""Embeddings of frames, and an evenly spaced sample of them in bounded memory."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -25,9 +25,9 @@ class Embeddings:
 
     vectors: NDArray[np.float32]  # (N, dim), each of unit length
     seconds: NDArray[np.float64]  # (N,), presentation time in its video
-    frame_indices: NDArray[np.int64]  # (N,), position in its video, from 0, counting frames that were left out
-    source_indices: NDArray[np.int64]  # (N,), which of `sources` it came from
-    sources: tuple[str, ...]  # the files, as a person would name them
+    frame_indices: NDArray[np.int64]  # (N,), position in its video, from 0, counting frames that were not used
+    source_indices: NDArray[np.int64]  # (N,), position in `sources`
+    sources: tuple[str, ...]  # names of the files, for people
 
     def __post_init__(self) -> None:
         lengths = {len(self.vectors), len(self.seconds), len(self.frame_indices), len(self.source_indices)}
@@ -41,7 +41,7 @@ class Embeddings:
         return f"Embeddings({self.vectors.shape} of {len(self.sources)} sources)"
 
     def __getitem__(self, chosen: slice | NDArray[np.intp] | NDArray[np.bool_]) -> "Embeddings":
-        """Some of the frames; `sources` stays as it is."""
+        """Some of the frames; `sources` stays the same."""
         return replace(
             self,
             vectors=self.vectors[chosen],
@@ -51,7 +51,7 @@ class Embeddings:
         )
 
     def source_of(self, row: int) -> str:
-        """The name of the file that a frame came from."""
+        """The name of a frame's file."""
         return self.sources[int(self.source_indices[row])]
 
 
@@ -59,7 +59,7 @@ def embed(encoder: Encoder, source: Spec, *, progress: Report = silent) -> Embed
     """Every frame of the source, embedded. Memory: 4 dim bytes a frame.
 
     Raises:
-        SourceError: no footage, or none of it can be read.
+        SourceError: no footage can be read.
     """
     frames: list[tuple[float, int, str]] = []
     vectors = [np.empty((0, encoder.dim), np.float32)]
@@ -86,9 +86,9 @@ def embedded(
     """Batches of frames with their embeddings (B, dim) of unit length; decoded in one thread while another computes.
 
     Args:
-        encoder: what sees.
-        source: read once, whole.
-        views: further pictures wanted of each frame, in `Frame.pictures[1:]`; the first is the network's input.
+        encoder: of the frames.
+        source: read once, to its end.
+        views: further ones, in `Frame.pictures[1:]`; the first is the encoder's.
         batch_size: frames embedded at once.
     """
     with (
@@ -100,25 +100,25 @@ def embedded(
 
 
 class Sample:
-    """Keeps every so-many-th of the frames that come, so that there are never more than a maximum.
+    """Keeps every n-th of the added frames, and doubles n so that there are never more than a maximum.
 
     Args:
-        most: how many to keep, from 1; of any larger number at least half as many are kept.
+        max_frames: to keep, from 1; of more frames at least half as many are kept.
     """
 
-    def __init__(self, most: int) -> None:
-        if most < 1:
-            raise SettingsError(f"a sample of {most} frames; valid is at least 1")
-        self._most = most
-        self._num_seen = 0
-        self._step = 1  # of all frames seen, those at its multiples are kept
+    def __init__(self, max_frames: int) -> None:
+        if max_frames < 1:
+            raise SettingsError(f"a sample of {max_frames} frames; valid is at least 1")
+        self._max_frames = max_frames
+        self._num_added = 0
+        self._step = 1  # of all frames added, those at its multiples are kept
         self._kept: list[Embeddings] = []
 
     def add(self, frames: Embeddings) -> None:
-        """Some more frames."""
-        self._kept.append(frames[-self._num_seen % self._step :: self._step])
-        self._num_seen += len(frames)
-        while len(self) > self._most:
+        """Adds frames."""
+        self._kept.append(frames[-self._num_added % self._step :: self._step])
+        self._num_added += len(frames)
+        while len(self) > self._max_frames:
             self._kept = [_chained(self._kept)[::2]]
             self._step *= 2
 
@@ -127,12 +127,12 @@ class Sample:
         return sum(map(len, self._kept))
 
     def embeddings(self) -> Embeddings:
-        """What was kept, by source and in order of time."""
+        """The kept frames, by source and in order of time."""
         return joined(self._kept)
 
 
 def joined(batches: Sequence[Embeddings]) -> Embeddings:
-    """One of several of the same library, at least one, by source and in order of time."""
+    """Batches of one library, at least one, joined by source and in order of time."""
     together = _chained(batches)
     order: NDArray[np.intp] = np.lexsort((together.frame_indices, together.source_indices))
     return together[order]
@@ -140,9 +140,9 @@ def joined(batches: Sequence[Embeddings]) -> Embeddings:
 
 def _chained(batches: Sequence[Embeddings]) -> Embeddings:
     return Embeddings(
-        np.concatenate([one.vectors for one in batches]),
-        np.concatenate([one.seconds for one in batches]),
-        np.concatenate([one.frame_indices for one in batches]),
-        np.concatenate([one.source_indices for one in batches]),
+        np.concatenate([batch.vectors for batch in batches]),
+        np.concatenate([batch.seconds for batch in batches]),
+        np.concatenate([batch.frame_indices for batch in batches]),
+        np.concatenate([batch.source_indices for batch in batches]),
         batches[0].sources,
     )

@@ -1,7 +1,7 @@
-"""The folder of a library: the encoder, what was settled when it was made, and where its tables lie.
+"""The folder of a library: its settings, its encoder, its tables, and locks.
 
 library.json        format, version, encoder's fingerprint, sampling, size of thumbnails
-model/              the encoder, an ordinary run folder
+model/              the encoder, a run folder
 tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
 """
 
@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.footage.sampling import Sampling
 
 _LOCK_FILE = ".readers.lock"
 
 
 class ReadLock:
-    """Held by everyone who has the tables of a folder open; without effect where the system has no such locks."""
+    """A shared lock of every process that has the tables of a folder open; no effect on systems without such locks."""
 
     def __init__(self, folder: Path) -> None:
         self._handle = _open(folder / _LOCK_FILE)
@@ -31,13 +31,13 @@ class ReadLock:
         self._share()
 
     def is_only_one(self) -> bool:
-        """Whether nobody else has them open. Where that cannot be told, it is taken to be so."""
+        """Whether no other process has them open; True where that is unknown."""
         if self._handle is None or not self.close.alive:
             return True
         try:
             return _lock(self._handle, exclusively=True)
         finally:
-            self._share()  # what was tried may have let go of it
+            self._share()  # the attempt may have released it
 
     def _share(self) -> None:
         if self._handle is not None:
@@ -45,7 +45,7 @@ class ReadLock:
 
 
 def is_read(folder: Path) -> bool:
-    """Whether somebody has the tables of the folder open."""
+    """Whether a process has the tables of the folder open."""
     lock = ReadLock(folder)
     try:
         return not lock.is_only_one()
@@ -54,7 +54,7 @@ def is_read(folder: Path) -> bool:
 
 
 def _open(path: Path) -> int | None:
-    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a library may be on a disk that is read only
+    for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a library may be on a read-only disk
         with suppress(OSError):
             return os.open(path, flags, 0o666)
     return None
@@ -81,7 +81,7 @@ def _lock(handle: int, *, exclusively: bool) -> bool:
 
 
 FORMAT = "firstsight-library"
-FORMAT_VERSION = 2  # since 2 a source says whether it is a picture, and why it cannot be read
+FORMAT_VERSION = 2  # since 2 a source has `is_picture` and `reason`
 _READ_VERSIONS = (1, 2)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
@@ -95,44 +95,42 @@ _MAX_THUMBNAIL_SIZE = 4_096
 
 @dataclass(frozen=True)
 class LibraryConfig:
-    """What holds for all of a library."""
+    """Settings of a library."""
 
-    fingerprint: str  # of the encoder that all its vectors come from
+    fingerprint: str  # of the encoder of all its vectors
     dim: int  # numbers in a vector
-    frames_per_second: float | None = 2.0  # of a video, unless its own record says otherwise
+    frames_per_second: float | None = 2.0  # of a video, unless its record has another rate
     every: int | None = None  # or one frame in so many
     thumbnail_size: int = 160  # pixels of the longer side
     model: str = MODEL_FOLDER  # the encoder's folder
 
     def check(self) -> None:
-        """What a file states is not believed: names become parts of paths, and numbers sizes.
+        """Checks values from a file, which become paths and sizes.
 
         Raises:
-            ValueError: something is not what `firstsight index` would have written.
+            ValueError: a value that `firstsight index` would not have written.
         """
         if not (isinstance(self.fingerprint, str) and _FINGERPRINT.fullmatch(self.fingerprint)):
             raise ValueError(f"fingerprint {self.fingerprint!r}; valid are 16 hexadecimal digits")
         if self.model not in (MODEL_FOLDER, f"{MODEL_FOLDER}-{self.fingerprint}"):
             raise ValueError(f"model {self.model!r}; valid is {MODEL_FOLDER!r}")
-        for name, value, largest in (
-            ("dim", self.dim, _MAX_DIM),
-            ("thumbnail_size", self.thumbnail_size, _MAX_THUMBNAIL_SIZE),
-        ):
+        sizes = (("dim", self.dim, _MAX_DIM), ("thumbnail_size", self.thumbnail_size, _MAX_THUMBNAIL_SIZE))
+        for name, value, largest in sizes:
             if type(value) is not int or not 0 < value <= largest:
-                raise ValueError(f"{name} {value!r}; valid is a whole number from 1 to {largest}")
+                raise ValueError(f"{name} {value!r}; valid is an integer from 1 to {largest}")
         if isinstance(self.frames_per_second, bool) or isinstance(self.every, bool):
-            raise ValueError("a rate is true or false; valid are numbers")  # noqa: TRY004  # all the same to readers
+            raise ValueError("a rate is true or false; valid are numbers")  # noqa: TRY004  # readers handle one kind of error
         Sampling(frames_per_second=self.frames_per_second, every=self.every)
 
     def sampling_for(self, given: Sampling) -> Sampling:
-        """How a video is sampled: as it is said, or failing that as the library usually does."""
+        """The sampling of a video: the given one, or else the library's."""
         if given != Sampling():
             return given
         return Sampling(frames_per_second=self.frames_per_second, every=self.every)
 
 
 def read_config(folder: Path) -> LibraryConfig:
-    """What was settled when the library was made.
+    """The settings of the library.
 
     Raises:
         LibraryError: not a library, not readable, damaged, or of another version.
@@ -155,40 +153,38 @@ def read_config(folder: Path) -> LibraryConfig:
 
 
 def tables_folder(path: Path, fingerprint: str) -> Path:
-    """Where a library keeps the rows of an encoder."""
+    """The folder of the rows of an encoder."""
     return path / f"tables-{fingerprint}"
 
 
 def check_inside(path: Path, *parts: Path) -> None:
-    """Raises if one of the folders of a library leads out of it: what is deleted there would be somebody else's.
-
-    Raises:
-        LibraryError: it does.
-    """
+    """Raises LibraryError if a folder of a library is a link out of it, where nothing must be deleted."""
     for part in parts:
         if part.exists() and part.resolve().parent != path.resolve():
-            raise LibraryError(f"{part} leads out of the library, to {part.resolve()}; put the folder itself there")
+            raise LibraryError(
+                f"{part} is a link out of the library, to {part.resolve()}; replace it by the folder itself"
+            )
 
 
 def write_config(folder: Path, config: LibraryConfig) -> None:
-    """Makes the folder a library, or changes what holds for it, atomically.
+    """Writes the settings of a library, which makes the folder one, atomically.
 
     Raises:
         LibraryError: it cannot be written.
     """
     content = {"format": FORMAT, "format_version": FORMAT_VERSION, "library": asdict(config)}
     try:
-        write_whole(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
+        write_atomically(folder / CONFIG_FILE, (json.dumps(content, indent=2) + "\n").encode())
     except RunError as error:
         raise LibraryError(str(error)) from error
 
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Keeps other processes from writing to the library meanwhile. A process that is killed lets go of it.
+    """Locks the library against other writers. The lock of a killed process is released.
 
     Raises:
-        LibraryError: another one is writing, or the folder cannot be written to.
+        LibraryError: another process is writing, or the folder cannot be written to.
     """
     from filelock import FileLock, Timeout
 
@@ -198,19 +194,19 @@ def writing(folder: Path) -> Iterator[None]:
     except Timeout as error:
         raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
     except (PermissionError, NotImplementedError) as error:
-        raise LibraryError(f"{folder} cannot be written to; check its rights") from error
+        raise LibraryError(f"{folder} cannot be written to; check its permissions") from error
 
 
 def is_library(folder: Path) -> bool:
-    """Whether something there claims to be a library."""
+    """Whether the folder has the settings of a library."""
     return (folder / CONFIG_FILE).exists()
 
 
 def check_free(folder: Path) -> None:
-    """Refuses to make a library where something else is. What a killed attempt left behind is no hindrance.
+    """Checks that a library can be created in the folder. What a killed attempt left behind does not count.
 
     Raises:
-        LibraryError: a library or a file is there, or a folder that holds something else.
+        LibraryError: it is a library or a file, or holds something else.
     """
     if is_library(folder):
         raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
@@ -240,11 +236,11 @@ def _json(folder: Path, file: Path) -> dict[str, Any]:
     if not folder.exists():
         raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
     try:
-        content = json.loads(read_regular(file, most=_MAX_BYTES).decode())
+        content = json.loads(read_regular(file, max_bytes=_MAX_BYTES).decode())
     except FileNotFoundError as error:
         raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
     except OSError as error:
-        raise LibraryError(f"{file} cannot be read: {error.strerror}; check its rights") from error
+        raise LibraryError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except (ValueError, RecursionError) as error:
         raise LibraryError(f"{file} is damaged ({error}); index the footage again into another folder") from error
     if not isinstance(content, dict):

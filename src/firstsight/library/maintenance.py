@@ -1,4 +1,4 @@
-"""Looking after a library: what it holds and what has become of its files, and giving disk space back."""
+"""Maintenance of a library: check it, list its sources and the state of their files, free disk space."""
 
 import shutil
 from collections import Counter
@@ -30,12 +30,12 @@ _MAX_LENGTH_ERROR = 0.01
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found, a line each."""
+    """The result of a check, a line each."""
 
     library: str  # its folder
 
     whole: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)  # untidy; the next one who writes to it puts it right
+    remarks: list[str] = field(default_factory=list)  # untidy; the next writer repairs it
     damages: list[str] = field(default_factory=list)
 
     @property
@@ -49,10 +49,10 @@ class Checked:
 
 
 def check(folder: str | Path) -> Checked:
-    """Looks at everything that a library is made of.
+    """Checks settings, encoder and every row of a library.
 
     Raises:
-        LibraryError: it is not a library at all.
+        LibraryError: it is not a library.
     """
     path, found = Path(folder), Checked(str(folder))
     config = read_config(path)
@@ -65,9 +65,9 @@ def check(folder: str | Path) -> Checked:
     return found
 
 
-def _part(found: Checked, look: Callable[[], Any]) -> Any:  # noqa: ANN401  # what it gives; None if it is damaged
+def _part(found: Checked, check_part: Callable[[], Any]) -> Any:  # noqa: ANN401  # its result; None if it is damaged
     try:
-        result = look()
+        result = check_part()
     except FirstsightError as error:
         found.damages.append(str(error))
         return None
@@ -81,10 +81,10 @@ def _check_model(path: Path, config: LibraryConfig) -> str:
     encoder = Encoder.load(path / config.model)
     if (encoder.fingerprint, encoder.dim) != (config.fingerprint, config.dim):
         raise LibraryError(
-            f"{path / config.model} holds encoder {encoder.fingerprint} of {encoder.dim} numbers, not the one that the "
-            "vectors come from"
+            f"{path / config.model} holds encoder {encoder.fingerprint} of {encoder.dim} numbers, not that of "
+            "the vectors"
         )
-    return "encoder: the one that the vectors come from"
+    return "encoder: the one of the vectors"
 
 
 def _opened(path: Path, config: LibraryConfig) -> Tables:
@@ -115,7 +115,7 @@ def _check_records(records: Sequence[SourceRecord], found: Checked) -> None:
 
 
 def _check_counts(records: Sequence[SourceRecord], counts: "Counter[int]", what: str, found: Checked) -> None:
-    """Each whole source has the rows that it counts."""
+    """Compares the rows of each complete source with its record."""
     wrong = [one for one in shown(records) if counts[one.id] != one.num_frames]
     for record in wrong:
         found.damages.append(
@@ -129,8 +129,8 @@ def _check_counts(records: Sequence[SourceRecord], counts: "Counter[int]", what:
 
 
 def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
-    """Rows of each source, those of a frame that is there twice once; their vectors are looked at."""
-    seen: set[tuple[int, int]] = set()
+    """Rows of each source, duplicates counted once; and a check of their vectors."""
+    keys: set[tuple[int, int]] = set()
     num_rows = num_bad = 0
     for rows in _rows(tables, tables.frames, ["source", "frame", "seconds", "vector"]):
         vectors = rows.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
@@ -138,28 +138,28 @@ def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
         is_good = (np.abs(lengths - 1) < _MAX_LENGTH_ERROR) | (lengths == 0)
         num_bad += int((~(is_good & np.isfinite(rows.column("seconds").to_numpy()))).sum())
         num_rows += len(rows)
-        seen.update(_pairs(rows))
+        keys.update(_pairs(rows))
     if num_bad:
         found.damages.append(f"{num_bad} frames have a vector that is not of unit length, or no time")
-    return _counted(seen, num_rows, "frames", found)
+    return _counted(keys, num_rows, "frames", found)
 
 
 def _thumbnail_counts(tables: Tables, found: Checked) -> "Counter[int]":
-    seen: set[tuple[int, int]] = set()
+    keys: set[tuple[int, int]] = set()
     num_rows = num_bad = 0
     for rows in _rows(tables, tables.thumbnails, ["source", "frame", "jpeg"]):
         num_bad += sum(not _is_picture(jpeg) for jpeg in rows.column("jpeg").to_pylist())
         num_rows += len(rows)
-        seen.update(_pairs(rows))
+        keys.update(_pairs(rows))
     if num_bad:
         found.damages.append(f"{num_bad} thumbnails are no pictures")
-    return _counted(seen, num_rows, "thumbnails", found)
+    return _counted(keys, num_rows, "thumbnails", found)
 
 
-def _counted(seen: set[tuple[int, int]], num_rows: int, what: str, found: Checked) -> "Counter[int]":
-    if again := num_rows - len(seen):
+def _counted(keys: set[tuple[int, int]], num_rows: int, what: str, found: Checked) -> "Counter[int]":
+    if again := num_rows - len(keys):
         found.remarks.append(f"{again} {what} are there twice; the next `firstsight index` removes them")
-    return Counter(source for source, _ in seen)
+    return Counter(source for source, _ in keys)
 
 
 def _rows(tables: Tables, table: Any, columns: list[str]) -> Iterator[Any]:  # noqa: ANN401  # of LanceDB and pyarrow
@@ -178,29 +178,29 @@ def _is_picture(content: bytes | None) -> bool:
     return True
 
 
-# LanceDB warns of forgetting "everything older than now"; this is as good.
+# LanceDB warns when versions "older than now" are removed; this does the same.
 _AT_ONCE = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
 class LibraryInfo:
-    """A library at a glance; sources by name."""
+    """A summary of a library; sources by name."""
 
     library: str  # its folder
-    config: LibraryConfig  # what was settled when it was made
+    config: LibraryConfig  # its settings
     num_frames: int
     num_sources: int
     duration_seconds: float  # of all videos together
     num_skipped: int  # frames that could not be decoded
-    partial: tuple[str, ...]  # interrupted, or under way
+    partial: tuple[str, ...]  # interrupted, or being indexed
     failed: tuple[str, ...]  # could not be read
     missing: tuple[str, ...]  # their files are gone
-    unreachable: tuple[str, ...]  # the folders of their files are not there, or cannot be looked into
-    changed: tuple[str, ...]  # their files are not what they were
+    unreachable: tuple[str, ...]  # the folders of their files are missing or cannot be read
+    changed: tuple[str, ...]  # their files have changed
     num_bytes: int  # on disk, all of the folder
     index: IndexFacts | None  # None: every search compares every frame
-    failures: dict[str, str]  # of those that could not be read, why
-    sources: tuple[SourceRecord, ...]  # those that are shown
+    failures: dict[str, str]  # by name, why it could not be read
+    sources: tuple[SourceRecord, ...]  # the complete ones
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -210,7 +210,7 @@ class LibraryInfo:
 
 
 def info(library: Store) -> LibraryInfo:
-    """Looks at the library, and at every file that it was made from."""
+    """A summary of the library and the files of its sources."""
     sources = library.sources
     states = {record.name: state_of(record.path) for record in (*sources, *library.partial_sources)}
     return LibraryInfo(
@@ -237,19 +237,19 @@ def _in_state(states: dict[str, FileState], wanted: FileState) -> tuple[str, ...
 
 
 def has_changed(record: SourceRecord) -> bool:
-    """Another size or time; its content may still be the same, which only reading it would tell."""
+    """Whether its file has another size or time, though perhaps the same content."""
     return stamp_of(record.path) not in (None, record.stamp)
 
 
 def source_state(record: SourceRecord) -> str:
-    """In a word: partial, failed, there, changed, gone or unreachable."""
+    """One of partial, failed, there, changed, gone, unreachable."""
     if record.status != "whole":
         return record.status
     return "changed" if has_changed(record) else state_of(record.path)
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files in it; those that are removed meanwhile count for nothing."""
+    """Bytes of all files in it."""
     total = 0
     for path in folder.rglob("*"):
         with suppress(OSError):
@@ -259,7 +259,7 @@ def folder_size(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Sources(Sequence[SourceRecord]):
-    """All sources of a library: those that it shows, those whose indexing was interrupted, and those that failed."""
+    """All sources of a library: complete, interrupted and failed ones."""
 
     records: tuple[SourceRecord, ...]
     states: tuple[str, ...]  # of each, see `source_state`
@@ -294,7 +294,7 @@ _SOURCE_FIELDS = tuple(field.name for field in fields(SourceRecord))
 
 
 def sources_of(library: Store) -> Sources:
-    """All sources of a library, and what has become of their files."""
+    """All sources of a library, and the states of their files."""
     records = (*library.sources, *library.partial_sources, *library.failed_sources)
     return Sources(records, tuple(source_state(record) for record in records))
 
@@ -305,7 +305,7 @@ class Compacted:
 
     bytes_before: int  # on disk
     bytes_after: int
-    is_read: bool  # by somebody else, for whom what was removed or replaced is kept
+    is_read: bool  # by another process, for which removed and replaced rows are kept
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -313,30 +313,30 @@ class Compacted:
 
 
 def compact(library: Store) -> Compacted:
-    """Joins small files, forgets what was removed or replaced, and attempts at --reindex that were given up.
+    """Joins small files, and deletes removed and replaced rows and abandoned attempts at --reindex.
 
-    As long as somebody else has the library open nothing that they may read is forgotten.
+    While another process has the library open, rows that it may read are kept.
 
     Raises:
         LibraryError: another process is writing to it, or the disk is full.
     """
     before = folder_size(library.path)
     with library.writing():
-        # First what takes no space to remove: the disk may be full, and joining files writes new ones.
+        # First delete: the disk may be full, and joining files writes new ones.
         still_read = [path for path in _unused(library) if not remove_unread(path)]
-        is_forgotten = library.tables.compact(kept_for=_AT_ONCE)
-    return Compacted(before, folder_size(library.path), is_read=bool(still_read) or not is_forgotten)
+        is_deleted = library.tables.compact(kept_for=_AT_ONCE)
+    return Compacted(before, folder_size(library.path), is_read=bool(still_read) or not is_deleted)
 
 
 def _unused(library: Store) -> list[Path]:
-    """Folders of tables and models that are not the library's any more, or not yet."""
+    """Folders of tables and models of other encoders."""
     used = {tables_folder(library.path, library.fingerprint), library.path / library.config.model}
     there = (*library.path.glob("tables-*"), *library.path.glob(f"{MODEL_FOLDER}-*"))
     return [path for path in there if path not in used]
 
 
 def remove_unread(folder: Path) -> bool:
-    """Removes a folder of tables, or of a model, that is not the library's any more; False if somebody reads it."""
+    """Removes a folder of unused tables or of a model; False if a process reads it."""
     if folder.name.startswith("tables-") and is_read(folder):
         return False
     shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Frames as a library stores them, and back."""
+"""Rows of a library: sources, frames and thumbnails, to and from Arrow tables."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +18,7 @@ Status = Literal["partial", "whole", "failed"]
 
 @dataclass(frozen=True)
 class Stamp:
-    """What tells whether a file has changed without reading it."""
+    """Size and time of change of a file: whether it has changed, without reading it."""
 
     num_bytes: int
     modified_ns: int  # nanoseconds since 1970
@@ -28,9 +28,9 @@ class Stamp:
 class SourceRecord:
     """A video or picture file of a library."""
 
-    id: int  # what its rows carry; never used again for another
-    name: str  # unique in the library: what results, filters and people call it
-    path: Path  # absolute; where it was when it was last looked at
+    id: int  # in its rows; never used for another source
+    name: str  # unique in the library, used by results, filters and people
+    path: Path  # absolute; at the last check
     content: str  # hash of its bytes
     num_bytes: int
     modified_ns: int
@@ -39,17 +39,17 @@ class SourceRecord:
     num_frames: int = 0  # rows in the library
     duration_seconds: float = 0.0  # of a picture 0
     num_skipped: int = 0  # frames that could not be decoded
-    status: Status = "partial"  # rows of a partial one are not shown to anyone; a failed one has none
-    is_picture: bool = False  # a still; a video of a single frame is none
+    status: Status = "partial"  # rows of a partial one are not shown; a failed one has none
+    is_picture: bool = False  # a still, not a video of a single frame
     reason: str = ""  # why it failed, in one line
 
     @property
     def stamp(self) -> Stamp:
-        """Of its file, when it was last looked at."""
+        """Of its file, at the last check."""
         return Stamp(self.num_bytes, self.modified_ns)
 
     def at(self, path: Path, stamp: Stamp) -> "SourceRecord":
-        """The same source, its file now there and then."""
+        """The same source, with its file's new path and stamp."""
         return replace(self, path=path, num_bytes=stamp.num_bytes, modified_ns=stamp.modified_ns)
 
     def to_json(self) -> dict[str, Any]:
@@ -72,12 +72,12 @@ class Stored:
 
 
 def shown(records: Iterable[SourceRecord]) -> list[SourceRecord]:
-    """The whole ones, in order of their names. Of two for one file the later counts: the other is about to go."""
+    """Complete sources by name; of two for one file the later, as the other is about to be dropped."""
     return sorted(latest(records, "whole").values(), key=lambda record: record.name)
 
 
 def latest(records: Iterable[SourceRecord], status: Status) -> dict[Path, SourceRecord]:
-    """Those of that status by their paths, the latest where there are several."""
+    """The latest record of that status by path."""
     ordered = sorted((record for record in records if record.status == status), key=lambda record: record.id)
     return {record.path: record for record in ordered}
 
@@ -93,7 +93,7 @@ THUMBNAILS = pa.schema([("source", pa.int64()), ("frame", pa.int64()), ("jpeg", 
 
 
 def frames_schema(dim: int) -> pa.Schema:
-    """Of vectors of that many numbers, 16 bits each: similarities are off by less than 0.001."""
+    """Vectors have `dim` numbers of 16 bits: similarities are exact to 0.001."""
     return pa.schema(
         [
             pa.field("source", pa.int64(), nullable=False),
@@ -130,7 +130,7 @@ class FrameRows:
         return pa.array(np.full(len(self), source, np.int64))
 
 
-# 300 years: sums over many sources are still numbers.
+# 300 years: sums over many sources are still finite.
 MAX_SECONDS = 1e10
 
 
@@ -138,19 +138,19 @@ def seconds_of(rows: Any) -> NDArray[np.float64]:  # noqa: ANN401  # a pyarrow t
     """Its column of times (N,).
 
     Raises:
-        LibraryError: one that is none.
+        LibraryError: a time is not finite, or absurd.
     """
     seconds: NDArray[np.float64] = rows.column("seconds").to_numpy()
     if not (np.abs(seconds) <= MAX_SECONDS).all():
-        raise LibraryError(f"a frame has a time that cannot be; {CHECK}")
+        raise LibraryError(f"a frame has an impossible time; {CHECK}")
     return seconds
 
 
 def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow table or batch
-    """Its column of vectors, float32 (N, dim), each of unit length again; one of length 0 stays so.
+    """Its column of vectors, float32 (N, dim), normalised to unit length; one of length 0 stays so.
 
     Raises:
-        LibraryError: one that holds something else than numbers.
+        LibraryError: a vector is not finite.
     """
     column = rows.column("vector")
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]

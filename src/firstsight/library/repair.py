@@ -1,4 +1,4 @@
-"""What kills and older versions leave behind, put right by whoever writes next."""
+"""Repair of what killed processes and older versions leave behind, done by the next writer."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,9 +13,9 @@ from firstsight.library.tables import Tables
 
 
 def repair(tables: Tables) -> None:
-    """Leaves one record of each file and status, one name for each, one row for each frame, and no row of nobody.
+    """Leaves one record for each file and status, one name a file, one row a frame, and no orphans.
 
-    Only for the one process that writes. Where all is well it reads two columns, and writes nothing.
+    Only for the writer. Where all is well it reads two columns, and writes nothing.
     """
     records = tables.records()
     kept = {one.id for status in ("whole", "partial", "failed") for one in latest(records, status).values()}
@@ -24,22 +24,22 @@ def repair(tables: Tables) -> None:
     tables.put(_renamed(records))
     for table in (tables.thumbnails, tables.frames):
         keys = tables.keys(table)
-        superfluous = _superfluous(keys, kept)
-        tables.drop_rows(table, keys[superfluous, 2].tolist())
-    tables.put(_recounted(tables.records(), keys, superfluous))
+        surplus = _surplus(keys, kept)
+        tables.drop_rows(table, keys[surplus, 2].tolist())
+    tables.put(_recounted(tables.records(), keys, surplus))
 
 
-def _superfluous(keys: NDArray[np.int64], sources: set[int]) -> NDArray[np.bool_]:
-    """Which rows (N,), given by source, frame and id (N, 3), are of no source, or of a frame that is there already."""
+def _surplus(keys: NDArray[np.int64], sources: set[int]) -> NDArray[np.bool_]:
+    """Which rows (N,), given by source, frame and id (N, 3), are orphans or duplicates."""
     order = np.lexsort((keys[:, 2], keys[:, 1], keys[:, 0]))
-    again = (np.diff(keys[order, :2], axis=0) == 0).all(axis=1)
-    superfluous = ~np.isin(keys[:, 0], np.fromiter(sources, np.int64, len(sources)))
-    superfluous[order[1:][again]] = True
-    return superfluous
+    is_duplicate = (np.diff(keys[order, :2], axis=0) == 0).all(axis=1)
+    surplus = ~np.isin(keys[:, 0], np.fromiter(sources, np.int64, len(sources)))
+    surplus[order[1:][is_duplicate]] = True
+    return surplus
 
 
 def _renamed(records: Sequence[SourceRecord]) -> list[SourceRecord]:
-    """Those whose name another file has, under a name of their own."""
+    """Sources with the name of another file, renamed."""
     owners: dict[str, Path] = {}
     for record in sorted(records, key=lambda record: record.id):
         owners.setdefault(record.name, record.path)
@@ -53,10 +53,10 @@ def _renamed(records: Sequence[SourceRecord]) -> list[SourceRecord]:
 
 
 def _recounted(
-    records: Sequence[SourceRecord], keys: NDArray[np.int64], superfluous: NDArray[np.bool_]
+    records: Sequence[SourceRecord], keys: NDArray[np.int64], surplus: NDArray[np.bool_]
 ) -> list[SourceRecord]:
-    """Sources that counted rows which were there twice."""
-    doubled = set(keys[superfluous, 0].tolist())
-    ids, counts = np.unique(keys[~superfluous, 0], return_counts=True)
+    """Sources that counted duplicate rows, with the right number."""
+    doubled = set(keys[surplus, 0].tolist())
+    ids, counts = np.unique(keys[~surplus, 0], return_counts=True)
     num_frames = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     return [replace(one, num_frames=num_frames.get(one.id, 0)) for one in records if one.id in doubled]

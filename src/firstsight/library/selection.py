@@ -1,4 +1,4 @@
-"""When and where each frame of a library was, all of them in order, held in memory: 24 bytes a frame."""
+"""A choice of frames by source and time, and the timeline of a library, held in memory: 24 bytes a frame."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.library.embeddings import Embeddings
 
-_NAMES_SHOWN = 3  # of the sources there are, when one is asked for that is not
+_NAMES_SHOWN = 3  # of sources, in the error about an unknown one
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Where:
 
     @classmethod
     def of(cls, sources: str | Sequence[str] | None, between: tuple[float | None, float | None] | None) -> "Where":
-        """The frames of some sources, or of all, between two times, either of which may be None."""
+        """The frames of some sources, or of all, between two times; None is open."""
         names = (sources,) if isinstance(sources, str) else tuple(sources or ())
         return cls(names, *(between or (None, None)))
 
@@ -45,21 +45,21 @@ class Where:
         """The positions of the chosen sources, ascending.
 
         Raises:
-            LibraryError: a name or pattern fits no source.
+            LibraryError: a name or pattern matches no source.
         """
         if not self.sources:
             return list(range(len(names)))
-        return sorted({position for wanted in self.sources for position in _fitting(wanted, names)})
+        return sorted({position for wanted in self.sources for position in _matching(wanted, names)})
 
 
-def _fitting(wanted: str, names: Sequence[str]) -> list[int]:
-    """The source of that very name; if there is none, those that the pattern fits."""
+def _matching(wanted: str, names: Sequence[str]) -> list[int]:
+    """The source of that name; if there is none, those that match the pattern."""
     if wanted in names:
         return [names.index(wanted)]
-    if fitting := [position for position, name in enumerate(names) if fnmatchcase(name, wanted)]:
-        return fitting
+    if matching := [position for position, name in enumerate(names) if fnmatchcase(name, wanted)]:
+        return matching
     there = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    raise LibraryError(f"no source of the library is called {wanted!r} or fits it; there are {there or 'none yet'}")
+    raise LibraryError(f"no source of the library is called {wanted!r} or matches it; there are {there or 'none yet'}")
 
 
 _MAX_FRAMES = 1 << 40  # of one source: at 1,000 a second the frames of 34 years
@@ -70,7 +70,7 @@ class Timeline:
     """N frames, by source in order of the library's `sources`, each in order of time."""
 
     frames: Embeddings  # without vectors: (N, 0)
-    numbers: Mapping[int, int]  # of each source's id its position in `frames.sources`
+    numbers: Mapping[int, int]  # position in `frames.sources` by source id
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -86,10 +86,10 @@ class Timeline:
         return np.where(is_there, found, -1)
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
-        """(N,): which frames are chosen, those of some sources left out.
+        """(N,): which frames are chosen, without those of some sources.
 
         Raises:
-            LibraryError: a name or pattern fits no source.
+            LibraryError: a name or pattern matches no source.
         """
         where, frames = where or Where(), self.frames
         is_wanted = np.zeros(len(frames.sources), np.bool_)

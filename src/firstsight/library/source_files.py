@@ -1,4 +1,4 @@
-"""The files that are to be in a library: found, told apart by their content, named, and known again."""
+"""The files of a library: found, named, and identified by stamp and content."""
 
 import hashlib
 import logging
@@ -12,13 +12,13 @@ from typing import Literal
 
 from firstsight.errors import SourceError
 from firstsight.footage.finding import find_all, summary
-from firstsight.footage.live import place_of
+from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
 from firstsight.text import printable
 
-_HASH_BYTES = 16  # of blake2b: no two files of this world share them by chance
+_HASH_BYTES = 16  # of blake2b: enough that no two files share them by chance
 _CHUNK_BYTES = 1 << 20
-# Opening a pipe to read would wait for somebody who writes.
+# So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _LOG = logging.getLogger(__name__)
@@ -28,17 +28,17 @@ FileState = Literal["there", "gone", "unreachable"]
 
 @dataclass(frozen=True)
 class FootageFile:
-    """A video or a picture that was asked for."""
+    """A video or a picture to index."""
 
     path: Path  # absolute
-    name: str  # relative to the folder that was asked for
+    name: str  # relative to the given folder
     is_picture: bool
 
 
 def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[FootageFile], list[str]]:
-    """The files that paths, folders and patterns stand for, each once; and a line for each that stands for none.
+    """Videos and pictures that paths, folders and patterns name, each once; and a line for each that names none.
 
-    Videos and pictures; what else is in a folder is logged as a warning, which commands print.
+    Other files of a folder are logged as a warning.
     """
     files: dict[Path, FootageFile] = {}
     failures = []
@@ -52,9 +52,9 @@ def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Footag
 
 
 def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
-    if place_of(source):
+    if endpoint_of(source):
         raise SourceError(
-            f"{os.fspath(source)!r} cannot be read again, and a library goes by files: record it, then index the file"
+            f"{os.fspath(source)!r} cannot be read again, and a library holds files: record it, then index the file"
         )
     found = find_all(source)
     if found.left_out:
@@ -72,7 +72,7 @@ def storable(name: str) -> str:
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Size and time of change; None if there is no such regular file, or nobody may look at it."""
+    """Size and time of change; None without such a regular file, or without permission."""
     try:
         state = path.stat()
     except (OSError, ValueError):
@@ -81,9 +81,9 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def state_of(path: Path) -> FileState:
-    """Whether a file is there, gone from a folder that can be looked into, or in one that cannot be reached.
+    """Whether a file is there, gone from a readable folder, or in one that cannot be reached.
 
-    The folder of a share that is not mounted is missing or unreadable: its files are not gone.
+    The folder of an unmounted share is missing or unreadable: its files are not gone.
     """
     if stamp_of(path) is not None:
         return "there"
@@ -96,7 +96,7 @@ def state_of(path: Path) -> FileState:
 
 
 def check_unchanged(record: SourceRecord) -> None:
-    """Whatever opens a source again by its path asks this first; a file that was only touched is still the same.
+    """Checks a source before its file is read again; a file with only a new time is unchanged.
 
     Raises:
         SourceError: the file has changed since it was indexed, is gone, or cannot be reached.
@@ -117,7 +117,7 @@ def _content_at(path: Path, _stamp: Stamp, name: str) -> str:
 
 
 def content_hash(path: Path, *, name: str) -> str:
-    """32 hexadecimal digits of a regular file's bytes, as many as it had when reading began.
+    """The hash of a regular file, 32 hexadecimal digits, of as many bytes as it had when reading began.
 
     Raises:
         SourceError: it cannot be read, or is no regular file.
@@ -139,7 +139,7 @@ def content_hash(path: Path, *, name: str) -> str:
 
 
 def free_name(file: FootageFile, taken: Collection[str]) -> str:
-    """The file's name, with as many of the folders above it as it takes to be the only one of that name."""
+    """The file's name, with as many parent folders as make it unique."""
     if file.name not in taken:
         return file.name
     parts = file.path.parts

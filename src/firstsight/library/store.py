@@ -1,4 +1,4 @@
-"""The library: the embedded frames of many sources, kept on disk, to be searched and gone through."""
+"""The store of a library: embedded frames of many sources on disk."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -36,22 +36,26 @@ from firstsight.library.vector_index import read_facts
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
 BATCH_ROWS = 8_192
-# Of vectors that are read once and then held: 50,000 rows of 496 numbers.
+# Of vectors that are read once and then kept in memory: 50,000 rows of 496 numbers.
 _MAX_HELD_BYTES = 100_000_000
 
 
 class Store:
-    """Embedded frames of many sources, with a thumbnail each, and the encoder that all of them come from.
+    """Embedded frames of many sources, with a thumbnail each, and their encoder, behind `firstsight.Library`.
 
-    The tables, and no more: `firstsight.Library` is what to use. Filled by `firstsight.indexing.index_files.add`.
-    What it shows is what was whole when it was opened, or at the last `refresh`: one version of all its tables, which
-    is kept on disk, whatever other processes write meanwhile, until the library is closed.
+    It shows the sources that were complete when it was opened or last refreshed: one version of all tables, which is
+    kept on disk, whatever other processes write, until the store is closed.
 
     Attributes:
         path: its folder.
-        config: what was settled when it was made.
-        tables: where the rows are.
-        derived: what was measured of what is shown, by whoever measures it; empty again after `refresh`.
+        config: its settings.
+        tables: its rows.
+        sources: the complete ones, in order of their names.
+        partial_sources: interrupted, or being indexed; their frames are not shown.
+        failed_sources: files that could not be read; they are tried again when they change.
+        num_frames: of all complete sources.
+        num_probes: groups of the index that are searched; None if every frame is compared.
+        derived: measurements of what is shown, by key; emptied by `refresh`.
 
     Example:
         >>> with Store.open("walks.library") as library:  # doctest: +SKIP
@@ -90,7 +94,7 @@ class Store:
 
         Args:
             folder: a new one, or an empty one.
-            encoder: what will see all footage of the library.
+            encoder: for all footage of the library.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
 
@@ -111,10 +115,10 @@ class Store:
         return cls(path, config, tables)
 
     def refresh(self) -> None:
-        """Shows what is whole now, whoever has written it.
+        """Shows what is complete now, as any process has written it.
 
         Raises:
-            LibraryError: it is another encoder's now, or damaged.
+            LibraryError: it has another encoder now, or is damaged.
         """
         self._check_encoder_in_use()
         self.show_latest()
@@ -123,19 +127,19 @@ class Store:
         """As `refresh`, of the tables that are open."""
         self.tables.show_latest()
         records = self.tables.records()
-        self._records = tuple(shown(records))
-        self._names = tuple(record.name for record in self._records)
-        self._num_frames = sum(record.num_frames for record in self._records)
-        self._partial = tuple(record for record in records if record.status == "partial")
-        self._failed = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
-        self._index = read_facts(self.tables)
+        self.sources = tuple(shown(records))
+        self.num_frames = sum(record.num_frames for record in self.sources)
+        self.partial_sources = tuple(record for record in records if record.status == "partial")
+        self.failed_sources = tuple(sorted(latest(records, "failed").values(), key=lambda record: record.name))
+        index = read_facts(self.tables)
+        self.num_probes = index.num_probes if index else None
         self.derived: dict[str, Any] = {}
         self._timeline: Timeline | None = None
         self._held: NDArray[np.float32] | None = None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """To be its only writer: others wait outside, what they wrote before is known, and what they broke is mended.
+        """Locks it against other writers, refreshes it, and repairs what killed writers left.
 
         Raises:
             LibraryError: another process is writing to it, or has re-embedded it by another encoder.
@@ -161,7 +165,7 @@ class Store:
             self._check_encoder_in_use()
             if self.config.model == config.model:
                 raise
-            return Encoder.load(self.path / self.config.model)  # it was brought to its usual place just now
+            return Encoder.load(self.path / self.config.model)  # it was just moved to its usual folder
 
     def _check_encoder_in_use(self) -> None:
         config = read_config(self.path)
@@ -173,11 +177,11 @@ class Store:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """What saw all of it; loaded when first asked for.
+        """The encoder of all its vectors, loaded at first use.
 
         Raises:
             RunError: it is damaged.
-            LibraryError: it is not the encoder that the vectors come from.
+            LibraryError: it is not the encoder of the vectors.
         """
         encoder = self._load_encoder()
         if encoder.fingerprint != self.fingerprint:
@@ -191,7 +195,7 @@ class Store:
 
     @property
     def fingerprint(self) -> str:
-        """Of the encoder."""
+        """The encoder's."""
         return self.config.fingerprint
 
     @property
@@ -199,33 +203,13 @@ class Store:
         """Numbers in a vector."""
         return self.config.dim
 
-    @property
-    def sources(self) -> tuple[SourceRecord, ...]:
-        """All whole sources, in order of their names."""
-        return self._records
-
-    @property
-    def partial_sources(self) -> tuple[SourceRecord, ...]:
-        """Sources whose indexing was interrupted, or is under way; nothing else shows their frames."""
-        return self._partial
-
-    @property
-    def failed_sources(self) -> tuple[SourceRecord, ...]:
-        """Files that could not be read; they are tried again when they have changed."""
-        return self._failed
-
-    @property
-    def num_frames(self) -> int:
-        """Frames of all whole sources."""
-        return self._num_frames
-
     def embeddings(self, where: Where | None = None) -> Embeddings:
         """The chosen frames, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
 
-        `Embeddings.sources` holds the names of the chosen sources.
+        `Embeddings.sources` are the names of the chosen sources.
 
         Raises:
-            LibraryError: a name or pattern fits no source.
+            LibraryError: a name or pattern matches no source.
         """
         chosen = self._chosen(where)
         with translated_errors(self.tables.folder):
@@ -233,9 +217,9 @@ class Store:
         return _embeddings(rows, chosen)
 
     def iterate(self, where: Where | None = None, *, batch_size: int = BATCH_ROWS) -> Iterator[Embeddings]:
-        """The same frames in batches of at most that many, in memory of one batch.
+        """The same frames in batches of at most that many, with only one in memory.
 
-        Within a batch frames are by source and in order of time; which batch a source comes in is not promised.
+        Within a batch frames are by source and in order of time; the order of sources over batches is undefined.
         `Embeddings.sources` is the same for all batches.
         """
         if batch_size < 1:
@@ -247,19 +231,19 @@ class Store:
 
     @property
     def timeline(self) -> Timeline:
-        """When and where each frame was, in the order of `embeddings()`. Read once: 24 bytes a frame are held."""
+        """Source and time of each frame, in the order of `embeddings()`. Read once: 24 bytes a frame stay in memory."""
         if self._timeline is None:
             with translated_errors(self.tables.folder):
                 query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
                 rows = query.to_arrow()
-            numbers = {record.id: number for number, record in enumerate(self._records)}
-            self._timeline = Timeline(_embeddings(rows, self._records), numbers)
+            numbers = {record.id: number for number, record in enumerate(self.sources)}
+            self._timeline = Timeline(_embeddings(rows, self.sources), numbers)
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """The vectors (B, dim) of the chosen frames, some at a time, each with its position in `timeline`.
+        """The vectors (B, dim) of the chosen frames in batches, each with its position in `timeline`.
 
-        A small library is read once, and its vectors are held in memory.
+        Vectors of a small library are read once and stay in memory.
         """
         if self._held is None and 4 * self.dim * self.num_frames <= _MAX_HELD_BYTES:
             self._held = self.embeddings().vectors
@@ -271,27 +255,23 @@ class Store:
             sources, frames = (rows.column(name).to_numpy() for name in ("source", "frame"))
             yield self.timeline.find(sources, frames), vectors_of(rows)
 
-    @property
-    def num_probes(self) -> int | None:
-        """Groups of the index that are searched; None where every frame is compared."""
-        return self._index.num_probes if self._index else None
-
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
-        """A small JPEG of each frame, given as source name and frame index, in that order.
+        """A small JPEG of each frame, given as source name and frame index.
 
         Raises:
             LibraryError: no such frame.
         """
-        ids = {record.name: record.id for record in self._records}
+        ids = {record.name: record.id for record in self.sources}
         keys = [(ids.get(name, -1), index) for name, index in frames]
         found = self.tables.jpegs_of(keys)
         for key, (name, index) in zip(keys, frames, strict=True):
             if key not in found:
-                raise LibraryError(f"the library has no frame {index} of {name!r}; its frames are those it was given")
+                raise LibraryError(f"the library has no frame {index} of {name!r}")
         return [found[key] for key in keys]
 
     def _chosen(self, where: Where | None) -> list[SourceRecord]:
-        return [self._records[position] for position in (where or Where()).chosen(self._names)]
+        names = [record.name for record in self.sources]
+        return [self.sources[position] for position in (where or Where()).chosen(names)]
 
     def _scan(self, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
         return self._filtered(self.tables.frames.search().select(_COLUMNS), where)
@@ -301,7 +281,7 @@ class Store:
         return query.where(sql) if sql else query
 
     def _sql(self, where: Where | None) -> str:
-        """The filter that leaves the chosen frames, of whole sources alone; empty if that is every row."""
+        """The filter of the chosen frames, of complete sources; empty if that is every row."""
         where = where or Where()
         parts = []
         with translated_errors(self.tables.folder):
@@ -316,7 +296,7 @@ class Store:
         return " AND ".join(parts)
 
     def close(self) -> None:
-        """Lets go of the version shown, so that its files may be removed when others write."""
+        """Releases the version shown, so that other processes may remove its files."""
         self.tables.close()
 
     def __enter__(self) -> Self:
@@ -328,7 +308,7 @@ class Store:
         self.close()
 
     def __repr__(self) -> str:
-        held = f"{self.num_frames} frames of {len(self._records)} sources, {self.dim} numbers each"
+        held = f"{self.num_frames} frames of {len(self.sources)} sources, {self.dim} numbers each"
         return f"Store({str(self.path)!r}, {held})"
 
 
@@ -337,7 +317,7 @@ def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noq
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
     if orphans := set(ids.tolist()) - set(numbers):
-        raise LibraryError(f"rows of {len(orphans)} sources that were not asked for; `firstsight library check` looks")
+        raise LibraryError(f"rows of {len(orphans)} unknown sources; run `firstsight library check`")
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))

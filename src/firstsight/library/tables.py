@@ -1,6 +1,6 @@
-"""The tables of a library in LanceDB: frames, thumbnails, sources. The one file that talks to it about them.
+"""The tables of a library in LanceDB: frames, thumbnails, sources.
 
-Rows are only ever added, and deleted by their source; what makes them count is the source's own row.
+Rows are added, and deleted by source; they are shown once the row of their source is complete.
 """
 
 import os
@@ -35,12 +35,12 @@ from firstsight.library.source_files import storable
 Item = TypeVar("Item")
 
 _ROWS_AT_ONCE = 1_024
-# Rows named in one question: a line of SQL of 100 kB.
+# Rows named in one query: SQL of 100 kB.
 _KEYS_AT_ONCE = 5_000
-# Old versions are kept so long for whoever is just about to read them; as long as somebody reads, all are.
+# Old versions are kept so long for processes about to read them; while a process reads, all are kept.
 _KEPT_FOR = timedelta(minutes=10)
 _FOR_EVER = timedelta(days=36_500)
-# So many rows are gone through one by one beside an index faster than it is brought up to date.
+# Scanning so many rows beside an index is faster than updating it.
 _MAX_UNINDEXED = 4_096
 _SCALAR_COLUMNS = ("source", "frame")
 
@@ -58,7 +58,7 @@ _SOURCES = pa.schema(
         pa.field("duration_seconds", pa.float64(), nullable=False),
         pa.field("num_skipped", pa.int64(), nullable=False),
         pa.field("status", pa.string(), nullable=False),
-        # Since format version 2; in older tables they are added when they are first written to.
+        # Since format version 2; added to older tables at their first write.
         pa.field("is_picture", pa.bool_()),
         pa.field("reason", pa.string()),
         pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
@@ -77,24 +77,24 @@ class ThumbnailRows:
 
 
 class Tables:
-    """The three tables, in one version that is kept while this is open: see `show_latest`.
+    """The three tables, in one version that is kept while they are open: see `show_latest`.
 
     Attributes:
-        frames: source, frame, seconds, vector (float16); what is asked of it is up to its users.
-        thumbnails: source, frame, jpeg. Apart from the vectors, so that these stay small to read and to rewrite.
+        frames: source, frame, seconds, vector (float16); users make their own queries.
+        thumbnails: source, frame, jpeg. Apart from the vectors, which stay small to read and to rewrite.
         sources: a row a source; see `SourceRecord`.
     """
 
     def __init__(self, folder: Path, *, dim: int, create: bool = False) -> None:
         self.folder = folder
         self.dim = dim
-        self._read: tuple[int, list[SourceRecord]] = (-1, [])  # records, and the version that they were read in
+        self._read: tuple[int, list[SourceRecord]] = (-1, [])  # version, and its records
         with translated_errors(folder):
             if create:
                 folder.mkdir(parents=True, exist_ok=True)
             else:
                 check_files(folder)
-            self._readers = ReadLock(folder)  # before the tables: what they show is kept from here on
+            self._readers = ReadLock(folder)  # before the tables: what they show is kept from now on
             database = lancedb.connect(str(folder))
             schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
             there = database.list_tables().tables if create else []
@@ -109,29 +109,29 @@ class Tables:
 
     @classmethod
     def create(cls, folder: Path, *, dim: int) -> Self:
-        """New and empty ones, in place of any that are there."""
+        """New, empty tables, which replace old ones."""
         return cls(folder, dim=dim, create=True)
 
     def close(self) -> None:
-        """Lets go of the version shown; an indexer may then remove its files."""
+        """Releases the version shown; a writer may then remove its files."""
         self._readers.close()
 
     @property
     def is_open(self) -> bool:
-        """Whether the version shown is still kept for it."""
+        """Whether the version shown is still kept."""
         return self._readers.close.alive
 
     @property
     def is_of_older_version(self) -> bool:
-        """Whether columns are to be added before it is written to."""
+        """Whether columns must be added before a write."""
         return not set(_SOURCES.names) <= set(self.sources.schema.names)
 
     def show_latest(self) -> None:
-        """Shows the latest version, one of all three tables: sources whole in it have their rows in it."""
+        """Shows the latest version, the same of all three tables: complete sources have their rows in it."""
         tables: tuple[Any, ...] = (self.frames, self.thumbnails, self.sources)
         with translated_errors(self.folder):
             version = None
-            while version != self.sources.version:  # until no source changes while the others are looked at
+            while version != self.sources.version:  # until no source changes while the others are checked out
                 version = self.sources.version
                 for table in tables:
                     table.checkout_latest()
@@ -139,7 +139,7 @@ class Tables:
                 check_columns(table.schema, fields)
 
     def add_columns(self) -> None:
-        """Brings tables of an older version up to date: what they do not state is derived."""
+        """Adds the columns that tables of an older version lack, with derived values."""
         if self.is_of_older_version:
             records = self.records()
             with translated_errors(self.folder):
@@ -147,15 +147,15 @@ class Tables:
             self.put(records)
 
     def records(self) -> list[SourceRecord]:
-        """All sources, the partial and the failed ones too."""
+        """All sources, with partial and failed ones."""
         with translated_errors(self.folder):
             version = self.sources.version
-            if self._read[0] != version:  # of many sources it takes a second
+            if self._read[0] != version:  # reading many sources takes a second
                 self._read = version, [_record(row) for row in self.sources.to_arrow().to_pylist()]
         return list(self._read[1])
 
     def put(self, records: Sequence[SourceRecord]) -> None:
-        """Adds sources, or replaces what is known of them: all at once or not at all."""
+        """Adds or replaces sources, atomically."""
         if not records:
             return
         with translated_errors(self.folder):
@@ -175,7 +175,7 @@ class Tables:
         """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""
         with translated_errors(self.folder):
             rows = table.search().select(["source", "frame"]).with_row_id(True).to_arrow()
-        # Each for itself: row ids are unsigned, and beside those NumPy would make all of them floats.
+        # One by one: row ids are unsigned, and NumPy would make floats of the mixture.
         columns = [rows.column(name).to_numpy().astype(np.int64) for name in ("source", "frame", "_rowid")]
         return np.stack(columns, axis=1)
 
@@ -186,7 +186,7 @@ class Tables:
                 table.delete(_among("_rowid", ids))
 
     def stored(self, source: int) -> Stored | None:
-        """How far the rows of a source go; thumbnails that go further are removed. None without rows."""
+        """How far the rows of a source go, None without rows; later thumbnails are removed."""
         with translated_errors(self.folder):
             rows = self.frames.search().where(f"source = {source}").select(["frame", "seconds"]).to_arrow()
             if not len(rows):
@@ -197,10 +197,7 @@ class Tables:
         return Stored(len(rows), int(indices[last]), float(seconds_of(rows)[last]))
 
     def add(self, rows: Sequence[tuple[int, FrameRows]]) -> None:
-        """Frames of sources, given by id; those that are there already are left as they are.
-
-        Nobody is shown them before their source is whole.
-        """
+        """Adds frames of sources, given by id, except those that exist already."""
         if not rows:
             return
         with translated_errors(self.folder):
@@ -232,7 +229,7 @@ class Tables:
             )
 
     def batches(self, query: Any, size: int) -> Iterator[Any]:  # noqa: ANN401  # a LanceDB query, pyarrow batches
-        """What a query gives, in batches of about that many rows."""
+        """The rows of a query, in batches of about that many."""
         with translated_errors(self.folder):
             reader = iter(query.to_batches(size))
         while True:
@@ -243,12 +240,12 @@ class Tables:
             yield some
 
     def jpegs(self, source: int, frame_indices: Sequence[int]) -> dict[int, bytes]:
-        """The thumbnails of those frames of a source that there are, by frame index."""
+        """The thumbnails of those frames of a source that exist, by frame index."""
         found = self.jpegs_of([(source, int(index)) for index in frame_indices])
         return {index: jpeg for (_, index), jpeg in found.items()}
 
     def times_of(self, ids: Sequence[int]) -> dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]]:
-        """Of each source the indices of its frames, ascending, and their seconds."""
+        """By source the indices of its frames, ascending, and their seconds."""
         with translated_errors(self.folder):
             rows = self.frames.search().where(_among("source", ids)).select(["source", "frame", "seconds"]).to_arrow()
         sources, indices, seconds = rows.column("source").to_numpy(), rows.column("frame").to_numpy(), seconds_of(rows)
@@ -260,7 +257,7 @@ class Tables:
         return times
 
     def thumbnails_of(self, ids: Sequence[int], *, batch_size: int) -> Iterator[ThumbnailRows]:
-        """The thumbnails of sources, one after the other; of a single one in batches, of several small ones at once."""
+        """The thumbnails of sources, one after the other; those of a single source in batches."""
         query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
         if len(ids) == 1:
             yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
@@ -274,9 +271,9 @@ class Tables:
                 yield _thumbnail_rows(source, rows.slice(first, last - first))
 
     def jpegs_of(self, frames: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """The thumbnails of those frames that there are, by source id and frame index.
+        """The thumbnails of those frames that exist, by source id and frame index.
 
-        One question for the rows of many sources, and one for their pictures: memory is that of what is asked for.
+        One query finds the rows of many sources, another reads only the pictures needed.
         """
         found: dict[tuple[int, int], bytes] = {}
         with translated_errors(self.folder):
@@ -292,7 +289,7 @@ class Tables:
         return found
 
     def keep_up_indices(self) -> None:
-        """Makes the indices by source and by frame of large tables, and brings them up to date."""
+        """Builds and updates the indices by source and by frame of large tables."""
         from lancedb.index import BTree
 
         with translated_errors(self.folder):
@@ -307,16 +304,16 @@ class Tables:
                     table.optimize(cleanup_older_than=_FOR_EVER)
 
     def compact(self, *, kept_for: timedelta = _KEPT_FOR) -> bool:
-        """Joins small files, brings the indices up to date, and forgets versions older than that.
+        """Joins small files, updates the indices, and deletes versions older than `kept_for`.
 
         Returns:
-            Whether it did forget: nothing is forgotten while somebody else has the library open.
+            Whether versions were deleted, which they are not while another process has the library open.
         """
         with translated_errors(self.folder):
             tables = (self.frames, self.thumbnails, self.sources)
             for table in tables:
                 table.optimize(cleanup_older_than=_FOR_EVER)
-            # Who comes from here on sees what was just written, and none of the versions before it.
+            # A process that opens the library from now on gets the version just written.
             if not self._readers.is_only_one():
                 return False
             for table in tables:
@@ -325,7 +322,6 @@ class Tables:
 
 
 def _among(column: str, values: Iterable[int]) -> str:
-    """SQL."""
     return f"{column} IN ({', '.join(str(int(value)) for value in values)})"
 
 
@@ -360,7 +356,7 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     known = {name: value for name, value in row.items() if name in _FIELDS}
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or ""}
-    if row.get("is_picture") is None:  # of an older version, which went by the name
+    if row.get("is_picture") is None:  # of an older version: by its name
         known["is_picture"] = is_picture(path)
     record = SourceRecord(**known)
     _check_numbers(record)
@@ -368,11 +364,7 @@ def _record(row: dict[str, Any]) -> SourceRecord:
 
 
 def _check_numbers(record: SourceRecord) -> None:
-    """Raises if what is stated cannot be.
-
-    Raises:
-        LibraryError: a count below 0, or a length or a rate that is none.
-    """
+    """Raises LibraryError if a count, a duration or a rate is impossible."""
     counts = (record.num_bytes, record.num_frames, record.num_skipped)
     try:
         is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
@@ -380,4 +372,4 @@ def _check_numbers(record: SourceRecord) -> None:
     except SettingsError:
         is_possible = False
     if not is_possible:
-        raise LibraryError(f"a source states a number of frames, a length or a rate that cannot be: {CHECK}")
+        raise LibraryError(f"a source has an impossible number of frames, duration or rate: {CHECK}")

@@ -1,4 +1,4 @@
-"""Small pictures that a library keeps of its frames."""
+"""Thumbnails of the frames of a library."""
 
 import base64
 import io
@@ -20,7 +20,7 @@ _MAX_SIDE = 4_096
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A view of the whole frame, its longer side at most so many pixels, both sides even as FFmpeg's scaler asks."""
+    """A view of the entire frame, its longer side at most so many pixels, both sides even for FFmpeg's scaler."""
 
     longer_side: int
     channels: int = 3
@@ -62,7 +62,7 @@ def gallery(title: str, pictures: Iterable[tuple[bytes, str]]) -> str:
 
 @contextmanager
 def opened(jpeg: bytes) -> Iterator[Image.Image]:
-    """A picture of the library as Pillow's, to be decoded in the block.
+    """A thumbnail as an image of Pillow, to be decoded in the block.
 
     Raises:
         LibraryError: it is damaged, or larger than any thumbnail.
@@ -74,12 +74,7 @@ def opened(jpeg: bytes) -> Iterator[Image.Image]:
                     f"a thumbnail of {image.size[0]}x{image.size[1]} pixels; valid are up to {_MAX_SIDE}"
                 )
             yield image
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ) as error:
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise LibraryError(
-            f"a thumbnail of the library is damaged ({error}); `firstsight library check` says how many"
+            f"a thumbnail of the library is damaged ({error}); `firstsight library check` counts them"
         ) from error

@@ -1,4 +1,4 @@
-"""An index of a library's vectors, which proposes frames near one: made, kept up to date, and measured."""
+"""An approximate index of a library's vectors: built, kept up to date, and its recall measured."""
 
 import json
 import math
@@ -10,42 +10,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError
-from firstsight.files import read_regular, write_whole
+from firstsight.files import read_regular, write_atomically
 from firstsight.library.damage import translated_errors
 from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
 
 FACTS_FILE = "index.json"
 # With fewer rows comparing them all takes a few hundredths of a second.
-LEAST_ROWS = 50_000
-# Not the plain product: lengths are 1 only to 16 bits, by which near copies of a frame would change places.
+MIN_ROWS = 50_000
+# Not the dot product: lengths are 1 only to 16 bits, which would reorder near copies of a frame.
 DISTANCE: Literal["cosine"] = "cosine"
 
 _MAX_BYTES = 2**20  # of the facts; they have a few hundred
-_K = 10  # how many nearest the recall is measured on
+_K = 10  # nearest rows that the recall is measured on
 _NUM_QUERIES = 100
-_WANTED_RECALL = 0.99
-_FEWEST_PROBES = 16
-_MOST_UNINDEXED = (
-    0.1  # share of rows that come after the index, each compared one by one, before it is brought up to date
-)
-_MOST_GROWTH = 2.0  # times the rows that the groups were made from, before they are rebuilt
+_MIN_RECALL = 0.99
+_MIN_PROBES = 16
+_MAX_UNINDEXED = 0.1  # share of rows added since, which a search compares one by one, before the index is updated
+_MAX_GROWTH = 2.0  # factor by which rows grow before the groups are rebuilt
 _BATCH_ROWS = 8_192
-_ROUNDS = 20  # of k-means; more move the groups' centres hardly at all
-_ROWS_A_GROUP = 64  # that its centre is found from
-_ROUNDING = 1e-5  # by which the similarity of one pair differs when it is computed beside others
+_ROUNDS = 20  # of k-means; more hardly move the centres
+_ROWS_A_GROUP = 64  # to find its centre
+_ROUNDING = 1e-5  # by which the similarity of a pair depends on its batch
 
 
 @dataclass(frozen=True)
 class IndexFacts:
-    """What an index is, and how good."""
+    """An index and its recall."""
 
-    num_rows: int  # that its groups were made from
+    num_rows: int  # from which its groups were built
     num_groups: int
-    num_probes: int  # groups that a search looks at
+    num_probes: int  # groups that are searched
     recall_at_10: float  # share of the 10 nearest that it finds, 0 to 1
-    num_queries: int  # that this was measured with
-    seconds: float  # to make it
+    num_queries: int  # of that measurement
+    seconds: float  # to build it
 
     def describe(self) -> str:
         """For people."""
@@ -56,32 +54,32 @@ class IndexFacts:
 
 
 def read_facts(tables: Tables) -> IndexFacts | None:
-    """What is known of the index; None if there is none, or what is said of it cannot be."""
+    """The facts of the index; None without an index, or if they are damaged."""
     try:
-        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, most=_MAX_BYTES).decode()))
+        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, max_bytes=_MAX_BYTES).decode()))
     except (OSError, ValueError, TypeError, RecursionError):
-        return None  # there is none, or it is damaged, and is rebuilt
+        return None  # missing or damaged: it is rebuilt
     is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
     return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
 
 
-def keep_up(tables: Tables, *, least_rows: int = LEAST_ROWS) -> IndexFacts | None:
-    """Makes an index where there should be one, brings it up to date, and measures it; None for a small library.
+def keep_up(tables: Tables, *, min_rows: int = MIN_ROWS) -> IndexFacts | None:
+    """Builds, updates and measures the index of a large library; None for a small one.
 
     Raises:
         LibraryError: the disk is full.
     """
     facts = read_facts(tables)
     num_rows = tables.frames.count_rows()
-    if num_rows < least_rows:
+    if num_rows < min_rows:
         return None
-    if facts is None or num_rows > _MOST_GROWTH * facts.num_rows:
+    if facts is None or num_rows > _MAX_GROWTH * facts.num_rows:
         return build(tables)
     with translated_errors(tables.folder):
         stats = tables.frames.index_stats("vector_idx")
         if stats is None:
             return build(tables)
-        if stats.num_unindexed_rows > _MOST_UNINDEXED * num_rows:
+        if stats.num_unindexed_rows > _MAX_UNINDEXED * num_rows:
             tables.compact()
             return _measured(tables, facts)
     return facts
@@ -92,8 +90,8 @@ def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
 
     Args:
         tables: of the library.
-        num_groups: by default the square root of the number of rows: then finding the groups and going through some of
-            them cost about the same.
+        num_groups: by default the square root of the number of rows: finding groups and searching some cost about the
+            same.
 
     Raises:
         LibraryError: the disk is full.
@@ -106,35 +104,35 @@ def build(tables: Tables, *, num_groups: int | None = None) -> IndexFacts:
     config = IvfFlat(distance_type=DISTANCE, num_partitions=groups, max_iterations=_ROUNDS, sample_rate=_ROWS_A_GROUP)
     with translated_errors(tables.folder):
         tables.frames.create_index("vector", config=config, replace=True)
-    facts = IndexFacts(num_rows, groups, min(_FEWEST_PROBES, groups), 0.0, 0, time.monotonic() - begin)
+    facts = IndexFacts(num_rows, groups, min(_MIN_PROBES, groups), 0.0, 0, time.monotonic() - begin)
     return _measured(tables, facts)
 
 
 def search_index(tables: Tables, query: NDArray[np.float32], *, k: int, num_probes: int) -> Any:  # noqa: ANN401
-    """A LanceDB query for the k rows most like a unit vector (dim,) among the groups nearest to it."""
+    """A LanceDB query for the k rows nearest to a unit vector (dim,) in the groups nearest to it."""
     search: Any = tables.frames.search(query)
     return search.distance_type(DISTANCE).nprobes(num_probes).limit(k)
 
 
 def _measured(tables: Tables, facts: IndexFacts) -> IndexFacts:
-    """As many groups searched as it takes to find nearly all that comparing every frame finds; written down."""
+    """The smallest number of groups with the minimum recall against comparing every frame; saved."""
     queries, nearest = _truth(tables)
     num_probes = facts.num_probes
     while True:
         recall = _recall(tables, queries, nearest, num_probes)
-        if recall >= _WANTED_RECALL or num_probes >= facts.num_groups:
+        if recall >= _MIN_RECALL or num_probes >= facts.num_groups:
             break
         num_probes = min(2 * num_probes, facts.num_groups)
     facts = replace(facts, num_probes=num_probes, recall_at_10=recall, num_queries=len(queries))
     try:
-        write_whole(tables.folder / FACTS_FILE, json.dumps(asdict(facts)).encode())
+        write_atomically(tables.folder / FACTS_FILE, json.dumps(asdict(facts)).encode())
     except RunError as error:
         raise LibraryError(str(error)) from error
     return facts
 
 
 def _truth(tables: Tables) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Evenly spread rows as queries (Q, dim), and the similarities (Q, 11) of the rows most like each, itself first."""
+    """Evenly spaced rows as queries (Q, dim), and the similarities (Q, 11) of the nearest rows, the query included."""
     num_rows = tables.frames.count_rows()
     chosen = np.unique(np.linspace(0, num_rows - 1, _NUM_QUERIES).astype(int)).tolist()
     with translated_errors(tables.folder):
@@ -147,7 +145,7 @@ def _truth(tables: Tables) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _recall(tables: Tables, queries: NDArray[np.float32], best: NDArray[np.float32], num_probes: int) -> float:
-    """Share of the ten nearest besides the query itself that are found, by similarity, so that ties are no loss."""
+    """Share of the ten nearest rows besides the query that are found, by similarity, so that ties count."""
     num_found = 0
     for query, similarities in zip(queries, best, strict=True):
         rows = search_index(tables, query, k=_K + 1, num_probes=num_probes).select(["vector", "_distance"]).to_arrow()
@@ -158,15 +156,15 @@ def _recall(tables: Tables, queries: NDArray[np.float32], best: NDArray[np.float
 
 @dataclass(frozen=True, eq=False)
 class Proposed:
-    """M frames that an index has found near a vector."""
+    """M frames that an index found near a vector."""
 
     source_ids: NDArray[np.int64]  # (M,)
     frame_indices: NDArray[np.int64]  # (M,)
-    vectors: NDArray[np.float32]  # (M, dim), as they are stored, of unit length
+    vectors: NDArray[np.float32]  # (M, dim), of unit length
 
 
 def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
-    """The k rows most like a unit vector (dim,) in so many groups of the index, in no order; of any source."""
+    """The k rows nearest to a unit vector (dim,) in so many groups of the index, unordered, of any source."""
     search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
     with translated_errors(tables.folder):
         rows = search.to_arrow()

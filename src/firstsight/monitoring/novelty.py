@@ -1,13 +1,13 @@
-"""How unlike what a camera usually shows is this frame? Place by place, as what is new is seldom large.
+"""Novelty: how much a frame deviates from what its camera usually shows, cell by cell, as new things are often small.
 
 The maps of the encoder's last level are averaged over the cells of a grid. Each cell keeps a running mean and variance;
-a frame's score is the deviation of its most unusual cell, in multiples of what is usual there. Both adapt so slowly
-that day and night are followed, and a thing that comes is new for minutes before it belongs to the view.
+a frame's score is the deviation of its most unusual cell, in multiples of the usual deviation there. Both adapt slowly:
+they follow day and night, and an object that appears is new for minutes before it belongs to the view.
 
-What is new must not quickly count as usual spread, or the second person would pass unseen. So a deviation counts for
-no more than the square root of two times the usual one: the mean moves by at most that share, and the variance can
-only grow e-fold in the time of adapting. As a thing that stays has to wait for that, it is usual after a quarter of an
-hour or so, the later the more it stands out.
+Something new must not quickly raise the variance, or the second person would go undetected. So a deviation counts for
+at most the square root of two times the usual one: the mean moves by at most that share, and the variance can only
+grow e-fold in the time constant of adapting. So an object that stays is usual after a quarter of an hour or so, the
+later the more it stands out.
 
 Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for means and variances that adapt; Huber,
 "Robust estimation of a location parameter", 1964, for deviations cut off.
@@ -39,33 +39,33 @@ from firstsight.text import printable
 NUM_ROWS, NUM_COLUMNS = 6, 8
 # Shadows move through a view in tens of minutes, clouds in minutes.
 ADAPTING_SECONDS = 300.0
-# Of the usual deviation of a place. In a quiet view the most unusual cell reaches 5; a person 15 and more.
+# Times the usual deviation of a cell. In a quiet view the most unusual cell reaches 5; a person 15 and more.
 NEW_FROM = 8.0
-# Of that: what has begun goes on while it deviates so much.
+# Of that: an episode goes on while the deviation is at least this share.
 _UNTIL_SHARE = 0.75
-# Until then nothing is known to be usual: enough to know noise and flicker, short enough that the view is empty.
+# Long enough to measure noise and flicker, short enough that the view is empty.
 WARM_UP_SECONDS = 5.0
 _WARM_UP_FRAMES = 8
 # Squared deviations count up to so many times the usual square.
 _CUT = 2.0
-# Of how much the cells of a view differ among themselves: less does not count, however still it is. Between frames of a
-# still view that was filmed indoors each cell varies by 3 to 12 in a hundred of that.
+# Smallest usual deviation, as a share of how much the cells of a view differ among themselves. Between frames of a
+# still view that was filmed indoors each cell varies by 3 to 12 percent of that.
 _FLOOR = 0.03
-# Of the maps' values, for a view without any structure: what rounding does.
+# The same for a view without any structure, as a share of the maps' values: by rounding.
 _ROUNDING = 0.003
-# While a stream is lost nothing is learned: the first frame after a night is not all that is known.
-_LONGEST_STEP_SECONDS = 10.0
+# After a stream was lost for a night, its first frame must not replace all that was learned.
+_MAX_STEP_SECONDS = 10.0
 _BATCH_SIZE = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Usual:
-    """What a camera usually shows, as known after a frame."""
+    """What a camera usually shows, after a frame."""
 
     mean: NDArray[np.float64]  # (maps, cells)
     variance: NDArray[np.float64]  # (cells,), of a map in the mean
     num_frames: int
-    watched_seconds: float  # without the times when nothing came
+    watched_seconds: float  # without the times when the stream was lost
     seconds: float  # time of the last frame
 
     @property
@@ -78,10 +78,10 @@ class Usual:
 class Scored:
     """How new a frame is."""
 
-    source: str  # the file, as a person would name it
+    source: str  # name of the file
     seconds: float
     frame_index: int
-    score: float | None  # from 0, usually 1 to 5; None while it is being learned what is usual
+    score: float | None  # from 0, usually 1 to 5; None during the warm-up
 
 
 def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -97,7 +97,7 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
     Args:
         usual: after the frame before; None for the first.
         cells: (maps, cells), of one frame.
-        seconds: its time. One that is before the last frame's, as in the next file, teaches nothing of time passing.
+        seconds: its time; where it is before the last frame's, as in the next file, no time passes.
 
     Returns:
         The new state, and the score; None during the warm-up.
@@ -110,13 +110,15 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
         raise SettingsError(f"cells {cells.shape}; valid are finite numbers of the shape {expected}")
     if usual is None:
         return Usual(cells.astype(np.float64), np.zeros(cells.shape[1]), 1, 0.0, seconds), None
-    step = min(max(seconds - usual.seconds, 0.0), _LONGEST_STEP_SECONDS)
+    step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
     difference = cells - usual.mean
     square = (difference**2).mean(axis=0)
     score = None
     if usual.is_warm:
         share = -math.expm1(-step / ADAPTING_SECONDS)
-        usual_square = usual.variance + _least_square(usual.mean)
+        structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
+        floor = float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
+        usual_square = usual.variance + floor
         unusual = square / usual_square
         score = float(np.sqrt(unusual.max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
@@ -134,12 +136,6 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
     return after, score
 
 
-def _least_square(mean: NDArray[np.float64]) -> float:
-    """The squared deviation that is usual in any view of such a mean."""
-    structure, size = np.mean(mean.var(axis=1)), np.mean(mean**2)
-    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
-
-
 def new_from(least: float | None = None) -> Trigger:
     """When something new begins and ends, in multiples of the usual deviation; None is the default.
 
@@ -153,7 +149,7 @@ def new_from(least: float | None = None) -> Trigger:
 
 
 class Novelty:
-    """Watches one camera: the state between two frames."""
+    """The novelty of the frames of one camera."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -172,13 +168,13 @@ class Novelty:
 
 @dataclass(frozen=True)
 class NovelEpisode:
-    """Something new, from when it came until it went."""
+    """Something new, from its first frame to its last."""
 
-    source: str  # the file, as a person would name it
+    source: str  # name of the file
     start_seconds: float
     end_seconds: float
     peak_seconds: float  # when it was the most unusual
-    novelty: float  # how much then, in multiples of the usual deviation
+    novelty: float  # the largest, in multiples of the usual deviation
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
@@ -187,7 +183,7 @@ class NovelEpisode:
 
 @dataclass(frozen=True)
 class NoveltyScores:
-    """How new each frame of some footage is, and when something new is there."""
+    """The novelty of each frame of some footage, and the episodes in which something is new."""
 
     frames: tuple[Scored, ...]
     episodes: tuple[NovelEpisode, ...]  # file by file, in order of time
@@ -197,7 +193,7 @@ class NoveltyScores:
         return {"num_frames": len(self.frames), "episodes": [one.to_json() for one in self.episodes]}
 
     def to_arrow(self) -> pa.Table:
-        """A row a frame; `novelty` is null while it is being learned what is usual."""
+        """A row a frame; `novelty` is null during the warm-up."""
         frames = self.frames
         return pa.table(
             {
@@ -212,12 +208,12 @@ class NoveltyScores:
 def detect_novelty(
     encoder: Encoder, source: Spec, *, novel_from: float | None = None, progress: Report = silent
 ) -> NoveltyScores:
-    """When a camera that stands still shows what it has not shown before.
+    """When a camera that stands still shows something that it has not shown before.
 
     Args:
         encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
-        novel_from: new is what deviates so many times as much as is usual; None is 8.
+        novel_from: something is new from this multiple of the usual deviation; None is 8.
         progress: called after each frame.
 
     Raises:
@@ -238,14 +234,7 @@ def detect_novelty(
 
 
 def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
-    """How new each frame of the source is, as a stream: memory does not grow with the footage.
-
-    Args:
-        encoder: whose last level describes the frames, best one that was learned from this camera.
-        source: one camera's footage, in order of time; two frames a second are enough.
-
-    Raises:
-        SourceError: no footage, or none of it can be read.
+    """The novelty of each frame, as a stream: memory does not grow with the footage. Arguments as of `detect_novelty`.
 
     Example:
         >>> for one in score_novelty(encoder, "hall.mp4"):  # doctest: +SKIP

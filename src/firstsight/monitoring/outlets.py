@@ -1,4 +1,4 @@
-"""Where events go: a file, a web address, a program, snapshots, and whoever reads the lines."""
+"""Where events go: a file, a web address, a program, snapshots, and printed lines."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from PIL import Image
 
 from firstsight.errors import FirstsightError, RunError
-from firstsight.files import make_folder, write_whole
+from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Arrival
 from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
@@ -21,12 +21,12 @@ from firstsight.text import json_line, printable
 
 
 class ClosedError(Exception):
-    """Whoever read the lines reads no more."""
+    """The reader of the lines has closed them."""
 
 
 @dataclass(frozen=True)
 class Destinations:
-    """Where events go, besides the lines that are printed; None is nowhere."""
+    """Where events go, besides printed lines; None is nowhere."""
 
     events_file: Path | None = None
     webhook: str | None = None
@@ -34,45 +34,36 @@ class Destinations:
     snapshots: Path | None = None
 
 
+@dataclass(kw_only=True)
 class Outlets:
-    """Sends each event everywhere; the file comes first, so that nothing that goes wrong elsewhere is missing there.
+    """Sends each event everywhere; the file comes first, so that failures elsewhere leave it complete."""
 
-    Attributes:
-        num_events: so far.
-    """
-
-    def __init__(
-        self,
-        *,
-        log: "EventLog | None",
-        senders: Sequence[Sender],
-        snapshots: "Snapshots | None",
-        lines: TextIO | None,
-        as_json: bool,
-    ) -> None:
-        self.num_events = 0
-        self._log, self._senders, self._snapshots = log, senders, snapshots
-        self._lines, self._as_json = lines, as_json
+    log: "EventLog | None"
+    senders: Sequence[Sender]
+    snapshots: "Snapshots | None"
+    lines: TextIO | None
+    as_json: bool
+    num_events: int = 0  # so far
 
     def send(self, event: Event) -> None:
-        """Writes, sends and prints one event. A snapshot that cannot be saved is left out of it.
+        """Writes, sends and prints one event, without a snapshot if that cannot be saved.
 
         Raises:
             RunError: the file cannot be written; it was sent everywhere else.
             ClosedError: it could not be printed; it was sent everywhere else.
         """
         self.num_events += 1
-        if self._snapshots and event.frame:
-            event = self._snapshots.add(event, event.frame, self.num_events)
+        if self.snapshots and event.frame:
+            event = self.snapshots.add(event, event.frame, self.num_events)
         line = json_line(event.to_json())
         try:
-            if self._log:
-                self._log.write(line)
+            if self.log:
+                self.log.write(line)
         finally:
-            for sender in self._senders:
+            for sender in self.senders:
                 sender.send(line.encode())
-            if self._lines is not None:
-                _print(self._lines, line if self._as_json else event.words())
+            if self.lines is not None:
+                _print(self.lines, line if self.as_json else event.words())
 
 
 Ended = Literal["ended", "interrupted", "closed"]
@@ -85,14 +76,14 @@ def send_all(
     *,
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Ended:
-    """Sends the events of a stream as they come, until it ends or is interrupted, or nobody reads the lines any more.
+    """Sends the events of a stream as they come, until it ends or is interrupted, or the reader closes the lines.
 
-    Whatever ends it, what is under way ends and is sent.
+    However it ends, what has begun ends with it, and is sent.
 
     Args:
-        watcher: what makes the events.
-        stream: what arrives.
-        outlets: where they go.
+        watcher: makes the events.
+        stream: frames, and when it is lost and back.
+        outlets: where the events go.
         waiting: a context in which the next arrival is waited for; KeyboardInterrupt is best raised in it alone, so
             that an event is sent everywhere or nowhere.
 
@@ -136,20 +127,20 @@ def open_outlets(
     lines: TextIO | None = None,
     as_json: bool = False,
     notify: Notify = lambda _: None,
-    is_hurried: Callable[[], bool] = lambda: False,
+    is_aborted: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outlets]:
-    """All outlets that are asked for; at the end says what was delivered.
+    """The outlets of those destinations; at the end they report what was delivered.
 
     Args:
         destinations: where to.
         lines: where to print; None is nowhere.
         as_json: print JSON in place of words.
-        notify: takes a line for people about what goes wrong, and at the end.
-        is_hurried: asked at the end, while deliveries are waited for; True ends the wait.
+        notify: takes a line for people about failures, and at the end.
+        is_aborted: called at the end, while deliveries are waited for; True ends the wait.
 
     Raises:
-        RunError: the file cannot be written, or the folder of snapshots not be made.
-        SettingsError: no address of the web, or no command.
+        RunError: the file cannot be written, or the folder of snapshots cannot be made.
+        SettingsError: an invalid web address, or no command.
 
     Example:
         >>> with open_outlets(Destinations(webhook="https://hall.example/events")) as outlets:  # doctest: +SKIP
@@ -162,25 +153,25 @@ def open_outlets(
         senders = []
         if destinations.webhook is not None:
             senders.append(to_webhook(destinations.webhook, notify=notify))
-            opened.callback(_close, senders[-1], notify, is_hurried)
+            opened.callback(_close, senders[-1], notify, is_aborted)
         if destinations.program is not None:
             senders.append(to_command(destinations.program, notify=notify))
-            opened.callback(_close, senders[-1], notify, is_hurried)
+            opened.callback(_close, senders[-1], notify, is_aborted)
         yield Outlets(log=log, senders=senders, snapshots=snapshots, lines=lines, as_json=as_json)
         if snapshots and snapshots.num_failed:
             notify(f"{snapshots.num_failed} snapshots were not saved, the last as {snapshots.last_error}")
 
 
-def _close(sender: Sender, notify: Notify, is_hurried: Callable[[], bool]) -> None:
-    sender.close(is_hurried=is_hurried)
+def _close(sender: Sender, notify: Notify, is_aborted: Callable[[], bool]) -> None:
+    sender.close(is_aborted=is_aborted)
     failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
     notify(f"{sender.name}: {sender.num_sent} events delivered{failed}")
 
 
 class EventLog:
-    """A file to which lines are appended, without a buffer: what was written is in the file.
+    """A file to which lines are appended without a buffer.
 
-    Where it is rotated or removed meanwhile, the next line goes into a new file at its path.
+    If it is rotated or removed meanwhile, the next line goes into a new file at its path.
 
     Raises:
         RunError: it cannot be written.
@@ -208,10 +199,9 @@ class EventLog:
 
     def _is_at_path(self) -> bool:
         try:
-            there = self._path.stat()
+            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
         except OSError:
             return False
-        return os.path.samestat(there, os.fstat(self._file.fileno()))
 
     def _opened(self) -> FileIO:
         try:
@@ -229,10 +219,10 @@ class EventLog:
 
 
 class Snapshots:
-    """A folder with the frame of each event as JPEG. That one cannot be saved is reported once, until one is again.
+    """A folder with the frame of each event as JPEG. Failures in a row are reported once.
 
     Attributes:
-        num_failed: that were not saved.
+        num_failed: not saved.
         last_error: why, in one line.
 
     Raises:
@@ -245,7 +235,7 @@ class Snapshots:
         self._folder, self._notify, self._is_failing = folder, notify, False
 
     def add(self, event: Event, frame: Frame, number: int) -> Event:
-        """The event with the file of its frame; as it is if that cannot be saved."""
+        """The event with the file of its frame; unchanged if that cannot be saved."""
         try:
             path = self._save(event, frame, number)
         except (FirstsightError, OSError) as error:
@@ -260,10 +250,10 @@ class Snapshots:
         return replace(event, snapshot=str(path))
 
     def _save(self, event: Event, frame: Frame, number: int) -> Path:
-        """Its name says when, which and what."""
+        """The file, named by time, number and kind."""
         when = event.time.replace(":", "").replace("+0000", "Z")
         path = self._folder / f"{when}-{number:05d}-{event.kind.replace(' ', '-')}.jpg"
         content = io.BytesIO()
         Image.fromarray(frame.whole).save(content, "JPEG", quality=90)
-        write_whole(path, content.getvalue())
+        write_atomically(path, content.getvalue())
         return path

@@ -1,4 +1,4 @@
-"""Events sent on, to a web address or to a program, by a thread of its own: watching never waits for either."""
+"""Events sent to a web address or to a program, in a thread of their own: watching never waits for either."""
 
 import contextlib
 import os
@@ -13,43 +13,42 @@ import urllib.request
 from collections import deque
 from collections.abc import Callable
 from http.client import HTTPMessage
-from random import Random
 from typing import IO
 
+from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
 from firstsight.footage.live import public_name
-from firstsight.footage.stream import Patience
 from firstsight.text import printable
 
 _TIMEOUT_SECONDS = 10.0
-# Of an address that does not answer the oldest events are given up, so that memory does not grow.
-_LONGEST_QUEUE = 100
-# At the end: for what is to be delivered, and then for a program that is asked to end.
+# While a receiver does not answer, the oldest events are dropped, so that memory does not grow.
+_MAX_QUEUE = 100
+# At the end: for pending deliveries, and then for a program to terminate.
 _CLOSE_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
-_POLL_SECONDS = 0.05  # between two questions whether to hurry
-_SERVERS_FAULT = 500  # and above, of the answers of HTTP
-_KEEPS_THE_POST = (307, 308)  # of the redirections; others ask for a page instead
+_POLL_SECONDS = 0.05  # between two checks whether to stop waiting
+_SERVER_ERROR = 500  # and above, of HTTP status codes
+_KEEPS_THE_POST = (307, 308)  # of the redirections; others change the method to GET
 
 Deliver = Callable[[bytes], None]
 Notify = Callable[[str], None]
 
 
 class ReceiverUnavailableError(Exception):
-    """The receiver cannot be reached at the moment: the message is worth another try."""
+    """The receiver cannot be reached at the moment: the message is to be retried."""
 
 
 class Sender:
-    """Delivers what it is given, one after another, in the order in which it came.
+    """Delivers messages one after another, in order.
 
     Args:
         name: of the receiver, for people.
-        deliver: takes a message there. What it raises counts as a failure, but after a `ReceiverUnavailableError` the
-            message is tried again, with longer and longer waits in between, until the sender is closed.
-        cancel: makes a delivery that is under way end soon; called when the sender has waited long enough for it.
+        deliver: delivers one message. What it raises counts as a failure, but after a `ReceiverUnavailableError` the
+            message is retried, with growing pauses, until the sender is closed.
+        cancel: makes a delivery in progress end soon; called when `close` stops waiting for it.
         notify: takes a line for people when deliveries begin to fail and when they succeed again.
-        longest_queue: messages that wait at most.
-        patience: how long to wait for a receiver that is away.
+        max_queue: messages that wait at most.
+        backoff: pauses between the attempts.
 
     Attributes:
         num_sent: delivered so far.
@@ -64,53 +63,53 @@ class Sender:
         *,
         cancel: Callable[[], None] | None = None,
         notify: Notify | None = None,
-        longest_queue: int = _LONGEST_QUEUE,
-        patience: Patience | None = None,
+        max_queue: int = _MAX_QUEUE,
+        backoff: Backoff | None = None,
     ) -> None:
         self.name = printable(name)
         self.num_sent = 0
         self.num_failed = 0
         self.last_error = ""
         self._deliver, self._cancel, self._notify = deliver, cancel, notify
-        self._patience = patience or Patience()
+        self._backoff = backoff or Backoff()
         self._is_failing = False
-        self._longest_queue = longest_queue
+        self._max_queue = max_queue
         self._waiting: deque[bytes] = deque()
-        self._is_under_way = False
+        self._is_delivering = False
         self._is_over = False  # nothing more will be sent
-        self._is_closed = False  # what becomes of it is not counted any more
+        self._is_closed = False  # nothing is counted any more
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="sender", daemon=True)
         self._thread.start()
 
     def send(self, message: bytes) -> None:
-        """Puts the message into the queue; of a full one the oldest is given up."""
+        """Puts the message into the queue; if that is full, its oldest message fails."""
         with self._changed:
-            if len(self._waiting) == self._longest_queue:
+            if len(self._waiting) == self._max_queue:
                 self._waiting.popleft()
-                self._fail(f"more than {self._longest_queue} events waited")
+                self._fail(f"more than {self._max_queue} events waited")
             self._waiting.append(message)
             self._changed.notify()
 
-    def close(self, timeout_seconds: float = _CLOSE_SECONDS, *, is_hurried: Callable[[], bool] = lambda: False) -> None:
-        """Waits so long for what is still to be delivered; what has not been by then has failed, and is counted so.
+    def close(self, timeout_seconds: float = _CLOSE_SECONDS, *, is_aborted: Callable[[], bool] = lambda: False) -> None:
+        """Waits for pending deliveries; those that are not done by then count as failed.
 
         Args:
             timeout_seconds: to wait at most.
-            is_hurried: asked many times a second; True ends the wait.
+            is_aborted: called many times a second; True ends the wait.
         """
         with self._changed:
             self._is_over = True
             self._changed.notify()
         end = time.monotonic() + timeout_seconds
         try:
-            while self._thread.is_alive() and time.monotonic() < end and not is_hurried():
+            while self._thread.is_alive() and time.monotonic() < end and not is_aborted():
                 self._thread.join(min(_POLL_SECONDS, timeout_seconds))
         finally:
-            self._give_up()
+            self._abort()
 
-    def _give_up(self) -> None:
-        """Ends what is under way; what has not been delivered by now has failed."""
+    def _abort(self) -> None:
+        """Cancels the delivery in progress; what has not been delivered by now has failed."""
         with self._changed:
             for _ in self._waiting:
                 self._fail("too slow to be waited for at the end")
@@ -119,56 +118,56 @@ class Sender:
             self._cancel()
             self._thread.join(_GRACE_SECONDS)
         with self._changed:
-            if self._is_under_way:
+            if self._is_delivering:
                 self._fail("no answer until the end")
             self._is_closed = True
 
     def _run(self) -> None:
-        random, attempt = Random(), 0  # noqa: S311, nothing is kept secret by it
+        pauses = self._backoff.pauses()
         while (message := self._next()) is not None:
             try:
                 self._deliver(message)
             except ReceiverUnavailableError as error:
-                self._note_failure(str(error))
-                self._put_off(message, self._patience.wait_seconds(attempt, random.random()))
-                attempt += 1
-            except Exception as error:  # whatever the receiver does wrong, watching goes on
-                self._note_failure(str(error) or type(error).__name__)
+                self._report(str(error))
+                self._requeue(message, next(pauses))
+            except Exception as error:  # whatever fails in the receiver, watching goes on
+                self._report(str(error) or type(error).__name__)
                 self._settle(delivered=False)
             else:
-                attempt = 0
+                pauses = self._backoff.pauses()
                 self._settle(delivered=True)
 
     def _next(self) -> bytes | None:
         """Waits for a message; None if none will follow."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_over)
-            self._is_under_way = bool(self._waiting)
+            self._is_delivering = bool(self._waiting)
             return self._waiting.popleft() if self._waiting else None
 
     def _settle(self, *, delivered: bool) -> None:
-        """Counts the message that was under way, unless it has been counted as failed at the end."""
+        """Counts the message that was being delivered, unless it has been counted as failed at the end."""
         with self._changed:
             is_news = delivered and self._is_failing and not self._is_closed
             if not self._is_closed:
                 self.num_sent += delivered
                 self.num_failed += not delivered
-            self._is_under_way = False
+            self._is_delivering = False
             self._is_failing &= not delivered
         if is_news and self._notify:
             self._notify(f"{self.name}: delivered again")
 
-    def _put_off(self, message: bytes, seconds: float) -> None:
-        """Puts the message back in front and waits; at the end, or if the queue is full, it is given up."""
+    def _requeue(self, message: bytes, seconds: float) -> None:
+        """Puts the message back in front and waits; at the end, or if the queue is full, it fails."""
         with self._changed:
-            if self._is_over or len(self._waiting) == self._longest_queue:
+            if self._is_over or len(self._waiting) == self._max_queue:
                 self._fail(self.last_error)
             else:
                 self._waiting.appendleft(message)
-            self._is_under_way = False
+            self._is_delivering = False
             self._changed.wait_for(lambda: self._is_over, seconds)
 
-    def _note_failure(self, reason: str) -> None:
+    def _report(self, reason: str) -> None:
+        """Keeps the reason of a failure, and reports it if the one before was delivered."""
         with self._changed:
             is_news = not self._is_failing and not self._is_closed
             self._is_failing = True
@@ -192,21 +191,20 @@ def to_webhook(
     *,
     notify: Notify | None = None,
     timeout_seconds: float = _TIMEOUT_SECONDS,
-    patience: Patience | None = None,
+    backoff: Backoff | None = None,
 ) -> Sender:
-    """Posts each message as JSON; delivered is what is answered by 2xx.
+    """Posts each message as JSON; a 2xx answer counts as delivered.
 
-    While nobody answers, or the server is at fault (5xx), it is tried again. Where it says that the address is another
-    one (307, 308), the message is posted there.
+    Without an answer, or after a server error (5xx), it is retried. Redirections by 307 and 308 are followed.
 
     Args:
-        url: where to.
-        notify: as for `Sender`, and
-        patience: too.
+        url: http:// or https://.
+        notify: as for `Sender`.
         timeout_seconds: for each answer.
+        backoff: as for `Sender`.
 
     Raises:
-        SettingsError: not an address of the web.
+        SettingsError: another kind of address.
     """
     if not url.lower().startswith(("http://", "https://")):
         raise SettingsError(f"webhook {url!r}; valid is an address that begins with http:// or https://")
@@ -220,17 +218,17 @@ def to_webhook(
                 answer.read(1)
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code >= _SERVERS_FAULT:
+            if error.code >= _SERVER_ERROR:
                 raise ReceiverUnavailableError(str(error)) from error
             raise
         except OSError as error:  # no connection, no answer in time
             raise ReceiverUnavailableError(str(getattr(error, "reason", error))) from error
 
-    return Sender(public_name(url), post, notify=notify, patience=patience)
+    return Sender(public_name(url), post, notify=notify, backoff=backoff)
 
 
 class _PostsAgain(urllib.request.HTTPRedirectHandler):
-    """Follows only where a message arrives as it was posted, and never from an encrypted address to another."""
+    """Follows only redirections that keep the POST, and none from https to http."""
 
     def redirect_request(  # noqa: PLR0917, as it is called
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -245,7 +243,7 @@ class _PostsAgain(urllib.request.HTTPRedirectHandler):
 def to_command(command: str, *, notify: Notify | None = None, timeout_seconds: float = _TIMEOUT_SECONDS) -> Sender:
     """Runs the command for each message, which it reads from standard input.
 
-    What lasts too long, or still runs when the sender is closed, is ended with whatever it has started.
+    A run that takes too long, or is not over when the sender is closed, is terminated with its child processes.
 
     Args:
         command: program and arguments as in a shell, but without one.
@@ -266,7 +264,7 @@ def to_command(command: str, *, notify: Notify | None = None, timeout_seconds: f
 
 
 class _Program:
-    """A command that is run again and again, one at a time."""
+    """A command, one run at a time."""
 
     def __init__(self, words: list[str], timeout_seconds: float) -> None:
         self._words, self._timeout_seconds = words, timeout_seconds
@@ -297,7 +295,7 @@ class _Program:
             try:
                 process.communicate(message + b"\n", self._timeout_seconds)
             except subprocess.TimeoutExpired:
-                _end(process)
+                _terminate(process)
                 raise TimeoutError(f"{name} took longer than {self._timeout_seconds:g} s") from None
             finally:
                 with self._lock:
@@ -307,23 +305,17 @@ class _Program:
             raise RuntimeError(f"{name} {ended}")
 
     def cancel(self) -> None:
-        """Ends the run that is under way; there will be no other."""
+        """Terminates the run in progress; there will be no other."""
         with self._lock:
             self._is_cancelled, process = True, self._process
         if process is not None:
-            _end(process)
+            _terminate(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Asks the process and whatever it has started to end; what has not after a grace is killed."""
-    _signal_group(process, signal.SIGTERM)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_SECONDS)
-    _signal_group(process, signal.SIGKILL)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(_GRACE_SECONDS)
-
-
-def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+def _terminate(process: subprocess.Popen[bytes]) -> None:
+    """Terminates the process and its children; what is left of them after a grace period is killed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_SECONDS)

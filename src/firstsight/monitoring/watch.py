@@ -1,10 +1,10 @@
-"""Watches a stream: when an anchor is there, when something is new, and when nothing comes any more.
+"""Watches a stream: when an anchor is visible, when something is new, and when the stream is lost.
 
-How near a frame is to an anchor is measured on a scale that the stream itself gives: 0 is as usual, 1 is the anchor. A
-cosine of 0.3 means much before one camera and nothing before another. Before a camera that stands still even frames
-that show nothing are similar, so what is usual is followed as it is for novelty: by a running mean and spread of the
-similarity, in which what is unusual counts for little. (Search counts decoys instead, which belong to many sources: an
-upside-down part of a picture is far from every frame of one still view.)
+How close a frame is to an anchor is measured on the scale of the stream: 0 is as usual, 1 is the anchor. Which cosine
+is unusual differs from camera to camera, as frames of a still camera are similar even when they show nothing. So the
+usual similarity is followed as for novelty: by a running mean and variance, in which what is unusual counts for little.
+(Search uses decoys instead, which need many sources: an upside-down part of a picture is far from every frame of one
+still view.)
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,14 +16,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, PixelByPixel, View
+from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
-from firstsight.footage.stream import Arrival, Back, Lost, Patience, Stream
+from firstsight.footage.stream import Arrival, Back, Lost, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
-from firstsight.monitoring.episodes import Begun, Ended, Trigger, TriggerState
+from firstsight.monitoring.episodes import Change, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
@@ -34,9 +36,9 @@ CLOSE_FROM = 0.5
 _UNTIL_SHARE = 0.7
 # Two of the two frames a second that are used: one alone may be a flaw of the stream, and what passes by is like a
 # still of itself for no longer.
-_LEAST_SECONDS = 0.5
-# Where the similarity is restless, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
-# spread that is followed is three quarters of a Gaussian's.
+_MIN_SECONDS = 0.5
+# Where the similarity fluctuates, 10 standard deviations above the usual are 1. As what is unusual is cut off, the
+# standard deviation that is followed is three quarters of a Gaussian's.
 _DEVIATIONS = 10.0 / 0.75
 
 
@@ -49,11 +51,11 @@ def close_from(least: float | None = None) -> Trigger:
     begins_from = CLOSE_FROM if least is None else least
     if not 0 < begins_from < 1:
         raise SettingsError(f"a match from closeness {begins_from}; valid is between 0, as usual, and 1, the anchor")
-    return Trigger(begins_from, _UNTIL_SHARE * begins_from, least_seconds=_LEAST_SECONDS)
+    return Trigger(begins_from, _UNTIL_SHARE * begins_from, min_seconds=_MIN_SECONDS)
 
 
 def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[Usual, float | None]:
-    """What is usual before one anchor after one more frame, and how close the frame is to it.
+    """The usual similarity to an anchor after one more frame, and how close the frame is to the anchor.
 
     Args:
         usual: after the frame before; None for the first. Each anchor has its own.
@@ -78,24 +80,24 @@ Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost
 
 @dataclass(frozen=True)
 class Event:
-    """Something begins or ends. What does not apply is None."""
+    """Something begins or ends. Fields that do not apply are None."""
 
     kind: Kind
-    seconds: float  # when it is reported, on the clock of the stream
+    seconds: float  # when it is reported, by the time of the stream
     time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
     source: str  # for people
-    anchor: str | None = None  # of a match: what was asked for
+    anchor: str | None = None  # of a match: name of the anchor
     start_seconds: float | None = None  # of a match or something new: since when
     end_seconds: float | None = None  # and until when
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
     reason: str | None = None  # why the stream counts as lost
-    away_seconds: float | None = None  # how long it was
+    away_seconds: float | None = None  # how long it was lost
     snapshot: str | None = None  # file with the frame
     frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
 
     def to_json(self) -> dict[str, Any]:
-        """What applies, but the frame, as plain values."""
+        """The fields that apply, without the frame, as plain values."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -134,21 +136,21 @@ def wall_clock() -> str:
 
 
 class Watcher:
-    """What is known between two arrivals of one stream.
+    """Turns the arrivals of one stream into events.
 
     Args:
-        encoder: what embeds.
+        encoder: embeds the frames.
         anchors: vectors (dim,) of unit length by name, as `read_anchors` makes them with the same encoder.
-        novel: whether what is new is an event.
+        novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
-        clock: the time by this machine; asked once for each arrival.
+        clock: the time by this machine; called once for each arrival.
 
     Attributes:
         num_frames: so far.
 
     Raises:
-        SettingsError: neither an anchor nor what is new is asked for, or a threshold is out of its range.
+        SettingsError: neither anchors nor `novel`, or a threshold out of its range.
     """
 
     def __init__(
@@ -162,7 +164,7 @@ class Watcher:
         clock: Callable[[], str] = wall_clock,
     ) -> None:
         if not anchors and not novel:
-            raise SettingsError("nothing to watch for; give anchors, or ask for what is new, or both")
+            raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
         self.num_frames = 0
         self._encoder = encoder
         self._anchors = dict(anchors or {})
@@ -177,13 +179,13 @@ class Watcher:
 
     @property
     def views(self) -> tuple[View, ...]:
-        """Of the stream: what the encoder embeds, and the whole picture."""
+        """Of the stream: what the encoder embeds, and the complete picture."""
         return self._encoder.view, PixelByPixel()
 
     def update(self, arrival: Arrival) -> list[Event]:
         """The events of one more arrival."""
         now = self._clock()
-        if isinstance(arrival, Lost):  # what was under way ended with the last frame, and is reported now
+        if isinstance(arrival, Lost):  # what had begun ended with the last frame, and is reported now
             lost = Event("lost", arrival.seconds, now, arrival.source, reason=arrival.reason)
             return [*self._ended(arrival.seconds, now), lost]
         if isinstance(arrival, Back):
@@ -193,42 +195,39 @@ class Watcher:
         self.num_frames += 1
         self._last, self._last_time = arrival, now
         for number, value in enumerate(self._values(arrival)):
-            trigger = self._trigger(number)
-            self._states[number], news = episodes.update(trigger, self._states[number], value, arrival.seconds)
-            if news:
-                events.append(self._event(number, news, arrival, arrival.seconds, now))
+            trigger = self._new if self._watched[number] is None else self._match
+            self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
+            if change:
+                events.append(self._event(number, change, arrival, arrival.seconds, now))
         return events
 
     def finish(self) -> list[Event]:
-        """What ends because no frame will follow; reported at the time of the last one."""
+        """The events that end because no frame will follow; reported at the time of the last one."""
         return self._ended(self._last.seconds, self._last_time) if self._last else []
 
     def _ended(self, seconds: float, time: str) -> list[Event]:
-        """What ends with the last frame, and is reported at that time by both clocks."""
+        """The events that end with the last frame; reported at those times by the stream and by this machine."""
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._event(number, news, last, seconds, time) for number, news in ended if news and last]
-
-    def _trigger(self, number: int) -> Trigger:
-        return self._new if self._watched[number] is None else self._match
+        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
 
     def _values(self, frame: Frame) -> list[float | None]:
-        """Closeness to each anchor, and the deviation if what is new is asked for."""
+        """Closeness to each anchor, and the deviation if novelty is watched."""
         pictures: NDArray[np.uint8] = frame.pixels[None]
         values: list[float | None] = []
         if self._anchors:
             vector = self._encoder.encode(pictures)[0]
             for number, anchor in enumerate(self._anchors.values()):
-                # One by one: what a product of several rounds depends on how many there are.
+                # One by one: how a product of several is rounded depends on how many there are.
                 self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
                 values.append(value)
         if self._novelty:
             values += self._novelty.update(pictures, [frame.seconds])
         return values
 
-    def _event(self, number: int, news: Begun | Ended, frame: Frame, seconds: float, time: str) -> Event:
-        episode, anchor, begins = news.episode, self._watched[number], isinstance(news, Begun)
+    def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
+        episode, anchor, begins = change.episode, self._watched[number], change.begins
         kind: Kind
         if anchor is None:
             kind = "novel begins" if begins else "novel ends"
@@ -258,24 +257,26 @@ def watch(
     novel_from: float | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
-    patience: Patience | None = None,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+    backoff: Backoff | None = None,
 ) -> Generator[Event, None, None]:
-    """Events of a camera that stands still, as they happen: an anchor is there, something is new, the stream is lost.
+    """Events of a camera that stands still, as they happen: an anchor is visible, something is new, the stream is lost.
 
-    What is usual is learned from the first five seconds, and followed from then on. The stream is opened with the first
-    event asked for, and closed when the generator is closed or ends. Whatever else ends it, such as Ctrl-C while it
-    waits, what is under way ends first. `monitoring.outlets` sends events on.
+    What is usual is learned from the first five seconds, and followed from then on. The stream is opened for the first
+    event, and closed when the generator is closed or ends. If something else ends it, such as Ctrl-C while it waits,
+    what has begun ends first. `monitoring.outlets` sends events to their destinations.
 
     Args:
         encoder: best one that was learned from the same camera.
         source: an address (rtsp://...), a camera (0), "-" for a pipe, or what `open_source` takes.
         anchors: what to match; see `read_anchors`.
-        novel: whether what the camera has not shown before is an event.
+        novel: whether something that the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
-        novel_from: new is so many times the usual deviation; None is 8.
-        frames_per_second: use at most so many; what `open_source` gave keeps its own rate.
-        speed: of a video: 2 plays it twice as fast, 0 as fast as can be.
-        patience: how long to wait for what does not come.
+        novel_from: something is new from this multiple of the usual deviation; None is 8.
+        frames_per_second: at most; an opened source keeps its own rate.
+        speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
+        timeout_seconds: without a picture, before a stream counts as lost.
+        backoff: pauses before it is connected again.
 
     Returns:
         A generator of events. `frame.whole` of an event is its picture, uint8 (H, W, 3).
@@ -292,7 +293,8 @@ def watch(
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
     rate = None if isinstance(source, Source) else frames_per_second
-    open_stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed, patience=patience)
+    stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)
+    open_stream = partial(stream, timeout_seconds=timeout_seconds, backoff=backoff)
     return _events(watcher, open_stream)
 
 
@@ -301,7 +303,7 @@ def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Ev
         try:
             for arrival in stream:
                 yield from watcher.update(arrival)
-        except GeneratorExit:  # nobody asks for more
+        except GeneratorExit:  # closed by its consumer, which takes no more events
             raise
         except BaseException:
             yield from watcher.finish()

@@ -1,4 +1,4 @@
-"""What the default method found, in words for the end of a run and for the report."""
+"""What the default method found, in words."""
 
 from collections.abc import Mapping
 from typing import Any

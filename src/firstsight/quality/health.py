@@ -1,4 +1,4 @@
-"""Is it learning, or has it collapsed? What can be said of each level without labels."""
+"""Whether levels and embedding have collapsed, measured without labels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from firstsight.encoder.encoder import Levels, to_inputs
 from firstsight.encoder.similarity import Similarity, map_similarities, pairs
 
-# All maps of a level this alike are one map, many times.
+# Above this mean similarity all maps of a level are the same.
 _COLLAPSED = 0.999
 _NO_SPREAD = 0.001
 _STILL = 0.05  # grey levels
@@ -31,7 +31,7 @@ class LevelHealth:
 
     @property
     def collapsed(self) -> bool:
-        """Whether all maps of the level show the same."""
+        """Whether all maps of the level are the same."""
         return self.mean_similarity > _COLLAPSED
 
 
@@ -40,8 +40,8 @@ def measure(
     network: Levels, batches: Iterable[Tensor], *, similarity: Similarity = "cosine"
 ) -> tuple[LevelHealth, ...]:
     """The health of every level over those inputs, (N, channels, H, W) in [0, 1] each; empty without inputs."""
-    batches_seen = [[_summarise(maps, similarity) for maps in network.every_level(inputs)] for inputs in batches]
-    levels = zip(*batches_seen, strict=True)
+    summaries = [[_summarise(maps, similarity) for maps in network.every_level(inputs)] for inputs in batches]
+    levels = zip(*summaries, strict=True)
     return tuple(_health(number, parts) for number, parts in enumerate(levels, start=1))
 
 
@@ -53,16 +53,16 @@ def measure_frames(network: Levels, frames: NDArray[np.uint8]) -> tuple[LevelHea
 
 @dataclass(frozen=True)
 class EmbeddingHealth:
-    """The embedding as a whole, measured over some frames."""
+    """The embedding, measured over some frames."""
 
-    spread: float  # mean distance of two frames, 1 - cosine: 0 when all are alike, about 1 when they are all different
+    spread: float  # mean distance of two frames, 1 - cosine: 0 when all are equal, about 1 when all are different
     effective_rank: float  # exp of the entropy of the variances: how many directions are in use
     pixel_spread: float  # grey levels: mean standard deviation of a pixel over the frames
 
     def warnings(self) -> list[str]:
-        """What a user should know, a line each; empty if all is well."""
+        """For the user, a line each; empty if all is well."""
         if self.pixel_spread < _STILL:
-            return ["the frames are all alike (black, constant or a frozen camera): there is nothing to tell apart"]
+            return ["the frames are all alike (black, constant or a frozen camera): there is nothing to learn"]
         if self.spread < _NO_SPREAD:
             return ["collapsed: all frames get nearly the same embedding"]
         return []
@@ -87,15 +87,15 @@ def measure_embedding(frames: NDArray[np.uint8], vectors: NDArray[np.float32]) -
 
 
 def _summarise(maps: Tensor, similarity: Similarity) -> tuple[Tensor, ...]:
-    """Per frame the largest and the mean |similarity|; per map the least and the largest value."""
+    """Per frame the largest and the mean |similarity|; per map the smallest and the largest value."""
     similarities = pairs(map_similarities(maps, similarity=similarity)).abs()
-    least, largest = torch.aminmax(maps.transpose(0, 1).flatten(1), dim=1)
-    return similarities.amax(dim=1), similarities.mean(dim=1), least, largest
+    smallest, largest = torch.aminmax(maps.transpose(0, 1).flatten(1), dim=1)
+    return similarities.amax(dim=1), similarities.mean(dim=1), smallest, largest
 
 
 def _health(level: int, parts: Sequence[tuple[Tensor, ...]]) -> LevelHealth:
-    largest_similarities, mean_similarities, least, largest = zip(*parts, strict=True)
-    low, high = torch.stack(least).amin(dim=0), torch.stack(largest).amax(dim=0)
+    largest_similarities, mean_similarities, smallest, largest = zip(*parts, strict=True)
+    low, high = torch.stack(smallest).amin(dim=0), torch.stack(largest).amax(dim=0)
     scale = torch.maximum(low.abs(), high.abs()).amax()
     observed = torch.cat(largest_similarities)
     return LevelHealth(

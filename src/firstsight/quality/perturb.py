@@ -1,7 +1,6 @@
-"""The same picture after something has changed: the view, the light, or how clean it is.
+"""Perturbations of a picture, to test an encoder: another view, another light, or noise.
 
-For testing an encoder, not for teaching it: crop and light are stronger than those of `closed_form.augment`, the turn
-is smaller, and noise is not among those. Where pairs are made by augmentation, learning has used this kind of change.
+Augmentation for learning (`closed_form/pairs.py`) has weaker crops and light, a larger turn, and no noise.
 """
 
 import io
@@ -15,20 +14,20 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-_LEAST_SIDE, _MOST_SIDE = 0.6, 0.8  # of the picture that a view keeps
+_MIN_SIDE, _MAX_SIDE = 0.6, 0.8  # of the picture that a view keeps
 _TURN = math.radians(8)
 # Natural logarithms: light between half and double, and so on.
 _GAIN, _CONTRAST, _GAMMA, _BALANCE = 0.7, 0.5, 0.5, 0.2
 _GRAIN = 0.08  # standard deviation of a pixel, of full scale
 _BLUR = 3  # pixels become one
-_LEAST_LOST, _MOST_LOST = 0.3, 0.5  # of each side: a part of the picture that is missing, as when data are lost
+_MIN_LOST, _MAX_LOST = 0.3, 0.5  # of each side of the part that is missing, as when data are lost
 _JPEG_QUALITY = 15
 
 Kind = Literal["view", "light", "noise"]
 
 
 def perturbed(frames: NDArray[np.uint8], kind: Kind, *, generator: torch.Generator) -> NDArray[np.uint8]:
-    """Each frame (N, H, W, C), C 1 or 3, after a change of its own of that kind; same shape.
+    """Each frame (N, H, W, C), C 1 or 3, after a random change of that kind; same shape.
 
     "view" turns the camera by up to 8 degrees and shows 60 to 80 % of each side at full size; "light" changes gain,
     contrast, gamma and colour balance; "noise" blurs, adds grain, loses a rectangle of 30 to 50 % of each
@@ -42,21 +41,21 @@ def perturbed(frames: NDArray[np.uint8], kind: Kind, *, generator: torch.Generat
 
 def _another_view(pictures: Tensor, generator: torch.Generator) -> Tensor:
     num, _, height, width = pictures.shape
-    side, turn = _draw(_LEAST_SIDE, _MOST_SIDE, num, generator), _draw(-_TURN, _TURN, num, generator)
+    side, turn = _draw(_MIN_SIDE, _MAX_SIDE, num, generator), _draw(-_TURN, _TURN, num, generator)
     along, across = side * turn.cos(), side * turn.sin()
     transform = torch.zeros(num, 2, 3)
     transform[:, 0, 0], transform[:, 0, 1] = along, -across * height / width
     transform[:, 1, 0], transform[:, 1, 1] = across * width / height, along
     room = (1 - transform[:, :, :2].abs().sum(dim=2)).clamp_min(0)  # before a corner leaves the picture
     transform[:, :, 2] = room * torch.stack([_draw(-1, 1, num, generator) for _ in range(2)], dim=1)
-    places = nn.functional.affine_grid(transform, list(pictures.shape), align_corners=False)
-    return nn.functional.grid_sample(pictures, places, padding_mode="reflection", align_corners=False)
+    grid = nn.functional.affine_grid(transform, list(pictures.shape), align_corners=False)
+    return nn.functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
 def _another_light(pictures: Tensor, generator: torch.Generator) -> Tensor:
     num, channels = pictures.shape[:2]
     gamma, contrast, gain = (
-        _draw(-spread, spread, num, generator).exp()[:, None, None, None] for spread in (_GAMMA, _CONTRAST, _GAIN)
+        _draw(-limit, limit, num, generator).exp()[:, None, None, None] for limit in (_GAMMA, _CONTRAST, _GAIN)
     )
     balance = _draw(-_BALANCE, _BALANCE, num * channels, generator).exp().view(num, channels, 1, 1)
     bent = pictures.pow(gamma)
@@ -77,10 +76,10 @@ def _lost(pictures: Tensor, generator: torch.Generator) -> Tensor:
     num, _, height, width = pictures.shape
     inside = []
     for length in (height, width):
-        size = _draw(_LEAST_LOST, _MOST_LOST, num, generator)
+        size = _draw(_MIN_LOST, _MAX_LOST, num, generator)
         start = torch.rand(num, generator=generator) * (1 - size)
-        place = (torch.arange(length) + 0.5) / length
-        inside.append((place >= start[:, None]) & (place < (start + size)[:, None]))
+        position = (torch.arange(length) + 0.5) / length
+        inside.append((position >= start[:, None]) & (position < (start + size)[:, None]))
     rows, columns = inside
     return (rows[:, :, None] & columns[:, None, :])[:, None]
 

@@ -1,4 +1,4 @@
-"""`firstsight compare`: a folder with the timeline, its plot, a film and a page that explains them."""
+"""A comparison as a folder: the timeline, its plot, a film and a page that explains them."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from firstsight.comparison.compare import (
     EveryNFrames,
 )
 from firstsight.encoder.encoder import Encoder
-from firstsight.files import make_folder, write_whole
+from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
 from firstsight.progress import Progress, Report, silent
@@ -73,8 +73,8 @@ class Highlights:
     """Collects, in memory that does not grow with the footage.
 
     The footage is cut into parts, each of which remembers its most and its least similar frame; when there are too
-    many, neighbours are joined. So the moments listed lie apart, and are not one moment many times. A comparison that
-    has no similarity yet is counted, and is neither of the two.
+    many, neighbours are joined. So the moments listed lie apart. A comparison without a similarity is counted,
+    but not listed.
     """
 
     max_anchors: int = 24
@@ -133,7 +133,7 @@ _NUM_MOMENTS = 6
 def render_page(
     encoder: Encoder, source_name: str, settings: CompareSettings, highlights: Highlights, plot: bytes
 ) -> str:
-    """The page as HTML. The highlights' frames carry a view of the whole frame."""
+    """The page as HTML. The highlights' frames carry a view of the entire frame."""
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.view.crop(width, height)
@@ -148,7 +148,7 @@ def render_page(
         most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
         least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
         crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
-        sees=encoder.view.describe(),
+        view=encoder.view.describe(),
         width=width,
         height=height,
         share=crop.share_of(width, height),
@@ -165,7 +165,7 @@ def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) 
     over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
     dimensions = f"the {num_dimensions} of largest standard deviation over {over}" if num_dimensions else "all"
     if settings.box is not None:
-        dimensions = "second moments of the maps in the box; in each frame the window of its size that is most like it"
+        dimensions = "second moments of the maps in the box; in each frame the most similar window of its size"
     return {
         "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
         "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
@@ -224,7 +224,7 @@ PAGE_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Summary:
-    """What a comparison came to."""
+    """The result of a comparison."""
 
     folder: Path  # with timeline, plot, film and page
     num_compared: int
@@ -257,17 +257,17 @@ def write_comparison(
     show: Callable[[Comparison], bool] | None = None,
     finished: Callable[[Summary], None] = lambda _: None,
 ) -> Summary:
-    """Compares the whole source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
+    """Compares all of the source and writes `timeline.csv`, `timeline.png`, `comparison.mp4` and `report.html`.
 
-    On Ctrl-C, or if `progress` raises `Cancelled`, the timeline and the film hold what was compared until then.
+    On Ctrl-C, or if `progress` raises `Cancelled`, the timeline and the film hold the frames compared until then.
 
     Args:
-        encoder: what embeds.
-        source: read once, whole.
+        encoder: of the frames.
+        source: read once.
         settings: of the comparison.
         folder: made if it is not there.
         progress: called after each comparison, with its similarity as the state.
-        show: called with each comparison; when it returns False, what was compared until then is all.
+        show: called with each comparison; when it returns False, the comparison ends.
         finished: called with the result before plot and page are drawn.
 
     Raises:
@@ -292,9 +292,9 @@ def write_comparison(
     finished(summary)
     progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
-    write_whole(folder / PLOT_FILE, plot)
+    write_atomically(folder / PLOT_FILE, plot)
     page = render_page(encoder, source.name, settings, highlights, plot)
-    write_whole(folder / PAGE_FILE, page.encode())
+    write_atomically(folder / PAGE_FILE, page.encode())
     return summary
 
 

@@ -1,4 +1,4 @@
-"""What pages and pictures are drawn with: templates, pictures as addresses, boxes, filters, maps, neighbours."""
+"""Drawing for pages and pictures: templates, pictures as addresses, boxes, filters, maps, neighbours."""
 
 import base64
 import io
@@ -26,7 +26,7 @@ Picture = NDArray[np.uint8]  # (H, W, 3)
 
 @dataclass(frozen=True)
 class Whole:
-    """A view of the whole frame, its longer side at most so many pixels, both sides even as H.264 asks for."""
+    """A view of the entire frame, its longer side at most so many pixels, both sides even as H.264 asks for."""
 
     longer_side: int = 480
     channels: int = 3
@@ -39,12 +39,12 @@ class Whole:
 
 
 def figure_text(name: str) -> str:
-    """A name as matplotlib shows it as it is: it takes what lies between dollars for mathematics."""
+    """The name, escaped for matplotlib, which reads text between dollars as mathematics."""
     return printable(name).replace("$", r"\$")
 
 
 def figure_png(figure: Figure) -> bytes:
-    """The figure as PNG; a letter that the font does not have is a box, and no warning."""
+    """The figure as PNG; letters that the font lacks are boxes, without a warning."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -71,10 +71,10 @@ def file_uri(content: bytes, kind: str) -> str:
 
 
 def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: EncoderView) -> Picture:
-    """A view of the whole frame, with what the network does not see dimmed and the rest framed.
+    """The entire frame, with the network's part framed and the rest dimmed.
 
     Args:
-        picture: the whole frame at any scale, uint8 (H, W, 3).
+        picture: the entire frame at any scale, uint8 (H, W, 3).
         size: width and height of the frame itself.
         preprocessing: what cuts the crop.
     """
@@ -90,16 +90,16 @@ def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: Enco
 
 
 def draw_box(image: Image.Image, box: Box, size: tuple[int, int]) -> None:
-    """Draws a box of a frame of that width and height onto a picture of the whole frame, at any scale."""
+    """Draws a box of a frame of that width and height onto a picture of the entire frame, at any scale."""
     across, down = image.width / size[0], image.height / size[1]
     right, bottom = (box.x + box.width) * across - 1, (box.y + box.height) * down - 1
     ImageDraw.Draw(image).rectangle((box.x * across, box.y * down, right, bottom), outline=(208, 138, 46), width=2)
 
 
-def cell_places(
+def cell_centres_in_frame(
     dimensions: NDArray[np.intp], centres: tuple[NDArray[np.float64], NDArray[np.float64]], crop: Crop
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Where in the frame the cells of the chosen dimensions lie, and how many maps are chosen at each.
+    """Centres in the frame of the cells of the chosen dimensions, and how many maps are chosen at each.
 
     Args:
         dimensions: positions in the flattened level (maps, rows, columns).
@@ -107,7 +107,7 @@ def cell_places(
         crop: the rectangle of the frame that became the network's input.
 
     Returns:
-        Places float64 (P, 2) as x, y in pixels of the frame, where pixel i covers i - 0.5 to i + 0.5; and counts (P,).
+        float64 (P, 2) as x, y in pixels of the frame, where pixel i covers i - 0.5 to i + 0.5; and counts (P,).
     """
     row_centres, column_centres = centres
     cells, counts = np.unique(dimensions % (len(row_centres) * len(column_centres)), return_counts=True)
@@ -123,16 +123,16 @@ def filters_picture(weights: NDArray[np.float32]) -> Picture:
     Filters that read one or three channels are shown in them; of deeper ones each input map has its own row.
     """
     if weights.shape[1] in (1, 3):
-        tiles = np.stack([_stretched(kernel.transpose(1, 2, 0)) for kernel in weights])
+        tiles = np.stack([_scaled(kernel.transpose(1, 2, 0)) for kernel in weights])
         return _tiled(tiles, columns=16)
-    tiles = np.stack([_stretched(kernel[..., None]) for one in weights.transpose(1, 0, 2, 3) for kernel in one])
+    tiles = np.stack([_scaled(kernel[..., None]) for inputs in weights.transpose(1, 0, 2, 3) for kernel in inputs])
     return _tiled(tiles, columns=weights.shape[0])
 
 
 def maps_picture(maps: NDArray[np.float32]) -> Picture:
-    """The maps (C, H, W) of one frame, a tile each, every map stretched to its own range."""
+    """The maps (C, H, W) of one frame, a tile each, every map scaled to its own range."""
     colours = colormaps["viridis"]
-    tiles = np.stack([(colours(_to_unit(one))[..., :3] * 255).astype(np.uint8) for one in maps])
+    tiles = np.stack([(colours(_to_unit(values))[..., :3] * 255).astype(np.uint8) for values in maps])
     return _tiled(tiles, columns=max(1, round(len(maps) ** 0.5)))
 
 
@@ -154,7 +154,7 @@ def _to_unit(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return (values - low) / (high - low) if high > low else np.full_like(values, 0.5)
 
 
-def _stretched(kernel: NDArray[np.float32]) -> Picture:
+def _scaled(kernel: NDArray[np.float32]) -> Picture:
     picture = (_to_unit(kernel) * 255).astype(np.uint8)
     return np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture
 
@@ -197,7 +197,6 @@ def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: 
     small = max(picture.size) < _TILE
     scale = _TILE / max(picture.size)
     fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    # The pixels of a small picture are shown as they are.
     canvas.paste(picture.resize(fitted, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS), (left, top))
     draw = ImageDraw.Draw(canvas)
     draw.text((left, top + _TILE + 1), caption, fill="black")
@@ -206,10 +205,7 @@ def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: 
 
 
 def load_template(name: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Template:
-    """The template in that file; what is put into it is escaped, and what it asks for and does not get is an error.
-
-    A name that holds what cannot be shown is shown with escapes, in every page.
-    """
+    """The template in that file. Values are escaped, unprintable letters too; a missing one is an error."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
     environment.filters |= filters or {}
     return environment.from_string((resources.files(__package__) / name).read_text(encoding="utf-8"))

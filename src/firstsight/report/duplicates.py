@@ -13,11 +13,11 @@ from firstsight.report.drawing import file_uri, load_template
 
 # Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
 _MAX_GAP_SECONDS = 2.5
-_LEAST_CHANCE = 1e-12
+_MIN_CHANCE = 1e-12
 
 
 class Judged(Protocol):
-    """What has a certainty."""
+    """A finding with a certainty."""
 
     @property
     def similarity(self) -> float: ...  # noqa: D102
@@ -39,8 +39,8 @@ def chance(expected: float) -> str:
         return f"{expected:.0f} such by chance in a library like this"
     if expected > 1e-3:
         return f"by chance in 1 of {1 / expected:.0f} libraries like this"
-    exponent = math.floor(-math.log10(max(expected, _LEAST_CHANCE)))
-    return f"by chance in 1 of 10^{exponent} libraries like this" + (" or fewer" if expected < _LEAST_CHANCE else "")
+    exponent = math.floor(-math.log10(max(expected, _MIN_CHANCE)))
+    return f"by chance in 1 of 10^{exponent} libraries like this" + (" or fewer" if expected < _MIN_CHANCE else "")
 
 
 def repeated_runs(frames: Sequence[RepeatedFrame]) -> list[list[RepeatedFrame]]:
@@ -69,11 +69,11 @@ _RUNS_SHOWN = 20
 def render_duplicates_page(found: Duplicates, library: Store) -> str:
     """The page as HTML, with thumbnails from the library."""
     pictures = _Pictures(library)
-    sure = [one for one in found.shared if one.is_copy and _is_told(one, found)]
+    sure = [one for one in found.shared if one.is_copy and _is_of_a_kept_source(one, found)]
     kinds = (
         ("Copies", sure),
         ("Parts of one in another", [one for one in found.shared if one.finding == "part"]),
-        ("Perhaps: they look alike", [one for one in found.shared if one.finding == "perhaps"]),
+        ("Perhaps: they are similar", [one for one in found.shared if one.finding == "perhaps"]),
     )
     return load_template(_TEMPLATE).render(
         library=library.path.name,
@@ -115,8 +115,8 @@ class _Pictures:
         ]
 
 
-def _is_told(one: Shared, found: Duplicates) -> bool:
-    """Whether it is a pair with a source that is kept: of a group of ten all 45 pairs say little more than those 9."""
+def _is_of_a_kept_source(one: Shared, found: Duplicates) -> bool:
+    """Whether the pair has a source that is kept: of a group of ten, 9 pairs of 45."""
     return any(group.keep in (one.first, one.second) for group in found.groups)
 
 

@@ -1,4 +1,4 @@
-"""A map of a library's frames, as a picture and as a page with thumbnails: one file, nothing fetched from anywhere."""
+"""Clusters and the map of a library, as a picture and as pages of one file with thumbnails."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +27,7 @@ def render_clusters_page(found: Clusters, library: Store) -> str:
         num_frames=found.num_frames,
         num_sources=len(library.sources),
         silhouette=found.silhouette,
-        clusters=[_shown(one, library) for one in found.clusters],
+        clusters=[_shown(cluster, library) for cluster in found.clusters],
     )
 
 
@@ -35,9 +35,9 @@ def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
     step = max(1, len(cluster.moments) // _PICTURES_SHOWN)
     chosen = cluster.moments[::step][:_PICTURES_SHOWN]
     frames = [(cluster.exemplar_source, cluster.exemplar_frame_index)]
-    frames += [(one.source, one.best_frame_index) for one in chosen]
+    frames += [(moment.source, moment.best_frame_index) for moment in chosen]
     names = [name for name, _ in frames]
-    times = [cluster.exemplar_seconds, *(one.best_seconds for one in chosen)]
+    times = [cluster.exemplar_seconds, *(moment.best_seconds for moment in chosen)]
     uris = [file_uri(jpeg, "jpeg") for jpeg in library.thumbnails(frames)]
     return {
         "share": 100 * cluster.share,
@@ -85,11 +85,11 @@ def map_picture(shown: FrameMap, library: Store) -> bytes:
 
 
 def render_map_page(shown: FrameMap, library: Store) -> str:
-    """The page as HTML; every dot says where its frame is from."""
+    """The page as HTML; the title of a dot is the source and time of its frame."""
     names = shown.frames.sources[:_NAMED]
     return load_template(_MAP_TEMPLATE).render(
         library=library.path.name,
-        said=shown.summary(),
+        summary=shown.summary(),
         dots=[{**_placed(shown, row), "colour": _colour(shown, row)} for row in range(len(shown.frames))],
         pictures=[_placed_picture(shown, row, jpeg) for row, jpeg in _thumbnails(shown, library)],
         sources=[{"name": name, "colour": _of_source(number)} for number, name in enumerate(names)],

@@ -1,4 +1,4 @@
-"""The article's two windows, live: drawn as the film draws them, while the comparison runs."""
+"""The article's two windows, anchor and current frame: as a film, or live while the comparison runs."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,27 +12,26 @@ from PIL import Image, ImageDraw, ImageFont
 from firstsight.comparison.compare import Comparison
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
-from firstsight.report.drawing import Picture, cell_places, draw_box
+from firstsight.report.drawing import Picture, cell_centres_in_frame, draw_box
 
 _BAND = 40  # pixels below the pictures, for the text
-_RADIUS = 3  # pixels, for each map chosen at a place
+_RADIUS = 3  # pixels, for each map chosen in a cell
 _BACKGROUND, _ANCHOR_COLOUR, _TEXT_COLOUR, _CIRCLE_COLOUR = (
     (20, 22, 26),
     (208, 160, 90),
     (235, 235, 235),
     (80, 220, 120),
 )
-# A film of pictures, or of every hundredth frame, should not stand still for longer; and where time does not rise (the
-# next file begins) it passes as at 25 frames a second.
+# The longest that one picture is shown; where time does not rise (the next file begins), 25 frames a second.
 _LONGEST_SECONDS, _USUAL_SECONDS = 1.0, 1 / 25
 
 
 class Windows:
-    """Draws anchor and current frame side by side, with similarity, frame number and the places compared.
+    """Draws anchor and current frame side by side, with similarity, frame number and the cells compared.
 
     Args:
         encoder: the one that compared.
-        level: the level that was compared; None for a read-out of all levels, which has no places.
+        level: the level that was compared; None for a read-out of all levels, which has no cells.
         panel: width and height of each of the two pictures, even.
     """
 
@@ -44,7 +43,7 @@ class Windows:
         self._font = ImageFont.load_default(size=18)
 
     def draw(self, comparison: Comparison) -> Picture:
-        """The two pictures, uint8 (H, W, 3), from frames that carry a view of the whole frame."""
+        """The two pictures, uint8 (H, W, 3), from frames that carry a view of the entire frame."""
         width, height = self.panel
         canvas = Image.new("RGB", self.size, _BACKGROUND)
         anchor, current = (self._fit(one.whole) for one in (comparison.anchor, comparison.frame))
@@ -67,17 +66,17 @@ class Windows:
         return image if image.size == self.panel else image.resize(self.panel)
 
     def _draw_circles(self, draw: ImageDraw.ImageDraw, comparison: Comparison) -> None:
-        """A circle at each place compared, its radius 3 pixels for each map chosen there; none for a read-out."""
+        """A circle at each cell compared, its radius 3 pixels for each map chosen there; none for a read-out."""
         if self.level is None:
             return
         size = comparison.frame.size
-        places, counts = cell_places(
+        centres, counts = cell_centres_in_frame(
             comparison.dimensions,
             self.encoder.model.cell_centres(self.level),
             self.encoder.view.crop(*size),
         )
         scale = np.array(self.panel) / np.array(size)
-        for (x, y), count in zip((places + 0.5) * scale - 0.5, counts, strict=True):
+        for (x, y), count in zip((centres + 0.5) * scale - 0.5, counts, strict=True):
             radius = _RADIUS * int(count)
             draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_CIRCLE_COLOUR)
 

@@ -1,4 +1,4 @@
-"""The central claim made visible: each level's filters, maps and similarities, before and after learning."""
+"""Each level's filters, maps and similarities, before and after learning."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from firstsight.report.drawing import filters_picture, maps_picture, png_uri, si
 
 @dataclass(frozen=True)
 class LevelPictures:
-    """One level of one network, looking at one frame."""
+    """One level of one network, on one frame."""
 
     filters: str  # pictures as `data:` addresses
     maps: str
@@ -45,7 +45,7 @@ def initial_model(encoder: Encoder) -> tuple[Model | None, str]:
 
 
 def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStory]:
-    """Every level of the encoder, looking at that frame: uint8 (height, width, channels) as its view gives it."""
+    """Every level of the encoder on that frame: uint8 (height, width, channels) as its view gives it."""
     initial, _ = initial_model(encoder)
     inputs = to_inputs(pixels[None], torch.device("cpu"))
     before = _pictures(initial, inputs) if initial else None

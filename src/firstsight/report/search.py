@@ -21,7 +21,7 @@ _FEW_DECOYS = 60
 
 
 def verdict(result: SearchResult) -> str:
-    """One sentence or two: is it there, and what that rests on."""
+    """One sentence or two: whether there is a match, and how far the threshold is to be trusted."""
     return " ".join(part for part in (_found(result), _measured(result)) if part)
 
 
@@ -32,17 +32,17 @@ def _found(result: SearchResult) -> str:
         itself = " The first is the query itself." if result.matches[0].is_query else ""
         return f"{found}, of similarity {result.threshold:.3f} or more.{itself}"
     moment = result.nearest.moment
-    nearest = f"No match. The nearest frame, {place_text(moment)}, has similarity {moment.score:.3f}. "
+    nearest = f"No match. The nearest frame, {moment_text(moment)}, has similarity {moment.score:.3f}. "
     if not result.background.is_measured:
         return f"{nearest}A match begins at {result.threshold:.3f}."
     return (
-        f"{nearest}A match begins at {result.threshold:.3f}; what is absent gets that far in "
+        f"{nearest}A match begins at {result.threshold:.3f}; absent things reach that in "
         f"{100 * result.false_match_rate:g} % of searches."
     )
 
 
 def _measured(result: SearchResult) -> str:
-    """What is to be known of how the threshold came about; nothing where all is as usual."""
+    """How rough the threshold is; empty if it is measured well."""
     num = len(result.background.decoys)
     if not result.background.is_measured:
         return (
@@ -54,21 +54,21 @@ def _measured(result: SearchResult) -> str:
     return ""
 
 
-def place_text(moment: Moment) -> str:
-    """Where the best frame is."""
+def moment_text(moment: Moment) -> str:
+    """Source and time of the best frame."""
     name = printable(moment.source)
     return name if moment.end_seconds == 0 else f"{name} at {moment.best_seconds:.2f} s"
 
 
-def stretch_text(moment: Moment) -> str:
-    """From when to when."""
+def interval_text(moment: Moment) -> str:
+    """Start, end and best time."""
     if moment.end_seconds == 0:
         return "a picture"
     return f"{moment.start_seconds:.2f} s to {moment.end_seconds:.2f} s, best at {moment.best_seconds:.2f} s"
 
 
 def share_text(share: float) -> str:
-    """A share near 1 in percent, with as many digits as tell it from 100 %: "99.98 %"."""
+    """A share near 1 in percent, with enough digits to differ from 100 %: "99.98 %"."""
     rest = 100 * (1 - share)
     digits = 1 if rest >= 1 else min(6, 1 - math.floor(math.log10(max(rest, 1e-6))))
     floored = math.floor(100 * share * 10**digits) / 10**digits
@@ -106,7 +106,7 @@ def render_search_page(result: SearchResult, library: Store) -> str:
         plot=file_uri(_plot(result), "png"),
         facts={
             "Threshold": f"similarity {result.threshold:.3f}",
-            "False matches": f"{100 * result.false_match_rate:g} % of searches whose answer is not there",
+            "False matches": f"{100 * result.false_match_rate:g} % of searches for absent things",
             "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down or on their side",
         },
     )
@@ -117,7 +117,7 @@ def _shown(match: Match, library: Store) -> dict[str, Any]:
     return {
         "source": moment.source,
         "is_query": match.is_query,
-        "stretch": stretch_text(moment),
+        "stretch": interval_text(moment),
         "closer_than": share_text(match.closer_than),
         "false_match": false_match_text(match.false_match_probability),
         "similarity": moment.score,
@@ -174,7 +174,7 @@ def _query_picture(result: SearchResult) -> np.ndarray:
 
 
 def _plot(result: SearchResult) -> bytes:
-    """How alike unrelated frames are, how alike the best of them is, and where the matches lie, as PNG."""
+    """Similarities of unrelated frames, of the best of them, and of the matches, as PNG."""
     background = result.background
     figure = Figure(figsize=(10, 2.6), dpi=130, layout="constrained")
     axes = figure.subplots()

@@ -1,4 +1,4 @@
-"""How two videos belong together, as a picture: the matrix of their similarities, and the path through it."""
+"""The timeline of a comparison as a table and a plot, and an alignment of two videos as a picture."""
 
 import csv
 import math
@@ -20,7 +20,7 @@ from firstsight.report.drawing import figure_png, figure_text
 from firstsight.text import printable
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
-BOX_COLUMNS = ("x", "y", "width", "height")  # of the window that is most like an anchor's box, if it has one
+BOX_COLUMNS = ("x", "y", "width", "height")  # of the window most similar to the anchor's box, if it has one
 # More points than a plot has columns of pixels are drawn as the range they span.
 _MAX_POINTS = 2_000
 
@@ -125,16 +125,16 @@ def _draw(axes: Axes, curve: Curve) -> None:
         axes.fill_between(curve.position, curve.least, curve.largest, color="#1f5f8b", linewidth=0.4)
 
 
-_MOST_CELLS = 800  # a side of the picture; of longer videos the largest of each block is drawn
-_LEAST_SIDE, _MOST_SIDE = 3.0, 9.0  # inches
+_MAX_CELLS = 800  # a side of the picture; of longer videos the largest of each block is drawn
+_MIN_SIDE, _MAX_SIDE = 3.0, 9.0  # inches
 
 
 def alignment_picture(alignment: Alignment) -> bytes:
     """Two videos as PNG: darker is more similar than usual; the second video goes right, the first one down."""
     first, second, path = alignment.first, alignment.second, alignment.path
     rows, columns = first.frames.seconds, second.frames.seconds
-    height = float(np.clip(_MOST_SIDE * len(rows) / max(len(columns), 1), _LEAST_SIDE, _MOST_SIDE))
-    figure = Figure(figsize=(_MOST_SIDE, height), dpi=120, layout="constrained")
+    height = float(np.clip(_MAX_SIDE * len(rows) / max(len(columns), 1), _MIN_SIDE, _MAX_SIDE))
+    figure = Figure(figsize=(_MAX_SIDE, height), dpi=120, layout="constrained")
     axes = figure.subplots()
     extent = (columns[0], columns[-1] or 1.0, rows[-1] or 1.0, rows[0])
     axes.imshow(
@@ -148,6 +148,6 @@ def alignment_picture(alignment: Alignment) -> bytes:
 def _thinned(gains: NDArray[np.float32]) -> NDArray[np.float32]:
     """The largest of each block, so that a thin path is still visible when the picture has fewer cells."""
     for axis in (0, 1):
-        step = -(-gains.shape[axis] // _MOST_CELLS)
+        step = -(-gains.shape[axis] // _MAX_CELLS)
         gains = np.maximum.reduceat(gains, np.arange(0, gains.shape[axis], step), axis=axis)
     return gains

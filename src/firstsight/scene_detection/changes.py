@@ -1,11 +1,11 @@
-"""Where one scene gives way to another: by a cut, or by a passage in which each frame is a mixture of both.
+"""Changes of scene: cuts, and passages in which each frame is a mixture of both scenes.
 
-Both differ from motion by what comes before and after. A *cut* is a difference that is large against the differences
-around it, and is not undone within the next frames, as a flash is. Of a *mixture* the frames lie on the straight line
-between its ends; no motion does that, and no cut.
+Both differ from motion. A *cut* is a difference that is large against the differences around it, and is not undone
+within the next frames, as a flash is. The frames of a *mixture* lie on the straight line between its ends; those of a
+motion or a cut do not.
 
-Source for a change as a gap between what is before and what is after it: Foote, "Automatic audio segmentation using a
-measure of audio novelty", 2000, here with the least instead of the mean distance. Source for a dissolve as a linear
+Source for a change as a gap between the frames before and after it: Foote, "Automatic audio segmentation using a
+measure of audio novelty", 2000, here with the smallest instead of the mean distance. Source for a dissolve as a linear
 mixture: Hampapur, Jain, Weymouth, "Digital video segmentation", 1994.
 """
 
@@ -27,13 +27,13 @@ _PICTURE_NOISE = 4.0
 _MAP_NOISE = 1.0
 # Grey levels by which a third of the pixels of a cell have to vary in time, or the cell lies in a black bar.
 _BAR = 4.0
-# A change of scene changes more than this share of the cells; what passes by does not.
+# A change of scene changes more than this share of the cells; passing objects do not.
 _UNCHANGED_SHARE = 0.4
 
 
 @dataclass(frozen=True)
 class SmallPicture:
-    """A view of the whole frame at 32x18 pixels, whatever its shape. A `View`."""
+    """A view of the entire frame at 32x18 pixels, whatever its shape. A `View`."""
 
     channels: int = 3
 
@@ -44,9 +44,9 @@ class SmallPicture:
 
 @dataclass(frozen=True, eq=False)
 class Descriptors:
-    """What is remembered of N frames that follow each other."""
+    """Descriptors of N consecutive frames."""
 
-    pictures: NDArray[np.uint8]  # (N, 18, 32, 3), as `SmallPicture` sees them
+    pictures: NDArray[np.uint8]  # (N, 18, 32, 3), through `SmallPicture`
     maps: NDArray[np.float16]  # (N, 12, maps): mean responses in each cell, of maps with mean 0 and variance 1
 
     def __post_init__(self) -> None:
@@ -60,13 +60,12 @@ class Descriptors:
         return len(self.pictures)
 
     def __getitem__(self, chosen: slice) -> "Descriptors":
-        """Some of the frames."""
         return Descriptors(self.pictures[chosen], self.maps[chosen])
 
 
 @dataclass(frozen=True, eq=False)
 class Bands:
-    """Distances of frames `first` and `first + apart`; of pairs that do not exist NaN."""
+    """Distances of frames `first` and `first + apart`; NaN for pairs that do not exist."""
 
     structure: NDArray[np.float32]  # (span + 1, N): 0 is the same, about 1 unrelated, in most cells
     light: NDArray[np.float32]  # (span + 1, N, cells): mean squared difference of pixels, in grey levels squared
@@ -81,17 +80,16 @@ def measure(descriptors: Descriptors, *, span: int) -> Bands:
     energy = np.square(centred).mean(axis=-1)
     detail = _squared(centred, span) / pixels.shape[-1]
     shown = (np.ptp(pixels, axis=0) > _BAR).mean(axis=-1) > 1 / 3
-    of_picture = _unlike(centred[:, shown] / pixels.shape[-1] ** 0.5, span, noise=_PICTURE_NOISE**2)
-    of_maps = _unlike(descriptors.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
+    of_picture = _dissimilarity(centred[:, shown] / pixels.shape[-1] ** 0.5, span, noise=_PICTURE_NOISE**2)
+    of_maps = _dissimilarity(descriptors.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
     light = _squared(pixels, span) / pixels.shape[-1]
     return Bands(np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1))
 
 
 def is_blank(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether each picture shows nothing (N, 18, 32, 3), as in the black between two fades: (N,)."""
-    cells = _cells(pictures)
-    spread: NDArray[np.float32] = cells.std(axis=-1).max(axis=-1)
-    return spread < _PICTURE_NOISE
+    """Whether each picture (N, 18, 32, 3) shows nothing, as in the black between two fades: (N,)."""
+    contrast: NDArray[np.float32] = _cells(pictures).std(axis=-1).max(axis=-1)
+    return contrast < _PICTURE_NOISE
 
 
 def _cells(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -101,11 +99,8 @@ def _cells(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(num, NUM_ROWS * NUM_COLUMNS, -1)
 
 
-def _unlike(cells: NDArray[np.float32], span: int, *, noise: float) -> NDArray[np.float32]:
-    """1 minus the cosine in all but two fifths of the cells (N, cells, numbers): (span + 1, N).
-
-    So light that is turned up or down changes nothing.
-    """
+def _dissimilarity(cells: NDArray[np.float32], span: int, *, noise: float) -> NDArray[np.float32]:
+    """1 minus the cosine, its 0.4 quantile over the cells (N, cells, numbers): (span + 1, N). Brightness cancels."""
     if not cells.shape[1]:
         return np.zeros((span + 1, len(cells)), np.float32)
     unit = cells / np.sqrt(np.square(cells).sum(axis=-1, keepdims=True) + noise)
@@ -125,20 +120,20 @@ def _squared(rows: NDArray[np.float32], span: int) -> NDArray[np.float32]:
 
 Kind = Literal["cut", "gradual"]
 
-_WINDOW = 5  # frames before and after a change that must all be unlike; a flash is shorter
-_AROUND = 6  # frames to either side that show how much changes anyway
-_LEAST_CUT = 0.3  # of structure; unrelated pictures are about 0.8 apart
-_LEAST_CUT_RATIO = 2.6  # to what changes around it
-_STILL = 0.05  # added to what changes around it: in a still picture any small thing is many times that
-_LEAST_GAP = 0.2  # of structure, from one side of a passage to the other
-_LEAST_MIXTURE = 0.15  # of that gap, times how much of what lies between is explained by a mixture
-_SHORTEST_PASSAGE, _LONGEST_PASSAGE_SECONDS = 5, 1.8  # frames from the last pure one to the next pure one
-_LONGEST_PASSAGE = 432  # frames: so many at 240 a second. Times that are closer are damaged, or of a slow motion
+_WINDOW = 5  # frames before and after a change that must all differ; a flash is shorter
+_AROUND = 6  # frames to either side whose differences a cut has to exceed
+_MIN_CUT = 0.3  # of structure; unrelated pictures are about 0.8 apart
+_MIN_CUT_RATIO = 2.6  # to the differences around it
+_STILL = 0.05  # added to the differences around it, which in a still picture are near 0
+_MIN_GAP = 0.2  # of structure, from one side of a passage to the other
+_MIN_MIXTURE = 0.15  # of that gap, times the share of the frames between that a mixture explains
+_MIN_PASSAGE, _MAX_PASSAGE_SECONDS = 5, 1.8  # frames from the last pure one to the next pure one
+_MAX_PASSAGE = 432  # frames: 1.8 s at 240 a second. Times that are closer are damaged, or of slow motion
 _LADDER = 1.19  # from one length that is tried to the next
-_TOUCH = 3  # frames that two passages may share: those of the black between a fade out and a fade in
+_MAX_SHARED = 3  # frames that two passages may share: those of the black between a fade out and a fade in
 # Frames measured at once. The distances of more, or of so many pairs of frames, do not fit into 200 megabytes.
 _CHUNK, _CHUNK_PAIRS = 2_048, 250_000
-_NOISE = 4.0  # grey levels squared of a pixel: where light changes less than this, it is not asked how
+_NOISE = 4.0  # grey levels squared of a pixel: smaller changes of light count as this one
 
 
 @dataclass(frozen=True)
@@ -151,23 +146,23 @@ class Change:
     kind: Kind
     first: int
     last: int
-    strength: float  # structure that changed: about 1 if all but two fifths of the picture became something unrelated
+    strength: float  # structure that changed: about 1 if three fifths of the picture became something unrelated
 
 
 class DescriptorsOfVideo(Protocol):
-    """What is remembered of the frames of one video, of which a range at a time is asked for."""
+    """Descriptors of the frames of one video, read a range at a time."""
 
     def __len__(self) -> int:
-        """How many frames."""
+        """Number of frames."""
 
     def __getitem__(self, chosen: slice, /) -> Descriptors:
-        """Those of them."""
+        """Those of a range."""
 
 
 def find_changes(descriptors: DescriptorsOfVideo, *, frames_per_second: float) -> tuple[Change, ...]:
     """The changes of scene in one video, in order of time; no two overlap.
 
-    Memory besides what is remembered: some 200 MB at most, whatever the length and the rate.
+    Memory besides the descriptors: some 200 MB at most, whatever the length and the rate.
 
     Args:
         descriptors: of every frame.
@@ -197,23 +192,22 @@ def find_changes(descriptors: DescriptorsOfVideo, *, frames_per_second: float) -
 
 def passage_lengths(frames_per_second: float) -> tuple[int, ...]:
     """The lengths of passages that are tried, in frames from the last pure frame to the next one."""
-    by_time = min(_LONGEST_PASSAGE_SECONDS * frames_per_second, _LONGEST_PASSAGE)
-    longest = max(2 * _SHORTEST_PASSAGE, round(by_time))
-    num = int(np.ceil(np.log(longest / _SHORTEST_PASSAGE) / np.log(_LADDER)))
-    return tuple(sorted({round(length) for length in np.geomspace(_SHORTEST_PASSAGE, longest, num + 1)}))
+    longest = max(2 * _MIN_PASSAGE, round(min(_MAX_PASSAGE_SECONDS * frames_per_second, _MAX_PASSAGE)))
+    num = int(np.ceil(np.log(longest / _MIN_PASSAGE) / np.log(_LADDER)))
+    return tuple(sorted({round(length) for length in np.geomspace(_MIN_PASSAGE, longest, num + 1)}))
 
 
 def _cuts(bands: Bands) -> list[Change]:
     steps = np.nan_to_num(bands.structure[1])
     gaps = gap(bands.structure, apart=1)
     ratios = gaps / (_around(steps) + _STILL)
-    found = np.flatnonzero((gaps > _LEAST_CUT) & (ratios > _LEAST_CUT_RATIO))
+    found = np.flatnonzero((gaps > _MIN_CUT) & (ratios > _MIN_CUT_RATIO))
     return [Change("cut", int(row) + 1, int(row) + 1, float(gaps[row])) for row in found]
 
 
 def gap(structure: NDArray[np.float32], *, apart: int) -> NDArray[np.float32]:
-    """For each frame (N,): the least distance of it, or one of the few before it, to the frame `apart` later, or one of
-    the few after that. 0 where there is no such frame.
+    """For each frame (N,) the smallest distance of it, or one of the few before it, to the frame `apart` later, or one
+    of the few after that; 0 if there is no such frame.
     """
     num = structure.shape[1]
     least = np.full(num, np.inf, np.float32)
@@ -225,7 +219,7 @@ def gap(structure: NDArray[np.float32], *, apart: int) -> NDArray[np.float32]:
 
 
 def _around(steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """For each step the third largest of those around it: so that one flash nearby hides nothing."""
+    """For each step the third largest of those around it, which one flash nearby does not raise."""
     padded = np.pad(steps, _AROUND)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * _AROUND + 1)
     others = np.delete(windows, _AROUND, axis=1)
@@ -239,7 +233,7 @@ def _passages(bands: Bands, lengths: Sequence[int]) -> list[Change]:
     candidates.sort(key=lambda one: -one.explained)
     kept: list[_Passage] = []
     for one in candidates:
-        if all(one.end <= other.start + _TOUCH or one.start >= other.end - _TOUCH for other in kept):
+        if all(one.end <= other.start + _MAX_SHARED or one.start >= other.end - _MAX_SHARED for other in kept):
             kept.append(one)
     return [Change("gradual", one.start + 1, one.end, one.gap) for one in kept]
 
@@ -254,24 +248,24 @@ class _Passage:
 
 def _passages_of(bands: Bands, length: int) -> list[_Passage]:
     gaps = gap(bands.structure, apart=length)
-    rows = np.flatnonzero(gaps > _LEAST_GAP)
+    rows = np.flatnonzero(gaps > _MIN_GAP)
     rows = rows[rows + length < bands.structure.shape[1]]
     if not len(rows):
         return []
-    mixture, cut = _left_over(bands.light, rows, length)
-    whole = mixture.sum(axis=1) / np.maximum(cut.sum(axis=1), _NOISE)
-    cells = np.quantile(mixture / np.maximum(cut, _NOISE * (length - 1)), 0.6, axis=1)
-    on_the_line = np.clip(1 - (whole + cells) / 2, 0, 1)
-    explained = gaps[rows] * on_the_line * np.sqrt(np.clip(_paleness(bands, rows, length), 0, 1))
+    mixture, cut = _residuals(bands.light, rows, length)
+    of_picture = mixture.sum(axis=1) / np.maximum(cut.sum(axis=1), _NOISE)
+    of_cells = np.quantile(mixture / np.maximum(cut, _NOISE * (length - 1)), 0.6, axis=1)
+    on_the_line = np.clip(1 - (of_picture + of_cells) / 2, 0, 1)
+    explained = gaps[rows] * on_the_line * np.sqrt(np.clip(_contrast_loss(bands, rows, length), 0, 1))
     return [
         _Passage(int(row), int(row) + length, float(gaps[row]), float(share))
         for row, share in zip(rows, explained, strict=True)
-        if share > _LEAST_MIXTURE
+        if share > _MIN_MIXTURE
     ]
 
 
-def _paleness(bands: Bands, rows: NDArray[np.intp], length: int) -> NDArray[np.float32]:
-    """How much contrast the frames between lose, by share of what a mixture loses: 1 for a mixture, 0 for motion.
+def _contrast_loss(bands: Bands, rows: NDArray[np.intp], length: int) -> NDArray[np.float32]:
+    """The contrast that the frames between lose, relative to what a mixture loses: 1 for a mixture, 0 for motion.
 
     Mixing (1-a) s + a e loses a (1-a) |s-e|^2, whatever moves meanwhile. Source: Alattar, "Detecting and compressing
     dissolve regions in video sequences", 1993: the variance follows a parabola.
@@ -281,14 +275,14 @@ def _paleness(bands: Bands, rows: NDArray[np.intp], length: int) -> NDArray[np.f
     straight = (1 - share) * bands.contrast[rows] + share * bands.contrast[rows + length]
     lost = (straight - bands.contrast[rows + inner]).sum(axis=0)
     expected = (share * (1 - share)).sum() * bands.detail[length, rows]
-    paleness: NDArray[np.float32] = lost / np.maximum(expected, _NOISE)
-    return paleness
+    loss: NDArray[np.float32] = lost / np.maximum(expected, _NOISE)
+    return loss
 
 
-def _left_over(
+def _residuals(
     light: NDArray[np.float32], rows: NDArray[np.intp], length: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What a mixture, and what the best cut, leave unexplained of the frames between; (rows, cells) each.
+    """The squared residuals of a mixture, and of the best cut, over the frames between: (rows, cells) each.
 
     The distance of x to (1-a) s + a e is (1-a) |x-s|^2 + a |x-e|^2 - a (1-a) |s-e|^2.
     """
@@ -306,7 +300,7 @@ def _left_over(
 
 
 def _without_overlap(changes: Iterable[Change]) -> tuple[Change, ...]:
-    """In order of time; of two that overlap, the stronger. A cut within a passage is none, or the passage is none."""
+    """In order of time; of two that overlap, such as a cut within a passage, only the stronger."""
     kept: list[Change] = []
     for one in sorted(set(changes), key=lambda one: -one.strength):
         if not any(_overlap(one, other) for other in kept):
@@ -315,12 +309,12 @@ def _without_overlap(changes: Iterable[Change]) -> tuple[Change, ...]:
 
 
 def _overlap(one: Change, other: Change) -> bool:
-    shared = _TOUCH if one.kind == other.kind == "gradual" else -1
+    shared = _MAX_SHARED if one.kind == other.kind == "gradual" else -1
     return one.first <= other.last - shared - 1 and other.first <= one.last - shared - 1
 
 
 def _across_black(changes: Sequence[Change], blank: NDArray[np.bool_], *, longest: int) -> tuple[Change, ...]:
-    """The same, with a change to black and the one out of it as one, and none sharing a frame with another."""
+    """The same, with a change to black and the one out of it joined, and without shared frames."""
     joined: list[Change] = []
     for one in changes:
         before = joined[-1] if joined else None

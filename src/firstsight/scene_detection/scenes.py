@@ -1,4 +1,4 @@
-"""The scenes of videos: what lies between cuts and gradual changes, to the frame."""
+"""The scenes of videos, between cuts and gradual changes, to the frame."""
 
 from array import array
 from bisect import bisect_left, bisect_right
@@ -33,22 +33,21 @@ from firstsight.scene_detection.changes import (
 from firstsight.text import printable
 
 _BATCH_SIZE = 64
-# Clocks of containers have steps of microseconds; less is none.
-_LEAST_STEP_SECONDS = 1e-6
+_MIN_STEP_SECONDS = 1e-6  # the resolution of containers
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A part of one video that shows one thing. Frames of a gradual change belong to the scene that they lead to."""
+    """A part of a video between two changes. Frames of a gradual change belong to the scene that they lead to."""
 
-    source: str  # the file, as a person would name it
+    source: str  # name of the file
     number: int  # in its video, from 1
-    begins: Kind | None  # how it took over from the one before; None: it is the first
+    begins: Kind | None  # the change that it begins with; None for the first
     first_frame: int  # position in its video
     last_frame: int
     pure_frame: int  # the first that shows nothing of the scene before; of a cut the first of all
     start_seconds: float
-    end_seconds: float  # when the last frame gives way to the next
+    end_seconds: float  # of its last frame
     strength: float  # of the change that it begins with, about 0 to 1; 0 for the first
 
     @property
@@ -63,8 +62,7 @@ class Scene:
 
 # Of a scene, in the order of its fields.
 _IN_JSON = ("begins", "first_frame", "last_frame", "pure_frame", "start_seconds", "end_seconds", "strength")
-# Of a table: what a person reads first stands first.
-_COLUMNS = {
+_COLUMNS = {  # of a table, in the order of reading
     "source": pa.string(),
     "scene": pa.int64(),
     "begins": pa.string(),
@@ -104,10 +102,9 @@ class Scenes(Sequence[Scene]):
 
 
 def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Report = silent) -> Scenes:
-    """The scenes of every video of the source: what lies between cuts and gradual changes, to the frame.
+    """The scenes of every video of the source, between cuts and gradual changes, to the frame.
 
-    Each video counts by itself: its scenes are the same alone and among others. Give every frame: of a source that
-    leaves out frames, differences between those that are left count.
+    Each video is analysed on its own. Use every frame of it: changes are found between consecutive frames.
 
     Args:
         source: a video or several. Memory: 1.8 kB and 24 bytes a map for each frame of the longest video, and up to 200
@@ -116,7 +113,7 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
         progress: called now and then.
 
     Raises:
-        SourceError: no footage, none of it can be read, or footage to learn from that can be read only once.
+        SourceError: no footage, none of it can be read, or no encoder for footage that can be read only once.
 
     Example:
         >>> for scene in detect_scenes("film.mp4"):  # doctest: +SKIP
@@ -133,7 +130,7 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
         prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
     ):
         for batch in _batches(frames):
-            if video.ends_before(batch[0]):
+            if video.last and _is_next_video(batch[0], video.last):
                 scenes += video.scenes()
                 video = _Video(encoder)
             video.add(batch)
@@ -168,24 +165,20 @@ def _is_next_video(frame: Frame, before: Frame) -> bool:
 
 
 class _Video:
-    """What is remembered of the frames of one video, and the mean and mean square of each map over all of them."""
+    """Descriptors of the frames of one video, with the mean and mean square of each map over all of them."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
-        self._last: Frame | None = None
+        self.last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches
-        self._pictures: list[NDArray[np.uint8]] = []  # a batch each, as are
-        self._maps: list[NDArray[np.float16]] = []
+        self._pictures: list[NDArray[np.uint8]] = []  # of the batches
+        self._maps: list[NDArray[np.float16]] = []  # of the batches
         self._moments: NDArray[np.float64] = np.zeros(())  # sums over the frames: (2, maps)
 
-    def ends_before(self, frame: Frame) -> bool:
-        """Whether that frame belongs to the next video."""
-        return self._last is not None and _is_next_video(frame, self._last)
-
     def add(self, batch: list[Frame]) -> None:
-        """Describes some more frames."""
+        """Adds the descriptors of some more frames."""
         features = self._encoder.features(np.stack([frame.pixels for frame in batch]), precision=self._precision)
         values = torch.from_numpy(features)
         cells = torch.nn.functional.adaptive_avg_pool2d(values, (NUM_ROWS, NUM_COLUMNS))
@@ -196,13 +189,13 @@ class _Video:
         self._pictures.append(np.stack([frame.whole for frame in batch]))
         self._seconds.extend(frame.seconds for frame in batch)
         self._indices.extend(frame.index for frame in batch)
-        self._last = replace(batch[-1], pictures=())
+        self.last = replace(batch[-1], pictures=())
 
     def __len__(self) -> int:
         return len(self._seconds)
 
     def __getitem__(self, chosen: slice) -> Descriptors:
-        """What is compared of a range of the frames: maps with mean 0 and variance 1 over the whole video."""
+        """Descriptors of a range of the frames; their maps have mean 0 and variance 1 over the complete video."""
         start, stop, _ = chosen.indices(len(self))
         first, end = bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)
         mean, square = self._moments / len(self)
@@ -212,17 +205,17 @@ class _Video:
         return Descriptors(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
 
     def scenes(self) -> tuple[Scene, ...]:
-        """The scenes so far; none of no frame."""
-        if self._last is None:
+        """The scenes so far; none if there is no frame."""
+        if self.last is None:
             return ()
         changes = find_changes(self, frames_per_second=_rate(self._seconds))
-        return scenes_between(changes, self._last.source, self._seconds, self._indices)
+        return scenes_between(changes, self.last.source, self._seconds, self._indices)
 
 
 def scenes_between(
     changes: tuple[Change, ...], source: str, seconds: Sequence[float], indices: Sequence[int]
 ) -> tuple[Scene, ...]:
-    """The scenes of one video with those changes, given as positions among its frames, which have those times."""
+    """The scenes of one video, given its changes, and the times and indices of its frames."""
     end_seconds = seconds[-1] + 1 / _rate(seconds)
     firsts = [0, *(change.first for change in changes)]
     lasts = [*(change.first - 1 for change in changes), len(seconds) - 1]
@@ -244,6 +237,6 @@ def scenes_between(
 
 
 def _rate(seconds: Sequence[float]) -> float:
-    """Frames a second, by the median time between two; 1 for a single frame, and where times do not rise."""
+    """Frames a second, by the median time between two; 1 for a single frame, and if times do not rise."""
     usual = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
-    return 1 / max(usual, _LEAST_STEP_SECONDS) if usual > 0 else 1.0
+    return 1 / max(usual, _MIN_STEP_SECONDS) if usual > 0 else 1.0

@@ -1,11 +1,9 @@
-"""What a similarity means in a library: how alike things are that have nothing to do with each other.
+"""Thresholds of a library, and the probability of a false match: how alike unrelated pictures are.
 
-Two questions are answered by counting. How alike are two frames of different sources? That tells how unusual a
-similarity is. And how alike is the best of all frames to a query whose answer is not there? That is what a match has to
-exceed: among many frames one is always near. It is counted with decoys (`decoys.py`). Where there are enough decoys
-their quantiles are taken as they are; beyond, the tail is fitted by the law of all such tails, a generalised Pareto
-distribution. Its end point is known, 1 for a cosine, so that y = -ln(1 - similarity) is exponential there, with one
-scale.
+Two distributions are measured. The similarity of two frames of different sources states how unusual a similarity is.
+The similarity of the best frame to a query whose answer is absent, a decoy (`decoys.py`), sets what a match has to
+exceed. Quantiles of the decoys are used where enough of them lie above; the tail beyond is fitted by a generalised
+Pareto distribution. Its end point is known, 1 for a cosine, so that y = -ln(1 - similarity) is exponential there.
 
 Sources: Pickands, "Statistical inference using extreme order statistics", 1975; Scheirer, Rocha, Micheals, Boult,
 "Meta-recognition", 2011, for the extreme values of scores.
@@ -23,20 +21,20 @@ from firstsight.library.embeddings import Embeddings
 
 Floats = NDArray[np.float32]
 
-# Fewer decoys say next to nothing about a rate of a few percent.
+# Fewer decoys do not determine a rate of a few percent.
 MIN_DECOYS = 20
-# Two sources with a pair of frames that unrelated frames get as near as so rarely show the same.
+# Two sources show the same if unrelated frames reach the similarity of some pair of theirs more rarely than this.
 SAME_FOOTAGE_RATE = 1e-3
-# A quantile is counted as long as so many decoys lie above it: its rate is then known to about a third.
+# A quantile is counted if at least this number of decoys lies above it: its rate is then known to about a third.
 _NUM_ABOVE = 10
-# The most alike of the decoys, which the tail's scale is found from.
+# The most similar decoys, by which the tail's scale is fitted.
 _TAIL_SHARE = 0.2
-# A cosine of 1 would lie infinitely far out.
-_LARGEST = 1 - 1e-6
-# A threshold never lies above this: the very frame, stored in 16 bits, reaches more.
-_REACHABLE = 1 - 1e-4
+# -ln(1 - similarity) is infinite at 1.
+_MAX_SIMILARITY = 1 - 1e-6
+# No threshold is above this: the query's own frame, stored in 16 bits, is more similar.
+_MAX_THRESHOLD = 1 - 1e-4
 _MIN_SCALE = 1e-6
-# Where there is one source alone, frames this far apart count as unrelated; in a short one, a quarter of its length.
+# In a single source, frames this far apart count as unrelated; in a short one, a quarter of its length.
 _FAR_SECONDS = 20.0
 _FAR_SHARE = 0.25
 _MAX_PAIRS = 100_000
@@ -44,10 +42,10 @@ _MAX_PAIRS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Background:
-    """How alike unrelated frames of a library are, and how alike the best frame is to what is not there."""
+    """How alike unrelated frames of a library are, and how alike the best frame is to an absent picture."""
 
     pairs: Floats  # (P,) similarity of each unrelated pair of frames, ascending
-    decoys: Floats  # (M,) similarity of each decoy to the frame most like it, ascending
+    decoys: Floats  # (M,) similarity of each decoy to its nearest frame, ascending
     num_sources: int  # the pairs come from
 
     def __post_init__(self) -> None:
@@ -64,21 +62,17 @@ class Background:
         return (int(np.searchsorted(self.pairs, similarity)) + 0.5) / (len(self.pairs) + 1)
 
     def false_match_probability(self, similarity: float) -> float:
-        """How likely the best frame would be at least so similar if the answer were not there, 0 to 1.
-
-        Without decoys it is 1: nothing speaks for a match.
-        """
+        """The probability that the best frame is at least so similar if the answer is absent; 1 without decoys."""
         if not len(self.decoys):
             return 1.0
         if similarity <= self._begin:
             counted = 1 - int(np.searchsorted(self.decoys, similarity)) / len(self.decoys)
             return max(counted, self._counted_rate)
-        return self._counted_rate * math.exp((_stretched(self._begin) - _stretched(similarity)) / self._scale)
+        excess = minus_log_distance(similarity) - minus_log_distance(self._begin)
+        return self._counted_rate * math.exp(-excess / self._scale)
 
     def threshold(self, false_match_rate: float) -> float:
-        """The similarity that the best frame reaches in so large a share of searches whose answer is not there.
-
-        It is one that a frame can reach; without decoys the largest such.
+        """The similarity that the best frame reaches in this share of searches whose answer is absent, at most 0.9999.
 
         Raises:
             SettingsError: a rate that is not between 0 and 1.
@@ -86,18 +80,18 @@ class Background:
         if not 0 < false_match_rate < 1:
             raise SettingsError(
                 f"false-match rate {false_match_rate}; valid is between 0 and 1, such as 0.05; "
-                "to see the nearest frames whatever they are, ask for the nearest (--nearest)"
+                "to get the nearest frames without a threshold, ask for the nearest (--nearest)"
             )
         if not len(self.decoys):
-            return _REACHABLE
+            return _MAX_THRESHOLD
         if false_match_rate >= self._counted_rate:
-            return min(float(np.quantile(self.decoys, 1 - false_match_rate)), _REACHABLE)
-        y = _stretched(self._begin) + self._scale * math.log(self._counted_rate / false_match_rate)
-        return min(-math.expm1(-y), _REACHABLE)
+            return min(float(np.quantile(self.decoys, 1 - false_match_rate)), _MAX_THRESHOLD)
+        y = minus_log_distance(self._begin) + self._scale * math.log(self._counted_rate / false_match_rate)
+        return min(-math.expm1(-y), _MAX_THRESHOLD)
 
     @property
     def _counted_rate(self) -> float:
-        """The least rate whose quantile is counted."""
+        """The smallest rate whose quantile is counted."""
         return min(_NUM_ABOVE / len(self.decoys), _TAIL_SHARE)
 
     @cached_property
@@ -107,21 +101,19 @@ class Background:
 
     @cached_property
     def _scale(self) -> float:
-        """Of the exponential tail: the mean of what exceeds its beginning, which is what is most likely."""
-        begin = _stretched(float(np.quantile(self.decoys, 1 - _TAIL_SHARE)))
-        excess = np.array([_stretched(value) - begin for value in self.decoys.tolist()])
+        """Of the exponential tail: the mean excess over its beginning, the maximum-likelihood estimate."""
+        begin = minus_log_distance(float(np.quantile(self.decoys, 1 - _TAIL_SHARE)))
+        excess = np.array([minus_log_distance(value) - begin for value in self.decoys.tolist()])
         above = excess[excess > 0]
         return max(float(np.mean(above)), _MIN_SCALE) if len(above) else _MIN_SCALE
 
 
 def measure_background(sample: Embeddings, decoys: Floats) -> Background:
-    """The background of the frames that a sample was taken of.
-
-    Sources that show the same, as copies do, make no unrelated pairs: their frames are too alike for that.
+    """The background of the frames that a sample was taken of; sources that show the same make no unrelated pairs.
 
     Args:
-        sample: some of the frames that are searched, spread over all of them.
-        decoys: (M,), similarity of each decoy to the frame most like it, among all that are searched.
+        sample: evenly spaced frames of those that are searched.
+        decoys: (M,), similarity of each decoy to its nearest frame, among all that are searched.
     """
     alone = Background(np.empty(0, np.float32), np.sort(decoys), num_sources=0)
     unrelated = _unrelated(sample)
@@ -135,12 +127,12 @@ def measure_background(sample: Embeddings, decoys: Floats) -> Background:
 
 
 def far_seconds(seconds: NDArray[np.float64]) -> float:
-    """How far apart frames of one source are unrelated, by the times of all of them."""
+    """How far apart frames of one source count as unrelated, given the times of all of them."""
     return min(_FAR_SECONDS, _FAR_SHARE * float(np.ptp(seconds))) if len(seconds) else _FAR_SECONDS
 
 
 def _unrelated(frames: Embeddings) -> NDArray[np.bool_]:
-    """(N, N): which pairs have nothing to do with each other, each once."""
+    """(N, N): which pairs are unrelated, each once."""
     in_order = np.triu(np.ones((len(frames), len(frames)), np.bool_), k=1)
     others: NDArray[np.bool_] = frames.source_indices[:, None] != frames.source_indices
     if not others.any():
@@ -160,6 +152,6 @@ def _same_footage(frames: Embeddings, alike: NDArray[np.bool_]) -> NDArray[np.bo
     return found
 
 
-def _stretched(similarity: float) -> float:
-    """The scale on which the tail is exponential."""
-    return -math.log1p(-min(similarity, _LARGEST))
+def minus_log_distance(similarity: float) -> float:
+    """-ln(1 - similarity), the scale on which the tail of similarities is exponential; finite at 1."""
+    return -math.log1p(-min(similarity, _MAX_SIMILARITY))

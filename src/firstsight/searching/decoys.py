@@ -1,13 +1,12 @@
-"""Pictures made of a library's own stuff that are certainly not in it: what a search for something absent looks like.
+"""Decoys: pictures made from a library's own frames that are certainly not in it, to measure what is normal there.
 
-A frame of the library itself is no such query. The encoder has learned from it, so it is less like the other frames
-than a new picture of the same kind would be; and what it shows may have been filmed twice. A part of it upside down, or
-a close-up on its side, keeps the colours and the textures, and is nowhere in the footage.
+A frame of the library itself does not serve. The encoder has learned from it, so it is less like the other frames than
+a new picture of the same kind would be; and its subject may have been filmed twice. A part of it upside down, or a
+close-up on its side, keeps the colours and the textures, and is nowhere in the footage.
 
-Two kinds of decoys say nothing. One without contrast shows nothing that could be absent. And one that is itself: a
-frame that is alike upside down finds its own footage again, which is no false match. It is known by what it finds: a
-frame at least as like the frame that it was made of as it is itself, and more so than by chance. So a decoy is compared
-with the footage of other sources, and counts if what it finds there is not its own frame once more.
+Two kinds of decoys are left out. One without contrast shows nothing. And one whose frame looks the same upside down
+finds its own footage again, which is no false match. So a decoy is compared with the footage of other sources, and
+counts only if its nearest frame there is not, beyond chance, at least as like the decoy's origin as the decoy.
 
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
@@ -25,7 +24,7 @@ from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError
-from firstsight.files import write_whole
+from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
@@ -41,16 +40,16 @@ from firstsight.searching.calibration import (
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
-# Of each frame two decoys are made. Twice as many would halve the error of a threshold, and take twice the seconds.
+# Two decoys are made of each frame. Four times as many would halve the error of a threshold, in four times the time.
 _NUM_FRAMES = 200
-# Of each side of a frame so much is kept. A whole view upside down is what a picture of the same kind looks like, a
-# close-up on its side what a foreign one does: before one fixed camera the former alone is too unlike everything.
-_WHOLE_VIEW = (0.8, 1.0)
+# Share of each side of a frame that is kept. A wide view upside down stands for a picture of the same kind, a close-up
+# on its side for a foreign one: before one fixed camera the former alone resembles no frame enough.
+_WIDE_VIEW = (0.8, 1.0)
 _CLOSE_UP = (0.3, 0.5)
 # Grey levels, standard deviation: the encoder divides by sqrt(variance + 0.003) of values from 0 to 1, so that below
-# 0.003 ** 0.5 it sees next to nothing (`docs/method.md`).
+# 0.003 ** 0.5 hardly anything is left (`docs/method.md`).
 _MIN_CONTRAST = 255 * 0.003**0.5
-# Of these all pairs are looked at, to tell how alike two frames are that have nothing to do with each other.
+# All pairs of these are compared, for the similarity of unrelated frames.
 _MAX_SAMPLE = 2_000
 _BATCH_SIZE = 64
 _FILE = "background.npz"
@@ -58,14 +57,7 @@ _FORMAT = 3
 
 
 def background_of(library: Store, *, progress: Report = silent) -> Background:
-    """What is normal in the library, measured over all of it.
-
-    That takes seconds, so it is kept beside the library's rows until the library holds other footage.
-
-    Args:
-        library: which one.
-        progress: called if it has to be measured.
-    """
+    """What is normal in the library, measured over all of it once, in seconds, and kept until its footage changes."""
     news = "measuring what is normal in this library: some seconds, once"
     return kept_background(library, _FILE, lambda: _measure(library, progress), news=news, progress=progress)
 
@@ -73,10 +65,7 @@ def background_of(library: Store, *, progress: Report = silent) -> Background:
 def kept_background(
     library: Store, file_name: str, measure: Callable[[], Background], *, news: str, progress: Report
 ) -> Background:
-    """What was measured of the library as it is now: in this process, or once before and kept in that file.
-
-    Where it has to be measured first, the news are reported.
-    """
+    """What was measured of the library as it is now, from memory or from that file; else measured, with a report."""
     if file_name not in library.derived:
         file, state = library.tables.folder / file_name, _state_of_sources(library)
         background = _read(file, state, num_sources=len(library.sources))
@@ -98,7 +87,7 @@ def _measure(library: Store, progress: Report) -> Background:
     frames = sample.embeddings()
     origins, pictures = make_decoys(library, frames)
     decoys = Decoys(embed_pictures(library.encoder, pictures), origins)
-    measure = Measurement(decoys, group_of(library), far_seconds(frames.seconds))
+    measure = Measurement(decoys, content_groups(library), far_seconds(frames.seconds))
     num_done = 0
     for batch in library.iterate():
         measure.add(batch)
@@ -108,24 +97,26 @@ def _measure(library: Store, progress: Report) -> Background:
 
 
 def make_decoys(library: Store, frames: Embeddings) -> tuple[Embeddings, list[Picture]]:
-    """Decoys of thumbnails of evenly spread frames, and the frame that each was made of; none without contrast."""
+    """The frames that decoys were made of, evenly spaced, and the decoys, made of thumbnails; none without contrast."""
     rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
     jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
     random = np.random.default_rng(0)
-    made = [(row, one) for row, jpeg in zip(rows, jpegs, strict=True) for one in decoys_of(as_picture(jpeg), random)]
-    shown = [(row, one) for row, one in made if has_contrast(one)]
-    return frames[np.array([row for row, _ in shown], np.intp)], [one for _, one in shown]
+    made = [
+        (row, decoy) for row, jpeg in zip(rows, jpegs, strict=True) for decoy in decoys_of(as_picture(jpeg), random)
+    ]
+    kept = [(row, decoy) for row, decoy in made if has_contrast(decoy)]
+    return frames[np.array([row for row, _ in kept], np.intp)], [decoy for _, decoy in kept]
 
 
 def decoys_of(picture: Picture, random: np.random.Generator) -> tuple[Picture, Picture]:
     """Two of a picture: most of it upside down, and a close-up on its side; each of the picture's size."""
-    upside_down = _part(picture, _WHOLE_VIEW, random)[::-1]
+    upside_down = _part(picture, _WIDE_VIEW, random)[::-1]
     on_its_side = np.rot90(_part(picture, _CLOSE_UP, random))
     return _resized(upside_down, picture), _resized(on_its_side, picture)
 
 
 def has_contrast(picture: Picture) -> bool:
-    """Whether it shows anything that an encoder sees."""
+    """Whether an encoder finds any structure in it."""
     return float(picture.mean(axis=2).std()) >= _MIN_CONTRAST
 
 
@@ -138,33 +129,33 @@ def embed_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Floats:
     return np.concatenate(vectors)
 
 
-def group_of(library: Store) -> NDArray[np.int64]:
-    """Of each source, in order of `library.sources`, the number of the first one with the same content."""
+def content_groups(library: Store) -> NDArray[np.int64]:
+    """For each source, in order of `library.sources`, the number of the first one with the same content."""
     first: dict[str, int] = {}
     return np.array([first.setdefault(one.content, number) for number, one in enumerate(library.sources)], np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Decoys:
-    """M decoys, and what they were made of."""
+    """M decoys, and the frames that they were made of."""
 
     vectors: Floats  # (M, D), of unit length
-    origins: Embeddings  # M frames; a decoy is compared with what has nothing to do with its own
+    origins: Embeddings  # M frames; a decoy is compared with frames that are unrelated to its own
 
 
 class Measurement:
-    """The similarity of each decoy to the frame most like it, over all frames that come.
+    """The similarity of each decoy to its nearest frame, over all frames that come.
 
     Args:
         decoys: what is compared.
-        groups: of each source a number; sources of one number are one for this purpose.
+        groups: (S,), by `content_groups`; sources of one group count as one.
         far_seconds: in a source that holds most of the frames, frames this far apart are unrelated.
     """
 
     def __init__(self, decoys: Decoys, groups: NDArray[np.int64], far_seconds: float) -> None:
         self._decoys, self._groups, self._far_seconds = decoys, groups, far_seconds
         num = len(decoys.origins)
-        self._others = np.full((2, num), -1.0, np.float32)  # of the frame most like it elsewhere, to it and its origin
+        self._others = np.full((2, num), -1.0, np.float32)  # of its nearest frame elsewhere, to it and to its origin
         self._own = np.full((2, num), -1.0, np.float32)  # the same, of its own source's frames far away in time
         self._counts = np.zeros(len(groups), np.int64)
 
@@ -182,22 +173,22 @@ class Measurement:
         _raise(self._own, to_decoys, to_origins, is_own & is_far)
 
     def bests(self) -> Floats:
-        """(M',): of the decoys that say something; of all that were compared, if those are too few."""
+        """(M',): of the decoys that count; of all that were compared, if those are too few."""
         sizes = np.bincount(self._groups, self._counts, minlength=len(self._groups))
         is_most = sizes[self._groups[self._decoys.origins.source_indices]] > sizes.sum() / 2
         use_own = is_most & (self._own[0] > self._others[0])
         best, to_origin = np.where(use_own, self._own, self._others)
         compared = best > -1
-        found: Floats = _telling(best[compared], to_origin[compared]).clip(-1, 1)
+        found: Floats = _without_own(best[compared], to_origin[compared]).clip(-1, 1)
         return found
 
 
-def _telling(best: Floats, to_origin: Floats) -> Floats:
-    """The similarities of those decoys that found something else than their own frame again; of all, if few did.
+def _without_own(best: Floats, to_origin: Floats) -> Floats:
+    """The similarities of those decoys that did not find their own frame again; of all, if few did not.
 
-    Who finds something less like its frame than like itself surely did. What shows little, as an edge does, may find
-    something a little more like its frame, by chance: left out, such decoys would make thresholds too low. So the
-    frame has to be shown again too well for chance, which those that are counted so far tell.
+    A decoy counts whose nearest frame is less like its origin than like itself. One that shows little, such as an edge,
+    may find a frame a little more like its origin by chance, and leaving it out would make thresholds too low. So it
+    counts too, unless its nearest frame is more like its origin than the decoys counted so far make likely.
     """
     counts = to_origin < best
     if counts.sum() < MIN_DECOYS:
@@ -211,7 +202,7 @@ def _telling(best: Floats, to_origin: Floats) -> Floats:
 
 
 def _raise(best: Floats, to_decoys: Floats, to_origins: Floats, counts: NDArray[np.bool_]) -> None:
-    """Brings the best so far up to date with what counts among (M, B) further frames."""
+    """Updates the best so far with what counts among (M, B) further frames, in place."""
     similarities = np.where(counts, to_decoys, -np.inf)
     nearest = similarities.argmax(axis=1)[:, None]
     found = np.concatenate(
@@ -222,7 +213,7 @@ def _raise(best: Floats, to_decoys: Floats, to_origins: Floats, counts: NDArray[
 
 
 def _part(picture: Picture, share: tuple[float, float], random: np.random.Generator) -> Picture:
-    """So much of each side, anywhere in the picture."""
+    """A random part of a picture, with a share of each side drawn from that range."""
     height, width = picture.shape[:2]
     part = random.uniform(*share)
     rows, columns = max(1, round(part * height)), max(1, round(part * width))
@@ -237,13 +228,13 @@ def _resized(picture: Picture, like: Picture) -> Picture:
 
 
 def _state_of_sources(library: Store) -> str:
-    """What a measurement was made of: another library gives another."""
+    """A hash of what a measurement depends on."""
     parts = repr([_FORMAT, *((record.id, record.content, record.num_frames) for record in library.sources)])
     return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
 
 def _read(file: Path, state: str, *, num_sources: int) -> Background | None:
-    """What was kept in that state; None if there is nothing, or of another state: it can be measured again."""
+    """What was kept of that state; None if there is no such file, or it is damaged or of another state."""
     try:
         with np.load(file) as kept:
             if str(kept["state"]) != state:
@@ -256,10 +247,10 @@ def _read(file: Path, state: str, *, num_sources: int) -> Background | None:
 
 
 def _write(file: Path, state: str, background: Background) -> None:
-    """Keeps what was measured. A library on a read-only disk can be searched too; it takes longer."""
+    """Keeps what was measured, if it can: a library on a read-only disk is measured for each process."""
     content = io.BytesIO()
     np.savez(content, state=np.array(state), pairs=background.pairs, decoys=background.decoys)
     try:
-        write_whole(file, content.getvalue())
+        write_atomically(file, content.getvalue())
     except RunError:
         return

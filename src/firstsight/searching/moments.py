@@ -1,4 +1,4 @@
-"""From how alike each frame is to a query to *moments*: runs of matching frames, each a result of its own."""
+"""From the similarity of each frame to a query to *moments*: runs of matching frames, each a result of its own."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from firstsight.errors import SettingsError
 from firstsight.library.embeddings import Embeddings
 
-# What passes in front of the camera hides what was looked for about as long as this.
+# What passes in front of the camera hides the match about as long as this.
 GAP_SECONDS = 2.0
 
 
@@ -16,7 +16,7 @@ GAP_SECONDS = 2.0
 class Moment:
     """A run of matching frames in one source."""
 
-    source: str  # the file, as a person would name it
+    source: str  # name of the file
     start_seconds: float  # of the first matching frame
     end_seconds: float  # when the last matching frame gives way to the next one; the start for a still picture
     best_seconds: float  # of the frame most like the query
@@ -32,19 +32,19 @@ class Moment:
 
 
 def find_moments(
-    scores: NDArray[np.floating], frames: Embeddings, *, least: float, gap_seconds: float = GAP_SECONDS
+    scores: NDArray[np.floating], frames: Embeddings, *, threshold: float, gap_seconds: float = GAP_SECONDS
 ) -> tuple[Moment, ...]:
-    """The runs of frames that score at least so much, the best first; of equals the earlier in the library first.
+    """The runs of frames that score at least the threshold, the best first; of equals the earlier in the library first.
 
-    Runs of one source are joined across a gap of frames that score less, up to the tolerance; so no two moments are
-    neighbours, and no frame is in two of them. Time and memory are linear in the number of frames.
+    Runs of one source are joined across a gap of frames that score less; so no two moments are neighbours, and no frame
+    is in two of them. Time and memory are linear in the number of frames.
 
     Args:
         scores: (N,), higher is closer.
-        frames: when and where each is; those of a source together and in order of time, as `Embeddings` are.
-        least: what a frame has to score.
-        gap_seconds: from one matching frame to the next of the same moment, at most. Frames that lie next to each
-            other in the library are never apart, however seldom it keeps one.
+        frames: N, source by source and in order of time.
+        threshold: lowest score of a match.
+        gap_seconds: from one matching frame to the next of the same moment, at most. Frames next to each other in the
+            library are never apart, however low its rate.
 
     Raises:
         SettingsError: not a score a frame, or a gap below 0.
@@ -53,13 +53,14 @@ def find_moments(
         raise SettingsError(
             f"scores {scores.shape} of {len(frames)} frames, gap {gap_seconds} s; valid are a score a frame, from 0 s"
         )
-    rows = np.flatnonzero(scores >= least)
+    rows = np.flatnonzero(scores >= threshold)
     if not len(rows):
         return ()
-    firsts = np.flatnonzero(np.r_[True, _begins_anew(rows, frames, gap_seconds)])
-    runs = np.split(rows, firsts[1:])
+    in_another = np.diff(frames.source_indices[rows]) != 0
+    too_late = (np.diff(frames.seconds[rows]) > gap_seconds) & (np.diff(rows) > 1)
+    runs = np.split(rows, np.flatnonzero(in_another | too_late) + 1)
     found = [_moment(run, scores, frames) for run in runs]
-    return tuple(sorted(found, key=lambda one: -one.score))
+    return tuple(sorted(found, key=lambda moment: -moment.score))
 
 
 def nearest_moments(
@@ -70,12 +71,12 @@ def nearest_moments(
     below: float,
     gap_seconds: float = GAP_SECONDS,
 ) -> tuple[Moment, ...]:
-    """The k frames that come nearest to matching, the best first: each a moment of its own, and no two neighbours.
+    """The k best frames below a score, the best first: each a moment of its own, and no two neighbours.
 
     Args:
         scores: (N,), higher is closer; minus infinity of a frame that is not chosen.
-        frames: when and where each is, as for `find_moments`.
-        k: how many at most; from 0.
+        frames: as for `find_moments`.
+        k: how many at most.
         below: only frames that score less.
         gap_seconds: frames of one source that are no further apart, or lie next to each other, are neighbours.
     """
@@ -99,16 +100,8 @@ def nearest_moments(
     return tuple(_moment(np.array([row]), scores, frames) for row in chosen)
 
 
-def _begins_anew(rows: NDArray[np.intp], frames: Embeddings, gap_seconds: float) -> NDArray[np.bool_]:
-    """For each matching row but the first, whether it is in another moment than the one before."""
-    in_another = np.diff(frames.source_indices[rows]) != 0
-    too_late = (np.diff(frames.seconds[rows]) > gap_seconds) & (np.diff(rows) > 1)
-    begins: NDArray[np.bool_] = in_another | too_late
-    return begins
-
-
 def _end_seconds(frames: Embeddings, row: int) -> float:
-    """Until when a frame is to be seen: until the next of its source, the last one as long as the one before it."""
+    """When a frame ends: at the next of its source; the last one lasts as long as the one before it."""
     seconds, sources = frames.seconds, frames.source_indices
     for start in (row, row - 1):
         if start >= 0 and start + 1 < len(frames) and sources[start] == sources[start + 1] == sources[row]:

@@ -1,5 +1,6 @@
-"""Which frames of a library are most like a vector? Every frame is compared, or those that an index proposes."""
+"""The frames of a library that are most like a vector: all are compared, or those that a vector index proposes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,33 +14,36 @@ from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
 from firstsight.library.vector_index import propose
+from firstsight.searching.moments import Moment
+from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 Floats = NDArray[np.float32]
 
-# More are asked for so rarely that they are not worth a guarantee of their own: they are found by comparing all.
-_MAX_BY_INDEX = 100
+_MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """The frames of a library, and how alike those are that were compared."""
+    """The frames of a library, and the similarities of those that were compared."""
 
     similarities: Floats  # (N,), -1 to 1; minus infinity of a frame that is not chosen, or was not compared
     frames: Embeddings  # N, by source and in order of time, without vectors
     chosen: NDArray[np.bool_] | None  # (N,), which are chosen; None is all
     is_complete: bool  # every match was compared; otherwise there may be more in sources that are less alike
+    # Of a search for a box: the box in a moment's best frame, and the size of that frame.
+    locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
 
     @property
     def num_frames(self) -> int:
-        """How many are chosen."""
+        """Chosen."""
         return len(self.frames) if self.chosen is None else int(self.chosen.sum())
 
     @property
     def num_sources(self) -> int:
-        """That they are of."""
+        """Of the chosen frames."""
         if self.chosen is None:
             return len(self.frames.sources)
         return int((np.bincount(self.frames.source_indices[self.chosen]) > 0).sum())
@@ -48,13 +52,7 @@ class Compared:
 def compare_all(
     library: Store, vector: Floats, *, where: Where | None = None, without: frozenset[str] = frozenset()
 ) -> Compared:
-    """Compares every chosen frame with a vector of unit length.
-
-    Args:
-        library: what is searched.
-        vector: (dim,), of unit length.
-        where: which frames; all by default.
-        without: names of sources that are not.
+    """Compares every chosen frame with a vector (dim,) of unit length; `without` are names of sources to leave out.
 
     Raises:
         LibraryError: a name or pattern fits no source, or no frame is chosen.
@@ -66,29 +64,26 @@ def compare_all(
     return Compared(similarities, library.timeline.frames, chosen, is_complete=True)
 
 
-def compare_proposed(library: Store, vector: Floats, *, least: float, num_sources: int) -> Compared | None:
-    """Compares what the index proposes: every frame as alike as `least`, or if those are many the best sources.
+def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_sources: int) -> Compared | None:
+    """Compares the frames that the vector index proposes; None if there is no index.
 
     Args:
-        library: what is searched, all of it.
+        library: searched completely.
         vector: (dim,), of unit length.
-        least: the similarity from which frames are wanted.
-        num_sources: of which all frames are compared, where many are as alike.
-
-    Returns:
-        None where there is no index.
+        threshold: lowest similarity of a match.
+        num_sources: if there are many matches, how many of the best sources to compare completely.
     """
     if not library.num_probes:
         return None
     rows = propose(library.tables, vector, k=_NUM_PROPOSED, num_probes=library.num_probes)
     positions = library.timeline.find(rows.source_ids, rows.frame_indices)
-    is_shown = positions >= 0
+    is_visible = positions >= 0
     frames = library.timeline.frames
     similarities = np.full(len(frames), -np.inf, np.float32)
-    similarities[positions[is_shown]] = found = (rows.vectors[is_shown] @ vector).clip(-1, 1)
-    is_complete = int((found >= least).sum()) < _NUM_PROPOSED // 2
+    similarities[positions[is_visible]] = found = (rows.vectors[is_visible] @ vector).clip(-1, 1)
+    is_complete = int((found >= threshold).sum()) < _NUM_PROPOSED // 2
     if not is_complete:
-        order = positions[is_shown][np.argsort(-found)]
+        order = positions[is_visible][np.argsort(-found)]
         best = list(dict.fromkeys(frames.source_indices[order].tolist()))[:num_sources]
         _compare(library, vector, Where(tuple(frames.sources[number] for number in best)), similarities)
     return Compared(similarities, frames, None, is_complete=is_complete)
@@ -113,7 +108,7 @@ def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str
 
 @dataclass(frozen=True)
 class NearFrame:
-    """A frame of a library, and how like a vector it is."""
+    """A frame of a library, and its similarity to a vector."""
 
     source: str  # name
     frame_index: int  # position in its source, from 0
@@ -128,7 +123,7 @@ class NearFrame:
 
 @dataclass(frozen=True)
 class Nearest:
-    """The frames of a library that are most like a vector, however little that is."""
+    """The frames of a library that are most like a vector, however low the similarity."""
 
     library: str  # its folder
     frames: tuple[NearFrame, ...]  # the most similar first; of equally similar ones by source and time
@@ -158,7 +153,7 @@ _NEAREST = pa.schema(
 def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None = None) -> Nearest:
     """The k frames most like a vector, without a threshold; fewer if fewer are chosen.
 
-    A frame in which the encoder sees nothing, its embedding of length 0, is like no other and never among them.
+    A frame whose embedding has length 0, on which every map is zero, is never among them.
 
     Args:
         library: what is searched.
@@ -179,21 +174,16 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
     query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
     compared = None
     if not where and k <= _MAX_BY_INDEX:
-        compared = compare_proposed(library, query, least=np.inf, num_sources=0)
+        compared = compare_proposed(library, query, threshold=np.inf, num_sources=0)
     is_exact = compared is None or int((compared.similarities > -np.inf).sum()) < k
     if compared is None or is_exact:
         compared = compare_all(library, query, where=where)
-    # A cosine of exactly 0 is that of a vector of length 0, of a frame on which every map is zero.
-    rows = np.flatnonzero((compared.similarities > -np.inf) & (compared.similarities != 0))
-    rows = rows[np.argsort(-compared.similarities[rows], kind="stable")][:k]
-    return Nearest(str(library.path), _near_frames(library, compared, rows), is_exact)
-
-
-def _near_frames(library: Store, compared: Compared, rows: NDArray[np.intp]) -> tuple[NearFrame, ...]:
-    frames = compared.frames
-    keys = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
-    jpegs = library.thumbnails(keys)
-    return tuple(
-        NearFrame(*key, float(frames.seconds[row]), float(compared.similarities[row]), jpeg)
-        for key, row, jpeg in zip(keys, rows, jpegs, strict=True)
+    frames, similarities = compared.frames, compared.similarities
+    rows = np.flatnonzero((similarities > -np.inf) & (similarities != 0))  # 0 is of an embedding of length 0
+    rows = rows[np.argsort(-similarities[rows], kind="stable")][:k]
+    keys = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows.tolist()]
+    found = tuple(
+        NearFrame(*key, float(frames.seconds[row]), float(similarities[row]), jpeg)
+        for key, row, jpeg in zip(keys, rows, library.thumbnails(keys), strict=True)
     )
+    return Nearest(str(library.path), found, is_exact)

@@ -1,6 +1,5 @@
-"""What is looked for: a picture, or a frame of a video written as `video.mp4@83.2`, whole or a region of it."""
+"""Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
 
-import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, SourceError
-from firstsight.footage.finding import find_files
+from firstsight.footage.finding import FrameReference, find_files, parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
@@ -21,56 +20,21 @@ from firstsight.pixels import single_picture
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
 
-_VALID = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
-
-
-@dataclass(frozen=True)
-class FrameReference:
-    """A picture file, or a moment of a video file."""
-
-    path: Path
-    seconds: float | None  # None for a picture
-    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
-
-    @property
-    def name(self) -> str:
-        """As a person would write it."""
-        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
-
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A picture to look for, and its embedding."""
+    """A picture to search for, and its embedding."""
 
     reference: FrameReference
-    frame: Frame  # `pictures`: what the network saw, and the whole picture
+    frame: Frame  # `pictures`: the encoder's view, and the complete picture
     vector: NDArray[np.float32]  # (dim,), of unit length
 
 
-def parse_reference(text: str) -> FrameReference:
-    """What `photo.jpg` or `walk.mp4@83.2` names. A file whose own name holds an @ is taken as it is.
-
-    Raises:
-        SourceError: there is no such file; a video without a time; a picture with one.
-        SettingsError: what follows the @ is not a number of seconds from 0.
-    """
-    if Path(text).is_file():
-        return _without_time(text)
-    name, at, time = text.rpartition("@")
-    if not at:
-        raise SourceError(f"there is no file {text!r}: {_VALID}")
-    if not Path(name).is_file():
-        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID}")
-    if _is_picture(name):
-        raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
-    return FrameReference(Path(name), _seconds(time, text))
-
-
 def read_query(picture: Picture, encoder: Encoder) -> Query:
-    """The picture or the frame that is named, or given as pixels, as the encoder sees footage.
+    """The picture or frame, given by name or as pixels, and its embedding.
 
     Raises:
-        SourceError: no such file, it cannot be read, or the video is over before that time.
+        SourceError: no such file, it cannot be read, or the video ends before that time.
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
@@ -87,12 +51,12 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
 def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
     """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
 
-    An anchor is called after its file; where two files are called alike, each is called by its path. Pixels are called
+    An anchor has the name of its file; where two files have the same name, each has its path. Pixels are called
     "picture", and where there are several, "picture 1" and so on.
 
     Raises:
         SourceError: no such file, a folder without pictures, or one that cannot be read.
-        SettingsError: the same anchor twice, or a time that is none.
+        SettingsError: the same anchor twice, or an invalid time.
         PixelsError: pixels of another shape or dtype.
     """
     one_by_one = [picture for given in anchors for picture in _pictures_of(given)]
@@ -106,7 +70,7 @@ def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDAr
 
 
 def _pictures_of(given: Picture) -> Sequence[Picture]:
-    """What is given; of a folder its pictures."""
+    """The picture itself; of a folder its pictures."""
     if isinstance(given, np.ndarray) or not Path(given).is_dir():
         return [given]
     found = find_files(given)
@@ -116,44 +80,24 @@ def _pictures_of(given: Picture) -> Sequence[Picture]:
 
 
 def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
-    """The same, but where several are alike the path of each, and of pixels the number."""
+    """The names, with the path in place of each that occurs twice, and of pixels the number."""
     distinct: list[str] = []
     for name, picture in zip(names, pictures, strict=True):
         if names.count(name) == 1:
             distinct.append(name)
         elif isinstance(picture, np.ndarray):
-            number = 1 + sum(one.startswith(f"{name} ") for one in distinct)
+            number = 1 + sum(before.startswith(f"{name} ") for before in distinct)
             distinct.append(f"{name} {number}")
         else:
             distinct.append(str(picture))
     return distinct
 
 
-def _is_picture(name: str) -> bool:
-    return find_files(name).are_images
-
-
-def _without_time(text: str) -> FrameReference:
-    if not _is_picture(text):
-        raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
-    return FrameReference(Path(text), None)
-
-
-def _seconds(time: str, text: str) -> float:
-    try:
-        seconds = float(time)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise SettingsError(f"{time!r} in {text!r} is not a time: {_VALID}")
-    return seconds
-
-
 def frame_of(reference: FrameReference, views: tuple[View, ...]) -> Frame:
-    """The picture or the frame that is named, upright, through those views.
+    """The picture or frame, upright, through those views.
 
     Raises:
-        SourceError: it cannot be read, or the video is over before that time.
+        SourceError: it cannot be read, or the video ends before that time.
     """
     if reference.seconds is None:
         return _still(open_source(reference.path), views)

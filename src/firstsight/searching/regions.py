@@ -1,8 +1,8 @@
-"""A region of a picture: what the maps do inside a box, and where in other frames they do most nearly the same.
+"""A region of a picture: a descriptor of the maps inside a box, compared with that of every window of other frames.
 
 The levels' maps are grids of cells with known centres (`cell_centres`). A region is described by the second
 moments of the maps over the cells inside its box, level by level; it is compared with every window of the same size.
-The read-out's projection is fitted to whole frames and is wrong for windows: it is left out (docs/returning-object.md).
+The read-out's projection is fitted to complete frames and does not apply to windows (docs/returning-object.md).
 """
 
 import math
@@ -20,7 +20,7 @@ from firstsight.pixels import Crop
 
 @dataclass(frozen=True)
 class Box:
-    """Whole pixels of the upright frame, from its top left corner."""
+    """A rectangle in pixels of the upright frame, from its top left corner."""
 
     x: int
     y: int
@@ -35,7 +35,7 @@ class Box:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The box that a person wrote as `x,y,width,height`.
+        """The box written as `x,y,width,height`.
 
         Raises:
             SettingsError: anything else.
@@ -48,7 +48,7 @@ class Box:
 
     @classmethod
     def of(cls, given: "BoxSpec") -> "Box":
-        """The box of a box, of four numbers x, y, width, height, or of a text of them.
+        """The box given as such, as four numbers x, y, width, height, or as their text.
 
         Raises:
             SettingsError: anything else.
@@ -64,11 +64,7 @@ class Box:
         return self.width, self.height
 
     def check_inside(self, size: tuple[int, int]) -> None:
-        """Raises if the box does not lie in a picture of that width and height.
-
-        Raises:
-            SettingsError: it does not.
-        """
+        """Raises a SettingsError if the box does not lie in a picture of that width and height."""
         width, height = size
         if self.x + self.width > width or self.y + self.height > height:
             raise SettingsError(
@@ -82,7 +78,7 @@ class Box:
 
 BoxSpec = Box | str | Sequence[int]
 
-_LEAST = 0.5  # cells: of a narrower box nothing would be left beside the edge of a picture
+_MIN_CELLS = 0.5  # of a side of a box: a narrower one at the edge of a picture would be empty
 
 Centres = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -96,14 +92,14 @@ def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, floa
         crop: the rectangle of the picture that became the network's input.
 
     Raises:
-        SettingsError: no part of it is what the network sees.
+        SettingsError: all of it is outside of the crop.
     """
     rows, columns = centres
     left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
     top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
     if right <= left or bottom <= top:
         visible = Box(crop.x, crop.y, crop.width, crop.height)
-        raise SettingsError(f"box {box} is outside of the part of the picture that the encoder sees, {visible}")
+        raise SettingsError(f"box {box} is outside of the part of the picture that the encoder uses, {visible}")
     return left, top, right - left, bottom - top
 
 
@@ -114,8 +110,8 @@ def _along(start: int, length: int, crop_start: int, scale: float, centres: NDAr
     if ends[1] <= 0:
         return 0.0, 0.0
     first, last = np.clip((ends - 0.5 - centres[0]) / step + 0.5, 0, len(centres))
-    if last - first < _LEAST:
-        first, last = max(0.0, first - _LEAST / 2), min(float(len(centres)), last + _LEAST / 2)
+    if last - first < _MIN_CELLS:
+        first, last = max(0.0, first - _MIN_CELLS / 2), min(float(len(centres)), last + _MIN_CELLS / 2)
     return float(first), float(last)
 
 
@@ -136,33 +132,28 @@ class Windows:
 
     @property
     def num(self) -> int:
-        """How many there are, row after row."""
+        """Rows times columns."""
         return len(self.tops) * len(self.lefts)
 
     def only(self, index: int) -> "Windows":
-        """One of them."""
+        """The window of that number, counted row after row."""
         row, column = divmod(index, len(self.lefts))
-        return at(float(self.lefts[column]), float(self.tops[row]), self.width, self.height)
+        return single_window(float(self.lefts[column]), float(self.tops[row]), self.width, self.height)
 
 
-def counts(window: Windows, *, rows: int, columns: int) -> tuple[int, int]:
-    """How many windows of that size lie above and beside each other; no closer than a cell."""
-    return _count(window.height, rows), _count(window.width, columns)
-
-
-def spread(window: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
-    """Windows of that size: so many above and beside each other, from edge to edge, and last its own."""
+def arrange_windows(window: Windows, num: tuple[int, int], *, rows: int, columns: int) -> Windows:
+    """Windows of that size: so many above and beside each other, evenly from edge to edge, and last its own."""
     tops = np.append(np.linspace(0, rows - window.height, num[0]), window.tops)
     lefts = np.append(np.linspace(0, columns - window.width, num[1]), window.lefts)
     return Windows(tops.astype(np.float32), lefts.astype(np.float32), window.height, window.width)
 
 
-def at(left: float, top: float, width: float, height: float) -> Windows:
-    """One window."""
+def single_window(left: float, top: float, width: float, height: float) -> Windows:
+    """One window, in cells."""
     return Windows(np.array([top], np.float32), np.array([left], np.float32), height, width)
 
 
-def moments(maps: Floats, windows: Windows) -> Floats:
+def second_moments(maps: Floats, windows: Windows) -> Floats:
     """The mean over each window of the products of all pairs of maps, each with signed square root.
 
     Sums over rows are taken first and shared by all windows of a row, so that many windows cost little more than one.
@@ -176,10 +167,10 @@ def moments(maps: Floats, windows: Windows) -> Floats:
     """
     num_maps, rows, columns = maps.shape
     by_column = np.ascontiguousarray(maps.transpose(2, 0, 1))  # (columns, C, rows)
-    horizontal = shares(windows.lefts, windows.width, columns)  # (B, columns)
+    horizontal = cell_shares(windows.lefts, windows.width, columns)  # (B, columns)
     pairs = np.flatnonzero(np.triu(np.ones((num_maps, num_maps))))
     found = np.empty((len(windows.tops), len(windows.lefts), len(pairs)), np.float32)
-    for number, vertical in enumerate(shares(windows.tops, windows.height, rows)):
+    for number, vertical in enumerate(cell_shares(windows.tops, windows.height, rows)):
         products = (by_column * vertical) @ by_column.transpose(0, 2, 1)  # (columns, C, C)
         found[number] = (horizontal @ products.reshape(columns, -1))[:, pairs]
     flat = found.reshape(windows.num, -1)
@@ -187,8 +178,8 @@ def moments(maps: Floats, windows: Windows) -> Floats:
     return rooted
 
 
-def shares(starts: Floats, length: float, num_cells: int) -> Floats:
-    """What part of each interval falls on each cell: (len(starts), num_cells), rows that sum to 1.
+def cell_shares(starts: Floats, length: float, num_cells: int) -> Floats:
+    """The share of each interval in each cell: (len(starts), num_cells), rows that sum to 1.
 
     Cell i covers i to i + 1. An interval of no length, or outside, counts the nearest cell.
     """
@@ -202,7 +193,8 @@ def shares(starts: Floats, length: float, num_cells: int) -> Floats:
     return found
 
 
-def _count(length: float, num_cells: int) -> int:
+def num_windows(length: float, num_cells: int) -> int:
+    """How many windows of that length fit along so many cells, no closer than a cell."""
     step = max(length / _STEPS_A_BOX, 1.0)
     return int(np.ceil(max(0.0, num_cells - length) / step)) + 1
 
@@ -213,21 +205,21 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 @dataclass(frozen=True, eq=False)
 class RegionMatcher:
-    """A box in a picture, and all windows of its size, on the grid of each level that is looked at."""
+    """A box in a picture, and all windows of its size, on the grid of each level that is compared."""
 
     encoder: Encoder
     box: Box
     size: tuple[int, int]  # width and height of the picture that the box was drawn in
     levels: tuple[int, ...]
-    box_windows: tuple[Windows, ...]  # the box itself, a level each
-    windows: tuple[Windows, ...]  # all of its size, a level each, in the same order on every level
+    box_windows: tuple[Windows, ...]  # the box itself, for each level
+    windows: tuple[Windows, ...]  # all of its size, for each level, in the same order on every level
 
     def described(self, inputs: NDArray[np.uint8], *, windows: Sequence[Sequence[int]] | None = None) -> Floats:
-        """What lies in the box of each picture, or in some of its windows: (N, D), each of unit length.
+        """The descriptor of the box of each picture, or of some of its windows: (N, D), each of unit length.
 
         Args:
-            inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
-            windows: numbers of windows for each picture; what lies in them comes one after the other.
+            inputs: uint8 (N, H, W, 3), pictures or the encoder's inputs made of them.
+            windows: numbers of windows for each picture; their descriptors come one after the other.
         """
         found = []
         for number, maps in enumerate(self.maps(inputs)):
@@ -238,12 +230,12 @@ class RegionMatcher:
         return np.concatenate(found)
 
     def best(self, inputs: NDArray[np.uint8], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
-        """How alike the best window of each picture is to each region, and the window's number: (N, R) and (N, R).
+        """The similarity of the best window of each picture to each region, and its number: (N, R) and (N, R).
 
         The similarity is the mean over the levels of the cosines of the second moments, -1 to 1.
 
         Args:
-            inputs: uint8 (N, H, W, 3), pictures or what the encoder's preprocessing made of them.
+            inputs: uint8 (N, H, W, 3), pictures or the encoder's inputs made of them.
             regions: (R, D), made by `described`.
         """
         found = [self.best_in(maps, regions) for maps in self.maps(inputs)]
@@ -251,13 +243,13 @@ class RegionMatcher:
         return np.stack(similarities), np.stack(windows)
 
     def best_in(self, maps: Sequence[Floats], regions: Floats) -> tuple[Floats, NDArray[np.intp]]:
-        """The same of one picture by its maps, those of each level of `levels`: (R,) and (R,)."""
+        """As `best`, of one picture by its maps of each level of `levels`: (R,) and (R,)."""
         alike = _joined(maps, self.windows) @ regions.T
         return alike.max(axis=0).clip(-1, 1), alike.argmax(axis=0)
 
     def box_of(self, window: int, size: tuple[int, int]) -> Box:
-        """Where a window lies in a picture of that width and height; of the last one it is the box itself."""
-        crop, drawn_in = (self.encoder.view.crop(*one) for one in (size, self.size))
+        """A window as a box in a picture of that width and height; the last one is the box itself."""
+        crop, drawn_in = (self.encoder.view.crop(*each) for each in (size, self.size))
         across, down = crop.scale_x / drawn_in.scale_x, crop.scale_y / drawn_in.scale_y
         width = min(crop.width, max(1, round(self.box.width * across)))
         height = min(crop.height, max(1, round(self.box.height * down)))
@@ -267,10 +259,11 @@ class RegionMatcher:
             x = column / max(1, self._columns - 2) * (crop.width - width)
         if row < self._rows - 1:
             y = row / max(1, self._rows - 2) * (crop.height - height)
-        return Box(*_inside(crop, x, y, width, height))
+        left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
+        return Box(crop.x + left, crop.y + top, width, height)
 
     def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
-        """The numbers of a window somewhere, and of the one that it becomes in the picture turned upside down."""
+        """The numbers of a random window, and of the same in the picture turned upside down."""
         row, column = random.integers(max(1, self._rows - 1)), random.integers(max(1, self._columns - 1))
         mirrored = max(1, self._rows - 1) - 1 - row
         return int(row * self._columns + column), int(mirrored * self._columns + column)
@@ -289,56 +282,51 @@ class RegionMatcher:
             batch = inputs[start : start + _BATCH]
             levels = [self.encoder.features(batch, level=level) for level in self.levels]
             if not self.encoder.model.maps_are_centred:
-                # The closed form's maps have mean 0 over the footage; others would be alike in their means alone.
+                # The closed form's maps have mean 0 over the footage; others would be similar by their means alone.
                 levels = [maps - maps.mean(axis=(2, 3), keepdims=True) for maps in levels]
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 
 def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
-    """Ready to compare what is in a box with all windows of its size.
+    """Compares a box with all windows of its size.
 
     Args:
-        encoder: what sees.
+        encoder: whose maps are compared.
         box: in pixels of the upright picture.
         size: width and height of that picture.
         level: whose maps; by default those of all levels where the read-out takes all, else the last.
 
     Raises:
-        SettingsError: the box does not lie in the picture, or in no part of it that the encoder sees; no such level.
+        SettingsError: the box is not in the picture, outside of the encoder's crop or too small for it; no such level.
     """
     box.check_inside(size)
     number = encoder.compared_level(level)
     levels = tuple(range(1, len(encoder.shapes) + 1)) if number is None else (number,)
     crop = encoder.view.crop(*size)
     _check_large_enough(box, crop)
-    cells = [cells_of(box, encoder.model.cell_centres(number), crop) for number in levels]
     grids = [(encoder.shapes[number - 1].rows, encoder.shapes[number - 1].columns) for number in levels]
-    box_windows = tuple(at(*one) for one in cells)
-    num = counts(box_windows[0], rows=grids[0][0], columns=grids[0][1])
+    box_windows = tuple(single_window(*cells_of(box, encoder.model.cell_centres(number), crop)) for number in levels)
+    num = num_windows(box_windows[0].height, grids[0][0]), num_windows(box_windows[0].width, grids[0][1])
     windows = tuple(
-        spread(window, num, rows=rows, columns=columns)
+        arrange_windows(window, num, rows=rows, columns=columns)
         for window, (rows, columns) in zip(box_windows, grids, strict=True)
     )
     return RegionMatcher(encoder, box, size, levels, box_windows, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:
-    """Raises if the encoder sees next to nothing of what lies in a box.
-
-    Raises:
-        SettingsError: a side is shorter than a few pixels of the encoder's input.
-    """
-    least = tuple(math.ceil(_MIN_INPUT_PIXELS * scale) for scale in (crop.scale_x, crop.scale_y))
-    if box.width < least[0] or box.height < least[1]:
+    """Raises a SettingsError if a side is shorter than a few pixels of the encoder's input."""
+    width, height = (math.ceil(_MIN_INPUT_PIXELS * scale) for scale in (crop.scale_x, crop.scale_y))
+    if box.width < width or box.height < height:
         raise SettingsError(
-            f"box {box} is too small for this encoder, which sees the picture at {crop.out_width}x{crop.out_height}; "
-            f"valid is at least {least[0]}x{least[1]} pixels"
+            f"box {box} is too small for this encoder, which uses the picture at {crop.out_width}x{crop.out_height}; "
+            f"valid is at least {width}x{height} pixels"
         )
 
 
 def _joined(maps: Sequence[Floats], windows: Sequence[Windows]) -> Floats:
     """The moments of each window, each level's of unit length, side by side, of unit length together."""
-    parts = [_unit(moments(one, window)) for one, window in zip(maps, windows, strict=True)]
+    parts = [_unit(second_moments(of_level, window)) for of_level, window in zip(maps, windows, strict=True)]
     joined: Floats = np.concatenate(parts, axis=1) / np.float32(len(parts) ** 0.5)
     return joined
 
@@ -347,9 +335,3 @@ def _unit(rows: Floats) -> Floats:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Floats = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
     return unit
-
-
-def _inside(crop: Crop, x: float, y: float, width: int, height: int) -> tuple[int, int, int, int]:
-    """The box at x, y of the crop, moved into it, in pixels of the picture."""
-    left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
-    return crop.x + left, crop.y + top, width, height

@@ -1,6 +1,6 @@
-"""Which moments of a library are like a picture? And is any of them, or only less unlike than the rest?"""
+"""Which moments of a library match a picture, if any?"""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -15,13 +15,14 @@ from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
-from firstsight.searching.nearest import Compared, compare_all, compare_proposed
+from firstsight.searching.nearest import Compared, chosen_frames, compare_all, compare_proposed
 from firstsight.searching.query import Query
+from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
-# Of a library with too few frames to measure what is normal: near copies of a frame reach it, little else does.
+# For a library with too few frames to measure what is normal: near copies of a frame reach it, hardly anything else.
 ASSUMED_THRESHOLD = 0.8
 # Times of one frame, read from the file and from the library, differ by rounding alone.
 _SAME_SECONDS = 0.001
@@ -29,15 +30,15 @@ _SAME_SECONDS = 0.001
 
 @dataclass(frozen=True)
 class Match:
-    """A moment like the query, and how much that says."""
+    """A moment like the query, and how unusual that is."""
 
     moment: Moment
     closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
-    false_match_probability: float  # that some frame would be as alike if the answer were not there, 0 to 1
-    is_query: bool  # its best frame is the very frame that is looked for
+    false_match_probability: float  # that some frame would be as similar if the answer were absent, 0 to 1
+    is_query: bool  # its best frame is the query's own frame
     thumbnail: bytes = field(repr=False)  # of its best frame, JPEG
-    box: Box | None = None  # where in the best frame the region is that was looked for
-    picture_size: tuple[int, int] | None = None  # width and height that the box is in pixels of
+    box: Box | None = None  # of a search with a box: where in the best frame the match is
+    picture_size: tuple[int, int] | None = None  # width and height of the picture, in the pixels of the box
 
     @property
     def source(self) -> str:
@@ -90,21 +91,21 @@ class Match:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What was found, and what it is measured by."""
+    """The matches, and the threshold that they exceed."""
 
     library: str  # its folder
     query: Query
-    matches: tuple[Match, ...]  # the best first; none if nothing is alike enough
+    matches: tuple[Match, ...]  # the best first; none if nothing is similar enough
     num_matches: int  # found altogether, of which `matches` are the best
     nearest: Match  # the moment of the frame most like the query, match or not
-    below: tuple[Match, ...]  # if the nearest were asked for: those that are no match, up to k with the matches
-    threshold: float  # the cosine that a frame matches from
-    false_match_rate: float  # of searches whose answer is not there, the share that get a match all the same
+    below: tuple[Match, ...]  # with `nearest=True`: the nearest that are no match, up to k with the matches
+    threshold: float  # lowest cosine of a match
+    false_match_rate: float  # of searches whose answer is absent, the share that get a match
     num_frames: int  # searched
     num_sources: int
     is_complete: bool  # otherwise there are more matches than `num_matches`, none of them better
-    background: Background  # of the whole library
-    box: Box | None = None  # of the query's picture, if only that was looked for
+    background: Background  # of the complete library
+    box: Box | None = None  # of the query's picture, if only that was searched for
 
     @property
     def is_match(self) -> bool:
@@ -139,7 +140,7 @@ class SearchResult:
         return f"SearchResult({self.query.reference.name!r}, from {self.threshold:.3f} on: {found})"
 
     def _repr_html_(self) -> str:
-        """For a notebook: the matches, or the nearest that is none, and the nearest that were asked for."""
+        """For a notebook: the matches and the nearest below the threshold."""
         found = f"{self.num_matches} moments match" if self.matches else "No match; the nearest:"
         shown = (*self.matches, *self.below) or (self.nearest,)
         return gallery(f"{found} (from {self.threshold:.3f} on)", [(one.thumbnail, str(one)) for one in shown])
@@ -149,6 +150,7 @@ def search(
     library: Store,
     query: Query,
     *,
+    box: Box | None = None,
     k: int = 10,
     where: Where | None = None,
     not_itself: bool = False,
@@ -157,126 +159,110 @@ def search(
     nearest: bool = False,
     progress: Report = silent,
 ) -> SearchResult:
-    """The k moments most like the query; none, if the best frame is no more alike than one of something absent may be.
+    """The k moments most like the query; none, if no frame exceeds the threshold.
 
-    What is normal is measured over the whole library, once for all searches: by `index`, or by the first search. A
+    The threshold is measured over the complete library, once for all searches, by `index` or by the first search. So a
     frame that matches in a library matches in every part of it.
 
     Args:
         library: what is searched.
         query: made by `read_query` with the library's encoder.
+        box: search for what is in this box of the query's picture only, anywhere in every frame.
         k: how many moments, from 1.
         where: which frames; all by default.
         not_itself: leave out the query's own file, and copies of it.
-        false_match_rate: of searches whose answer is not in the library, the share that may get a match all the same.
+        false_match_rate: of searches whose answer is not in the library, the share that may get a match.
         gap_seconds: of frames that do not match, within a moment.
         nearest: fill up to k with the nearest that are no match, in `SearchResult.below`.
-        progress: called if what is normal has to be measured first.
+        progress: called if what is normal has to be measured first, and during a search for a box.
 
     Raises:
-        SettingsError: k below 1, or a rate that is not between 0 and 1.
-        LibraryError: no frame is chosen, or a source that is not in the library.
+        SettingsError: k below 1, a rate that is not between 0 and 1, or a box that is not in the picture.
+        LibraryError: no frame is chosen, a source that is not in the library, or a box with an encoder whose view is
+            only a part of each frame, as the article's.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
         ...     result = search(library, read_query("door.jpg", library.encoder))
         ...     print([match.moment for match in result.matches])
     """
-    check_searchable(library, k=k)
-    own = own_names(library, query)
-    background = background_of(library, progress=progress)
-    least = match_threshold(background, false_match_rate)
-    compared = None
-    if not where and not not_itself:
-        compared = compare_proposed(library, query.vector, least=least, num_sources=k + 1)
-    if compared is None or _may_lack(compared, k=k, least=least, gap_seconds=gap_seconds, nearest=nearest):
-        compared = compare_all(library, query.vector, where=where, without=own if not_itself else frozenset())
-    return answer(
-        library,
-        query,
-        Likeness(compared, background),
-        own=own,
-        k=k,
-        false_match_rate=false_match_rate,
-        gap_seconds=gap_seconds,
-        nearest=nearest,
-    )
-
-
-def _may_lack(compared: Compared, *, k: int, least: float, gap_seconds: float, nearest: bool) -> bool:
-    """Whether some of the k best moments may be among the frames that were not compared."""
-    if not compared.is_complete:
-        return len(find_moments(compared.similarities, compared.frames, least=least, gap_seconds=gap_seconds)) < k
-    is_any = bool((compared.similarities > -np.inf).any())
-    return nearest or not is_any  # what is near and no match is all over the library
-
-
-@dataclass(frozen=True, eq=False)
-class Likeness:
-    """How alike the frames of a library are to a query, and what that is measured by."""
-
-    compared: Compared
-    background: Background
-    # Where in its best frame a moment is like the query, and the size of that frame.
-    locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
-    box: Box | None = None  # that was looked for
-
-
-def answer(
-    library: Store,
-    query: Query,
-    likeness: Likeness,
-    *,
-    own: frozenset[str],
-    k: int,
-    false_match_rate: float,
-    gap_seconds: float,
-    nearest: bool,
-) -> SearchResult:
-    """The k best moments of those that are alike enough; `own` are the names of the query's file and its copies."""
-    background, compared = likeness.background, likeness.compared
-    threshold = match_threshold(background, false_match_rate)
-
-    def match(moment: Moment, thumbnail: bytes) -> Match:
-        box, size = likeness.locate(moment)
-        return Match(
-            moment,
-            closer_than=background.closer_than(moment.score),
-            false_match_probability=background.false_match_probability(moment.score),
-            is_query=moment.source in own and _is_same(moment, query),
-            thumbnail=thumbnail,
-            box=box,
-            picture_size=size,
-        )
-
-    moments = find_moments(compared.similarities, compared.frames, least=threshold, gap_seconds=gap_seconds)
+    if k < 1:
+        raise SettingsError(f"{k} moments; valid is at least 1")
+    if not library.num_frames:
+        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+    own = _own_names(library, query)
+    without = own if not_itself else frozenset[str]()
+    if box is not None:
+        chosen = chosen_frames(library, where=where, without=without)
+        compared, background = compare_box(library, query, box, chosen, progress=progress)
+        threshold = match_threshold(background, false_match_rate)
+    else:
+        background = background_of(library, progress=progress)
+        threshold = match_threshold(background, false_match_rate)
+        proposed = None
+        if not where and not not_itself:
+            proposed = compare_proposed(library, query.vector, threshold=threshold, num_sources=k + 1)
+        if proposed is None or _may_lack(proposed, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+            proposed = compare_all(library, query.vector, where=where, without=without)
+        compared = proposed
+    moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
     num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(
         compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
     )
-    best = [*moments[:k], *below]
-    jpegs = library.thumbnails([(one.source, one.best_frame_index) for one in best])
-    found = [match(one, jpeg) for one, jpeg in zip(best, jpegs, strict=True)]
-    shown, unmatched = found[: len(moments)], found[len(moments) :]
+    found = _matches(library, query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
         library=str(library.path),
         query=query,
-        matches=tuple(shown),
+        matches=found[: len(moments)],
         num_matches=len(moments),
-        nearest=(shown or unmatched)[0],
-        below=tuple(unmatched) if nearest else (),
+        nearest=found[0],
+        below=found[len(moments) :] if nearest else (),
         threshold=threshold,
         false_match_rate=false_match_rate,
         num_frames=compared.num_frames,
         num_sources=compared.num_sources,
         is_complete=compared.is_complete,
         background=background,
-        box=likeness.box,
+        box=box,
+    )
+
+
+def _may_lack(compared: Compared, *, k: int, threshold: float, gap_seconds: float, nearest: bool) -> bool:
+    """Whether some of the k best moments may be among the frames that were not compared."""
+    if not compared.is_complete:
+        found = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
+        return len(found) < k
+    is_any = bool((compared.similarities > -np.inf).any())
+    return nearest or not is_any  # an index proposes matches, not all that is near and no match
+
+
+def _matches(
+    library: Store,
+    query: Query,
+    moments: Sequence[Moment],
+    compared: Compared,
+    background: Background,
+    *,
+    own: frozenset[str],
+) -> tuple[Match, ...]:
+    """Each moment as a match; `own` are the names of the query's file and its copies."""
+    jpegs = library.thumbnails([(moment.source, moment.best_frame_index) for moment in moments])
+    return tuple(
+        Match(
+            moment,
+            background.closer_than(moment.score),
+            background.false_match_probability(moment.score),
+            moment.source in own and _is_same(moment, query),
+            jpeg,
+            *compared.locate(moment),
+        )
+        for moment, jpeg in zip(moments, jpegs, strict=True)
     )
 
 
 def match_threshold(background: Background, false_match_rate: float) -> float:
-    """From which similarity on a frame matches. Where too little was there to measure it, it is assumed.
+    """The lowest similarity of a match; at least 0.8 in a library with too few frames to measure it.
 
     Raises:
         SettingsError: a rate that is not between 0 and 1.
@@ -287,21 +273,8 @@ def match_threshold(background: Background, false_match_rate: float) -> float:
     return max(ASSUMED_THRESHOLD, measured) if len(background.decoys) else ASSUMED_THRESHOLD
 
 
-def check_searchable(library: Store, *, k: int) -> None:
-    """Raises if k moments cannot be looked for in the library.
-
-    Raises:
-        SettingsError: k below 1.
-        LibraryError: it holds no frame.
-    """
-    if k < 1:
-        raise SettingsError(f"{k} moments; valid is at least 1")
-    if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
-
-
-def own_names(library: Store, query: Query) -> frozenset[str]:
-    """What the library calls the query's file, and copies of it; pixels are of no file."""
+def _own_names(library: Store, query: Query) -> frozenset[str]:
+    """The names in the library of the query's file and of its copies; none of pixels."""
     if not query.reference.is_file:
         return frozenset()
     path = query.reference.path

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from firstsight.closed_form.augment import augmented
+from firstsight.closed_form.pairs import augmented
 from firstsight.device import generator
 
 

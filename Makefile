@@ -5,11 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test test-more attack check format bench clean
 
 demo: .venv/installed
-	@set -e; clip="$${VIDEO:-$$($(BIN)/python examples/bikes.py)}"; \
-	$(BIN)/firstsight learn "$$clip" --out runs/demo --force; \
-	$(BIN)/firstsight compare runs/demo "$$clip" --out runs/demo; \
-	$(BIN)/firstsight learn "$$clip" --out runs/demo/article --force --method article --frames-per-level 100; \
-	$(BIN)/firstsight compare runs/demo/article "$$clip" --out runs/demo/article
+	$(BIN)/python examples/demo.py $${VIDEO:+"$$VIDEO"}
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile

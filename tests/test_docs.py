@@ -18,8 +18,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))
 }
-# A block of Python that cannot run by itself is marked so; what the others print may follow as an indented block.
-_NOT_RUN = "python (not run)"
+# A block of Python that cannot run by itself says why; what the others print may follow as an indented block.
+_NOT_RUN = re.compile(r"python \(not run: .+\)")
 _FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```\n(?:\n((?:    [^\n]*\n)+))?", re.DOTALL | re.MULTILINE)
 BLOCKS = [(name, *found) for name, text in DOCUMENTS.items() for found in _FENCE.findall(text)]
 
@@ -65,7 +65,7 @@ def test_python_prints_what_is_said(
 ) -> None:
     assert kind, "a block says what it is, such as ```python"
     if kind != "python":
-        assert "python" not in kind or kind == _NOT_RUN
+        assert "python" not in kind or _NOT_RUN.fullmatch(kind)
         return
     (tmp_path / "bikes.mp4").symlink_to(bikes)
     monkeypatch.chdir(tmp_path)
@@ -94,9 +94,15 @@ def test_a_command_line_that_is_none_is_noticed(line: str, error: str) -> None:
         parse(line)
 
 
-def test_the_readme_shows_every_command() -> None:
-    shown = {line.split()[1] for name, line in written_lines() if name == "README.md"}
-    assert shown == {name[0] for name in COMMANDS}
+def test_every_command_is_shown_in_a_guide_and_named_in_the_readme() -> None:
+    commands = {name[0] for name in COMMANDS}
+    assert {line.split()[1] for _, line in written_lines()} == commands
+    assert commands <= set(re.findall(r"`(\w+)`", DOCUMENTS["README.md"]))
+
+
+@pytest.mark.parametrize("document", sorted({name for name, _ in written_lines()}))
+def test_a_page_that_shows_commands_shows_python_beside_them(document: str) -> None:
+    assert any(name == document and kind.startswith("python") for name, kind, *_ in BLOCKS)
 
 
 @pytest.mark.parametrize("name", COMMANDS, ids=" ".join)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from library_made import write_video
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -33,3 +34,10 @@ def test_the_demo_makes_one_page_that_needs_nothing_else(tmp_path: Path, capsys:
     lines = capsys.readouterr().out.splitlines()
     assert all(re.match(r" *\d+ s  ", line) for line in lines)
     assert str(page) in lines[-1]
+
+
+def test_the_film_moves(tmp_path: Path) -> None:
+    make_film = runpy.run_path(str(EXAMPLES / "film.py"))["make_film"]
+    make_film(write_video(tmp_path / "walk.mp4", seed=0), tmp_path / "film.webp", anchor_seconds=2.0, every=20)
+    with Image.open(tmp_path / "film.webp") as film:
+        assert (film.n_frames, film.width) == (5, 128)

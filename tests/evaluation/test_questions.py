@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError, SourceError
-from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
+from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import Sample
 
 

@@ -22,7 +22,7 @@ from firstsight.article.loop import ArticleLoop
 from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.device import describe_machine, has_fast_bfloat16
-from firstsight.encoder.encoder import to_inputs
+from firstsight.encoder.model import to_inputs
 
 _SIZE, _NUM = (360, 480), 400
 _ARTICLE = {"method": "article", "frames_per_level": 40, "batch_size": 4}

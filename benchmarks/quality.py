@@ -26,7 +26,7 @@ from firstsight.closed_form import fit as closed_form
 from firstsight.closed_form.fit import DEFAULT, Recipe
 from firstsight.device import has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import WholeFrame
+from firstsight.encoder.model import WholeFrame
 from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
 
 ROOT = Path(__file__).parents[1]

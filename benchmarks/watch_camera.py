@@ -12,7 +12,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.monitoring.watch import Event, watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -9,7 +9,7 @@ from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store

@@ -62,4 +62,4 @@ def test_messages_and_help_are_plain(path: str) -> None:
 def test_a_forbidden_word_is_found_in_a_name_and_in_a_message() -> None:
     tree = ast.parse('def was_told(strangers):\n    """Told."""\n    raise ValueError(f"learn it anew, {strangers}")')
     assert [_found(name, *ONLY_IN_NAMES) for name in _names(tree)] == [["told"], ["strangers"]]
-    assert [_found(text) for text in _texts(tree, is_command=False)] == [["anew"], []]
+    assert [_found(text) for text in _texts(tree, is_command=False)] == [["anew"]]

@@ -1,6 +1,6 @@
 """Pictures as arrays: which rectangle of a picture is used, and how it is cut out and resized.
 
-This is the array path. Video applies the same `Crop` in an FFmpeg graph (`footage/pictures.py`); a test bounds their
+This is the array path. Video applies the same `Crop` in an FFmpeg graph (`footage/orientation.py`); a test bounds their
 mean difference by one grey level.
 """
 

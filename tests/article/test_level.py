@@ -11,7 +11,7 @@ from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import LevelConfig, article_levels, cell_centres
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import SettingsError
 
 PREDECESSOR = article_levels(channels=1, maps=(16, 16, 16, 4), pool=False)

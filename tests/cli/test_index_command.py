@@ -14,7 +14,7 @@ from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.cli.output import Display
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.store import Store
 from firstsight.progress import Progress

@@ -204,7 +204,7 @@ def test_every_signal_that_ends_a_program_tells_what_is_under_way(
 ) -> None:
     made_up(20, lambda: signal.raise_signal(number))
     before = signal.getsignal(number)
-    ran = firstsight("watch", run_folder, "hall", "--novel", "--events", tmp_path / "e.jsonl", "--json")
+    ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--events", tmp_path / "e.jsonl", "--json")
     assert ran.code == 130, ran.err
     assert kinds(tmp_path / "e.jsonl") == ["novel begins", "novel ends"]
     assert len(ran.out.splitlines()) == 2
@@ -216,7 +216,7 @@ def test_a_signal_that_was_ignored_is_ignored_still(firstsight, made_up, run_fol
     made_up(20, lambda: signal.raise_signal(signal.SIGHUP))
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert firstsight("watch", run_folder, "hall", "--novel").code == 0
+        assert firstsight("watch", run_folder, "rtsp://hall/1", "--novel").code == 0
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -236,7 +236,7 @@ def test_interrupted_while_an_event_is_told_it_is_told_everywhere(
     monkeypatch.setattr(outlets.EventLog, "write", interrupted)
     program = f"{sys.executable} '{script}' '{tmp_path / 'kept'}'"
     options = ("--novel", "--events", tmp_path / "e.jsonl", "--run", program)
-    ran = firstsight("watch", run_folder, "hall", *options)
+    ran = firstsight("watch", run_folder, "rtsp://hall/1", *options)
     assert ran.code == 130, ran.err
     assert kinds(tmp_path / "e.jsonl") == ["novel begins", "novel ends"]
     assert len(ran.out.splitlines()) == 2
@@ -248,7 +248,7 @@ def test_interrupted_while_an_event_is_told_it_is_told_everywhere(
 @pytest.mark.parametrize("num", [0, 1, 2])
 def test_of_hardly_any_frames_nothing_is_told(firstsight, made_up, run_folder: Path, num: int) -> None:
     made_up(num)
-    ran = firstsight("watch", run_folder, "hall", "--novel", "--json")
+    ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--json")
     assert (ran.code, ran.out) == (0, "")
     assert f"{num} frames watched; 0 events" in ran.err
 
@@ -258,7 +258,7 @@ def test_what_is_under_way_is_told_when_the_stream_breaks_off(firstsight, made_u
         raise SourceError("hall breaks off; connect it again")
 
     made_up(20, breaks)
-    ran = firstsight("watch", run_folder, "hall", "--novel", "--json")
+    ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--json")
     assert ran.code == 2
     assert [json.loads(line)["kind"] for line in ran.out.splitlines()] == ["novel begins", "novel ends"]
     assert "error: hall breaks off" in ran.err

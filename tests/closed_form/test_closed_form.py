@@ -12,8 +12,7 @@ from firstsight.closed_form.learn import BoundedSample
 from firstsight.closed_form.projection import Projection, fit_projection, most_dims, principal
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid, pooled
 from firstsight.device import generator
-from firstsight.encoder.encoder import to_inputs
-from firstsight.encoder.views import WholeFrame
+from firstsight.encoder.model import WholeFrame, to_inputs
 from firstsight.errors import SourceError
 from firstsight.footage.source import open_source
 

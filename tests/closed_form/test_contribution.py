@@ -9,7 +9,7 @@ from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.fit import DEFAULT, Contribution, _adds, fit
 from firstsight.closed_form.pyramid import PatchLevel, Pyramid
 from firstsight.device import generator
-from firstsight.encoder.encoder import to_inputs
+from firstsight.encoder.model import to_inputs
 
 
 def textures(num: int, size: int = 40) -> np.ndarray:

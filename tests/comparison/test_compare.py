@@ -17,7 +17,7 @@ from firstsight.comparison.compare import (
     compare,
 )
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import SettingsError, SourceError
 from firstsight.searching.regions import Box
 

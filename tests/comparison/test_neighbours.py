@@ -11,7 +11,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.comparison.neighbours import measure_of, nearest_pictures, similarities
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.source import open_source
 

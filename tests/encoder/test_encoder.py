@@ -10,8 +10,8 @@ from torch import nn
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels, cell_centres
-from firstsight.encoder.encoder import Encoder, to_inputs
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import CentralSquare, to_inputs
 from firstsight.errors import FirstsightError, PixelsError, RunError, SettingsError
 
 

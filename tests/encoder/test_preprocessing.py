@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.pixels import Crop
 

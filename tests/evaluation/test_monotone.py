@@ -3,7 +3,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 import pytest
 
-from firstsight.evaluation.protocols import nondecreasing_path
+from firstsight.evaluation.questions import nondecreasing_path
 
 
 @pytest.mark.parametrize("seed", range(20))

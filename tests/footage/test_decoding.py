@@ -11,7 +11,7 @@ from make import number_in, numbered, numbers, write_silence, write_video
 from memory import megabytes, needs_proc
 from views import Square, Whole, Window
 
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.source import open_source
 from firstsight.pixels import Crop, crop_and_resize, with_channels

@@ -17,7 +17,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import AtSeconds
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import SourceError
 from firstsight.footage.live import Endpoint, LiveSource, camera
 from firstsight.footage.sampling import Sampling

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.footage.pictures import Orientation
+from firstsight.footage.orientation import Orientation
 from firstsight.pixels import Crop
 
 ONE = 1 << 16

@@ -8,7 +8,7 @@ from make import number_in, numbers, write_video
 from PIL import Image
 from views import Square, Whole
 
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.footage import videos
 from firstsight.footage.container import open_video

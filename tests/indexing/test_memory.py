@@ -14,7 +14,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import CompareSettings, Comparisons, EveryNFrames
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.footage.frames import Events, Frame, Reading, View
 from firstsight.footage.source import Source, open_source
 from firstsight.report.comparison import write_comparison

@@ -173,7 +173,7 @@ def test_several_encoders_are_asked_the_same_as_each_alone() -> None:
 
 
 def test_on_real_footage_a_thumbnail_is_neither_blind_nor_perfect(bikes) -> None:
-    from firstsight.encoder.views import WholeFrame
+    from firstsight.encoder.model import WholeFrame
     from firstsight.evaluation.baselines import thumbnail
     from firstsight.footage.source import open_source
 

@@ -15,7 +15,7 @@ from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import CompareSettings
-from firstsight.encoder.views import CentralSquare
+from firstsight.encoder.model import CentralSquare
 from firstsight.progress import Cancelled
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole

@@ -20,9 +20,9 @@ from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check, StoppingState
 from firstsight.device import describe_machine
-from firstsight.encoder.encoder import Encoder, to_inputs
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import CentralSquare, to_inputs
 from firstsight.encoder.run_folder import RunFolder
-from firstsight.encoder.views import CentralSquare
 from firstsight.errors import RunError, SettingsError, SourceError
 from firstsight.files import write_atomically
 from firstsight.footage.frames import Frame

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from firstsight.encoder.views import CentralSquare
+    from firstsight.encoder.model import CentralSquare
 
 POOL_SIZE = 2
 
@@ -252,7 +252,7 @@ class ArticleSettings:
     @property
     def view(self) -> "CentralSquare":
         """How frames become the network's input."""
-        from firstsight.encoder.views import CentralSquare
+        from firstsight.encoder.model import CentralSquare
 
         return CentralSquare(crop_size=self.crop_size, input_size=self.input_size, channels=self.channels)
 

@@ -18,8 +18,7 @@ from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.pairs import augmented_views, neighbours_in_time
 from firstsight.closed_form.projection import fit_projection, unit
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
-from firstsight.encoder.encoder import in_batches, to_inputs
-from firstsight.encoder.views import WholeFrame
+from firstsight.encoder.model import WholeFrame, in_batches, to_inputs
 from firstsight.errors import SourceError
 from firstsight.process import Precision
 from firstsight.quality.self_test import Times, found_again

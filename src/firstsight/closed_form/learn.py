@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from firstsight.closed_form.fit import DEFAULT, RANDOM, fit
 from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import WholeFrame
 from firstsight.encoder.run_folder import RunFolder
-from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SettingsError, SourceError, check_choice
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles

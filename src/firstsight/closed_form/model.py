@@ -12,9 +12,8 @@ from torch import Tensor
 from firstsight import device as devices
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled
-from firstsight.encoder.encoder import MapShape
+from firstsight.encoder.model import MapShape, WholeFrame
 from firstsight.encoder.saved import check_input_size, check_num_weights, fill
-from firstsight.encoder.views import WholeFrame
 from firstsight.errors import SettingsError
 from firstsight.from_json import from_json
 from firstsight.process import Precision

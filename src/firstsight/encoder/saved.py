@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from firstsight.encoder.model import Model
 from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.files import read_regular, write_atomically
 from firstsight.from_json import from_json, read_json
@@ -103,9 +104,6 @@ class Provenance(TypedDict):
     outcome: NotRequired[Outcome]
 
 
-if TYPE_CHECKING:
-    from firstsight.encoder.encoder import Model
-
 FORMAT = "firstsight"
 FORMAT_VERSION = 1
 CONFIG_FILE = "config.json"
@@ -115,7 +113,7 @@ NEXT_CONFIG_FILE = "config.next.json"  # here while the weights are being writte
 _CLOSED_FORM, _ARTICLE = "firstsight.closed_form.model", "firstsight.article.model"
 
 
-def save(folder: Path, model: "Model", provenance: Mapping[str, Any]) -> None:
+def save(folder: Path, model: Model, provenance: Mapping[str, Any]) -> None:
     """Writes configuration and weights; a reader finds both of one run, even if the writing was interrupted.
 
     The new configuration has a temporary name until its weights are written.
@@ -139,7 +137,7 @@ def save(folder: Path, model: "Model", provenance: Mapping[str, Any]) -> None:
         raise RunError(f"{folder / CONFIG_FILE} cannot be written: {error.strerror}; choose another folder") from error
 
 
-def load(path: Path) -> "tuple[Model, Mapping[str, Any]]":
+def load(path: Path) -> tuple[Model, Mapping[str, Any]]:
     """The model saved at the path and how it came to be: a run folder, or a weights file of the article's author.
 
     Raises:
@@ -162,12 +160,12 @@ def load(path: Path) -> "tuple[Model, Mapping[str, Any]]":
     return model, provenance
 
 
-def fingerprint(model: "Model") -> str:
+def fingerprint(model: Model) -> str:
     """16 hexadecimal digits of configuration and weights, whatever the provenance."""
     return _digest(json.dumps(model.config(), sort_keys=True).encode() + safetensors.torch.save(_tensors(model)))
 
 
-def quick_digest(model: "Model") -> bytes:
+def quick_digest(model: Model) -> bytes:
     """Differs wherever the fingerprint differs, in a fifth of its time, as nothing is copied."""
     state = hashlib.blake2b(json.dumps(model.config(), sort_keys=True).encode(), digest_size=16)
     for name, tensor in _tensors(model).items():
@@ -287,7 +285,7 @@ def _read_weights(folder: Path, config: Mapping[str, Any]) -> dict[str, Tensor]:
     return tensors
 
 
-def _tensors(model: "Model") -> dict[str, Tensor]:
+def _tensors(model: Model) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(model.tensors().items())}
 
 

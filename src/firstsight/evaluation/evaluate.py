@@ -12,7 +12,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference
-from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
+from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import MIN_FRAMES, Sample, read_labels, take_sample
 from firstsight.footage.source import Spec, open_source
 from firstsight.progress import Progress, Report, silent

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.views import WholeFrame
+from firstsight.encoder.model import WholeFrame
 from firstsight.errors import SettingsError, SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ArraySource, ImageFiles

@@ -19,7 +19,7 @@ from firstsight.footage.container import (
     open_video,
 )
 from firstsight.footage.frames import Events, Frame, Skipped, View
-from firstsight.footage.pictures import Viewer, build_graph, layout
+from firstsight.footage.orientation import Viewer, build_graph, layout
 from firstsight.footage.sampling import Sampler, Sampling
 from firstsight.footage.timestamps import TimeLine
 

@@ -13,7 +13,7 @@ from firstsight.footage.container import Landing, SeekMissedError, open_video
 from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
 from firstsight.footage.frames import Frame, PixelByPixel, Skipped, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles
-from firstsight.footage.pictures import Viewer
+from firstsight.footage.orientation import Viewer
 from firstsight.footage.source import Source, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
 

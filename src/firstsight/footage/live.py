@@ -12,7 +12,7 @@ from firstsight.footage.container import OpenVideo, open_stream
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.finding import STANDARD_INPUT, is_address, is_camera
 from firstsight.footage.frames import Events, Frame, Reading, View, iterate
-from firstsight.footage.pictures import upright_size
+from firstsight.footage.orientation import upright_size
 from firstsight.footage.sampling import Sampling, check_share
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")

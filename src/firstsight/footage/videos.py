@@ -12,7 +12,7 @@ from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekM
 from firstsight.footage.decoding import Decoded, decode, deinterlaced, located, shown
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
-from firstsight.footage.pictures import Viewer, upright_size
+from firstsight.footage.orientation import Viewer, upright_size
 from firstsight.footage.sampling import MIN_FRAMES_TO_SPLIT, Sampling, check_share
 
 SEGMENT_FRAMES = 60  # decoded from a keyframe on

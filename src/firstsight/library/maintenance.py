@@ -107,7 +107,7 @@ def _check_tables(tables: Tables, found: Checked) -> None:
 
 def _check_records(records: Sequence[SourceRecord], found: Checked) -> None:
     whole = shown(records)
-    found.whole.append(f"sources: {len(whole)} whole, {sum(one.num_frames for one in whole)} frames")
+    found.whole.append(f"sources: {len(whole)} complete, {sum(one.num_frames for one in whole)} frames")
     if again := sum(one.status == "whole" for one in records) - len(whole):
         found.remarks.append(f"{again} sources are there twice; the next `firstsight index` removes the older rows")
     if twice := [name for name, num in Counter(one.name for one in whole).items() if num > 1]:

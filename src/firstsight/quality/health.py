@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.encoder.encoder import Levels, to_inputs
+from firstsight.encoder.model import Levels, to_inputs
 from firstsight.encoder.similarity import Similarity, map_similarities, pairs
 
 # Above this mean similarity all maps of a level are the same.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from firstsight.comparison.neighbours import Neighbourhood
-from firstsight.encoder.encoder import EncoderView
+from firstsight.encoder.model import EncoderView
 from firstsight.pixels import Crop, with_channels
 from firstsight.searching.regions import Box
 from firstsight.text import printable

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder, Model, to_inputs
+from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import Model, to_inputs
 from firstsight.encoder.similarity import map_similarities, pairs
 from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
 

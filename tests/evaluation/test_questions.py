@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError, SourceError
-from firstsight.evaluation.protocols import labels_question, second_pass_question, self_test_question
+from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import Sample
 
 
@@ -77,7 +77,7 @@ def test_a_file_that_is_there_twice_is_told() -> None:
         sample, full_frames=np.concatenate([sample.full_frames[:8], sample.full_frames[:8], sample.full_frames[16:]])
     )
     (told,) = [note for note in labels_question(twice, seed=0).notes if "to the pixel" in note]
-    assert told.startswith("8 frames are the same to the pixel")
+    assert told.startswith("8 frames are equal to the pixel")
     assert told.endswith("is a file there twice? 0.mp4 and 1.mp4 (8)")
 
 

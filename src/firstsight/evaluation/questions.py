@@ -1,4 +1,4 @@
-"""The question on a second pass over the same route: does it find the first pass, in the same order?"""
+"""The questions put to an encoder and its baselines: by labels, by perturbed frames, by a second pass of the same route."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The questions put to an encoder and its baselines: by labels, by perturbed frames, by a second pass of the same route."""
+"""The questions put to an encoder and its baselines: by labels, by perturbed frames, by a second pass of a route."""
 
 from collections import Counter
 

@@ -55,7 +55,7 @@ def write_still_view(video, path):
     return path
 
 
-def make_page(out, *, video=None, num_frames=1000):
+def make_page(out, *, video=None, num_frames=1600):
     """The demonstration, of your own video or of the clips at hand; `num_frames` is the most a level may take."""
     begin = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
@@ -63,6 +63,10 @@ def make_page(out, *, video=None, num_frames=1000):
 
     def step(text):
         print(f"{time.monotonic() - begin:4.0f} s  {text}", flush=True)
+
+    def report(progress):
+        for line in progress.news:
+            step(f"    {line}")
 
     main, absent = video or carried("bikes.mp4"), carried("bigbuckbunny.mp4")
     footage = firstsight.open_source(main, end_seconds=60)  # of your own video the first minute is enough to show
@@ -81,7 +85,8 @@ def make_page(out, *, video=None, num_frames=1000):
     sources = [main] if video else [main, carried("carphone_pristine.mp4")]
     middle = scenes[-1].end_seconds / 2
     queries = [altered(picture(main, middle)), picture(absent, 2.0)]
-    with firstsight.Library.create(out / "clips.library", sources, encoder=encoder, frames_per_second=5) as library:
+    rate = 2 if video else 5  # frames a second
+    with firstsight.Library.create(out / "clips.library", sources, encoder=encoder, frames_per_second=rate) as library:
         found, nothing = (library.search(query, k=3) for query in queries)
 
     step("watching for what is new")
@@ -95,8 +100,7 @@ def make_page(out, *, video=None, num_frames=1000):
     step(f"learning four levels from {learned_from.name}, by the article's method: most of the time goes here")
     article = firstsight.learn(
         study, method="article", input_size=112, frames_per_level=num_frames, seed=0,
-        out=out / "article", force=True,
-        progress=lambda progress: [step(f"    {news}") for news in progress.news],
+        out=out / "article", force=True, progress=report,
     )  # fmt: skip
 
     step("comparing every frame with an anchor")
@@ -105,7 +109,6 @@ def make_page(out, *, video=None, num_frames=1000):
     step("drawing the page")
     template = Path(__file__).with_name("demo.html").read_text(encoding="utf-8")
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(template)
-    shown = scenes[:12]
     levels = level_stories(article, article.view.apply(picture(learned_from, min(2.0, middle))[None])[0])
     html = page.render(
         main=main.name,
@@ -113,7 +116,9 @@ def make_page(out, *, video=None, num_frames=1000):
         learn_seconds=learn_seconds,
         findings=findings(encoder.provenance["outcome"]),
         evaluation=evaluation,
-        scenes=[(jpeg_uri(picture(main, (one.start_seconds + one.end_seconds) / 2)), one) for one in shown],
+        scenes=[
+            (jpeg_uri(picture(main, (scene.start_seconds + scene.end_seconds) / 2)), scene) for scene in scenes[:12]
+        ],
         num_scenes=len(scenes),
         library=library,
         queries=[jpeg_uri(query) for query in queries],
@@ -142,4 +147,7 @@ def make_page(out, *, video=None, num_frames=1000):
 
 
 if __name__ == "__main__":
-    make_page(Path("runs/demo"), video=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    try:
+        make_page(Path("runs/demo"), video=Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    except firstsight.FirstsightError as error:
+        sys.exit(str(error))

@@ -141,7 +141,9 @@ class SearchResult:
 
     def _repr_html_(self) -> str:
         """For a notebook: the matches and the nearest below the threshold."""
-        found = f"{self.num_matches} moments match" if self.matches else "No match; the nearest:"
+        num = self.num_matches
+        matching = "1 moment matches" if num == 1 else f"{num:,} moments match"
+        found = matching if self.matches else "No match; the nearest:"
         shown = (*self.matches, *self.below) or (self.nearest,)
         return gallery(f"{found} (from {self.threshold:.3f} on)", [(one.thumbnail, str(one)) for one in shown])
 

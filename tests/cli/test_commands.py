@@ -228,7 +228,7 @@ def test_show_without_a_screen_says_so_and_writes_the_files(
     ran = firstsight("compare", run_folder, clip, "--show", "--end", 1, "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     lines = [line for line in ran.err.splitlines() if "screen" in line]
-    assert [line.split(" (")[0] for line in lines] == ["nothing is shown, as there is no screen"]
+    assert [line.split(" (")[0] for line in lines] == ["no window, as there is no screen"]
     assert "compared 24 frames" in ran.out
     assert (tmp_path / "out" / "report.html").exists()
 

@@ -143,7 +143,7 @@ def test_completion_offers_commands_options_and_choices(tmp_path: Path) -> None:
         ("novelty", "RUN", "MISSING"),
         ("scenes", "MISSING"),
         ("neighbours", "MISSING", "."),
-        ("neighbours", "RUN", "MISSING", "--anchor", "."),
+        ("neighbours", "RUN", "MISSING", "--anchor", "MISSING"),
         ("neighbours", "RUN", "CLIP", "--anchor", "MISSING"),
         ("watch", "MISSING", "CLIP", "--novel"),
         ("watch", "RUN", "MISSING", "--novel"),

@@ -155,7 +155,7 @@ class TestReaders:
         reader = Store.open(library.path)
         add(library, [clips], every=2)
         compact(library)
-        with pytest.raises(LibraryError, match=r"not there any more.*compacted.*open it again") as caught:
+        with pytest.raises(LibraryError, match=r"is gone.*open the library again.*compacted") as caught:
             reader.embeddings()
         assert "rustc" not in str(caught.value)
 

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -272,6 +273,12 @@ class TestResults:
             assert "&lt;b&gt;yard.mp4" in page
             assert "<b>" not in page
             assert len(repr(result)) < 20_000
+
+    def test_of_a_library_that_is_gone_are_shown_without_pictures(self, made: Library, picture: np.ndarray) -> None:
+        result = made.search(picture, nearest=True)
+        page = replace(result, library=f"{made.path}-gone")._repr_html_()
+        assert page.count("<figcaption>") >= 2
+        assert "<img" not in page
 
     def test_say_themselves_in_a_line(self, made: Library, picture: np.ndarray) -> None:
         assert re.match(r"SearchResult\('picture', from \d\.\d{3} on: ", repr(made.search(picture)))

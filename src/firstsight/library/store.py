@@ -31,6 +31,7 @@ from firstsight.library.records import SourceRecord, latest, seconds_of, shown, 
 from firstsight.library.repair import repair
 from firstsight.library.selection import Timeline, Where
 from firstsight.library.tables import Tables
+from firstsight.library.thumbnails import gallery
 from firstsight.library.vector_index import read_facts
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
@@ -310,6 +311,16 @@ class Store:
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self.sources)} sources, {self.dim} numbers each"
         return f"Store({str(self.path)!r}, {held})"
+
+
+def frame_gallery(folder: str, title: str, frames: Sequence[tuple[str, int]], captions: Sequence[str]) -> str:
+    """HTML for a notebook: thumbnails of frames, by source and position, read now; if they are gone, captions alone."""
+    try:
+        with Store.open(folder) as store:
+            jpegs = store.thumbnails(frames)
+    except LibraryError:
+        jpegs = [b""] * len(frames)
+    return gallery(title, zip(jpegs, captions, strict=True))
 
 
 def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch

@@ -53,8 +53,8 @@ def gallery(title: str, pictures: Iterable[tuple[bytes, str]]) -> str:
     """HTML for a notebook: JPEG files side by side, each with a caption; all text is escaped."""
     figures = "".join(
         '<figure style="display:inline-block;margin:4px;max-width:170px;font-size:small;overflow-wrap:anywhere">'
-        f'<img src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        + (f'<img src="data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"/>' if jpeg else "")
+        + f"<figcaption>{escape(caption)}</figcaption></figure>"
         for jpeg, caption in pictures
     )
     return f"<div><p>{escape(title)}</p>{figures}</div>"

@@ -1,7 +1,7 @@
 """The frames of a library that are most like a vector: all are compared, or those that a vector index proposes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
-from firstsight.library.store import Store
-from firstsight.library.thumbnails import gallery
+from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
 from firstsight.searching.moments import Moment
 from firstsight.searching.regions import Box
@@ -114,10 +113,9 @@ class NearFrame:
     frame_index: int  # position in its source, from 0
     seconds: float
     similarity: float  # cosine, -1 to 1
-    thumbnail: bytes = field(repr=False)  # JPEG
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, without the thumbnail."""
+        """As plain values."""
         return {name: getattr(self, name) for name in ("source", "frame_index", "seconds", "similarity")}
 
 
@@ -141,8 +139,8 @@ class Nearest:
     def _repr_html_(self) -> str:
         """For a notebook."""
         captions = [f"{printable(one.source)} at {one.seconds:.2f} s: {one.similarity:.3f}" for one in self.frames]
-        jpegs = (one.thumbnail for one in self.frames)
-        return gallery(f"the {len(captions)} nearest frames", zip(jpegs, captions, strict=True))
+        frames = [(one.source, one.frame_index) for one in self.frames]
+        return frame_gallery(self.library, f"the {len(captions)} nearest frames", frames, captions)
 
 
 _NEAREST = pa.schema(
@@ -181,9 +179,10 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
     frames, similarities = compared.frames, compared.similarities
     rows = np.flatnonzero((similarities > -np.inf) & (similarities != 0))  # 0 is of an embedding of length 0
     rows = rows[np.argsort(-similarities[rows], kind="stable")][:k]
-    keys = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows.tolist()]
     found = tuple(
-        NearFrame(*key, float(frames.seconds[row]), float(similarities[row]), jpeg)
-        for key, row, jpeg in zip(keys, rows, library.thumbnails(keys), strict=True)
+        NearFrame(
+            frames.source_of(row), int(frames.frame_indices[row]), float(frames.seconds[row]), float(similarities[row])
+        )
+        for row in rows.tolist()
     )
     return Nearest(str(library.path), found, is_exact)

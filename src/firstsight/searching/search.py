@@ -1,7 +1,7 @@
 """Which moments of a library match a picture, if any?"""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,7 @@ import numpy as np
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.library.selection import Where
 from firstsight.library.source_files import content_hash
-from firstsight.library.store import Store
-from firstsight.library.thumbnails import gallery
+from firstsight.library.store import Store, frame_gallery
 from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of
@@ -36,7 +35,6 @@ class Match:
     closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
     false_match_probability: float  # that some frame would be as similar if the answer were absent, 0 to 1
     is_query: bool  # its best frame is the query's own frame
-    thumbnail: bytes = field(repr=False)  # of its best frame, JPEG
     box: Box | None = None  # of a search with a box: where in the best frame the match is
     picture_size: tuple[int, int] | None = None  # width and height of the picture, in the pixels of the box
 
@@ -66,7 +64,7 @@ class Match:
         return self.moment.score
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, without the thumbnail."""
+        """As plain values."""
         found = {
             "source": self.source,
             "start_seconds": self.start_seconds,
@@ -145,7 +143,8 @@ class SearchResult:
         matching = "1 moment matches" if num == 1 else f"{num:,} moments match"
         found = matching if self.matches else "No match; the nearest:"
         shown = (*self.matches, *self.below) or (self.nearest,)
-        return gallery(f"{found} (from {self.threshold:.3f} on)", [(one.thumbnail, str(one)) for one in shown])
+        frames = [(one.source, one.moment.best_frame_index) for one in shown]
+        return frame_gallery(self.library, f"{found} (from {self.threshold:.3f} on)", frames, list(map(str, shown)))
 
 
 def search(
@@ -212,7 +211,7 @@ def search(
     below = nearest_moments(
         compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
     )
-    found = _matches(library, query, [*moments[:k], *below], compared, background, own=own)
+    found = _matches(query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
         library=str(library.path),
         query=query,
@@ -240,7 +239,6 @@ def _may_lack(compared: Compared, *, k: int, threshold: float, gap_seconds: floa
 
 
 def _matches(
-    library: Store,
     query: Query,
     moments: Sequence[Moment],
     compared: Compared,
@@ -249,17 +247,15 @@ def _matches(
     own: frozenset[str],
 ) -> tuple[Match, ...]:
     """Each moment as a match; `own` are the names of the query's file and its copies."""
-    jpegs = library.thumbnails([(moment.source, moment.best_frame_index) for moment in moments])
     return tuple(
         Match(
             moment,
             background.closer_than(moment.score),
             background.false_match_probability(moment.score),
             moment.source in own and _is_same(moment, query),
-            jpeg,
             *compared.locate(moment),
         )
-        for moment, jpeg in zip(moments, jpegs, strict=True)
+        for moment in moments
     )
 
 

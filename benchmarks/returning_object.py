@@ -161,7 +161,7 @@ def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities
     """Similarities to the whole anchor and to its box, as `compare` has them."""
     inputs = in_batches(encoder.view.apply, clip.pictures)
     vectors = encoder.compared(inputs).astype(np.float64)
-    deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.compares_dimensions]
+    deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.model.compared_dims]
     vectors = vectors[:, deviations]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     looks = {number: look for number, box in enumerate(clip.boxes) if (look := seen(encoder, box, clip.size))}

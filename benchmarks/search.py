@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from peak_memory import peak_megabytes
 from PIL import Image
 
+from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
@@ -158,9 +159,8 @@ def measured(method: str, folder: Path) -> dict[str, Any]:
 
 def fill(folder: Path, vectors: Vectors) -> None:
     """A library of those vectors, a shot a source; its pictures are noise, its encoder has not learned."""
-    encoder = Encoder(
-        CentralSquare(48, 28), Network(article_levels(num_levels=2, maps=8, hidden_maps=8), input_size=28, seed=0)
-    )
+    levels = article_levels(num_levels=2, maps=8, hidden_maps=8)
+    encoder = Encoder(ArticleModel(CentralSquare(48, 28), Network(levels, input_size=28, seed=0)))
     library = Store.create(folder, encoder, every=1)
     random = np.random.default_rng(0)
     jpegs = [as_jpeg(random.integers(0, 255, (12, 16, 3), np.uint8)) for _ in range(100)]

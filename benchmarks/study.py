@@ -33,6 +33,7 @@ from firstsight.article.run import Footage
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import StoppingRule, StoppingState
 from firstsight.comparison.compare import Anchor, BelowSimilarity, EveryNFrames
+from firstsight.encoder.model import Levels
 from firstsight.errors import SettingsError
 from firstsight.process import keep_freed_memory
 from firstsight.quality import health
@@ -100,7 +101,7 @@ def learn(path: Path, settings: ArticleSettings, weights: Path) -> Run:
     return {**run, "frames_in_clip": source.num_frames(), "seconds": round(time.monotonic() - begin, 1)}
 
 
-def measured(network: Network, probe: list[Tensor]) -> list[float]:
+def measured(network: Levels, probe: list[Tensor]) -> list[float]:
     """The mean of the largest |similarity| of every level."""
     return [level.mean_max_similarity for level in health.measure(network, probe)]
 
@@ -112,7 +113,7 @@ def others(path: Path) -> Run:
         encoders["author's weights"] = Encoder.load(AUTHORS)
     footage = Footage(open_source(path), encoders["untrained"].view, device=torch.device("cpu"))
     probe = list(footage.sample(NUM_HEALTH_FRAMES))
-    return {name: measured(encoder.model.network, probe) for name, encoder in encoders.items()}
+    return {name: measured(encoder.model, probe) for name, encoder in encoders.items()}
 
 
 def curves(path: Path, learned: Path) -> Run:

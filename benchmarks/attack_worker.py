@@ -88,8 +88,10 @@ def place_in(trace: str) -> str:
     return "{}:{} {}".format(*found[-1]) if found else "outside the project"
 
 
-def judge(command: Command, code: int, trace: str, out: str, err: str, *, held: float) -> Iterator[tuple[str, str]]:
-    """Each kind of thing that is wrong, with its details; so many megabytes were held before."""
+def judge(
+    command: Command, code: int, trace: str, out: str, err: str, *, held: float, peak: float
+) -> Iterator[tuple[str, str]]:
+    """Each kind of thing that is wrong, with its details; `held` and `peak` in megabytes, before and at most."""
     if trace:
         yield f"traceback: {trace.splitlines()[-1].split(':')[0]} at {place_in(trace)}", trace
     elif code not in _codes(command):
@@ -102,8 +104,8 @@ def judge(command: Command, code: int, trace: str, out: str, err: str, *, held: 
     if "--json" in command.arguments and code == 0 and not trace:
         yield from _not_json(out, as_lines=command.arguments[0] == "watch")
     # What earlier cases have left is not this one's; in a process of its own it would begin with less.
-    if (peak := peak_megabytes() - max(0, held - _FRESH_MEGABYTES)) > MOST_MEGABYTES:
-        yield "more than 2 GB", f"{peak:.0f} MB, and {held:.0f} MB were held before"
+    if (own := peak - max(0, held - _FRESH_MEGABYTES)) > MOST_MEGABYTES:
+        yield "more than 2 GB", f"{own:.0f} MB, and {held:.0f} MB were held before"
     if command.must_work and code and not trace:
         yield "one odd file ended a run over many", err
     elif command.library and not trace:
@@ -198,7 +200,7 @@ class Worker:
         with self._output.captured(command.piped):
             code, trace = run(command.arguments)
         out, err = self._output.read()
-        for found, details in judge(command, code, trace, out, err, held=held):
+        for found, details in judge(command, code, trace, out, err, held=held, peak=peak_megabytes()):
             self.tell(found=found, case=case.number, details=details[-3_000:])
         if self._keep:
             self.tell(ended=code, out=out[-2_000:], err=err[-2_000:])

@@ -55,18 +55,19 @@ PANIC = (
     ],
 )
 def test_what_a_command_does_is_judged(
-    command: Command, code: int, trace: str, out: str, err: str, found: list[str], monkeypatch: pytest.MonkeyPatch
+    command: Command, code: int, trace: str, out: str, err: str, found: list[str]
 ) -> None:
-    monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 500.0)
-    assert [kind for kind, _ in judge(command, code, trace, out, err, held=300)] == found
-    monkeypatch.setattr("attack_worker.peak_megabytes", lambda: 2_001.0)
-    assert "more than 2 GB" in [kind for kind, _ in judge(command, code, trace, out, err, held=300)]
-    assert "more than 2 GB" not in [kind for kind, _ in judge(command, code, trace, out, err, held=1_100)]
+    def kinds(*, held: float, peak: float) -> list[str]:
+        return [kind for kind, _ in judge(command, code, trace, out, err, held=held, peak=peak)]
+
+    assert kinds(held=300, peak=500) == found
+    assert "more than 2 GB" in kinds(held=300, peak=2_001)
+    assert "more than 2 GB" not in kinds(held=1_100, peak=2_001)
 
 
 def test_a_good_file_that_is_not_indexed_is_noticed(tmp_path: Path) -> None:
     command = Command(("index",), library=tmp_path / "nothing", good=("good-1.mp4",))
-    assert [kind for kind, _ in judge(command, 0, "", "", "", held=300)] == [
+    assert [kind for kind, _ in judge(command, 0, "", "", "", held=300, peak=500)] == [
         "good files beside an odd one are not indexed"
     ]
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from firstsight.comparison.similarities import Similarities, similarity_table
@@ -14,6 +13,7 @@ from firstsight.exploration.keyframes import Keyframes, find_keyframes
 from firstsight.exploration.layout import FrameMap, map_frames
 from firstsight.export.clips import cut_moments, write_pictures
 from firstsight.export.tables import Exported, export_library
+from firstsight.files import Closing
 from firstsight.indexing import index_files
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, RemovedMissing
@@ -33,7 +33,7 @@ Names = str | Sequence[str]  # of sources, or patterns such as "2026-*/gate.mp4"
 Between = tuple[float | None, float | None]  # seconds of each source
 
 
-class Library:
+class Library(Closing):
     """The embedded frames of many videos and pictures, in a folder, with the encoder that embeds them.
 
     It shows the state at the time when it was opened, or of its own last change or `refresh`, whatever other processes
@@ -296,14 +296,6 @@ class Library:
     def close(self) -> None:
         """Releases the state that it shows, so that other processes can remove old files."""
         self.store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self.store.sources)} sources, {self.store.dim} numbers each"

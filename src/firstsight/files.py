@@ -5,7 +5,8 @@ import re
 import secrets
 import stat
 from pathlib import Path
-from typing import BinaryIO
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from firstsight.errors import RunError, SourceError
 
@@ -14,6 +15,22 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 # Not allowed in a name on every file system; becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
+
+
+class Closing:
+    """What is closed at the end of a `with` block."""
+
+    def close(self) -> None:
+        """Releases what it holds open."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 def make_folder(folder: Path, *, purpose: str = "") -> None:

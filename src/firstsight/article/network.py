@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.article.settings import POOL_SIZE, LevelConfig, cell_centres, map_sizes
+from firstsight.encoder.model import level_number
 from firstsight.errors import SettingsError
 
 
@@ -98,7 +99,7 @@ class Network(nn.Module):
     def forward(self, inputs: Tensor, *, level: int | None = None) -> Tensor:
         """The maps of a level, the last by default: (N, maps, H, W) of inputs (N, channels, H, W) in [0, 1]."""
         outputs = inputs
-        for stage in self.levels[: self.number_of(level)]:
+        for stage in self.levels[: level_number(level, len(self.levels))]:
             outputs = stage(outputs)
         return outputs
 
@@ -108,18 +109,6 @@ class Network(nn.Module):
         for stage in self.levels:
             outputs.append(stage(outputs[-1]))
         return outputs[1:]
-
-    def number_of(self, level: int | None) -> int:
-        """The level's number; None means the last.
-
-        Raises:
-            SettingsError: there is no such level.
-        """
-        if level is None:
-            return len(self.levels)
-        if not 1 <= level <= len(self.levels):
-            raise SettingsError(f"level {level}; valid are 1 to {len(self.levels)}")
-        return level
 
 
 def _check_chain(levels: Sequence[LevelConfig]) -> None:

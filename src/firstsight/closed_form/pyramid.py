@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from firstsight.encoder.model import level_number
 from firstsight.errors import SettingsError
 
 # Lower bound of every response: MKL takes seven times as long for the square root of an exact zero.
@@ -155,11 +156,6 @@ class Pyramid(nn.Module):
         """The shape of each level."""
         return tuple(level.config for level in self.levels)
 
-    @property
-    def map_shapes(self) -> tuple[tuple[int, int], ...]:
-        """Rows and columns of each level's maps."""
-        return tuple(config.map_shape for config in self.configs)
-
     def cell_centres(self, level: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Where the rows and the columns of the level's maps lie, in pixels of the input."""
         first, own = self.configs[0], self.configs[level - 1]
@@ -180,24 +176,13 @@ class Pyramid(nn.Module):
 
     def forward(self, inputs: Tensor, *, level: int | None = None) -> Tensor:
         """The maps (N, maps, rows, columns) of a level, the last by default, of inputs in [0, 1]."""
-        stage = self.levels[self.number_of(level) - 1]
+        stage = self.levels[level_number(level, len(self.levels)) - 1]
         maps: Tensor = stage(self.scaled(inputs, stage))
         return maps
 
     def every_level(self, inputs: Tensor) -> list[Tensor]:
         """The maps of each level, the first level first."""
         return [self(inputs, level=number) for number in range(1, len(self.levels) + 1)]
-
-    def number_of(self, level: int | None) -> int:
-        """The level's number; None means the last.
-
-        Raises:
-            SettingsError: there is no such level.
-        """
-        number = len(self.levels) if level is None else level
-        if not 1 <= number <= len(self.levels):
-            raise SettingsError(f"level {level}; valid are 1 to {len(self.levels)}")
-        return number
 
 
 # Means are taken over this grid first, and coarser ones from it.

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from firstsight import device
 from firstsight.encoder import saved
-from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, to_inputs
-from firstsight.errors import SettingsError
+from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, level_number, to_inputs
 from firstsight.pixels import as_pictures
 from firstsight.process import Precision, passive_waiting
 
@@ -142,10 +141,7 @@ class Encoder:
         Raises:
             SettingsError: there is no such level.
         """
-        number = len(self.shapes) if level is None else level
-        if not 1 <= number <= len(self.shapes):
-            raise SettingsError(f"level {level}; valid are 1 to {len(self.shapes)}")
-        return number
+        return level_number(level, len(self.shapes))
 
     def to(self, name: str) -> Self:
         """The same encoder, moved to that device; "auto" is a GPU if there is one."""

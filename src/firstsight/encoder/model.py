@@ -231,6 +231,18 @@ class Model(Levels, Protocol):
         """The weights, by name."""
 
 
+def level_number(level: int | None, num_levels: int) -> int:
+    """The level's number, from 1; None means the last.
+
+    Raises:
+        SettingsError: there is no such level.
+    """
+    number = num_levels if level is None else level
+    if not 1 <= number <= num_levels:
+        raise SettingsError(f"level {level}; valid are 1 to {num_levels}")
+    return number
+
+
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
     writable = np.require(pictures, requirements="W")  # a copy of what Pillow lends, of which PyTorch warns

@@ -2,19 +2,18 @@
 
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import RunError
+from firstsight.files import Closing
 
 _TIME_BASE = Fraction(1, 90_000)
 
 
-class VideoWriter:
+class VideoWriter(Closing):
     """Writes an MP4 file of pictures with their times.
 
     Args:
@@ -60,11 +59,3 @@ class VideoWriter:
 
     def _failed(self, error: OSError) -> RunError:
         return RunError(f"{self.path} cannot be written: {error.strerror or error}; choose another folder")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

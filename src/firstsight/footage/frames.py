@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.files import Closing
 from firstsight.pixels import Crop
 
 
@@ -76,7 +76,7 @@ class Skipped:
 Events = Generator[Frame | Skipped, None, None]
 
 
-class Reading:
+class Reading(Closing):
     """An iterator of frames, to be closed, which a `with` block does.
 
     Memory does not grow with the duration of the video. Not to be shared between threads.
@@ -115,14 +115,6 @@ class Reading:
     def close(self) -> None:
         """Closes the open file; no more frames follow."""
         self._events.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 class _Readable(Protocol):

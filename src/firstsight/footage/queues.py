@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from queue import SimpleQueue
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
 from firstsight.errors import SettingsError
+from firstsight.files import Closing
 
 Item = TypeVar("Item")
 
@@ -60,7 +60,7 @@ class _Ahead(Generic[Item]):
         self.queue.put(_End())
 
 
-class Prefetched(Iterator[Item]):
+class Prefetched(Closing, Iterator[Item]):
     """An iterator to be closed, which a `with` block does. An error comes up where the item would have.
 
     Closing stops the thread, waits for it, and closes what it read from. Example:
@@ -92,14 +92,6 @@ class Prefetched(Iterator[Item]):
         self._thread.join(wait_seconds)
         self._ahead = _Ahead(depth=1)  # which drops the old one
         self._ahead.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def prefetch(items: Iterable[Item], *, depth: int) -> Prefetched[Item]:

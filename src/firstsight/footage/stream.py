@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Self
 
 from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError, SourceError
+from firstsight.files import Closing
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
 from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Endpoint, StreamKind, endpoint_of
@@ -108,7 +108,7 @@ class Back:
 Arrival = Frame | Lost | Back
 
 
-class Stream(Iterator[Arrival]):
+class Stream(Closing, Iterator[Arrival]):
     """An iterator over what arrives, to be closed, which a `with` block does.
 
     A thread reads, as the `StreamKind` of the footage demands. Cameras and addresses are connected again when they
@@ -190,14 +190,6 @@ class Stream(Iterator[Arrival]):
         self._stopped.set()
         self._box.stop()
         self._thread.join(_CLOSE_SECONDS)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _arrive(self) -> Iterator[Arrival]:
         lost_at: float | None = None

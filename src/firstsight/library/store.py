@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.files import Closing
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
@@ -41,7 +41,7 @@ BATCH_ROWS = 8_192
 _MAX_HELD_BYTES = 100_000_000
 
 
-class Store:
+class Store(Closing):
     """Embedded frames of many sources, with a thumbnail each, and their encoder, behind `firstsight.Library`.
 
     It shows the sources that were complete when it was opened or last refreshed: one version of all tables, which is
@@ -299,14 +299,6 @@ class Store:
     def close(self) -> None:
         """Releases the version shown, so that other processes may remove its files."""
         self.tables.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self.sources)} sources, {self.dim} numbers each"

@@ -96,9 +96,14 @@ def _measure(library: Store, progress: Report) -> Background:
     return measure_background(frames, measure.bests())
 
 
+def rows_of_decoys(frames: Embeddings) -> NDArray[np.intp]:
+    """The frames that decoys are made of: at most 200, evenly spaced."""
+    return np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
+
+
 def make_decoys(library: Store, frames: Embeddings) -> tuple[Embeddings, list[Picture]]:
     """The frames that decoys were made of, evenly spaced, and the decoys, made of thumbnails; none without contrast."""
-    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
+    rows = rows_of_decoys(frames)
     jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
     random = np.random.default_rng(0)
     made = [

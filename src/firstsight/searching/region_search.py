@@ -19,7 +19,15 @@ from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import Background, far_seconds
-from firstsight.searching.decoys import Decoys, Measurement, Picture, content_groups, has_contrast, kept_background
+from firstsight.searching.decoys import (
+    Decoys,
+    Measurement,
+    Picture,
+    content_groups,
+    has_contrast,
+    kept_background,
+    rows_of_decoys,
+)
 from firstsight.searching.moments import Moment
 from firstsight.searching.nearest import Compared
 from firstsight.searching.query import Query
@@ -28,7 +36,6 @@ from firstsight.searching.regions import Box, Floats, RegionMatcher, match_regio
 _CHUNK = 256  # thumbnails read at once: about a megabyte, ten when they are pictures
 # Decoys are windows of frames: one of each frame would give a threshold to 0.03 only. Frames that show little get no
 # more windows than others, or thresholds would be too low.
-_NUM_FRAMES = 200
 _WINDOWS_A_FRAME = 4
 # Boxes whose sides differ by less than this have one background: thresholds change slowly with the size of a box.
 _SIZE_STEP = 1.25
@@ -133,7 +140,7 @@ def _measure(library: Store, matcher: RegionMatcher, progress: Report) -> Backgr
 def _decoys(matcher: RegionMatcher, library: Store) -> tuple[Decoys, Floats]:
     """Random windows of the box's size in the library's frames, upside down; and the same as they are (M, D)."""
     frames = library.timeline.frames
-    rows = np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
+    rows = rows_of_decoys(frames)
     random = np.random.default_rng(0)
     used, turned, upright = [], [np.empty((0, 0), np.float32)], [np.empty((0, 0), np.float32)]
     for row, picture in zip(rows, _pictures(library, rows), strict=True):

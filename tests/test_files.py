@@ -70,3 +70,36 @@ def test_a_file_that_is_replaced_keeps_its_permissions(umask: int, tmp_path: Pat
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "target").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("target")
+    write_atomically(tmp_path / "link", b"content")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "target").read_bytes() == b"content"
+
+
+def test_a_circle_of_links_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("link")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_atomically(tmp_path / "link", b"content")
+
+
+def test_a_fifo_is_written_to_and_stays(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    reader = subprocess.Popen(["cat", fifo], stdout=subprocess.PIPE)
+    write_atomically(fifo, b"content")
+    assert reader.communicate()[0] == b"content"
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+
+
+def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
+    terminal, device = os.openpty()
+    (tmp_path / "device").symlink_to(os.ttyname(device))
+    write_atomically(tmp_path / "device", b"content")
+    assert os.read(terminal, 100) == b"content"
+    assert stat.S_ISCHR((tmp_path / "device").stat().st_mode)
+    os.close(terminal)
+    os.close(device)

@@ -70,29 +70,37 @@ def safe_name(text: str) -> str:
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes the file atomically: a reader finds the old content or the new one, never a part.
 
-    A new file has the permissions that `open` would give it; a file that is replaced keeps its own.
+    A new file has the permissions that `open` would give it; a file that is replaced keeps its own. A link stays, and
+    what it points to is replaced. A device or a FIFO, such as /dev/stdout, is written to, as it cannot be replaced.
 
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                if path.is_file():
-                    os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise RunError(
-            f"{path} cannot be written: {error.strerror}; choose a folder that can be, with free space"
-        ) from error
+        target = path.resolve()
+        if target.exists() and special_file(target.stat().st_mode) and not target.is_dir():
+            path.write_bytes(content)
+        else:
+            _replace(target, content)
+    except (OSError, RuntimeError) as error:  # a circle of links is a RuntimeError
+        reason = getattr(error, "strerror", None) or "it is a circle of links"
+        raise RunError(f"{path} cannot be written: {reason}; choose a folder that can be, with free space") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with temporary.open("xb") as file:
+            if path.is_file():
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 _KINDS = {

@@ -132,6 +132,10 @@ def _not_compared(found: "Duplicates") -> list[str]:
     lines = [
         f"{why}: {', '.join(map(printable, names))}"
         for names, why in (
+            (
+                found.other_names,
+                "links to, or other names of, files that were compared: no copies, as each is one file",
+            ),
             (found.blank, "blank, nothing to compare"),
             (found.too_short, "too short, or with frames too far apart, to compare but as files"),
             (found.still, "nothing moves, so another take would show the same; compared as files only"),

@@ -29,6 +29,8 @@ from firstsight.copies.shared_footage import Shared, identical_files, shared_foo
 from firstsight.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, read_tracks, recompressed, signatures
 from firstsight.copies.verification import Verifier
 from firstsight.errors import LibraryError
+from firstsight.footage.finding import other_names
+from firstsight.library.records import SourceRecord
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 
@@ -154,8 +156,9 @@ class Duplicates:
     repeated_frames: tuple[RepeatedFrame, ...]
     num_blank_frames: int  # of one tone everywhere, not counted as repeated
     noise: float  # grey levels by which no cell of repeated frames differs
-    num_sources: int
-    num_frames: int
+    num_sources: int  # compared
+    num_frames: int  # compared
+    other_names: tuple[str, ...] = ()  # of sources that are the file of another one, by a link, and are not compared
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -192,7 +195,8 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     Sources are copies if what changes in them is the same, so two takes before one camera are none; and if details
     agree better than those of look-alikes in the same library, so two floors of one architecture are none: see
     `verification.verdict`. Frames are the same if no cell of them differs by more than re-encoding changes it. Copies
-    played at another speed are not found. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
+    played at another speed are not found. A file that is in the library under several names, as links give it, is
+    compared under one. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
     repeats no other, and the matches.
 
     Args:
@@ -209,10 +213,10 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     """
     if not library.num_frames:
         raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
-    total = library.num_frames
+    sources, named_otherwise = _files_once(library.sources)
     before, after = recompressed(library)
     frames = RepeatedFrames(noise_of(before, after))
-    tracks = list(read_tracks(library, on_cells=frames.add, progress=progress))
+    tracks = list(read_tracks(library, sources, on_cells=frames.add, progress=progress))
     step = tick_seconds(tracks)
     ticks = [at_ticks(track, index, step) for index, track in enumerate(tracks)]
     measures = measure(ticks, signatures(before), signatures(after))
@@ -221,7 +225,7 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
     found, below = _aligned(ticks, measures, progress=progress)
     verified = Verifier(library.tables, tracks, ticks, step).verify(found, measures, below=below, progress=progress)
-    identical = identical_files(library.sources)
+    identical = identical_files(sources)
     same = {frozenset((one.first, one.second)) for one in identical}
     others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
     shared = identical + tuple(one for one in others if frozenset((one.first, one.second)) not in same)
@@ -241,8 +245,15 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         num_blank_frames=sum(frames.num_blank_of.values()),
         noise=frames.noise,
         num_sources=len(tracks),
-        num_frames=total,
+        num_frames=library.num_frames - sum(record.num_frames for record in named_otherwise),
+        other_names=tuple(record.name for record in named_otherwise),
     )
+
+
+def _files_once(records: Sequence[SourceRecord]) -> tuple[list[SourceRecord], list[SourceRecord]]:
+    """The records, one for each file; and those of its other names: to delete one would delete the only file."""
+    others = other_names(record.path for record in records)
+    return [one for one in records if one.path not in others], [one for one in records if one.path in others]
 
 
 def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Report) -> tuple[list[Alignment], float]:

@@ -11,6 +11,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,9 +126,9 @@ def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
 def find_all(spec: PathLike) -> FoundFiles:
     """The videos and pictures that a path, a folder or a pattern names, each once, and what is left out.
 
-    In a folder the suffix decides. Links to folders are followed, but no folder is entered twice; links to files are
-    names of their own. Left out are hidden files, files of other kinds, FIFOs, sockets, devices, broken links and
-    folders without permission.
+    In a folder the suffix decides. Links to files and folders are followed, but no folder is entered twice, and a file
+    of several names, as links give it, is read under one: see `other_names`. Left out are hidden files, files of other
+    kinds, FIFOs, sockets, devices, broken links and folders without permission.
 
     Raises:
         SourceError: it does not exist or cannot be read, or no video or picture is in it.
@@ -256,11 +257,37 @@ def _unreachable(path: Path, error: OSError) -> str:
     return "broken link" if os.path.islink(path) else "file that cannot be read"
 
 
+def other_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """The paths of files that others of the paths name too, each with what it is, in the singular.
+
+    The name without them is the first that is no link, behind as few links to folders as can be. What cannot be reached
+    has no other names.
+    """
+    of_file: dict[tuple[int, int], list[Path]] = {}
+    for path in paths:
+        with suppress(OSError, ValueError):
+            state = path.stat()
+            if state.st_ino:  # some file systems have no such number
+                of_file.setdefault((state.st_dev, state.st_ino), []).append(path)
+    others = (path for names in of_file.values() for path in sorted(names, key=_preference)[1:])
+    return {
+        path: f"{'link to' if os.path.islink(path) else 'other name of'} a file that is read already" for path in others
+    }
+
+
+def _preference(path: Path) -> tuple[bool, int, list[tuple[int, int, str]]]:
+    """A sorting key of the names of one file: the one that it is read under comes first."""
+    return os.path.islink(path), sum(map(os.path.islink, path.absolute().parents)), _natural(str(path))
+
+
 def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundFiles:
     """The footage at and under the starts, and the rest."""
     search = _Search()
     for start in starts:
         search.walk(start)
+    search.left_out.update(others := other_names(search.files))
+    for path in others:
+        del search.files[path]
     if root and search.left_out.get(root) == "folder without permission":
         raise SourceError(f"folder {str(root)!r} cannot be read: you have no permission")
     root = root or _common_folder([*search.files] or [*search.left_out])

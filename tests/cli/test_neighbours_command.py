@@ -95,7 +95,7 @@ def test_of_one_other_picture_it_is_the_neighbour_and_odd_ones_are_told(
     ("arguments", "words"),
     [
         (("{pictures}", "--anchor", "missing.png"), "missing.png"),
-        (("{pictures}", "--anchor", "{pictures}/0/4.png", "-k", "0"), "at least 1"),
+        (("{pictures}", "--anchor", "{pictures}/0/4.png", "-k", "0"), "valid is an integer from 1"),
         (("{empty}", "--anchor", "{pictures}/0/4.png"), "no video or picture"),
         (("{empty}/nothing", "--anchor", "{pictures}/0/4.png"), "nothing"),
         (("{pictures}/0/4.png", "--anchor", "{pictures}/0/4.png"), "no picture besides the anchor"),

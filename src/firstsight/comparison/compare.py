@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from firstsight.comparison.running_statistics import RunningStatistics, largest
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError, brief, check_count
 from firstsight.footage.finding import parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
@@ -36,8 +36,7 @@ class EveryNFrames:
     num_frames: int = 300
 
     def __post_init__(self) -> None:
-        if self.num_frames < 1:
-            raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
+        check_count("a new anchor every {} frames", self.num_frames)
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,15 @@ class CompareSettings:
     box: Box | None = None  # of a fixed anchor's picture: compare its content with every window of its size
 
     def __post_init__(self) -> None:
-        if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
+        if not isinstance(self.anchor, Anchor):
             raise SettingsError(
-                f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
-                f"0 dimensions (all) or more, at least {_WARM_UP} embeddings and 1 frame"
+                f"anchor {brief(self.anchor)}; valid are a picture, its path, a moment, a time and a rule"
             )
+        check_count("batch {}", self.batch_size)
+        if self.num_dimensions is not None:
+            check_count("{} dimensions, of which 0 is all", self.num_dimensions, at_least=0)
+        if self.over_last is not None:
+            check_count("over the last {} embeddings", self.over_last, at_least=_WARM_UP)
         if self.box is not None:
             self._check_box()
 
@@ -196,7 +199,7 @@ def _anchor_of(given: Anchor | Picture | None) -> Anchor:
     if isinstance(given, str | PathLike):
         reference = parse_reference(str(given))
         return FromPicture(frame_of(reference, (PixelByPixel(),)).pixels, name=reference.name)
-    return given or EveryNFrames()
+    return EveryNFrames() if given is None else given  # the settings check what it is
 
 
 class Comparisons:

@@ -61,8 +61,8 @@ class Target:
             self._target = str(target)
             return
         if encoder is None:
-            named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "frames are"
-            raise SettingsError(f"{named} no library and need an encoder: give --model RUN, in Python encoder=")
+            named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "what is given is"
+            raise SettingsError(f"{named} no library and needs an encoder: give --model RUN, in Python encoder=")
         self._encoder = encoder
         rate = None if isinstance(target, Source) else frames_per_second
         self._source = open_source(target, frames_per_second=rate)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_count, check_seed
 from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference
 from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
@@ -121,7 +121,7 @@ def evaluate(
         labels: "folders", or a CSV file; see `read_labels`. With labels retrieval and classification are scored.
         second_pass_seconds: where a second pass over the same route begins; scores whether it finds the first.
         max_frames: asked about, spread evenly over the footage. At least 20.
-        seed: of the random numbers.
+        seed: of the random numbers; an integer from 0 to 2**32 - 1.
         progress: called now and then.
 
     Returns:
@@ -131,7 +131,8 @@ def evaluate(
         SourceError: too few frames, or frames that are all alike.
         SettingsError: labels that do not fit, or an option outside its range.
     """
-    if max_frames < MIN_FRAMES:
+    seed = check_seed(seed)
+    if check_count("at most {} frames", max_frames, at_least=None) < MIN_FRAMES:
         raise SettingsError(f"at most {max_frames} frames; valid is {MIN_FRAMES} or more")
     if labels and second_pass_seconds is not None:
         raise SettingsError("labels and a second pass are two questions; give one")

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, check_count
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
@@ -107,8 +107,7 @@ def find_keyframes(
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
         ...     print([(one.source, one.seconds) for one in find_keyframes(library, 12)])
     """
-    if num < 1:
-        raise SettingsError(f"{num} keyframes; valid is at least 1")
+    num = check_count("{} keyframes", num)
     frames = library.embeddings(where)
     frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
     if not len(frames):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SettingsError, SourceError
+from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.run import IndexingRun, Wanted
@@ -45,16 +45,16 @@ def create(
         encoder: instead of a learned one.
         frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
         every: or one frame in so many.
-        seed: of what learning draws.
+        seed: of what learning draws; an integer from 0 to 2**32 - 1.
         progress: called repeatedly.
 
     Raises:
         SourceError: no footage can be read; no library is left behind.
-        SettingsError: neither footage nor an encoder; or a rate outside its range.
+        SettingsError: neither footage nor an encoder; or a rate or a seed outside its range.
         LibraryError: something else is in the folder, or the disk is too full.
         KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later as for `add`.
     """
-    path, given = Path(folder), _sampling(frames_per_second, every)
+    path, given, seed = Path(folder), _sampling(frames_per_second, every), check_seed(seed)
     check_free(path)
     if encoder is not None and not _listed(sources):
         return Store.create(path, encoder, frames_per_second=frames_per_second, every=every), Indexed(str(path))

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SettingsError, SourceError
+from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
@@ -41,15 +41,15 @@ def reindex(
         sources: more footage, if any.
         frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
-        seed: of what learning draws.
+        seed: of what learning draws; an integer from 0 to 2**32 - 1.
         progress: called repeatedly.
 
     Raises:
-        SettingsError: nothing to learn from; or a rate without sources.
+        SettingsError: nothing to learn from; a rate without sources; or a seed outside its range.
         SourceError: no source can be read, or some cannot be reached; the library stays as it is.
         LibraryError: the disk is full, or another process is writing to the library.
     """
-    has_more = bool(sources)
+    has_more, seed = bool(sources), check_seed(seed)
     if not has_more and (frames_per_second, every) != (None, None):
         raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
     more = find(sources)[0] if has_more else []

@@ -16,7 +16,7 @@ from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.saved import read_provenance
-from firstsight.errors import RunError, SettingsError, check_choice
+from firstsight.errors import RunError, SettingsError, check_choice, check_seed
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.from_json import from_json
 from firstsight.process import passive_waiting
@@ -85,7 +85,8 @@ def learn(
         method: "default" takes filters from the footage in closed form; "random" is the same with random filters;
             "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given
             that only it has, else the default.
-        seed: of all that is drawn; the same seed, footage and number of threads give the same encoder.
+        seed: of all that is drawn, an integer from 0 to 2**32 - 1; the same seed, footage and number of threads give
+            the same encoder.
         out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`); None keeps nothing on disk.
         force: overwrite a run that is there already.
         start_seconds: leave out what comes before.
@@ -114,6 +115,7 @@ def learn(
     Example:
         >>> encoder = learn("bikes.mp4")  # doctest: +SKIP
     """
+    seed = check_seed(seed)
     method = method or method_for(settings)
     chosen = settings_of(method, settings)
     held_out = _held_out(held_out, method)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, check_count
 from firstsight.library.selection import Where
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
@@ -187,8 +187,7 @@ def search(
         ...     result = search(library, read_query("door.jpg", library.encoder))
         ...     print([match.moment for match in result.matches])
     """
-    if k < 1:
-        raise SettingsError(f"{k} moments; valid is at least 1")
+    k = check_count("{} moments", k)
     if not library.num_frames:
         raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
     own = _own_names(library, query)

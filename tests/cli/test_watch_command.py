@@ -78,7 +78,8 @@ def test_as_lines_for_people(firstsight, run_folder: Path, hall: Path) -> None:
     [
         ((), "give --for ANCHOR, or --novel, or both"),
         (("--novel", "--webhook", "127.0.0.1"), "begins with http"),
-        (("--novel", "--run", ""), "the command is empty"),
+        (("--novel", "--run", " "), "the command is empty"),
+        (("--novel", "--run", ""), "--run is empty"),
         (("--novel", "--novel-from", 0), "valid is above 0"),
         (("--for", "nowhere.jpg"), "there is no file 'nowhere.jpg'"),
         (("--novel", "--speed", -1), "valid is 0"),

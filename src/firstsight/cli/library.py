@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Inspect a library, remove sources, compact and check it.")
 
 
-@app.command("info")
+@app.command("info", cls=footage.WithoutEmptyValues)
 def info(folder: footage.Library, as_json: footage.Json = False) -> None:
     """Show what a library holds, what is unfinished, and the state of its files.
 
@@ -36,7 +36,7 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
         typer.echo(f"{name:<12}{value}")
 
 
-@app.command("sources")
+@app.command("sources", cls=footage.WithoutEmptyValues)
 def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
     """List the sources of a library, with frames, state and rate.
 
@@ -58,7 +58,7 @@ def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
         typer.echo(_line(record, state))
 
 
-@app.command("remove")
+@app.command("remove", cls=footage.WithoutEmptyValues)
 def remove(
     folder: footage.Library,
     names: Annotated[
@@ -100,7 +100,7 @@ def _say_kept(names: Sequence[str], why: str) -> None:
         typer.echo(f"kept {len(names)} ({why}): {listed(names)}")
 
 
-@app.command("compact")
+@app.command("compact", cls=footage.WithoutEmptyValues)
 def compact(folder: footage.Library) -> None:
     """Free disk space: join small files, delete removed rows.
 
@@ -118,7 +118,7 @@ def compact(folder: footage.Library) -> None:
         typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
 
 
-@app.command("check")
+@app.command("check", cls=footage.WithoutEmptyValues)
 def check(folder: footage.Library, as_json: footage.Json = False) -> None:
     """Check a library for damage: settings, encoder, every row.
 

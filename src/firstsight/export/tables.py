@@ -94,7 +94,7 @@ def _with_safe_cells(table: pa.Table) -> pa.Table:
 def check_ending(path: Path, endings: Sequence[str]) -> None:
     """Raises a SettingsError if the name ends in none of those."""
     if path.suffix.lower() not in endings:
-        raise SettingsError(f"{printable(path.name)} has an unknown ending; valid are {', '.join(endings)}")
+        raise SettingsError(f"{printable(path.name or path)} has an unknown ending; valid are {', '.join(endings)}")
 
 
 _CHUNK = 256  # thumbnails read at once

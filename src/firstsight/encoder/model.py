@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.errors import PixelsError, SettingsError
+from firstsight.errors import PixelsError, SettingsError, check_count
 from firstsight.footage.frames import View
-from firstsight.pixels import Crop, as_pictures, crop_and_resize
+from firstsight.pixels import Crop, as_pictures, crop_and_resize, writable
 from firstsight.process import Precision
 
 # Enlarged further than this, a picture is interpolation rather than detail.
@@ -237,7 +237,7 @@ def level_number(level: int | None, num_levels: int) -> int:
     Raises:
         SettingsError: there is no such level.
     """
-    number = num_levels if level is None else level
+    number = num_levels if level is None else check_count("level {}", level, at_least=None)
     if not 1 <= number <= num_levels:
         raise SettingsError(f"level {level}; valid are 1 to {num_levels}")
     return number
@@ -245,8 +245,7 @@ def level_number(level: int | None, num_levels: int) -> int:
 
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
-    writable = np.require(pictures, requirements="W")  # a copy of what Pillow lends, of which PyTorch warns
-    tensor = torch.from_numpy(writable).to(device).permute(0, 3, 1, 2)
+    tensor = torch.from_numpy(writable(pictures)).to(device).permute(0, 3, 1, 2)
     return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 

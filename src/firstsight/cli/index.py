@@ -93,7 +93,7 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
     typer.echo(outcome.summary())
     for line in _remarks(library, outcome):
         typer.echo(line)
-    typer.echo(f"{library.path} holds {outcome.frames_held} frames of {outcome.num_sources} sources")
+    typer.echo(f"{library.store.name} holds {outcome.frames_held} frames of {outcome.num_sources} sources")
 
 
 def _remarks(library: "Library", outcome: "Indexed") -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
@@ -71,10 +71,11 @@ def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, pro
         SettingsError: fewer than four frames.
         LibraryError: a name or pattern fits no source.
     """
+    seed = check_count("seed {}", seed, at_least=0)
     chosen = library.embeddings(where)
     frames = chosen[evenly_spaced(len(chosen))]
     progress(Progress("laying out", 0, None, f"{len(frames)} frames"))
-    return FrameMap(str(library.path), frames, lay_out(frames.vectors, seed=seed), len(chosen))
+    return FrameMap(library.name, frames, lay_out(frames.vectors, seed=seed), len(chosen))
 
 
 def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:

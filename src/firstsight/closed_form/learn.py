@@ -15,7 +15,7 @@ from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import WholeFrame
 from firstsight.encoder.run_folder import RunFolder
-from firstsight.errors import SettingsError, SourceError, check_choice
+from firstsight.errors import SettingsError, SourceError, check_choice, check_count
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import Prefetched, prefetch
@@ -38,7 +38,7 @@ class ClosedFormSettings:
     def __post_init__(self) -> None:
         if self.precision is not None:
             check_choice("precision", self.precision, get_args(Precision))
-        if self.max_frames < _MIN_FRAMES:
+        if check_count("at most {} frames", self.max_frames, at_least=None) < _MIN_FRAMES:
             raise SettingsError(f"at most {self.max_frames} frames; valid is {_MIN_FRAMES} or more")
 
 

@@ -163,11 +163,11 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         SettingsError: k below 1, or a vector of another size.
         LibraryError: a name or pattern fits no source, or no frame is chosen.
     """
-    k, query = check_count("{} nearest frames", k), np.asarray(vector, np.float32)
-    if query.shape != (library.dim,) or not np.isfinite(query).all():
+    k, query = check_count("{} nearest frames", k, at_least=None), np.asarray(vector, np.float32)
+    if k < 1 or query.shape != (library.dim,) or not np.isfinite(query).all():
         raise SettingsError(
-            f"a vector {query.shape} to find the nearest to; valid are {library.dim} finite numbers: an embedding of "
-            "the library's own encoder"
+            f"{k} nearest to a vector {query.shape}; valid are at least 1, and {library.dim} finite numbers: "
+            "an embedding of the library's own encoder"
         )
     query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
     compared = None

@@ -206,9 +206,15 @@ def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: 
 
 def load_template(name: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Template:
     """The template in that file. Values are escaped, unprintable letters too; a missing one is an error."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown, loader=jinja2.FunctionLoader(_text_of)
+    )
     environment.filters |= filters or {}
-    return environment.from_string((resources.files(__package__) / name).read_text(encoding="utf-8"))
+    return environment.get_template(name)
+
+
+def _text_of(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401, whatever a template puts out

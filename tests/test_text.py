@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.text import json_line, printable
+from firstsight.text import json_line, printable, shortened
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [(9, "abcdefghi"), (12, "abcdefghi"), (8, "ab...ghi"), (5, "a...i"), (4, "...i"), (3, "..."), (1, "."), (0, "")],
+)
+def test_what_does_not_fit_is_left_out_of_the_middle(width, shown):
+    assert shortened("abcdefghi", width) == shown
 
 
 @pytest.mark.parametrize(

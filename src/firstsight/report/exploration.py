@@ -29,6 +29,7 @@ def render_clusters_page(found: Clusters, library: Store) -> str:
         num_frames=found.num_frames,
         num_sources=len(library.sources),
         silhouette=found.silhouette,
+        num_shown=_PICTURES_SHOWN,
         clusters=[_shown(cluster, library) for cluster in found.clusters],
     )
 
@@ -143,8 +144,9 @@ def place(
     for row, size in zip(rows, sizes, strict=True):
         middles, steps = _candidates(dots[row], size)
         apart = np.abs(middles[:, None] - taken[None, :, :2])
-        fits = ~((apart < (np.array(size) + taken[:, 2:]) / 2 + _GAP).all(axis=2)).any(axis=1)
-        fits &= ((middles - np.array(size) / 2 >= 0) & (middles + np.array(size) / 2 <= 1)).all(axis=1)
+        overlap = (apart < (np.array(size) + taken[:, 2:]) / 2 + _GAP).all(axis=2)
+        inside = np.abs(middles - 0.5) <= 0.5 - np.array(size) / 2
+        fits = inside.all(axis=1) & (overlap.sum(axis=1) == 0)
         if not fits.any():
             placed.append(None)
             continue
@@ -190,7 +192,9 @@ def map_picture(shown: FrameMap, library: Store) -> bytes:
         extent = (x - width / 2, x + width / 2, y + height / 2, y - height / 2)
         axes.plot(*zip(one.middle, drawing.dots[one.row], strict=True), color=_OTHERS, linewidth=0.7, zorder=1)
         axes.imshow(as_picture(one.jpeg), extent=extent, zorder=2, interpolation="antialiased")
-    axes.scatter(*drawing.dots.T, s=22, c=drawing.colours, edgecolors="white", linewidths=0.5, zorder=3)
+    axes.scatter(
+        drawing.dots[:, 0], drawing.dots[:, 1], s=22, c=drawing.colours, edgecolors="white", linewidths=0.5, zorder=3
+    )
     title = f"{figure_text(library.path.name)}: {shown.summary()}"
     axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=title)
     axes.set_aspect("equal")

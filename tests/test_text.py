@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.text import json_line, printable, shortened
+from firstsight.text import counted, json_line, printable, shortened
+
+
+@pytest.mark.parametrize(("num", "words"), [(0, "0 sources"), (1, "1 source"), (1200, "1200 sources")])
+def test_one_is_not_counted_as_many(num, words):
+    assert counted(num, "source") == words
 
 
 @pytest.mark.parametrize(

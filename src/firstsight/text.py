@@ -28,6 +28,11 @@ def printable(name: str | bytes | os.PathLike[str]) -> str:
     return "".join(char if _is_shown(char) else _escaped(char) for char in os.fsdecode(name))
 
 
+def counted(num: int, one: str) -> str:
+    """How many: "1 source", "2 sources"; the plural ends in s."""
+    return f"{num} {one}" if num == 1 else f"{num} {one}s"
+
+
 def shortened(name: str, width: int) -> str:
     """The name in at most so many letters; what does not fit is left out of its middle, where names differ least.
 

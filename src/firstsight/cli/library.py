@@ -9,14 +9,20 @@ from firstsight.cli import options as footage
 from firstsight.cli.index import listed
 from firstsight.cli.output import print_json
 from firstsight.errors import SettingsError
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.library.maintenance import LibraryInfo
     from firstsight.library.records import SourceRecord
 
 
-app = typer.Typer(no_args_is_help=True, help="Inspect a library, remove sources, compact and check it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Inspect a library, remove sources, compact and check it.
+
+    Example: `firstsight library info walks.library`
+    """,
+)
 
 
 @app.command("info")
@@ -91,8 +97,10 @@ def remove(
             )
             removed += found.removed
         for record in removed:
-            typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
-        typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.store.sources)} sources")
+            typer.echo(f"removed {printable(record.name)}, {counted(record.num_frames, 'frame')}")
+        typer.echo(
+            f"{folder} holds {counted(library.num_frames, 'frame')} of {counted(len(library.store.sources), 'source')}"
+        )
 
 
 def _say_kept(names: Sequence[str], why: str) -> None:

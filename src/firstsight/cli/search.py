@@ -31,7 +31,7 @@ def print_result(result: "SearchResult", *, as_json: bool) -> None:
         Console(width=width or _UNLIMITED).print(_table(result, width=width))
     typer.echo(verdict(result))
     if (result.matches or result.below) and result.background.is_measured:
-        typer.echo(f"{_BY_CHANCE}: the share of searches for something absent that get as close.")
+        typer.echo(EXPLAINED)
 
 
 def write_moments(result: "SearchResult", path: Path) -> None:
@@ -51,6 +51,7 @@ def write_moments(result: "SearchResult", path: Path) -> None:
 
 
 _BY_CHANCE = "by chance"
+EXPLAINED = f"{_BY_CHANCE}: the share of searches for something absent that get as close."
 _GAP = 2  # letters between columns
 _MIN_NAME = 8  # letters
 _UNLIMITED = 100_000  # letters in a line
@@ -61,21 +62,26 @@ def _table(result: "SearchResult", *, width: int | None) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    headings = ["source", "start", "end", "best", "similarity"]
-    headings += [_BY_CHANCE] * result.background.is_measured + ["box"] * bool(result.nearest.box)
+    names = headings(is_measured=result.background.is_measured, is_box=result.nearest.box is not None)
     rows = [_cells(match, result) for match in (*result.matches, *result.below)]
     if width is not None:
-        others = [max(map(len, column)) for column in zip(headings[1:], *(row[2:] for row in rows), strict=True)]
+        others = [max(map(len, column)) for column in zip(names[1:], *(row[2:] for row in rows), strict=True)]
         room = max(_MIN_NAME, width - sum(others) - _GAP * len(others))
         rows = [[*_fitted(name, itself, room), *rest] for name, itself, *rest in rows]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
-    for number, name in enumerate(headings):
+    for number, name in enumerate(names):
         table.add_column(name, justify="right" if number else "left", no_wrap=True)
     for number, (name, itself, *rest) in enumerate(rows):
         if number == len(result.matches):
             table.add_row("-- threshold", "", "", "", f"{result.threshold:.3f}")
         table.add_row(Text(name + itself), *rest, style="dim" if number >= len(result.matches) else "")
     return table
+
+
+def headings(*, is_measured: bool, is_box: bool) -> list[str]:
+    """Of the table's columns."""
+    measured, box = [_BY_CHANCE] if is_measured else [], ["box"] if is_box else []
+    return ["source", "start", "end", "best", "similarity", *measured, *box]
 
 
 def _fitted(name: str, itself: str, width: int) -> tuple[str, str]:

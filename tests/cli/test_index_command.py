@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_what_was_embedded(
     assert ran.code == 130
     assert f"interrupted; what was embedded is kept in {tmp_path / 'library'}; go on with the same command" in ran.err
     told = firstsight("library", "info", tmp_path / "library").out
-    assert re.search(r"^frames +100 of 1 source", told, re.MULTILINE)
+    assert re.search(r"^frames +100 of 1 source, ", told, re.MULTILINE)
     assert re.search(r"^partial +1\.mp4; index them again to go on$", told, re.MULTILINE)
     monkeypatch.setattr(Display, "progress", show)
     assert "embedded 36 frames" in firstsight(*arguments).out

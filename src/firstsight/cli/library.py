@@ -166,13 +166,13 @@ def _facts(found: "LibraryInfo") -> dict[str, str]:
     from firstsight.indexing.estimate import megabytes
     from firstsight.library.records import rate_in_words
 
-    config = found.config
+    config, sources = found.config, counted(found.num_sources, "source")
     rate = rate_in_words(config.sampling_for(Sampling()))
     facts = {
         "library": found.library,
         "encoder": f"{config.fingerprint}, {config.dim} numbers a frame",
         "sampling": f"{rate}, unless a source was given another",
-        "frames": f"{found.num_frames} of {found.num_sources} sources, {_clock(found.duration_seconds)} of video",
+        "frames": f"{found.num_frames} of {sources}, {_clock(found.duration_seconds)} of video",
         "on disk": megabytes(found.num_bytes),
         "search": found.index.describe() if found.index else "exact: every frame is compared",
     }

@@ -273,11 +273,11 @@ def learn_closed_form(
     sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
     num_frames, total = count(sources), count(parts)
     frames = sample.read(
-        parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
+        parts, view, report=lambda done: progress(Progress("reading", done, total)), live_seconds=live_seconds
     )
     if sample.cut_short_by:
         news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_read} frames that were read"
-        progress(Progress("watching", sample.num_read, total, news=(news,)))
+        progress(Progress("reading", sample.num_read, total, news=(news,)))
     learned = fit(
         frames,
         seed=provenance["seed"],

@@ -58,11 +58,14 @@ class CentralSquare:
         """False: the network gets the square alone."""
         return False
 
-    def describe(self) -> str:
-        """The input in words."""
+    def describe(self, size: tuple[int, int] | None = None) -> str:
+        """The input in words: of frames of that width and height, or of any."""
+        if size is None:
+            crop, at_most = self.crop_size, " at most"
+        else:
+            crop, at_most = self.crop(*size).width, ""
         colour = "colour" if self.channels == 3 else "grey"
-        crop, size = self.crop_size, self.input_size
-        return f"the {crop}x{crop} square in the middle, at {size}x{size}, {colour}"
+        return f"the square in the middle, {crop}x{crop}{at_most}, at {self.input_size}x{self.input_size}, {colour}"
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures. Frames that are inputs already come back unchanged.
@@ -120,7 +123,7 @@ class WholeFrame:
         """All of a picture of that size."""
         return Crop(0, 0, width, height, self.width, self.height)
 
-    def describe(self) -> str:
+    def describe(self, size: tuple[int, int] | None = None) -> str:  # noqa: ARG002  # all of a frame of any size
         """The input in words."""
         return f"the entire picture, at {self.width}x{self.height}, {'colour' if self.channels == 3 else 'grey'}"
 
@@ -153,8 +156,8 @@ class EncoderView(View, Protocol):
     def shows_whole_frame(self) -> bool:
         """Whether it shows all of a frame, so that a thumbnail can stand for the frame."""
 
-    def describe(self) -> str:
-        """In words: "the entire picture, at 75x42, colour"."""
+    def describe(self, size: tuple[int, int] | None = None) -> str:
+        """In words, of frames of that width and height, or of any: "the entire picture, at 75x42, colour"."""
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures, uint8 (N, h, w, channels), of frames uint8 (N, H, W, 3) or (N, H, W).

@@ -17,7 +17,7 @@ from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment, find_moments
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 # The groups are found among so many evenly spaced frames; the rest join them.
 _MAX_LEARNED_FROM = 4_000
@@ -81,7 +81,7 @@ class Clusters:
             (one.thumbnail, f"{one.share:.1%}: {printable(one.exemplar_source)} at {one.exemplar_seconds:.2f} s")
             for one in self.clusters
         ]
-        return gallery(f"{len(shown)} groups of {self.num_frames} frames", shown)
+        return gallery(f"{counted(len(shown), 'group')} of {self.num_frames} frames", shown)
 
 
 def find_clusters(library: Store, num: int | None = None, *, progress: Report = silent) -> Clusters:

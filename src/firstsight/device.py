@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from firstsight.errors import SettingsError, check_choice, check_count
+from firstsight.errors import SettingsError, brief, check_choice, check_count
 from firstsight.process import Precision, describe_waiting
 
 
@@ -20,6 +20,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not isinstance(name, str):
+        raise SettingsError(f"device {brief(name)}; valid here: auto, cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

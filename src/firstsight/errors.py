@@ -1,5 +1,7 @@
 """Errors for users. Each message is one line: what was given, what is valid, what to do."""
 
+import math
+from collections.abc import Callable
 from numbers import Integral, Real
 
 _MAX_SHOWN = 240  # characters of a value in a message: paths are long, and their ends count
@@ -62,6 +64,43 @@ def check_count(what: str, value: object, *, at_least: int | None = 1, at_most: 
     lowest = "" if at_least is None else f" from {at_least}"
     highest = "" if at_most is None else f" to {at_most}"
     raise SettingsError(f"{what.format(brief(value))}; valid is an integer{lowest}{highest}")
+
+
+def number_of(value: object) -> float:
+    """The value as a float, if it is a finite number, one of NumPy too; of all else, as of True and False, NaN."""
+    real: object = None if isinstance(value, bool) else value
+    try:
+        number = float(real) if isinstance(real, Real) else math.nan
+    except OverflowError:  # an integer of hundreds of digits
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def check_number(what: str, value: object, valid: str, is_valid: Callable[[float], bool]) -> float:
+    """The value as a float, if it is a finite number and valid; one of NumPy is a number, True and False are not.
+
+    Args:
+        what: with the value in it, for the message: "speed {}".
+        value: whatever was given.
+        valid: in words, for the message: "a number above 0".
+        is_valid: the same as a function of a finite number, or of NaN, which is never valid.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    number = number_of(value)
+    if is_valid(number):
+        return number
+    raise SettingsError(f"{what.format(brief(value))}; valid is {valid}")
+
+
+def check_seconds(what: str, value: object) -> float:
+    """The value as a float, if it is a number of seconds from 0; `what` has it in it, as in "start {} s".
+
+    Raises:
+        SettingsError: it is not.
+    """
+    return check_number(what, value, "a number of seconds from 0", lambda seconds: seconds >= 0)
 
 
 def brief(value: object) -> str:

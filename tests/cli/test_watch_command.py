@@ -251,7 +251,7 @@ def test_of_hardly_any_frames_nothing_is_told(firstsight, made_up, run_folder: P
     made_up(num)
     ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--json")
     assert (ran.code, ran.out) == (0, "")
-    assert f"{num} frames watched; 0 events" in ran.err
+    assert f"{'1 frame' if num == 1 else f'{num} frames'} watched; 0 events" in ran.err
 
 
 def test_what_is_under_way_is_told_when_the_stream_breaks_off(firstsight, made_up, run_folder: Path) -> None:

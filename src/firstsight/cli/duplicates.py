@@ -116,7 +116,13 @@ def _repeated(found: "Duplicates") -> list[str]:
     if len(runs) > _RUNS_SHOWN:
         lines.append(f"     and {len(runs) - _RUNS_SHOWN} shorter runs (--json has every frame)")
     if found.num_blank_frames:
-        lines.append(f"{found.num_blank_frames} blank frames, of one tone everywhere, are not counted as repeated")
+        num = found.num_blank_frames
+        frames = (
+            "1 blank frame, of one tone everywhere, is"
+            if num == 1
+            else f"{num} blank frames, of one tone everywhere, are"
+        )
+        lines.append(f"{frames} not counted as repeated")
     return lines
 
 

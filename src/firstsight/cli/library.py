@@ -9,14 +9,20 @@ from firstsight.cli import options as footage
 from firstsight.cli.index import listed
 from firstsight.cli.output import print_json
 from firstsight.errors import SettingsError
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.library.maintenance import LibraryInfo
     from firstsight.library.records import SourceRecord
 
 
-app = typer.Typer(no_args_is_help=True, help="Inspect a library, remove sources, compact and check it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Inspect a library, remove sources, compact and check it.
+
+    Example: `firstsight library info walks.library`
+    """,
+)
 
 
 @app.command("info", cls=footage.WithoutEmptyValues)
@@ -91,8 +97,10 @@ def remove(
             )
             removed += found.removed
         for record in removed:
-            typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
-        typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.store.sources)} sources")
+            typer.echo(f"removed {printable(record.name)}, {counted(record.num_frames, 'frame')}")
+        typer.echo(
+            f"{folder} holds {counted(library.num_frames, 'frame')} of {counted(len(library.store.sources), 'source')}"
+        )
 
 
 def _say_kept(names: Sequence[str], why: str) -> None:
@@ -158,13 +166,13 @@ def _facts(found: "LibraryInfo") -> dict[str, str]:
     from firstsight.indexing.estimate import megabytes
     from firstsight.library.records import rate_in_words
 
-    config = found.config
+    config, sources = found.config, counted(found.num_sources, "source")
     rate = rate_in_words(config.sampling_for(Sampling()))
     facts = {
         "library": found.library,
         "encoder": f"{config.fingerprint}, {config.dim} numbers a frame",
         "sampling": f"{rate}, unless a source was given another",
-        "frames": f"{found.num_frames} of {found.num_sources} sources, {_clock(found.duration_seconds)} of video",
+        "frames": f"{found.num_frames} of {sources}, {_clock(found.duration_seconds)} of video",
         "on disk": megabytes(found.num_bytes),
         "search": found.index.describe() if found.index else "exact: every frame is compared",
     }

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.comparison.running_statistics import RunningStatistics, largest
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError, brief, check_count
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import SettingsError, SourceError, brief, check_count, check_number, check_seconds
 from firstsight.footage.finding import parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
@@ -49,8 +49,7 @@ class BelowSimilarity:
     similarity: float = 0.40
 
     def __post_init__(self) -> None:
-        if not -1 <= self.similarity <= 1:
-            raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
+        check_number("a new anchor below similarity {}", self.similarity, "-1 to 1", lambda cosine: -1 <= cosine <= 1)
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,7 @@ class AtSeconds:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seconds < float("inf"):
-            raise SettingsError(f"an anchor at {self.seconds} s; valid is 0 or later")
+        check_seconds("an anchor at {} s", self.seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +179,7 @@ def compare(
         >>> for comparison in compare(encoder, "bikes.mp4"):  # doctest: +SKIP
         ...     print(comparison.frame.seconds, comparison.similarity)
     """
+    check_encoder(encoder)
     settings = CompareSettings(
         anchor=_anchor_of(anchor),
         level=level,

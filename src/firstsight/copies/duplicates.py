@@ -25,7 +25,7 @@ from firstsight.copies.passages import (
     tick_seconds,
 )
 from firstsight.copies.pictures import MIN_PICTURES, picture_copies
-from firstsight.copies.shared_footage import Shared, identical_files, shared_footage
+from firstsight.copies.shared_footage import Shared, identical, identical_files, shared_footage
 from firstsight.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, read_tracks, recompressed, signatures
 from firstsight.copies.verification import Verifier
 from firstsight.errors import LibraryError
@@ -212,7 +212,7 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         ...         print(group.keep, [copy.source for copy in group.copies])
     """
     if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+        raise LibraryError(f"{library.name} holds no frame; put footage into it with `firstsight index`")
     sources, named_otherwise = _files_once(library.sources)
     before, after = recompressed(library)
     frames = RepeatedFrames(noise_of(before, after))
@@ -225,16 +225,19 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
     found, below = _aligned(ticks, measures, progress=progress)
     verified = Verifier(library.tables, tracks, ticks, step).verify(found, measures, below=below, progress=progress)
-    identical = identical_files(sources)
-    same = {frozenset((one.first, one.second)) for one in identical}
+    same_files = identical_files(sources)
+    contents = {record.name: record.content for record in sources}
+    same = {frozenset((one.first, one.second)) for one in same_files}
     others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
-    shared = identical + tuple(one for one in others if frozenset((one.first, one.second)) not in same)
+    shared = same_files + tuple(
+        _as_files(one, contents) for one in others if frozenset((one.first, one.second)) not in same
+    )
     names = [track.record.name for track in tracks]
     videos = [
         index for index, track in enumerate(tracks) if track.record.duration_seconds > 0 and names[index] not in blank
     ]
     return Duplicates(
-        library=str(library.path),
+        library=library.name,
         groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
         shared=shared,
         too_short=tuple(names[index] for index in videos if not ticks[index].num_passages),
@@ -254,6 +257,11 @@ def _files_once(records: Sequence[SourceRecord]) -> tuple[list[SourceRecord], li
     """The records, one for each file; and those of its other names: to delete one would delete the only file."""
     others = other_names(record.path for record in records)
     return [one for one in records if one.path not in others], [one for one in records if one.path in others]
+
+
+def _as_files(one: Shared, contents: Mapping[str, str]) -> Shared:
+    """What was found, or that the files are identical; contents are hashes by name of source."""
+    return identical(one.first, one.second) if contents[one.first] == contents[one.second] else one
 
 
 def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Report) -> tuple[list[Alignment], float]:

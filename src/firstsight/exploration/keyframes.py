@@ -111,7 +111,7 @@ def find_keyframes(
     frames = library.embeddings(where)
     frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
     if not len(frames):
-        raise LibraryError(f"{library.path} has no frame to choose there; index footage first, or ask for more of it")
+        raise LibraryError(f"{library.name} has no frame to choose there; index footage first, or ask for more of it")
     rows, similarities, nearest = [], [], np.zeros(len(frames), np.int64)
     for row, similarity, members in farthest_first(frames.vectors, num):
         rows.append(row)
@@ -125,7 +125,7 @@ def find_keyframes(
         Keyframe(*key, float(frames.seconds[row]), similarity if similarity > -1 else None, int(count), jpeg)
         for key, row, similarity, count, jpeg in found
     ]
-    return Keyframes(str(library.path), tuple(keyframes))
+    return Keyframes(library.name, tuple(keyframes))
 
 
 def farthest_first(vectors: NDArray[np.float32], num: int) -> Iterator[tuple[int, float, NDArray[np.bool_]]]:

@@ -75,7 +75,7 @@ def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, pro
     chosen = library.embeddings(where)
     frames = chosen[evenly_spaced(len(chosen))]
     progress(Progress("laying out", 0, None, f"{len(frames)} frames"))
-    return FrameMap(str(library.path), frames, lay_out(frames.vectors, seed=seed), len(chosen))
+    return FrameMap(library.name, frames, lay_out(frames.vectors, seed=seed), len(chosen))
 
 
 def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path at once.
 """
 
-# ruff: noqa: PTH112, PTH114  # `os.path` answers False where `Path` raises for want of permission
+# ruff: noqa: PTH112, PTH113, PTH114  # `os.path` answers False where `Path` raises for want of permission
 import glob
 import math
 import os
@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError, brief
 from firstsight.files import special_file
 from firstsight.text import printable
 
@@ -144,7 +144,7 @@ def find_all(spec: PathLike) -> FoundFiles:
     matches = sorted(glob.glob(text, recursive=True), key=_natural)  # noqa: PTH207, the pattern may be absolute
     if not matches:
         what = "nothing matches the pattern" if glob.has_magic(text) else "there is no file or folder"
-        raise SourceError(f"{what} {text!r}: {_VALID}")
+        raise SourceError(f"{what} {brief(text)}: {_VALID}")
     return _footage([Path(match) for match in matches], root=None, where=f" matching {printable(text)}")
 
 
@@ -177,18 +177,18 @@ def _kind(text: str) -> str:
         mode = Path(text).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(text):
-            raise SourceError(f"{text!r} is a link to nothing: {_VALID}") from None
+            raise SourceError(f"{brief(text)} is a link to nothing: {_VALID}") from None
         return "nothing"
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"{text!r} cannot be read ({reason}): {_VALID}") from error
+        raise SourceError(f"{brief(text)} cannot be read ({reason}): {_VALID}") from error
     if stat.S_ISDIR(mode):
         return "folder"
     if stat.S_ISREG(mode):
         return "file"
     what = special_file(mode)
     pipe = "; to read what comes through it, give - and redirect it: - < it" if what == "a FIFO" else ""
-    raise SourceError(f"{text!r} is neither a file nor a folder but {what}: {_VALID}{pipe}")
+    raise SourceError(f"{brief(text)} is neither a file nor a folder but {what}: {_VALID}{pipe}")
 
 
 # Pictures of kinds that are not read in a folder.
@@ -348,13 +348,13 @@ def parse_reference(text: str) -> FrameReference:
         SourceError: there is no such file; a video without a time; a picture with one.
         SettingsError: what follows the @ is not a number of seconds from 0.
     """
-    if Path(text).is_file():
+    if os.path.isfile(text):
         return _without_time(text)
     name, at, time = text.rpartition("@")
     if not at:
-        raise SourceError(f"there is no file {text!r}: {_VALID_REFERENCE}")
-    if not Path(name).is_file():
-        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID_REFERENCE}")
+        raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
+    if not os.path.isfile(name):
+        raise SourceError(f"there is no file {brief(name)} nor {brief(text)}: {_VALID_REFERENCE}")
     if find_files(name).are_images:
         raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
     return FrameReference(Path(name), _seconds(time, text))

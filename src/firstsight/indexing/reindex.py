@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
+from firstsight.files import listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
@@ -49,7 +50,11 @@ def reindex(
         SourceError: no source can be read, or some cannot be reached; the library stays as it is.
         LibraryError: the disk is full, or another process is writing to the library.
     """
-    has_more, seed = bool(sources), check_seed(seed)
+    seed = check_seed(seed)
+    if encoder is not None:
+        check_encoder(encoder)
+    sources = listed(sources, name="footage")
+    has_more = bool(sources)
     if not has_more and (frames_per_second, every) != (None, None):
         raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
     more = find(sources)[0] if has_more else []
@@ -82,7 +87,9 @@ def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store,
         remove_unread(tables_folder(path, library.fingerprint))
         _settle(new)
         new.close()
-    return Store.open(path), outcome
+    opened = Store.open(path)
+    opened.name = library.name
+    return opened, outcome
 
 
 def _check_reachable(library: Store) -> None:
@@ -109,7 +116,7 @@ def _begin(library: Store, encoder: Encoder) -> Store:
         tables = Tables.create(folder, dim=encoder.dim)
     tables.add_columns()
     repair(tables)
-    return Store(path, config, tables)
+    return Store(path, config, tables, name=library.name)
 
 
 def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> None:
@@ -120,8 +127,9 @@ def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> 
 
 def _give_up(new: Store) -> None:
     """Removes all files of a failed attempt."""
+    folder = new.tables.folder
     new.close()
-    shutil.rmtree(new.tables.folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(new.path / new.config.model, ignore_errors=True)
 
 

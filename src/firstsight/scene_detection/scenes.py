@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from firstsight import device
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
@@ -120,7 +120,9 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
         ...     print(scene.number, scene.start_seconds, scene.begins)
     """
     footage = open_source(source)
-    encoder = encoder or _learned(footage, progress)
+    if encoder is None:
+        encoder = _learned(footage, progress)
+    check_encoder(encoder)
     total = footage.num_frames()
     scenes: list[Scene] = []
     video = _Video(encoder)

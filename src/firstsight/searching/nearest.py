@@ -101,7 +101,7 @@ def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str
     """
     chosen = library.timeline.chosen(where, without=without)
     if not chosen.any():
-        raise LibraryError(f"{library.path} has no frame to search there; index footage first, or ask for more of it")
+        raise LibraryError(f"{library.name} has no frame to search there; index footage first, or ask for more of it")
     return chosen
 
 
@@ -185,4 +185,4 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         )
         for row in rows.tolist()
     )
-    return Nearest(str(library.path), found, is_exact)
+    return Nearest(library.name, found, is_exact)

@@ -15,12 +15,14 @@ from firstsight.cli.main import ending_at_the_second_ctrl_c
 _PROGRAM = "from firstsight.cli.main import main; main()"
 # Presses Ctrl-C so many times as soon as the network begins to learn: at once, while the first is being dealt with.
 _PRESSED = """
-import os, signal, sys
+import atexit, os, signal, sys
 from firstsight.cli import output as display
 from firstsight.cli.main import main
 
 def press(self, progress):
     if progress.what.startswith("level"):
+        if "AT_THE_END" in os.environ:
+            atexit.register(lambda: signal.raise_signal(signal.SIGINT))
         for _ in range(int(os.environ["TIMES"])):
             signal.raise_signal(signal.SIGINT)
 
@@ -115,16 +117,25 @@ def test_ctrl_c_twice_during_an_import_ends_at_once(run_folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("times", "code"), [(0, 0), (1, 130)])
-def test_ctrl_c_while_the_process_ends_is_no_traceback(
-    run_folder: Path, clip: Path, small: tuple, tmp_path: Path, times: int, code: int
+def test_ctrl_c_while_the_process_ends_is_no_traceback_and_keeps_its_code(
+    clip: Path, small: tuple, tmp_path: Path, times: int, code: int
 ) -> None:
-    """As often as it is pressed then; the exit code stays that of the work."""
-    pressed_at_the_end = "import atexit, signal; atexit.register(lambda: signal.raise_signal(signal.SIGINT))\n"
-    arguments = ("learn", clip, "--out", tmp_path / "run", *small) if times else ("info", run_folder)
-    done = run(pressed_at_the_end + (_PRESSED if times else _PROGRAM), *arguments, env={"TIMES": str(times)})
+    """Pressed at first when what learning has loaded is ended, and at last when nothing of Python is left to end."""
+    pressed_at_last = "import atexit, signal; atexit.register(lambda: signal.raise_signal(signal.SIGINT))\n"
+    pressed = {"TIMES": str(times)} | ({} if times else {"AT_THE_END": ""})
+    done = run(pressed_at_last + _PRESSED, "learn", clip, "--out", tmp_path / "run", *small, env=pressed)
     assert done.returncode == code
-    assert len(done.stderr.splitlines()) == times, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+    assert ("interrupted" in done.stderr) is (times == 1)
     assert ("level 1" in done.stdout) is (times == 0)
+
+
+def test_ctrl_c_is_ignored_where_only_the_process_itself_is_left_to_end(run_folder: Path) -> None:
+    pressed = "import atexit, signal; atexit.register(lambda: print(signal.getsignal(signal.SIGINT).name))\n"
+    done = run(pressed + _PROGRAM, "info", run_folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("SIG_IGN\n")
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr", "stdin"])

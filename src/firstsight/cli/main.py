@@ -1,5 +1,6 @@
 """The command `firstsight`: collects the commands, and turns an error into one line and exit code 2."""
 
+import atexit
 import builtins
 import inspect
 import os
@@ -130,6 +131,7 @@ def ending_at_the_second_ctrl_c() -> Iterator["CtrlC"]:
         return
     signal.signal(signal.SIGINT, ctrl_c)
     builtins.__import__ = ctrl_c.waiting_for(plain_import)
+    atexit.register(ctrl_c.be_ignored)  # before others, so that it is called after them
     try:
         yield ctrl_c
     finally:
@@ -167,6 +169,11 @@ class CtrlC:
             self._is_waiting = True
         else:
             raise KeyboardInterrupt
+
+    def be_ignored(self) -> None:
+        """Has Ctrl-C ignored, if the work is over: the rest of the process's end runs no Python, and is not long."""
+        if self.exit_code is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def waiting_for(self, plain_import: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
         """The import statement's function; in the main thread Ctrl-C takes effect after the outermost import."""

@@ -8,9 +8,13 @@ from library_made import small_encoder
 from PIL import Image
 from test_duplicates import RATE, take, write
 
+from firstsight.copies.alignments import Alignment
 from firstsight.copies.choose_best import Facts, best, bytes_text, why_kept
 from firstsight.copies.duplicates import Duplicates, find_duplicates
-from firstsight.copies.verification import verdict
+from firstsight.copies.passages import Ticks
+from firstsight.copies.shared_footage import find_faded
+from firstsight.copies.signature import NUM_COEFFICIENTS
+from firstsight.copies.verification import Links, Lookalikes, num_lookalikes, share_linked, verdict
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 
@@ -112,7 +116,8 @@ def test_two_floors_of_one_architecture_are_no_copies(tmp_path: Path) -> None:
     assert alike.finding == "perhaps"
     assert alike.expected_by_chance > 0.05
     copies = findings[frozenset(("copy.mp4", "other20.mp4"))]
-    assert (copies.finding, copies.expected_by_chance < 1e-4) == ("copy", True)
+    # As certain as 150 look-alikes can make it.
+    assert (copies.finding, copies.is_upper_bound, copies.expected_by_chance < 2e-4) == ("copy", True, True)
     assert [{group.keep, *(one.source for one in group.copies)} for group in found.groups] == [
         {"copy.mp4", "other20.mp4"}
     ]
@@ -155,6 +160,38 @@ def test_black_is_no_copy_of_black(tmp_path: Path) -> None:
     assert (found.groups, found.shared, found.repeated_frames) == ((), (), ())
     assert found.blank == ("one.mp4", "two.mp4")
     assert found.num_blank_frames == found.num_frames > 0
+
+
+def test_no_finding_is_more_certain_than_its_lookalikes_support() -> None:
+    alike = Lookalikes(np.linspace(-0.1, 0.1, 200))
+    probabilities = [alike.probability(one) for one in (0.0, 0.09, 0.2, 0.5, 0.9, 0.999)]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert probabilities[-1] == alike.rarest == pytest.approx(1 / 200_000)
+    for num_passages in (10, 1_000, 50_000, 10**6):  # a certain copy is one in a library of any size
+        assert verdict(num_passages / 1_000 / num_lookalikes(num_passages)) == "copy"
+
+
+def test_a_link_at_the_limit_of_candidates_is_one_for_no_passage() -> None:
+    assert [share_linked(expected, 0.05) for expected in (0.0, 0.025, 0.0375, 0.05)] == pytest.approx([1, 1, 0.5, 0])
+    links = Links([(0, 1, 1.0), (1, 2, 0.01), (0, 2, 0.4), (2, 3, 0.7)])
+    assert [sorted(links.of(0, share)) for share in (0.0, 0.39, 0.41, 0.99)] == [[1, 2, 3], [1, 2, 3], [1], [1]]
+    assert [sorted(links.of(3, share)) for share in (0.5, 0.8)] == [[2], []]
+    assert links.of(9, 0.0) == set()
+
+
+def swinging(phase: float, *, dimmed: float = 1.0) -> Ticks:
+    """One picture, whose contrast rises slowly and falls at once; optionally darker from the 20th to the 26th."""
+    contrast = 300 * np.exp(np.interp(np.arange(40) + phase, [4, 12, 13], [0, 1.0, 0]))
+    contrast[20:26] *= dimmed
+    signatures = np.zeros((40, 2, NUM_COEFFICIENTS), np.float32)
+    signatures[..., 1] = contrast[:, None]
+    return Ticks(0, 0.0, signatures)
+
+
+@pytest.mark.parametrize(("phase", "dimmed", "which"), [(0.0, 1.0, 0), (0.4, 1.0, 0), (0.4, 0.2, 1), (0.0, 0.2, 1)])
+def test_contrast_that_swings_by_itself_is_not_dimmed(phase: float, dimmed: float, which: int) -> None:
+    ticks = swinging(0.0), swinging(phase, dimmed=dimmed)
+    assert find_faded(Alignment.at((0, 0), (1, 0)), ticks) == which
 
 
 def facts(name: str, *, seconds: float = 10.0, size: tuple[int, int] = (640, 480), num_bytes: int = 10_000) -> Facts:

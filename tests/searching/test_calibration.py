@@ -73,7 +73,23 @@ def test_threshold_and_probability_undo_each_other(rate: float) -> None:
 def test_decoys_that_are_all_alike_leave_nothing_to_measure_but_their_place() -> None:
     measured = background([0.5] * 10)
     assert measured.threshold(0.05) == pytest.approx(0.5, abs=1e-4)
-    assert measured.false_match_probability(0.6) < 1e-6
+    assert measured.fitted_probability(0.6) < 1e-6
+    assert measured.false_match_probability(0.6) == pytest.approx(1e-4)  # ten decoys support no less
+
+
+@pytest.mark.parametrize("num", [20, 344, 1_000])
+def test_a_fit_is_believed_to_a_thousandth_of_what_is_counted(num: int) -> None:
+    measured = background(np.random.default_rng(0).uniform(0.2, 0.4, num))
+    assert measured.fitted_probability(0.999) < 1e-9
+    assert measured.false_match_probability(0.999) == pytest.approx(1e-3 / num)
+
+
+@pytest.mark.parametrize("num", [31, 32, 35, 36])
+def test_the_last_digit_of_equal_decoys_decides_nothing(num: int) -> None:
+    pairs = np.repeat(np.linspace(0.1, 0.5, 18), 2)[:num]  # two passages are each other's nearest
+    other = pairs + np.tile([0, 1e-7], 18)[:num]
+    found = [background(one).fitted_probability(0.7) for one in (pairs, other)]
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
 def test_closer_than_counts_pairs() -> None:

@@ -80,19 +80,17 @@ def _copies(found: "Duplicates") -> list[str]:
 
 
 def _parts(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates import certainty
+    from firstsight.report.duplicates import certainty, surest_first
 
-    return [f"part: {_where(one)} ({certainty(one)})" for one in found.shared if one.finding == "part"]
+    return [f"part: {_where(one)} ({certainty(one)})" for one in surest_first(found.shared) if one.finding == "part"]
 
 
 def _doubtful(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates import certainty
+    from firstsight.report.duplicates import LEGEND, certainty, surest_first
 
-    return [f"perhaps, they are similar: {_where(one)} ({certainty(one)})" for one in found.shared if not _is_sure(one)]
-
-
-def _is_sure(one: "Shared") -> bool:
-    return one.finding != "perhaps"
+    doubtful = [one for one in surest_first(found.shared) if one.finding == "perhaps"]
+    lines = [f"perhaps, they are similar: {_where(one)} ({certainty(one)})" for one in doubtful]
+    return [*lines, LEGEND] if any(one.finding != "identical files" for one in found.shared) else lines
 
 
 def _where(one: "Shared") -> str:

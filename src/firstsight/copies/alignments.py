@@ -17,7 +17,7 @@ from firstsight.copies.passages import LENGTH, Matches
 from firstsight.searching.calibration import Background
 
 # So many alignments are expected by chance in a library of unrelated footage.
-_FALSE_ALIGNMENTS = 0.05
+FALSE_ALIGNMENTS = 0.05
 # A tick belongs to an alignment if of the passages that hold it at least this share match.
 _MIN_SHARE = 0.5
 _MIN_TICKS = 6  # that are the same: three seconds
@@ -35,6 +35,11 @@ class Alignment:
     shows_more: int  # -1 the first does, 1 the second, the other is cropped; 0 neither
     similarity: float  # median correlation of what changes
     evidence: float  # natural logarithm of 1 / the number of such alignments expected by chance in the library
+
+    @property
+    def expected_by_chance(self) -> float:
+        """The number of such alignments in the library, by the fit of how alike its passages are."""
+        return math.exp(-self.evidence)
 
     @classmethod
     def at(cls, first: tuple[int, int], second: tuple[int, int]) -> Self:
@@ -67,14 +72,14 @@ def find_alignments(
     """
     evidence = np.array(
         [
-            -math.log(max(_MIN_PROBABILITY, *(one.false_match_probability(similarity) for one in judges if one)))
+            -math.log(max(_MIN_PROBABILITY, *(one.fitted_probability(similarity) for one in judges if one)))
             for similarity, judges in (
                 (float(similarity), (background, repetition[first], repetition[second]))
                 for similarity, (first, second) in zip(matches.similarity, matches.sources.tolist(), strict=True)
             )
         ]
     )
-    least = math.log(num_passages / _FALSE_ALIGNMENTS) if num_passages else math.inf
+    least = math.log(num_passages / FALSE_ALIGNMENTS) if num_passages else math.inf
     found = []
     for of_pair in _by_pair(matches):
         rows = of_pair

@@ -36,6 +36,7 @@ class Copy:
     similarity: float  # to the one that is kept, or to that third one
     detail_similarity: float
     expected_by_chance: float
+    is_upper_bound: bool  # fewer are expected by chance
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ def _copy(facts: Facts, kept: Facts, pair: Shared | None, own: Sequence[Shared])
         known_by.similarity,
         known_by.detail_similarity,
         known_by.expected_by_chance,
+        known_by.is_upper_bound,
     )
 
 

@@ -10,7 +10,7 @@ comparative study", 2007; whitening before a correlation, as in minimum-average-
 Vijaya Kumar, Casasent 1987.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,7 @@ _NUM_OWN = 200  # passages of a source that are compared with the rest of it
 _BLOCK = 1_024  # passages: products of 4 MB
 # A passage that is not there finds one so alike in at most this share of libraries; several together are a copy.
 MAX_PROBABILITY = 0.1
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 _MIRROR = np.tile(IN_A_MIRROR, LENGTH)
 _UPSIDE_DOWN = np.tile(UPSIDE_DOWN, LENGTH)
 
@@ -215,7 +216,12 @@ def measure_repetition(ticks: Ticks, measures: Measures) -> Background | None:
 
 
 def find_lookalikes(
-    ticks: Sequence[Ticks], measures: Measures, linked: Mapping[int, Collection[int]], *, below: float, num: int
+    ticks: Sequence[Ticks],
+    measures: Measures,
+    linked: Callable[[int, float], Collection[int]],
+    *,
+    below: float,
+    num: int,
 ) -> tuple[tuple[tuple[int, int], tuple[int, int]], ...]:
     """Evenly spaced passages of the library, and for each the one most like it that is certainly not the same.
 
@@ -225,7 +231,8 @@ def find_lookalikes(
     Args:
         ticks: of all sources.
         measures: of the library.
-        linked: for a source the others that may have footage in common with it, which are left out.
+        linked: for a source and a number from 0 to 1, the others that are more surely linked to it than that: they may
+            have footage in common with it, and are left out. The numbers are spread evenly over the passages.
         below: similarity from which passages are matches.
         num: of passages, about.
 
@@ -241,13 +248,15 @@ def find_lookalikes(
         return ()
     chosen = _chained(some)
     chosen_at = list(zip(chosen.sources.tolist(), chosen.ticks.tolist(), strict=True))
+    shares = evenly_spread(len(chosen_at))
+    left_out = [list(linked(source, share)) for (source, _), share in zip(chosen_at, shares, strict=True)]
     best = np.full(len(chosen_at), -np.inf, np.float32)
     best_at = np.zeros((len(best), 2), np.int64)
     for block in _blocks(ticks, measures):
         alike = chosen.passages.full @ block.passages.full.T
         for row, (source, tick) in enumerate(chosen_at):
             near = (block.sources == source) & (np.abs(block.ticks - tick) < 2 * LENGTH)
-            alike[row, near | np.isin(block.sources, list(linked.get(source, ())))] = -np.inf
+            alike[row, near | np.isin(block.sources, left_out[row])] = -np.inf
         alike[alike >= below] = -np.inf
         column = alike.argmax(axis=1)
         values = alike[np.arange(len(best)), column]
@@ -256,6 +265,12 @@ def find_lookalikes(
         best_at[better] = np.stack([block.sources[column], block.ticks[column]], axis=1)[better]
     found = zip(chosen_at, best_at.tolist(), np.isfinite(best).tolist(), strict=True)
     return tuple((one, (source, tick)) for one, (source, tick), is_one in found if is_one)
+
+
+def evenly_spread(num: int) -> list[float]:
+    """Numbers from 0 to 1, those of any part of the list spread evenly, too: multiples of the golden ratio."""
+    spread: list[float] = (np.arange(1, num + 1) * _GOLDEN_RATIO % 1).tolist()
+    return spread
 
 
 def _chosen(found: Passages, rows: NDArray[np.intp]) -> Passages:

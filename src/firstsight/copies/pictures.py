@@ -11,17 +11,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.copies.passages import background_of, pair_similarities
+from firstsight.copies.passages import background_of, evenly_spread, pair_similarities
 from firstsight.copies.registration import register
 from firstsight.copies.shared_footage import Shared, find_cropped
 from firstsight.copies.signature import IN_A_MIRROR, UPSIDE_DOWN, Track
 from firstsight.copies.verification import (
-    NUM_LOOKALIKES,
     FramePair,
+    Links,
     Lookalikes,
     SmallFrames,
-    components,
     framing,
+    num_lookalikes,
+    share_linked,
     verdict,
 )
 from firstsight.library.tables import Tables
@@ -81,7 +82,8 @@ def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, looka
     shown = framing([registered], first.bars, second.bars.mirrored() if mirrored else second.bars)
     cropped = 0 if shown.same_edges else find_cropped([shown])
     names = first.record.name, second.record.name
-    chance = len(tracks) * lookalikes.probability(registered.agreement)
+    probability = lookalikes.probability(registered.agreement)
+    chance = len(tracks) * probability
     return Shared(
         *names,
         verdict(chance),
@@ -91,16 +93,18 @@ def _judged(one: _Candidate, tracks: Sequence[Track], frames: SmallFrames, looka
         mirrored=mirrored,
         cropped={-1: names[0], 0: None, 1: names[1]}[cropped],
         same_edges=shown.same_edges,
+        is_upper_bound=probability <= lookalikes.rarest,
     )
 
 
 def _lookalikes(full: NDArray[np.float32], candidates: Sequence[_Candidate], frames: SmallFrames) -> Lookalikes:
     """Pictures registered with the picture most like them that is no candidate, as it is or in a mirror."""
-    linked = components((one.first, one.second) for one in candidates)
+    links = Links((one.first, one.second, share_linked(one.chance, _FALSE_CANDIDATES)) for one in candidates)
     agreements = []
-    for row in np.unique(np.linspace(0, len(full) - 1, NUM_LOOKALIKES).astype(int)).tolist():
+    rows = np.unique(np.linspace(0, len(full) - 1, num_lookalikes(len(full))).astype(int)).tolist()
+    for row, share in zip(rows, evenly_spread(len(rows)), strict=True):
         alike = np.maximum(full @ full[row], full @ (full[row] * IN_A_MIRROR))
-        alike[[row, *linked.get(row, ())]] = -np.inf
+        alike[[row, *links.of(row, share)]] = -np.inf
         pair = FramePair(row, _ONLY, int(alike.argmax()), _ONLY)
         frames.load([pair])
         agreements.append(max(register(*frames.of(pair, mirrored=mirrored)).agreement for mirrored in (False, True)))
@@ -130,5 +134,5 @@ def _candidates(full: NDArray[np.float32], middle: NDArray[np.float32], backgrou
             for row, column in np.argwhere(best >= least).tolist():
                 if start + row < other + column:
                     similarity = float(best[row, column])
-                    chance = background.false_match_probability(similarity) * num
+                    chance = background.fitted_probability(similarity) * num
                     yield _Candidate(start + row, other + column, similarity, chance)

@@ -64,6 +64,9 @@ class Shared:
     covered: str | None = None  # the one that something was put on, such as a logo
     faded: str | None = None  # the one that is dimmed at times
     same_edges: bool = False  # both pictures end at the same positions: a black margin is part of them
+    is_upper_bound: bool = (
+        False  # fewer are expected by chance: this is the least that the library's look-alikes support
+    )
 
     @property
     def is_copy(self) -> bool:
@@ -106,8 +109,9 @@ def _shared(
 ) -> Shared:
     first, second = found[0].alignment.sources
     num_passages = max(1.0, sum(map(len, moving)) / LENGTH)  # without overlap, in which something moves
-    chances = [max(float(np.exp(-one.alignment.evidence)), num_passages * one.probability) for one in found]
-    strongest = found[int(np.argmin(chances))]
+    chances = [max(one.alignment.expected_by_chance, num_passages * one.probability) for one in found]
+    # Of those as certain as can be known, the one with most evidence.
+    strongest = found[min(range(len(found)), key=lambda row: (chances[row], -found[row].alignment.evidence))]
     if is_certain(min(chances)):
         found = [one for one in found if one.probability <= _MAX_PROBABILITY]
     alignments = [one.alignment for one in found]
@@ -133,8 +137,10 @@ def _shared(
         mirrored=strongest.alignment.mirrored,
         cropped=by_sign[cropped],
         covered=by_sign[covered],
-        faded=by_sign[find_faded(strongest.alignment, of_pair)],
+        # Contrast of what only one of them shows is no dimming.
+        faded=by_sign[0 if cropped or covered else find_faded(strongest.alignment, of_pair)],
         same_edges=strongest.framing.same_edges,
+        is_upper_bound=strongest.is_rarest and min(chances) > strongest.alignment.expected_by_chance,
     )
 
 
@@ -173,7 +179,11 @@ def find_covered(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
 
 
 def find_faded(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
-    """The one whose contrast, relative to the other, at times falls clearly below its median, as where it fades."""
+    """The one whose contrast, relative to the other, at times falls clearly below its median, as where it fades.
+
+    Frames of two clips are up to half a step apart in time. So contrast that the other clip has from one tick
+    before to one tick after is no difference: a picture that itself swings, as by automatic exposure, is not dimmed.
+    """
     num_first, num_second = (len(one.signatures) for one in ticks)
     both = np.arange(max(0, -alignment.offset), min(num_first, num_second - alignment.offset))
     first, second = (one[:, 1:] for one in _side_by_side(alignment, ticks, both))
@@ -182,11 +192,20 @@ def find_faded(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
     same &= np.minimum(*lengths) >= _MIN_CONTRAST
     if same.sum() < _MIN_TICKS:
         return 0
-    ratio = np.log(lengths[0][same] / lengths[1][same])
-    ratio -= np.median(ratio)
+    first_log, second_log = (np.log(np.maximum(one, 1e-6)) for one in lengths)
+    second_log += np.median((first_log - second_log)[same])
+    beyond = np.minimum(_beyond_swing(first_log, second_log), _beyond_swing(second_log, first_log))
+    ratio = (np.sign(first_log - second_log) * beyond)[same]
     if max(-ratio.min(), ratio.max()) < _FADED or abs(ratio.min() + ratio.max()) < _ELSEWHERE:
         return 0
     return -1 if -ratio.min() > ratio.max() else 1
+
+
+def _beyond_swing(values: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(T,): how far each is from the range of the others from one before it to one after it; 0 within."""
+    around = np.stack([np.r_[others[:1], others[:-1]], others, np.r_[others[1:], others[-1:]]])
+    beyond: NDArray[np.float32] = np.maximum(np.maximum(values - around.max(axis=0), around.min(axis=0) - values), 0)
+    return beyond
 
 
 def _side_by_side(

@@ -3,6 +3,10 @@
 The thumbnails of each alignment are registered (`registration.py`). How well look-alikes agree is measured in the
 library itself: passages are registered with the passage most like them that is not the same, of another source or of
 another time. So a library full of one architecture asks for more than one of films does.
+
+Sources that may be copies make no look-alikes of each other. That some pair barely is, or barely is no candidate, must
+not decide about the others. So a link of two sources counts for a share of the passages: for none where the candidate
+is at the limit, for all from half of it on.
 """
 
 import math
@@ -13,19 +17,20 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.copies.alignments import Alignment
-from firstsight.copies.passages import LENGTH, Measures, Ticks, find_lookalikes
+from firstsight.copies.alignments import FALSE_ALIGNMENTS, Alignment
+from firstsight.copies.passages import LENGTH, Measures, Ticks, find_lookalikes, num_moving
 from firstsight.copies.registration import Frames, Registration, register, small_luma
 from firstsight.copies.signature import Bars, Track
 from firstsight.library.tables import Tables
 from firstsight.progress import Progress, Report, silent
-from firstsight.searching.calibration import minus_log_distance
+from firstsight.searching.calibration import minus_log_distance, rarest_rate
 
 # A finding is certain if at most this number is expected by chance in the library.
 _MAX_BY_CHANCE = 0.05
 # Two clips are copies if at least this share of one of them is in the other.
 _MIN_SHARE = 0.5
-NUM_LOOKALIKES = 200
+_NUM_LOOKALIKES = 200
+_PASSAGES_A_LOOKALIKE = 20  # at most, without overlap
 _MIN_LOOKALIKES = 40  # of fewer, passages upside down are added
 _NUM_PASSAGES = 4  # of an alignment, evenly spaced
 _ALIGNMENTS_AT_ONCE = 256  # whose frames are held in memory: at most 70 MB
@@ -62,8 +67,16 @@ class Lookalikes:
 
     agreements: NDArray[np.float64]  # (N,), ascending
 
+    @property
+    def rarest(self) -> float:
+        """The smallest probability that so many look-alikes support."""
+        return rarest_rate(len(self.agreements))
+
     def probability(self, agreement: float) -> float:
-        """That a look-alike agrees at least so well, 0 to 1: counted, and in their tail by its exponential fit."""
+        """That a look-alike agrees at least so well, 0 to 1: counted, and in their tail by its exponential fit.
+
+        Not below `rarest`: how certain a finding is does not depend on how far a fit can be drawn out.
+        """
         num = len(self.agreements)
         num_in_tail = max(1, round(_TAIL_SHARE * num))
         begin = float(self.agreements[-num_in_tail - 1]) if num > num_in_tail else 0.0
@@ -72,7 +85,12 @@ class Lookalikes:
         usual = float(np.median(self.agreements[-num_in_tail:]))
         start = minus_log_distance(begin)
         scale = max((minus_log_distance(usual) - start) / math.log(2), 1e-3)
-        return num_in_tail / num * math.exp((start - minus_log_distance(agreement)) / scale)
+        return max(num_in_tail / num * math.exp((start - minus_log_distance(agreement)) / scale), self.rarest)
+
+
+def num_lookalikes(num_passages: int) -> int:
+    """How many are registered; in a large library more, so that what they support counts among all its passages."""
+    return max(_NUM_LOOKALIKES, num_passages // _PASSAGES_A_LOOKALIKE)
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,7 @@ class Verified:
     alignment: Alignment
     agreement: float  # median over passages
     probability: float  # that a look-alike agrees so well
+    is_rarest: bool  # look-alikes support no smaller probability: it may be less
     framing: Framing
 
 
@@ -136,7 +155,9 @@ class Verifier:
         first, second = (self._tracks[index].bars for index in one.sources)
         if one.mirrored:
             second = second.mirrored()
-        return Verified(one, agreement, lookalikes.probability(agreement), framing(registered, first, second))
+        probability = lookalikes.probability(agreement)
+        is_rarest = probability <= lookalikes.rarest
+        return Verified(one, agreement, probability, is_rarest, framing(registered, first, second))
 
     def _frames_of(self, one: Alignment, ticks: NDArray[np.int64]) -> "FramePair":
         """The frames nearest to those ticks of the first, and of the second those nearest in time to them."""
@@ -147,8 +168,9 @@ class Verifier:
 
     def _lookalikes(self, found: Sequence[Alignment], measures: Measures, below: float) -> Lookalikes:
         """Of the library; of its passages upside down, too, if there are few."""
-        linked = components(one.sources for one in found)
-        pairs = find_lookalikes(self._ticks, measures, linked, below=below, num=NUM_LOOKALIKES)
+        links = Links((*one.sources, share_linked(one.expected_by_chance, FALSE_ALIGNMENTS)) for one in found)
+        num = num_lookalikes(num_moving(self._ticks, measures) // LENGTH)
+        pairs = find_lookalikes(self._ticks, measures, links.of, below=below, num=num)
         steps = np.arange(LENGTH)
         alike = [self._frames_of(Alignment.at(*pair), pair[0][1] + steps) for pair in pairs]
         self._frames.load(alike)
@@ -229,6 +251,40 @@ def framing(registered: Sequence[Registration], first: Bars, second: Bars) -> Fr
 
 
 _Node = TypeVar("_Node", bound=Hashable)
+
+
+def share_linked(expected: float, limit: float) -> float:
+    """For which share of the passages two sources may be copies, if candidates are those expected less than a limit."""
+    return min(1.0, 2 * (1 - expected / limit))
+
+
+class Links:
+    """Which sources may show the same, directly or through others, and how surely.
+
+    Args:
+        links: two sources each, and how sure it is by `share_linked`. A chain of them is as sure as its weakest.
+    """
+
+    def __init__(self, links: Iterable[tuple[int, int, float]]) -> None:
+        # Of the links between two sources the chain with the surest weakest one is in the maximum spanning tree.
+        self._near: dict[int, list[tuple[int, float]]] = {}
+        joined: dict[int, set[int]] = {}
+        for one, other, sure in sorted(links, key=lambda link: -link[2]):
+            if other in joined.setdefault(one, {one}):
+                continue
+            both = joined[one] | joined.get(other, {other})
+            joined |= dict.fromkeys(both, both)
+            self._near.setdefault(one, []).append((other, sure))
+            self._near.setdefault(other, []).append((one, sure))
+
+    def of(self, source: int, above: float) -> Collection[int]:
+        """All others that it is linked to more surely than that."""
+        found, waiting = {source}, [source]
+        while waiting:
+            near = {other for other, sure in self._near.get(waiting.pop(), ()) if sure > above} - found
+            found |= near
+            waiting += near
+        return found - {source}
 
 
 def components(pairs: Iterable[tuple[_Node, _Node]]) -> Mapping[_Node, Collection[_Node]]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +14,6 @@ from firstsight.report.drawing import file_uri, load_template
 
 # Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
 _MAX_GAP_SECONDS = 2.5
-_MIN_CHANCE = 1e-12
 
 
 class Judged(Protocol):
@@ -26,22 +25,38 @@ class Judged(Protocol):
     def detail_similarity(self) -> float: ...  # noqa: D102
     @property
     def expected_by_chance(self) -> float: ...  # noqa: D102
+    @property
+    def is_upper_bound(self) -> bool: ...  # noqa: D102
 
 
 def certainty(one: Judged) -> str:
-    """Such as "similarity 1.00, in detail 0.98, by chance once in 10^9 such libraries"."""
+    """Such as "similarity 1.00, in detail 0.98, by chance in 1 of 5000 libraries like this or fewer"."""
     alike = f"similarity {one.similarity:.2f}, in detail {one.detail_similarity:.2f}"
-    return f"{alike}, {chance(one.expected_by_chance)}"
+    return f"{alike}, {chance(one.expected_by_chance, is_upper_bound=one.is_upper_bound)}"
 
 
-def chance(expected: float) -> str:
-    """How many such findings there are by chance."""
+# What the two similarities of a finding are.
+LEGEND = "similarity is of coarse light and dark, which look-alikes share; how well details agree decides"
+
+
+def surest_first(found: Iterable[Shared]) -> list[Shared]:
+    """By the number of such findings that chance brings; of equal ones the more similar in detail first."""
+    return sorted(found, key=lambda one: (one.expected_by_chance, -one.detail_similarity))
+
+
+def chance(expected: float, *, is_upper_bound: bool = False) -> str:
+    """How many such findings there are by chance; of an upper bound, that there are fewer."""
     if expected >= 1:
         return f"{expected:.0f} such by chance in a library like this"
-    if expected > 1e-3:
-        return f"by chance in 1 of {1 / expected:.0f} libraries like this"
-    exponent = math.floor(-math.log10(max(expected, _MIN_CHANCE)))
-    return f"by chance in 1 of 10^{exponent} libraries like this" + (" or fewer" if expected < _MIN_CHANCE else "")
+    fewer = " or fewer" if is_upper_bound else ""
+    return f"by chance in 1 of {_two_digits(1 / expected)} libraries like this{fewer}"
+
+
+def _two_digits(number: float) -> str:
+    """A number from 1 on, cut off to two digits; in full below a million, such as 5300."""
+    exponent = math.floor(math.log10(number))
+    cut = int(number / 10.0 ** max(0, exponent - 1)) * 10 ** max(0, exponent - 1)
+    return str(cut) if cut < 10**6 else f"10^{exponent}"
 
 
 def repeated_runs(frames: Sequence[RepeatedFrame]) -> list[list[RepeatedFrame]]:
@@ -71,11 +86,12 @@ _RUNS_SHOWN = 20
 def render_duplicates_page(found: Duplicates, library: Store) -> str:
     """The page as HTML, with thumbnails from the library."""
     pictures = _Pictures(library)
-    sure = [one for one in found.shared if one.is_copy and _is_of_a_kept_source(one, found)]
+    shared = surest_first(found.shared)
+    sure = [one for one in shared if one.is_copy and _is_of_a_kept_source(one, found)]
     kinds = (
         ("Copies", sure),
-        ("Parts of one in another", [one for one in found.shared if one.finding == "part"]),
-        ("Perhaps: they are similar", [one for one in found.shared if one.finding == "perhaps"]),
+        ("Parts of one in another", [one for one in shared if one.finding == "part"]),
+        ("Perhaps: they are similar", [one for one in shared if one.finding == "perhaps"]),
     )
     return load_template(_TEMPLATE).render(
         library=library.path.name,
@@ -84,6 +100,7 @@ def render_duplicates_page(found: Duplicates, library: Store) -> str:
         num_copies=sum(len(group.copies) for group in found.groups),
         groups=_groups(found, pictures),
         num_more_groups=max(0, len(found.groups) - _MAX_PAIRS),
+        legend=LEGEND,
         kinds=[
             {
                 "title": title,

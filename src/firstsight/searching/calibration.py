@@ -4,6 +4,7 @@ Two distributions are measured. The similarity of two frames of different source
 The similarity of the best frame to a query whose answer is absent, a decoy (`decoys.py`), sets what a match has to
 exceed. Quantiles of the decoys are used where enough of them lie above; the tail beyond is fitted by a generalised
 Pareto distribution. Its end point is known, 1 for a cosine, so that y = -ln(1 - similarity) is exponential there.
+A fit is believed to a thousandth of the rarest rate that its decoys can count; no smaller probability is stated.
 
 Sources: Pickands, "Statistical inference using extreme order statistics", 1975; Scheirer, Rocha, Micheals, Boult,
 "Meta-recognition", 2011, for the extreme values of scores.
@@ -29,6 +30,8 @@ SAME_FOOTAGE_RATE = 1e-3
 _NUM_ABOVE = 10
 # The most similar decoys, by which the tail's scale is fitted.
 _TAIL_SHARE = 0.2
+# A fitted tail is believed three orders of magnitude beyond the rarest rate that could have been counted.
+_BEYOND_COUNTED = 1e-3
 # -ln(1 - similarity) is infinite at 1.
 _MAX_SIMILARITY = 1 - 1e-6
 # No threshold is above this: the query's own frame, stored in 16 bits, is more similar.
@@ -62,7 +65,14 @@ class Background:
         return (int(np.searchsorted(self.pairs, similarity)) + 0.5) / (len(self.pairs) + 1)
 
     def false_match_probability(self, similarity: float) -> float:
-        """The probability that the best frame is at least so similar if the answer is absent; 1 without decoys."""
+        """The probability that the best frame is at least so similar if the answer is absent; 1 without decoys.
+
+        At least the `rarest_rate` of so many decoys: a smaller one they do not support.
+        """
+        return max(self.fitted_probability(similarity), rarest_rate(len(self.decoys)))
+
+    def fitted_probability(self, similarity: float) -> float:
+        """The same by the fit alone, however small: to order what is found, not to state how certain it is."""
         if not len(self.decoys):
             return 1.0
         if similarity <= self._begin:
@@ -101,11 +111,20 @@ class Background:
 
     @cached_property
     def _scale(self) -> float:
-        """Of the exponential tail: the mean excess over its beginning, the maximum-likelihood estimate."""
+        """Of the exponential tail: the mean excess over its beginning, the maximum-likelihood estimate.
+
+        Those above are counted by their rank: of decoys that are equal up to rounding, as two passages that are each
+        other's nearest, the last digit must not decide whether an excess of 0 counts.
+        """
         begin = minus_log_distance(float(np.quantile(self.decoys, 1 - _TAIL_SHARE)))
-        excess = np.array([minus_log_distance(value) - begin for value in self.decoys.tolist()])
-        above = excess[excess > 0]
-        return max(float(np.mean(above)), _MIN_SCALE) if len(above) else _MIN_SCALE
+        num_above = max(1, math.ceil((len(self.decoys) - 1) * _TAIL_SHARE - 1e-9))
+        above = [max(0.0, minus_log_distance(value) - begin) for value in self.decoys[-num_above:].tolist()]
+        return max(float(np.mean(above)), _MIN_SCALE)
+
+
+def rarest_rate(num_samples: int) -> float:
+    """The smallest probability that a tail fitted to so many samples supports: 1 in a thousand times their number."""
+    return _BEYOND_COUNTED / num_samples if num_samples else 1.0
 
 
 def measure_background(sample: Embeddings, decoys: Floats) -> Background:

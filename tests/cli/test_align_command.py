@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ def test_align_finds_what_is_two_seconds_later(firstsight, clips: Path, tmp_path
     ran = firstsight("align", clips / "monday.mp4", clips / "tuesday.mp4", *options, *files)
     assert ran.code == 0, ran.err
     assert "monday.mp4 from " in ran.out
+    assert " corresponds to tuesday.mp4 from " in ran.out
     with (tmp_path / "aligned.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     apart = [float(row["first_seconds"]) - float(row["second_seconds"]) for row in rows]
@@ -41,7 +43,29 @@ def test_align_finds_what_is_two_seconds_later(firstsight, clips: Path, tmp_path
         assert picture.size == (1080, 1080)
     found = json.loads(firstsight("align", clips / "monday.mp4", clips / "tuesday.mp4", *options, "--json").out)
     assert found["num_frames"] == [40, 30]
+    assert (found["is_certain"], found["false_match_probability"] < 0.01) == (True, True)
     assert len(found["pairs"]) == len(rows)
+
+
+def test_of_unrelated_videos_the_most_similar_is_doubtful(
+    firstsight, clips: Path, tmp_path: Path, moving_square: np.ndarray
+) -> None:
+    """They share a single frame."""
+    random = np.random.default_rng(0)
+    with VideoWriter(tmp_path / "noise.mp4", size=(64, 48)) as writer:
+        for index in range(40):
+            noise = random.integers(0, 256, (6, 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+            writer.write(moving_square[75] if index == 20 else noise, seconds=index / 5)
+    pair = (tmp_path / "noise.mp4", clips / "monday.mp4", "--model", clips / "run", "--fps", 5)
+    ran = firstsight("align", *pair)
+    assert ran.code == 0, ran.err
+    assert re.match(
+        r"nothing certain in common; perhaps, the most similar: noise\.mp4 from .+ and monday\.mp4", ran.out
+    )
+    assert "corresponds" not in ran.out
+    assert re.search(r"chance reaches that in \d+ % of pairs", ran.out)
+    found = json.loads(firstsight("align", *pair, "--json").out)
+    assert (found["is_certain"], found["false_match_probability"] > 0.01) == (False, True)
 
 
 def test_that_there_are_several_is_known_before_anything_is_looked_at(

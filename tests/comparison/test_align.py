@@ -2,9 +2,22 @@
 
 import numpy as np
 import pytest
+from library_made import small_encoder
 
-from firstsight.comparison.align import _GAP_COST, _MIN_GAIN, WarpingPath, best_path, check_pairs, gains_of
+from firstsight.comparison.align import (
+    _GAP_COST,
+    _MIN_GAIN,
+    MIN_FRAMES,
+    Alignment,
+    WarpingPath,
+    best_path,
+    check_pairs,
+    false_match_probability,
+    gains_of,
+)
+from firstsight.comparison.similarities import Embedded
 from firstsight.errors import SettingsError
+from firstsight.library.embeddings import Embeddings
 
 
 def walk_of(num: int, *, seed: int = 0) -> np.ndarray:
@@ -99,6 +112,58 @@ def test_the_same_walk_at_another_pace_between_other_footage(pace: float) -> Non
 def test_of_unrelated_videos_hardly_anything_is_aligned() -> None:
     path, _ = best_path(walk_of(60) @ walk_of(60, seed=1).T)
     assert len(path) < 12
+
+
+def aligned(first: np.ndarray, second: np.ndarray) -> Alignment:
+    path, gains = best_path(first @ second.T)
+    videos = []
+    for vectors in (first, second):
+        rows = np.arange(len(vectors))
+        frames = Embeddings(vectors, rows / 2.0, rows, np.zeros(len(rows), int), ("a.mp4",))
+        videos.append(Embedded("a.mp4", "a.mp4", frames, small_encoder()))
+    return Alignment(*videos, path, gains, false_match_probability(gains, path.score))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_unrelated_videos_have_nothing_certain_in_common(seed: int) -> None:
+    for num in (4, 12, 60):
+        found = aligned(walk_of(60, seed=2 * seed), walk_of(num, seed=2 * seed + 1))
+        assert not found.is_certain
+        assert found.false_match_probability > 0.01
+
+
+@pytest.mark.parametrize("pace", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("start", [0, 20])
+def test_a_part_at_another_pace_is_certain(pace: float, start: int) -> None:
+    walk = walk_of(60)
+    part = walk[np.arange(start, 60, pace).astype(int)]
+    found = aligned(walk, np.concatenate([walk_of(20, seed=1), part, walk_of(30, seed=2)]))
+    assert found.is_certain
+    assert found.false_match_probability == pytest.approx(1 / 20_000)  # 20 scores by chance support no less
+    assert found.to_json()["is_certain"]
+
+
+def test_what_stands_still_in_both_is_not_certain() -> None:
+    """Ten seconds of one view in each of two videos: as like backwards as forwards."""
+    view = walk_of(1, seed=7)
+    first, second = (np.concatenate([walk_of(40, seed=seed), view.repeat(20, axis=0)]) for seed in (1, 2))
+    found = aligned(first, second)
+    assert len(found.path) >= 20
+    assert not found.is_certain
+
+
+def test_three_frames_are_not_certain_however_high_they_score() -> None:
+    walk = walk_of(30)
+    found = [aligned(walk[4 : 4 + num], walk) for num in (1, 2, 3)]
+    assert [len(one.path) for one in found] == [1, 2, 3]
+    assert not any(one.is_certain for one in found)
+    high = Alignment(found[0].first, found[0].second, found[2].path, found[2].gains, 1e-4)
+    assert len(np.unique(high.path.first)) < MIN_FRAMES
+    assert not high.is_certain
+
+
+def test_no_path_is_reached_by_chance_always() -> None:
+    assert false_match_probability(np.zeros((4, 5), np.float32), 0.0) == 1
 
 
 def test_what_is_alike_to_everything_gains_nothing() -> None:

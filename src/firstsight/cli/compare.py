@@ -151,7 +151,8 @@ def align_command(
 ) -> None:
     """Find the part that two videos share, moment by moment.
 
-    The second may go at another pace.
+    The second may go at another pace. The score adds up how much more similar than usual the frames are, some 0.75
+    for each that is the same. Chance is what the second video reaches backwards: below 1 %, the part is certain.
 
     Example: `firstsight align monday.mp4 tuesday.mp4 --model runs/walks --out aligned.png --csv aligned.csv`
     """
@@ -181,20 +182,25 @@ def align_command(
 
 
 def _text(found: "Alignment") -> str:
+    from firstsight.report.search import false_match_text
+
     names = [printable(one.name) for one in (found.first, found.second)]
     pairs = found.to_arrow().to_pylist()
     if not pairs:
         return f"{names[0]} and {names[1]} share nothing: no pair of frames is more similar than usual"
     ends = [(pairs[0][key], pairs[-1][key]) for key in ("first_seconds", "second_seconds")]
-    parts = " is ".join(
+    parts = (" corresponds to " if found.is_certain else " and ").join(
         f"{name} from {start:.2f} s to {end:.2f} s" for name, (start, end) in zip(names, ends, strict=True)
     )
+    doubt = "" if found.is_certain else "nothing certain in common; perhaps, the most similar: "
+    reached = false_match_text(found.false_match_probability)
+    chance = f"score {found.path.score:.1f}; chance reaches that in {reached} of pairs"
     shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
     lines = [
         f"{one['first_seconds']:>9.2f} s {one['second_seconds']:>9.2f} s {one['similarity']:>11.3f}" for one in shown
     ]
     heading = f"{'first':>11} {'second':>11} {'similarity':>11}"
-    return "\n".join([f"{parts}; score {found.path.score:.1f}", heading, *lines])
+    return "\n".join([f"{doubt}{parts}; {chance}", heading, *lines])
 
 
 def similarities_command(

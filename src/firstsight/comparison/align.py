@@ -4,11 +4,16 @@ Local alignment: the path with the highest sum of similarities above the usual. 
 begin and end anywhere, and may stand still in one of them while the other goes on, at a cost. So the same walk at
 another speed is followed, and footage without a counterpart is left out.
 
+Some path is found in any two videos. So what chance reaches is measured on this pair: the second video backwards, begun
+at several of its frames, is as like the first, frame by frame, and as slow, and comes in no order of the first.
+
 Sources: Smith, Waterman, "Identification of common molecular subsequences", 1981, for local alignment; of similarity
 matrices, Serra, Gomez, Herrera, Serra, "Chroma binary similarity and local alignment applied to cover song
-identification", 2008.
+identification", 2008. That the best score by chance has a Gumbel distribution: Karlin, Altschul, "Methods for assessing
+the statistical significance of molecular sequence features by using general scoring schemes", 1990.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +26,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.source import Spec
 from firstsight.progress import Progress, Report, silent
+from firstsight.searching.calibration import rarest_rate
 from firstsight.text import printable
 
 # Standing still in one video costs this share of the gain of a perfect match, for each frame.
@@ -29,6 +35,13 @@ _GAP_COST = 0.2
 _MIN_GAIN = 0.25
 # A gigabyte of numbers: two hours against two hours at one frame a second.
 _MAX_PAIRS = 50_000_000
+# Two videos certainly have something in common if chance reaches the score of their path with at most this probability.
+MAX_FALSE_MATCH = 0.01
+# Frames of either on a path that is certain: three are in one order of six by chance, four in one of twenty-four.
+MIN_FRAMES = 4
+_NUM_BACKWARDS = 20
+# What chance reaches is known to a frame more or less: by so much a pair of the same frames raises a score.
+_MIN_DEVIATION = 1 - _MIN_GAIN
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +51,7 @@ class WarpingPath:
     first: NDArray[np.intp]  # (P,) rows of the matrix, never falling
     second: NDArray[np.intp]  # (P,) its columns, never falling
     similarities: NDArray[np.float32]  # (P,)
-    score: float  # sum along the path; longer and closer is more
+    score: float  # sum of gains along the path, less 0.25 a pair: some 0.75 for each frame that is the same
 
     def __len__(self) -> int:
         return len(self.first)
@@ -52,6 +65,15 @@ class Alignment:
     second: Embedded
     path: WarpingPath  # empty if no pair is more similar than usual
     gains: NDArray[np.float32]  # (N, M), how much more similar than usual each frame is to each of the other video
+    false_match_probability: float = 1.0  # that videos with nothing in common have a path of such a score, 0 to 1
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether chance does not explain the path: at least four frames of either, in 1 % of pairs at most."""
+        frames = (self.path.first, self.path.second)
+        return self.false_match_probability <= MAX_FALSE_MATCH and all(
+            len(np.unique(one)) >= MIN_FRAMES for one in frames
+        )
 
     def to_arrow(self) -> pa.Table:
         """A row a pair of the path: time and frame in both videos, and their similarity."""
@@ -67,11 +89,13 @@ class Alignment:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Both videos, the score and all pairs."""
+        """Both videos, the score, how certain it is, and all pairs."""
         return {
             "first": self.first.target,
             "second": self.second.target,
             "score": self.path.score,
+            "false_match_probability": self.false_match_probability,
+            "is_certain": self.is_certain,
             "num_frames": [len(self.first.frames), len(self.second.frames)],
             "pairs": self.to_arrow().to_pylist(),
         }
@@ -87,7 +111,9 @@ def align(
 ) -> Alignment:
     """The part that two videos share, and which moment of it is which, also at another speed.
 
-    Time and memory are proportional to the number of pairs of frames.
+    Some path is found in any two videos: `is_certain` states whether chance explains it. Two walks of the same way
+    correspond, as two recordings of the same thing do. Time and memory are proportional to the number of pairs of
+    frames.
 
     Args:
         first: one video, or a library of one.
@@ -112,7 +138,7 @@ def align(
         _check_single(embedded.name, len(embedded.frames.sources))
     check_pairs(len(one.frames), len(other.frames))
     path, gains = best_path(one.frames.vectors @ other.frames.vectors.T, progress=progress)
-    return Alignment(one, other, path, gains)
+    return Alignment(one, other, path, gains, false_match_probability(gains, path.score, progress=progress))
 
 
 def _check_single(name: str, num_files: int | None) -> None:
@@ -138,6 +164,30 @@ def best_path(
     gains = gains_of(similarities)
     steps, end, score = _accumulated(gains, progress)
     return _followed(similarities, steps, end, score), gains
+
+
+def false_match_probability(gains: NDArray[np.float32], score: float, *, progress: Report = silent) -> float:
+    """That the best path of two videos with nothing in common scores so high, 0 to 1; 1 of no path.
+
+    By the scores of the second video backwards, begun at up to 20 of its frames; at least the `rarest_rate` of these.
+
+    Args:
+        gains: (N, M), by `gains_of`.
+        score: of the best path through them.
+        progress: called after each of the scores.
+    """
+    if not score > 0:
+        return 1.0
+    backwards = np.arange(gains.shape[1])[::-1]
+    begins = np.unique(np.linspace(0, gains.shape[1], _NUM_BACKWARDS, endpoint=False).astype(int)).tolist()
+    scores = []
+    for begin in begins:
+        scores.append(_best_score(gains, np.roll(backwards, begin)))
+        progress(Progress("comparing with chance", len(scores), len(begins)))
+    scale = math.sqrt(6) / math.pi * max(float(np.std(scores)), _MIN_DEVIATION)  # of a Gumbel distribution
+    middle = float(np.mean(scores)) - np.euler_gamma * scale
+    exceeded = -math.expm1(-math.exp(min(50.0, (middle - score) / scale)))
+    return max(exceeded, rarest_rate(len(scores)))
 
 
 def check_pairs(num_first: int, num_second: int) -> None:
@@ -181,17 +231,31 @@ def _accumulated(gains: NDArray[np.float32], progress: Report) -> tuple[NDArray[
     before = np.zeros(num_columns + 1)  # the highest scores of paths that end in the row before, after a border of 0
     end, score = (0, 0), 0.0
     for row in range(num_rows):
-        gain = gains[row].astype(np.float64) - _MIN_GAIN
-        cost = np.minimum(gain, 0) - _GAP_COST
-        both, first = before[:-1] + gain, before[1:] + cost
-        best = np.maximum(np.maximum(both, first), 0)
-        steps[row] = np.where(best <= 0, _STOP, np.where(both >= first, _BOTH, _FIRST))
-        _stand_still(best, cost, steps[row])
-        before[1:] = best
+        before[1:] = best = _next_row(before, gains[row], steps[row])
         if best.max() > score:
             end, score = (row, int(best.argmax())), float(best.max())
         progress(Progress("aligning", row + 1, num_rows))
     return steps, end, score
+
+
+def _best_score(gains: NDArray[np.float32], columns: NDArray[np.intp]) -> float:
+    """The score of the best path, with the second video's frames in that order."""
+    before, steps, score = np.zeros(len(columns) + 1), np.zeros(len(columns), np.uint8), 0.0
+    for row in gains:
+        before[1:] = best = _next_row(before, row[columns], steps)
+        score = max(score, float(best.max()))
+    return score
+
+
+def _next_row(before: NDArray[np.float64], gains: NDArray[np.float32], steps: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The highest scores of paths that end in the next row, (M,), by those of the row before; their steps in place."""
+    gain = gains.astype(np.float64) - _MIN_GAIN
+    cost = np.minimum(gain, 0) - _GAP_COST
+    both, first = before[:-1] + gain, before[1:] + cost
+    best: NDArray[np.float64] = np.maximum(np.maximum(both, first), 0)
+    steps[:] = np.where(best <= 0, _STOP, np.where(both >= first, _BOTH, _FIRST))
+    _stand_still(best, cost, steps)
+    return best
 
 
 def _stand_still(best: NDArray[np.float64], costs: NDArray[np.float64], steps: NDArray[np.uint8]) -> None:

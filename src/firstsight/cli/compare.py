@@ -182,7 +182,7 @@ def align_command(
 
 
 def _text(found: "Alignment") -> str:
-    from firstsight.report.search import false_match_text
+    from firstsight.report.search import percent_text
 
     names = [printable(one.name) for one in (found.first, found.second)]
     pairs = found.to_arrow().to_pylist()
@@ -193,7 +193,7 @@ def _text(found: "Alignment") -> str:
         f"{name} from {start:.2f} s to {end:.2f} s" for name, (start, end) in zip(names, ends, strict=True)
     )
     doubt = "" if found.is_certain else "nothing certain in common; perhaps, the most similar: "
-    reached = false_match_text(found.false_match_probability)
+    reached = percent_text(found.false_match_probability)
     chance = f"score {found.path.score:.1f}; chance reaches that in {reached} of pairs"
     shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
     lines = [

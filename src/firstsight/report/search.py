@@ -90,9 +90,12 @@ def _share_text(share: float) -> str:
 
 def false_match_text(match: Match, background: Background, *, less_than: str = "less than ") -> str:
     """In how many searches something absent gets as close: "0.3 %", "less than 0.01 %"; empty if not measured."""
-    if not background.is_measured:
-        return ""
-    percent = 100 * match.false_match_probability
+    return percent_text(match.false_match_probability, less_than=less_than) if background.is_measured else ""
+
+
+def percent_text(probability: float, *, less_than: str = "less than ") -> str:
+    """Such as "0.3 %" or "less than 0.01 %"."""
+    percent = 100 * probability
     if percent < 0.01:
         return f"{less_than}0.01 %"
     return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firstsight.cli.main import main
+from firstsight.cli.main import run as run_command
 from firstsight.footage.encoding import VideoWriter
 
 
@@ -27,10 +27,7 @@ def firstsight(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         monkeypatch.setenv("COLUMNS", "200")
         on_ctrl_c = signal.getsignal(signal.SIGINT)  # left behind changed, as the process ends after it
         try:
-            main()
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
+            code = run_command()
         finally:
             signal.signal(signal.SIGINT, on_ctrl_c)
         captured = capsys.readouterr()

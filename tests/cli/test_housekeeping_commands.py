@@ -57,7 +57,7 @@ def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path, tmp_pat
     assert re.findall(r"<img|day\.mp4|mirror\.mp4", choice) == ["<img", kept, "<img", copy]
     pair = page[page.index('<div class="pair">') :]
     assert re.findall(r"<div>(\w+\.mp4)", pair) == sorted([kept, copy])
-    assert re.search(r"by chance in 1 of 10<sup>\d+</sup> libraries", page)
+    assert re.search(r"by chance in 1 of \d+ libraries", page)
 
 
 def test_keyframes_are_told_and_written(firstsight, library: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -131,7 +131,6 @@ def ending_at_the_second_ctrl_c() -> Iterator["CtrlC"]:
         return
     signal.signal(signal.SIGINT, ctrl_c)
     builtins.__import__ = ctrl_c.waiting_for(plain_import)
-    atexit.register(ctrl_c.be_ignored)  # before others, so that it is called after them
     try:
         yield ctrl_c
     finally:
@@ -169,11 +168,6 @@ class CtrlC:
             self._is_waiting = True
         else:
             raise KeyboardInterrupt
-
-    def be_ignored(self) -> None:
-        """Has Ctrl-C ignored, if the work is over: the rest of the process's end runs no Python, and is not long."""
-        if self.exit_code is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def waiting_for(self, plain_import: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
         """The import statement's function; in the main thread Ctrl-C takes effect after the outermost import."""
@@ -297,8 +291,21 @@ def _options(
     pass  # --version is answered before options are read
 
 
-def main() -> None:
-    """Runs the command line."""
+def main() -> NoReturn:
+    """Runs the command line and ends the process.
+
+    The interpreter is not taken down: a thread that hangs in a camera's library cannot be ended, and crashed in it.
+    """
+    code = run()
+    atexit._run_exitfuncs()
+    with suppress(OSError, ValueError):  # reported by then, or closed
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def run() -> int:
+    """Runs the command line; the exit code."""
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it creates
     _open_standard_streams()
@@ -309,11 +316,11 @@ def main() -> None:
         except KeyboardInterrupt:
             code = _INTERRUPTED
         ctrl_c.exit_code = code
-    sys.exit(code)
+    return code
 
 
 def _run() -> int:
-    """Runs the command that the process was started with; the exit code, after a line that names an error."""
+    """The same, without what belongs to the process; a line names an error."""
     try:
         app()
     except SystemExit as stop:

@@ -232,7 +232,9 @@ def draw(clip: Clip, curves: dict[str, tuple[Similarities, Similarities]]) -> No
         ("default, whole frame", curves["default"][0][number]),
         (THUMBNAIL, curves[THUMBNAIL][0][number]),
     ]
-    for axes, (label, values) in zip(figure.subplots(len(shown), 1, sharex=True), shown, strict=True):
+    rows = figure.subplots(len(shown), 1, sharex=True, sharey=True)
+    rows[len(shown) // 2].set_ylabel("similarity to the marked frame: cosine")
+    for axes, (label, values) in zip(rows, shown, strict=True):
         for index, (start, end) in enumerate(clip.spans):
             axes.axvspan(start, end, color="#d08a2e", alpha=0.5 if index == number else 0.2, linewidth=0)
         axes.plot(clip.seconds, values, color="#1f5f8b", linewidth=1.1)

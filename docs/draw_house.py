@@ -18,7 +18,8 @@ _STYLE = (
     "text{font-family:system-ui,sans-serif;fill:#1c2733}.n{font-size:15px;font-weight:600}"
     ".p{font-size:11px;fill:#4a5a6a}rect{fill:#f4f8fb;stroke:#8aa5bd}path{fill:none;stroke:#9db4c8;stroke-width:1.2}"
 )
-_WIDTH, _MARGIN, _HEIGHT, _GAP = 1180, 16, 58, 34
+_WIDTH, _MARGIN, _HEIGHT, _GAP = 1180, 16, 72, 30
+_MAX_LINES = 3  # of a room's purpose
 
 
 def layers() -> list[list[str]]:
@@ -103,10 +104,10 @@ def _room(room: str, box: Box) -> str:
 
 
 def _wrapped(text: str, width: float) -> list[str]:
-    """At most two lines of about that width."""
+    """Lines of about that width, as many as fit below a name."""
     room, lines = int((width - 20) / 6.0), [""]
     for word in text.split():
-        if len(lines[-1]) + len(word) >= room and len(lines) < 2:
+        if len(lines[-1]) + len(word) >= room and len(lines) < _MAX_LINES:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return [line if len(line) <= room else line[: room - 1].rstrip() + "…" for line in lines]

@@ -86,8 +86,8 @@ def make_page(out, *, video=None, num_frames=1600):
     middle = scenes[-1].end_seconds / 2
     queries = [altered(picture(main, middle)), picture(absent, 2.0)]
     rate = 2 if video else 5  # frames a second
-    with firstsight.Library.create(out / "clips.library", sources, encoder=encoder, frames_per_second=rate) as library:
-        found, nothing = (library.search(query, k=3) for query in queries)
+    library = firstsight.Library.create(out / "clips.library", sources, encoder=encoder, frames_per_second=rate)
+    found, nothing = (library.search(query, k=3) for query in queries)
 
     step("watching for what is new")
     still = video or write_still_view(main, out / "still-view.mp4")
@@ -140,6 +140,7 @@ def make_page(out, *, video=None, num_frames=1600):
         seconds=time.monotonic() - begin,
         processor_seconds=time.process_time(),
     )
+    library.close()
     path = out / "index.html"
     path.write_text(html, encoding="utf-8")
     step(f"done: open {path.absolute()} in a browser ({path.stat().st_size / 1e6:.1f} MB, needs no network)")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import typer
 
+from firstsight.cli import search as search_command
 from firstsight.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +93,15 @@ def test_every_command_line_is_a_real_one(document: str, line: str) -> None:
 def test_a_command_line_that_is_none_is_noticed(line: str, error: str) -> None:
     with pytest.raises(Exception, match=error):
         parse(line)
+
+
+def test_tables_of_a_search_in_the_documents_are_those_that_it_prints() -> None:
+    """The clips of the guides are not here; the headings, and the line that explains them, are of every search."""
+    text = DOCUMENTS["docs/library.md"]
+    headings = [re.split("  +", line.strip()) for line in re.findall(r"^    source +start.*$", text, re.MULTILINE)]
+    frames, boxes = (search_command.headings(is_measured=True, is_box=is_box) for is_box in (False, True))
+    assert headings == [frames, boxes, boxes]
+    assert text.count(f"    {search_command.EXPLAINED}\n") == len(headings)
 
 
 def test_every_command_is_shown_in_a_guide_and_named_in_the_readme() -> None:

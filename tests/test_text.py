@@ -6,7 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.text import json_line, printable
+from firstsight.text import counted, json_line, printable, shortened
+
+
+@pytest.mark.parametrize(("num", "words"), [(0, "0 sources"), (1, "1 source"), (1200, "1200 sources")])
+def test_one_is_not_counted_as_many(num, words):
+    assert counted(num, "source") == words
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [(9, "abcdefghi"), (12, "abcdefghi"), (8, "ab...ghi"), (5, "a...i"), (4, "...i"), (3, "..."), (1, "."), (0, "")],
+)
+def test_what_does_not_fit_is_left_out_of_the_middle(width, shown):
+    assert shortened("abcdefghi", width) == shown
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The library in Python: footage indexed once, then searched, compared and explored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Self
@@ -8,19 +9,20 @@ from typing import Self
 from firstsight.comparison.similarities import Similarities, similarity_table
 from firstsight.copies.duplicates import Duplicates, find_duplicates
 from firstsight.encoder.encoder import Encoder
+from firstsight.errors import RunError
 from firstsight.exploration.clusters import Clusters, find_clusters
 from firstsight.exploration.keyframes import Keyframes, find_keyframes
 from firstsight.exploration.layout import FrameMap, map_frames
 from firstsight.export.clips import cut_moments, write_pictures
 from firstsight.export.tables import Exported, export_library
-from firstsight.files import Closing
+from firstsight.files import Closing, check_path
 from firstsight.indexing import index_files
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, RemovedMissing
 from firstsight.indexing.reindex import reindex
 from firstsight.library import maintenance
 from firstsight.library.records import SourceRecord
-from firstsight.library.selection import Where
+from firstsight.library.selection import Between, Name, Names, Where
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS
@@ -28,9 +30,6 @@ from firstsight.searching.nearest import Nearest, find_nearest
 from firstsight.searching.query import Picture, read_anchors, read_query
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, search
-
-Names = str | Sequence[str]  # of sources, or patterns such as "2026-*/gate.mp4"
-Between = tuple[float | None, float | None]  # seconds of each source
 
 
 class Library(Closing):
@@ -42,7 +41,6 @@ class Library(Closing):
     two times in seconds of each source, either of which may be None.
 
     Attributes:
-        store: its tables, for the functions of the other modules.
         indexed: the result of the last `create`, `add` or `reindex`.
 
     Example:
@@ -52,8 +50,8 @@ class Library(Closing):
     """
 
     def __init__(self, store: Store, indexed: Indexed | None = None) -> None:
-        self.store = store
-        self.indexed = indexed or Indexed(str(store.path), len(store.sources), store.num_frames)
+        self._store = store
+        self.indexed = indexed or Indexed(store.name, len(store.sources), store.num_frames)
 
     @classmethod
     def open(cls, folder: str | PathLike[str]) -> Self:
@@ -127,7 +125,7 @@ class Library(Closing):
 
         By default the encoder is learned from all of them. A rate applies to the new sources only.
         """
-        self.store, self.indexed = reindex(
+        self._store, self.indexed = reindex(
             self.store,
             encoder,
             sources,
@@ -138,11 +136,12 @@ class Library(Closing):
         )
         return self.indexed
 
-    def remove(self, *names: str) -> tuple[SourceRecord, ...]:
+    def remove(self, *names: Name) -> tuple[SourceRecord, ...]:
         """Removes sources by name or pattern, and returns them; their files are not touched.
 
         Raises:
             LibraryError: a name or pattern fits no source; then nothing is removed.
+            SettingsError: no name is given.
         """
         return tuple(index_files.remove(self.store, names))
 
@@ -204,12 +203,15 @@ class Library(Closing):
         return find_nearest(self.store, vector, k=k, where=Where.of(sources, between))
 
     def similarities(
-        self, anchors: Sequence[Picture], *, sources: Names | None = None, between: Between | None = None
+        self, anchors: Picture | Sequence[Picture], *, sources: Names | None = None, between: Between | None = None
     ) -> Similarities:
-        """The similarity of every frame to each anchor; anchors are as queries of `search`, or folders of pictures."""
+        """The similarity of every frame to each anchor; anchors are as queries of `search`, or folders of pictures.
+
+        One picture, or one name, is one anchor.
+        """
         vectors = read_anchors(anchors, self.encoder)
         frames = self.store.embeddings(Where.of(sources, between))
-        return Similarities(str(self.path), similarity_table(frames, vectors))
+        return Similarities(self.store.name, similarity_table(frames, vectors))
 
     def duplicates(self, *, progress: Report = silent) -> Duplicates:
         """Which sources are copies of others, which to keep, and which frames repeat others."""
@@ -243,34 +245,41 @@ class Library(Closing):
         progress: Report = silent,
     ) -> Exported:
         """Writes vectors, sources, frames and times: `.npz`, `.csv`, `.parquet`, or `samples.json` for FiftyOne."""
-        return export_library(self.store, Path(out), where=Where.of(sources, between), progress=progress)
+        path = check_path(out, name="table", error=RunError)
+        return export_library(self.store, path, where=Where.of(sources, between), progress=progress)
 
     def cut(self, result: SearchResult, folder: str | PathLike[str], *, progress: Report = silent) -> tuple[Path, ...]:
         """The matches that are in videos as video files of their own; see `firstsight.export.clips`."""
         moments = [match.moment for match in result.matches]
-        return tuple(cut_moments(self.store, moments, Path(folder), progress=progress))
+        return tuple(cut_moments(self.store, moments, _folder(folder), progress=progress))
 
     def write_pictures(
         self, keyframes: Keyframes, folder: str | PathLike[str], *, progress: Report = silent
     ) -> tuple[Path, ...]:
         """The keyframes as JPEG files, in full size where their files are unchanged; see `firstsight.export.clips`."""
         frames = [(one.source, one.frame_index, one.seconds) for one in keyframes]
-        return tuple(write_pictures(self.store, frames, Path(folder), progress=progress))
+        return tuple(write_pictures(self.store, frames, _folder(folder), progress=progress))
 
     @property
     def path(self) -> Path:
-        """Its folder."""
-        return self.store.path
+        """Its folder, absolute."""
+        return self._store.path
+
+    @property
+    def store(self) -> Store:
+        """Its tables, for the functions of the other modules. Raises a LibraryError once the library is closed."""
+        self._store.check_open()
+        return self._store
 
     @property
     def encoder(self) -> Encoder:
         """Of its frames and of queries."""
-        return self.store.encoder
+        return self._store.encoder
 
     @property
     def num_frames(self) -> int:
         """Frames of all sources."""
-        return self.store.num_frames
+        return self._store.num_frames
 
     @property
     def sources(self) -> maintenance.Sources:
@@ -283,7 +292,7 @@ class Library(Closing):
 
     def check(self) -> maintenance.Checked:
         """Whether its settings, its encoder and every row of its tables are in order. Nothing is changed."""
-        return maintenance.check(self.path)
+        return replace(maintenance.check(self.store.path), library=self.store.name)
 
     def compact(self) -> maintenance.Compacted:
         """Frees disk space. What others are reading is kept."""
@@ -294,9 +303,17 @@ class Library(Closing):
         self.store.refresh()
 
     def close(self) -> None:
-        """Releases the state that it shows, so that other processes can remove old files."""
-        self.store.close()
+        """Releases the state that it shows, so that other processes can remove old files.
+
+        From then on all but its encoder, path and size raises a LibraryError; `open` it again.
+        """
+        self._store.close()
 
     def __repr__(self) -> str:
-        held = f"{self.num_frames} frames of {len(self.store.sources)} sources, {self.store.dim} numbers each"
-        return f"Library({str(self.path)!r}, {held})"
+        store = self._store
+        held = f"{store.num_frames} frames of {len(store.sources)} sources, {store.dim} numbers each"
+        return f"Library({store.name!r}, {held})"
+
+
+def _folder(given: str | PathLike[str]) -> Path:
+    return check_path(given, name="folder", error=RunError)

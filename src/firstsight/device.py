@@ -8,7 +8,7 @@ from typing import get_args
 
 import torch
 
-from firstsight.errors import SettingsError, check_choice
+from firstsight.errors import SettingsError, brief, check_choice, check_count
 from firstsight.process import Precision, describe_waiting
 
 
@@ -20,6 +20,8 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not isinstance(name, str):
+        raise SettingsError(f"device {brief(name)}; valid here: auto, cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -57,8 +59,14 @@ def has_fast_bfloat16(device: torch.device | None = None) -> bool:
 
 
 def generator(seed: int) -> torch.Generator:
-    """A source of random numbers on the CPU, so that a seed means the same on every device."""
-    return torch.Generator().manual_seed(seed)
+    """A source of random numbers on the CPU, so that a seed means the same on every device.
+
+    Takes all that PyTorch takes, as runs made before `check_seed` may have such seeds.
+
+    Raises:
+        SettingsError: the seed is no integer of 64 bits.
+    """
+    return torch.Generator().manual_seed(check_count("seed {}", seed, at_least=-(2**63), at_most=2**64 - 1))
 
 
 def describe_machine() -> dict[str, str | int]:

@@ -1,14 +1,16 @@
 """Files read and written: only regular ones are opened, as a pipe or a device can block; writing is atomic."""
 
+import errno
 import os
 import re
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from firstsight.errors import RunError, SourceError
+from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError, brief
 
 # So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -31,6 +33,51 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def check_path(path: object, *, name: str, error: type[FirstsightError] = SettingsError) -> Path:
+    """The path, if a file or folder can have that name.
+
+    Args:
+        path: whatever was given.
+        name: what it is, for the message: "the library".
+        error: which kind of error to raise.
+
+    Raises:
+        FirstsightError: of that kind: it is no path, is empty, too long for this system, or has a zero byte in it.
+    """
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text:
+        raise error(f"{name} {brief(path)}; valid is a path, as text or as pathlib.Path")
+    try:
+        os.lstat(text)
+    except ValueError:
+        raise error(f"{name} {brief(text)} has a zero byte in it; give another name") from None
+    except OSError as reason:
+        if reason.errno == errno.ENAMETOOLONG:
+            raise error(f"{name} {brief(text)} has {len(text)} characters, too many here; shorten it") from None
+    return Path(text)
+
+
+def listed(given: object, *, name: str) -> list[str | os.PathLike[str]]:
+    """Each of the paths, names or patterns given: one, or several in any order that can be iterated.
+
+    Raises:
+        SettingsError: something else is given; `name` is what it should be, for the message: "source".
+    """
+    is_one = isinstance(given, str | bytes | os.PathLike) or getattr(given, "ndim", 0) > 1  # an array of pictures
+    several: object = [given] if is_one else given
+    parts: list[object] = list(several) if isinstance(several, Iterable) else [several]
+    paths = [part for part in parts if isinstance(part, str | os.PathLike)]
+    if len(paths) < len(parts):
+        wrong = next(part for part in parts if not isinstance(part, str | os.PathLike))
+        raise SettingsError(f"{name} {brief(wrong)}; valid are names, paths and patterns, one or a list of them")
+    return paths
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is a folder of that name; False of a name that no folder can have, or without permission."""
+    return os.path.isdir(path)  # noqa: PTH112  # `Path` raises
 
 
 def make_folder(folder: Path, *, purpose: str = "") -> None:

@@ -17,7 +17,7 @@ from typing import (
     is_typeddict,
 )
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, brief
 from firstsight.files import read_regular
 
 Made = TypeVar("Made")
@@ -77,7 +77,7 @@ def _made(kind: Any, value: Any, name: str) -> Any:  # noqa: ANN401, PLR0911  # 
         return value if isinstance(value, str) and value in arguments else _refuse(arguments, value, name)
     if origin is dict:
         return _object(value, name)
-    if origin in {list, tuple} and isinstance(value, list):
+    if origin in {list, tuple} and isinstance(value, list | tuple):
         return origin(_made(arguments[0], item, f"{name}[{index}]") for index, item in enumerate(value))
     return value if _is_plain(kind, value) else _refuse((kind,), value, name)
 
@@ -128,7 +128,7 @@ def _object(value: object, name: str) -> dict[str, Any]:
 
 def _refuse(kinds: tuple[Any, ...], value: object, name: str) -> Any:  # noqa: ANN401
     valid = " or ".join(_name_of(kind) for kind in kinds)
-    raise SettingsError(f"{name} is {json.dumps(value)[:40]}; valid is {valid}")
+    raise SettingsError(f"{name} is {json.dumps(value, default=brief)[:40]}; valid is {valid}")
 
 
 def _name_of(kind: Any) -> str:  # noqa: ANN401

@@ -5,6 +5,7 @@ mean difference by one grey level.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,8 @@ def as_pictures(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.ui
         raise PixelsError(f"pictures are {given}; valid are NumPy arrays of uint8 or uint16: convert them first")
     deep = pixels.dtype == np.uint16
     in_bytes: NDArray[np.uint8] = np.rint(pixels / np.float32(257)).astype(np.uint8) if deep else pixels.view(np.uint8)
+    if pixels.ndim == 3 and is_single(pixels):
+        raise PixelsError(f"pictures have shape {pixels.shape}, which is one picture; give picture[None]")
     pictures = in_bytes[..., None] if pixels.ndim == 3 else in_bytes
     if pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
         raise PixelsError(
@@ -68,6 +71,11 @@ def as_pictures(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.ui
     return pictures
 
 
+def is_single(pixels: NDArray[Any]) -> bool:
+    """Whether an array is one picture: (H, W), (H, W, 3) or (H, W, 1). Grey pictures (N, H, W) are never so narrow."""
+    return pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] in (1, 3))
+
+
 def single_picture(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np.uint8]:
     """One picture as uint8 (1, H, W, C) with C 1 or 3, from (H, W, 3), (H, W, 1) or grey (H, W).
 
@@ -76,7 +84,8 @@ def single_picture(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> NDArray[np
     """
     if isinstance(pixels, np.ndarray) and (pixels.ndim not in (2, 3) or pixels.shape[2:] not in ((), (1,), (3,))):
         raise PixelsError(f"a picture has shape {pixels.shape}; valid is a uint8 array (H, W, 3) or (H, W)")
-    return as_pictures(pixels[None] if isinstance(pixels, np.ndarray) else pixels)
+    with_axis = pixels[..., None] if isinstance(pixels, np.ndarray) and pixels.ndim == 2 else pixels
+    return as_pictures(with_axis[None] if isinstance(pixels, np.ndarray) else pixels)
 
 
 def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
@@ -87,6 +96,11 @@ def with_channels(pictures: NDArray[np.uint8], channels: int) -> NDArray[np.uint
         return np.repeat(pictures, 3, axis=-1)
     luma: NDArray[np.float32] = pictures.astype(np.float32) @ _LUMA
     return np.rint(luma).astype(np.uint8)[..., None]
+
+
+def writable(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The pictures themselves; a copy of those that must not be written to, of which PyTorch warns."""
+    return np.require(pictures, requirements="W")
 
 
 def crop_and_resize(pictures: NDArray[np.uint8], crop: Crop, channels: int) -> NDArray[np.uint8]:
@@ -112,7 +126,7 @@ def crop_and_resize(pictures: NDArray[np.uint8], crop: Crop, channels: int) -> N
     cut = np.ascontiguousarray(with_channels(cut, channels))
     if (crop.width, crop.height) == (crop.out_width, crop.out_height):
         return cut
-    planes = torch.from_numpy(cut).permute(0, 3, 1, 2)
+    planes = torch.from_numpy(writable(cut)).permute(0, 3, 1, 2)
     size = (crop.out_height, crop.out_width)
     resized = torch.nn.functional.interpolate(planes, size, mode="bilinear", antialias=True, align_corners=False)
     return np.ascontiguousarray(resized.permute(0, 2, 3, 1).numpy())

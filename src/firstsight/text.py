@@ -28,6 +28,26 @@ def printable(name: str | bytes | os.PathLike[str]) -> str:
     return "".join(char if _is_shown(char) else _escaped(char) for char in os.fsdecode(name))
 
 
+def counted(num: int, one: str) -> str:
+    """How many: "1 source", "2 sources"; the plural ends in s."""
+    return f"{num} {one}" if num == 1 else f"{num} {one}s"
+
+
+def shortened(name: str, width: int) -> str:
+    """The name in at most so many letters; what does not fit is left out of its middle, where names differ least.
+
+    >>> shortened("2024-05-17-entrance-north.mp4", 20)
+    '2024-05-...north.mp4'
+    """
+    if len(name) <= width:
+        return name
+    kept = max(0, width - len(_LEFT_OUT))
+    return name[: kept // 2] + _LEFT_OUT[:width] + name[len(name) - (kept - kept // 2) :]
+
+
+_LEFT_OUT = "..."
+
+
 def _is_shown(char: str) -> bool:
     """Whether it is neither a control, a mark without a picture, a lone surrogate nor a line's end."""
     return char in _JOINERS or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}

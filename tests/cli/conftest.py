@@ -1,3 +1,4 @@
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +25,14 @@ def firstsight(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
     def run(*arguments: object) -> Ran:
         monkeypatch.setattr(sys, "argv", ["firstsight", *map(str, arguments)])
         monkeypatch.setenv("COLUMNS", "200")
+        on_ctrl_c = signal.getsignal(signal.SIGINT)  # left behind changed, as the process ends after it
         try:
             main()
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
+        finally:
+            signal.signal(signal.SIGINT, on_ctrl_c)
         captured = capsys.readouterr()
         return Ran(code, captured.out, captured.err)
 

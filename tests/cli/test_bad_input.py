@@ -179,3 +179,32 @@ def test_an_output_that_cannot_be_written(
     (tmp_path / "file").write_text("in the way")
     expect_one_line(firstsight("learn", clip, "--out", tmp_path / "file", *small), "file")
     expect_one_line(firstsight("compare", run_folder, clip, "--out", tmp_path / "file" / "out"), "file")
+
+
+@pytest.mark.parametrize("command", ["learn", "article", "evaluate"])
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "99999999999999999999"])
+def test_a_seed_out_of_range(firstsight, run_folder: Path, clip: Path, command: str, seed: str) -> None:
+    given = (run_folder, clip) if command == "evaluate" else (clip,)
+    expect_one_line(firstsight(command, *given, "--seed", seed), f"seed {seed}", "0 to 4294967295")
+
+
+@pytest.mark.parametrize("between", ["nan-2", "0-nan", "-0", "5-2", "3-3", "inf-", "1-inf", "-", "1", "a-b", "1--5"])
+@pytest.mark.parametrize(
+    "command", [("search", "{}", "{}/a.png"), ("map", "{}", "--out", "map"), ("export", "{}", "--out", "x.csv")]
+)
+def test_times_that_are_none_are_named_with_their_option(
+    firstsight, tmp_path: Path, command: tuple, between: str
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    ran = firstsight(*(word.format(tmp_path) for word in command), "--between", between)
+    expect_one_line(
+        ran, f"--between {between!r}", "give a later end" if between in {"-0", "5-2", "3-3"} else "such as 60-90"
+    )
+
+
+@pytest.mark.parametrize("option", ["--over-last", "--anchor-every"])
+def test_a_count_out_of_range_is_named(firstsight, run_folder: Path, clip: Path, tmp_path: Path, option: str) -> None:
+    for given in (0, -1):
+        ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", option, given)
+        expect_one_line(ran, f" {given} ", "; valid is an integer from")
+        assert "None" not in ran.err

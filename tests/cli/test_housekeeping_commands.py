@@ -40,8 +40,8 @@ def size_of(path: Path) -> tuple[int, int]:
         return picture.size
 
 
-def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path) -> None:
-    ran = firstsight("duplicates", library)
+def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path, tmp_path: Path) -> None:
+    ran = firstsight("duplicates", library, "--html", tmp_path / "twice.html")
     assert ran.code == 0, ran.err
     certain = r"similarity 1\.00, in detail 0\.\d\d, by chance in 1 of .+"
     mirrored = rf"^keep (day|mirror)\.mp4: .+\n +(day|mirror)\.mp4: mirrored \({certain}\)$"
@@ -51,6 +51,13 @@ def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path) -> None
     assert [len(group["copies"]) for group in found["groups"]] == [1]
     assert found["groups"][0]["copies"][0]["differs"] == ["mirrored"]
     assert found["num_sources"] == 3
+    page = re.sub(r'src="data:[^"]*"', "src", (tmp_path / "twice.html").read_text())
+    kept, copy = found["groups"][0]["keep"], found["groups"][0]["copies"][0]["source"]
+    choice = page[page.index("Which to keep") : page.index("<h2>Copies")]
+    assert re.findall(r"<img|day\.mp4|mirror\.mp4", choice) == ["<img", kept, "<img", copy]
+    pair = page[page.index('<div class="pair">') :]
+    assert re.findall(r"<div>(\w+\.mp4)", pair) == sorted([kept, copy])
+    assert re.search(r"by chance in 1 of \d+ libraries", page)
 
 
 def test_keyframes_are_told_and_written(firstsight, library: Path, tmp_path: Path) -> None:

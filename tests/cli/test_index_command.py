@@ -110,10 +110,10 @@ def test_info(firstsight, library: Path, footage: Path) -> None:
 
 def test_remove_and_compact(firstsight, library: Path, footage: Path) -> None:
     ran = firstsight("library", "remove", library, "0.*")
-    assert ran.out.splitlines() == ["removed 0.mp4, 8 frames", f"{library} holds 8 frames of 1 sources"]
+    assert ran.out.splitlines() == ["removed 0.mp4, 8 frames", f"{library} holds 8 frames of 1 source"]
     expect_one_line(firstsight("library", "remove", library, "0.mp4"), "'0.mp4'", "there are 1.mp4")
     expect_one_line(firstsight("library", "remove", library), "--missing")
-    assert firstsight("library", "remove", library, "--missing").out == f"{library} holds 8 frames of 1 sources\n"
+    assert firstsight("library", "remove", library, "--missing").out == f"{library} holds 8 frames of 1 source\n"
     (footage / "1.mp4").unlink()
     assert "removed 1.mp4" in firstsight("library", "remove", library, "--missing").out
     assert re.fullmatch(r".*library takes \d+ MB, \d+ MB before\n", firstsight("library", "compact", library).out)
@@ -295,7 +295,7 @@ def test_ctrl_c_keeps_what_was_embedded(
     assert ran.code == 130
     assert f"interrupted; what was embedded is kept in {tmp_path / 'library'}; go on with the same command" in ran.err
     told = firstsight("library", "info", tmp_path / "library").out
-    assert re.search(r"^frames +100 of 1 sources", told, re.MULTILINE)
+    assert re.search(r"^frames +100 of 1 source, ", told, re.MULTILINE)
     assert re.search(r"^partial +1\.mp4; index them again to go on$", told, re.MULTILINE)
     monkeypatch.setattr(Display, "progress", show)
     assert "embedded 36 frames" in firstsight(*arguments).out

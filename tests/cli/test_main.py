@@ -1,5 +1,6 @@
 """How the command line begins and ends: Ctrl-C, outputs that nobody reads, paths that are not there, JSON."""
 
+import builtins
 import json
 import os
 import signal
@@ -9,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from firstsight.cli.main import ending_at_the_second_ctrl_c
+
 _PROGRAM = "from firstsight.cli.main import main; main()"
 # Presses Ctrl-C so many times as soon as the network begins to learn: at once, while the first is being dealt with.
 _PRESSED = """
-import os, signal, sys
+import atexit, os, signal, sys
 from firstsight.cli import output as display
 from firstsight.cli.main import main
 
 def press(self, progress):
     if progress.what.startswith("level"):
+        if "AT_THE_END" in os.environ:
+            atexit.register(lambda: signal.raise_signal(signal.SIGINT))
         for _ in range(int(os.environ["TIMES"])):
             signal.raise_signal(signal.SIGINT)
 
@@ -50,12 +55,87 @@ def test_ctrl_c_any_number_of_times_is_a_line_and_what_was_learned_stays(
 
 
 def test_the_second_ctrl_c_is_not_the_first_of_another_run() -> None:
-    from firstsight.cli.main import ending_at_the_second_ctrl_c
-
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt), ending_at_the_second_ctrl_c():
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# Presses Ctrl-C so many times during the import of PyTorch, where its C++ calls Python; shows whether it was completed.
+_PRESSED_WHILE_LOADING = f"""
+import atexit, os, signal, sys
+
+class Pressing:
+    def find_spec(self, name, path=None, target=None):
+        for _ in range(int(os.environ["TIMES"]) if name == "torch.distributed" else 0):
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Pressing())
+atexit.register(lambda: print("complete:", hasattr(sys.modules.get("torch"), "compile")))
+{_PROGRAM}
+"""
+
+
+@pytest.mark.parametrize("command", ["compare", "info", "index"])
+def test_ctrl_c_while_pytorch_is_loaded_waits_for_that(
+    run_folder: Path, clip: Path, tmp_path: Path, command: str
+) -> None:
+    given = {
+        "compare": (run_folder, clip, "--out", tmp_path / "out"),
+        "info": (run_folder,),
+        "index": (tmp_path / "lib", clip),
+    }
+    done = run(_PRESSED_WHILE_LOADING, command, *given[command], env={"TIMES": "1"})
+    assert (done.returncode, done.stdout) == (130, "complete: True\n"), done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("interrupted")
+    assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_during_an_import_takes_effect_after_the_outermost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pressing_inner.py").write_text("import signal; signal.raise_signal(signal.SIGINT); is_complete = True")
+    (tmp_path / "pressing_outer.py").write_text("import pressing_inner; is_complete = pressing_inner.is_complete")
+    monkeypatch.syspath_prepend(tmp_path)
+    plain_import = builtins.__import__
+    with pytest.raises(KeyboardInterrupt), ending_at_the_second_ctrl_c():
+        import pressing_outer  # noqa: F401
+    assert sys.modules["pressing_outer"].is_complete
+    assert builtins.__import__ is plain_import
+
+
+def test_an_import_that_fails_fails_as_ever() -> None:
+    with ending_at_the_second_ctrl_c(), pytest.raises(ModuleNotFoundError, match="no_such_module"):
+        import no_such_module  # noqa: F401
+
+
+def test_ctrl_c_twice_during_an_import_ends_at_once(run_folder: Path) -> None:
+    done = run(_PRESSED_WHILE_LOADING, "info", run_folder, env={"TIMES": "2"})
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.startswith("\ninterrupted again")
+
+
+@pytest.mark.parametrize(("times", "code"), [(0, 0), (1, 130)])
+def test_ctrl_c_while_the_process_ends_is_no_traceback_and_keeps_its_code(
+    clip: Path, small: tuple, tmp_path: Path, times: int, code: int
+) -> None:
+    """Pressed at first when what learning has loaded is ended, and at last when nothing of Python is left to end."""
+    pressed_at_last = "import atexit, signal; atexit.register(lambda: signal.raise_signal(signal.SIGINT))\n"
+    pressed = {"TIMES": str(times)} | ({} if times else {"AT_THE_END": ""})
+    done = run(pressed_at_last + _PRESSED, "learn", clip, "--out", tmp_path / "run", *small, env=pressed)
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
+    assert ("interrupted" in done.stderr) is (times == 1)
+    assert ("level 1" in done.stdout) is (times == 0)
+
+
+def test_ctrl_c_is_ignored_where_only_the_process_itself_is_left_to_end(run_folder: Path) -> None:
+    pressed = "import atexit, signal; atexit.register(lambda: print(signal.getsignal(signal.SIGINT).name))\n"
+    done = run(pressed + _PROGRAM, "info", run_folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("SIG_IGN\n")
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr", "stdin"])

@@ -62,7 +62,7 @@ def test_neighbours_as_a_table_as_json_and_as_a_picture(firstsight, run: Path, p
             assert near["label"] == near["file"].split("/")[0]
             assert near["file"] not in one["anchor"]
     with Image.open(io.BytesIO((tmp_path / "nearest.png").read_bytes())) as picture:
-        assert picture.size == (4 * 118 + 6, 2 * 134 + 6)
+        assert picture.size == (4 * 118 + 6, 2 * 146 + 6)
 
 
 def test_other_runs_compare_by_cosine(firstsight, run_folder: Path, moving_square: np.ndarray, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_of_one_other_picture_it_is_the_neighbour_and_odd_ones_are_told(
     ("arguments", "words"),
     [
         (("{pictures}", "--anchor", "missing.png"), "missing.png"),
-        (("{pictures}", "--anchor", "{pictures}/0/4.png", "-k", "0"), "at least 1"),
+        (("{pictures}", "--anchor", "{pictures}/0/4.png", "-k", "0"), "valid is an integer from 1"),
         (("{empty}", "--anchor", "{pictures}/0/4.png"), "no video or picture"),
         (("{empty}/nothing", "--anchor", "{pictures}/0/4.png"), "nothing"),
         (("{pictures}/0/4.png", "--anchor", "{pictures}/0/4.png"), "no picture besides the anchor"),

@@ -1,10 +1,14 @@
 """Where a command writes: known to be possible before it works, and printed before it is tried."""
 
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import typer
 
+from firstsight.cli.main import app
 from firstsight.cli.output import check_out
 from firstsight.errors import SettingsError
 
@@ -55,3 +59,54 @@ def test_where_nothing_may_be_written_is_refused(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(os, "access", lambda _path, _mode: False)  # as root everything may be
     with pytest.raises(SettingsError, match="nothing may be written in"):
         check_out(tmp_path / "out.csv")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("compare", "no-run", "film.mp4", "--out", "file"),
+        ("search", "no.library", "a.png", "--clips", "file"),
+        ("keyframes", "no.library", "3", "--out", "file"),
+        ("map", "no.library", "--out", "file"),
+    ],
+)
+def test_a_file_in_place_of_a_folder_is_named_as_it_was_given(
+    firstsight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple
+) -> None:
+    for name in ("no-run", "no.library"):
+        (tmp_path / name).mkdir()
+    for name in ("film.mp4", "a.png", "file"):
+        (tmp_path / name).write_bytes(b"nothing")
+    monkeypatch.chdir(tmp_path)
+    assert firstsight(*command).err == "error: file is no folder; choose another for the files to be written\n"
+
+
+def _commands(group: object, *names: str) -> Iterator[tuple[tuple[str, ...], object]]:
+    for name, command in group.commands.items():
+        yield from _commands(command, *names, name) if hasattr(command, "commands") else [((*names, name), command)]
+
+
+ALL = dict(_commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("names", ALL, ids=" ".join)
+def test_no_command_takes_an_empty_value(
+    firstsight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: tuple
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for parameter in ALL[names].params:
+        if parameter.param_type_name == "argument":
+            ran = firstsight(*names, "")
+            expected = "error: [A-Z]+ is empty; give a value\n"
+        elif not parameter.is_flag:
+            ran = firstsight(*names, *["x"] * 3, f"{parameter.opts[0]}=")
+            expected = f"error: {parameter.opts[0]} is empty; give a value, or leave it out\n"
+            if not parameter.opts[0].startswith("--"):
+                continue
+        assert ran.code == 2
+        assert re.fullmatch(expected, ran.err), (parameter.name, ran.err)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_ending_is_named_where_the_path_has_no_name(firstsight, tmp_path: Path) -> None:
+    assert "error: / has an unknown ending" in firstsight("export", tmp_path, "--out", "/").err

@@ -63,4 +63,5 @@ def test_no_name_reaches_terminal_table_or_json_raw(firstsight, run_folder: Path
 def test_hardly_any_frames_are_one_scene(firstsight, run_folder: Path, film: Path, end: float, last: int) -> None:
     (scene,) = json.loads(firstsight("scenes", film, "--run", run_folder, "--end", end, "--json").out)["scenes"]
     assert (scene["first_frame"], scene["last_frame"], scene["start_seconds"]) == (0, last, 0.0)
+    assert scene["end_seconds"] == pytest.approx((last + 1) / 25)
     assert firstsight("scenes", film, "--run", run_folder, "--start", 99).code == 2

@@ -1,6 +1,7 @@
 """`firstsight search` as a person and as a program use it."""
 
 import csv
+import io
 import json
 import re
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 import firstsight as package
+from firstsight.cli.search import _table
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
@@ -48,10 +51,34 @@ def test_the_table_says_what_when_and_how_unusual(ask) -> None:
     ran = ask("day.mp4@3.2", "-k", 3)
     assert ran.code == 0, ran.err
     first = ran.out.splitlines()[1]
-    assert re.search(r"^day\.mp4 \(the query itself\) +\d+\.\d\d s +\d+\.\d\d s +3\.20 s +1\.000 +99\.\d+ %", first), (
+    assert re.search(r"^day\.mp4 \(the query itself\) +\d+\.\d\d s +\d+\.\d\d s +3\.20 s +1\.000 +< 0\.01 %$", first), (
         first
     )
+    assert "by chance: the share of searches for something absent that get as close." in ran.out
     assert re.search(r"moments? match(es)?, of similarity 0\.\d{3} or more\. The first is the query itself\.", ran.out)
+
+
+def test_on_a_narrow_terminal_names_are_shortened_and_elsewhere_complete(
+    firstsight, footage: Path, library: Path, tmp_path: Path
+) -> None:
+    name = "entrance-north-2024-05-17-with-a-name-that-is-rather-long-and-differs-at-its-end-01.mp4"
+    (tmp_path / name).symlink_to(footage / "day.mp4")
+    with Store.create(tmp_path / "library", Store.open(library).encoder, frames_per_second=5) as store:
+        add(store, [tmp_path / name, footage / "night.mp4"])
+    with package.Library.open(tmp_path / "library") as opened:
+        result = opened.search(footage / "day.mp4@3.2", box=(12, 10, 20, 18), k=5, nearest=True)
+    printed = {}
+    for width in (80, None):
+        console = Console(width=width or 1000, file=io.StringIO())
+        console.print(_table(result, width=width))
+        printed[width] = console.file.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in printed[80])
+    assert "entrance...nd-01.mp4 " in printed[80][1]
+    assert "12,10,20,18" in printed[80][1]
+    assert name in printed[None][1]
+    assert len(printed[80]) == len(printed[None]) == 1 + len(result.matches) + len(result.below) + bool(result.below)
+    ran = firstsight("search", tmp_path / "library", f"{footage / 'day.mp4'}@3.2")
+    assert name in ran.out
 
 
 def test_json_is_one_object_with_everything(ask) -> None:
@@ -109,6 +136,8 @@ def test_csv_page_and_clips(ask, tmp_path: Path) -> None:
     page = (tmp_path / "found.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 2  # the query and a thumbnail
     assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+    assert re.search(r"something absent gets this close in <b>less than 0\.01 %</b> of searches", page)
+    assert re.search(r"higher than of more than 99\.\d+ % of unrelated pairs", page)
     clips = sorted((tmp_path / "clips").iterdir())
     assert clips[0].name == f"01-day-{float(rows[0]['start_seconds']):.2f}s.mp4"
     length = float(rows[0]["end_seconds"]) - float(rows[0]["start_seconds"])

@@ -79,7 +79,8 @@ def test_as_lines_for_people(firstsight, run_folder: Path, hall: Path) -> None:
     [
         ((), "give --for ANCHOR, or --novel, or both"),
         (("--novel", "--webhook", "127.0.0.1"), "begins with http"),
-        (("--novel", "--run", ""), "the command is empty"),
+        (("--novel", "--run", " "), "the command is empty"),
+        (("--novel", "--run", ""), "--run is empty"),
         (("--novel", "--novel-from", 0), "valid is above 0"),
         (("--for", "nowhere.jpg"), "there is no file 'nowhere.jpg'"),
         (("--novel", "--speed", -1), "valid is 0"),
@@ -251,7 +252,7 @@ def test_of_hardly_any_frames_nothing_is_told(firstsight, made_up, run_folder: P
     made_up(num)
     ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--json")
     assert (ran.code, ran.out) == (0, "")
-    assert f"{num} frames watched; 0 events" in ran.err
+    assert f"{'1 frame' if num == 1 else f'{num} frames'} watched; 0 events" in ran.err
     assert f"0 of {num} frames were judged: " in ran.err
 
 

@@ -122,6 +122,13 @@ def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames:
     "make",
     [
         lambda: EveryNFrames(0),
+        lambda: EveryNFrames(float("nan")),
+        lambda: EveryNFrames(2.5),
+        lambda: CompareSettings(anchor=5),
+        lambda: CompareSettings(anchor=0),
+        lambda: CompareSettings(over_last=0),
+        lambda: CompareSettings(over_last=-1),
+        lambda: CompareSettings(num_dimensions=2.5),
         lambda: BelowSimilarity(1.1),
         lambda: AtSeconds(-1),
         lambda: CompareSettings(num_dimensions=-1),
@@ -132,6 +139,19 @@ def test_nothing_to_compare(encoder: Encoder, moving_square: np.ndarray, frames:
 def test_settings(make: object) -> None:
     with pytest.raises(SettingsError, match="valid"):
         make()
+
+
+@pytest.mark.parametrize("anchor", [5, 0, "", (), EveryNFrames])
+def test_what_is_no_anchor_is_refused_when_it_is_given(
+    encoder: Encoder, moving_square: np.ndarray, anchor: object
+) -> None:
+    with pytest.raises((SettingsError, SourceError), match="valid are"):
+        compare(encoder, moving_square, anchor=anchor)
+
+
+def test_a_setting_is_refused_by_its_own_name() -> None:
+    with pytest.raises(SettingsError, match=r"^over the last 0 embeddings; valid is an integer from 2$"):
+        CompareSettings(over_last=0)
 
 
 def test_a_box_is_itself_at_its_own_time_and_is_followed(moving_square: np.ndarray) -> None:

@@ -98,7 +98,7 @@ def test_what_cannot_be_compared(encoder: Encoder, folder: Path, tmp_path: Path)
     anchor = folder / "0" / "3.png"
     with pytest.raises(SettingsError, match="0 neighbours"):
         nearest_pictures(encoder, folder, [anchor], k=0)
-    with pytest.raises(SettingsError, match="pearson or cosine"):
+    with pytest.raises(SettingsError, match="valid are pearson, cosine"):
         nearest_pictures(encoder, folder, [anchor], measure="euclid")
     with pytest.raises(SourceError, match=r"missing\.png"):
         nearest_pictures(encoder, folder, [tmp_path / "missing.png"])

@@ -34,3 +34,10 @@ def test_largest_equals_a_stable_sort(values: list[int], num: int) -> None:
 
 def test_none_means_all() -> None:
     assert largest(np.array([3.0, 1.0]), None).tolist() == [0, 1]
+
+
+def test_a_window_longer_than_the_footage_takes_no_memory_for_the_rest() -> None:
+    statistics = RunningStatistics(window=10**15)
+    for value in (1, 2, 3):
+        statistics.add(np.array([value], np.float32))
+    assert statistics.standard_deviation() == pytest.approx([np.std([1, 2, 3])])

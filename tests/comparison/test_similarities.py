@@ -76,7 +76,7 @@ def test_what_sees_must_be_known_and_the_same(tmp_path: Path, footage: Path) -> 
     assert len(Target(made.library.path, None).embed().frames) == 2
     with pytest.raises(LibraryError, match="embeddings cannot be compared"):
         Target(made.library.path, small_encoder(seed=1))
-    with pytest.raises(SettingsError, match="give --model"):
+    with pytest.raises(SettingsError, match=r"walk\.mp4 is no library and needs an encoder: give --model"):
         Target(footage / "walk.mp4", None)
 
 

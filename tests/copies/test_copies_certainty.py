@@ -134,6 +134,23 @@ def test_files_of_the_same_bytes_are_identical_however_short(tmp_path: Path) -> 
     assert [one.differs for one in group.copies] == [("identical files",)]
 
 
+@pytest.mark.parametrize("seconds", [1, 12])
+def test_all_files_of_the_same_bytes_are_identical_to_each_other(tmp_path: Path, seconds: int) -> None:
+    films = tmp_path / "films"
+    films.mkdir()
+    names = ["Kopie a.mp4", "Kopie b.mp4", "film.mp4", "film (1).mp4"]  # kept is none that is first
+    write(films / names[0], take(0, seconds=seconds))
+    for name in names[1:]:
+        (films / name).write_bytes((films / names[0]).read_bytes())
+    found = duplicates_of(films, tmp_path / "library")
+    (group,) = found.groups
+    assert group.keep == "film.mp4"
+    assert {(one.finding, one.differs, one.similarity) for one in group.copies} == {
+        ("identical files", ("identical files",), 1.0)
+    }
+    assert {one.finding for one in found.shared} == {"identical files"}
+
+
 def test_black_is_no_copy_of_black(tmp_path: Path) -> None:
     films = tmp_path / "films"
     films.mkdir()

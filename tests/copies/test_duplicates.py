@@ -1,5 +1,6 @@
 """Copies of clips, made here: found however they were altered; two takes of one camera are none."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,22 @@ def test_what_lies_on_a_picture_keeps_it_from_changing(cells: dict, which: int) 
     for cell, value in cells.items():
         ratio[cell] = value
     assert which_is_covered(np.log(ratio)) == which
+
+
+def test_one_file_of_several_names_is_no_copy(tmp_path: Path) -> None:
+    """Deleting one of them would delete the footage; a copy of it is a copy of the file, not of its link."""
+    (tmp_path / "film").mkdir()
+    write(tmp_path / "film" / "z.mp4", take(1))
+    (tmp_path / "film" / "a.mp4").symlink_to("z.mp4")
+    (tmp_path / "again").symlink_to("film")
+    with Store.create(tmp_path / "library", small_encoder()) as library:
+        for name in ("film/a.mp4", "film/z.mp4", "again/z.mp4"):  # one after another, as in libraries of old
+            add(library, [tmp_path / name])
+        found = find_duplicates(library)
+        assert (found.groups, found.shared, found.repeated_frames) == ((), (), ())
+        assert (found.num_sources, found.num_frames) == (1, library.num_frames // 3)
+        assert sorted(found.other_names) == ["a.mp4", "again/z.mp4"]
+        shutil.copy(tmp_path / "film" / "z.mp4", tmp_path / "film" / "copy.mp4")
+        add(library, [tmp_path / "film" / "copy.mp4"])
+        (group,) = find_duplicates(library).groups
+        assert {group.keep, *(copy.source for copy in group.copies)} == {"z.mp4", "copy.mp4"}

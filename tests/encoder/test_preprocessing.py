@@ -25,6 +25,18 @@ def test_the_centred_square(size: tuple[int, int], expected: tuple[int, int, int
     assert (crop.out_width, crop.out_height) == (224, 224)
 
 
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        (None, "the square in the middle, 360x360 at most, at 224x224, colour"),
+        ((1920, 1080), "the square in the middle, 360x360, at 224x224, colour"),
+        ((640, 272), "the square in the middle, 272x272, at 224x224, colour"),
+    ],
+)
+def test_words_for_the_square_are_of_the_frame(size: tuple[int, int] | None, words: str) -> None:
+    assert CentralSquare().describe(size) == words
+
+
 def test_share_of_the_picture() -> None:
     assert CentralSquare().crop(1920, 1080).share_of(1920, 1080) == pytest.approx(0.0625)
 

@@ -99,12 +99,50 @@ def test_a_folder_that_must_not_be_read_is_named_and_the_others_are_read(folder,
 
 
 class TestLinks:
-    def test_to_folders_are_entered_and_to_files_are_names_of_their_own(self, folder, tmp_path):
+    def test_to_folders_and_to_files_are_followed(self, folder, tmp_path):
         touch(tmp_path / "elsewhere", "a.mp4")
+        touch(tmp_path / "other", "b.mp4")
         (folder / "link").symlink_to(tmp_path / "elsewhere")
-        (folder / "b.mp4").symlink_to(tmp_path / "elsewhere" / "a.mp4")
+        (folder / "b.mp4").symlink_to(tmp_path / "other" / "b.mp4")
         assert names(find_all(folder)) == ["b.mp4", "link/a.mp4"]
         assert find_files("top").name == "2 videos in top/"
+
+    def test_give_no_file_twice_and_the_name_that_is_no_link_stays(self, folder, tmp_path):
+        touch(folder, "z.mp4", "sub/c.jpg")
+        touch(tmp_path / "elsewhere", "d.mp4")
+        (folder / "a.mp4").symlink_to("z.mp4")
+        (folder / "b.jpg").symlink_to("sub/c.jpg")
+        (folder / "link").symlink_to(tmp_path / "elsewhere")
+        (folder / "0.mp4").symlink_to(tmp_path / "elsewhere" / "d.mp4")
+        os.link(folder / "z.mp4", folder / "zz.mp4")
+        found = find_all(folder)
+        assert names(found) == ["link/d.mp4", "sub/c.jpg", "z.mp4"]
+        assert left_out(found) == {
+            **dict.fromkeys(("0.mp4", "a.mp4", "b.jpg"), "link to a file that is read already"),
+            "zz.mp4": "other name of a file that is read already",
+        }
+        assert summary(found.left_out) == (
+            "left out: 3 links to a file that is read already (0.mp4, a.mp4, b.jpg), "
+            "1 other name of a file that is read already (zz.mp4)"
+        )
+
+    def test_in_several_sources_give_a_library_no_file_twice(self, folder, tmp_path, caplog):
+        touch(folder, "a.mp4", "b.mp4")
+        (tmp_path / "link").symlink_to("top")
+        (tmp_path / "c.mp4").symlink_to("top/a.mp4")
+        files, failures = find_footage([tmp_path / "c.mp4", "link", "top"])
+        assert ([file.path for file in files], failures) == ([folder / "a.mp4", folder / "b.mp4"], [])
+        otherwise, link = (
+            "2 other names of a file that is read already (a.mp4, b.mp4)",
+            "1 link to a file that is read already",
+        )
+        assert caplog.messages == [f"left out: {otherwise}, {link} (c.mp4)"]
+
+    def test_that_are_named_themselves_are_read(self, folder, tmp_path):
+        touch(folder, "a.mp4")
+        (tmp_path / "link.mp4").symlink_to("top/a.mp4")
+        assert find_files("link.mp4").paths == (Path("link.mp4"),)
+        assert [file.path for file in find_footage(["link.mp4"])[0]] == [tmp_path / "link.mp4"]
 
     def test_that_lead_round_end(self, folder):
         touch(folder, "sub/a.mp4")

@@ -329,9 +329,9 @@ def test_thumbnails_of_many_sources_are_asked_for_at_once_by_an_index(
 
 
 def test_a_handle_that_is_forgotten_lets_go_of_its_version(library: Store) -> None:
-    reader = Store.open(library.path)
-    assert readers.is_read(library.tables.folder)
+    reader, folder = Store.open(library.path), library.tables.folder
+    assert readers.is_read(folder)
     library.close()
-    assert readers.is_read(library.tables.folder)
+    assert readers.is_read(folder)
     del reader
-    assert not readers.is_read(library.tables.folder)
+    assert not readers.is_read(folder)

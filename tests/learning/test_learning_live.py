@@ -79,7 +79,7 @@ class Interrupting:
 
     def __call__(self, progress: Progress) -> None:
         self.news += progress.news
-        if self._at and progress.what == "watching" and progress.done == self._at[0]:
+        if self._at and progress.what == "reading" and progress.done == self._at[0]:
             self._at.pop(0)
             raise KeyboardInterrupt
 

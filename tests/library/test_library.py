@@ -111,7 +111,12 @@ class TestNearest:
 
     @pytest.mark.parametrize(
         ("vector", "k", "words"),
-        [(np.ones(100), 0, "at least 1"), (np.ones(99), 1, "100 finite"), (np.full(100, np.nan), 1, "100 finite")],
+        [
+            (np.ones(100), 0, "^0 nearest frames; valid is an integer from 1$"),
+            (np.ones(100), 1.5, "^1.5 nearest frames; valid"),
+            (np.ones(99), 1, r"^a vector \(99,\) to .* valid are 100 finite"),
+            (np.full(100, np.nan), 1, "100 finite"),
+        ],
     )
     def test_refuse_what_makes_no_sense(self, made: Filled, vector: np.ndarray, k: int, words: str) -> None:
         with pytest.raises(SettingsError, match=words):

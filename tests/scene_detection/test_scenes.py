@@ -1,5 +1,6 @@
 """The scenes of real videos, end to end; and of odd ones, with bounded memory."""
 
+import shutil
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,7 +40,7 @@ def test_the_six_shots_of_bikes(encoder: Encoder, bikes: Path) -> None:
 
 def test_each_video_has_its_own_scenes(encoder: Encoder, bikes: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
-        (tmp_path / name).symlink_to(bikes)
+        shutil.copy(bikes, tmp_path / name)
     source = firstsight.open_source(tmp_path, end_seconds=2)
     scenes = detect_scenes(source, encoder=encoder)
     assert [(scene.source, scene.number, scene.first_frame) for scene in scenes] == [
@@ -119,3 +120,19 @@ def test_a_file_that_cannot_be_read_ends_nothing_and_is_reported(
     scenes = detect_scenes(tmp_path, encoder=encoder)
     assert [(scene.source, scene.first_frame, scene.last_frame) for scene in scenes] == [("a.mp4", 0, 1)]
     assert [line.startswith("b.mp4") for line in caplog.messages] == [True]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "end_seconds"),
+    [
+        ({"start_seconds": 2, "end_seconds": 2.0001}, 2.04),  # a single frame
+        ({"every": 10**30}, 0.04),
+        ({"every": 100}, 12),  # of frames 0, 100 and 200: a step more
+        ({}, 10),
+    ],
+)
+def test_the_last_frame_lasts_as_the_file_says(
+    encoder: Encoder, bikes: Path, sampling: dict, end_seconds: float
+) -> None:
+    source = firstsight.open_source(bikes, **sampling)
+    assert detect_scenes(source, encoder=encoder)[-1].end_seconds == pytest.approx(end_seconds)

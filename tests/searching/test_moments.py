@@ -152,3 +152,9 @@ def test_what_is_not_valid(num: int, gap: float) -> None:
         find_moments(np.zeros(num), footage([[1.0]]), threshold=0.5, gap_seconds=gap)
     with pytest.raises(SettingsError, match="start <= best"):
         Moment("a", 2, 3, 1, 0.5, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("gap", [-1, float("nan")])
+def test_a_gap_that_is_none_is_named_alone(gap: float) -> None:
+    with pytest.raises(SettingsError, match=f"^a gap of {gap} s within a moment; valid is a number of seconds from 0$"):
+        find_moments(np.zeros(1), footage([[]]), threshold=0.5, gap_seconds=gap)

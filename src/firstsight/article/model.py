@@ -15,7 +15,7 @@ from firstsight.article.settings import LevelConfig, article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare, MapShape
 from firstsight.encoder.saved import check_finite, check_input_size, check_num_weights, fill, first_line
-from firstsight.errors import FirstsightError, RunError, SettingsError
+from firstsight.errors import FirstsightError, RunError, SettingsError, check_seed
 from firstsight.from_json import from_json
 from firstsight.process import Precision
 
@@ -99,9 +99,13 @@ class ArticleModel:
 
 
 def untrained(*, seed: int = 0) -> Encoder:
-    """The article's network with its initial weights: the baseline that learning has to beat."""
+    """The article's network with its initial weights: the baseline that learning has to beat.
+
+    Raises:
+        SettingsError: the seed is no integer from 0 to 2**32 - 1.
+    """
     view = CentralSquare()
-    network = Network(article_levels(), input_size=view.input_size, seed=seed)
+    network = Network(article_levels(), input_size=view.input_size, seed=check_seed(seed))
     return Encoder(ArticleModel(view, network))
 
 

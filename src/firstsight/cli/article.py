@@ -33,7 +33,7 @@ def command(
     method: Annotated[
         Literal["article"] | None, typer.Option(hidden=True, help="As in `learn --method article`.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the initial weights.")] = 0,
+    seed: Annotated[int, footage.seed_option("Of the initial weights,")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,

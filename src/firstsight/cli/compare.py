@@ -9,7 +9,7 @@ import typer
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
 from firstsight.errors import SettingsError
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.comparison.compare import Anchor
@@ -126,8 +126,8 @@ def _anchor(every: int | None, below: float | None, at: float | None, image: Pat
 def _print_summary(summary: "Summary") -> None:
     most, least = summary.most_similar, summary.least_similar
     lost = f", {summary.num_skipped} lost: they could not be decoded" if summary.num_skipped else ""
-    anchors = "1 anchor" if summary.num_anchors == 1 else f"{summary.num_anchors} anchors"
-    typer.echo(f"compared {summary.num_compared} frames with {anchors}{lost}")
+    anchors = counted(summary.num_anchors, "anchor")
+    typer.echo(f"compared {counted(summary.num_compared, 'frame')} with {anchors}{lost}")
     if most is None or least is None:
         typer.echo("similarity: none, as removing the mean needs two compared frames")
         return
@@ -182,7 +182,7 @@ def align_command(
 
 
 def _text(found: "Alignment") -> str:
-    from firstsight.report.search import false_match_text
+    from firstsight.report.search import percent_text
 
     names = [printable(one.name) for one in (found.first, found.second)]
     pairs = found.to_arrow().to_pylist()
@@ -193,7 +193,7 @@ def _text(found: "Alignment") -> str:
         f"{name} from {start:.2f} s to {end:.2f} s" for name, (start, end) in zip(names, ends, strict=True)
     )
     doubt = "" if found.is_certain else "nothing certain in common; perhaps, the most similar: "
-    reached = false_match_text(found.false_match_probability)
+    reached = percent_text(found.false_match_probability)
     chance = f"score {found.path.score:.1f}; chance reaches that in {reached} of pairs"
     shown = pairs[:: max(1, -(-len(pairs) // _LINES))]
     lines = [

@@ -114,7 +114,13 @@ def _repeated(found: "Duplicates") -> list[str]:
     if len(runs) > _RUNS_SHOWN:
         lines.append(f"     and {len(runs) - _RUNS_SHOWN} shorter runs (--json has every frame)")
     if found.num_blank_frames:
-        lines.append(f"{found.num_blank_frames} blank frames, of one tone everywhere, are not counted as repeated")
+        num = found.num_blank_frames
+        frames = (
+            "1 blank frame, of one tone everywhere, is"
+            if num == 1
+            else f"{num} blank frames, of one tone everywhere, are"
+        )
+        lines.append(f"{frames} not counted as repeated")
     return lines
 
 
@@ -130,6 +136,10 @@ def _not_compared(found: "Duplicates") -> list[str]:
     lines = [
         f"{why}: {', '.join(map(printable, names))}"
         for names, why in (
+            (
+                found.other_names,
+                "links to, or other names of, files that were compared: no copies, as each is one file",
+            ),
             (found.blank, "blank, nothing to compare"),
             (found.too_short, "too short, or with frames too far apart, to compare but as files"),
             (found.still, "nothing moves, so another take would show the same; compared as files only"),

@@ -32,7 +32,7 @@ def command(
     max_frames: Annotated[
         int, typer.Option(metavar="N", help="Frames to use, spread over all of the footage.")
     ] = 1_000,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    seed: Annotated[int, footage.seed_option("Of the random numbers,")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,

@@ -8,7 +8,7 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.exploration.clusters import Clusters
@@ -68,7 +68,9 @@ def _clusters_table(found: "Clusters", *, pictures: Collection[str]) -> str:
         listed = ", ".join(names) + (f" and {more} more" if more else "")
         listed += " (mixed)" if one.is_mixed else ""
         lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}")
-    lines.append(f"{len(found.clusters)} groups of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}")
+    lines.append(
+        f"{counted(len(found.clusters), 'group')} of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}"
+    )
     if any(one.is_mixed for one in found.clusters):
         lines.append("mixed: its frames are hardly more like each other than like the next group's (apart: silhouette)")
     return "\n".join(lines)
@@ -104,7 +106,7 @@ def keyframes_command(
         with Display(notes()) as display:
             written = _write(library, found, out, display)
         if not as_json:
-            typer.echo(f"wrote {len(written)} pictures to {printable(out)}")
+            typer.echo(f"wrote {counted(len(written), 'picture')} to {printable(out)}")
 
 
 def _write(library: "Library", found: "Keyframes", out: Path, display: Display) -> tuple[Path, ...]:

@@ -8,7 +8,7 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, notes, print_json
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.api import Library
@@ -93,7 +93,8 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
     typer.echo(outcome.summary())
     for line in _remarks(library, outcome):
         typer.echo(line)
-    typer.echo(f"{library.path} holds {outcome.frames_held} frames of {outcome.num_sources} sources")
+    held, sources = counted(outcome.frames_held, "frame"), counted(outcome.num_sources, "source")
+    typer.echo(f"{library.store.name} holds {held} of {sources}")
 
 
 def _remarks(library: "Library", outcome: "Indexed") -> list[str]:

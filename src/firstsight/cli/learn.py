@@ -31,7 +31,7 @@ def command(
         Literal["default", "random"] | None,
         typer.Option(help="random: the default with random filters, as a baseline."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the random numbers.")] = 0,
+    seed: Annotated[int, footage.seed_option("Of the random numbers,")] = 0,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,

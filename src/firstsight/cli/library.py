@@ -9,17 +9,23 @@ from firstsight.cli import options as footage
 from firstsight.cli.index import listed
 from firstsight.cli.output import print_json
 from firstsight.errors import SettingsError
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.library.maintenance import LibraryInfo
     from firstsight.library.records import SourceRecord
 
 
-app = typer.Typer(no_args_is_help=True, help="Inspect a library, remove sources, compact and check it.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="""Inspect a library, remove sources, compact and check it.
+
+    Example: `firstsight library info walks.library`
+    """,
+)
 
 
-@app.command("info")
+@app.command("info", cls=footage.WithoutEmptyValues)
 def info(folder: footage.Library, as_json: footage.Json = False) -> None:
     """Show what a library holds, what is unfinished, and the state of its files.
 
@@ -36,7 +42,7 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
         typer.echo(f"{name:<12}{value}")
 
 
-@app.command("sources")
+@app.command("sources", cls=footage.WithoutEmptyValues)
 def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
     """List the sources of a library, with frames, state and rate.
 
@@ -58,7 +64,7 @@ def sources(folder: footage.Library, as_json: footage.Json = False) -> None:
         typer.echo(_line(record, state))
 
 
-@app.command("remove")
+@app.command("remove", cls=footage.WithoutEmptyValues)
 def remove(
     folder: footage.Library,
     names: Annotated[
@@ -91,8 +97,10 @@ def remove(
             )
             removed += found.removed
         for record in removed:
-            typer.echo(f"removed {printable(record.name)}, {record.num_frames} frames")
-        typer.echo(f"{folder} holds {library.num_frames} frames of {len(library.store.sources)} sources")
+            typer.echo(f"removed {printable(record.name)}, {counted(record.num_frames, 'frame')}")
+        typer.echo(
+            f"{folder} holds {counted(library.num_frames, 'frame')} of {counted(len(library.store.sources), 'source')}"
+        )
 
 
 def _say_kept(names: Sequence[str], why: str) -> None:
@@ -100,7 +108,7 @@ def _say_kept(names: Sequence[str], why: str) -> None:
         typer.echo(f"kept {len(names)} ({why}): {listed(names)}")
 
 
-@app.command("compact")
+@app.command("compact", cls=footage.WithoutEmptyValues)
 def compact(folder: footage.Library) -> None:
     """Free disk space: join small files, delete removed rows.
 
@@ -118,7 +126,7 @@ def compact(folder: footage.Library) -> None:
         typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
 
 
-@app.command("check")
+@app.command("check", cls=footage.WithoutEmptyValues)
 def check(folder: footage.Library, as_json: footage.Json = False) -> None:
     """Check a library for damage: settings, encoder, every row.
 
@@ -158,13 +166,13 @@ def _facts(found: "LibraryInfo") -> dict[str, str]:
     from firstsight.indexing.estimate import megabytes
     from firstsight.library.records import rate_in_words
 
-    config = found.config
+    config, sources = found.config, counted(found.num_sources, "source")
     rate = rate_in_words(config.sampling_for(Sampling()))
     facts = {
         "library": found.library,
         "encoder": f"{config.fingerprint}, {config.dim} numbers a frame",
         "sampling": f"{rate}, unless a source was given another",
-        "frames": f"{found.num_frames} of {found.num_sources} sources, {_clock(found.duration_seconds)} of video",
+        "frames": f"{found.num_frames} of {sources}, {_clock(found.duration_seconds)} of video",
         "on disk": megabytes(found.num_bytes),
         "search": found.index.describe() if found.index else "exact: every frame is compared",
     }

@@ -1,14 +1,16 @@
 """The command `firstsight`: collects the commands, and turns an error into one line and exit code 2."""
 
+import atexit
+import builtins
 import inspect
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -28,6 +30,7 @@ from firstsight.cli import (
     search,
     watch,
 )
+from firstsight.cli.options import WithoutEmptyValues
 from firstsight.errors import FirstsightError
 from firstsight.process import keep_freed_memory
 from firstsight.text import printable
@@ -116,35 +119,78 @@ _LAST_WORDS = b"\ninterrupted again: ended at once; what was saved before is int
 
 
 @contextmanager
-def ending_at_the_second_ctrl_c() -> Iterator[None]:
+def ending_at_the_second_ctrl_c() -> Iterator["CtrlC"]:
     """Within it the first Ctrl-C raises KeyboardInterrupt, and the next one ends the process with one line.
 
     So what cleans up after the first is never interrupted half-way in Python. The process may end at any moment anyhow:
     files are written atomically, and libraries survive it. Where Ctrl-C is ignored, as in the background, it stays so.
     """
-    before = signal.getsignal(signal.SIGINT)
+    before, ctrl_c, plain_import = signal.getsignal(signal.SIGINT), CtrlC(), builtins.__import__
     if threading.current_thread() is not threading.main_thread() or before is not signal.default_int_handler:
-        yield
+        yield ctrl_c
         return
-    signal.signal(signal.SIGINT, _First())
+    signal.signal(signal.SIGINT, ctrl_c)
+    builtins.__import__ = ctrl_c.waiting_for(plain_import)
+    atexit.register(ctrl_c.be_ignored)  # before others, so that it is called after them
     try:
-        yield
+        yield ctrl_c
     finally:
-        signal.signal(signal.SIGINT, before)
+        builtins.__import__ = plain_import
+        if ctrl_c.exit_code is None:
+            signal.signal(signal.SIGINT, before)
 
 
-class _First:
-    """A handler that raises once."""
+class CtrlC:
+    """A handler that raises once, and not while a module is being imported: then as soon as the import is done.
+
+    PyTorch imports Python modules while C++ sets it up, where an exception would abort the process.
+
+    Attributes:
+        exit_code: with which a further Ctrl-C ends the process at once, without a line, as its work is over; None while
+            it is not.
+    """
 
     def __init__(self) -> None:
+        self.exit_code: int | None = None
         self._was_pressed = False
+        self._is_waiting = False  # pressed during an import
+        self._num_imports = 0  # within each other, now, in the main thread
+        self._thread = threading.get_ident()
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Raises KeyboardInterrupt, notes that it has to be raised, or ends the process."""
+        if self.exit_code is not None:
+            os._exit(self.exit_code)
         if self._was_pressed:
             os.write(2, _LAST_WORDS)
             os._exit(_CODE)
         self._was_pressed = True
-        raise KeyboardInterrupt
+        if self._num_imports:
+            self._is_waiting = True
+        else:
+            raise KeyboardInterrupt
+
+    def be_ignored(self) -> None:
+        """Has Ctrl-C ignored, if the work is over: the rest of the process's end runs no Python, and is not long."""
+        if self.exit_code is not None:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def waiting_for(self, plain_import: Callable[..., ModuleType]) -> Callable[..., ModuleType]:
+        """The import statement's function; in the main thread Ctrl-C takes effect after the outermost import."""
+
+        def import_(*arguments: Any, **named: Any) -> ModuleType:  # noqa: ANN401  # as the function that it calls
+            if threading.get_ident() != self._thread:
+                return plain_import(*arguments, **named)
+            self._num_imports += 1
+            try:
+                return plain_import(*arguments, **named)
+            finally:
+                self._num_imports -= 1
+                if self._is_waiting and not self._num_imports:
+                    self._is_waiting = False
+                    raise KeyboardInterrupt
+
+        return import_
 
 
 # By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
@@ -154,21 +200,32 @@ _SPIN_COUNT = "10000"
 _USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell reports a program that a signal ended
 
 
+@contextmanager
+def _reported_ctrl_c() -> Iterator[None]:
+    """Ends the command line with a line and its exit code, if Ctrl-C is pressed within and not handled there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+
+
 class _Commands(TyperGroup):
     """All commands, what answers before any of them, and what ends each of them early."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # typer keeps the type to itself
         """Prints the version or a help at once, where that is asked for; else reads the arguments."""
-        if not ctx.resilient_parsing:
-            if args[:1] == ["--version"]:
-                from importlib.metadata import version
+        with _reported_ctrl_c():
+            if not ctx.resilient_parsing:
+                if args[:1] == ["--version"]:
+                    from importlib.metadata import version
 
-                typer.echo(f"firstsight {version('firstsight')}")
-                raise typer.Exit
-            if (asking := asked_for(self, ctx, args or ["--help"])) is not None:
-                typer.echo(help_text(asking))
-                raise typer.Exit(0 if "--help" in args else _USAGE)
-        return super().parse_args(ctx, args)
+                    typer.echo(f"firstsight {version('firstsight')}")
+                    raise typer.Exit
+                if (asking := asked_for(self, ctx, args or ["--help"])) is not None:
+                    typer.echo(help_text(asking))
+                    raise typer.Exit(0 if "--help" in args else _USAGE)
+            return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """The command of that name; `learn` with the article's options is `article`."""
@@ -184,10 +241,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  # typer keeps the type to itself
         """Runs one; reports a Ctrl-C that it does not handle itself."""
         try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            typer.echo("interrupted", err=True)
-            raise typer.Exit(_INTERRUPTED) from None
+            with _reported_ctrl_c():
+                return super().invoke(ctx)
         except BrokenPipeError:
             raise typer.Exit(_without_a_reader()) from None
 
@@ -232,7 +287,7 @@ for _panel, _commands in _GROUPS.items():
         if isinstance(_command, typer.Typer):
             app.add_typer(_command, name=_name, rich_help_panel=_panel)
         else:
-            app.command(_name, rich_help_panel=_panel)(_command)
+            app.command(_name, cls=WithoutEmptyValues, rich_help_panel=_panel)(_command)
 
 
 @app.callback()
@@ -248,21 +303,28 @@ def main() -> None:
     os.environ.setdefault("LANCEDB_LOG", "error")  # it warns of every table that it creates
     _open_standard_streams()
     keep_freed_memory()
+    with ending_at_the_second_ctrl_c() as ctrl_c:
+        try:
+            code = _run() or _flushed()
+        except KeyboardInterrupt:
+            code = _INTERRUPTED
+        ctrl_c.exit_code = code
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Runs the command that the process was started with; the exit code, after a line that names an error."""
     try:
-        with ending_at_the_second_ctrl_c():
-            app()
-        code = 0
+        app()
     except SystemExit as stop:
-        code = int(stop.code or 0)
+        return int(stop.code or 0)
     except FirstsightError as error:
-        code = _print_error(str(error))
+        return _print_error(str(error))
     except OSError as error:
-        code = _print_error(
+        return _print_error(
             f"{error.filename or 'the system'}: {error.strerror or error}; check the path, its rights and the disk"
         )
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
-    sys.exit(code or _flushed())
+    return 0
 
 
 def _open_standard_streams() -> None:

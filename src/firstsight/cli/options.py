@@ -1,17 +1,38 @@
 """The options that choose footage, the same for every command."""
 
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
-from firstsight.errors import LibraryError, RunError, SettingsError
+from firstsight.errors import MAX_SEED, LibraryError, RunError, SettingsError, check_seed
 from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.footage.source import Source
+
+
+class WithoutEmptyValues(TyperCommand):
+    """A command that refuses an empty path or text, as in `--out ""`, which would be the current folder."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  # typer keeps the type to itself
+        """Reads the arguments.
+
+        Raises:
+            SettingsError: one is empty.
+        """
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for parameter in () if ctx.resilient_parsing else given:
+            value = values.get(parameter.name)
+            if value == "" or (isinstance(value, list | tuple) and "" in value):
+                is_option = parameter.param_type_name == "option"
+                name = parameter.opts[0] if is_option else (parameter.metavar or parameter.name).strip("[.]")
+                raise SettingsError(f"{name} is empty; give a value{', or leave it out' if is_option else ''}")
+        return super().parse_args(ctx, args)
 
 
 def checked(check: Callable[[Any], Any], *flags: str, metavar: str, text: str) -> Any:  # noqa: ANN401  # typer's own type
@@ -152,10 +173,6 @@ OnlySources = Annotated[
     list[str] | None,
     typer.Option("--source", metavar="GLOB", help="Only sources whose names match; may be repeated."),
 ]
-Between = Annotated[
-    str | None,
-    typer.Option(metavar="START-END", help="Only between these seconds of each source, such as 60-90, 60- or -90."),
-]
 BoxOption = Annotated[
     str | None,
     typer.Option("--box", metavar="X,Y,W,H", help="Only this rectangle of the picture, in its pixels."),
@@ -194,8 +211,33 @@ def seconds_between(text: str | None) -> tuple[float | None, float | None] | Non
         return None
     start, dash, end = text.partition("-")
     try:
-        if dash and (start or end):
-            return float(start) if start else None, float(end) if end else None
+        times = float(start or 0), float(end or "inf")
     except ValueError:
-        pass
-    raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")
+        times = (math.nan, math.nan)
+    is_time = [0 <= time < math.inf for time in times]
+    if not (dash and (start or end) and is_time[0] and (is_time[1] or not end)):
+        raise SettingsError(f"--between {text!r}; valid are two times in seconds such as 60-90, or one: 60- or -90")
+    if times[0] >= times[1]:
+        raise SettingsError(f"--between {text!r}: the end is not after the start; give a later end")
+    return times[0] if start else None, times[1] if end else None
+
+
+def _check_between(text: str | None) -> str | None:
+    """Raises a SettingsError if `seconds_between` does, before a command begins."""
+    seconds_between(text)
+    return text
+
+
+Between = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START-END",
+        help="Only between these seconds of each source, such as 60-90, 60- or -90.",
+        callback=_check_between,
+    ),
+]
+
+
+def seed_option(text: str) -> Any:  # noqa: ANN401  # typer's own type
+    """The option --seed of that help; an invalid seed is refused before a command begins."""
+    return typer.Option(help=f"{text} 0 to {MAX_SEED}.", callback=check_seed)

@@ -42,7 +42,10 @@ def check_out(*files: Path | None) -> None:
 
 def check_out_folder(folder: Path) -> None:
     """Raises a SettingsError if no files could be written into that folder, which need not be there yet."""
-    check_out(folder / "file")
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise SettingsError(f"{printable(folder)} is no folder; choose another for the files to be written")
+    if reason := _why_not_writable(folder / "file"):
+        raise SettingsError(f"{printable(folder)} cannot be written into: {reason}")
 
 
 def _why_not_writable(file: Path) -> str:

@@ -1,13 +1,13 @@
 """`firstsight search`: the moments of a library that are most like a picture."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, notes, print_json
-from firstsight.text import printable
+from firstsight.text import printable, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,8 +26,12 @@ def print_result(result: "SearchResult", *, as_json: bool) -> None:
     if result.matches or result.below:
         from rich.console import Console
 
-        Console().print(_table(result))
+        console = Console()
+        width = console.width if console.is_terminal else None  # for a file or a program names stay complete
+        Console(width=width or _UNLIMITED).print(_table(result, width=width))
     typer.echo(verdict(result))
+    if (result.matches or result.below) and result.background.is_measured:
+        typer.echo(EXPLAINED)
 
 
 def write_moments(result: "SearchResult", path: Path) -> None:
@@ -46,37 +50,56 @@ def write_moments(result: "SearchResult", path: Path) -> None:
     write_csv(path, columns, [[row[column] for column in columns] for row in rows])
 
 
-def _table(result: "SearchResult") -> "Table":
-    from rich.table import Table
+_BY_CHANCE = "by chance"
+EXPLAINED = f"{_BY_CHANCE}: the share of searches for something absent that get as close."
+_GAP = 2  # letters between columns
+_MIN_NAME = 8  # letters
+_UNLIMITED = 100_000  # letters in a line
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("source", overflow="fold")
-    for name in ("start", "end", "best", "similarity"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("closer than, of unrelated pairs", justify="right")
-    if result.nearest.box:
-        table.add_column("box", justify="right", no_wrap=True)
-    for match in result.matches:
-        table.add_row(*_cells(match))
-    if result.below:
-        table.add_row("-- a match begins at", "", "", "", f"{result.threshold:.3f}", "")
-    for match in result.below:
-        table.add_row(*_cells(match), style="dim")
+
+def _table(result: "SearchResult", *, width: int | None) -> "Table":
+    """A row a match; in so many columns, for which names are shortened, or with complete names."""
+    from rich.table import Table
+    from rich.text import Text
+
+    names = headings(is_measured=result.background.is_measured, is_box=result.nearest.box is not None)
+    rows = [_cells(match, result) for match in (*result.matches, *result.below)]
+    if width is not None:
+        others = [max(map(len, column)) for column in zip(names[1:], *(row[2:] for row in rows), strict=True)]
+        room = max(_MIN_NAME, width - sum(others) - _GAP * len(others))
+        rows = [[*_fitted(name, itself, room), *rest] for name, itself, *rest in rows]
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, _GAP, 0, 0))
+    for number, name in enumerate(names):
+        table.add_column(name, justify="right" if number else "left", no_wrap=True)
+    for number, (name, itself, *rest) in enumerate(rows):
+        if number == len(result.matches):
+            table.add_row("-- threshold", "", "", "", f"{result.threshold:.3f}")
+        table.add_row(Text(name + itself), *rest, style="dim" if number >= len(result.matches) else "")
     return table
 
 
-def _cells(match: "Match") -> list[Any]:
-    from rich.text import Text
+def headings(*, is_measured: bool, is_box: bool) -> list[str]:
+    """Of the table's columns."""
+    measured, box = [_BY_CHANCE] if is_measured else [], ["box"] if is_box else []
+    return ["source", "start", "end", "best", "similarity", *measured, *box]
 
-    from firstsight.report.search import share_text
 
-    itself = " (the query itself)" if match.is_query else ""
+def _fitted(name: str, itself: str, width: int) -> tuple[str, str]:
+    """Name and remark in so many letters; the remark goes first, as the sentence below the table has it too."""
+    return (name, itself) if len(name + itself) <= width else (shortened(name, width), "")
+
+
+def _cells(match: "Match", result: "SearchResult") -> list[str]:
+    """Name, whether it is the query, and the other columns."""
+    from firstsight.report.search import false_match_text
+
     times = (match.start_seconds, match.end_seconds, match.seconds)
     return [
-        Text(printable(match.source) + itself),  # a name may hold what rich takes for markup
+        printable(match.source),
+        " (the query itself)" if match.is_query else "",
         *(f"{time:.2f} s" if match.end_seconds else "" for time in times),
         f"{match.similarity:.3f}",
-        share_text(match.closer_than),
+        *([false_match_text(match, result.background, less_than="< ")] if result.background.is_measured else []),
         *([str(match.box)] if match.box else []),
     ]
 

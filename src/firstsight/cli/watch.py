@@ -13,7 +13,7 @@ import typer
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, check_out, notes, print_json, say_written
 from firstsight.errors import SettingsError
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.monitoring.novelty import NoveltyScores
@@ -96,7 +96,8 @@ def watch_command(
         dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
         skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
         kept = f", kept in {events_file}" if events_file else ""
-        say(f"{_BEFORE[ended]}{watcher.num_frames} frames watched{dropped}{skipped}; {outlets.num_events} events{kept}")
+        events = counted(outlets.num_events, "event")
+        say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
         say(judged_text(watcher.num_frames, watcher.num_judged))
     if ended == "interrupted":
         raise typer.Exit(130)

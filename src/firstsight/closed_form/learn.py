@@ -15,7 +15,7 @@ from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import WholeFrame
 from firstsight.encoder.run_folder import RunFolder
-from firstsight.errors import SettingsError, SourceError, check_choice
+from firstsight.errors import SettingsError, SourceError, check_choice, check_count
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import Prefetched, prefetch
@@ -38,7 +38,7 @@ class ClosedFormSettings:
     def __post_init__(self) -> None:
         if self.precision is not None:
             check_choice("precision", self.precision, get_args(Precision))
-        if self.max_frames < _MIN_FRAMES:
+        if check_count("at most {} frames", self.max_frames, at_least=None) < _MIN_FRAMES:
             raise SettingsError(f"at most {self.max_frames} frames; valid is {_MIN_FRAMES} or more")
 
 
@@ -273,11 +273,11 @@ def learn_closed_form(
     sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
     num_frames, total = count(sources), count(parts)
     frames = sample.read(
-        parts, view, report=lambda done: progress(Progress("watching", done, total)), live_seconds=live_seconds
+        parts, view, report=lambda done: progress(Progress("reading", done, total)), live_seconds=live_seconds
     )
     if sample.cut_short_by:
         news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_read} frames that were read"
-        progress(Progress("watching", sample.num_read, total, news=(news,)))
+        progress(Progress("reading", sample.num_read, total, news=(news,)))
     learned = fit(
         frames,
         seed=provenance["seed"],

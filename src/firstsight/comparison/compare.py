@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.comparison.running_statistics import RunningStatistics, largest
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import SettingsError, SourceError, brief, check_count, check_number, check_seconds
 from firstsight.footage.finding import parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
@@ -36,8 +36,7 @@ class EveryNFrames:
     num_frames: int = 300
 
     def __post_init__(self) -> None:
-        if self.num_frames < 1:
-            raise SettingsError(f"a new anchor every {self.num_frames} frames; valid is at least 1")
+        check_count("a new anchor every {} frames", self.num_frames)
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,7 @@ class BelowSimilarity:
     similarity: float = 0.40
 
     def __post_init__(self) -> None:
-        if not -1 <= self.similarity <= 1:
-            raise SettingsError(f"a new anchor below similarity {self.similarity}; valid is -1 to 1")
+        check_number("a new anchor below similarity {}", self.similarity, "-1 to 1", lambda cosine: -1 <= cosine <= 1)
 
 
 @dataclass(frozen=True)
@@ -61,8 +59,7 @@ class AtSeconds:
     seconds: float
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seconds < float("inf"):
-            raise SettingsError(f"an anchor at {self.seconds} s; valid is 0 or later")
+        check_seconds("an anchor at {} s", self.seconds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +94,15 @@ class CompareSettings:
     box: Box | None = None  # of a fixed anchor's picture: compare its content with every window of its size
 
     def __post_init__(self) -> None:
-        if (self.num_dimensions or 0) < 0 or self.batch_size < 1 or (self.over_last or _WARM_UP) < _WARM_UP:
+        if not isinstance(self.anchor, Anchor):
             raise SettingsError(
-                f"{self.num_dimensions} dimensions, over the last {self.over_last}, batch {self.batch_size}; valid are "
-                f"0 dimensions (all) or more, at least {_WARM_UP} embeddings and 1 frame"
+                f"anchor {brief(self.anchor)}; valid are a picture, its path, a moment, a time and a rule"
             )
+        check_count("batch {}", self.batch_size)
+        if self.num_dimensions is not None:
+            check_count("{} dimensions, of which 0 is all", self.num_dimensions, at_least=0)
+        if self.over_last is not None:
+            check_count("over the last {} embeddings", self.over_last, at_least=_WARM_UP)
         if self.box is not None:
             self._check_box()
 
@@ -178,6 +179,7 @@ def compare(
         >>> for comparison in compare(encoder, "bikes.mp4"):  # doctest: +SKIP
         ...     print(comparison.frame.seconds, comparison.similarity)
     """
+    check_encoder(encoder)
     settings = CompareSettings(
         anchor=_anchor_of(anchor),
         level=level,
@@ -196,7 +198,7 @@ def _anchor_of(given: Anchor | Picture | None) -> Anchor:
     if isinstance(given, str | PathLike):
         reference = parse_reference(str(given))
         return FromPicture(frame_of(reference, (PixelByPixel(),)).pixels, name=reference.name)
-    return given or EveryNFrames()
+    return EveryNFrames() if given is None else given  # the settings check what it is
 
 
 class Comparisons:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SourceError, check_choice, check_count
 from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
@@ -89,8 +89,8 @@ def nearest_pictures(
         SourceError: an anchor cannot be read, or there is no picture to compare it with.
     """
     measure = measure or measure_of(encoder)
-    if k < 1 or measure not in get_args(Measure):
-        raise SettingsError(f"{k} neighbours by {measure}; valid are at least 1, by {' or '.join(get_args(Measure))}")
+    check_count("{} neighbours", k)
+    check_choice("measure", measure, get_args(Measure))
     footage, paths = open_source(source), [Path(one) for one in anchors]
     pictures = [read_image(path, name=str(path))[None] for path in paths]
     vectors = np.concatenate([_vectors(encoder, picture, measure) for picture in pictures])

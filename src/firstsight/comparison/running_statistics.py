@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+_FIRST_ROWS = 64  # of the memory for a window; it grows up to the window
+
 
 class RunningStatistics:
     """Exact running statistics, O(dim) a frame.
@@ -51,7 +53,10 @@ class RunningStatistics:
     def _exchange(self, value: NDArray[np.float64], window: int) -> None:
         """Puts the value into the ring, and takes the one that it replaces out of the sums."""
         if self._ring is None:
-            self._ring = np.empty((window, len(value)))
+            self._ring = np.empty((min(window, _FIRST_ROWS), len(value)))
+        elif self._next == len(self._ring):  # so that a window longer than the footage takes no more memory than that
+            more = min(window, 2 * len(self._ring)) - len(self._ring)
+            self._ring = np.concatenate([self._ring, np.empty((more, len(value)))])
         if self.num_embeddings == window:
             if self._next == 0:
                 self._reference = self._ring.mean(axis=0)

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.library.embeddings import Embeddings, embed
@@ -61,8 +61,9 @@ class Target:
             self._target = str(target)
             return
         if encoder is None:
-            named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "frames are"
-            raise SettingsError(f"{named} no library and need an encoder: give --model RUN, in Python encoder=")
+            named = f"{printable(str(target))} is" if isinstance(target, str | PathLike) else "what is given is"
+            raise SettingsError(f"{named} no library and needs an encoder: give --model RUN, in Python encoder=")
+        check_encoder(encoder)
         self._encoder = encoder
         rate = None if isinstance(target, Source) else frames_per_second
         self._source = open_source(target, frames_per_second=rate)
@@ -86,7 +87,9 @@ class Target:
 
 def _check_library(library: Store, encoder: Encoder | None) -> None:
     """Raises a LibraryError if the encoder is not its own, or it is empty."""
-    name = printable(str(library.path))
+    name = printable(library.name)
+    if encoder is not None:
+        check_encoder(encoder)
     if encoder is not None and encoder.fingerprint != library.fingerprint:
         raise LibraryError(
             f"{name} was made with encoder {library.fingerprint}, not {encoder.fingerprint}: their embeddings cannot "
@@ -131,7 +134,7 @@ class Similarities:
 
 def measure_similarities(
     target: Spec,
-    anchors: Sequence[Picture],
+    anchors: Picture | Sequence[Picture],
     *,
     encoder: Encoder | None = None,
     frames_per_second: float | None = 2.0,
@@ -167,9 +170,9 @@ def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float3
         given = f"an anchor called {', '.join(sorted(taken))}" if anchors else "no anchor"
         raise SettingsError(f"{given}; valid is at least one, called otherwise than {', '.join(_FIRST)}")
     columns = [
-        pa.array([frames.source_of(row) for row in range(len(frames))], pa.string()),
+        pa.array([printable(frames.source_of(row)) for row in range(len(frames))], pa.string()),
         pa.array(frames.frame_indices),
         pa.array(frames.seconds),
         *(pa.array((frames.vectors @ vector).clip(-1, 1)) for vector in anchors.values()),
     ]
-    return pa.table(columns, names=[*_FIRST, *anchors])
+    return pa.table(columns, names=[*_FIRST, *map(printable, anchors)])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from firstsight.copies.shared_footage import Shared
+from firstsight.copies.shared_footage import Shared, identical
 from firstsight.copies.signature import Track
 from firstsight.copies.verification import Finding, components
 from firstsight.errors import SourceError
@@ -91,7 +91,9 @@ def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, 
     facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks) for name in names]
     kept = best(facts)
     others = [one for one in facts if one.name != kept.name]
-    return CopyGroup(kept.name, why_kept(kept, others), tuple(_copy(one, kept, own) for one in others))
+    return CopyGroup(
+        kept.name, why_kept(kept, others), tuple(_copy(one, kept, _pair(one, kept, own, tracks), own) for one in others)
+    )
 
 
 def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> Facts:
@@ -194,8 +196,14 @@ def bytes_text(num_bytes: int) -> str:
     return f"{num_bytes} bytes"
 
 
-def _copy(facts: Facts, kept: Facts, own: Sequence[Shared]) -> Copy:
-    pair = next((one for one in own if {one.first, one.second} == {facts.name, kept.name}), None)
+def _pair(one: Facts, kept: Facts, own: Sequence[Shared], tracks: Mapping[str, Track]) -> Shared | None:
+    """What the two have in common; None if they are joined through others only."""
+    if tracks[one.name].record.content == tracks[kept.name].record.content:
+        return identical(kept.name, one.name)
+    return next((pair for pair in own if {pair.first, pair.second} == {one.name, kept.name}), None)
+
+
+def _copy(facts: Facts, kept: Facts, pair: Shared | None, own: Sequence[Shared]) -> Copy:
     known_by = pair or min(
         (one for one in own if facts.name in (one.first, one.second)), key=lambda one: one.expected_by_chance
     )

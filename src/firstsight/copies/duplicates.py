@@ -25,10 +25,12 @@ from firstsight.copies.passages import (
     tick_seconds,
 )
 from firstsight.copies.pictures import MIN_PICTURES, picture_copies
-from firstsight.copies.shared_footage import Shared, identical_files, shared_footage
+from firstsight.copies.shared_footage import Shared, identical, identical_files, shared_footage
 from firstsight.copies.signature import NUM_COEFFICIENTS, SIDE, Cells, read_tracks, recompressed, signatures
 from firstsight.copies.verification import Verifier
 from firstsight.errors import LibraryError
+from firstsight.footage.finding import other_names
+from firstsight.library.records import SourceRecord
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 
@@ -154,8 +156,9 @@ class Duplicates:
     repeated_frames: tuple[RepeatedFrame, ...]
     num_blank_frames: int  # of one tone everywhere, not counted as repeated
     noise: float  # grey levels by which no cell of repeated frames differs
-    num_sources: int
-    num_frames: int
+    num_sources: int  # compared
+    num_frames: int  # compared
+    other_names: tuple[str, ...] = ()  # of sources that are the file of another one, by a link, and are not compared
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -192,7 +195,8 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     Sources are copies if what changes in them is the same, so two takes before one camera are none; and if details
     agree better than those of look-alikes in the same library, so two floors of one architecture are none: see
     `verification.verdict`. Frames are the same if no cell of them differs by more than re-encoding changes it. Copies
-    played at another speed are not found. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
+    played at another speed are not found. A file that is in the library under several names, as links give it, is
+    compared under one. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
     repeats no other, and the matches.
 
     Args:
@@ -208,11 +212,11 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         ...         print(group.keep, [copy.source for copy in group.copies])
     """
     if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
-    total = library.num_frames
+        raise LibraryError(f"{library.name} holds no frame; put footage into it with `firstsight index`")
+    sources, named_otherwise = _files_once(library.sources)
     before, after = recompressed(library)
     frames = RepeatedFrames(noise_of(before, after))
-    tracks = list(read_tracks(library, on_cells=frames.add, progress=progress))
+    tracks = list(read_tracks(library, sources, on_cells=frames.add, progress=progress))
     step = tick_seconds(tracks)
     ticks = [at_ticks(track, index, step) for index, track in enumerate(tracks)]
     measures = measure(ticks, signatures(before), signatures(after))
@@ -221,16 +225,19 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     pictures = [track for track in tracks if track.record.duration_seconds <= 0 and track.record.name not in blank]
     found, below = _aligned(ticks, measures, progress=progress)
     verified = Verifier(library.tables, tracks, ticks, step).verify(found, measures, below=below, progress=progress)
-    identical = identical_files(library.sources)
-    same = {frozenset((one.first, one.second)) for one in identical}
+    same_files = identical_files(sources)
+    contents = {record.name: record.content for record in sources}
+    same = {frozenset((one.first, one.second)) for one in same_files}
     others = shared_footage(verified, tracks, ticks, moving, step) + picture_copies(pictures, library.tables)
-    shared = identical + tuple(one for one in others if frozenset((one.first, one.second)) not in same)
+    shared = same_files + tuple(
+        _as_files(one, contents) for one in others if frozenset((one.first, one.second)) not in same
+    )
     names = [track.record.name for track in tracks]
     videos = [
         index for index, track in enumerate(tracks) if track.record.duration_seconds > 0 and names[index] not in blank
     ]
     return Duplicates(
-        library=str(library.path),
+        library=library.name,
         groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
         shared=shared,
         too_short=tuple(names[index] for index in videos if not ticks[index].num_passages),
@@ -241,8 +248,20 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         num_blank_frames=sum(frames.num_blank_of.values()),
         noise=frames.noise,
         num_sources=len(tracks),
-        num_frames=total,
+        num_frames=library.num_frames - sum(record.num_frames for record in named_otherwise),
+        other_names=tuple(record.name for record in named_otherwise),
     )
+
+
+def _files_once(records: Sequence[SourceRecord]) -> tuple[list[SourceRecord], list[SourceRecord]]:
+    """The records, one for each file; and those of its other names: to delete one would delete the only file."""
+    others = other_names(record.path for record in records)
+    return [one for one in records if one.path not in others], [one for one in records if one.path in others]
+
+
+def _as_files(one: Shared, contents: Mapping[str, str]) -> Shared:
+    """What was found, or that the files are identical; contents are hashes by name of source."""
+    return identical(one.first, one.second) if contents[one.first] == contents[one.second] else one
 
 
 def _aligned(ticks: Sequence[Ticks], measures: Measures, *, progress: Report) -> tuple[list[Alignment], float]:

@@ -75,14 +75,15 @@ class Shared:
 
 
 def identical_files(records: Iterable[SourceRecord]) -> tuple[Shared, ...]:
-    """Each file that has the same bytes as an earlier one, with the first of them."""
-    firsts: dict[tuple[str, int], str] = {}
-    found = []
-    for record in records:
-        first = firsts.setdefault((record.content, record.num_bytes), record.name)
-        if first != record.name:
-            found.append(Shared(first, record.name, "identical files", 1.0, 1.0, 0.0, same_edges=True))
-    return tuple(found)
+    """Each file that has the same bytes as an earlier one, with the first of them: not all pairs, of many too many."""
+    firsts: dict[str, SourceRecord] = {}
+    pairs = [(firsts.setdefault(record.content, record), record) for record in records]
+    return tuple(identical(first.name, record.name) for first, record in pairs if first is not record)
+
+
+def identical(first: str, second: str) -> Shared:
+    """Two sources whose files have the same bytes."""
+    return Shared(first, second, "identical files", 1.0, 1.0, 0.0, same_edges=True)
 
 
 def shared_footage(

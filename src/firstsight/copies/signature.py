@@ -157,14 +157,16 @@ class Cells:
 
 def read_tracks(
     library: Store,
+    sources: Sequence[SourceRecord] | None = None,
     *,
     on_cells: Callable[[Cells], None] = lambda _: None,
     progress: Report = silent,
 ) -> Iterator[Track]:
-    """The tracks of all sources. Memory: the thumbnails of a thousand frames, and the track of one source.
+    """The tracks of sources. Memory: the thumbnails of a thousand frames, and the track of one source.
 
     Args:
         library: which one.
+        sources: of it; all by default.
         on_cells: called with the cells of all frames on the way, a few at a time.
         progress: called after each batch of frames.
 
@@ -172,7 +174,7 @@ def read_tracks(
         LibraryError: thumbnails of a source are missing, or are of none of its frames.
     """
     num_done = 0
-    for records in _grouped(library.sources):
+    for records in _grouped(library.sources if sources is None else sources):
         ids = [record.id for record in records]
         times = library.tables.times_of(ids)
         thumbnails = library.tables.thumbnails_of(ids, batch_size=_ROWS_AT_ONCE)

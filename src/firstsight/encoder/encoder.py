@@ -12,6 +12,8 @@ from torch import Tensor
 from firstsight import device
 from firstsight.encoder import saved
 from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, level_number, to_inputs
+from firstsight.errors import RunError, SettingsError, brief
+from firstsight.files import check_path
 from firstsight.pixels import as_pictures
 from firstsight.process import Precision, passive_waiting
 
@@ -50,12 +52,12 @@ class Encoder:
         Raises:
             RunError: there is none, or it is damaged or of another version.
         """
-        model, provenance = saved.load(Path(path))
+        model, provenance = saved.load(check_path(path, name="run", error=RunError))
         return cls(model, provenance=provenance)
 
     def save(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors` into the folder, both or neither."""
-        saved.save(Path(folder), self.model, self.provenance)
+        saved.save(check_path(folder, name="run", error=RunError), self.model, self.provenance)
 
     @property
     def view(self) -> EncoderView:
@@ -163,3 +165,9 @@ class Encoder:
         levels = ", ".join(map(str, self.shapes))
         method = self.provenance.get("method", "nothing")
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
+
+
+def check_encoder(given: object) -> None:
+    """Raises a SettingsError for anything but an encoder, such as the path of its run."""
+    if not isinstance(given, Encoder):
+        raise SettingsError(f"encoder {brief(given)}; valid is an Encoder: learn one, or Encoder.load(RUN)")

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.errors import PixelsError, SettingsError
+from firstsight.errors import PixelsError, SettingsError, check_count
 from firstsight.footage.frames import View
-from firstsight.pixels import Crop, as_pictures, crop_and_resize
+from firstsight.pixels import Crop, as_pictures, crop_and_resize, writable
 from firstsight.process import Precision
 
 # Enlarged further than this, a picture is interpolation rather than detail.
@@ -58,11 +58,14 @@ class CentralSquare:
         """False: the network gets the square alone."""
         return False
 
-    def describe(self) -> str:
-        """The input in words."""
+    def describe(self, size: tuple[int, int] | None = None) -> str:
+        """The input in words: of frames of that width and height, or of any."""
+        if size is None:
+            crop, at_most = self.crop_size, " at most"
+        else:
+            crop, at_most = self.crop(*size).width, ""
         colour = "colour" if self.channels == 3 else "grey"
-        crop, size = self.crop_size, self.input_size
-        return f"the {crop}x{crop} square in the middle, at {size}x{size}, {colour}"
+        return f"the square in the middle, {crop}x{crop}{at_most}, at {self.input_size}x{self.input_size}, {colour}"
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures. Frames that are inputs already come back unchanged.
@@ -120,7 +123,7 @@ class WholeFrame:
         """All of a picture of that size."""
         return Crop(0, 0, width, height, self.width, self.height)
 
-    def describe(self) -> str:
+    def describe(self, size: tuple[int, int] | None = None) -> str:  # noqa: ARG002  # all of a frame of any size
         """The input in words."""
         return f"the entire picture, at {self.width}x{self.height}, {'colour' if self.channels == 3 else 'grey'}"
 
@@ -153,8 +156,8 @@ class EncoderView(View, Protocol):
     def shows_whole_frame(self) -> bool:
         """Whether it shows all of a frame, so that a thumbnail can stand for the frame."""
 
-    def describe(self) -> str:
-        """In words: "the entire picture, at 75x42, colour"."""
+    def describe(self, size: tuple[int, int] | None = None) -> str:
+        """In words, of frames of that width and height, or of any: "the entire picture, at 75x42, colour"."""
 
     def apply(self, frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The network's input as pictures, uint8 (N, h, w, channels), of frames uint8 (N, H, W, 3) or (N, H, W).
@@ -237,7 +240,7 @@ def level_number(level: int | None, num_levels: int) -> int:
     Raises:
         SettingsError: there is no such level.
     """
-    number = num_levels if level is None else level
+    number = num_levels if level is None else check_count("level {}", level, at_least=None)
     if not 1 <= number <= num_levels:
         raise SettingsError(f"level {level}; valid are 1 to {num_levels}")
     return number
@@ -245,8 +248,7 @@ def level_number(level: int | None, num_levels: int) -> int:
 
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
-    writable = np.require(pictures, requirements="W")  # a copy of what Pillow lends, of which PyTorch warns
-    tensor = torch.from_numpy(writable).to(device).permute(0, 3, 1, 2)
+    tensor = torch.from_numpy(writable(pictures)).to(device).permute(0, 3, 1, 2)
     return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.saved import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import make_folder, write_atomically
+from firstsight.files import check_path, make_folder, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -29,12 +29,13 @@ class RunFolder:
         self._is_begun = False  # whether what is in the folder is of this run
 
     @classmethod
-    def create(cls, folder: Path, *, force: bool) -> "RunFolder":
+    def create(cls, folder: str | Path, *, force: bool) -> "RunFolder":
         """A new run in the folder, which is made. With `force` an old run stays until the first save.
 
         Raises:
             RunError: there is a run already and `force` is off, something else is there, or it cannot be made.
         """
+        folder = check_path(folder, name="run", error=RunError)
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give the name of a folder for the run")
         if is_run(folder):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.fft import dctn
 
 from firstsight.learning.learn import learn
-from firstsight.pixels import Crop, as_pictures, crop_and_resize, with_channels
+from firstsight.pixels import Crop, as_pictures, crop_and_resize, with_channels, writable
 
 Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -71,7 +71,7 @@ def _thumbnails(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _thumbnails_of(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    planes = torch.from_numpy(np.ascontiguousarray(with_channels(pictures, 3))).permute(0, 3, 1, 2).float()
+    planes = torch.from_numpy(writable(np.ascontiguousarray(with_channels(pictures, 3)))).permute(0, 3, 1, 2).float()
     small = torch.nn.functional.interpolate(planes, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), mode="area")
     return small.flatten(1).numpy()
 

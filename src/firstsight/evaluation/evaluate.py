@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import SettingsError, check_count, check_seconds, check_seed
 from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference
 from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
 from firstsight.evaluation.sample import MIN_FRAMES, Sample, read_labels, take_sample
+from firstsight.files import check_path
 from firstsight.footage.source import Spec, open_source
 from firstsight.progress import Progress, Report, silent
 
@@ -108,7 +110,7 @@ def evaluate(
     encoder: Encoder,
     source: Spec,
     *,
-    labels: str | None = None,
+    labels: str | PathLike[str] | None = None,
     second_pass_seconds: float | None = None,
     max_frames: int = 1_000,
     seed: int = 0,
@@ -122,7 +124,7 @@ def evaluate(
         labels: "folders", or a CSV file; see `read_labels`. With labels retrieval and classification are scored.
         second_pass_seconds: where a second pass over the same route begins; scores whether it finds the first.
         max_frames: asked about, spread evenly over the footage. At least 20.
-        seed: of the random numbers.
+        seed: of the random numbers; an integer from 0 to 2**32 - 1.
         progress: called now and then.
 
     Returns:
@@ -132,11 +134,16 @@ def evaluate(
         SourceError: too few frames, or frames that are all alike.
         SettingsError: labels that do not fit, or an option outside its range.
     """
-    if max_frames < MIN_FRAMES:
+    check_encoder(encoder)
+    seed = check_seed(seed)
+    if check_count("at most {} frames", max_frames, at_least=None) < MIN_FRAMES:
         raise SettingsError(f"at most {max_frames} frames; valid is {MIN_FRAMES} or more")
+    if second_pass_seconds is not None:
+        second_pass_seconds = check_seconds("a second pass from {} s", second_pass_seconds)
     if labels and second_pass_seconds is not None:
         raise SettingsError("labels and a second pass are two questions; give one")
     footage = open_source(source)
+    labels = None if labels is None else str(check_path(labels, name="labels"))
     given = read_labels(labels, footage) if labels else None
     sample = take_sample(
         encoder,

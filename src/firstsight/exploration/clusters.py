@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment, find_moments
-from firstsight.text import printable
+from firstsight.text import counted, printable
 
 # The groups are found among so many evenly spaced frames; the rest join them.
 _MAX_LEARNED_FROM = 4_000
@@ -81,7 +81,7 @@ class Clusters:
             (one.thumbnail, f"{one.share:.1%}: {printable(one.exemplar_source)} at {one.exemplar_seconds:.2f} s")
             for one in self.clusters
         ]
-        return gallery(f"{len(shown)} groups of {self.num_frames} frames", shown)
+        return gallery(f"{counted(len(shown), 'group')} of {self.num_frames} frames", shown)
 
 
 def find_clusters(library: Store, num: int | None = None, *, progress: Report = silent) -> Clusters:
@@ -103,10 +103,11 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
         ...     for cluster in find_clusters(library).clusters:
         ...         print(f"{cluster.share:.0%}", cluster.exemplar_source, cluster.exemplar_seconds)
     """
+    num = None if num is None else check_count("{} groups", num, at_least=None)
     frames = library.embeddings()
     frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
     if len(frames) < 3:
-        raise LibraryError(f"{library.path} has {len(frames)} frames that show anything; index more footage")
+        raise LibraryError(f"{library.name} has {len(frames)} frames that show anything; index more footage")
     sample = Sample(_MAX_LEARNED_FROM)
     sample.add(frames)
     learned_from = sample.embeddings().vectors
@@ -121,7 +122,7 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
         for group in np.unique(nearest)
     ]
     largest_first = tuple(sorted(found, key=lambda one: -one.num_frames))
-    return Clusters(str(library.path), largest_first, silhouette, len(frames))
+    return Clusters(library.name, largest_first, silhouette, len(frames))
 
 
 def best_centres(

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, check_count
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import gallery
@@ -109,12 +109,11 @@ def find_keyframes(
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
         ...     print([(one.source, one.seconds) for one in find_keyframes(library, 12)])
     """
-    if num < 1:
-        raise SettingsError(f"{num} keyframes; valid is at least 1")
+    num = check_count("{} keyframes", num)
     frames = library.embeddings(where)
     frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
     if not len(frames):
-        raise LibraryError(f"{library.path} has no frame to choose there; index footage first, or ask for more of it")
+        raise LibraryError(f"{library.name} has no frame to choose there; index footage first, or ask for more of it")
     rows, similarities, nearest = [], [], np.zeros(len(frames), np.int64)
     for row, similarity, members in farthest_first(frames.vectors, num):
         rows.append(row)
@@ -128,7 +127,7 @@ def find_keyframes(
         Keyframe(*key, float(frames.seconds[row]), similarity if similarity > -1 else None, int(count), jpeg)
         for key, row, similarity, count, jpeg in found
     ]
-    return Keyframes(str(library.path), tuple(keyframes))
+    return Keyframes(library.name, tuple(keyframes))
 
 
 def farthest_first(vectors: NDArray[np.float32], num: int) -> Iterator[tuple[int, float, NDArray[np.bool_]]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_seed
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
@@ -64,17 +64,18 @@ def map_frames(library: Store, *, where: Where | None = None, seed: int = 0, pro
     Args:
         library: which one.
         where: which frames; all by default.
-        seed: of t-SNE.
+        seed: of t-SNE; an integer from 0 to 2**32 - 1.
         progress: called once.
 
     Raises:
-        SettingsError: fewer than four frames.
+        SettingsError: fewer than four frames, or another seed.
         LibraryError: a name or pattern fits no source.
     """
+    seed = check_seed(seed)
     chosen = library.embeddings(where)
     frames = chosen[evenly_spaced(len(chosen))]
     progress(Progress("laying out", 0, None, f"{len(frames)} frames"))
-    return FrameMap(str(library.path), frames, lay_out(frames.vectors, seed=seed), len(chosen))
+    return FrameMap(library.name, frames, lay_out(frames.vectors, seed=seed), len(chosen))
 
 
 def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float32]:
@@ -82,12 +83,12 @@ def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float3
 
     Args:
         vectors: (N, dim).
-        seed: of t-SNE.
+        seed: of t-SNE; an integer from 0 to 2**32 - 1.
 
     Raises:
-        SettingsError: fewer than four frames.
+        SettingsError: fewer than four frames, or another seed.
     """
-    num = len(vectors)
+    num, seed = len(vectors), check_seed(seed)
     if num < _MIN_FRAMES:
         raise SettingsError(
             f"a map of {num} frames; valid is at least {_MIN_FRAMES}: index more footage, or more frames a second"

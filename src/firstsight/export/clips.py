@@ -48,9 +48,10 @@ def write_pictures(
 
     Raises:
         RunError: the folder cannot be written to.
+        LibraryError: a source, or a frame, is not in the library any more.
     """
+    records = {name: library.source(name) for name in {name for name, _, _ in frames}}
     make_folder(folder, purpose="the pictures")
-    records = {record.name: record for record in library.sources}
     written: list[Path] = []
     without: set[str] = set()  # sources whose files cannot be used
     for rank, (source, index, seconds) in enumerate(frames, start=1):
@@ -133,12 +134,13 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
 
     Raises:
         RunError: the folder cannot be written to.
+        LibraryError: a source is not in the library any more; then nothing is written.
     """
-    records = {record.name: record for record in library.sources}
+    records = [library.source(moment.source) for moment in moments]
     stretches = [
-        Stretch(records[moment.source].path, moment.start_seconds, moment.end_seconds, records[moment.source])
-        for moment in moments
-        if not records[moment.source].is_picture
+        Stretch(record.path, moment.start_seconds, moment.end_seconds, record)
+        for moment, record in zip(moments, records, strict=True)
+        if not record.is_picture
     ]
     return write_clips(stretches, folder, progress=progress)
 

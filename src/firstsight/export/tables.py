@@ -94,7 +94,7 @@ def _with_safe_cells(table: pa.Table) -> pa.Table:
 def check_ending(path: Path, endings: Sequence[str]) -> None:
     """Raises a SettingsError if the name ends in none of those."""
     if path.suffix.lower() not in endings:
-        raise SettingsError(f"{printable(path.name)} has an unknown ending; valid are {', '.join(endings)}")
+        raise SettingsError(f"{printable(path.name or path)} has an unknown ending; valid are {', '.join(endings)}")
 
 
 _CHUNK = 256  # thumbnails read at once
@@ -137,11 +137,11 @@ def export_library(
     frames = library.embeddings(where)
     if not len(frames):
         raise LibraryError(
-            f"{printable(library.path)} has no frame to export there; index footage first, or ask for more of it"
+            f"{printable(library.name)} has no frame to export there; index footage first, or ask for more of it"
         )
     progress(Progress("writing", 0, len(frames)))
     write(library, frames, path, progress)
-    return Exported(str(library.path), str(path), len(frames))
+    return Exported(library.name, str(path), len(frames))
 
 
 def check_export(path: Path) -> None:

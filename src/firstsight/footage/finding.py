@@ -3,7 +3,7 @@
 Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path at once.
 """
 
-# ruff: noqa: PTH112, PTH114  # `os.path` answers False where `Path` raises for want of permission
+# ruff: noqa: PTH112, PTH113, PTH114  # `os.path` answers False where `Path` raises for want of permission
 import glob
 import math
 import os
@@ -11,10 +11,11 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError, brief
 from firstsight.files import special_file
 from firstsight.text import printable
 
@@ -125,9 +126,9 @@ def find_files(spec: PathLike | Sequence[PathLike]) -> Found:
 def find_all(spec: PathLike) -> FoundFiles:
     """The videos and pictures that a path, a folder or a pattern names, each once, and what is left out.
 
-    In a folder the suffix decides. Links to folders are followed, but no folder is entered twice; links to files are
-    names of their own. Left out are hidden files, files of other kinds, FIFOs, sockets, devices, broken links and
-    folders without permission.
+    In a folder the suffix decides. Links to files and folders are followed, but no folder is entered twice, and a file
+    of several names, as links give it, is read under one: see `other_names`. Left out are hidden files, files of other
+    kinds, FIFOs, sockets, devices, broken links and folders without permission.
 
     Raises:
         SourceError: it does not exist or cannot be read, or no video or picture is in it.
@@ -143,7 +144,7 @@ def find_all(spec: PathLike) -> FoundFiles:
     matches = sorted(glob.glob(text, recursive=True), key=_natural)  # noqa: PTH207, the pattern may be absolute
     if not matches:
         what = "nothing matches the pattern" if glob.has_magic(text) else "there is no file or folder"
-        raise SourceError(f"{what} {text!r}: {_VALID}")
+        raise SourceError(f"{what} {brief(text)}: {_VALID}")
     return _footage([Path(match) for match in matches], root=None, where=f" matching {printable(text)}")
 
 
@@ -176,18 +177,18 @@ def _kind(text: str) -> str:
         mode = Path(text).stat().st_mode
     except (FileNotFoundError, NotADirectoryError):
         if os.path.islink(text):
-            raise SourceError(f"{text!r} is a link to nothing: {_VALID}") from None
+            raise SourceError(f"{brief(text)} is a link to nothing: {_VALID}") from None
         return "nothing"
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"{text!r} cannot be read ({reason}): {_VALID}") from error
+        raise SourceError(f"{brief(text)} cannot be read ({reason}): {_VALID}") from error
     if stat.S_ISDIR(mode):
         return "folder"
     if stat.S_ISREG(mode):
         return "file"
     what = special_file(mode)
     pipe = "; to read what comes through it, give - and redirect it: - < it" if what == "a FIFO" else ""
-    raise SourceError(f"{text!r} is neither a file nor a folder but {what}: {_VALID}{pipe}")
+    raise SourceError(f"{brief(text)} is neither a file nor a folder but {what}: {_VALID}{pipe}")
 
 
 # Pictures of kinds that are not read in a folder.
@@ -256,11 +257,37 @@ def _unreachable(path: Path, error: OSError) -> str:
     return "broken link" if os.path.islink(path) else "file that cannot be read"
 
 
+def other_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """The paths of files that others of the paths name too, each with what it is, in the singular.
+
+    The name without them is the first that is no link, behind as few links to folders as can be. What cannot be reached
+    has no other names.
+    """
+    of_file: dict[tuple[int, int], list[Path]] = {}
+    for path in paths:
+        with suppress(OSError, ValueError):
+            state = path.stat()
+            if state.st_ino:  # some file systems have no such number
+                of_file.setdefault((state.st_dev, state.st_ino), []).append(path)
+    others = (path for names in of_file.values() for path in sorted(names, key=_preference)[1:])
+    return {
+        path: f"{'link to' if os.path.islink(path) else 'other name of'} a file that is read already" for path in others
+    }
+
+
+def _preference(path: Path) -> tuple[bool, int, list[tuple[int, int, str]]]:
+    """A sorting key of the names of one file: the one that it is read under comes first."""
+    return os.path.islink(path), sum(map(os.path.islink, path.absolute().parents)), _natural(str(path))
+
+
 def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundFiles:
     """The footage at and under the starts, and the rest."""
     search = _Search()
     for start in starts:
         search.walk(start)
+    search.left_out.update(others := other_names(search.files))
+    for path in others:
+        del search.files[path]
     if root and search.left_out.get(root) == "folder without permission":
         raise SourceError(f"folder {str(root)!r} cannot be read: you have no permission")
     root = root or _common_folder([*search.files] or [*search.left_out])
@@ -321,13 +348,13 @@ def parse_reference(text: str) -> FrameReference:
         SourceError: there is no such file; a video without a time; a picture with one.
         SettingsError: what follows the @ is not a number of seconds from 0.
     """
-    if Path(text).is_file():
+    if os.path.isfile(text):
         return _without_time(text)
     name, at, time = text.rpartition("@")
     if not at:
-        raise SourceError(f"there is no file {text!r}: {_VALID_REFERENCE}")
-    if not Path(name).is_file():
-        raise SourceError(f"there is no file {name!r} nor {text!r}: {_VALID_REFERENCE}")
+        raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
+    if not os.path.isfile(name):
+        raise SourceError(f"there is no file {brief(name)} nor {brief(text)}: {_VALID_REFERENCE}")
     if find_files(name).are_images:
         raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
     return FrameReference(Path(name), _seconds(time, text))

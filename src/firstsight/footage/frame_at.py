@@ -8,7 +8,7 @@ from os import PathLike
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SourceError, check_seconds
 from firstsight.footage.container import Landing, SeekMissedError, open_video
 from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
 from firstsight.footage.frames import Frame, PixelByPixel, Skipped, View
@@ -49,8 +49,7 @@ def frame_at(
         >>> frame_at("hall.mp4", 83.2).pixels.shape  # doctest: +SKIP
         (1080, 1920, 3)
     """
-    if not 0 <= seconds < float("inf"):
-        raise SettingsError(f"time {seconds} s; valid is a number of seconds from 0")
+    seconds = check_seconds("time {} s", seconds)
     opened = open_source(source)
     if isinstance(opened, VideoFiles):
         return _of_videos(opened, seconds, views)

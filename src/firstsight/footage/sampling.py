@@ -1,9 +1,11 @@
 """Which frames of a video are used: a span of time, and in it every n-th frame or so many a second."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_count, check_number, check_seconds
 
 # Matroska and others round times to a millisecond, so the frame of a tick can be that much before it.
 _TICK_TOLERANCE_SECONDS = 0.001
@@ -23,8 +25,7 @@ class Sampling:
     one_in: int = 1  # of the frames that would be used, one in so many
 
     def __post_init__(self) -> None:
-        _check_time("start", self.start_seconds)
-        _check_time("end", self.end_seconds)
+        self._check_kinds()
         if self.end_seconds is not None and (self.start_seconds or 0) >= self.end_seconds:
             raise SettingsError(
                 f"the end, {self.end_seconds:g} s, is not after the start, {self.start_seconds or 0:g} s: "
@@ -34,11 +35,12 @@ class Sampling:
             raise SettingsError(
                 f"every {self.every} and {self.frames_per_second:g} frames per second contradict each other: give one"
             )
-        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise SettingsError(f"every {self.every}; valid is an integer from 1, which uses every frame")
-        rate = self.frames_per_second
-        if rate is not None and not (math.isfinite(rate) and rate > 0):
-            raise SettingsError(f"{rate} frames per second; valid is a number above 0, such as 0.5 or 10")
+
+    def _check_kinds(self) -> None:
+        """Checks each number by itself, and makes Python's of those of NumPy, which are written to files."""
+        for name, check in _CHECKS.items():
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, check(value))
 
     def step(self, nth: int, seconds: float) -> int:
         """The step of the sampling that a frame falls into; the first frame of each step is used.
@@ -94,6 +96,14 @@ def check_share(share: float) -> None:
         raise SettingsError(f"a share of {share} to hold out; valid is a number above 0, up to a half")
 
 
-def _check_time(name: str, seconds: float | None) -> None:
-    if seconds is not None and not (math.isfinite(seconds) and seconds >= 0):
-        raise SettingsError(f"{name} {seconds} s; valid is a number of seconds from 0")
+def check_rate(value: object) -> float:
+    """The value as a float, if it is a rate of frames. Raises a SettingsError if it is not."""
+    return check_number("{} frames per second", value, "a number above 0, such as 0.5 or 10", lambda rate: rate > 0)
+
+
+_CHECKS: dict[str, Callable[[object], float]] = {
+    "start_seconds": partial(check_seconds, "start {} s"),
+    "end_seconds": partial(check_seconds, "end {} s"),
+    "every": partial(check_count, "every {}"),
+    "frames_per_second": check_rate,
+}

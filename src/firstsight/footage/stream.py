@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from firstsight.backoff import Backoff
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SourceError, check_number
 from firstsight.files import Closing
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
@@ -149,10 +149,10 @@ class Stream(Closing, Iterator[Arrival]):
         timeout_seconds: float = TIMEOUT_SECONDS,
         backoff: Backoff | None = None,
     ) -> None:
-        if not timeout_seconds > 0:
-            raise SettingsError(f"time-out {timeout_seconds} s; valid is a number of seconds above 0")
-        if not 0 <= speed < float("inf"):
-            raise SettingsError(f"speed {speed}; valid is 0, as fast as possible, or a factor above it such as 1")
+        valid = "a number of seconds above 0"
+        timeout_seconds = check_number("time-out {} s", timeout_seconds, valid, lambda seconds: seconds > 0)
+        valid = "0, as fast as possible, or a factor above it such as 1"
+        speed = check_number("speed {}", speed, valid, lambda factor: factor >= 0)
         self.num_skipped = 0
         self._timeout_seconds = timeout_seconds
         self._backoff = backoff or Backoff()

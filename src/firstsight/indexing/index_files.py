@@ -5,17 +5,17 @@ import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SettingsError, SourceError
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
+from firstsight.files import check_path, listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.run import IndexingRun, Wanted
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free
 from firstsight.library.records import SourceRecord
-from firstsight.library.selection import Where
+from firstsight.library.selection import Names, Where, names_of
 from firstsight.library.source_files import FootageFile, find_footage, state_of
 from firstsight.library.store import Store
 from firstsight.library.vector_index import keep_up, read_facts
@@ -45,18 +45,22 @@ def create(
         encoder: instead of a learned one.
         frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
         every: or one frame in so many.
-        seed: of what learning draws.
+        seed: of what learning draws; an integer from 0 to 2**32 - 1.
         progress: called repeatedly.
 
     Raises:
         SourceError: no footage can be read; no library is left behind.
-        SettingsError: neither footage nor an encoder; or a rate outside its range.
+        SettingsError: neither footage nor an encoder; or a rate or a seed outside its range.
         LibraryError: something else is in the folder, or the disk is too full.
         KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later as for `add`.
     """
-    path, given = Path(folder), _sampling(frames_per_second, every)
+    path, given = check_path(folder, name="library", error=LibraryError), _sampling(frames_per_second, every)
+    seed = check_seed(seed)
     check_free(path)
-    if encoder is not None and not _listed(sources):
+    if encoder is not None:
+        check_encoder(encoder)
+    sources = listed(sources, name="footage")
+    if encoder is not None and not sources:
         return Store.create(path, encoder, frames_per_second=frames_per_second, every=every), Indexed(str(path))
     files, failures = find(sources)
     dim = encoder.dim if encoder else _MAX_DIM
@@ -122,7 +126,7 @@ def find(sources: FootageSpec, *, must_exist: bool = True) -> tuple[list[Footage
         SettingsError: no source given.
         SourceError: there are none, and some `must_exist`.
     """
-    given = _listed(sources)
+    given = listed(sources, name="footage")
     if not given:
         raise SettingsError("no footage given; valid are videos, pictures, folders and patterns")
     files, failures = find_footage(given)
@@ -171,7 +175,7 @@ def index(
     library.show_latest()
     return replace(
         run.outcome,
-        library=str(library.path),
+        library=library.name,
         num_sources=len(library.sources),
         frames_held=library.num_frames,
         seconds=time.monotonic() - begin,
@@ -182,10 +186,6 @@ def _sampling(frames_per_second: float | None, every: int | None) -> Sampling | 
     """The sampling that was given, if any."""
     given = Sampling(frames_per_second=frames_per_second, every=every)
     return None if given == Sampling() else given
-
-
-def _listed(sources: FootageSpec) -> Sequence[str | os.PathLike[str]]:
-    return [sources] if isinstance(sources, str | os.PathLike) else sources
 
 
 def _check_room(expected: Estimate, num_files: int, progress: Report) -> int | None:
@@ -216,21 +216,25 @@ def check_same_encoder(library: Store, encoder: Encoder) -> None:
     """Raises LibraryError if the library has another encoder: vectors of two encoders cannot be compared."""
     if encoder.fingerprint != library.fingerprint:
         raise LibraryError(
-            f"{library.path} is a library of encoder {library.fingerprint}, and the model given is "
+            f"{library.name} is a library of encoder {library.fingerprint}, and the model given is "
             f"{encoder.fingerprint}: leave out --model to go on with the library's own, or re-embed everything in it "
             "with --reindex"
         )
 
 
-def remove(library: Store, names: Sequence[str]) -> list[SourceRecord]:
+def remove(library: Store, names: Names) -> list[SourceRecord]:
     """Removes sources from the library, by name or pattern, and returns them. Their files are not touched.
 
     Raises:
         LibraryError: a name or pattern matches no source; then nothing is removed.
+        SettingsError: no name is given, which elsewhere chooses all.
     """
+    wanted = names_of(names)
+    if not wanted:
+        raise SettingsError("no source given to remove; give names as the library's sources have them, or patterns")
     with only_first_interrupt(), library.writing():
         records = _all(library)
-        chosen = [records[position] for position in Where(tuple(names)).chosen([record.name for record in records])]
+        chosen = [records[position] for position in Where(wanted).chosen([record.name for record in records])]
         _drop(library, chosen)
     return chosen
 

@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SettingsError, SourceError
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
+from firstsight.files import listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
@@ -41,14 +42,18 @@ def reindex(
         sources: more footage, if any.
         frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
-        seed: of what learning draws.
+        seed: of what learning draws; an integer from 0 to 2**32 - 1.
         progress: called repeatedly.
 
     Raises:
-        SettingsError: nothing to learn from; or a rate without sources.
+        SettingsError: nothing to learn from; a rate without sources; or a seed outside its range.
         SourceError: no source can be read, or some cannot be reached; the library stays as it is.
         LibraryError: the disk is full, or another process is writing to the library.
     """
+    seed = check_seed(seed)
+    if encoder is not None:
+        check_encoder(encoder)
+    sources = listed(sources, name="footage")
     has_more = bool(sources)
     if not has_more and (frames_per_second, every) != (None, None):
         raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
@@ -82,7 +87,9 @@ def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store,
         remove_unread(tables_folder(path, library.fingerprint))
         _settle(new)
         new.close()
-    return Store.open(path), outcome
+    opened = Store.open(path)
+    opened.name = library.name
+    return opened, outcome
 
 
 def _check_reachable(library: Store) -> None:
@@ -109,7 +116,7 @@ def _begin(library: Store, encoder: Encoder) -> Store:
         tables = Tables.create(folder, dim=encoder.dim)
     tables.add_columns()
     repair(tables)
-    return Store(path, config, tables)
+    return Store(path, config, tables, name=library.name)
 
 
 def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> None:
@@ -120,8 +127,9 @@ def _drop_removed(new: Store, files: Sequence[tuple[FootageFile, Sampling]]) -> 
 
 def _give_up(new: Store) -> None:
     """Removes all files of a failed attempt."""
+    folder = new.tables.folder
     new.close()
-    shutil.rmtree(new.tables.folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(new.path / new.config.model, ignore_errors=True)
 
 

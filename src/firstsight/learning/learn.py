@@ -5,8 +5,9 @@ from dataclasses import asdict, fields
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
-from typing import Any, Literal, Unpack, get_args
+from typing import Any, Literal, Unpack, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 
 from firstsight.article.run import ArticleRun
@@ -16,7 +17,9 @@ from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.encoder.saved import read_provenance
-from firstsight.errors import RunError, SettingsError, check_choice
+from firstsight.errors import RunError, SettingsError, check_choice, check_number, check_seed
+from firstsight.files import check_path
+from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.from_json import from_json
 from firstsight.process import passive_waiting
@@ -43,9 +46,24 @@ def settings_of(method: str, given: Settings) -> ArticleSettings | ClosedFormSet
     unknown = sorted(set(given) - set(valid))
     if unknown:
         raise SettingsError(f"method {method} has no setting {unknown[0]!r}; valid are {', '.join(valid)}")
+    checked = {name: _checked(name, value) for name, value in given.items()}
     if method == "article":
-        return article_settings(given)
-    return ClosedFormSettings(**given)  # type: ignore[misc]  # the names were just checked
+        return article_settings(checked)  # type: ignore[arg-type]  # the names were just checked
+    return ClosedFormSettings(**checked)
+
+
+def _checked(name: str, value: object) -> Any:  # noqa: ANN401  # of the kind that the setting has
+    """The value in plain numbers, which can be written to a file; of a name whether it is valid is checked later."""
+    kind = get_type_hints(Settings)[name]
+    plain = _plain(value)
+    return plain if get_origin(kind) is Literal else from_json(kind, plain, name=name)
+
+
+def _plain(value: object) -> object:
+    """Numbers of NumPy as those of Python."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def method_for(given: Settings) -> Method:
@@ -85,7 +103,8 @@ def learn(
         method: "default" takes filters from the footage in closed form; "random" is the same with random filters;
             "article" is Multi-Perspective Neural Networks as published. None is the article's if a setting is given
             that only it has, else the default.
-        seed: of all that is drawn; the same seed, footage and number of threads give the same encoder.
+        seed: of all that is drawn, an integer from 0 to 2**32 - 1; the same seed, footage and number of threads give
+            the same encoder.
         out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`); None keeps nothing on disk.
         force: overwrite a run that is there already.
         start_seconds: leave out what comes before.
@@ -114,19 +133,15 @@ def learn(
     Example:
         >>> encoder = learn("bikes.mp4")  # doctest: +SKIP
     """
+    seed = check_seed(seed)
     method = method or method_for(settings)
     chosen = settings_of(method, settings)
     held_out = _held_out(held_out, method)
     where = _device(device, method)
-    sampling = {
-        "start_seconds": start_seconds,
-        "end_seconds": end_seconds,
-        "every": every,
-        "frames_per_second": frames_per_second,
-    }
+    sampling = _sampling(start_seconds, end_seconds, every, frames_per_second)
     footage = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
     _check_live(footage, live_seconds, method)
-    folder = None if out is None else RunFolder.create(Path(out), force=force)
+    folder = None if out is None else RunFolder.create(out, force=force)
     provenance = {
         "method": method,
         "settings": asdict(chosen),
@@ -153,7 +168,8 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         RunError: no such run, it is finished, or its footage cannot be read again.
         SourceError: the footage is gone.
     """
-    provenance: Mapping[str, Any] = read_provenance(Path(run))
+    run = check_path(run, name="run", error=RunError)
+    provenance: Mapping[str, Any] = read_provenance(run)
     _check_resumable(provenance, run)
     try:
         _check_complete(provenance)
@@ -206,7 +222,8 @@ def extend(
         RunError: no such run, a run of the article's method, or its footage cannot be read again.
         SourceError: footage of the run is gone, or the further footage cannot be read.
     """
-    provenance: Mapping[str, Any] = read_provenance(Path(run))
+    run = check_path(run, name="run", error=RunError)
+    provenance: Mapping[str, Any] = read_provenance(run)
     if provenance.get("method") not in ("default", "random"):
         by = "by the article's method" if provenance.get("method") == "article" else "in a way that is not known"
         raise RunError(f"{run} was learned {by}; only the default method's runs are extended")
@@ -215,24 +232,29 @@ def extend(
         settings = from_json(ClosedFormSettings, provenance["settings"], name="settings")
     except SettingsError as error:
         raise RunError(f"{run} cannot be extended ({error}); learn from all the footage with a new run") from error
-    sampling = {
-        "start_seconds": start_seconds,
-        "end_seconds": end_seconds,
-        "every": every,
-        "frames_per_second": frames_per_second,
-    }
+    sampling = _sampling(start_seconds, end_seconds, every, frames_per_second)
     further = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
     known = [provenance["footage"], *provenance.get("extended_by", [])]
     sources = [*(_opened_again(footage, run) for footage in known), further]
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
-    folder = RunFolder(Path(run)) if out is None else RunFolder.create(Path(out), force=force)
+    folder = RunFolder(Path(run)) if out is None else RunFolder.create(out, force=force)
     return learn_closed_form(sources, settings, record, folder, progress)
 
 
+def _sampling(
+    start_seconds: float | None, end_seconds: float | None, every: int | None, frames_per_second: float | None
+) -> dict[str, float | None]:
+    """The sampling as `open_source` takes it, checked, in numbers that can be written to a file."""
+    sampling = Sampling(start_seconds, end_seconds, every, frames_per_second)
+    return {name: getattr(sampling, name) for name in ("start_seconds", "end_seconds", "every", "frames_per_second")}
+
+
 def _held_out(share: float | None, method: Method) -> float:
-    if share is not None and not 0 <= share <= _MAX_HELD_OUT:
-        raise SettingsError(f"held-out share {share}; valid is 0 to {_MAX_HELD_OUT}")
+    if share is not None:
+        share = check_number(
+            "held-out share {}", share, f"0 to {_MAX_HELD_OUT}", lambda share: 0 <= share <= _MAX_HELD_OUT
+        )
     if method == "article":
         return _HELD_OUT if share is None else share
     if share:
@@ -288,8 +310,7 @@ def _check_live(source: Source, live_seconds: float | None, method: Method) -> N
     """Raises a SettingsError if `live_seconds` is given for footage that ends by itself, or to the article's method."""
     if live_seconds is None:
         return
-    if not 0 < live_seconds < float("inf"):
-        raise SettingsError(f"{live_seconds} s to read; valid is a time above 0, such as 600")
+    check_number("{} s to read", live_seconds, "a time above 0, such as 600", lambda seconds: seconds > 0)
     if source.replayable:
         raise SettingsError(f"{source.name} ends by itself; choose a part of it by its start and end (--start, --end)")
     if method == "article":

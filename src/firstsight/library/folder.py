@@ -199,7 +199,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 def is_library(folder: Path) -> bool:
     """Whether the folder has the settings of a library."""
-    return (folder / CONFIG_FILE).exists()
+    return os.path.exists(folder / CONFIG_FILE)  # noqa: PTH110  # `Path` raises where no file can have that name
 
 
 def check_free(folder: Path) -> None:

@@ -214,7 +214,7 @@ def info(library: Store) -> LibraryInfo:
     sources = library.sources
     states = {record.name: state_of(record.path) for record in (*sources, *library.partial_sources)}
     return LibraryInfo(
-        library=str(library.path),
+        library=library.name,
         config=library.config,
         num_frames=library.num_frames,
         num_sources=len(sources),
@@ -287,6 +287,7 @@ class Sources(Sequence[SourceRecord]):
     def to_arrow(self) -> pa.Table:
         """A row a source."""
         rows = self.to_json()
+        rows = [{**row, "path": printable(row["path"])} for row in rows]  # which may be no text
         return pa.table({name: [row[name] for row in rows] for name in [*_SOURCE_FIELDS, "state"]})
 
 

@@ -1,18 +1,25 @@
 """A choice of frames by source and time, and the timeline of a library, held in memory: 24 bytes a frame."""
 
-import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, SettingsError, brief, number_of
+from firstsight.files import listed
 from firstsight.library.embeddings import Embeddings
 
 _NAMES_SHOWN = 3  # of sources, in the error about an unknown one
+_NUM_TIMES = 2
+
+Name = str | os.PathLike[str]  # of a source, or a pattern such as "2026-*/gate.mp4"
+Names = Name | Sequence[Name]
+Between = tuple[float | None, float | None]  # seconds of each source
 
 
 @dataclass(frozen=True)
@@ -24,18 +31,26 @@ class Where:
     end_seconds: float | None = None  # the last is before it
 
     def __post_init__(self) -> None:
-        start, end = self.start_seconds, self.end_seconds
-        for value in (start, end):
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise SettingsError(f"frames from {start} s to {end} s; valid are seconds from 0")
+        start, end = (None if one is None else number_of(one) for one in (self.start_seconds, self.end_seconds))
+        if not all(one is None or one >= 0 for one in (start, end)):
+            given = f"frames from {brief(self.start_seconds)} s to {brief(self.end_seconds)} s"
+            raise SettingsError(f"{given}; valid are seconds from 0")
+        object.__setattr__(self, "start_seconds", start)
+        object.__setattr__(self, "end_seconds", end)
         if end is not None and (start or 0) >= end:
             raise SettingsError(f"the end, {end:g} s, is not after the start, {start or 0:g} s: give a later end")
 
     @classmethod
-    def of(cls, sources: str | Sequence[str] | None, between: tuple[float | None, float | None] | None) -> "Where":
-        """The frames of some sources, or of all, between two times; None is open."""
-        names = (sources,) if isinstance(sources, str) else tuple(sources or ())
-        return cls(names, *(between or (None, None)))
+    def of(cls, sources: Names | None, between: Between | None) -> "Where":
+        """The frames of some sources, or of all, between two times; None is open.
+
+        Raises:
+            SettingsError: something else is given.
+        """
+        times: Any = (None, None) if between is None else between
+        if not isinstance(times, Sequence | np.ndarray) or isinstance(times, str | bytes) or len(times) != _NUM_TIMES:
+            raise SettingsError(f"between {brief(between)}; valid are two times in seconds, as (60, 90) or (60, None)")
+        return cls(names_of(() if sources is None else sources), *times)
 
     def __bool__(self) -> bool:
         """Whether it leaves anything out."""
@@ -52,6 +67,15 @@ class Where:
         return sorted({position for wanted in self.sources for position in _matching(wanted, names)})
 
 
+def names_of(sources: Names) -> tuple[str, ...]:
+    """The names of one source, or of several, as the library has them.
+
+    Raises:
+        SettingsError: something else is given.
+    """
+    return tuple(os.fspath(one) for one in listed(sources, name="source"))
+
+
 def _matching(wanted: str, names: Sequence[str]) -> list[int]:
     """The source of that name; if there is none, those that match the pattern."""
     if wanted in names:
@@ -59,7 +83,9 @@ def _matching(wanted: str, names: Sequence[str]) -> list[int]:
     if matching := [position for position, name in enumerate(names) if fnmatchcase(name, wanted)]:
         return matching
     there = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    raise LibraryError(f"no source of the library is called {wanted!r} or matches it; there are {there or 'none yet'}")
+    raise LibraryError(
+        f"no source of the library is called {brief(wanted)} or matches it; there are {there or 'none yet'}"
+    )
 
 
 _MAX_FRAMES = 1 << 40  # of one source: at 1,000 a second the frames of 34 years

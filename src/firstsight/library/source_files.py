@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from firstsight.errors import SourceError
-from firstsight.footage.finding import find_all, summary
+from firstsight.footage.finding import LeftOut, find_all, other_names, summary
 from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
 from firstsight.text import printable
@@ -38,7 +38,8 @@ class FootageFile:
 def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[FootageFile], list[str]]:
     """Videos and pictures that paths, folders and patterns name, each once; and a line for each that names none.
 
-    Other files of a folder are logged as a warning.
+    A file of several names, as links give it, has one: see `other_names`. Other names, and other files of a folder, are
+    logged as a warning.
     """
     files: dict[Path, FootageFile] = {}
     failures = []
@@ -48,6 +49,9 @@ def find_footage(sources: Sequence[str | os.PathLike[str]]) -> tuple[list[Footag
                 files.setdefault(file.path, file)
         except SourceError as error:
             failures.append(str(error))
+    others = other_names(files)
+    if others:
+        _LOG.warning(summary([LeftOut(printable(files.pop(path).name), kind) for path, kind in others.items()]))
     return list(files.values()), failures
 
 

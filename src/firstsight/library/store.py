@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import Closing
+from firstsight.errors import LibraryError, RunError, SettingsError, brief
+from firstsight.files import Closing, check_path
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
@@ -48,9 +48,9 @@ class Store(Closing):
     kept on disk, whatever other processes write, until the store is closed.
 
     Attributes:
-        path: its folder.
+        path: its folder, absolute.
+        name: the same as it was given, for people.
         config: its settings.
-        tables: its rows.
         sources: the complete ones, in order of their names.
         partial_sources: interrupted, or being indexed; their frames are not shown.
         failed_sources: files that could not be read; they are tried again when they change.
@@ -63,10 +63,11 @@ class Store(Closing):
         ...     print(library.num_frames, "frames of", len(library.sources), "sources")
     """
 
-    def __init__(self, path: Path, config: LibraryConfig, tables: Tables) -> None:
+    def __init__(self, path: Path, config: LibraryConfig, tables: Tables, *, name: str | None = None) -> None:
         self.path = path
+        self.name = name or str(path)
         self.config = config
-        self.tables = tables
+        self._tables = tables
         self.show_latest()
 
     @classmethod
@@ -76,11 +77,11 @@ class Store(Closing):
         Raises:
             LibraryError: there is none, or it is damaged, or of another version.
         """
-        path = Path(folder)
-        config = read_config(path)
+        given = check_path(folder, name="library", error=LibraryError)
+        config, path = read_config(given), given.absolute()
         rows = tables_folder(path, config.fingerprint)
         check_inside(path, rows, path / config.model)
-        return cls(path, config, Tables(rows, dim=config.dim))
+        return cls(path, config, Tables(rows, dim=config.dim), name=str(given))
 
     @classmethod
     def create(
@@ -103,17 +104,33 @@ class Store(Closing):
             LibraryError: something else is there, or it cannot be written.
             SettingsError: a rate outside its range, or both.
         """
-        path = Path(folder)
-        check_free(path)
+        given = check_path(folder, name="library", error=LibraryError)
+        check_free(given)
+        path = given.absolute()
         if frames_per_second is None and every is None:
             frames_per_second = LibraryConfig.frames_per_second
-        Sampling(frames_per_second=frames_per_second, every=every)
-        config = LibraryConfig(encoder.fingerprint, encoder.dim, frames_per_second=frames_per_second, every=every)
+        sampling = Sampling(frames_per_second=frames_per_second, every=every)
+        config = LibraryConfig(encoder.fingerprint, encoder.dim, sampling.frames_per_second, sampling.every)
         shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
         encoder.save(path / MODEL_FOLDER)
         tables = Tables.create(tables_folder(path, config.fingerprint), dim=config.dim)
         write_config(path, config)
-        return cls(path, config, tables)
+        return cls(path, config, tables, name=str(given))
+
+    @property
+    def tables(self) -> Tables:
+        """Its rows.
+
+        Raises:
+            LibraryError: it is closed.
+        """
+        self.check_open()
+        return self._tables
+
+    def check_open(self) -> None:
+        """Raises a LibraryError if it is closed."""
+        if not self._tables.is_open:
+            raise LibraryError(f"{self.name} is closed; open it again")
 
     def refresh(self) -> None:
         """Shows what is complete now, as any process has written it.
@@ -155,7 +172,7 @@ class Store(Closing):
             try:
                 yield
             finally:
-                if self.tables.is_open:
+                if self._tables.is_open:
                     self.show_latest()
 
     def _load_encoder(self) -> Encoder:
@@ -172,7 +189,7 @@ class Store(Closing):
         config = read_config(self.path)
         if config.fingerprint != self.fingerprint:
             raise LibraryError(
-                f"{self.path} was re-embedded by encoder {config.fingerprint} since it was opened: open it again"
+                f"{self.name} was re-embedded by encoder {config.fingerprint} since it was opened: open it again"
             )
         self.config = config
 
@@ -203,6 +220,17 @@ class Store(Closing):
     def dim(self) -> int:
         """Numbers in a vector."""
         return self.config.dim
+
+    def source(self, name: str) -> SourceRecord:
+        """The complete source of that name.
+
+        Raises:
+            LibraryError: there is none, or not any more.
+        """
+        for record in self.sources:
+            if record.name == name:
+                return record
+        raise LibraryError(f"source {brief(name)} is not in the library {self.name}, or not any more; ask it again")
 
     def embeddings(self, where: Where | None = None) -> Embeddings:
         """The chosen frames, by source in order of `sources`, each in order of time. Memory: 4 dim bytes each.
@@ -298,11 +326,11 @@ class Store(Closing):
 
     def close(self) -> None:
         """Releases the version shown, so that other processes may remove its files."""
-        self.tables.close()
+        self._tables.close()
 
     def __repr__(self) -> str:
         held = f"{self.num_frames} frames of {len(self.sources)} sources, {self.dim} numbers each"
-        return f"Store({str(self.path)!r}, {held})"
+        return f"Store({self.name!r}, {held})"
 
 
 def frame_gallery(folder: str, title: str, frames: Sequence[tuple[str, int]], captions: Sequence[str]) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from firstsight import device
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_number
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Trigger, find_episodes
@@ -142,9 +142,8 @@ def new_from(least: float | None = None) -> Trigger:
     Raises:
         SettingsError: not above 0.
     """
-    begins_from = NEW_FROM if least is None else least
-    if not 0 < begins_from < math.inf:
-        raise SettingsError(f"new from a deviation of {begins_from} times the usual one; valid is above 0, such as 8")
+    given, what = NEW_FROM if least is None else least, "new from a deviation of {} times the usual one"
+    begins_from = check_number(what, given, "above 0, such as 8", lambda deviation: deviation > 0)
     return Trigger(begins_from, _UNTIL_SHARE * begins_from)
 
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.backoff import Backoff
-from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError
+from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import SettingsError, check_number
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
@@ -48,9 +48,9 @@ def close_from(least: float | None = None) -> Trigger:
     Raises:
         SettingsError: not between 0 and 1.
     """
-    begins_from = CLOSE_FROM if least is None else least
-    if not 0 < begins_from < 1:
-        raise SettingsError(f"a match from closeness {begins_from}; valid is between 0, as usual, and 1, the anchor")
+    valid = "between 0, as usual, and 1, the anchor"
+    given = CLOSE_FROM if least is None else least
+    begins_from = check_number("a match from closeness {}", given, valid, lambda closeness: 0 < closeness < 1)
     return Trigger(begins_from, _UNTIL_SHARE * begins_from, min_seconds=_MIN_SECONDS)
 
 
@@ -254,7 +254,7 @@ def watch(
     encoder: Encoder,
     source: Spec,
     *,
-    anchors: Sequence[Picture] = (),
+    anchors: Picture | Sequence[Picture] = (),
     novel: bool = False,
     match_from: float | None = None,
     novel_from: float | None = None,
@@ -293,6 +293,7 @@ def watch(
         >>> for event in watch(encoder, "rtsp://hall", anchors=["door.jpg"], novel=True):  # doctest: +SKIP
         ...     print(event.words())
     """
+    check_encoder(encoder)
     vectors = read_anchors(anchors, encoder)
     watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
     rate = None if isinstance(source, Source) else frames_per_second

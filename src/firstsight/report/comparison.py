@@ -23,9 +23,10 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
+from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.findings import findings
-from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, with_crop_drawn
+from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, png_uri, with_crop_drawn
 from firstsight.report.film import Film
 from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
@@ -145,10 +146,13 @@ def render_page(
         plot=file_uri(plot, "png"),
         anchors=highlights.anchors,
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
-        most=[_moment(one) for one in highlights.most_similar(_NUM_MOMENTS)],
-        least=[_moment(one) for one in highlights.least_similar(_NUM_MOMENTS)],
+        most=[_moment(one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), highlights.mean.value)],
+        least=[_moment(one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), highlights.mean.value)],
         crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
-        view=encoder.view.describe(),
+        input_picture=png_uri(with_channels(anchor.pixels[None], 3)[0]),
+        input_width=crop.out_width,
+        input_height=crop.out_height,
+        view=encoder.view.describe((width, height)),
         width=width,
         height=height,
         share=crop.share_of(width, height),
@@ -165,7 +169,7 @@ def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) 
     over = "all compared frames" if settings.over_last is None else f"the last {settings.over_last}"
     dimensions = f"the {num_dimensions} of largest standard deviation over {over}" if num_dimensions else "all"
     if settings.box is not None:
-        dimensions = "second moments of the maps in the box; in each frame the most similar window of its size"
+        dimensions = "all; in each frame the window of the box's size that is most similar"
     return {
         "Learned from": provenance.get("source", provenance.get("weights_file", "nothing")),
         "By": f"{provenance.get('method', 'no method')}, seed {provenance.get('seed', 'not known')}",
@@ -179,6 +183,9 @@ def _facts(encoder: Encoder, settings: CompareSettings, highlights: Highlights) 
 
 def _describe_level(encoder: Encoder, settings: CompareSettings) -> str:
     number = encoder.compared_level(settings.level)
+    if settings.box is not None:
+        maps = "all levels" if number is None else f"level {number} of {len(encoder.shapes)}"
+        return f"the second moments of the maps of {maps}, in the box"
     if number is None:
         return f"the read-out of all levels, {encoder.dim} numbers"
     return f"level {number} of {len(encoder.shapes)}"
@@ -194,6 +201,15 @@ def _describe(anchor: Anchor) -> str:
             return f"the frame at {anchor.seconds:g} s"
         case _:
             return anchor.name
+
+
+def _outstanding(moments: list[Comparison], mean: float | None) -> list[Comparison]:
+    """Those nearer to the first one, the most or the least similar, than to the mean: others are neither."""
+    similarities = [one.similarity for one in moments if one.similarity is not None]
+    if mean is None or not similarities:
+        return moments
+    reach = abs(similarities[0] - mean) / 2
+    return [one for one, value in zip(moments, similarities, strict=True) if abs(value - similarities[0]) <= reach]
 
 
 def _moment(comparison: Comparison) -> dict[str, Any]:

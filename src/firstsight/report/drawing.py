@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import PurePath
 from typing import Any
 
 import jinja2
@@ -13,13 +14,13 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from firstsight.comparison.neighbours import Neighbourhood
 from firstsight.encoder.model import EncoderView
 from firstsight.pixels import Crop, with_channels
 from firstsight.searching.regions import Box
-from firstsight.text import printable
+from firstsight.text import printable, shortened
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -171,7 +172,8 @@ def _tiled(tiles: NDArray[np.uint8], *, columns: int) -> Picture:
 
 
 _TILE = 112  # pixels; four times a digit of 28
-_CAPTION = 16  # pixels below a tile
+_LINE = 14  # pixels below a tile for each of the two lines of its caption
+_FONT_SIZE = 11
 _GAP = 6  # pixels between tiles
 _ACCENT = (208, 138, 46)  # frames the anchor, as in the other pictures of this package
 
@@ -179,36 +181,76 @@ _ACCENT = (208, 138, 46)  # frames the anchor, as in the other pictures of this 
 def neighbours_picture(rows: Sequence[Neighbourhood]) -> bytes:
     """PNG of a row for each anchor: the anchor, and its neighbours."""
     num_columns = 1 + max(len(row.neighbours) for row in rows)
-    size = (num_columns * (_TILE + _GAP) + _GAP, len(rows) * (_TILE + _CAPTION + _GAP) + _GAP)
-    canvas = Image.new("RGB", size, "white")
-    for line, row in enumerate(rows):
-        _put(canvas, row.pixels, f"anchor {printable(row.label)}".rstrip(), line=line, column=0)
-        for column, one in enumerate(row.neighbours, start=1):
-            caption = f"{printable(one.label)} ({one.similarity:.2f})".lstrip()
-            _put(canvas, one.frame.pixels, caption, line=line, column=column)
+    lines = [
+        [
+            (row.pixels, ("anchor", row.label, PurePath(row.anchor).name)),
+            *(
+                (one.frame.pixels, (f"{rank}. {one.similarity:.2f}", one.label, PurePath(one.frame.source).name))
+                for rank, one in enumerate(row.neighbours, start=1)
+            ),
+        ]
+        for row in rows
+    ]
+    heights = [max(_fitted(pixels)[1] for pixels, _ in line) for line in lines]
+    height = sum(heights) + len(lines) * (2 * _LINE + _GAP) + _GAP
+    canvas = Image.new("RGB", (num_columns * (_TILE + _GAP) + _GAP, height), "white")
+    top = _GAP
+    for line, row_height in zip(lines, heights, strict=True):
+        for column, (pixels, caption) in enumerate(line):
+            corner = (_GAP + column * (_TILE + _GAP), top)
+            _put(canvas, pixels, caption, corner, row_height, is_anchor=column == 0)
+        top += row_height + 2 * _LINE + _GAP
     content = io.BytesIO()
     canvas.save(content, "png")
     return content.getvalue()
 
 
-def _put(canvas: Image.Image, pixels: NDArray[np.uint8], caption: str, *, line: int, column: int) -> None:
-    left, top = _GAP + column * (_TILE + _GAP), _GAP + line * (_TILE + _CAPTION + _GAP)
+def _fitted(pixels: NDArray[np.uint8]) -> tuple[int, int]:
+    """Width and height of a picture (H, W, C) whose longer side is a tile's."""
+    height, width = pixels.shape[:2]
+    scale = _TILE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _put(
+    canvas: Image.Image,
+    pixels: NDArray[np.uint8],
+    caption: tuple[str, str, str],
+    corner: tuple[int, int],
+    height: int,
+    *,
+    is_anchor: bool,
+) -> None:
+    """A picture at the bottom of its cell, rank or "anchor" and label below, and the file's name below that."""
     picture = Image.fromarray(with_channels(pixels[None], 3)[0])
+    size = _fitted(pixels)
+    left, top = corner[0], corner[1] + height - size[1]
     small = max(picture.size) < _TILE
-    scale = _TILE / max(picture.size)
-    fitted = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    canvas.paste(picture.resize(fitted, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS), (left, top))
-    draw = ImageDraw.Draw(canvas)
-    draw.text((left, top + _TILE + 1), caption, fill="black")
-    if column == 0:
-        draw.rectangle((left, top, left + _TILE - 1, top + _TILE - 1), outline=_ACCENT, width=2)
+    canvas.paste(picture.resize(size, Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS), (left, top))
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=_FONT_SIZE)
+    first, label, name = map(printable, caption)
+    for line, (text, colour) in enumerate(((f"{first}  {label}", "black"), (name, "#5a5e66"))):
+        shown = next(
+            short
+            for letters in range(len(text), -1, -1)
+            if draw.textlength(short := shortened(text, letters), font) <= _TILE
+        )
+        draw.text((left, corner[1] + height + line * _LINE + 1), shown, fill=colour, font=font)
+    if is_anchor:
+        draw.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), outline=_ACCENT, width=2)
 
 
 def load_template(name: str, filters: Mapping[str, Callable[..., Any]] | None = None) -> jinja2.Template:
     """The template in that file. Values are escaped, unprintable letters too; a missing one is an error."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, finalize=_shown, loader=jinja2.FunctionLoader(_text_of)
+    )
     environment.filters |= filters or {}
-    return environment.from_string((resources.files(__package__) / name).read_text(encoding="utf-8"))
+    return environment.get_template(name)
+
+
+def _text_of(name: str) -> str:
+    return (resources.files(__package__) / name).read_text(encoding="utf-8")
 
 
 def _shown(value: Any) -> Any:  # noqa: ANN401, whatever a template puts out

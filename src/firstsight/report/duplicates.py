@@ -1,6 +1,7 @@
 """Copies as a page, their frames side by side: one file, nothing fetched from anywhere."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
@@ -77,7 +78,8 @@ def repeated_runs(frames: Sequence[RepeatedFrame]) -> list[list[RepeatedFrame]]:
 
 _TEMPLATE = "duplicates_page.html"
 _FRAMES_SHOWN = 4  # of a pair, spread over what it shares
-_MAX_PAIRS = 300  # of each kind: a page of some 20 MB
+_MAX_PAIRS = 300  # of each kind, and groups: a page of some 20 MB
+_COPIES_SHOWN = 11  # of a group, with a picture
 _RUNS_SHOWN = 20
 
 
@@ -96,7 +98,8 @@ def render_duplicates_page(found: Duplicates, library: Store) -> str:
         num_sources=found.num_sources,
         num_frames=found.num_frames,
         num_copies=sum(len(group.copies) for group in found.groups),
-        groups=found.groups,
+        groups=_groups(found, pictures),
+        num_more_groups=max(0, len(found.groups) - _MAX_PAIRS),
         legend=LEGEND,
         kinds=[
             {
@@ -132,6 +135,33 @@ class _Pictures:
         ]
 
 
+def _groups(found: Duplicates, pictures: _Pictures) -> list[dict[str, Any]]:
+    """Which to keep and its copies, the first of them with pictures: of the same moment, where they share one."""
+    middles = dict[tuple[str, str], tuple[float, float]]()
+    for one in found.shared:
+        first, second = (times[len(times) // 2] for times in _times(one))
+        middles[one.first, one.second], middles[one.second, one.first] = (first, second), (second, first)
+    shown = []
+    for group in found.groups[:_MAX_PAIRS]:
+        times = [middles.get((group.keep, copy.source), (0.0, 0.0)) for copy in group.copies]
+        kept = [{"source": group.keep, "words": group.why, "picture": pictures.at(group.keep, [times[0][0]])[0]}]
+        copies = [
+            {
+                "source": copy.source,
+                "words": ", ".join(copy.differs),
+                "picture": pictures.at(copy.source, [second])[0] if number < _COPIES_SHOWN else None,
+            }
+            for number, (copy, (_, second)) in enumerate(zip(group.copies, times, strict=True))
+        ]
+        shown.append({"sources": kept + copies})
+    return shown
+
+
+def _around_powers(text: str) -> list[str]:
+    """The text cut at each "10^9": what is before it, the exponent, what is after it, and so on."""
+    return re.split(r"10\^(\d+)", text)
+
+
 def _is_of_a_kept_source(one: Shared, found: Duplicates) -> bool:
     """Whether the pair has a source that is kept: of a group of ten, 9 pairs of 45."""
     return any(group.keep in (one.first, one.second) for group in found.groups)
@@ -141,7 +171,7 @@ def _pair(one: Shared, pictures: _Pictures) -> dict[str, Any]:
     first, second = _times(one)
     return {
         "finding": one.finding,
-        "certainty": "" if one.finding == "identical files" else certainty(one),
+        "certainty": [] if one.finding == "identical files" else _around_powers(certainty(one)),
         "mirrored": one.mirrored,
         "rows": [
             {"source": name, "pictures": pictures.at(name, seconds)}

@@ -1,19 +1,21 @@
 """Clusters and the map of a library, as a picture and as pages of one file with thumbnails."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from firstsight.exploration.clusters import Cluster, Clusters
-from firstsight.exploration.layout import FrameMap
+from firstsight.exploration.layout import FrameMap, evenly_spaced
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template
+from firstsight.text import shortened
 
 _CLUSTERS_TEMPLATE = "clusters_page.html"
 _PICTURES_SHOWN = 8  # of moments, besides the exemplar
@@ -27,13 +29,13 @@ def render_clusters_page(found: Clusters, library: Store) -> str:
         num_frames=found.num_frames,
         num_sources=len(library.sources),
         silhouette=found.silhouette,
+        num_shown=_PICTURES_SHOWN,
         clusters=[_shown(cluster, library) for cluster in found.clusters],
     )
 
 
 def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
-    step = max(1, len(cluster.moments) // _PICTURES_SHOWN)
-    chosen = cluster.moments[::step][:_PICTURES_SHOWN]
+    chosen = [cluster.moments[row] for row in evenly_spaced(len(cluster.moments), _PICTURES_SHOWN)]
     frames = [(cluster.exemplar_source, cluster.exemplar_frame_index)]
     frames += [(moment.source, moment.best_frame_index) for moment in chosen]
     names = [name for name, _ in frames]
@@ -55,88 +57,175 @@ def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
 
 
 _MAP_TEMPLATE = "map_page.html"
-_CELLS = 12  # a side: at most one thumbnail in each cell of this grid
+_CELLS = 12  # a side: at most one thumbnail for each cell of this grid
 _SHARE = 0.9  # of a cell that its thumbnail fills
+_MARGIN = 0.06  # of the drawing's side, around the map
 _SIDE = 1_000  # of the page's drawing, in its own units
-_NAMED = 12  # sources in the legend
+# Of sources, those with the most frames first; the others share the last one. All have a contrast of 3:1 or more both
+# on a light and on a dark ground (WCAG 2, 1.4.11), and neighbours in the list differ in hue.
+_COLOURS = (
+    *("#2f7fc1", "#d1582a", "#2f8f4e", "#a15fc0", "#ad7a12", "#d0508c"),
+    *("#1f8f94", "#9a6a4f", "#6a6fd8", "#6f8b1f", "#c2464d"),
+)
+_OTHERS = "#7d8087"
+_NAME_LETTERS = 40  # of a source in the picture's legend
+# Where a thumbnail may lie: so many sides of it away from its dot, in so many directions.
+_STEPS = (0.0, 0.6, 0.9, 1.2, 1.6, 2.0, 2.6, 3.2)
+_NUM_DIRECTIONS = 16
+_GAP = 0.004  # of the drawing's side, between thumbnails
 
 
-def map_picture(shown: FrameMap, library: Store) -> bytes:
-    """PNG: thumbnails where there are frames, a dot for each of the others in the colour of its source."""
-    figure = Figure(figsize=(10, 10), dpi=130, layout="constrained")
-    axes = figure.subplots()
-    x, y = shown.points.T
-    axes.scatter(x, y, s=9, c=[_colour(shown, row) for row in range(len(shown.frames))])
-    for row, jpeg in _thumbnails(shown, library):
-        picture = as_picture(jpeg)
-        width, height = _size(picture)
-        left, top = shown.points[row] - (width / 2, height / 2)
-        extent = (left, left + width, top + height, top)
-        axes.imshow(picture, extent=extent, zorder=2, interpolation="antialiased")
-    axes.set(
-        xlim=(-0.05, 1.05),
-        ylim=(1.05, -0.05),
-        xticks=[],
-        yticks=[],
-        title=f"{figure_text(library.path.name)}: {shown.summary()}",
-    )
-    axes.set_aspect("equal")
-    return figure_png(figure)
+@dataclass(frozen=True, eq=False)
+class _Thumbnail:
+    row: int  # of its frame
+    jpeg: bytes
+    middle: tuple[float, float]  # in parts of the drawing's side
+    size: tuple[float, float]
 
 
-def render_map_page(shown: FrameMap, library: Store) -> str:
-    """The page as HTML; the title of a dot is the source and time of its frame."""
-    names = shown.frames.sources[:_NAMED]
-    return load_template(_MAP_TEMPLATE).render(
-        library=library.path.name,
-        summary=shown.summary(),
-        dots=[{**_placed(shown, row), "colour": _colour(shown, row)} for row in range(len(shown.frames))],
-        pictures=[_placed_picture(shown, row, jpeg) for row, jpeg in _thumbnails(shown, library)],
-        sources=[{"name": name, "colour": _of_source(number)} for number, name in enumerate(names)],
-    )
+@dataclass(frozen=True, eq=False)
+class _Drawing:
+    """Where everything is, in parts of the drawing's side: dots above, thumbnails below them that do not overlap."""
+
+    shown: FrameMap
+    library: Store
+
+    @cached_property
+    def dots(self) -> NDArray[np.float64]:
+        """(N, 2)."""
+        return _MARGIN + (1 - 2 * _MARGIN) * self.shown.points.astype(np.float64)
+
+    @cached_property
+    def thumbnails(self) -> list[_Thumbnail]:
+        """Of the frame nearest to the middle of each cell that holds one, where there is room for it."""
+        rows = _rows_with_pictures(self.shown.points)
+        frames = self.shown.frames
+        jpegs = self.library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
+        sizes = [_size(as_picture(jpeg)) for jpeg in jpegs]
+        middles = place(self.dots, rows, sizes)
+        return [
+            _Thumbnail(row, jpeg, middle, size)
+            for row, jpeg, middle, size in zip(rows, jpegs, middles, sizes, strict=True)
+            if middle is not None
+        ]
+
+    @cached_property
+    def legend(self) -> list[tuple[str, str]]:
+        """Name and colour, the source with the most frames first; of many sources the last entry is the rest."""
+        counts = np.bincount(self.shown.frames.source_indices, minlength=len(self.shown.frames.sources))
+        order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
+        named = [(self.shown.frames.sources[one], colour) for one, colour in zip(order, _COLOURS, strict=False)]
+        num_more = len(order) - len(named)
+        return [*named, *([(f"{num_more} more", _OTHERS)] if num_more else [])]
+
+    @cached_property
+    def colours(self) -> list[str]:
+        """Of each dot."""
+        by_name = dict(self.legend)
+        frames = self.shown.frames
+        return [by_name.get(frames.source_of(row), _OTHERS) for row in range(len(frames))]
 
 
-def _thumbnails(shown: FrameMap, library: Store) -> Iterator[tuple[int, bytes]]:
-    """The frame nearest to the middle of each cell that holds one, and its thumbnail."""
-    cells = np.minimum((shown.points * _CELLS).astype(int), _CELLS - 1)
-    away = np.linalg.norm(shown.points - (cells + 0.5) / _CELLS, axis=1)
+def place(
+    dots: NDArray[np.float64], rows: Sequence[int], sizes: Sequence[tuple[float, float]]
+) -> list[tuple[float, float] | None]:
+    """The middle of a picture for each of those dots: near its dot, off the others, never over another picture.
+
+    Args:
+        dots: (N, 2), in the unit square.
+        rows: numbers of the dots that have a picture.
+        sizes: width and height of each picture.
+
+    Returns:
+        None where there is no room.
+    """
+    placed: list[tuple[float, float] | None] = []
+    taken = np.empty((0, 4))  # middle, width, height
+    for row, size in zip(rows, sizes, strict=True):
+        middles, steps = _candidates(dots[row], size)
+        apart = np.abs(middles[:, None] - taken[None, :, :2])
+        overlap = (apart < (np.array(size) + taken[:, 2:]) / 2 + _GAP).all(axis=2)
+        inside = np.abs(middles - 0.5) <= 0.5 - np.array(size) / 2
+        fits = inside.all(axis=1) & (overlap.sum(axis=1) == 0)
+        if not fits.any():
+            placed.append(None)
+            continue
+        covered = (np.abs(middles[:, None] - dots[None]) <= np.array(size) / 2).all(axis=2).sum(axis=1)
+        best = middles[np.where(fits, covered + steps, np.inf).argmin()]
+        placed.append((float(best[0]), float(best[1])))
+        taken = np.vstack([taken, [*best, *size]])
+    return placed
+
+
+def _candidates(dot: NDArray[np.float64], size: tuple[float, float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Middles (C, 2) of a picture around its dot, and how many of its sides each is away."""
+    angles = np.linspace(0, 2 * np.pi, _NUM_DIRECTIONS, endpoint=False)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    steps = np.repeat(_STEPS, _NUM_DIRECTIONS)
+    return dot + steps[:, None] * np.tile(directions, (len(_STEPS), 1)) * size, steps
+
+
+def _rows_with_pictures(points: NDArray[np.float32]) -> list[int]:
+    """The frame nearest to the middle of each cell that holds one."""
+    cells = np.minimum((points * _CELLS).astype(int), _CELLS - 1)
+    away = np.linalg.norm(points - (cells + 0.5) / _CELLS, axis=1)
     nearest: dict[tuple[int, ...], int] = {}
     for row in np.argsort(away, kind="stable"):
         nearest.setdefault(tuple(cells[row].tolist()), int(row))
-    rows = sorted(nearest.values())
-    frames = shown.frames
-    jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
-    yield from zip(rows, jpegs, strict=True)
+    return sorted(nearest.values())
 
 
 def _size(picture: NDArray[np.uint8]) -> tuple[float, float]:
-    """Width and height of a thumbnail on the map, in parts of the map's side."""
+    """Width and height of a thumbnail, in parts of the drawing's side."""
     height, width = picture.shape[:2]
     scale = _SHARE / _CELLS / max(width, height)
     return width * scale, height * scale
 
 
-def _placed(shown: FrameMap, row: int) -> dict[str, Any]:
-    x, y = (_margin(float(value)) for value in shown.points[row])
-    title = f"{shown.frames.source_of(row)} at {shown.frames.seconds[row]:.2f} s"
-    return {"x": round(x, 1), "y": round(y, 1), "title": title}
+def map_picture(shown: FrameMap, library: Store) -> bytes:
+    """PNG: a dot for each frame in the colour of its source, and thumbnails with a line to their dots."""
+    drawing = _Drawing(shown, library)
+    figure = Figure(figsize=(10, 10.4), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    for one in drawing.thumbnails:
+        (x, y), (width, height) = one.middle, one.size
+        extent = (x - width / 2, x + width / 2, y + height / 2, y - height / 2)
+        axes.plot(*zip(one.middle, drawing.dots[one.row], strict=True), color=_OTHERS, linewidth=0.7, zorder=1)
+        axes.imshow(as_picture(one.jpeg), extent=extent, zorder=2, interpolation="antialiased")
+    axes.scatter(
+        drawing.dots[:, 0], drawing.dots[:, 1], s=22, c=drawing.colours, edgecolors="white", linewidths=0.5, zorder=3
+    )
+    title = f"{figure_text(library.path.name)}: {shown.summary()}"
+    axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=title)
+    axes.set_aspect("equal")
+    marks = [Line2D([], [], marker="o", linestyle="", color=colour) for _, colour in drawing.legend]
+    names = [figure_text(shortened(name, _NAME_LETTERS)) for name, _ in drawing.legend]
+    figure.legend(marks, names, loc="outside lower center", ncols=3, frameon=False)
+    return figure_png(figure)
 
 
-def _placed_picture(shown: FrameMap, row: int, jpeg: bytes) -> dict[str, Any]:
-    width, height = (round(side * _SIDE, 1) for side in _size(as_picture(jpeg)))
-    placed = _placed(shown, row)
-    corner = {"x": round(placed["x"] - width / 2, 1), "y": round(placed["y"] - height / 2, 1)}
-    return {**placed, **corner, "width": width, "height": height, "uri": file_uri(jpeg, "jpeg")}
+def render_map_page(shown: FrameMap, library: Store) -> str:
+    """The page as HTML; the title of a dot is the source and time of its frame."""
+    drawing = _Drawing(shown, library)
+    return load_template(_MAP_TEMPLATE).render(
+        library=library.path.name,
+        summary=shown.summary(),
+        dots=[_dot(drawing, row) for row in range(len(shown.frames))],
+        pictures=[_picture(drawing, one) for one in drawing.thumbnails],
+        sources=[{"name": name, "colour": colour} for name, colour in drawing.legend],
+    )
 
 
-def _margin(value: float) -> float:
-    """Into the drawing, leaving room for half a thumbnail at its edges."""
-    return _SIDE * (0.05 + 0.9 * value)
+def _dot(drawing: _Drawing, row: int) -> dict[str, Any]:
+    x, y = (round(_SIDE * float(value), 1) for value in drawing.dots[row])
+    frames = drawing.shown.frames
+    title = f"{frames.source_of(row)} at {frames.seconds[row]:.2f} s"
+    return {"x": x, "y": y, "title": title, "colour": drawing.colours[row]}
 
 
-def _colour(shown: FrameMap, row: int) -> str:
-    return _of_source(int(shown.frames.source_indices[row]))
-
-
-def _of_source(number: int) -> str:
-    return to_hex(colormaps["tab20"](number % 20))
+def _picture(drawing: _Drawing, one: _Thumbnail) -> dict[str, Any]:
+    (x, y), (width, height) = ([_SIDE * value for value in pair] for pair in (one.middle, one.size))
+    corner = {"x": round(x - width / 2, 1), "y": round(y - height / 2, 1)}
+    size = {"width": round(width, 1), "height": round(height, 1)}
+    middle = {"middle_x": round(x, 1), "middle_y": round(y, 1)}
+    return {**corner, **size, **middle, "dot": _dot(drawing, one.row), "uri": file_uri(one.jpeg, "jpeg")}

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from firstsight.comparison.compare import Comparison
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.frames import Frame
 from firstsight.report.drawing import Picture, cell_centres_in_frame, draw_box
 
 _BAND = 40  # pixels below the pictures, for the text
@@ -27,7 +28,7 @@ _LONGEST_SECONDS, _USUAL_SECONDS = 1.0, 1 / 25
 
 
 class Windows:
-    """Draws anchor and current frame side by side, with similarity, frame number and the cells compared.
+    """Draws anchor and current frame side by side, with similarity, times and the cells compared.
 
     Args:
         encoder: the one that compared.
@@ -55,9 +56,9 @@ class Windows:
         canvas.paste(anchor, (0, 0))
         canvas.paste(current, (width, 0))
         draw = ImageDraw.Draw(canvas)
-        draw.text((10, height + 9), _name(comparison.anchor.seconds), fill=_ANCHOR_COLOUR, font=self._font)
+        draw.text((10, height + 9), f"anchor{_when(comparison.anchor)}", fill=_ANCHOR_COLOUR, font=self._font)
         value = "not known yet" if comparison.similarity is None else f"{comparison.similarity:.2f}"
-        text = f"similarity {value}   frame {comparison.frame.index}"
+        text = f"similarity {value}{_when(comparison.frame)}"
         draw.text((width + 10, height + 9), text, fill=_TEXT_COLOUR, font=self._font)
         return np.asarray(canvas)
 
@@ -118,8 +119,9 @@ class Film:
             self._writer.close()
 
 
-def _name(seconds: float) -> str:
-    return "anchor" if np.isnan(seconds) else f"anchor at {seconds:.2f} s"
+def _when(frame: Frame) -> str:
+    """Such as `at 33.60 s`, after a space; empty of a picture."""
+    return "" if np.isnan(frame.seconds) else f" at {frame.seconds:.2f} s"
 
 
 _QUIT_KEYS = ("q", "Q", "Escape")

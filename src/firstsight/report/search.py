@@ -11,7 +11,7 @@ from PIL import Image
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template
-from firstsight.searching.calibration import MIN_DECOYS
+from firstsight.searching.calibration import MIN_DECOYS, Background
 from firstsight.searching.moments import Moment
 from firstsight.searching.search import Match, SearchResult
 from firstsight.text import printable
@@ -67,7 +67,20 @@ def interval_text(moment: Moment) -> str:
     return f"{moment.start_seconds:.2f} s to {moment.end_seconds:.2f} s, best at {moment.best_seconds:.2f} s"
 
 
-def share_text(share: float) -> str:
+def unrelated_text(match: Match, background: Background) -> str:
+    """Of how many unrelated pairs the match is more similar: "99.98 % of unrelated pairs"; empty if there are none."""
+    pairs = background.pairs
+    if not len(pairs):
+        return ""
+    of = "of unrelated pairs"
+    if match.similarity > pairs[-1]:  # a share cannot be counted beyond the last pair
+        return f"more than {_share_text(1 - 1 / len(pairs))} {of}"
+    if match.similarity <= pairs[0]:
+        return f"none {of}"
+    return f"{_share_text(match.closer_than)} {of}"
+
+
+def _share_text(share: float) -> str:
     """A share near 1 in percent, with enough digits to differ from 100 %: "99.98 %"."""
     rest = 100 * (1 - share)
     digits = 1 if rest >= 1 else min(6, 1 - math.floor(math.log10(max(rest, 1e-6))))
@@ -75,11 +88,16 @@ def share_text(share: float) -> str:
     return f"{floored:.{digits}f} %"
 
 
-def false_match_text(probability: float) -> str:
-    """A small probability in percent: "0.3 %", "less than 0.01 %"."""
+def false_match_text(match: Match, background: Background, *, less_than: str = "less than ") -> str:
+    """In how many searches something absent gets as close: "0.3 %", "less than 0.01 %"; empty if not measured."""
+    return percent_text(match.false_match_probability, less_than=less_than) if background.is_measured else ""
+
+
+def percent_text(probability: float, *, less_than: str = "less than ") -> str:
+    """Such as "0.3 %" or "less than 0.01 %"."""
     percent = 100 * probability
     if percent < 0.01:
-        return "less than 0.01 %"
+        return f"{less_than}0.01 %"
     return f"{percent:.2g} %" if percent < 10 else f"{percent:.0f} %"
 
 
@@ -98,9 +116,11 @@ def render_search_page(result: SearchResult, library: Store) -> str:
         num_frames=result.num_frames,
         num_sources=result.num_sources,
         num_pairs=len(background.pairs),
-        matches=[_shown(match, library) for match in result.matches],
+        matches=[_shown(match, background, library) for match in result.matches],
         num_matches=result.num_matches,
-        below=[_shown(match, library) for match in (result.below or (result.nearest,) * (not result.is_match))],
+        below=[
+            _shown(match, background, library) for match in (result.below or (result.nearest,) * (not result.is_match))
+        ],
         false_match_rate=result.false_match_rate,
         threshold=result.threshold,
         plot=file_uri(_plot(result), "png"),
@@ -112,14 +132,14 @@ def render_search_page(result: SearchResult, library: Store) -> str:
     )
 
 
-def _shown(match: Match, library: Store) -> dict[str, Any]:
+def _shown(match: Match, background: Background, library: Store) -> dict[str, Any]:
     moment = match.moment
     return {
         "source": moment.source,
         "is_query": match.is_query,
         "stretch": interval_text(moment),
-        "closer_than": share_text(match.closer_than),
-        "false_match": false_match_text(match.false_match_probability),
+        "unrelated": unrelated_text(match, background),
+        "false_match": false_match_text(match, background),
         "similarity": moment.score,
         "pictures": _pictures(match, library),
         "bar": _bar(match, library),

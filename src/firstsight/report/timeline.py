@@ -15,14 +15,16 @@ from numpy.typing import NDArray
 
 from firstsight.comparison.align import Alignment
 from firstsight.comparison.compare import Comparison
+from firstsight.comparison.similarities import Embedded
 from firstsight.errors import RunError
 from firstsight.report.drawing import figure_png, figure_text
-from firstsight.text import printable
+from firstsight.text import printable, shortened
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
 BOX_COLUMNS = ("x", "y", "width", "height")  # of the window most similar to the anchor's box, if it has one
 # More points than a plot has columns of pixels are drawn as the range they span.
 _MAX_POINTS = 2_000
+_NAME_LETTERS = 28  # of a video in a title, beside the legend
 
 
 class TimelineWriter:
@@ -64,7 +66,7 @@ class Curve:
     position: NDArray[np.float64]  # (P,) where each part begins: in seconds if they rise throughout, else in frames
     least: NDArray[np.float64]  # (P,) similarity, NaN where none is defined
     largest: NDArray[np.float64]  # (P,)
-    has_new_anchor: NDArray[np.bool_]  # (P,)
+    anchor: NDArray[np.float64]  # (P,) position of the first anchor that is new in the part; NaN where none is known
     end: float  # position of the last frame
     in_seconds: bool
     num_frames: int
@@ -77,16 +79,24 @@ def read_curve(path: Path, *, max_parts: int = _MAX_POINTS) -> Curve:
         num_frames, rising, last = num_frames + 1, rising and seconds > last, seconds
     parts = min(num_frames, max_parts)
     position, least, largest = np.full((3, parts), np.nan)
-    has_new_anchor = np.zeros(parts, dtype=np.bool_)
+    anchors = np.full(parts, np.nan)
     anchor_before = None
     for index, (seconds, similarity, anchor) in enumerate(_lines(path)):
         part = index * parts // num_frames
         if np.isnan(position[part]):
             position[part] = seconds if rising else index
         least[part], largest[part] = np.fmin(least[part], similarity), np.fmax(largest[part], similarity)
-        has_new_anchor[part] |= anchor != anchor_before
+        if anchor != anchor_before and np.isnan(anchors[part]):
+            anchors[part] = _anchor_position(anchor, index, in_seconds=rising)
         anchor_before = anchor
-    return Curve(position, least, largest, has_new_anchor, last if rising else num_frames - 1, rising, num_frames)
+    return Curve(position, least, largest, anchors, last if rising else num_frames - 1, rising, num_frames)
+
+
+def _anchor_position(anchor: str, index: int, *, in_seconds: bool) -> float:
+    """Its own time; among compared frames, of which it is none, between the last and the next; NaN of a picture."""
+    if in_seconds:
+        return float(anchor or "nan")
+    return index - 0.5 if index else math.nan  # the first one may be from anywhere
 
 
 def _lines(path: Path) -> Iterator[tuple[float, float, str]]:
@@ -99,7 +109,7 @@ def _lines(path: Path) -> Iterator[tuple[float, float, str]]:
 
 
 def plot_timeline(path: Path, *, title: str) -> bytes:
-    """The curve of a `timeline.csv` as PNG; a thin line marks each new anchor.
+    """The curve of a `timeline.csv` as PNG; a thin line marks the time of each anchor that has one.
 
     Where several files follow one another, or times do not rise, the axis counts compared frames. Of more frames than
     the plot has columns, each part is drawn as the range it spans, with at most one line for new anchors.
@@ -108,12 +118,17 @@ def plot_timeline(path: Path, *, title: str) -> bytes:
     figure = Figure(figsize=(10, 3.2), dpi=150, layout="constrained")
     axes = figure.subplots()
     top = axes.get_xaxis_transform()
-    axes.vlines(curve.position[curve.has_new_anchor], 0, 1, transform=top, color="#d08a2e", linewidth=0.6, alpha=0.8)
+    anchors = curve.anchor[~np.isnan(curve.anchor)]
+    axes.vlines(anchors, 0, 1, transform=top, color="#d08a2e", linewidth=0.9, alpha=0.8, label="anchor")
     _draw(axes, curve)
     axes.set_ylim(min(0.0, float(np.nanmin(curve.least, initial=0.0))) - 0.02, 1.02)
-    axes.set_xlim(curve.position[0], max(curve.end, curve.position[0] + 1e-3))
+    begin, end = min([curve.position[0], *anchors]), max([curve.end, curve.position[0] + 1e-3, *anchors])
+    margin = 0.005 * (end - begin)  # or a line at the edge would be cut
+    axes.set_xlim(begin - margin, end + margin)
+    if len(anchors):
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
     label = "seconds" if curve.in_seconds else "compared frame"
-    axes.set(xlabel=label, ylabel="similarity to the anchor", title=figure_text(title))
+    axes.set(xlabel=label, ylabel="similarity to the anchor", title=figure_text(shortened(title, 2 * _NAME_LETTERS)))
     axes.spines[["top", "right"]].set_visible(False)
     return figure_png(figure)
 
@@ -132,22 +147,43 @@ _MIN_SIDE, _MAX_SIDE = 3.0, 9.0  # inches
 def alignment_picture(alignment: Alignment) -> bytes:
     """Two videos as PNG: darker is more similar than usual; the second video goes right, the first one down."""
     first, second, path = alignment.first, alignment.second, alignment.path
-    rows, columns = first.frames.seconds, second.frames.seconds
+    (rows, down), (columns, across) = (_axis(one) for one in (first, second))
     height = float(np.clip(_MAX_SIDE * len(rows) / max(len(columns), 1), _MIN_SIDE, _MAX_SIDE))
     figure = Figure(figsize=(_MAX_SIDE, height), dpi=120, layout="constrained")
     axes = figure.subplots()
-    extent = (columns[0], columns[-1] or 1.0, rows[-1] or 1.0, rows[0])
-    axes.imshow(
-        _thinned(alignment.gains), extent=extent, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest"
-    )
-    axes.plot(columns[path.second], rows[path.first], color="#d08a2e", linewidth=2)
-    axes.set(xlabel=f"seconds of {figure_text(second.name)}", ylabel=f"seconds of {figure_text(first.name)}")
+    cells, row_starts, column_starts = _thinned(alignment.gains)
+    x, y = (_edges(positions, starts) for positions, starts in ((columns, column_starts), (rows, row_starts)))
+    drawn = axes.pcolorfast(x, y, cells, cmap="Blues", vmin=0, vmax=1)
+    axes.plot(columns[path.second], rows[path.first], color="#d08a2e", linewidth=2, label="the same moments")
+    axes.set(xlim=(x[0], x[-1]), ylim=(y[-1], y[0]), xlabel=across, ylabel=down)
+    names = (figure_text(shortened(one.name, _NAME_LETTERS)) for one in (first, second))
+    axes.set_title(" and ".join(names), loc="left")
+    if len(path.first):
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, frameon=False)
+    figure.colorbar(drawn, label="0: as usual, 1: the same frame", aspect=40)
     return figure_png(figure)
 
 
-def _thinned(gains: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The largest of each block, so that a thin path is still visible when the picture has fewer cells."""
-    for axis in (0, 1):
-        step = -(-gains.shape[axis] // _MAX_CELLS)
-        gains = np.maximum.reduceat(gains, np.arange(0, gains.shape[axis], step), axis=axis)
-    return gains
+def _axis(video: Embedded) -> tuple[NDArray[np.float64], str]:
+    """Where its frames lie on an axis, and the axis' name: seconds, or frames if the times do not rise, of pictures."""
+    seconds = video.frames.seconds
+    name = figure_text(video.name)
+    if (np.diff(seconds) > 0).all():
+        return seconds, f"seconds of {name}"
+    return np.arange(len(seconds), dtype=np.float64), f"frames of {name}"
+
+
+def _edges(positions: NDArray[np.float64], starts: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Where cells begin that begin with those frames, and the end of the last: halfway between neighbouring frames."""
+    between = (positions[1:] + positions[:-1]) / 2
+    if not len(between):
+        return np.array([positions[0] - 0.5, positions[0] + 0.5])
+    ends = np.array([2 * positions[0] - between[0], *between, 2 * positions[-1] - between[-1]])
+    return np.append(ends[starts], ends[-1])
+
+
+def _thinned(gains: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]:
+    """The largest of each block, so that a thin path is still visible in fewer cells; its first rows and columns."""
+    rows, columns = (np.arange(0, size, -(-size // _MAX_CELLS)) for size in gains.shape)
+    blocks = np.maximum.reduceat(np.maximum.reduceat(gains, rows, axis=0), columns, axis=1)
+    return blocks, rows, columns

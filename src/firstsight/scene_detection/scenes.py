@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from firstsight import device
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
@@ -120,7 +120,9 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
         ...     print(scene.number, scene.start_seconds, scene.begins)
     """
     footage = open_source(source)
-    encoder = encoder or _learned(footage, progress)
+    if encoder is None:
+        encoder = _learned(footage, progress)
+    check_encoder(encoder)
     total = footage.num_frames()
     scenes: list[Scene] = []
     video = _Video(encoder)
@@ -209,14 +211,19 @@ class _Video:
         if self.last is None:
             return ()
         changes = find_changes(self, frames_per_second=_rate(self._seconds))
-        return scenes_between(changes, self.last.source, self._seconds, self._indices)
+        end_seconds = self._seconds[-1] + self._last_duration(self.last.duration_seconds)
+        return scenes_between(changes, self.last.source, self._seconds, self._indices, end_seconds=end_seconds)
+
+    def _last_duration(self, stated: float | None) -> float:
+        """Seconds until the end of the video: of its last frame or, where frames between were left out, of a step."""
+        is_every_frame = len(self) < 2 or self._indices[-1] == self._indices[-2] + 1
+        return stated if stated is not None and is_every_frame else 1 / _rate(self._seconds)
 
 
 def scenes_between(
-    changes: tuple[Change, ...], source: str, seconds: Sequence[float], indices: Sequence[int]
+    changes: tuple[Change, ...], source: str, seconds: Sequence[float], indices: Sequence[int], *, end_seconds: float
 ) -> tuple[Scene, ...]:
-    """The scenes of one video, given its changes, and the times and indices of its frames."""
-    end_seconds = seconds[-1] + 1 / _rate(seconds)
+    """The scenes of one video, given its changes, the times and indices of its frames, and when the last one ends."""
     firsts = [0, *(change.first for change in changes)]
     lasts = [*(change.first - 1 for change in changes), len(seconds) - 1]
     began: list[Change | None] = [None, *changes]

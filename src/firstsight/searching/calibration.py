@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_number
 from firstsight.library.embeddings import Embeddings
 
 Floats = NDArray[np.float32]
@@ -87,11 +87,11 @@ class Background:
         Raises:
             SettingsError: a rate that is not between 0 and 1.
         """
-        if not 0 < false_match_rate < 1:
-            raise SettingsError(
-                f"false-match rate {false_match_rate}; valid is between 0 and 1, such as 0.05; "
-                "to get the nearest frames without a threshold, ask for the nearest (--nearest)"
-            )
+        valid = (
+            "between 0 and 1, such as 0.05; to get the nearest frames without a threshold, ask for the nearest "
+            "(--nearest)"
+        )
+        false_match_rate = check_number("false-match rate {}", false_match_rate, valid, lambda rate: 0 < rate < 1)
         if not len(self.decoys):
             return _MAX_THRESHOLD
         if false_match_rate >= self._counted_rate:

@@ -31,6 +31,12 @@ class Moment:
             raise SettingsError(f"{self}: valid is start <= best <= end")
 
 
+def check_gap(gap_seconds: float) -> None:
+    """Raises a SettingsError unless the gap within a moment is a number of seconds from 0; infinity joins all."""
+    if not gap_seconds >= 0:
+        raise SettingsError(f"a gap of {gap_seconds} s within a moment; valid is a number of seconds from 0")
+
+
 def find_moments(
     scores: NDArray[np.floating], frames: Embeddings, *, threshold: float, gap_seconds: float = GAP_SECONDS
 ) -> tuple[Moment, ...]:
@@ -49,10 +55,9 @@ def find_moments(
     Raises:
         SettingsError: not a score a frame, or a gap below 0.
     """
-    if scores.shape != (len(frames),) or not gap_seconds >= 0:
-        raise SettingsError(
-            f"scores {scores.shape} of {len(frames)} frames, gap {gap_seconds} s; valid are a score a frame, from 0 s"
-        )
+    check_gap(gap_seconds)
+    if scores.shape != (len(frames),):
+        raise SettingsError(f"scores {scores.shape} of {len(frames)} frames; valid is a score a frame")
     rows = np.flatnonzero(scores >= threshold)
     if not len(rows):
         return ()

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store, frame_gallery
@@ -101,7 +101,7 @@ def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str
     """
     chosen = library.timeline.chosen(where, without=without)
     if not chosen.any():
-        raise LibraryError(f"{library.path} has no frame to search there; index footage first, or ask for more of it")
+        raise LibraryError(f"{library.name} has no frame to search there; index footage first, or ask for more of it")
     return chosen
 
 
@@ -163,11 +163,11 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         SettingsError: k below 1, or a vector of another size.
         LibraryError: a name or pattern fits no source, or no frame is chosen.
     """
-    query = np.asarray(vector, np.float32)
-    if k < 1 or query.shape != (library.dim,) or not np.isfinite(query).all():
+    k, query = check_count("{} nearest frames", k), np.asarray(vector, np.float32)
+    if query.shape != (library.dim,) or not np.isfinite(query).all():
         raise SettingsError(
-            f"{k} nearest to a vector {query.shape}; valid are at least 1, and {library.dim} finite numbers: "
-            "an embedding of the library's own encoder"
+            f"a vector {query.shape} to find the nearest to; valid are {library.dim} finite numbers: an embedding of "
+            "the library's own encoder"
         )
     query = query / np.maximum(np.linalg.norm(query), np.finfo(np.float32).tiny)
     compared = None
@@ -185,4 +185,4 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         )
         for row in rows.tolist()
     )
-    return Nearest(str(library.path), found, is_exact)
+    return Nearest(library.name, found, is_exact)

@@ -5,20 +5,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError, brief
+from firstsight.files import is_folder
 from firstsight.footage.finding import FrameReference, find_files, parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
-from firstsight.pixels import single_picture
+from firstsight.pixels import is_single, single_picture
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
+_VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,7 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
         PixelsError: pixels of another shape or dtype, or too few.
     """
     views = (encoder.view, PixelByPixel())
+    _check_picture(picture)
     if isinstance(picture, np.ndarray):
         reference = FrameReference(Path("picture"), None, is_file=False)
         frame = _still(open_source(single_picture(picture)), views)
@@ -48,8 +52,10 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
     return Query(reference, frame, encoder.encode(frame.pixels[None])[0])
 
 
-def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
+def read_anchors(anchors: Picture | Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
     """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
+
+    One picture, or one name, is one anchor; an array of pictures (N, H, W, 3) or (N, H, W) is N.
 
     An anchor has the name of its file; where two files have the same name, each has its path. Pixels are called
     "picture", and where there are several, "picture 1" and so on.
@@ -59,7 +65,7 @@ def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDAr
         SettingsError: the same anchor twice, or an invalid time.
         PixelsError: pixels of another shape or dtype.
     """
-    one_by_one = [picture for given in anchors for picture in _pictures_of(given)]
+    one_by_one = [picture for given in _listed(anchors) for picture in _pictures_of(given)]
     files = [str(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)
@@ -69,9 +75,27 @@ def read_anchors(anchors: Sequence[Picture], encoder: Encoder) -> dict[str, NDAr
     return {name: query.vector for name, query in zip(names, queries, strict=True)}
 
 
+def _listed(anchors: Picture | Sequence[Picture]) -> Sequence[Picture]:
+    if isinstance(anchors, np.ndarray):
+        return [anchors] if is_single(anchors) else list(anchors)
+    if isinstance(anchors, str | PathLike):
+        return [anchors]
+    given: Any = anchors
+    if not isinstance(given, Sequence) or isinstance(given, bytes):
+        raise SettingsError(f"anchors {brief(anchors)}; valid are pictures: {_VALID}")
+    return anchors
+
+
+def _check_picture(given: object) -> None:
+    """Raises a SourceError for what can be no picture; pixels and names are checked where they are read."""
+    if not isinstance(given, str | PathLike | np.ndarray):
+        raise SourceError(f"picture {brief(given)}; valid are {_VALID}")
+
+
 def _pictures_of(given: Picture) -> Sequence[Picture]:
     """The picture itself; of a folder its pictures."""
-    if isinstance(given, np.ndarray) or not Path(given).is_dir():
+    _check_picture(given)
+    if isinstance(given, np.ndarray) or not is_folder(given):
         return [given]
     found = find_files(given)
     if not found.are_images:

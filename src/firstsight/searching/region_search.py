@@ -64,7 +64,7 @@ def compare_box(
     """
     if not library.encoder.view.shows_whole_frame:
         raise LibraryError(
-            f"{library.path} was made with an encoder that uses {library.encoder.view.describe()}, which its "
+            f"{library.name} was made with an encoder that uses {library.encoder.view.describe()}, which its "
             "thumbnails do not contain: compare the videos themselves, with `firstsight compare --box`"
         )
     matcher = match_region(library.encoder, box, query.frame.size)

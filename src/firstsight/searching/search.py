@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError, check_count, check_seconds
 from firstsight.library.selection import Where
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
@@ -187,10 +187,9 @@ def search(
         ...     result = search(library, read_query("door.jpg", library.encoder))
         ...     print([match.moment for match in result.matches])
     """
-    if k < 1:
-        raise SettingsError(f"{k} moments; valid is at least 1")
+    k, gap_seconds = check_count("{} moments", k), check_seconds("gap {} s", gap_seconds)
     if not library.num_frames:
-        raise LibraryError(f"{library.path} holds no frame; put footage into it with `firstsight index`")
+        raise LibraryError(f"{library.name} holds no frame; put footage into it with `firstsight index`")
     own = _own_names(library, query)
     without = own if not_itself else frozenset[str]()
     if box is not None:
@@ -213,7 +212,7 @@ def search(
     )
     found = _matches(query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
-        library=str(library.path),
+        library=library.name,
         query=query,
         matches=found[: len(moments)],
         num_matches=len(moments),

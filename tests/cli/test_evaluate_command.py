@@ -54,6 +54,7 @@ def test_without_labels_a_table_and_a_verdict(firstsight, run_folder: Path, clip
         assert re.search(rf"^{name} +\S", ran.out, re.MULTILINE)
     assert re.search(r"^(better than the|not better: use the|no clear difference from the) ", ran.out, re.MULTILINE)
     assert ran.out.count(" points of 'same frame'") == 2
+    assert "figures in percent (--json: shares, 0 to 1)" in ran.out
 
 
 def test_with_the_folders_as_labels_as_json(firstsight, run: Path, pictures: Path) -> None:
@@ -67,6 +68,8 @@ def test_with_the_folders_as_labels_as_json(firstsight, run: Path, pictures: Pat
         assert all(0 <= value <= 1 for value in scores.values())
     assert content["scores"]["this encoder"]["kNN"] >= 0.7  # not by colour nor by place
     assert len(content["verdicts"]) == 2
+    assert content["unit"] == "share, 0 to 1"
+    assert not [meaning for meaning in content["columns"].values() if "%" in meaning]
 
 
 def test_a_csv_that_leaves_some_without_a_label(firstsight, run: Path, pictures: Path, tmp_path: Path) -> None:

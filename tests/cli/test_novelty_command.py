@@ -42,13 +42,18 @@ def test_each_episode_has_its_file(firstsight, run_folder: Path, hall: Path, tmp
 
 @pytest.mark.parametrize(("end", "num"), [(0.3, 1), (0.8, 2)])
 def test_of_hardly_any_frames_nothing_is_new(firstsight, run_folder: Path, hall: Path, end: float, num: int) -> None:
-    assert firstsight("novelty", run_folder, hall, "--end", end).out == f"nothing new in {num} frames\n"
+    out = firstsight("novelty", run_folder, hall, "--end", end).out
+    assert out.startswith(f"0 of {num} frames were judged: the first 5 s, 8 frames or more, set the usual view; more")
+    found = json.loads(firstsight("novelty", run_folder, hall, "--end", end, "--json").out)
+    assert (found["num_frames"], found["num_judged"], found["num_setting_usual"]) == (num, 0, num)
     assert firstsight("novelty", run_folder, hall, "--start", 99).code == 2
 
 
 def test_as_text(firstsight, run_folder: Path, hall: Path) -> None:
     assert "    8.00     11.50" in firstsight("novelty", run_folder, hall).out
-    assert firstsight("novelty", run_folder, hall, "--end", 8).out == "nothing new in 16 frames\n"
+    assert "21 of 32 frames were judged" in firstsight("novelty", run_folder, hall).err
+    out = firstsight("novelty", run_folder, hall, "--end", 8).out
+    assert out == "nothing new; 5 of 16 frames were judged: the first 5 s, 8 frames or more, set the usual view\n"
 
 
 def test_a_threshold_of_nothing_is_one_line(firstsight, run_folder: Path, hall: Path) -> None:

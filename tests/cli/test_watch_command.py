@@ -64,6 +64,7 @@ def test_events_go_everywhere(firstsight, run_folder: Path, hall: Path, tmp_path
     assert [picture.shape for picture in pictures] == [(48, 64, 3)] * 4
     assert pictures[0][24, 36, 0] > 200 > pictures[2][24, 36, 0]
     assert "32 frames watched; 4 events" in ran.err
+    assert "21 of 32 frames were judged: the first 5 s" in ran.err
     assert "4 events delivered" in ran.err
 
 
@@ -252,6 +253,7 @@ def test_of_hardly_any_frames_nothing_is_told(firstsight, made_up, run_folder: P
     ran = firstsight("watch", run_folder, "rtsp://hall/1", "--novel", "--json")
     assert (ran.code, ran.out) == (0, "")
     assert f"{'1 frame' if num == 1 else f'{num} frames'} watched; 0 events" in ran.err
+    assert f"0 of {num} frames were judged: " in ran.err
 
 
 def test_what_is_under_way_is_told_when_the_stream_breaks_off(firstsight, made_up, run_folder: Path) -> None:

@@ -41,7 +41,7 @@ def test_what_comes_and_goes_is_an_event_once_each() -> None:
     assert (ended.start_seconds, ended.end_seconds, ended.seconds) == (8.0, 11.5, 13.5)
     assert begun.value == pytest.approx(1, abs=0.05)
     assert events[0].frame.seconds == 8.5
-    assert watcher.num_frames == 40
+    assert (watcher.num_frames, watcher.num_judged) == (40, 29)
 
 
 def test_what_has_begun_ends_at_the_end() -> None:
@@ -114,7 +114,7 @@ def test_hardly_any_frames_make_no_event(num: int) -> None:
     watcher = Watcher(ENCODER, anchors=ANCHORS | {"again": ANCHORS["red.png"]}, novel=True)
     assert [one for arrival in shown(0, num / 2, red=(0, 9)) for one in watcher.update(arrival)] == []
     assert watcher.finish() == []
-    assert watcher.num_frames == num
+    assert (watcher.num_frames, watcher.num_judged) == (num, 0)
     assert [one.kind for one in watcher.update(Lost(9.0, "hall", "gone"))] == ["lost"]
 
 

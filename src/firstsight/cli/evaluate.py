@@ -85,6 +85,7 @@ def _print(evaluation: "Evaluation") -> None:
         table.add_row(name, *_cells(scores, columns))
     typer.echo(evaluation.question.asks)
     Console(highlight=False).print(table)
+    typer.echo("figures in percent (--json: shares, 0 to 1)")
     width = max(map(len, columns)) + 2
     for name, meaning in columns.items():
         typer.echo(f"{name:<{width}}{meaning}")

@@ -86,7 +86,8 @@ def keyframes_command(
     """Choose the N most different moments of a library.
 
     The first is the most usual one, each further one the least similar to those before it; a smaller N gives the first
-    of them. With --out, the frames of a file that has changed since it was indexed are the library's thumbnails.
+    of them. Beside each stands for how many frames of the library, of any source, it is the nearest. With --out, the
+    frames of a file that has changed since it was indexed are the library's thumbnails.
 
     Example: `firstsight keyframes walks.library 12 --out keyframes`
     """
@@ -118,10 +119,13 @@ def _write(library: "Library", found: "Keyframes", out: Path, display: Display) 
 
 def _keyframes_table(found: "Keyframes") -> str:
     width = max(len("source"), *(len(printable(one.source)) for one in found))
-    lines = [f"{'source':<{width}}  seconds  similarity  frames like it"]
+    heading = "frames nearest to it"  # of all sources
+    lines = [f"{'source':<{width}}  seconds  similarity  {heading}"]
     for one in found:
         similarity = "" if one.similarity is None else f"{one.similarity:.3f}"
-        lines.append(f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>14}")
+        lines.append(
+            f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>{len(heading)}}"
+        )
     return "\n".join(lines)
 
 

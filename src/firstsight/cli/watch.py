@@ -63,12 +63,13 @@ def watch_command(
     """Watch a still camera: report anchors, novelty and lost streams.
 
     An event begins when an anchor appears, when something is new, or when the stream is lost. The usual view is learned
-    from the first five seconds and updated from then on. Ctrl-C ends it.
+    from the first five seconds, which make no event, and updated from then on. Ctrl-C ends it.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.footage.stream import Stream
+    from firstsight.monitoring.novelty import judged_text
     from firstsight.monitoring.outlets import Destinations, open_outlets, send_all
     from firstsight.monitoring.watch import Watcher
     from firstsight.searching.query import read_anchors
@@ -97,6 +98,7 @@ def watch_command(
         kept = f", kept in {events_file}" if events_file else ""
         events = counted(outlets.num_events, "event")
         say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
+        say(judged_text(watcher.num_frames, watcher.num_judged))
     if ended == "interrupted":
         raise typer.Exit(130)
 
@@ -167,14 +169,14 @@ def novelty_command(
 ) -> None:
     """Find when a still camera shows something new.
 
-    The first five seconds set the usual view: best an empty one. What stays becomes usual after about a quarter of an
-    hour. A run learned from the same camera works best.
+    The first five seconds set the usual view, best an empty one, and are not judged. What stays becomes usual after
+    about a quarter of an hour. A run learned from the same camera works best.
 
     Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import write_rounded
-    from firstsight.monitoring.novelty import detect_novelty, new_from
+    from firstsight.monitoring.novelty import detect_novelty, judged_text, new_from
 
     new_from(least)
     check_out(csv_file)
@@ -182,6 +184,8 @@ def novelty_command(
     source = footage.open_footage(sources, start, end, None, frames_per_second)
     with Display(notes()) as display:
         found = detect_novelty(encoder, source, novel_from=least, progress=display.progress)
+        if found.episodes and not as_json:
+            display.say(judged_text(len(found.frames), found.num_judged))
     if as_json:
         print_json(found.to_json())
     else:
@@ -193,8 +197,11 @@ def novelty_command(
 
 
 def _table(found: "NoveltyScores") -> str:
+    from firstsight.monitoring.novelty import judged_text
+
     if not found.episodes:
-        return f"nothing new in {len(found.frames)} frames"
+        nothing = "nothing new; " if found.num_judged else ""
+        return nothing + judged_text(len(found.frames), found.num_judged)
     with_files = len({frame.source for frame in found.frames}) > 1
     lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
     for new in found.episodes:

@@ -82,12 +82,13 @@ class Evaluation:
     num_read: int  # that went by
 
     def to_json(self) -> dict[str, Any]:
-        """All of it; of each method the figures and the standard error of the first, None if it has none."""
+        """All of it; of each method the figures, shares from 0 to 1, and the standard error of the first, or None."""
         scores = self.scores.items()
         return {
             "source": self.source,
             "asks": self.question.asks,
             "columns": dict(self.question.columns),
+            "unit": "share, 0 to 1",
             "scores": {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores},
             "verdicts": list(self.verdicts),
             "notes": list(self.notes),

@@ -47,10 +47,10 @@ def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
     same = "itself" if times is None else "the same moment"
     columns = {
         "same frame": "mean of the next three",
-        "other view": f"% of frames whose nearest is {same} after a turn and a crop to 60-80 % of each side",
-        "other light": "% ... after a change of brightness, contrast, gamma and colour balance",
-        "noise": "% ... after blur, grain, a poor JPEG and the loss of a part of the picture",
-        "neighbours": "% of cases in which two frames a moment apart are more alike than two far apart; 50 is chance",
+        "other view": f"share of frames whose nearest is {same} after a turn and a crop to 60-80 % of each side",
+        "other light": "the same after a change of brightness, contrast, gamma and colour balance",
+        "noise": "the same after blur, grain, a poor JPEG and the loss of a part of the picture",
+        "neighbours": "share of cases in which frames a moment apart are more alike than two far apart; half is chance",
     }
     return Question("without labels: is a frame found again after it was changed?", columns, score)
 
@@ -95,11 +95,11 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
 
     elsewhere = "another picture" if len(np.unique(groups)) == len(sample) else "another video or visit"
     columns = {
-        "R@1": f"% of frames whose nearest in {elsewhere} has their label",
-        "R@5": "% ... one of the 5 nearest",
-        "mAP": "mean average precision of all others, in %",
-        "kNN": f"% of {test.sum()} frames labelled rightly by a vote of the 20 nearest among {(~test).sum()} others",
-        "linear": "% ... by a linear classifier learned from those others",
+        "R@1": f"share of frames whose nearest in {elsewhere} has their label",
+        "R@5": "share of frames of which one of the 5 nearest there has it",
+        "mAP": "mean average precision of all others",
+        "kNN": f"share of {test.sum()} frames labelled rightly by vote of the 20 nearest among {(~test).sum()} others",
+        "linear": "the same by a linear classifier learned from those others",
     }
     return Question(f"{len(sample)} frames with {len(names)} labels", columns, score, notes)
 
@@ -232,9 +232,9 @@ def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Que
 
     columns = {
         "order": "what the order of the second pass adds: the next figure minus the one after it; 0 is none",
-        "on path": f"% of frames whose nearest in the first pass is within {near:.1f} s of the best path that never "
-        "goes back",
-        "shuffled": "% ... with the frames of the second pass in random order",
+        "on path": f"share of frames whose nearest in the first pass is within {near:.1f} s of the best path that "
+        "never goes back",
+        "shuffled": "the same with the frames of the second pass in random order",
     }
     asks = f"do {num_second} frames from {at_seconds:g} s on find the {num_first} before, in the same order?"
     return Question(asks, columns, score)

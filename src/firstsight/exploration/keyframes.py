@@ -31,7 +31,7 @@ class Keyframe:
     frame_index: int
     seconds: float
     similarity: float | None  # cosine to the most similar of those chosen before it; the first has none
-    num_frames: int  # of the library that are most like it, itself included
+    num_frames: int  # of the library, of any source, that are nearer to it than to the other keyframes, with itself
     thumbnail: bytes = field(repr=False)  # JPEG
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +77,9 @@ class Keyframes(Sequence[Keyframe]):
 
     def _repr_html_(self) -> str:
         """For a notebook."""
-        captions = [f"{printable(one.source)} at {one.seconds:.2f} s, {one.num_frames} frames like it" for one in self]
+        captions = [
+            f"{printable(one.source)} at {one.seconds:.2f} s, nearest to {one.num_frames} frames" for one in self
+        ]
         return gallery(f"{len(self)} keyframes", zip((one.thumbnail for one in self), captions, strict=True))
 
 

@@ -147,6 +147,14 @@ def new_from(least: float | None = None) -> Trigger:
     return Trigger(begins_from, _UNTIL_SHARE * begins_from)
 
 
+def judged_text(num_frames: int, num_judged: int) -> str:
+    """For people, how many frames were judged, and why the others were not."""
+    first = f"the first {WARM_UP_SECONDS:g} s, {_WARM_UP_FRAMES} frames or more, set the usual view"
+    if not num_judged:
+        return f"0 of {num_frames} frames were judged: {first}; more footage is needed"
+    return f"{num_judged} of {num_frames} frames were judged: {first}"
+
+
 class Novelty:
     """The novelty of the frames of one camera."""
 
@@ -187,9 +195,19 @@ class NoveltyScores:
     frames: tuple[Scored, ...]
     episodes: tuple[NovelEpisode, ...]  # file by file, in order of time
 
+    @property
+    def num_judged(self) -> int:
+        """Frames after those that set the usual view, which have no score."""
+        return sum(one.score is not None for one in self.frames)
+
     def to_json(self) -> dict[str, Any]:
-        """The number of frames, and the episodes."""
-        return {"num_frames": len(self.frames), "episodes": [one.to_json() for one in self.episodes]}
+        """The number of frames, how many of them were judged and how many set the usual view, and the episodes."""
+        return {
+            "num_frames": len(self.frames),
+            "num_judged": self.num_judged,
+            "num_setting_usual": len(self.frames) - self.num_judged,
+            "episodes": [one.to_json() for one in self.episodes],
+        }
 
     def to_arrow(self) -> pa.Table:
         """A row a frame; `novelty` is null during the warm-up."""

@@ -148,6 +148,7 @@ class Watcher:
 
     Attributes:
         num_frames: so far.
+        num_judged: of these, those after the ones that set the usual view, which make no event.
 
     Raises:
         SettingsError: neither anchors nor `novel`, or a threshold out of its range.
@@ -165,7 +166,7 @@ class Watcher:
     ) -> None:
         if not anchors and not novel:
             raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
-        self.num_frames = 0
+        self.num_frames = self.num_judged = 0
         self._encoder = encoder
         self._anchors = dict(anchors or {})
         self._match, self._new = close_from(match_from), new_from(novel_from)
@@ -194,7 +195,9 @@ class Watcher:
         events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now
-        for number, value in enumerate(self._values(arrival)):
+        values = self._values(arrival)
+        self.num_judged += None not in values
+        for number, value in enumerate(values):
             trigger = self._new if self._watched[number] is None else self._match
             self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
             if change:

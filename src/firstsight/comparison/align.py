@@ -174,7 +174,7 @@ def false_match_probability(gains: NDArray[np.float32], score: float, *, progres
     Args:
         gains: (N, M), by `gains_of`.
         score: of the best path through them.
-        progress: called after each of the scores.
+        progress: called after each of the scores, in rows as by `best_path`.
     """
     if not score > 0:
         return 1.0
@@ -183,7 +183,7 @@ def false_match_probability(gains: NDArray[np.float32], score: float, *, progres
     scores = []
     for begin in begins:
         scores.append(_best_score(gains, np.roll(backwards, begin)))
-        progress(Progress("comparing with chance", len(scores), len(begins)))
+        progress(Progress("aligning", len(gains) * len(scores) // len(begins), len(gains)))
     scale = math.sqrt(6) / math.pi * max(float(np.std(scores)), _MIN_DEVIATION)  # of a Gumbel distribution
     middle = float(np.mean(scores)) - np.euler_gamma * scale
     exceeded = -math.expm1(-math.exp(min(50.0, (middle - score) / scale)))

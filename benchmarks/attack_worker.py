@@ -70,16 +70,13 @@ class Output:
 
 def run(arguments: tuple[str, ...]) -> tuple[int, str]:
     """Exit code of a command line, and the traceback if it raised."""
-    from firstsight.cli.main import main
+    from firstsight.cli.main import run as run_command
 
     sys.argv = ["firstsight", *arguments]
     try:
-        main()
-    except SystemExit as end:
-        return (end.code if isinstance(end.code, int) else 0 if end.code is None else 1), ""
+        return run_command(), ""
     except BaseException:  # whatever it is, a user would see it
         return 1, traceback.format_exc()
-    return 0, ""
 
 
 def place_in(trace: str) -> str:

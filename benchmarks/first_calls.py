@@ -81,17 +81,15 @@ def _callers(frame: FrameType | None) -> list[FrameType]:
 
 def trace(out: Path, arguments: list[str]) -> None:
     """Runs the command and writes what was noted."""
-    from firstsight.cli.main import main
+    from firstsight.cli.main import run
 
     sys.argv = ["firstsight", *arguments]
     tracer = Tracer()
     threading.setprofile(tracer.note)
     sys.setprofile(tracer.note)
     try:
-        main()
-    except SystemExit as stop:
-        if stop.code:
-            raise
+        if code := run():
+            sys.exit(code)
     finally:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]

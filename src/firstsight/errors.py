@@ -53,14 +53,9 @@ def check_count(what: str, value: object, *, at_least: int | None = 1, at_most: 
     Raises:
         SettingsError: it is not.
     """
-    whole: object = None if isinstance(value, bool) else value
-    is_inside = (
-        isinstance(whole, Integral)
-        and (at_least is None or int(whole) >= at_least)
-        and (at_most is None or int(whole) <= at_most)
-    )
-    if isinstance(whole, Integral) and is_inside:
-        return int(whole)
+    number = int(value) if not isinstance(value, bool) and isinstance(value, Integral) else None
+    if number is not None and (at_least is None or number >= at_least) and (at_most is None or number <= at_most):
+        return number
     lowest = "" if at_least is None else f" from {at_least}"
     highest = "" if at_most is None else f" to {at_most}"
     raise SettingsError(f"{what.format(brief(value))}; valid is an integer{lowest}{highest}")
@@ -68,9 +63,8 @@ def check_count(what: str, value: object, *, at_least: int | None = 1, at_most: 
 
 def number_of(value: object) -> float:
     """The value as a float, if it is a finite number, one of NumPy too; of all else, as of True and False, NaN."""
-    real: object = None if isinstance(value, bool) else value
     try:
-        number = float(real) if isinstance(real, Real) else math.nan
+        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
     except OverflowError:  # an integer of hundreds of digits
         return math.nan
     return number if math.isfinite(number) else math.nan

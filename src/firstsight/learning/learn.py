@@ -238,7 +238,7 @@ def extend(
     sources = [*(_opened_again(footage, run) for footage in known), further]
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
-    folder = RunFolder(Path(run)) if out is None else RunFolder.create(out, force=force)
+    folder = RunFolder(run) if out is None else RunFolder.create(out, force=force)
     return learn_closed_form(sources, settings, record, folder, progress)
 
 

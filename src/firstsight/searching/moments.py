@@ -31,12 +31,6 @@ class Moment:
             raise SettingsError(f"{self}: valid is start <= best <= end")
 
 
-def check_gap(gap_seconds: float) -> None:
-    """Raises a SettingsError unless the gap within a moment is a number of seconds from 0; infinity joins all."""
-    if not gap_seconds >= 0:
-        raise SettingsError(f"a gap of {gap_seconds} s within a moment; valid is a number of seconds from 0")
-
-
 def find_moments(
     scores: NDArray[np.floating], frames: Embeddings, *, threshold: float, gap_seconds: float = GAP_SECONDS
 ) -> tuple[Moment, ...]:
@@ -55,7 +49,8 @@ def find_moments(
     Raises:
         SettingsError: not a score a frame, or a gap below 0.
     """
-    check_gap(gap_seconds)
+    if not gap_seconds >= 0:  # infinity joins all
+        raise SettingsError(f"a gap of {gap_seconds} s within a moment; valid is a number of seconds from 0")
     if scores.shape != (len(frames),):
         raise SettingsError(f"scores {scores.shape} of {len(frames)} frames; valid is a score a frame")
     rows = np.flatnonzero(scores >= threshold)

@@ -32,6 +32,7 @@ class ArticleModel:
     precision: Precision = "float32"
     compared_dims: int | None = 64  # as the article compares
     maps_are_centred: bool = False
+    second_stage: None = None
 
     def __post_init__(self) -> None:
         self.network.eval()

@@ -4,7 +4,7 @@ Steps and symbols are those of `docs/method.md`: filters, the kind of footage, w
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device
+from firstsight.closed_form.evidence import Evidence, Sample, cross_fitted, gather
 from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.footage_kind import FootageKind, classify_footage, probe_indices
+from firstsight.closed_form.layout import Layout, LayoutConfig, Layouts, to_grey
 from firstsight.closed_form.model import ClosedFormModel
-from firstsight.closed_form.pairs import augmented_views, neighbours_in_time
-from firstsight.closed_form.projection import fit_projection, unit
+from firstsight.closed_form.pairs import KnownPairs, deviations_of, only_of
+from firstsight.closed_form.projection import Space, projection_without_pairs, unit
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
 from firstsight.encoder.model import WholeFrame, in_batches, to_inputs
 from firstsight.errors import SourceError
@@ -30,6 +32,9 @@ _BATCH = 16
 _CHUNK = 512  # frames between two reports
 _PROBE_FRAMES = 80  # that are perturbed and searched for, to measure what a level adds
 _CONTRIBUTION_FRAMES = 1_000  # that the projections for this are fitted to
+_CELL_FRAMES = 400  # that cells are fitted to
+_POSITIONAL = ("means 2x2", "means 4x4")
+_NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance: such parts are not read at all
 
 
 @dataclass(frozen=True)
@@ -41,15 +46,16 @@ class Recipe:
     decorrelate: bool = True  # maps made uncorrelated; else the 1x1 layers are drawn
     pairs: bool = True  # whiten what differs between pairs known to show the same thing
     mirror: bool = True  # average with the mirror image, where the footage allows it
-    mean_grids: tuple[int, ...] | None = None  # None: derived from the footage; () leaves the means out
+    mean_grids: tuple[int, ...] = (1, 2, 4)  # () leaves the means out
     covariances: bool = True
     drop: bool = True  # a level that adds nothing, and those after it
+    layout: bool = True  # a second stage that compares what is where
+    position: float | None = None  # weight of positions in the frame, 0 to 1; None: derived from the footage
+    weight: float | None = None  # of the layout, 0 to 1; None: derived from the footage
 
     def pooling(self, kind: FootageKind) -> PoolingConfig:
-        """What is read from the maps. The position of a thing in the frame counts only if the view stands still."""
-        derived = (1,) if kind.moving else (1, 2, 4)
-        grids = derived if self.mean_grids is None else self.mean_grids
-        return PoolingConfig(grids, (1,) if self.covariances else (), mirror=kind.mirror and self.mirror)
+        """What is read from the maps."""
+        return PoolingConfig(self.mean_grids, (1,) if self.covariances else (), mirror=kind.mirror and self.mirror)
 
 
 DEFAULT = Recipe()
@@ -73,14 +79,17 @@ class ClosedForm:
 
     model: ClosedFormModel
     kind: FootageKind
+    evidence: Evidence | None  # None if the recipe has no layout
     contributions: tuple[Contribution, ...]  # of each level; empty if the recipe drops none
 
     def facts(self) -> dict[str, object]:
         """For the record of the run."""
         kind = self.kind
-        derived = {"ordered": kind.ordered, "moving": kind.moving, "mirror": kind.mirror}
+        derived = {"ordered": kind.ordered, "mirror": kind.mirror}
+        evidence = asdict(self.evidence) if self.evidence else {}
+        evidence["pairs"] = len(evidence.get("pairs", ()))
         levels = [asdict(contribution) for contribution in self.contributions]
-        return {**asdict(kind), **derived, "dim": self.model.dim, "contributions": levels}
+        return {**asdict(kind), **derived, "evidence": evidence, "dim": self.model.dim, "contributions": levels}
 
 
 def fit(
@@ -120,16 +129,81 @@ def fit(
         if num_kept < len(contributions):
             read = Reader(network.first(num_kept), precision)
             features = features.first(num_kept * len(pooling.names))
+    layout, sample, evidence = None, None, None
+    if recipe.layout:
+        report("layout", 0)
+        with device.arithmetic(torch.device("cpu"), precision):
+            layout = _fit_layout(read.network, frames, generator, recipe)
+            sample = Sample.of(len(frames), lambda numbers: described(layout, read.network, frames[numbers]))
+        evidence = gather(_first_vectors(features, pooling, sample), sample)
     report("projection", 0)
-    differences = None
-    if recipe.pairs and kind.moving:
-        differences = neighbours_in_time(generator)
-    elif recipe.pairs:
-        differences = augmented_views(frames, lambda views: torch.cat(read(views, pooling), dim=1), generator)
-    projection = fit_projection(features.values, features.part_dims, differences)
+    pooling, features, weights = _weighed(pooling, features, recipe, evidence)
+    if recipe.pairs:
+        known = _known_pairs(evidence, len(frames))
+        space = Space.of(features.values, features.part_dims, weights)
+        kinds = deviations_of(known, space, frames, lambda views: torch.cat(read(views, pooling), dim=1), generator)
+        projection = space.projection(kinds)
+        if evidence and sample and known.in_time >= 1:
+            rows = torch.from_numpy(sample.numbers)
+            evidence = cross_fitted(evidence, sample, lambda chosen: space.vectors(only_of(kinds, chosen), rows))
+    else:
+        projection = projection_without_pairs(features.values, features.part_dims, weights)
+    if evidence and layout:
+        weight = evidence.weight if recipe.weight is None else recipe.weight
+        layout.config = replace(layout.config, weight=weight, unrelated=evidence.unrelated)
     height, width, channels = frames.shape[1:]
-    model = ClosedFormModel(WholeFrame(width, height, channels), read.network, pooling, projection)
-    return ClosedForm(model, kind, tuple(contributions))
+    model = ClosedFormModel(WholeFrame(width, height, channels), read.network, pooling, projection, layout)
+    return ClosedForm(model, kind, evidence, tuple(contributions))
+
+
+def _fit_layout(colour: Pyramid, frames: NDArray[np.uint8], generator: torch.Generator, recipe: Recipe) -> Layout:
+    configs = [replace(config, in_channels=1, maps=2) for config in colour.configs]
+    layout = Layout(LayoutConfig.for_network(colour), tuple(configs))
+    chosen = np.sort(torch.randperm(len(frames), generator=generator)[:_FIT_FRAMES].numpy())
+    inputs = to_grey(to_inputs(frames[chosen], colour.device))
+    for level in layout.grey.levels:
+        scaled = layout.grey.scaled(inputs, level)
+        fit_level(level, scaled, generator=generator, learned=recipe.learned_filters, decorrelate=False)
+    some = frames[_spread(len(frames), _CELL_FRAMES)]
+    with torch.inference_mode():
+        layout.fit(colour, (to_inputs(batch, colour.device) for batch in in_batches(some, _BATCH)))
+    return layout
+
+
+def described(layout: Layout, colour: Pyramid, frames: NDArray[np.uint8]) -> Layouts:
+    """The layouts of frames uint8 (N, height, width, channels) at the network's input size."""
+    with torch.inference_mode():
+        parts = [layout.read(colour, to_inputs(batch, colour.device)) for batch in in_batches(frames, _BATCH)]
+    return Layouts(torch.cat([part.cells for part in parts]), torch.cat([part.in_place for part in parts]))
+
+
+def _first_vectors(features: "Features", pooling: PoolingConfig, sample: Sample) -> Tensor:
+    """Vectors of the sample's frames (S, dim), unit length, that know of no pairs and no positions."""
+    num_levels = len(features.part_dims) // len(pooling.names)
+    without = [name not in _POSITIONAL for name in pooling.names] * num_levels
+    chosen = features.only(without if any(without) else None, torch.from_numpy(sample.numbers))
+    projection = projection_without_pairs(chosen.values.clone(), chosen.part_dims)
+    return unit(projection([chosen.values]))
+
+
+def _weighed(
+    pooling: PoolingConfig, features: "Features", recipe: Recipe, evidence: Evidence | None
+) -> tuple[PoolingConfig, "Features", list[float]]:
+    """Parts that depend on the position in the frame weigh as much as position counts in the footage."""
+    position = recipe.position if recipe.position is not None else evidence.position if evidence else 1.0
+    num_levels = len(features.part_dims) // len(pooling.names)
+    if position < _NEGLIGIBLE and 1 in pooling.mean_grids:
+        kept = [name not in _POSITIONAL for name in pooling.names] * num_levels
+        features = features.only(kept)
+        pooling = replace(pooling, mean_grids=(1,))
+    return pooling, features, [position if name in _POSITIONAL else 1.0 for name in pooling.names] * num_levels
+
+
+def _known_pairs(evidence: Evidence | None, num_frames: int) -> KnownPairs:
+    if evidence is None:
+        return KnownPairs()
+    in_time, found = evidence.known_pairs
+    return KnownPairs(in_time * (num_frames - 1), evidence.pairs, found)
 
 
 def _fit_network(
@@ -157,6 +231,13 @@ class Features:
 
     values: Tensor  # float32 (N, dim), the parts side by side, those of the first level first
     part_dims: list[int]  # the length of each part
+
+    def only(self, parts: list[bool] | None, rows: Tensor | None = None) -> "Features":
+        """Some parts, of all or of some frames, copied."""
+        kept = parts or [True] * len(self.part_dims)
+        columns = torch.cat([torch.full((size,), is_in) for size, is_in in zip(self.part_dims, kept, strict=True)])
+        values = self.values if rows is None else self.values[rows]
+        return Features(values[:, columns], [size for size, is_in in zip(self.part_dims, kept, strict=True) if is_in])
 
     def first(self, num_parts: int) -> "Features":
         """The first parts alone, copied, so that the rest can be freed."""
@@ -215,7 +296,7 @@ def _contributions(
     fitted_to = torch.from_numpy(_spread(len(frames), _CONTRIBUTION_FRAMES))
     sample = Features(features.values[fitted_to], features.part_dims)
     num_parts = [len(pooling.names) * number for number in range(1, len(read.network.levels) + 1)]
-    projections = [fit_projection(sample.first(num).values, sample.part_dims[:num], None) for num in num_parts]
+    projections = [projection_without_pairs(sample.first(num).values, sample.part_dims[:num]) for num in num_parts]
 
     def embed_by_each(pictures: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """By level 1, by levels 1 and 2, and so on; read once for all."""

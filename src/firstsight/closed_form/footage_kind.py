@@ -1,4 +1,4 @@
-"""The kind of footage: in order or not, moving or still, mirrored without harm. It decides how maps are pooled."""
+"""The kind of footage: in order or not, mirrored without harm or not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,11 +30,6 @@ class FootageKind:
     def ordered(self) -> bool:
         """Whether the next frame tends to show the same thing."""
         return min(self.rank_by_whole, self.rank_by_cells) < _ORDERED_BELOW
-
-    @property
-    def moving(self) -> bool:
-        """Whether the view moves: the next frame has the same things at other positions."""
-        return self.ordered and self.rank_by_whole < self.rank_by_cells
 
     @property
     def mirror(self) -> bool:

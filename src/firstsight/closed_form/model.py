@@ -1,7 +1,7 @@
 """The closed-form encoder: the entire frame, levels side by side, and a projection of what is read from all of them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device as devices
+from firstsight.closed_form.layout import NUM_CANDIDATES, Layout, LayoutConfig, agreement, candidates
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled
 from firstsight.encoder.model import MapShape, WholeFrame
@@ -21,6 +22,7 @@ from firstsight.process import Precision
 # 80 times the working size; more is a damaged file, which would take all memory.
 _MAX_INPUT_PIXELS = 2**18
 _PROJECTION = "readout.projection."
+_LAYOUT = "layout."
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class ClosedFormModel:
     network: Pyramid
     pooling: PoolingConfig
     projection: Projection
+    layout: Layout | None = None
     compared_level: int | None = None
     compared_dims: int | None = None
     maps_are_centred: bool = True
@@ -63,6 +66,11 @@ class ClosedFormModel:
         projected: Tensor = self.projection(pooled(self.network, inputs, self.pooling))
         return projected
 
+    @property
+    def second_stage(self) -> "LayoutStage | None":
+        """None if the footage gives the layout no weight."""
+        return LayoutStage(self.network, self.layout) if self.layout and self.layout.config.weight else None
+
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""
         maps: Tensor = self.network(inputs, level=level)
@@ -87,21 +95,54 @@ class ClosedFormModel:
 
     def to(self, device: torch.device) -> None:
         """Moves the weights."""
-        self.network.to(device)
-        self.projection.to(device)
+        for part in (self.network, self.projection, self.layout):
+            if part is not None:
+                part.to(device)
 
     def config(self) -> dict[str, Any]:
         """Everything but the weights, as plain JSON values."""
-        return {
+        config: dict[str, Any] = {
             "preprocessing": asdict(self.view),
             "levels": [asdict(level) for level in self.network.configs],
             "pooling": asdict(self.pooling),
         }
+        return {**config, "layout": asdict(self.layout.config)} if self.layout else config
 
     def tensors(self) -> Mapping[str, Tensor]:
         """The weights, by name."""
-        projection = {_PROJECTION + name: tensor for name, tensor in self.projection.state_dict().items()}
-        return {**self.network.state_dict(), **projection}
+        tensors = dict(self.network.state_dict())
+        tensors |= {_PROJECTION + name: tensor for name, tensor in self.projection.state_dict().items()}
+        if self.layout:
+            tensors |= {_LAYOUT + name: tensor for name, tensor in self.layout.state_dict().items()}
+        return tensors
+
+
+@dataclass(frozen=True, eq=False)
+class LayoutStage:
+    """A `SecondStage`: the 20 best of vectors and of vectors in place are compared by their layout."""
+
+    network: Pyramid
+    layout: Layout
+
+    def describe(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Cells and vectors in place of inputs (N, channels, h, w) in [0, 1]."""
+        layouts = self.layout.read(self.network, inputs)
+        return layouts.cells, layouts.in_place
+
+    def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
+        """(1 - w) cosine + w (1 + log agreement / u), not below -1, with the weight w and u of unrelated frames.
+
+        So a frame has 1 with itself and unrelated candidates have about 0. A reference that is no candidate counts as
+        the candidate that agrees least.
+        """
+        config = self.layout.config
+        chosen = candidates(cosines, queries[1] @ references[1].T, NUM_CANDIDATES)
+        fused = torch.empty_like(cosines)
+        for row, columns in enumerate(chosen):
+            agreed = 1 + agreement(queries[0][row], references[0][columns]).log() / config.unrelated
+            fused[row] = (1 - config.weight) * cosines[row] + config.weight * agreed.min()
+            fused[row, columns] += config.weight * (agreed - agreed.min())
+        return fused.clamp(-1, 1)
 
 
 def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ClosedFormModel:
@@ -121,9 +162,24 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Clos
             raise SettingsError(f"maps of {level.map_shape} cells are too small for {pooling}")
     check_num_weights(sum(level.filters * level.patch_dim for level in levels), tensors)
     network = Pyramid(levels)
-    fill(network, {name: tensor for name, tensor in tensors.items() if not name.startswith(_PROJECTION)})
+    own = {name: tensor for name, tensor in tensors.items() if not name.startswith((_PROJECTION, _LAYOUT))}
+    fill(network, own)
     projection = Projection(*tensors[f"{_PROJECTION}quantised"].shape)
     fill(projection, tensors, prefix=_PROJECTION)
     if sum(part_dims(network, pooling)) != len(projection.mean):
         raise SettingsError(f"{pooling} reads another number of values than the projection takes")
-    return ClosedFormModel(view, network, pooling, projection)
+    return ClosedFormModel(view, network, pooling, projection, _saved_layout(config, tensors, network))
+
+
+def _saved_layout(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network: Pyramid) -> Layout | None:
+    """None for a model of a version without it."""
+    if "layout" not in config:
+        return None
+    own = from_json(LayoutConfig, config["layout"], name="layout")
+    if own.rows > network.configs[-1].map_shape[0] or own.columns > network.configs[-1].map_shape[1]:
+        raise SettingsError(f"{own} has more cells than the maps")
+    if own.dim * 2 * sum(level.filters for level in network.configs) > sum(map(Tensor.numel, tensors.values())):
+        raise SettingsError(f"{own} has more numbers than there are")
+    layout = Layout(own, tuple(replace(level, in_channels=1, maps=2) for level in network.configs))
+    fill(layout, tensors, prefix=_LAYOUT)
+    return layout

@@ -1,54 +1,106 @@
-"""Pairs of frames known to show the same thing: neighbours in time, or two augmented views of one frame.
+"""Pairs of frames known to show the same thing: neighbours in time, matches found by the layout, augmented views.
 
 What differs between them is what the projection whitens.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from firstsight.closed_form.projection import Differences, principal, unit
+from firstsight.closed_form.projection import Deviations, Space, principal, unit
 
-_PAIR_FRAMES = 1_500  # of which two augmented views each are made
+_MIN_VIEWS, _MAX_VIEWS = 200, 1_500  # frames of which two augmented views each are made
 # Neighbours in time that are less similar than this quantile of random pairs lie on two sides of a cut.
 _CUT_QUANTILE = 0.9
 _MIN_SIDE = 0.75  # of the picture that a crop keeps
 _ASPECT = 0.1  # change of the aspect ratio, natural logarithm
 _TURN = 0.2  # of the camera, radians: 11 degrees
 _LIGHT = 0.2  # change of brightness and contrast, natural logarithm
+# Pairs that augmented views count for beside the pairs found in the footage, of which there may be few or none.
+_PRIOR_PAIRS = 20
 
 
-def neighbours_in_time(generator: torch.Generator) -> Differences:
-    """Of each frame and the next, without cuts. Only for a moving view: before a still one, what differs is content."""
+@dataclass(frozen=True)
+class KnownPairs:
+    """The pairs that the footage gives, and for how many pairs they count."""
 
-    def differences(inner: Tensor, _: Callable[[Tensor], Tensor]) -> Tensor:
-        variances, directions = principal(inner, 256)
-        vectors = unit(inner @ directions / variances.pow(0.375))
-        random_pairs = (vectors * vectors[torch.randperm(len(vectors), generator=generator)]).sum(dim=1)
-        same = (vectors[1:] * vectors[:-1]).sum(dim=1) > random_pairs.quantile(_CUT_QUANTILE)
-        steps = inner[1:] - inner[:-1]
-        scaled: Tensor = (steps[same] if bool(same.any()) else steps) / 2**0.5
-        return scaled[:, None]
+    in_time: float = 0.0  # pairs that all neighbours in time count for
+    found: Sequence[tuple[int, int]] = ()  # numbers of frames that show the same thing
+    found_weight: float = 0.0  # of each
 
-    return differences
+    @property
+    def share_of_views(self) -> float:
+        """The weight of augmented views beside them, 0 to 1."""
+        return _PRIOR_PAIRS / (_PRIOR_PAIRS + self.in_time + self.found_weight * len(self.found))
 
 
-def augmented_views(
-    frames: NDArray[np.uint8], read: Callable[[NDArray[np.uint8]], Tensor], generator: torch.Generator
-) -> Differences:
-    """Of each of at most 1,500 frames and two augmented views of it; `read` gives the features of frames (N, dim)."""
-    chosen = np.sort(torch.randperm(len(frames), generator=generator)[:_PAIR_FRAMES].numpy())
+def deviations_of(
+    known: KnownPairs,
+    space: Space,
+    frames: NDArray[np.uint8],
+    read: Callable[[NDArray[np.uint8]], Tensor],
+    generator: torch.Generator,
+) -> list[Deviations]:
+    """What differs between known pairs and between augmented views.
 
-    def differences(inner: Tensor, to_inner: Callable[[Tensor], Tensor]) -> Tensor:
-        augmentations = [to_inner(read(augmented(frames[chosen], generator=generator))) for _ in range(2)]
-        views = torch.stack([inner[torch.from_numpy(chosen)], *augmentations], dim=1)
-        unbiased: Tensor = (views - views.mean(dim=1, keepdim=True)) * (3 / 2) ** 0.5
-        return unbiased
+    Args:
+        known: pairs.
+        space: of the frames' features.
+        frames: uint8 (N, H, W, C).
+        read: gives the features of frames, (N, dim).
+        generator: of what is drawn.
+    """
+    inner = space.values
+    views = _of_views(inner, lambda some: space.to_inner(read(some)), frames, known.share_of_views, generator)
+    kinds = [Deviations(views, float(_PRIOR_PAIRS))]
+    if known.in_time:
+        numbers = _same_scene(inner, generator)
+        steps = (inner[numbers + 1] - inner[numbers])[:, None] / 2**0.5
+        kinds.append(Deviations(steps, known.in_time, numbers))
+    if known.found and known.found_weight:
+        first, second = torch.tensor(known.found).T
+        steps = (inner[first] - inner[second])[:, None] / 2**0.5
+        kinds.append(Deviations(steps, known.found_weight * len(known.found)))
+    return kinds
 
-    return differences
+
+def only_of(kinds: Sequence[Deviations], chosen: Callable[[Tensor], Tensor]) -> list[Deviations]:
+    """Augmented views, and the pairs in time that begin with the chosen frames; `chosen` is of their numbers."""
+    some = [kinds[0]]
+    for kind in kinds:
+        if kind.numbers is not None and bool((mine := chosen(kind.numbers)).any()):
+            share = float(mine.float().mean())
+            some.append(Deviations(kind.things[mine], kind.weight * share, kind.numbers[mine]))
+    return some
+
+
+def _same_scene(inner: Tensor, generator: torch.Generator) -> Tensor:
+    """The numbers of the frames with which the next one shares the scene."""
+    variances, directions = principal(inner, 256)
+    vectors = unit(inner @ directions / variances.pow(0.375))
+    random_pairs = (vectors * vectors[torch.randperm(len(vectors), generator=generator)]).sum(dim=1)
+    same = (vectors[1:] * vectors[:-1]).sum(dim=1) > random_pairs.quantile(_CUT_QUANTILE)
+    return torch.nonzero(same if bool(same.any()) else torch.ones_like(same))[:, 0]
+
+
+def _of_views(
+    inner: Tensor,
+    to_inner: Callable[[NDArray[np.uint8]], Tensor],
+    frames: NDArray[np.uint8],
+    share: float,
+    generator: torch.Generator,
+) -> Tensor:
+    """Of frames and two augmented views of each: fewer frames, the less the views weigh."""
+    num = max(_MIN_VIEWS, round(_MAX_VIEWS * share))
+    chosen = np.sort(torch.randperm(len(frames), generator=generator)[:num].numpy())
+    augmentations = [to_inner(augmented(frames[chosen], generator=generator)) for _ in range(2)]
+    views = torch.stack([inner[torch.from_numpy(chosen)], *augmentations], dim=1)
+    unbiased: Tensor = (views - views.mean(dim=1, keepdim=True)) * (3 / 2) ** 0.5
+    return unbiased
 
 
 def augmented(frames: NDArray[np.uint8], *, generator: torch.Generator) -> NDArray[np.uint8]:

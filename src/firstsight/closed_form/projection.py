@@ -7,7 +7,7 @@ Source: within-class covariance normalisation, Hatch, Kajarekar, Stolcke, 2006, 
 relevant component analysis, Bar-Hillel, Hertz, Shental, Weinshall, 2003.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,10 +26,14 @@ _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024
 _ROUNDING = 1e-5  # what varies by less than this share of its mean does not vary
 
-# From the centred, scaled features in an inner space (N, inner_dim), and the map of raw features into that space: the
-# deviations of P things among the views of each, (P, views, inner_dim), scaled so that their variance is that of one
-# view: of a pair one difference, divided by sqrt(2).
-Differences = Callable[[Tensor, Callable[[Tensor], Tensor]], Tensor]
+
+@dataclass(frozen=True)
+class Deviations:
+    """What differs between views of the same things, of one kind of pairs."""
+
+    things: Tensor  # (P, views, inner_dim); the variance is that of one view: of a pair one difference / sqrt(2)
+    weight: float  # of the kind, in pairs
+    numbers: Tensor | None = None  # (P,), the frame of the footage that a pair in time begins with
 
 
 class Projection(nn.Module):
@@ -76,31 +80,74 @@ class Projection(nn.Module):
         return projected
 
 
-def fit_projection(features: Tensor, part_dims: list[int], differences: Differences | None) -> Projection:
-    """The projection for features (N, dim), the parts of the read-out side by side.
+@dataclass(frozen=True)
+class Space:
+    """Features centred, scaled, and in an inner space of fewer dimensions in which differences can be whitened."""
 
-    Args:
-        features: float32, N at least 2. Centred and scaled in place.
-        part_dims: the length of each part; every part is scaled to the same total variance first.
-        differences: of pairs known to show the same thing; None: no pairs.
-    """
+    mean: Tensor  # (in_dim,)
+    deviation: Tensor  # (in_dim,)
+    scale: Tensor  # (in_dim,), which brings every part to its variance
+    basis: Tensor  # (in_dim, inner_dim)
+    values: Tensor  # (N, inner_dim)
+
+    @classmethod
+    def of(cls, features: Tensor, part_dims: list[int], weights: list[float] | None = None) -> "Space":
+        """The space of features (N, dim), the parts of the read-out side by side.
+
+        Args:
+            features: float32, N at least 2. Centred and scaled in place.
+            part_dims: the length of each part; every part is scaled to the same total variance first.
+            weights: of each part, as a factor of its deviation; None: all 1.
+        """
+        mean, scale, deviation = _equalise(features, part_dims, weights)
+        _, basis = principal(features, min(_MAX_INNER_DIM, max(2, len(features) // 2)))
+        return cls(mean, deviation, scale, basis, features @ basis)
+
+    def to_inner(self, raw: Tensor) -> Tensor:
+        """Raw features (M, in_dim) in this space."""
+        return (raw - self.mean) * self.scale @ self.basis
+
+    def projection(self, kinds: list[Deviations]) -> Projection:
+        """The projection that whitens the differences, then half whitens what is left."""
+        matrix = self._matrix(kinds, slice(None))
+        return Projection.of((self.scale[:, None] * self.basis) @ matrix, mean=self.mean, deviation=self.deviation)
+
+    def vectors(self, kinds: list[Deviations], rows: Tensor) -> Tensor:
+        """Unit vectors of some of the features' rows, as a projection fitted to these rows would give them."""
+        return unit(self.values[rows] @ self._matrix(kinds, rows))
+
+    def _matrix(self, kinds: list[Deviations], rows: Tensor | slice) -> Tensor:
+        whitening = _whitening(kinds)
+        whitened = self.values[rows] @ whitening
+        variances, directions = principal(whitened, _num_dims(len(self.values), len(self.mean)))
+        matrix: Tensor = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
+        return matrix
+
+
+def projection_without_pairs(features: Tensor, part_dims: list[int], weights: list[float] | None = None) -> Projection:
+    """The projection for features (N, dim) of which no pairs are known; the arguments are those of `Space.of`."""
+    mean, scale, deviation = _equalise(features, part_dims, weights)
+    variances, directions = principal(features, _num_dims(*features.shape))
+    return Projection.of(
+        scale[:, None] * directions / variances.pow(_POWER_WITHOUT / 2), mean=mean, deviation=deviation
+    )
+
+
+def _equalise(features: Tensor, part_dims: list[int], weights: list[float] | None) -> tuple[Tensor, Tensor, Tensor]:
+    """Centres and scales in place; the mean, the scale and the deviation of each feature before scaling."""
     mean = features.mean(dim=0)
     features -= mean
     scale = _equal_variance(features, mean, part_dims)
+    if weights is not None:
+        each = [torch.full((size,), weight) for size, weight in zip(part_dims, weights, strict=True)]
+        scale = scale * torch.cat(each)
     deviation = features.std(dim=0)
     features *= scale
-    num = len(features)
-    dim = min(most_dims(features.shape[1]), max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, features.shape[1])
-    if differences is None:
-        variances, directions = principal(features, dim)
-        matrix = directions / variances.pow(_POWER_WITHOUT / 2)
-    else:
-        _, inner = principal(features, min(_MAX_INNER_DIM, max(2, num // 2)))
-        pairs = differences(features @ inner, lambda raw: (raw - mean) * scale @ inner)
-        whitening = inner @ _whitening(pairs)
-        variances, directions = principal(features @ whitening, dim)
-        matrix = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
-    return Projection.of(scale[:, None] * matrix, mean=mean, deviation=deviation)
+    return mean, scale, deviation
+
+
+def _num_dims(num: int, in_dim: int) -> int:
+    return min(most_dims(in_dim), max(_MIN_DIM, num // _FRAMES_PER_DIM), num - 1, in_dim)
 
 
 def most_dims(in_dim: int) -> int:
@@ -156,9 +203,14 @@ def _equal_variance(centred: Tensor, mean: Tensor, part_dims: list[int]) -> Tens
     return torch.cat(factors)
 
 
-def _whitening(differences: Tensor) -> Tensor:
-    rows = differences.flatten(0, 1)
-    variances, directions = torch.linalg.eigh(rows.T @ rows / len(rows))
-    shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / len(differences)) ** 2)
+def _whitening(kinds: list[Deviations]) -> Tensor:
+    total, num = sum(kind.weight for kind in kinds), sum(len(kind.things) for kind in kinds)
+    scatter = sum(kind.weight / total * _second_moment(kind.things.flatten(0, 1)) for kind in kinds)
+    variances, directions = torch.linalg.eigh(scatter)
+    shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / num) ** 2)
     whitening: Tensor = directions / (variances.clamp_min(0) + shrinkage * variances.mean() + 1e-12).sqrt()
     return whitening
+
+
+def _second_moment(rows: Tensor) -> Tensor:
+    return rows.T @ rows / len(rows)

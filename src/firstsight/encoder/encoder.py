@@ -1,5 +1,6 @@
 """The encoder: what was learned, ready for use. Frames in, maps or embeddings out, as NumPy arrays."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -18,6 +19,7 @@ from firstsight.pixels import as_pictures
 from firstsight.process import Precision, passive_waiting
 
 _BATCH_SIZE = 16  # fills the processor; larger only takes memory
+_MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
 
 
 class Encoder:
@@ -42,6 +44,7 @@ class Encoder:
         self.model = model
         self.provenance = dict(provenance or {})
         self._fingerprint: tuple[bytes, str] | None = None  # with the quick digest of the model then
+        self._known: dict[bytes, tuple[Tensor, ...]] = {}  # by the digest of a frame
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -100,6 +103,58 @@ class Encoder:
         lengths = np.linalg.norm(flat, axis=1, keepdims=True)
         unit: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
         return unit
+
+    def similarities(
+        self, queries: NDArray[np.uint8], references: NDArray[np.uint8], *, precision: Precision | None = None
+    ) -> NDArray[np.float32]:
+        """How alike each query is to each reference: the encoder's best comparison.
+
+        The cosine of the embeddings decides which 20 references are compared once more by their layout, as far as the
+        footage learned from gives that a weight. Frames that come again are not embedded again.
+
+        Args:
+            queries: uint8 (Q, H, W, 3) or (Q, H, W).
+            references: uint8 (R, H, W, 3) or (R, H, W).
+            precision: of the arithmetic, as for `encode`.
+
+        Returns:
+            float32 (Q, R), -1 to 1; a frame has 1 with itself.
+
+        Raises:
+            PixelsError: frames of another shape or dtype, or too small.
+        """
+        (first, *own), (second, *others) = (self._described(frames, precision) for frames in (queries, references))
+        cosines = first @ second.T
+        stage = self.model.second_stage
+        if stage is None or not cosines.numel():
+            return cosines.numpy()
+        with passive_waiting(), torch.inference_mode():
+            return stage.similarities(cosines, tuple(own), tuple(others)).numpy()
+
+    def _described(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
+        """The embeddings, unit length, and what the second stage compares."""
+        pictures = as_pictures(frames)
+        keys = [
+            hashlib.blake2b(picture.tobytes(), person=repr(pictures.shape[1:]).encode()[:16]).digest()
+            for picture in pictures
+        ]
+        rows = {key: self._known[key] for key in keys if key in self._known}
+        new = [index for key, index in zip(keys, range(len(keys)), strict=True) if key not in rows]
+        for batch in (new[start : start + _BATCH_SIZE] for start in range(0, len(new), _BATCH_SIZE)):
+            parts = self._parts(pictures[batch], precision)
+            rows |= zip([keys[index] for index in batch], zip(*parts, strict=True), strict=True)
+        described = [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
+        self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
+        return described or self._parts(pictures, precision)
+
+    def _parts(self, pictures: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
+        embeddings = torch.from_numpy(self.encode(pictures, precision=precision))
+        if (stage := self.model.second_stage) is None:
+            return [embeddings]
+        where = self.model.device
+        with passive_waiting(), torch.inference_mode(), device.arithmetic(where, precision or self.model.precision):
+            inputs = to_inputs(self.view.apply(pictures), where)
+            return [embeddings, *(part.cpu() for part in stage.describe(inputs))]
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"

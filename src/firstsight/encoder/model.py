@@ -178,6 +178,16 @@ class Levels(Protocol):
         """The maps of each level (N, maps, rows, columns), the first level first."""
 
 
+class SecondStage(Protocol):
+    """Compares the most similar frames once more, by more than their embeddings."""
+
+    def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """What it compares of inputs (N, channels, h, w) in [0, 1]: tensors with N rows each."""
+
+    def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
+        """Similarities (Q, R), at most 1, from cosines of embeddings (Q, R) and the descriptions of both."""
+
+
 class Model(Levels, Protocol):
     """A network with its view of a frame and its read-out. Levels count from 1."""
 
@@ -204,6 +214,10 @@ class Model(Levels, Protocol):
     @property
     def compared_dims(self) -> int | None:
         """How many of its most varying numbers a comparison uses by default; None: all."""
+
+    @property
+    def second_stage(self) -> SecondStage | None:
+        """None where the cosine of the embeddings is all there is."""
 
     @property
     def maps_are_centred(self) -> bool:

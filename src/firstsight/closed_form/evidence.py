@@ -1,0 +1,340 @@
+"""What the footage itself shows about its frames: which belong together, whether time and position say so, and how far
+the layout can be trusted beside the vectors.
+
+Some frames are asked for their most similar others. Which of those show the same thing nobody says; a mixture model
+of two raters, the vectors and the layout, infers it: wrong candidates scatter around the mean of their list, matches
+are shifted, and a list has a few or none.
+
+Source: expectation maximisation, Dempster, Laird, Rubin, 1977; the linear discriminant, Fisher, 1936.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from firstsight.closed_form.layout import NUM_CANDIDATES, Layouts, candidates, matched
+
+_NUM_QUERIES = 200
+_NUM_REFERENCES = 600
+_LONG = 32  # frames: what is at the same position that much later stands still
+_MAX_MATCHES = 5  # in a list
+_ITERATIONS, _ENOUGH = 300, 1e-7  # of the relative change of the likelihood
+_SURE = 0.9  # posterior probability of a pair that is used as known
+_MAX_EXPONENT = 30.0
+_NUM_BLOCKS = 10
+_PRIOR_MATCHES = 20  # at the same position: what is assumed where hardly any are found
+_LEAST_UNRELATED = 1e-3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The frames that are compared with each other, by their numbers, ascending, with their descriptions."""
+
+    numbers: NDArray[np.intp]
+    layouts: Layouts
+    queries: NDArray[np.intp]  # positions in `numbers`
+
+    @classmethod
+    def of(cls, num_frames: int, describe: Callable[[NDArray[np.intp]], Layouts]) -> "Sample":
+        """Evenly spread over so many frames; of the queries the frames before and after too."""
+        queries = _spread(num_frames, _NUM_QUERIES)
+        long = _long_lag(num_frames)
+        near = np.concatenate([queries + lag for lag in (-long, -1, 0, 1, long)])
+        inside = near[(near >= 0) & (near < num_frames)]
+        numbers = np.unique(np.concatenate([inside, _spread(num_frames, _NUM_REFERENCES)]))
+        return cls(numbers, describe(numbers), np.searchsorted(numbers, queries))
+
+    def after(self, query: int, lag: int) -> list[int]:
+        """The positions of the frames that are so many before and after, as far as there are such."""
+        wanted = [self.numbers[query] - lag, self.numbers[query] + lag]
+        found = [int(np.searchsorted(self.numbers, number)) for number in wanted]
+        return [
+            position
+            for position, number in zip(found, wanted, strict=True)
+            if position < len(self.numbers) and self.numbers[position] == number
+        ]
+
+
+def _long_lag(num_frames: int) -> int:
+    return max(2, min(_LONG, num_frames // 4))
+
+
+def _spread(num: int, most: int) -> NDArray[np.intp]:
+    return np.unique(np.linspace(0, num - 1, most).round().astype(np.intp))
+
+
+@dataclass(frozen=True)
+class Lists:
+    """What both raters give to the candidates of each query, and to its neighbours in time."""
+
+    ratings: Tensor  # float64 (L, n, 2): cosine of the vectors, logarithm of the agreement in layout
+    positions: Tensor  # (L, n), of the candidates in the sample
+    in_place: Tensor  # (L, n), share of the agreement that is of cells at the same position
+    next_ratings: Tensor  # (L, 2, 2), NaN where there is no such neighbour: one before, one after
+    next_in_place: Tensor  # (L, 2)
+    long_in_place: Tensor  # (L, 2), of neighbours that are long before and after
+
+
+def rate(vectors: Tensor, sample: Sample, *, window: int) -> Lists:
+    """The lists of the sample's queries, without frames that are at most `window` before or after.
+
+    Args:
+        vectors: of the sample's frames, unit length (S, dim).
+        sample: with S frames.
+        window: frames of the footage.
+    """
+    queries = sample.queries
+    rows = torch.from_numpy(queries)
+    apart = torch.from_numpy(np.abs(sample.numbers[queries][:, None] - sample.numbers[None]))
+    cosines = vectors[rows] @ vectors.T
+    in_place = sample.layouts.in_place[rows] @ sample.layouts.in_place.T
+    near = apart <= window
+    chosen = candidates(cosines.masked_fill(near, -2), in_place.masked_fill(near, -2), NUM_CANDIDATES)
+    num = chosen.shape[1]
+    long = _long_lag(int(sample.numbers[-1]) + 1)
+    ratings = torch.full((len(rows), num + 4, 2), float("nan"), dtype=torch.float64)
+    shares = torch.full((len(rows), num + 4), float("nan"))
+    for row, query in enumerate(queries):
+        beside = {num + 2 * k + j: p for k, lag in enumerate((1, long)) for j, p in enumerate(sample.after(query, lag))}
+        columns = [*range(num), *beside]
+        positions = torch.tensor([*chosen[row].tolist(), *beside.values()])
+        found = matched(sample.layouts.cells[query], sample.layouts.cells[positions])
+        ratings[row, columns, 0] = cosines[row, positions].double()
+        ratings[row, columns, 1] = found.agreement.double().log()
+        shares[row, columns] = found.in_place
+    return Lists(
+        ratings[:, :num],
+        chosen,
+        shares[:, :num],
+        ratings[:, num : num + 2],
+        shares[:, num : num + 2],
+        shares[:, num + 2 :],
+    )
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Lists explained: in units of the spread in lists, around each list's mean."""
+
+    shift: Tensor  # d, (2,), of matches
+    covariance: Tensor  # S, (2, 2), of wrong candidates
+    posterior: Tensor  # (L, n): probability that a candidate is a match
+    scale: Tensor  # (2,)
+    likelihood: float
+
+
+def explain(ratings: Tensor, known: Tensor | None = None, known_weight: float = 0.0) -> Mixture:
+    """Expectation maximisation, started from each rater's best candidates, from both together and from what is known.
+
+    Args:
+        ratings: (L, n, 2).
+        known: (K, 2), ratings of further frames less their list's mean, each of which counts as so many matches:
+        known_weight: 0 to 1.
+    """
+    known = ratings.new_zeros(0, 2) if known is None or not known_weight else known
+    known_weights = ratings.new_full((len(known),), known_weight)
+    centred = ratings - ratings.mean(dim=1, keepdim=True)
+    scale = centred.reshape(-1, 2).std(dim=0).clamp_min(1e-9)
+    values, known = centred / scale, known / scale
+    rows = torch.arange(len(values))
+    starts = [
+        values[rows, score.argmax(dim=1)].mean(dim=0) for score in (values[..., 0], values[..., 1], values.sum(-1))
+    ]
+    if len(known):
+        starts.append((known * known_weights[:, None]).sum(dim=0) / known_weights.sum().clamp_min(1e-9))
+    return max((_maximised(values, known, known_weights, start, scale) for start in starts), key=_likelihood)
+
+
+def _likelihood(mixture: Mixture) -> float:
+    return mixture.likelihood
+
+
+def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tensor, scale: Tensor) -> Mixture:
+    num, length, _ = values.shape
+    most = min(_MAX_MATCHES, length)
+    ways = torch.tensor([math.comb(length, m) for m in range(most + 1)], dtype=values.dtype)
+    counts = torch.full((most + 1,), 1 / (most + 1), dtype=values.dtype)
+    covariance = torch.cov(values.reshape(-1, 2).T) + 1e-6 * torch.eye(2, dtype=values.dtype)
+    likelihood, posterior = -math.inf, torch.zeros(num, length, dtype=values.dtype)
+    for _ in range(_ITERATIONS):
+        inverse = torch.linalg.inv(covariance)
+        odds = _odds(values, shift, inverse)
+        sums = _symmetric_sums(odds, most)
+        prior = counts / ways
+        evidence = (sums * prior).sum(dim=1)
+        posterior = (_with_each(odds, sums, prior) / evidence[:, None]).clamp(0, 1)
+        counts = ((sums * prior) / evidence[:, None]).mean(dim=0)
+        base = _log_likelihood(values, known - shift, known_weights, covariance)
+        last, likelihood = likelihood, float(evidence.log().sum()) + base
+        weight = posterior.sum() + known_weights.sum()
+        shift = ((posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known) / weight.clamp_min(1e-9)
+        covariance = _scatter(values, known, known_weights, posterior, shift)
+        if abs(likelihood - last) < _ENOUGH * abs(likelihood):
+            break
+    return Mixture(shift, covariance, posterior, scale, likelihood)
+
+
+def _odds(values: Tensor, shift: Tensor, inverse: Tensor) -> Tensor:
+    """Density as a match / as a wrong candidate."""
+    weights = inverse @ shift
+    return (values @ weights - shift @ weights / 2).clamp(-_MAX_EXPONENT, _MAX_EXPONENT).exp()
+
+
+def _symmetric_sums(odds: Tensor, most: int) -> Tensor:
+    """Elementary symmetric polynomials e_0 to e_most of each row, (L, most + 1): sums over all sets of m matches."""
+    sums = torch.zeros(len(odds), most + 1, dtype=odds.dtype)
+    sums[:, 0] = 1
+    for column in odds.T:
+        sums[:, 1:] = sums[:, 1:] + column[:, None] * sums[:, :-1]
+    return sums
+
+
+def _with_each(odds: Tensor, sums: Tensor, prior: Tensor) -> Tensor:
+    """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size."""
+    total, without = torch.zeros_like(odds), torch.ones_like(odds)
+    for size in range(1, sums.shape[1]):
+        total = total + prior[size] * odds * without
+        without = (sums[:, size : size + 1] - odds * without).clamp_min(0)
+    return total
+
+
+def _log_likelihood(values: Tensor, known_away: Tensor, known_weights: Tensor, covariance: Tensor) -> float:
+    """Of wrong candidates `values`, and of known matches that are so far from the mean of matches."""
+    inverse, log_det = torch.linalg.inv(covariance), torch.logdet(covariance)
+    num = values.shape[0] * values.shape[1] + known_weights.sum()
+    squares = torch.einsum("lni,ij,lnj->", values, inverse, values)
+    known_squares = torch.einsum("k,ki,ij,kj->", known_weights, known_away, inverse, known_away)
+    return -float(squares + known_squares + num * log_det) / 2
+
+
+def _scatter(values: Tensor, known: Tensor, known_weights: Tensor, posterior: Tensor, shift: Tensor) -> Tensor:
+    away, known_away = values - shift, known - shift
+    total = torch.einsum("ln,lni,lnj->ij", 1 - posterior, values, values)
+    total = total + torch.einsum("ln,lni,lnj->ij", posterior, away, away)
+    total = total + torch.einsum("k,ki,kj->ij", known_weights, known_away, known_away)
+    count = values.shape[0] * values.shape[1] + known_weights.sum()
+    return total / count + 1e-6 * torch.eye(2, dtype=values.dtype)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the lists show. All shares are 0 to 1."""
+
+    order: float  # share of the next frames that show the same thing
+    still: float  # share of a frame's layout that is at the same position long after
+    next_in_place: float  # share of the layout of next frames that show the same thing, at the same position
+    position: float  # the same, of all frames that show the same thing; near 1 where there are few
+    num_matches: float  # expected among the candidates of the queries
+    pairs: tuple[tuple[int, int], ...]  # numbers of frames that surely show the same thing, not next to each other
+    weight: float  # of the layout in a similarity
+    unrelated: float  # minus the mean logarithm of the agreement of wrong candidates
+
+    @property
+    def known_pairs(self) -> tuple[float, float]:
+        """For how many pairs each pair of neighbours in time counts, and each of `pairs`.
+
+        What differs between neighbours is the view, as far as the view moves; before a still camera it is the content.
+        Pairs found count as far as the layout vouches for them.
+        """
+        return self.order * (1 - self.next_in_place), self.weight * (1 - self.still)
+
+
+def gather(vectors: Tensor, sample: Sample) -> Evidence:
+    """The evidence from the sample's frames and their vectors (S, dim), unit length."""
+    first = rate(vectors, sample, window=1)
+    mixture = explain(first.ratings)
+    nexts, next_shares = _next(first)
+    order, next_posterior = _share_of_matches(nexts / mixture.scale, mixture)
+    lists = rate(vectors, sample, window=max(1, round(_LONG * order)))
+    nexts, _ = _next(lists)
+    mixture = explain(lists.ratings, nexts, order)
+    weight, unrelated = _trust(mixture, lists)
+    vouched = weight * torch.cat([mixture.posterior.flatten(), next_posterior])
+    in_place = torch.cat([lists.in_place.flatten(), next_shares]).double()
+    long = lists.long_in_place[~lists.long_in_place.isnan()]
+    return Evidence(
+        order=order,
+        still=float(long.mean()) if len(long) else 0.0,
+        next_in_place=_mean(next_shares.double(), next_posterior),
+        position=float((vouched @ in_place + _PRIOR_MATCHES) / (vouched.sum() + _PRIOR_MATCHES)),
+        num_matches=float(mixture.posterior.sum()),
+        pairs=_sure_pairs(mixture.posterior, lists, sample),
+        weight=weight,
+        unrelated=unrelated,
+    )
+
+
+def cross_fitted(
+    evidence: Evidence, sample: Sample, vectors: Callable[[Callable[[Tensor], Tensor]], Tensor]
+) -> Evidence:
+    """The evidence with the weight of the layout beside vectors that were fitted to pairs in time.
+
+    A vector stands out among those whose pairs it was fitted to. So the footage is cut into blocks, and the vectors
+    with which every second block is asked were fitted to the pairs of the others.
+
+    Args:
+        evidence: from vectors that know of no pairs.
+        sample: of S frames.
+        vectors: gives those of the sample (S, dim), fitted to the pairs in time of the chosen frame numbers alone.
+    """
+    length = max(1, -(-(int(sample.numbers[-1]) + 1) // _NUM_BLOCKS))
+    parts, blocks = [], sample.numbers[sample.queries] // length % 2
+    for half in (0, 1):
+        asked = replace(sample, queries=sample.queries[blocks == half])
+        if len(asked.queries):
+            others = vectors(lambda numbers, half=half: numbers // length % 2 != half)  # type: ignore[misc]
+            parts.append(rate(others, asked, window=max(1, round(_LONG * evidence.order))))
+    lists = Lists(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Lists)))
+    nexts, _ = _next(lists)
+    weight, unrelated = _trust(explain(lists.ratings, nexts, evidence.order), lists)
+    return replace(evidence, weight=weight, unrelated=unrelated)
+
+
+def _mean(values: Tensor, weights: Tensor) -> float:
+    return float((values @ weights) / weights.sum().clamp_min(1e-9)) if len(values) else 0.0
+
+
+def _next(lists: Lists) -> tuple[Tensor, Tensor]:
+    """Ratings of the next frames less their list's mean (K, 2), and how far they agree in place (K,)."""
+    relative = lists.next_ratings - lists.ratings.mean(dim=1, keepdim=True)
+    there = ~lists.next_in_place.isnan()
+    return relative[there], lists.next_in_place[there]
+
+
+def _share_of_matches(values: Tensor, mixture: Mixture) -> tuple[float, Tensor]:
+    """How many of these (K, 2) are matches, 0 to 1, and the probability of each, by the likelihood alone."""
+    posterior, share = torch.zeros(len(values), dtype=values.dtype), 0.5
+    if not len(values):
+        return 0.0, posterior
+    odds = _odds(values, mixture.shift, torch.linalg.inv(mixture.covariance))
+    for _ in range(_ITERATIONS):
+        posterior = share * odds / (share * odds + 1 - share)
+        last, share = share, min(max(float(posterior.mean()), 1e-6), 1 - 1e-6)
+        if abs(share - last) < 1e-6:
+            break
+    return share, posterior
+
+
+def _sure_pairs(posterior: Tensor, lists: Lists, sample: Sample) -> tuple[tuple[int, int], ...]:
+    rows, columns = torch.nonzero(posterior > _SURE, as_tuple=True)
+    first = sample.numbers[sample.queries[rows.numpy()]]
+    second = sample.numbers[lists.positions[rows, columns].numpy()]
+    pairs = {(int(min(pair)), int(max(pair))) for pair in zip(first, second, strict=True)}
+    return tuple(sorted(pairs))
+
+
+def _trust(mixture: Mixture, lists: Lists) -> tuple[float, float]:
+    """The weight of the layout, 0 to 1, and minus the mean logarithm of the agreement of wrong candidates.
+
+    The weights S^-1 d, of which none is below 0, tell matches from wrong candidates best.
+    """
+    weights = (torch.linalg.inv(mixture.covariance) @ mixture.shift).clamp_min(0) / mixture.scale
+    wrong = (1 - mixture.posterior).flatten()
+    unrelated = max(-_mean(lists.ratings[..., 1].flatten(), wrong), _LEAST_UNRELATED)
+    vector, layout = float(weights[0]), float(weights[1]) * unrelated
+    return (layout / (vector + layout) if vector + layout else 0.0), unrelated

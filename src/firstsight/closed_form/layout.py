@@ -1,0 +1,257 @@
+"""What a frame shows where: cells of a colour and of a grey network, and how well two frames agree in their layout.
+
+A frame is described by about 96 cells. A cell is the square root of the mean responses of both levels there, fully
+whitened over the footage, at unit length, once by the colour network and once by a grey one, which light changes less.
+Two frames agree where cells are each other's best match *with the support of their neighbourhood*: things may be at
+other positions, but must keep their arrangement.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from firstsight.closed_form.projection import principal
+from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
+from firstsight.errors import SettingsError
+
+_NUM_CELLS = 96
+_CELL_DIM = 96  # numbers in a cell, of each network
+_IN_PLACE_DIM = 16  # numbers in a cell of the vector in place, of each level
+_STEPS = 7  # a number of a cell is kept as one of -7 to 7: four bits
+_CLIP = 2.5  # standard deviations that 7 stands for
+_REACH = 2  # cells to each side that support a match: 5x5
+_MAX_CELLS = 60_000  # that directions are fitted to
+_LUMA = (0.299, 0.587, 0.114)  # Rec. 601
+_LEAST = 1e-9
+_TIE = 1e-5  # of a cell's support for the same position, where a flat picture supports all alike
+NUM_CANDIDATES = 20
+
+
+@dataclass(frozen=True)
+class LayoutConfig:
+    """The shape of a description."""
+
+    rows: int  # cells
+    columns: int
+    dim: int = _CELL_DIM
+    in_place_dim: int = _IN_PLACE_DIM
+    weight: float = 0.0  # of the layout in a similarity, 0 to 1; the vectors have the rest
+    unrelated: float = (
+        1.0  # minus the mean logarithm of the agreement of frames that have nothing to do with each other
+    )
+
+    def __post_init__(self) -> None:
+        sizes = (self.rows, self.columns, self.dim, self.in_place_dim)
+        if min(sizes) < 1 or not 0 <= self.weight <= 1 or not self.unrelated > 0:
+            raise SettingsError(f"{self}: sizes must be at least 1, the weight 0 to 1")
+
+    @classmethod
+    def for_network(cls, network: Pyramid) -> "LayoutConfig":
+        """About 96 cells of the same shape, and not more rows or columns than the coarsest maps have."""
+        first, last = network.configs[0], network.configs[-1]
+        rows = max(1, min(round((_NUM_CELLS * first.height / first.width) ** 0.5), last.map_shape[0]))
+        return cls(rows, max(1, min(round(_NUM_CELLS / rows), last.map_shape[1])))
+
+    @property
+    def coarse(self) -> tuple[int, int]:
+        """Rows and columns of the vector in place."""
+        return (self.rows + 1) // 2, (self.columns + 1) // 2
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """The descriptions of N frames."""
+
+    cells: Tensor  # int8 (N, 2, rows, columns, dim), -7 to 7: by the colour network and by the grey one
+    in_place: Tensor  # float32 (N, dim), unit length: what is where; its cosine proposes candidates
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def __getitem__(self, chosen: Tensor | slice) -> "Layouts":
+        return Layouts(self.cells[chosen], self.in_place[chosen])
+
+
+class Layout(nn.Module):
+    """Describes frames by their cells."""
+
+    centre: Tensor  # (2, in_dim), mean of the two networks' cells
+    matrix: Tensor  # (2, in_dim, dim), which scales the levels alike and whitens
+    coarse_centre: Tensor  # (levels, coarse rows, coarse columns, filters)
+    coarse_matrix: Tensor  # (levels, filters, in_place_dim)
+
+    def __init__(self, config: LayoutConfig, levels: tuple[PatchLevelConfig, ...]) -> None:
+        super().__init__()
+        self.config = config
+        self.grey = Pyramid(levels)
+        in_dim, filters = sum(level.filters for level in levels), levels[0].filters
+        self.register_buffer("centre", torch.zeros(2, in_dim))
+        self.register_buffer("matrix", torch.zeros(2, in_dim, config.dim))
+        self.register_buffer("coarse_centre", torch.zeros(len(levels), *config.coarse, filters))
+        self.register_buffer("coarse_matrix", torch.zeros(len(levels), filters, config.in_place_dim))
+
+    def read(self, colour: Pyramid, inputs: Tensor) -> Layouts:
+        """The descriptions of inputs (N, channels, H, W) in [0, 1]; `colour` is the network of the encoder."""
+        both = self._both(colour, inputs)
+        cells = torch.stack([self._cells(each, number) for number, each in enumerate(both)], dim=1)
+        return Layouts(cells, self._in_place(both[1]))
+
+    def fit(self, colour: Pyramid, batches: Iterator[Tensor]) -> None:
+        """Takes means and directions from inputs (N, channels, H, W), batch by batch."""
+        read = [self._both(colour, inputs) for inputs in batches]
+        for number in range(2):
+            levels = [torch.cat(level) for level in zip(*(both[number] for both in read), strict=True)]
+            self._fit_cells(levels, number)
+            if number == 1:
+                self._fit_in_place(levels)
+
+    def _both(self, colour: Pyramid, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        grid = (self.config.rows, self.config.columns)
+        return cell_responses(colour, inputs, grid), cell_responses(self.grey, to_grey(inputs), grid)
+
+    def _cells(self, levels: list[Tensor], number: int) -> Tensor:
+        whitened = (torch.cat(levels, dim=-1) - self.centre[number]) @ self.matrix[number]
+        step = _CLIP / self.config.dim**0.5 / _STEPS
+        steps: Tensor = (_unit(whitened) / step).round().clamp(-_STEPS, _STEPS).to(torch.int8)
+        return steps
+
+    def _in_place(self, levels: list[Tensor]) -> Tensor:
+        parts = []
+        for level, centre, matrix in zip(levels, self.coarse_centre, self.coarse_matrix, strict=True):
+            parts.append(_unit((self._coarse(level) - centre) @ matrix).flatten(1))
+        return _unit(torch.cat(parts, dim=1))
+
+    def _coarse(self, level: Tensor) -> Tensor:
+        """The square roots of mean responses over coarser cells, from those over cells."""
+        means: Tensor = nn.functional.adaptive_avg_pool2d(level.square().permute(0, 3, 1, 2), self.config.coarse)
+        return means.permute(0, 2, 3, 1).sqrt()
+
+    def _fit_cells(self, levels: list[Tensor], number: int) -> None:
+        centres = [level.mean(dim=(0, 1, 2)) for level in levels]
+        scales = [
+            (level - centre).square().sum(dim=-1).mean().clamp_min(_LEAST).rsqrt().expand(level.shape[-1])
+            for level, centre in zip(levels, centres, strict=True)
+        ]
+        centre, scale = torch.cat(centres), torch.cat(scales)
+        rows = ((torch.cat(levels, dim=-1) - centre) * scale).flatten(0, 2)
+        variances, directions = principal(rows[:: max(1, len(rows) // _MAX_CELLS)], self.config.dim)
+        self.centre[number] = centre
+        self.matrix[number, :, : len(variances)] = scale[:, None] * directions / variances.sqrt()
+
+    def _fit_in_place(self, levels: list[Tensor]) -> None:
+        for number, level in enumerate(levels):
+            coarse = self._coarse(level)
+            centre = coarse.mean(dim=0)
+            variances, directions = principal((coarse - centre).flatten(0, 2), self.config.in_place_dim)
+            self.coarse_centre[number] = centre
+            self.coarse_matrix[number, :, : len(variances)] = directions / variances.pow(0.25)
+
+
+def to_grey(inputs: Tensor) -> Tensor:
+    """One channel (N, 1, H, W), rounded to 256 levels, of inputs (N, 3 or 1, H, W) in [0, 1]."""
+    if inputs.shape[1] == 1:
+        return inputs
+    luma = torch.tensor(_LUMA, device=inputs.device).view(1, 3, 1, 1)
+    return (inputs * luma).sum(dim=1, keepdim=True)
+
+
+def cell_responses(network: Pyramid, inputs: Tensor, grid: tuple[int, int]) -> list[Tensor]:
+    """Of each level the square roots of the mean responses in each cell, float32 (N, rows, columns, filters)."""
+    levels = []
+    for level in network.levels:
+        responses = level.responses(network.scaled(inputs, level)).permute(0, 3, 1, 2)
+        means = nn.functional.adaptive_avg_pool2d(responses, grid)
+        levels.append(means.permute(0, 2, 3, 1).float().clamp_min(0).sqrt())
+    return levels
+
+
+def agreement(query: Tensor, others: Tensor) -> Tensor:
+    """How well K frames agree in layout with one, (K,): 1 for the frame itself, near 0 for another.
+
+    The geometric mean over both networks of J = sum of T^2 over the matched cells / the same of a frame with itself.
+    With cells s of another frame and p of the query, T(s, p) is the mean of <v_(s+d), u_(p+d)> over the shifts d of 5x5
+    cells that stay inside both frames, less where few do; matched are the pairs that are best by T in both directions,
+    if T is above 0.
+
+    Args:
+        query: cells, int8 (2, rows, columns, dim).
+        others: int8 (K, 2, rows, columns, dim).
+    """
+    return matched(query, others).agreement
+
+
+@dataclass(frozen=True)
+class Matched:
+    """K frames beside one."""
+
+    agreement: Tensor  # (K,)
+    support: Tensor  # (K, 2, cells): T^2 of each cell of the others with its match; 0 without one
+    partner: Tensor  # (K, 2, cells): the number of the query's cell that it is matched with
+
+    @property
+    def in_place(self) -> Tensor:
+        """The share of the agreement that is of cells at the same position, (K,)."""
+        same = self.partner == torch.arange(self.partner.shape[-1])
+        return (self.support * same).sum(dim=(1, 2)) / self.support.sum(dim=(1, 2)).clamp_min(_LEAST)
+
+
+def matched(query: Tensor, others: Tensor) -> Matched:
+    """What `agreement` sums up."""
+    num, nets, rows, columns, dim = others.shape
+    cells = rows * columns
+    one = _unit(query.float()).reshape(nets, cells, dim)
+    many = _unit(others.float()).transpose(0, 1).reshape(nets, num * cells, dim)
+    similarities = (many @ one.transpose(1, 2)).view(nets * num, rows, columns, rows, columns)
+    support = _summed_with_neighbours(similarities).view(nets, num, cells, cells) / _shares(rows, columns)
+    support.diagonal(dim1=2, dim2=3).add_(_TIE)
+    best, partner = support.max(dim=3)
+    mutual = support.argmax(dim=2).gather(2, partner) == torch.arange(cells)
+    most = (_inside(rows, columns) / _shares(rows, columns)).diagonal(dim1=-2, dim2=-1)
+    squares = (best.clamp_min(0).square() * mutual / most.square().mean()).transpose(0, 1)
+    levels = squares.mean(dim=2).clamp(_LEAST, 1)
+    return Matched(levels.log().mean(dim=1).exp(), squares, partner.transpose(0, 1))
+
+
+def _summed_with_neighbours(values: Tensor) -> Tensor:
+    """Sums over the shifts of both frames together, of (N, rows, columns, rows, columns)."""
+    for first, second in ((1, 3), (2, 4)):
+        length, summed = values.shape[first], values.clone()
+        for shift in range(1, min(_REACH, length - 1) + 1):
+            ahead, behind = [slice(None)] * 5, [slice(None)] * 5
+            ahead[first] = ahead[second] = slice(shift, length)
+            behind[first] = behind[second] = slice(0, length - shift)
+            summed[tuple(behind)] += values[tuple(ahead)]
+            summed[tuple(ahead)] += values[tuple(behind)]
+        values = summed
+    return values
+
+
+@cache
+def _inside(rows: int, columns: int) -> Tensor:
+    """The number of shifts that stay inside both frames, (cells, cells)."""
+    cells = rows * columns
+    return _summed_with_neighbours(torch.ones(1, rows, columns, rows, columns)).view(cells, cells)
+
+
+def _shares(rows: int, columns: int) -> Tensor:
+    """Half of all shifts plus half of those that stay inside both frames: what a sum is divided by."""
+    return ((2 * _REACH + 1) ** 2 + _inside(rows, columns)) / 2
+
+
+def _unit(rows: Tensor) -> Tensor:
+    unit: Tensor = nn.functional.normalize(rows, dim=-1, eps=_LEAST)
+    return unit
+
+
+def candidates(similarities: Tensor, in_place: Tensor, num: int) -> Tensor:
+    """The numbers (Q, num) of the references taken in turn, without repeats, from the best of two lists (Q, R)."""
+    num = min(num, similarities.shape[1])
+    keys = torch.full_like(similarities, 4.0 * num)
+    for turn, scores in enumerate((similarities, in_place)):
+        best = scores.topk(num, dim=1).indices
+        ranks = (2.0 * torch.arange(num) + turn).expand_as(best)
+        keys.scatter_reduce_(1, best, ranks, "amin")
+    return keys.topk(num, dim=1, largest=False).indices

@@ -1,0 +1,62 @@
+"""Which frames belong together is inferred from two raters, without labels."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+from firstsight.closed_form.evidence import _symmetric_sums, _with_each, explain
+
+
+def _lists(num: int, *, shift: tuple[float, float], share: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Lists of twenty with at most one match, by correlated raters; and where the matches are."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(num, 20, 2, generator=generator, dtype=torch.float64) @ torch.tensor(
+        [[1, 0.5], [0, 0.75**0.5]], dtype=torch.float64
+    )
+    is_match = torch.zeros(num, 20, dtype=torch.bool)
+    is_match[: round(num * share), 3] = True
+    values[is_match] += torch.tensor(shift, dtype=torch.float64)
+    return values * torch.tensor([0.1, 1.5]) + torch.tensor([0.4, -5.0]), is_match
+
+
+def test_the_better_rater_is_found() -> None:
+    values, is_match = _lists(200, shift=(1.0, 5.0), share=0.5)
+    mixture = explain(values)
+    posterior = mixture.posterior
+    assert float(posterior[is_match].mean()) > 0.9
+    assert float(posterior[~is_match].mean()) < 0.01
+    weights = torch.linalg.inv(mixture.covariance) @ mixture.shift
+    assert weights[1] > 3 * weights[0].abs()
+
+
+def test_where_nothing_matches_hardly_anything_is_a_match() -> None:
+    values, _ = _lists(200, shift=(0.0, 0.0), share=0.0)
+    assert float((explain(values).posterior > 0.9).double().mean()) < 0.01
+
+
+def test_what_is_known_counts() -> None:
+    values, _ = _lists(100, shift=(0.0, 0.0), share=0.0)
+    known = torch.tensor([[0.5, 0.0]], dtype=torch.float64).repeat(200, 1)
+    mixture = explain(values, known, 1.0)
+    weights = torch.linalg.inv(mixture.covariance) @ mixture.shift
+    assert weights[0] > 0
+    assert weights[1] < weights[0] / 5
+
+
+def test_sums_over_all_sets() -> None:
+    odds = torch.tensor([[0.5, 2.0, 3.0, 0.1]], dtype=torch.float64)
+    sums = _symmetric_sums(odds, 3)
+    sets = [list(itertools.combinations(range(4), size)) for size in range(4)]
+    products = [[math.prod(float(odds[0, i]) for i in chosen) for chosen in of_size] for of_size in sets]
+    assert sums[0].tolist() == pytest.approx([sum(of_size) for of_size in products])
+    prior = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64)
+    for column, value in enumerate(_with_each(odds, sums, prior)[0].tolist()):
+        expected = sum(
+            float(prior[size]) * product
+            for size in range(4)
+            for chosen, product in zip(sets[size], products[size], strict=True)
+            if column in chosen
+        )
+        assert value == pytest.approx(expected)

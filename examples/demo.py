@@ -18,7 +18,7 @@ import firstsight
 from firstsight.comparison.compare import CompareSettings
 from firstsight.footage.encoding import VideoWriter
 from firstsight.monitoring.novelty import detect_novelty
-from firstsight.quality.findings import findings
+from firstsight.quality.health import findings
 from firstsight.report.comparison import FILM_FILE, PLOT_FILE, write_comparison
 from firstsight.report.drawing import file_uri, jpeg_uri
 from firstsight.report.levels import level_stories

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from firstsight.article import objective
-from firstsight.encoder.similarity import map_similarities, pairs
+from firstsight.quality.health import map_similarities, pairs
 
 
 def slow_similarities(maps: torch.Tensor) -> list[list[float]]:

@@ -14,8 +14,8 @@ from firstsight.article import objective, stopping
 from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check, StoppingState
-from firstsight.encoder.similarity import map_similarities, pairs
 from firstsight.errors import SettingsError
+from firstsight.quality.health import map_similarities, pairs
 
 
 @dataclass(frozen=True)

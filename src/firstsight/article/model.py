@@ -64,6 +64,10 @@ class ArticleModel:
         maps: Tensor = self.network(inputs)
         return maps.flatten(1)
 
+    def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Embeddings alone: there is no second stage."""
+        return (self.embed(inputs),)
+
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""
         maps: Tensor = self.network(inputs, level=level)

@@ -1,7 +1,7 @@
 """The article's objective, "decomposition": the maps of one image become dissimilar. Pure functions.
 
 Source: Ozmermer, "Multi-Perspective Neural Networks: an unsupervised deep metric learning algorithm", 2020; the Pearson
-form of `encoder.similarity` is that of the predecessor, "Learning Filters with Unsupervised Learning".
+form of `quality.health` is that of the predecessor, "Learning Filters with Unsupervised Learning".
 """
 
 from torch import Tensor

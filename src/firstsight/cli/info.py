@@ -6,7 +6,6 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import print_json
-from firstsight.quality.findings import findings
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ def level_table(encoder: "Encoder") -> str:
 
 def outcome_lines(outcome: dict[str, Any]) -> list[str]:
     """What the default method found, and its warnings."""
+    from firstsight.quality.health import findings
+
     return [*findings(outcome), *(f"warning: {warning}" for warning in outcome.get("warnings", []))]
 
 

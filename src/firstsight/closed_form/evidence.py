@@ -9,7 +9,7 @@ Source: expectation maximisation, Dempster, Laird, Rubin, 1977; the linear discr
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -33,23 +33,22 @@ _LEAST_UNRELATED = 1e-3
 
 @dataclass(frozen=True)
 class Sample:
-    """The frames that are compared with each other, by their numbers, ascending, with their descriptions."""
+    """Some frames of the footage, and which of them are asked for their most similar others."""
 
-    numbers: NDArray[np.intp]
-    layouts: Layouts
+    numbers: NDArray[np.intp]  # of the frames, ascending
     queries: NDArray[np.intp]  # positions in `numbers`
 
     @classmethod
-    def of(cls, num_frames: int, describe: Callable[[NDArray[np.intp]], Layouts]) -> "Sample":
+    def of(cls, num_frames: int) -> "Sample":
         """Evenly spread over so many frames; of the queries the frames before and after too."""
         queries = _spread(num_frames, _NUM_QUERIES)
         long = _long_lag(num_frames)
         near = np.concatenate([queries + lag for lag in (-long, -1, 0, 1, long)])
         inside = near[(near >= 0) & (near < num_frames)]
         numbers = np.unique(np.concatenate([inside, _spread(num_frames, _NUM_REFERENCES)]))
-        return cls(numbers, describe(numbers), np.searchsorted(numbers, queries))
+        return cls(numbers, np.searchsorted(numbers, queries))
 
-    def after(self, query: int, lag: int) -> list[int]:
+    def beside(self, query: int, lag: int) -> list[int]:
         """The positions of the frames that are so many before and after, as far as there are such."""
         wanted = [self.numbers[query] - lag, self.numbers[query] + lag]
         found = [int(np.searchsorted(self.numbers, number)) for number in wanted]
@@ -58,6 +57,28 @@ class Sample:
             for position, number in zip(found, wanted, strict=True)
             if position < len(self.numbers) and self.numbers[position] == number
         ]
+
+
+class Judge:
+    """The agreement in layout of a sample's queries with its frames, each computed once.
+
+    Args:
+        sample: of S frames.
+        layouts: of these.
+    """
+
+    def __init__(self, sample: Sample, layouts: Layouts) -> None:
+        self.sample, self.layouts = sample, layouts
+        shape = (len(sample.queries), len(sample.numbers))
+        self._known = torch.full((2, *shape), float("nan"), dtype=torch.float64)
+
+    def __call__(self, row: int, positions: Tensor) -> Tensor:
+        """The logarithm of the agreement of a query with frames at those positions, and the share in place, (2, K)."""
+        new = positions[self._known[0, row, positions].isnan()]
+        if len(new):
+            found = matched(self.layouts.cells[self.sample.queries[row]], self.layouts.cells[new])
+            self._known[:, row, new] = torch.stack([found.agreement.double().log(), found.in_place.double()])
+        return self._known[:, row, positions]
 
 
 def _long_lag(num_frames: int) -> int:
@@ -80,38 +101,39 @@ class Lists:
     long_in_place: Tensor  # (L, 2), of neighbours that are long before and after
 
 
-def rate(vectors: Tensor, sample: Sample, *, window: int) -> Lists:
-    """The lists of the sample's queries, without frames that are at most `window` before or after.
+def rate(vectors: Tensor, judge: Judge, *, window: int, rows: Sequence[int] | None = None) -> Lists:
+    """The lists of the sample's queries, or of some, without frames that are at most `window` before or after.
 
     Args:
         vectors: of the sample's frames, unit length (S, dim).
-        sample: with S frames.
+        judge: of the sample.
         window: frames of the footage.
+        rows: which of the queries.
     """
-    queries = sample.queries
-    rows = torch.from_numpy(queries)
-    apart = torch.from_numpy(np.abs(sample.numbers[queries][:, None] - sample.numbers[None]))
-    cosines = vectors[rows] @ vectors.T
-    in_place = sample.layouts.in_place[rows] @ sample.layouts.in_place.T
-    near = apart <= window
-    chosen = candidates(cosines.masked_fill(near, -2), in_place.masked_fill(near, -2), NUM_CANDIDATES)
-    num = chosen.shape[1]
-    long = _long_lag(int(sample.numbers[-1]) + 1)
-    ratings = torch.full((len(rows), num + 4, 2), float("nan"), dtype=torch.float64)
-    shares = torch.full((len(rows), num + 4), float("nan"))
-    for row, query in enumerate(queries):
-        beside = {num + 2 * k + j: p for k, lag in enumerate((1, long)) for j, p in enumerate(sample.after(query, lag))}
+    sample, in_place = judge.sample, judge.layouts.in_place
+    rows = range(len(sample.queries)) if rows is None else rows
+    queries = sample.queries[list(rows)]
+    asked = torch.from_numpy(queries)
+    near = torch.from_numpy(np.abs(sample.numbers[queries][:, None] - sample.numbers[None])) <= window
+    cosines = vectors[asked] @ vectors.T
+    placed = (in_place[asked] @ in_place.T).masked_fill(near, -2)
+    chosen = candidates(cosines.masked_fill(near, -2), placed, NUM_CANDIDATES)
+    num, long = chosen.shape[1], _long_lag(int(sample.numbers[-1]) + 1)
+    ratings = torch.full((len(rows), num + 4, 3), float("nan"), dtype=torch.float64)
+    for number, (row, query) in enumerate(zip(rows, queries, strict=True)):
+        beside = {
+            num + 2 * k + j: p for k, lag in enumerate((1, long)) for j, p in enumerate(sample.beside(query, lag))
+        }
         columns = [*range(num), *beside]
-        positions = torch.tensor([*chosen[row].tolist(), *beside.values()])
-        found = matched(sample.layouts.cells[query], sample.layouts.cells[positions])
-        ratings[row, columns, 0] = cosines[row, positions].double()
-        ratings[row, columns, 1] = found.agreement.double().log()
-        shares[row, columns] = found.in_place
+        positions = torch.tensor([*chosen[number].tolist(), *beside.values()])
+        ratings[number, columns, 0] = cosines[number, positions].double()
+        ratings[number, columns, 1:] = judge(row, positions).T
+    both, shares = ratings[..., :2], ratings[..., 2].float()
     return Lists(
-        ratings[:, :num],
+        both[:, :num],
         chosen,
         shares[:, :num],
-        ratings[:, num : num + 2],
+        both[:, num : num + 2],
         shares[:, num : num + 2],
         shares[:, num + 2 :],
     )
@@ -244,13 +266,13 @@ class Evidence:
         return self.order * (1 - self.next_in_place), self.weight * (1 - self.still)
 
 
-def gather(vectors: Tensor, sample: Sample) -> Evidence:
-    """The evidence from the sample's frames and their vectors (S, dim), unit length."""
-    first = rate(vectors, sample, window=1)
+def gather(vectors: Tensor, judge: Judge) -> Evidence:
+    """The evidence from the judge's sample and the vectors of its frames (S, dim), unit length."""
+    first = rate(vectors, judge, window=1)
     mixture = explain(first.ratings)
     nexts, next_shares = _next(first)
     order, next_posterior = _share_of_matches(nexts / mixture.scale, mixture)
-    lists = rate(vectors, sample, window=max(1, round(_LONG * order)))
+    lists = rate(vectors, judge, window=max(1, round(_LONG * order)))
     nexts, _ = _next(lists)
     mixture = explain(lists.ratings, nexts, order)
     weight, unrelated = _trust(mixture, lists)
@@ -263,15 +285,13 @@ def gather(vectors: Tensor, sample: Sample) -> Evidence:
         next_in_place=_mean(next_shares.double(), next_posterior),
         position=float((vouched @ in_place + _PRIOR_MATCHES) / (vouched.sum() + _PRIOR_MATCHES)),
         num_matches=float(mixture.posterior.sum()),
-        pairs=_sure_pairs(mixture.posterior, lists, sample),
+        pairs=_sure_pairs(mixture.posterior, lists, judge.sample),
         weight=weight,
         unrelated=unrelated,
     )
 
 
-def cross_fitted(
-    evidence: Evidence, sample: Sample, vectors: Callable[[Callable[[Tensor], Tensor]], Tensor]
-) -> Evidence:
+def cross_fitted(evidence: Evidence, judge: Judge, vectors: Callable[[Callable[[Tensor], Tensor]], Tensor]) -> Evidence:
     """The evidence with the weight of the layout beside vectors that were fitted to pairs in time.
 
     A vector stands out among those whose pairs it was fitted to. So the footage is cut into blocks, and the vectors
@@ -279,16 +299,17 @@ def cross_fitted(
 
     Args:
         evidence: from vectors that know of no pairs.
-        sample: of S frames.
+        judge: of the sample.
         vectors: gives those of the sample (S, dim), fitted to the pairs in time of the chosen frame numbers alone.
     """
+    sample, window = judge.sample, max(1, round(_LONG * evidence.order))
     length = max(1, -(-(int(sample.numbers[-1]) + 1) // _NUM_BLOCKS))
     parts, blocks = [], sample.numbers[sample.queries] // length % 2
     for half in (0, 1):
-        asked = replace(sample, queries=sample.queries[blocks == half])
-        if len(asked.queries):
+        rows = np.flatnonzero(blocks == half).tolist()
+        if rows:
             others = vectors(lambda numbers, half=half: numbers // length % 2 != half)  # type: ignore[misc]
-            parts.append(rate(others, asked, window=max(1, round(_LONG * evidence.order))))
+            parts.append(rate(others, judge, window=window, rows=rows))
     lists = Lists(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Lists)))
     nexts, _ = _next(lists)
     weight, unrelated = _trust(explain(lists.ratings, nexts, evidence.order), lists)

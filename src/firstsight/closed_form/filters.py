@@ -33,11 +33,7 @@ def fit_level(
         decorrelate: the 1x1 layer makes the maps uncorrelated; else it is drawn.
     """
     config = level.config
-    patches = level.normalised(_sampled(pictures, config.kernel_size, generator))
-    fit = _learned_filters if learned else _random_filters
-    weight, bias = fit(level, patches, generator)
-    level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
-    level.bias[:] = bias.repeat(2)
+    patches = fit_filters(level, pictures, generator=generator, learned=learned)
     chosen = patches[torch.randperm(len(patches), generator=generator)[:_NUM_RESPONSES]]
     even, odd = level.halves(level.responses_to(torch.cat([chosen, level.mirrored(chosen)])))
     mix = _decorrelating_mix if decorrelate else _random_mix
@@ -46,10 +42,28 @@ def fit_level(
     level.shift[:] = -(even.mean(dim=0) @ level.mix_even)
 
 
-def _sampled(pictures: Tensor, size: int, generator: torch.Generator) -> Tensor:
-    """About `_NUM_PATCHES` raw patches (P, channels * size * size), as many from each picture."""
+@torch.inference_mode()
+def fit_filters(
+    level: PatchLevel,
+    pictures: Tensor,
+    *,
+    generator: torch.Generator,
+    learned: bool = True,
+    num_patches: int = _NUM_PATCHES,
+) -> Tensor:
+    """Sets the level's filters alone, as `fit_level`, from about so many patches, and returns these, normalised."""
+    patches = level.normalised(_sampled(pictures, level.config.kernel_size, num_patches, generator))
+    fit = _learned_filters if learned else _random_filters
+    weight, bias = fit(level, patches, generator)
+    level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
+    level.bias[:] = bias.repeat(2)
+    return patches
+
+
+def _sampled(pictures: Tensor, size: int, num_patches: int, generator: torch.Generator) -> Tensor:
+    """About so many raw patches (P, channels * size * size), as many from each picture."""
     num, channels = pictures.shape[:2]
-    each = max(1, _NUM_PATCHES // num)
+    each = max(1, num_patches // num)
     windows = pictures.unfold(2, size, 1).unfold(3, size, 1)
     rows, columns = (torch.randint(windows.shape[axis], (num, each), generator=generator) for axis in (2, 3))
     patches = windows[torch.arange(num)[:, None], :, rows, columns]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device
-from firstsight.closed_form.evidence import Evidence, Sample, cross_fitted, gather
-from firstsight.closed_form.filters import fit_level
+from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather
+from firstsight.closed_form.filters import fit_filters, fit_level
 from firstsight.closed_form.footage_kind import FootageKind, classify_footage, probe_indices
 from firstsight.closed_form.layout import Layout, LayoutConfig, Layouts, to_grey
 from firstsight.closed_form.model import ClosedFormModel
@@ -33,6 +33,7 @@ _CHUNK = 512  # frames between two reports
 _PROBE_FRAMES = 80  # that are perturbed and searched for, to measure what a level adds
 _CONTRIBUTION_FRAMES = 1_000  # that the projections for this are fitted to
 _CELL_FRAMES = 400  # that cells are fitted to
+_NUM_GREY_PATCHES = 30_000  # that grey filters are taken from: they have a third of the numbers
 _POSITIONAL = ("means 2x2", "means 4x4")
 _NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance: such parts are not read at all
 
@@ -129,13 +130,11 @@ def fit(
         if num_kept < len(contributions):
             read = Reader(network.first(num_kept), precision)
             features = features.first(num_kept * len(pooling.names))
-    layout, sample, evidence = None, None, None
+    layout, judge, evidence = None, None, None
     if recipe.layout:
         report("layout", 0)
-        with device.arithmetic(torch.device("cpu"), precision):
-            layout = _fit_layout(read.network, frames, generator, recipe)
-            sample = Sample.of(len(frames), lambda numbers: described(layout, read.network, frames[numbers]))
-        evidence = gather(_first_vectors(features, pooling, sample), sample)
+        layout, judge = _fit_layout(read, frames, generator, recipe)
+        evidence = gather(_first_vectors(features, pooling, judge.sample), judge)
     report("projection", 0)
     pooling, features, weights = _weighed(pooling, features, recipe, evidence)
     if recipe.pairs:
@@ -143,9 +142,9 @@ def fit(
         space = Space.of(features.values, features.part_dims, weights)
         kinds = deviations_of(known, space, frames, lambda views: torch.cat(read(views, pooling), dim=1), generator)
         projection = space.projection(kinds)
-        if evidence and sample and known.in_time >= 1:
-            rows = torch.from_numpy(sample.numbers)
-            evidence = cross_fitted(evidence, sample, lambda chosen: space.vectors(only_of(kinds, chosen), rows))
+        if evidence and judge and known.in_time >= 1:
+            rows = torch.from_numpy(judge.sample.numbers)
+            evidence = cross_fitted(evidence, judge, lambda chosen: space.vectors(only_of(kinds, chosen), rows))
     else:
         projection = projection_without_pairs(features.values, features.part_dims, weights)
     if evidence and layout:
@@ -156,25 +155,32 @@ def fit(
     return ClosedForm(model, kind, evidence, tuple(contributions))
 
 
-def _fit_layout(colour: Pyramid, frames: NDArray[np.uint8], generator: torch.Generator, recipe: Recipe) -> Layout:
-    configs = [replace(config, in_channels=1, maps=2) for config in colour.configs]
-    layout = Layout(LayoutConfig.for_network(colour), tuple(configs))
+def _fit_layout(
+    read: "Reader", frames: NDArray[np.uint8], generator: torch.Generator, recipe: Recipe
+) -> tuple[Layout, Judge]:
+    """The layout, and a judge of a sample of the frames."""
+    colour = read.network
+    layout = Layout(LayoutConfig.for_network(colour), [replace(one, in_channels=1, maps=2) for one in colour.configs])
     chosen = np.sort(torch.randperm(len(frames), generator=generator)[:_FIT_FRAMES].numpy())
-    inputs = to_grey(to_inputs(frames[chosen], colour.device))
-    for level in layout.grey.levels:
-        scaled = layout.grey.scaled(inputs, level)
-        fit_level(level, scaled, generator=generator, learned=recipe.learned_filters, decorrelate=False)
-    some = frames[_spread(len(frames), _CELL_FRAMES)]
-    with torch.inference_mode():
-        layout.fit(colour, (to_inputs(batch, colour.device) for batch in in_batches(some, _BATCH)))
-    return layout
-
-
-def described(layout: Layout, colour: Pyramid, frames: NDArray[np.uint8]) -> Layouts:
-    """The layouts of frames uint8 (N, height, width, channels) at the network's input size."""
-    with torch.inference_mode():
-        parts = [layout.read(colour, to_inputs(batch, colour.device)) for batch in in_batches(frames, _BATCH)]
-    return Layouts(torch.cat([part.cells for part in parts]), torch.cat([part.in_place for part in parts]))
+    with device.arithmetic(torch.device("cpu"), read.precision):
+        inputs = to_grey(to_inputs(frames[chosen], colour.device))
+        for level in layout.grey.levels:
+            scaled = layout.grey.scaled(inputs, level)
+            fit_filters(
+                level, scaled, generator=generator, learned=recipe.learned_filters, num_patches=_NUM_GREY_PATCHES
+            )
+    sample = Sample.of(len(frames))
+    fitted = _spread(len(sample.numbers), _CELL_FRAMES)
+    means = read.cell_means(layout, frames[sample.numbers[fitted]])
+    layout.fit(means)
+    rest = np.setdiff1d(np.arange(len(sample.numbers)), fitted)
+    chunks = [rest[start : start + _CHUNK] for start in range(0, len(rest), _CHUNK)]
+    described = [
+        layout.read_cells(means),
+        *(layout.read_cells(read.cell_means(layout, frames[sample.numbers[chunk]])) for chunk in chunks),
+    ]
+    order = torch.from_numpy(np.argsort(np.concatenate([fitted, rest])))
+    return layout, Judge(sample, Layouts.joined(described)[order])
 
 
 def _first_vectors(features: "Features", pooling: PoolingConfig, sample: Sample) -> Tensor:
@@ -258,6 +264,16 @@ class Reader:
         with torch.inference_mode(), device.arithmetic(where, self.precision):
             parts = [pooled(self.network, to_inputs(batch, where), pooling) for batch in in_batches(frames, _BATCH)]
         return [torch.cat(part).float() for part in zip(*parts, strict=True)]
+
+    def cell_means(self, layout: Layout, frames: NDArray[np.uint8]) -> list[list[Tensor]]:
+        """`Layout.cell_means` of frames uint8 (N, H, W, C): by both networks, of each level."""
+        where, read = self.network.device, []
+        with torch.inference_mode(), device.arithmetic(where, self.precision):
+            for batch in in_batches(frames, _BATCH):
+                inputs = to_inputs(batch, where)
+                read.append(layout.cell_means(self.network.responses(inputs), inputs))
+        both = (zip(*(means[number] for means in read), strict=True) for number in range(2))
+        return [[torch.cat(level) for level in levels] for levels in both]
 
     def everything(
         self, frames: NDArray[np.uint8], pooling: PoolingConfig, *, report: Callable[[float], None]

@@ -6,7 +6,7 @@ Two frames agree where cells are each other's best match *with the support of th
 other positions, but must keep their arrangement.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -71,6 +71,11 @@ class Layouts:
     def __len__(self) -> int:
         return len(self.cells)
 
+    @classmethod
+    def joined(cls, parts: Sequence["Layouts"]) -> "Layouts":
+        """Several, at least one, one after the other."""
+        return cls(torch.cat([part.cells for part in parts]), torch.cat([part.in_place for part in parts]))
+
     def __getitem__(self, chosen: Tensor | slice) -> "Layouts":
         return Layouts(self.cells[chosen], self.in_place[chosen])
 
@@ -83,7 +88,7 @@ class Layout(nn.Module):
     coarse_centre: Tensor  # (levels, coarse rows, coarse columns, filters)
     coarse_matrix: Tensor  # (levels, filters, in_place_dim)
 
-    def __init__(self, config: LayoutConfig, levels: tuple[PatchLevelConfig, ...]) -> None:
+    def __init__(self, config: LayoutConfig, levels: Sequence[PatchLevelConfig]) -> None:
         super().__init__()
         self.config = config
         self.grey = Pyramid(levels)
@@ -93,32 +98,42 @@ class Layout(nn.Module):
         self.register_buffer("coarse_centre", torch.zeros(len(levels), *config.coarse, filters))
         self.register_buffer("coarse_matrix", torch.zeros(len(levels), filters, config.in_place_dim))
 
-    def read(self, colour: Pyramid, inputs: Tensor) -> Layouts:
-        """The descriptions of inputs (N, channels, H, W) in [0, 1]; `colour` is the network of the encoder."""
-        both = self._both(colour, inputs)
+    def read(self, colour: Sequence[Tensor], inputs: Tensor) -> Layouts:
+        """The descriptions of inputs (N, channels, H, W) in [0, 1], given the colour network's responses to them."""
+        return self.read_cells(self.cell_means(colour, inputs))
+
+    def read_cells(self, both: Sequence[Sequence[Tensor]]) -> Layouts:
+        """The descriptions, given the `cell_means`."""
         cells = torch.stack([self._cells(each, number) for number, each in enumerate(both)], dim=1)
         return Layouts(cells, self._in_place(both[1]))
 
-    def fit(self, colour: Pyramid, batches: Iterator[Tensor]) -> None:
-        """Takes means and directions from inputs (N, channels, H, W), batch by batch."""
-        read = [self._both(colour, inputs) for inputs in batches]
-        for number in range(2):
-            levels = [torch.cat(level) for level in zip(*(both[number] for both in read), strict=True)]
+    def fit(self, both: Sequence[Sequence[Tensor]]) -> None:
+        """Takes means and directions from the `cell_means` of some frames."""
+        for number, levels in enumerate(both):
             self._fit_cells(levels, number)
-            if number == 1:
-                self._fit_in_place(levels)
+        self._fit_in_place(both[1])
 
-    def _both(self, colour: Pyramid, inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def cell_means(self, colour: Sequence[Tensor], inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Of both networks and each of their levels the square roots of the mean responses in each cell.
+
+        Args:
+            colour: responses of the colour network, (N, rows, columns, filters) of each level.
+            inputs: in [0, 1], (N, channels, H, W).
+
+        Returns:
+            float32 (N, rows of cells, columns of cells, filters) each.
+        """
         grid = (self.config.rows, self.config.columns)
-        return cell_responses(colour, inputs, grid), cell_responses(self.grey, to_grey(inputs), grid)
+        grey = self.grey.responses(to_grey(inputs))
+        return [_over_cells(level, grid) for level in colour], [_over_cells(level, grid) for level in grey]
 
-    def _cells(self, levels: list[Tensor], number: int) -> Tensor:
-        whitened = (torch.cat(levels, dim=-1) - self.centre[number]) @ self.matrix[number]
+    def _cells(self, levels: Sequence[Tensor], number: int) -> Tensor:
+        whitened = (torch.cat(list(levels), dim=-1) - self.centre[number]) @ self.matrix[number]
         step = _CLIP / self.config.dim**0.5 / _STEPS
         steps: Tensor = (_unit(whitened) / step).round().clamp(-_STEPS, _STEPS).to(torch.int8)
         return steps
 
-    def _in_place(self, levels: list[Tensor]) -> Tensor:
+    def _in_place(self, levels: Sequence[Tensor]) -> Tensor:
         parts = []
         for level, centre, matrix in zip(levels, self.coarse_centre, self.coarse_matrix, strict=True):
             parts.append(_unit((self._coarse(level) - centre) @ matrix).flatten(1))
@@ -129,19 +144,19 @@ class Layout(nn.Module):
         means: Tensor = nn.functional.adaptive_avg_pool2d(level.square().permute(0, 3, 1, 2), self.config.coarse)
         return means.permute(0, 2, 3, 1).sqrt()
 
-    def _fit_cells(self, levels: list[Tensor], number: int) -> None:
+    def _fit_cells(self, levels: Sequence[Tensor], number: int) -> None:
         centres = [level.mean(dim=(0, 1, 2)) for level in levels]
         scales = [
             (level - centre).square().sum(dim=-1).mean().clamp_min(_LEAST).rsqrt().expand(level.shape[-1])
             for level, centre in zip(levels, centres, strict=True)
         ]
         centre, scale = torch.cat(centres), torch.cat(scales)
-        rows = ((torch.cat(levels, dim=-1) - centre) * scale).flatten(0, 2)
+        rows = ((torch.cat(list(levels), dim=-1) - centre) * scale).flatten(0, 2)
         variances, directions = principal(rows[:: max(1, len(rows) // _MAX_CELLS)], self.config.dim)
         self.centre[number] = centre
         self.matrix[number, :, : len(variances)] = scale[:, None] * directions / variances.sqrt()
 
-    def _fit_in_place(self, levels: list[Tensor]) -> None:
+    def _fit_in_place(self, levels: Sequence[Tensor]) -> None:
         for number, level in enumerate(levels):
             coarse = self._coarse(level)
             centre = coarse.mean(dim=0)
@@ -158,14 +173,9 @@ def to_grey(inputs: Tensor) -> Tensor:
     return (inputs * luma).sum(dim=1, keepdim=True)
 
 
-def cell_responses(network: Pyramid, inputs: Tensor, grid: tuple[int, int]) -> list[Tensor]:
-    """Of each level the square roots of the mean responses in each cell, float32 (N, rows, columns, filters)."""
-    levels = []
-    for level in network.levels:
-        responses = level.responses(network.scaled(inputs, level)).permute(0, 3, 1, 2)
-        means = nn.functional.adaptive_avg_pool2d(responses, grid)
-        levels.append(means.permute(0, 2, 3, 1).float().clamp_min(0).sqrt())
-    return levels
+def _over_cells(responses: Tensor, grid: tuple[int, int]) -> Tensor:
+    means = nn.functional.adaptive_avg_pool2d(responses.permute(0, 3, 1, 2), grid).permute(0, 2, 3, 1)
+    return means.float().clamp_min(0).sqrt()
 
 
 def agreement(query: Tensor, others: Tensor) -> Tensor:
@@ -205,12 +215,11 @@ def matched(query: Tensor, others: Tensor) -> Matched:
     one = _unit(query.float()).reshape(nets, cells, dim)
     many = _unit(others.float()).transpose(0, 1).reshape(nets, num * cells, dim)
     similarities = (many @ one.transpose(1, 2)).view(nets * num, rows, columns, rows, columns)
-    support = _summed_with_neighbours(similarities).view(nets, num, cells, cells) / _shares(rows, columns)
+    support = _summed_with_neighbours(similarities).view(nets, num, cells, cells).mul_(1 / _shares(rows, columns))
     support.diagonal(dim1=2, dim2=3).add_(_TIE)
     best, partner = support.max(dim=3)
-    mutual = support.argmax(dim=2).gather(2, partner) == torch.arange(cells)
-    most = (_inside(rows, columns) / _shares(rows, columns)).diagonal(dim1=-2, dim2=-1)
-    squares = (best.clamp_min(0).square() * mutual / most.square().mean()).transpose(0, 1)
+    mutual = best == support.amax(dim=2).gather(2, partner)
+    squares = (best.clamp_min(0).square() * mutual / _most(rows, columns)).transpose(0, 1)
     levels = squares.mean(dim=2).clamp(_LEAST, 1)
     return Matched(levels.log().mean(dim=1).exp(), squares, partner.transpose(0, 1))
 
@@ -236,9 +245,17 @@ def _inside(rows: int, columns: int) -> Tensor:
     return _summed_with_neighbours(torch.ones(1, rows, columns, rows, columns)).view(cells, cells)
 
 
+@cache
 def _shares(rows: int, columns: int) -> Tensor:
     """Half of all shifts plus half of those that stay inside both frames: what a sum is divided by."""
     return ((2 * _REACH + 1) ** 2 + _inside(rows, columns)) / 2
+
+
+@cache
+def _most(rows: int, columns: int) -> float:
+    """The mean T^2 of the cells of a frame with themselves."""
+    own = (_inside(rows, columns) / _shares(rows, columns)).diagonal()
+    return float(own.square().mean())
 
 
 def _unit(rows: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from firstsight import device as devices
 from firstsight.closed_form.layout import NUM_CANDIDATES, Layout, LayoutConfig, agreement, candidates
 from firstsight.closed_form.projection import Projection
-from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled
+from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled, pooled_from
 from firstsight.encoder.model import MapShape, WholeFrame
 from firstsight.encoder.saved import check_input_size, check_num_weights, fill
 from firstsight.errors import SettingsError
@@ -66,10 +66,19 @@ class ClosedFormModel:
         projected: Tensor = self.projection(pooled(self.network, inputs, self.pooling))
         return projected
 
+    def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Embeddings as by `embed`, cells and vectors in place of the same inputs, in one pass."""
+        responses = self.network.responses(inputs)
+        embeddings: Tensor = self.projection(pooled_from(self.network, responses, self.pooling))
+        if self.layout is None:
+            return (embeddings,)
+        layouts = self.layout.read(responses, inputs)
+        return embeddings, layouts.cells, layouts.in_place
+
     @property
     def second_stage(self) -> "LayoutStage | None":
-        """None if the footage gives the layout no weight."""
-        return LayoutStage(self.network, self.layout) if self.layout and self.layout.config.weight else None
+        """None for a model of a version without it."""
+        return LayoutStage(self.layout.config) if self.layout else None
 
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""
@@ -117,31 +126,34 @@ class ClosedFormModel:
         return tensors
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class LayoutStage:
     """A `SecondStage`: the 20 best of vectors and of vectors in place are compared by their layout."""
 
-    network: Pyramid
-    layout: Layout
+    config: LayoutConfig
 
-    def describe(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Cells and vectors in place of inputs (N, channels, h, w) in [0, 1]."""
-        layouts = self.layout.read(self.network, inputs)
-        return layouts.cells, layouts.in_place
+    @property
+    def weight(self) -> float:
+        """Of the layout in a similarity, 0 to 1, as the footage learned from gives it."""
+        return self.config.weight
+
+    def agreement(self, query: Tensor, others: Tensor) -> Tensor:
+        """1 + log agreement / u, (K,): 1 for the frame itself, about 0 for others, with the u of unrelated frames."""
+        return 1 + agreement(query, others).log() / self.config.unrelated
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
-        """(1 - w) cosine + w (1 + log agreement / u), not below -1, with the weight w and u of unrelated frames.
+        """(1 - w) cosine + w agreement, not below -1, with the weight w.
 
-        So a frame has 1 with itself and unrelated candidates have about 0. A reference that is no candidate counts as
-        the candidate that agrees least.
+        A reference that is no candidate counts as the candidate that agrees least.
         """
-        config = self.layout.config
+        if not self.weight:
+            return cosines
         chosen = candidates(cosines, queries[1] @ references[1].T, NUM_CANDIDATES)
         fused = torch.empty_like(cosines)
         for row, columns in enumerate(chosen):
-            agreed = 1 + agreement(queries[0][row], references[0][columns]).log() / config.unrelated
-            fused[row] = (1 - config.weight) * cosines[row] + config.weight * agreed.min()
-            fused[row, columns] += config.weight * (agreed - agreed.min())
+            agreed = self.agreement(queries[0][row], references[0][columns])
+            fused[row] = (1 - self.weight) * cosines[row] + self.weight * agreed.min()
+            fused[row, columns] += self.weight * (agreed - agreed.min())
         return fused.clamp(-1, 1)
 
 

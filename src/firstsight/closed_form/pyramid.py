@@ -174,6 +174,10 @@ class Pyramid(nn.Module):
             return inputs
         return nn.functional.interpolate(inputs, size, mode="bilinear", antialias=True, align_corners=False)
 
+    def responses(self, inputs: Tensor) -> list[Tensor]:
+        """The filter responses of each level (N, rows, columns, filters), of inputs in [0, 1]."""
+        return [level.responses(self.scaled(inputs, level)) for level in self.levels]
+
     def forward(self, inputs: Tensor, *, level: int | None = None) -> Tensor:
         """The maps (N, maps, rows, columns) of a level, the last by default, of inputs in [0, 1]."""
         stage = self.levels[level_number(level, len(self.levels)) - 1]
@@ -211,7 +215,13 @@ class PoolingConfig:
 
 def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
     """For each level of inputs (N, channels, H, W), the parts of `config.names`, (N, dim) each."""
-    return [part for level in network.levels for part in _level_parts(level, network.scaled(inputs, level), config)]
+    return pooled_from(network, network.responses(inputs), config)
+
+
+def pooled_from(network: Pyramid, responses: Sequence[Tensor], config: PoolingConfig) -> list[Tensor]:
+    """`pooled` from the responses of each level."""
+    levels = zip(network.levels, responses, strict=True)
+    return [part for level, own in levels for part in _level_parts(level, own, config)]
 
 
 def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
@@ -231,8 +241,7 @@ def of_mirror_image(means: Tensor, grid: int) -> Tensor:
     return means.view(len(means), grid, grid, 2, -1).flip(2, 3).flatten(1)
 
 
-def _level_parts(level: PatchLevel, pictures: Tensor, config: PoolingConfig) -> list[Tensor]:
-    responses = level.responses(pictures)
+def _level_parts(level: PatchLevel, responses: Tensor, config: PoolingConfig) -> list[Tensor]:
     parts = _grid_means(responses, config.mean_grids, mirror=config.mirror) if config.mean_grids else []
     if config.covariance_grids:
         halves = level.halves(responses)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,22 @@ from firstsight.process import Precision, passive_waiting
 
 _BATCH_SIZE = 16  # fills the processor; larger only takes memory
 _MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
+
+
+@dataclass(frozen=True, eq=False)
+class Descriptions:
+    """N frames as an encoder sees them."""
+
+    vectors: NDArray[np.float32]  # (N, dim), the embeddings, each of length 1, or 0
+    # (N, 2, rows, columns, numbers), int8: parts of the frame by a colour and by a grey network; None if the encoder
+    # has no second stage
+    cells: NDArray[np.int8] | None = None
+    in_place: NDArray[np.float32] | None = None  # (N, d), of length 1: what is where, to propose candidates
+
+    @property
+    def parts(self) -> list[NDArray[Any]]:
+        """Those that there are."""
+        return [part for part in (self.vectors, self.cells, self.in_place) if part is not None]
 
 
 class Encoder:
@@ -99,10 +116,7 @@ class Encoder:
         Raises:
             PixelsError: frames of another shape or dtype, or too small.
         """
-        flat = self.compared(frames, precision=precision)
-        lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-        unit: NDArray[np.float32] = flat / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return unit
+        return _unit(self.compared(frames, precision=precision))
 
     def similarities(
         self, queries: NDArray[np.uint8], references: NDArray[np.uint8], *, precision: Precision | None = None
@@ -123,7 +137,7 @@ class Encoder:
         Raises:
             PixelsError: frames of another shape or dtype, or too small.
         """
-        (first, *own), (second, *others) = (self._described(frames, precision) for frames in (queries, references))
+        (first, *own), (second, *others) = (self._known_of(frames, precision) for frames in (queries, references))
         cosines = first @ second.T
         stage = self.model.second_stage
         if stage is None or not cosines.numel():
@@ -131,30 +145,33 @@ class Encoder:
         with passive_waiting(), torch.inference_mode():
             return stage.similarities(cosines, tuple(own), tuple(others)).numpy()
 
-    def _described(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
-        """The embeddings, unit length, and what the second stage compares."""
+    def describe(self, frames: NDArray[np.uint8], *, precision: Precision | None = None) -> Descriptions:
+        """The embedding of each frame, and what the second stage compares, in one pass.
+
+        Args:
+            frames: uint8 (N, H, W, 3) or (N, H, W).
+            precision: of the arithmetic, as for `encode`.
+
+        Raises:
+            PixelsError: frames of another shape or dtype, or too small.
+        """
+        parts = self._in_batches(as_pictures(frames), self.model.describe, precision or self.model.precision)
+        return Descriptions(_unit(parts[0].astype(np.float32, copy=False)), *parts[1:])
+
+    def _known_of(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
+        """The parts of `describe`, kept for frames that come again."""
         pictures = as_pictures(frames)
         keys = [
             hashlib.blake2b(picture.tobytes(), person=repr(pictures.shape[1:]).encode()[:16]).digest()
             for picture in pictures
         ]
         rows = {key: self._known[key] for key in keys if key in self._known}
-        new = [index for key, index in zip(keys, range(len(keys)), strict=True) if key not in rows]
-        for batch in (new[start : start + _BATCH_SIZE] for start in range(0, len(new), _BATCH_SIZE)):
-            parts = self._parts(pictures[batch], precision)
-            rows |= zip([keys[index] for index in batch], zip(*parts, strict=True), strict=True)
-        described = [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
+        new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
+        described = self.describe(pictures[new], precision=precision)
+        parts = [torch.from_numpy(part) for part in described.parts]
+        rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
         self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
-        return described or self._parts(pictures, precision)
-
-    def _parts(self, pictures: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
-        embeddings = torch.from_numpy(self.encode(pictures, precision=precision))
-        if (stage := self.model.second_stage) is None:
-            return [embeddings]
-        where = self.model.device
-        with passive_waiting(), torch.inference_mode(), device.arithmetic(where, precision or self.model.precision):
-            inputs = to_inputs(self.view.apply(pictures), where)
-            return [embeddings, *(part.cpu() for part in stage.describe(inputs))]
+        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)] or parts
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"
@@ -174,7 +191,8 @@ class Encoder:
             SettingsError: no such level.
         """
         number = self.level_number(level)
-        return self._in_batches(as_pictures(frames), lambda inputs: self.model.maps(inputs, number), precision)
+        (maps,) = self._in_batches(as_pictures(frames), lambda inputs: (self.model.maps(inputs, number),), precision)
+        return maps
 
     def compared(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision | None = None
@@ -182,7 +200,11 @@ class Encoder:
         """What `compare` compares, float32 (N, dim), not of unit length: a level's maps flattened, or the embedding."""
         if level is not None:
             return self.features(frames, level=level).reshape(len(frames), -1)
-        return self._in_batches(as_pictures(frames), self.model.embed, precision or self.model.precision)
+        default = self.model.precision
+        (flat,) = self._in_batches(
+            as_pictures(frames), lambda inputs: (self.model.embed(inputs),), precision or default
+        )
+        return flat
 
     def compared_level(self, level: int | None) -> int | None:
         """The number of the level that `compared` takes; None for an embedding of all levels.
@@ -206,20 +228,35 @@ class Encoder:
         return self
 
     def _in_batches(
-        self, frames: NDArray[np.uint8], compute: Callable[[Tensor], Tensor], precision: Precision
-    ) -> NDArray[np.float32]:
+        self, frames: NDArray[np.uint8], compute: Callable[[Tensor], tuple[Tensor, ...]], precision: Precision
+    ) -> list[NDArray[Any]]:
+        """What is computed of all frames, each float tensor as float32; also of no frame."""
         where, outputs = self.model.device, []
         with passive_waiting():
-            for batch in in_batches(frames, _BATCH_SIZE):
+            for batch in in_batches(frames, _BATCH_SIZE) if len(frames) else [frames]:
                 inputs = to_inputs(self.view.apply(batch), where)
                 with torch.inference_mode(), device.arithmetic(where, precision):
-                    outputs.append(compute(inputs).float().contiguous().cpu().numpy())
-        return np.concatenate(outputs)
+                    parts = compute(inputs)
+                outputs.append([_as_array(part) for part in parts])
+        return [np.concatenate(part) for part in zip(*outputs, strict=True)]
 
     def __repr__(self) -> str:
         levels = ", ".join(map(str, self.shapes))
         method = self.provenance.get("method", "nothing")
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
+
+
+def _as_array(tensor: Tensor) -> NDArray[Any]:
+    values = tensor.float() if tensor.is_floating_point() else tensor
+    array: NDArray[Any] = values.contiguous().cpu().numpy()
+    return array
+
+
+def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows (N, dim) of length 1, or 0."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: NDArray[np.float32] = rows / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return unit
 
 
 def check_encoder(given: object) -> None:

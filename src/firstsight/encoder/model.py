@@ -181,11 +181,15 @@ class Levels(Protocol):
 class SecondStage(Protocol):
     """Compares the most similar frames once more, by more than their embeddings."""
 
-    def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """What it compares of inputs (N, channels, h, w) in [0, 1]: tensors with N rows each."""
+    @property
+    def weight(self) -> float:
+        """Of its agreement in a similarity, 0 to 1; the cosine has the rest."""
+
+    def agreement(self, query: Tensor, others: Tensor) -> Tensor:
+        """How well frames with cells (K, ...) agree with one, (K,): 1 for itself, about 0 for an unrelated one."""
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
-        """Similarities (Q, R), at most 1, from cosines of embeddings (Q, R) and the descriptions of both."""
+        """Similarities (Q, R), at most 1, from cosines of embeddings (Q, R), and cells and vectors in place of both."""
 
 
 class Model(Levels, Protocol):
@@ -225,6 +229,9 @@ class Model(Levels, Protocol):
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embeddings (N, dim), not of unit length, of inputs (N, channels, h, w) in [0, 1]."""
+
+    def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Embeddings as by `embed`; then, for the second stage, cells and vectors in place. N rows each."""
 
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""

@@ -44,14 +44,23 @@ class Contribution(TypedDict):
     kept: bool
 
 
+class Evidence(TypedDict):
+    """What the frames of the footage show about each other; empty where the method was told not to ask."""
+
+    order: NotRequired[float]
+    position: NotRequired[float]
+    weight: NotRequired[float]
+    num_matches: NotRequired[float]
+
+
 class FootageFacts(TypedDict):
     """What the default method found about the footage."""
 
     ordered: bool
-    moving: bool
     mirror: bool
     dim: int
     contributions: list[Contribution]
+    evidence: NotRequired[Evidence]
 
 
 class EmbeddingFacts(TypedDict):

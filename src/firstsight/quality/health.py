@@ -1,15 +1,17 @@
-"""Whether levels and embedding have collapsed, measured without labels."""
+"""How similar the maps of a picture are, and whether levels and embedding have collapsed, measured without labels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from firstsight.encoder.model import Levels, to_inputs
-from firstsight.encoder.similarity import Similarity, map_similarities, pairs
+
+Similarity = Literal["cosine", "pearson"]
 
 # Above this mean similarity all maps of a level are the same.
 _COLLAPSED = 0.999
@@ -86,6 +88,39 @@ def measure_embedding(frames: NDArray[np.uint8], vectors: NDArray[np.float32]) -
     )
 
 
+def map_similarities(maps: Tensor, *, similarity: Similarity = "cosine") -> Tensor:
+    """The similarity of every map of an image to every other.
+
+    With x_i the i-th map flattened to n values:
+
+    - cosine (the article): s_ij = <x_i, x_j> / (|x_i| |x_j|), without removing the mean;
+    - pearson (the predecessor): the mean of each map is removed and the sample standard deviation is divided by, so
+      that s_ij = (n - 1) / n times the correlation, and a map's similarity to itself is (n - 1) / n.
+
+    Args:
+        maps: float (N, C, H, W), any precision; computed in float32, or float64 if they are that.
+        similarity: which of the two.
+
+    Returns:
+        float (N, C, C), symmetric, within -1 and 1. A map that is zero everywhere has similarity 0 to all.
+    """
+    with torch.autocast(maps.device.type, enabled=False):
+        flat = maps.to(torch.promote_types(maps.dtype, torch.float32)).flatten(2)
+        num_cells = flat.shape[2]
+        if similarity == "pearson":
+            flat = flat - flat.mean(dim=2, keepdim=True)
+        unit = nn.functional.normalize(flat, dim=2)
+        similarities = unit @ unit.transpose(1, 2)
+    return similarities * ((num_cells - 1) / num_cells) if similarity == "pearson" else similarities
+
+
+def pairs(similarities: Tensor) -> Tensor:
+    """The similarities (N, C (C - 1) / 2) of all pairs of different maps, each pair once, from (N, C, C)."""
+    num_maps = similarities.shape[1]
+    first, second = torch.triu_indices(num_maps, num_maps, offset=1, device=similarities.device)
+    return similarities[:, first, second]
+
+
 def _summarise(maps: Tensor, similarity: Similarity) -> tuple[Tensor, ...]:
     """Per frame the largest and the mean |similarity|; per map the smallest and the largest value."""
     similarities = pairs(map_similarities(maps, similarity=similarity)).abs()
@@ -105,3 +140,46 @@ def _health(level: int, parts: Sequence[tuple[Tensor, ...]]) -> LevelHealth:
         num_dead_maps=int((high - low <= _DEAD * scale).sum()),
         num_frames=len(observed),
     )
+
+
+def findings(outcome: Mapping[str, Any]) -> list[str]:
+    """Lines on what the footage is, with the evidence, how far the embedding spreads, and what each level adds.
+
+    Args:
+        outcome: as in the provenance of an encoder; one of the article's method gives no line.
+    """
+    if not {"embedding", "footage"} <= outcome.keys():
+        return []
+    kind, embedding = outcome["footage"], outcome["embedding"]
+    order = "frames in order of time" if kind["ordered"] else "pictures in no order"
+    mirror = ", left and right alike" if kind["mirror"] else ""
+    lines = [
+        f"footage: {order}{mirror}",
+        *_evidence_lines(kind.get("evidence", {})),
+        (
+            f"embedding: {kind['dim']} numbers, effective rank {embedding['effective_rank']:.0f}, "
+            f"mean distance of two frames {embedding['spread']:.2f}"
+        ),
+    ]
+    return [*lines, *_contribution_lines(kind["contributions"])]
+
+
+def _evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
+    """What the footage shows about its frames; nothing of a version that did not ask."""
+    if "weight" not in evidence:
+        return []
+    order, position, weight = (f"{evidence[name]:.0%}" for name in ("order", "position", "weight"))
+    time = f"{order} of the frames that follow each other show the same thing"
+    place = f"{position} of what is shown again is at the same place in the picture"
+    matches = f"by {evidence['num_matches']:.0f} matches found in the footage"
+    return [f"{time}; {place}", f"layout counts {weight} in a comparison, the embedding the rest, {matches}"]
+
+
+def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:
+    """What each level adds: how many frames are found again after a change of view, light or noise."""
+    if any(level["after_change"] is None for level in levels) or not any(level["kept"] for level in levels):
+        return []
+    shares = [f"{100 * level['after_change']:.0f} %" for level in levels if level["kept"]]
+    steps = [f"level 1 {shares[0]}", *(f"with level {n} {share}" for n, share in enumerate(shares[1:], start=2))]
+    line = f"found again after a change of view, light or noise: {', '.join(steps)}"
+    return [line, *(f"level {level['level']} adds nothing: not kept" for level in levels if not level["kept"])]

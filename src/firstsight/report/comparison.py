@@ -25,7 +25,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
 from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
-from firstsight.quality.findings import findings
+from firstsight.quality.health import findings
 from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, png_uri, with_crop_drawn
 from firstsight.report.film import Film
 from firstsight.report.levels import initial_model, level_stories

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import Model, to_inputs
-from firstsight.encoder.similarity import map_similarities, pairs
+from firstsight.quality.health import map_similarities, pairs
 from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
 
 

@@ -20,9 +20,8 @@ from scipy.fft import dctn, idctn
 
 from firstsight.errors import LibraryError
 from firstsight.library.damage import CHECK
-from firstsight.library.records import SourceRecord
+from firstsight.library.records import SourceRecord, ThumbnailRows
 from firstsight.library.store import Store
-from firstsight.library.tables import ThumbnailRows
 from firstsight.library.thumbnails import as_picture, opened
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable

@@ -13,6 +13,7 @@ from firstsight.indexing.index_files import FootageSpec, add, find, index, learn
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder, write_config
 from firstsight.library.maintenance import remove_unread
+from firstsight.library.records import LayoutSizes
 from firstsight.library.repair import repair
 from firstsight.library.source_files import FootageFile, state_of
 from firstsight.library.store import Store
@@ -110,10 +111,14 @@ def _begin(library: Store, encoder: Encoder) -> Store:
     check_inside(path, folder, path / model)
     encoder.save(path / model)
     config = replace(library.config, fingerprint=fingerprint, dim=encoder.dim, model=model)
+    layout = LayoutSizes.of(encoder)
     try:
         tables = Tables(folder, dim=encoder.dim)
     except LibraryError:  # none there, or not all of them
-        tables = Tables.create(folder, dim=encoder.dim)
+        tables = Tables.create(folder, dim=encoder.dim, layout=layout)
+    if layout and not tables.has_layouts:  # of a version without them
+        tables.close()
+        tables = Tables.create(folder, dim=encoder.dim, layout=layout)
     tables.add_columns()
     repair(tables)
     return Store(path, config, tables, name=library.name)

@@ -322,7 +322,8 @@ class IndexingRun:
     def _embedded(self, source: Source, stored: Stored | None = None) -> Iterator[EmbeddedBatch]:
         size = self._library.config.thumbnail_size
         choose: Choice = (lambda frames: frames_after(frames, stored)) if stored else iter
-        for some in embed_source(self._library.encoder, source, thumbnail_size=size, choose=choose):
+        encoder, with_layouts = self._library.encoder, self._library.has_layouts
+        for some in embed_source(encoder, source, thumbnail_size=size, choose=choose, with_layouts=with_layouts):
             self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
             yield some
 
@@ -365,7 +366,8 @@ class IndexingRun:
 
 def _picture(rows: FrameRows, row: int) -> FrameRows:
     """One of several pictures as a source of its own, at 0 s."""
-    return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],))
+    layouts = rows.layouts[row : row + 1] if rows.layouts else None
+    return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],), layouts)
 
 
 def _in_words(error: Exception) -> str:

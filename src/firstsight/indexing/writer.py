@@ -15,13 +15,13 @@ from types import FrameType
 
 import numpy as np
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Descriptions, Encoder
 from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
-from firstsight.library.records import FrameRows, SourceRecord, Stored
+from firstsight.library.records import FrameRows, LayoutRows, SourceRecord, Stored
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import Thumbnail, as_jpeg
 
@@ -44,7 +44,7 @@ class EmbeddedBatch:
 
 
 def embed_source(
-    encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter
+    encoder: Encoder, source: Source, *, thumbnail_size: int, choose: Choice = iter, with_layouts: bool = False
 ) -> Iterator[EmbeddedBatch]:
     """The source in batches, decoded in one thread while another embeds.
 
@@ -53,6 +53,7 @@ def embed_source(
         source: read once.
         thumbnail_size: pixels of the longer side.
         choose: filters the frames; by default all are used.
+        with_layouts: describe them for the encoder's second stage, too.
 
     Raises:
         SourceError: it cannot be read.
@@ -62,7 +63,7 @@ def embed_source(
     with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * BATCH_SIZE) as frames:
         chosen = choose(frames)
         while batch := list(islice(chosen, BATCH_SIZE)):
-            yield EmbeddedBatch(_rows(encoder, batch), reading.num_skipped)
+            yield EmbeddedBatch(_rows(encoder, batch, with_layouts=with_layouts), reading.num_skipped)
         nothing = FrameRows(np.empty((0, encoder.dim), np.float32), (), (), ())
         yield EmbeddedBatch(nothing, reading.num_skipped)
 
@@ -77,12 +78,15 @@ def stated_end(path: Path, *, name: str) -> float:
         return video.end_seconds or 0.0
 
 
-def _rows(encoder: Encoder, batch: list[Frame]) -> FrameRows:
+def _rows(encoder: Encoder, batch: list[Frame], *, with_layouts: bool) -> FrameRows:
+    pictures = np.stack([frame.pixels for frame in batch])
+    described = encoder.describe(pictures) if with_layouts else Descriptions(encoder.encode(pictures))
     return FrameRows(
-        encoder.encode(np.stack([frame.pixels for frame in batch])),
+        described.vectors,
         [frame.index for frame in batch],
         [frame.seconds for frame in batch],
         [as_jpeg(frame.whole) for frame in batch],
+        LayoutRows.of(described),
     )
 
 

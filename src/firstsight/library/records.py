@@ -1,5 +1,6 @@
-"""Rows of a library: sources, frames and thumbnails, to and from Arrow tables."""
+"""Rows of a library: sources, frames, thumbnails and layouts, to and from Arrow tables."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from firstsight.encoder.encoder import Descriptions, Encoder
 from firstsight.errors import LibraryError
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import CHECK
+from firstsight.library.embeddings import Embeddings
 
 Status = Literal["partial", "whole", "failed"]
 
@@ -91,6 +94,91 @@ def rate_in_words(sampling: Sampling) -> str:
 
 THUMBNAILS = pa.schema([("source", pa.int64()), ("frame", pa.int64()), ("jpeg", pa.binary())])
 
+_HALF_BYTE = 8  # added to a number of a cell, -7 to 7, which is then stored in four bits; 0 is never stored
+
+
+@dataclass(frozen=True)
+class LayoutSizes:
+    """What a library stores of a frame for its encoder's second stage."""
+
+    cells: tuple[int, ...]  # networks, rows, columns, numbers
+    in_place: int  # numbers in a vector in place
+
+    @classmethod
+    def of(cls, encoder: Encoder) -> "LayoutSizes | None":
+        """None for an encoder without a second stage."""
+        if encoder.model.second_stage is None:
+            return None
+        nothing = encoder.describe(np.zeros((1, 64, 64, 3), np.uint8))
+        if nothing.cells is None or nothing.in_place is None:
+            return None
+        return cls(nothing.cells.shape[1:], nothing.in_place.shape[1])
+
+    @property
+    def num_packed(self) -> int:
+        """Bytes of a frame's cells, two numbers each."""
+        return -(-math.prod(self.cells) // 2)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of a frame, on disk."""
+        return self.num_packed + 2 * self.in_place
+
+    @property
+    def columns(self) -> list[pa.Field]:
+        """Beside the thumbnails."""
+        return [
+            pa.field("cells", pa.binary(self.num_packed)),
+            pa.field("in_place", pa.list_(pa.float16(), self.in_place)),
+        ]
+
+
+def thumbnails_schema(layout: LayoutSizes | None) -> pa.Schema:
+    """With the columns of layouts, if frames are stored with them."""
+    return pa.schema([*THUMBNAILS, *(layout.columns if layout else ())])
+
+
+def packed(cells: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """Cells (B, ...) of -7 to 7 as bytes (B, num_packed): of two numbers the first in the lower four bits."""
+    flat = (cells.reshape(len(cells), math.prod(cells.shape[1:])) + _HALF_BYTE).astype(np.uint8)
+    flat = np.pad(flat, ((0, 0), (0, flat.shape[1] % 2)), constant_values=_HALF_BYTE)
+    both: NDArray[np.uint8] = np.bitwise_or(flat[:, ::2], flat[:, 1::2] << np.uint8(4))
+    return both
+
+
+def unpacked(rows: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.int8]:
+    """The cells (B, *shape) of which `packed` made bytes (B, num_packed)."""
+    flat = np.empty((len(rows), rows.shape[1], 2), np.int8)
+    np.subtract(rows & 15, _HALF_BYTE, out=flat[..., 0], casting="unsafe")
+    np.subtract(rows >> 4, _HALF_BYTE, out=flat[..., 1], casting="unsafe")
+    return flat.reshape(len(rows), -1)[:, : math.prod(shape)].reshape(len(rows), *shape)
+
+
+@dataclass(frozen=True, eq=False)
+class LayoutRows:
+    """The layouts of B frames."""
+
+    packed: NDArray[np.uint8]  # (B, num_packed), of cells
+    in_place: NDArray[np.float32]  # (B, d), of unit length
+
+    @classmethod
+    def of(cls, described: Descriptions) -> "LayoutRows | None":
+        """Of described frames; None if the encoder has no second stage."""
+        if described.cells is None or described.in_place is None:
+            return None
+        return cls(packed(described.cells), described.in_place)
+
+    def __getitem__(self, chosen: slice) -> "LayoutRows":
+        return LayoutRows(self.packed[chosen], self.in_place[chosen])
+
+    @property
+    def arrays(self) -> list[pa.Array]:
+        """The columns beside the thumbnails."""
+        rows = np.ascontiguousarray(self.packed)
+        kind = pa.binary(rows.shape[1])
+        cells = pa.FixedSizeBinaryArray.from_buffers(kind, len(rows), [None, pa.py_buffer(rows.tobytes())])
+        return [cells, _as_stored(self.in_place)]
+
 
 def frames_schema(dim: int) -> pa.Schema:
     """Vectors have `dim` numbers of 16 bits: similarities are exact to 0.001."""
@@ -112,6 +200,7 @@ class FrameRows:
     frame_indices: Sequence[int]  # position in the source
     seconds: Sequence[float]
     jpegs: Sequence[bytes]  # a thumbnail each
+    layouts: LayoutRows | None = None  # with an encoder that has a second stage
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -122,9 +211,13 @@ class FrameRows:
         return pa.table([*columns, _as_stored(self.vectors)], schema=frames_schema(self.vectors.shape[1]))
 
     def thumbnails_table(self, source: int) -> pa.Table:
-        """For the table of thumbnails."""
+        """For the table of thumbnails, with the layouts if there are some."""
         columns = [self._ids(source), pa.array(self.frame_indices, pa.int64()), pa.array(self.jpegs, pa.binary())]
-        return pa.table(columns, schema=THUMBNAILS)
+        if self.layouts is None:
+            return pa.table(columns, schema=THUMBNAILS)
+        arrays = self.layouts.arrays
+        fields = [pa.field(name, array.type) for name, array in zip(("cells", "in_place"), arrays, strict=True)]
+        return pa.table([*columns, *arrays], schema=pa.schema([*THUMBNAILS, *fields]))
 
     def _ids(self, source: int) -> pa.Array:
         return pa.array(np.full(len(self), source, np.int64))
@@ -146,18 +239,20 @@ def seconds_of(rows: Any) -> NDArray[np.float64]:  # noqa: ANN401  # a pyarrow t
     return seconds
 
 
-def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow table or batch
-    """Its column of vectors, float32 (N, dim), normalised to unit length; one of length 0 stays so.
+def vectors_of(rows: Any, name: str = "vector") -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow table or batch
+    """Its column of vectors of that name, float32 (N, dim), normalised to unit length; one of length 0 stays so.
 
     Raises:
         LibraryError: a vector is not finite.
     """
-    column = rows.column("vector")
+    column = rows.column(name)
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     dim = column.type.list_size
     parts = [np.empty((0, dim), np.float16)]
     parts += [chunk.flatten().to_numpy(zero_copy_only=False).reshape(-1, dim) for chunk in chunks]
     vectors = np.concatenate(parts).astype(np.float32)
+    if len(vectors) != len(rows):  # a missing one has no numbers
+        raise LibraryError(f"a frame has no vector in the column {name}; {CHECK}")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(lengths).all():
         raise LibraryError(f"a frame has a vector that is not of numbers; {CHECK}")
@@ -168,3 +263,58 @@ def vectors_of(rows: Any) -> NDArray[np.float32]:  # noqa: ANN401  # a pyarrow t
 def _as_stored(vectors: NDArray[np.float32]) -> pa.Array:
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float16).ravel())
     return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def packed_of(rows: Any) -> NDArray[np.uint8]:  # noqa: ANN401  # a pyarrow table or batch
+    """Its column of packed cells, uint8 (N, num_packed).
+
+    Raises:
+        LibraryError: a frame has none.
+    """
+    column = rows.column("cells")
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    width = column.type.byte_width
+    parts = [np.empty((0, width), np.uint8)]
+    for chunk in chunks:
+        if chunk.null_count:
+            raise LibraryError(f"a frame has no layout; {CHECK}")
+        content = np.frombuffer(chunk.buffers()[1], np.uint8)[width * chunk.offset :][: width * len(chunk)]
+        parts.append(content.reshape(-1, width))
+    return np.concatenate(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class ThumbnailRows:
+    """Some thumbnails of one source."""
+
+    source: int
+    frame_indices: NDArray[np.int64]  # (B,), ascending
+    jpegs: list[bytes]
+
+
+def thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
+    """Of rows of one source."""
+    indices = rows.column("frame").to_numpy()
+    order = np.argsort(indices)
+    jpegs = rows.column("jpeg").to_pylist()
+    return ThumbnailRows(source, indices[order], [jpegs[position] for position in order])
+
+
+def embeddings_of(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
+    """Rows of frames of some sources, by source and in order of time."""
+    numbers = {record.id: number for number, record in enumerate(chosen)}
+    found = rows.column("source").to_numpy()
+    ids, positions = np.unique(found, return_inverse=True)
+    if orphans := set(ids.tolist()) - set(numbers):
+        raise LibraryError(f"rows of {len(orphans)} unknown sources; run `firstsight library check`")
+    source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
+    frame_indices = rows.column("frame").to_numpy()
+    order = np.lexsort((frame_indices, source_indices))
+    vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
+    return Embeddings(
+        vectors[order],
+        seconds_of(rows)[order],
+        frame_indices[order],
+        source_indices[order],
+        tuple(record.name for record in chosen),
+    )

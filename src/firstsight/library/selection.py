@@ -1,21 +1,30 @@
-"""A choice of frames by source and time, and the timeline of a library, held in memory: 24 bytes a frame."""
+"""A choice of frames by source and time; the timeline of a library, 24 bytes a frame in memory; layouts along it."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, SettingsError, brief, number_of
 from firstsight.files import listed
+from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
+from firstsight.library.records import packed_of, unpacked, vectors_of
+from firstsight.library.tables import Tables
 
 _NAMES_SHOWN = 3  # of sources, in the error about an unknown one
 _NUM_TIMES = 2
+# Of vectors that are read once and then kept in memory: 50,000 rows of 496 numbers.
+MAX_HELD_BYTES = 100_000_000
+CELLS_AT_ONCE = 512  # frames, 18 kB each
+_FEW = 0.1  # share of all frames, of which rows are read one by one rather than all rows
+_BATCH_ROWS = 8_192
 
 Name = str | os.PathLike[str]  # of a source, or a pattern such as "2026-*/gate.mp4"
 Names = Name | Sequence[Name]
@@ -111,6 +120,10 @@ class Timeline:
         is_there[is_there] = self._keys[found[is_there]] == keys[is_there]
         return np.where(is_there, found, -1)
 
+    def find_rows(self, rows: Any) -> NDArray[np.intp]:  # noqa: ANN401  # a pyarrow table or batch
+        """The same, of rows with the columns source and frame."""
+        return self.find(rows.column("source").to_numpy(), rows.column("frame").to_numpy())
+
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
         """(N,): which frames are chosen, without those of some sources.
 
@@ -131,3 +144,74 @@ class Timeline:
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
         return self.frames.source_indices * _MAX_FRAMES + self.frames.frame_indices
+
+
+class StoredLayouts:
+    """What a library stores of each frame of its timeline for the second stage: cells and vectors in place.
+
+    Args:
+        tables: with layouts.
+        timeline: of the frames shown.
+        shape: of a frame's cells.
+    """
+
+    def __init__(self, tables: Tables, timeline: Timeline, shape: tuple[int, ...]) -> None:
+        self._tables, self._timeline, self._shape = tables, timeline, shape
+        self._held: NDArray[np.float32] | None = None
+
+    def cells_of(self, positions: NDArray[np.intp]) -> NDArray[np.int8]:
+        """As `Store.cells_of`."""
+        wanted, inverse = np.unique(positions, return_inverse=True)
+        ids = self._row_ids[wanted]
+        if (ids < 0).any():
+            raise LibraryError(f"a frame has no layout; {CHECK}")
+        rows = self._tables.taken(ids.tolist(), ["cells"])
+        order = np.argsort(self._timeline.find_rows(rows))
+        return unpacked(packed_of(rows)[order[inverse]], self._shape)
+
+    def iterate_cells(
+        self, chosen: NDArray[np.bool_], *, batch_size: int
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int8]]]:
+        """As `Store.iterate_cells`."""
+        if chosen.sum() >= _FEW * len(chosen):
+            for positions, rows in self._rows(chosen, "cells", batch_size):
+                yield positions, unpacked(packed_of(rows), self._shape)
+            return
+        wanted = np.flatnonzero(chosen)
+        for start in range(0, len(wanted), batch_size):
+            some = wanted[start : start + batch_size]
+            yield some, self.cells_of(some)
+
+    def in_place(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """As `Store.in_place`; of a small library they are read once and stay in memory."""
+        num, dim = len(self._timeline), self._tables.thumbnails.schema.field("in_place").type.list_size
+        every = np.ones(num, np.bool_)
+        if self._held is None and 4 * dim * num <= MAX_HELD_BYTES:
+            self._held = np.zeros((num, dim), np.float32)
+            for positions, rows in self._rows(every, "in_place", _BATCH_ROWS):
+                self._held[positions] = vectors_of(rows, "in_place")
+        if self._held is not None:
+            yield np.arange(num), self._held
+            return
+        for positions, rows in self._rows(every, "in_place", _BATCH_ROWS):
+            yield positions, vectors_of(rows, "in_place")
+
+    def _rows(self, chosen: NDArray[np.bool_], column: str, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        """A column of the chosen frames (N,): positions, and rows of pyarrow."""
+        query = self._tables.thumbnails.search().select(["source", "frame", column])
+        for rows in self._tables.batches(query, batch_size):
+            for start in range(0, len(rows), batch_size):
+                some = rows.slice(start, batch_size)
+                positions = self._timeline.find_rows(some)
+                kept = np.flatnonzero((positions >= 0) & chosen[positions])
+                if len(kept):
+                    yield positions[kept], some if len(kept) == len(some) else some.take(pa.array(kept))
+
+    @cached_property
+    def _row_ids(self) -> NDArray[np.int64]:
+        """The row (N,) of the thumbnails' table of each frame; -1 without one."""
+        keys = self._tables.keys(self._tables.thumbnails)
+        positions = self._timeline.find(keys[:, 0], keys[:, 1])
+        rows = np.full(len(self._timeline), -1, np.int64)
+        rows[positions[positions >= 0]] = keys[positions >= 0, 2]
+        return rows

@@ -27,9 +27,16 @@ from firstsight.library.folder import (
     write_config,
     writing,
 )
-from firstsight.library.records import SourceRecord, latest, seconds_of, shown, vectors_of
+from firstsight.library.records import (
+    LayoutSizes,
+    SourceRecord,
+    embeddings_of,
+    latest,
+    shown,
+    vectors_of,
+)
 from firstsight.library.repair import repair
-from firstsight.library.selection import Timeline, Where
+from firstsight.library.selection import CELLS_AT_ONCE, MAX_HELD_BYTES, StoredLayouts, Timeline, Where
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import gallery
 from firstsight.library.vector_index import read_facts
@@ -37,8 +44,6 @@ from firstsight.library.vector_index import read_facts
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
 BATCH_ROWS = 8_192
-# Of vectors that are read once and then kept in memory: 50,000 rows of 496 numbers.
-_MAX_HELD_BYTES = 100_000_000
 
 
 class Store(Closing):
@@ -113,7 +118,8 @@ class Store(Closing):
         config = LibraryConfig(encoder.fingerprint, encoder.dim, sampling.frames_per_second, sampling.every)
         shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
         encoder.save(path / MODEL_FOLDER)
-        tables = Tables.create(tables_folder(path, config.fingerprint), dim=config.dim)
+        folder = tables_folder(path, config.fingerprint)
+        tables = Tables.create(folder, dim=config.dim, layout=LayoutSizes.of(encoder))
         write_config(path, config)
         return cls(path, config, tables, name=str(given))
 
@@ -154,6 +160,7 @@ class Store(Closing):
         self.derived: dict[str, Any] = {}
         self._timeline: Timeline | None = None
         self._held: NDArray[np.float32] | None = None
+        self._read_layouts: StoredLayouts | None = None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -243,7 +250,7 @@ class Store(Closing):
         chosen = self._chosen(where)
         with translated_errors(self.tables.folder):
             rows = self._scan(where).to_arrow()
-        return _embeddings(rows, chosen)
+        return embeddings_of(rows, chosen)
 
     def iterate(self, where: Where | None = None, *, batch_size: int = BATCH_ROWS) -> Iterator[Embeddings]:
         """The same frames in batches of at most that many, with only one in memory.
@@ -256,7 +263,7 @@ class Store(Closing):
         chosen = self._chosen(where)
         for rows in self.tables.batches(self._scan(where), batch_size):
             for start in range(0, len(rows), batch_size):
-                yield _embeddings(rows.slice(start, batch_size), chosen)
+                yield embeddings_of(rows.slice(start, batch_size), chosen)
 
     @property
     def timeline(self) -> Timeline:
@@ -266,7 +273,7 @@ class Store(Closing):
                 query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
                 rows = query.to_arrow()
             numbers = {record.id: number for number, record in enumerate(self.sources)}
-            self._timeline = Timeline(_embeddings(rows, self.sources), numbers)
+            self._timeline = Timeline(embeddings_of(rows, self.sources), numbers)
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
@@ -274,15 +281,58 @@ class Store(Closing):
 
         Vectors of a small library are read once and stay in memory.
         """
-        if self._held is None and 4 * self.dim * self.num_frames <= _MAX_HELD_BYTES:
+        if self._held is None and 4 * self.dim * self.num_frames <= MAX_HELD_BYTES:
             self._held = self.embeddings().vectors
         if self._held is not None:
             positions = np.flatnonzero(self.timeline.chosen(where, without=frozenset()))
             yield positions, self._held if len(positions) == len(self._held) else self._held[positions]
             return
         for rows in self.tables.batches(self._scan(where), BATCH_ROWS):
-            sources, frames = (rows.column(name).to_numpy() for name in ("source", "frame"))
-            yield self.timeline.find(sources, frames), vectors_of(rows)
+            yield self.timeline.find_rows(rows), vectors_of(rows)
+
+    @property
+    def has_layouts(self) -> bool:
+        """Whether frames are stored with what the encoder's second stage compares."""
+        return self.tables.has_layouts
+
+    def cells_of(self, positions: NDArray[np.intp]) -> NDArray[np.int8]:
+        """The cells of frames given by their positions (K,) in `timeline`: (K, 2, rows, columns, numbers), -7 to 7.
+
+        Raises:
+            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
+        """
+        return self._layouts.cells_of(positions)
+
+    def iterate_cells(
+        self, chosen: NDArray[np.bool_], *, batch_size: int = CELLS_AT_ONCE
+    ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int8]]]:
+        """The cells of the chosen frames (N,) of `timeline`, as by `cells_of`, with their positions; some at a time.
+
+        Args:
+            chosen: which frames.
+            batch_size: how many at once, 18 kB each.
+
+        Raises:
+            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
+        """
+        return self._layouts.iterate_cells(chosen, batch_size=batch_size)
+
+    def in_place(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+        """The vectors in place (B, d), unit length, of all frames in batches, each with its position in `timeline`.
+
+        Raises:
+            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
+        """
+        return self._layouts.in_place()
+
+    @property
+    def _layouts(self) -> StoredLayouts:
+        if self._read_layouts is None:
+            sizes = LayoutSizes.of(self.encoder) if self.has_layouts else None
+            if sizes is None or sizes.num_bytes != self.tables.layout_bytes:
+                raise LibraryError(f"{self.name} stores no layouts; `firstsight index --reindex` adds them")
+            self._read_layouts = StoredLayouts(self.tables, self.timeline, sizes.cells)
+        return self._read_layouts
 
     def thumbnails(self, frames: Sequence[tuple[str, int]]) -> list[bytes]:
         """A small JPEG of each frame, given as source name and frame index.
@@ -341,22 +391,3 @@ def frame_gallery(folder: str, title: str, frames: Sequence[tuple[str, int]], ca
     except LibraryError:
         jpegs = [b""] * len(frames)
     return gallery(title, zip(jpegs, captions, strict=True))
-
-
-def _embeddings(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
-    numbers = {record.id: number for number, record in enumerate(chosen)}
-    found = rows.column("source").to_numpy()
-    ids, positions = np.unique(found, return_inverse=True)
-    if orphans := set(ids.tolist()) - set(numbers):
-        raise LibraryError(f"rows of {len(orphans)} unknown sources; run `firstsight library check`")
-    source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
-    frame_indices = rows.column("frame").to_numpy()
-    order = np.lexsort((frame_indices, source_indices))
-    vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
-    return Embeddings(
-        vectors[order],
-        seconds_of(rows)[order],
-        frame_indices[order],
-        source_indices[order],
-        tuple(record.name for record in chosen),
-    )

@@ -5,7 +5,7 @@ Rows are added, and deleted by source; they are shown once the row of their sour
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
@@ -23,11 +23,17 @@ from firstsight.library.records import (
     MAX_SECONDS,
     THUMBNAILS,
     FrameRows,
+    LayoutRows,
+    LayoutSizes,
     SourceRecord,
     Status,
     Stored,
+    ThumbnailRows,
     frames_schema,
+    packed_of,
     seconds_of,
+    thumbnail_rows,
+    thumbnails_schema,
     vectors_of,
 )
 from firstsight.library.source_files import storable
@@ -67,25 +73,17 @@ _SOURCES = pa.schema(
 _SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
 
 
-@dataclass(frozen=True, eq=False)
-class ThumbnailRows:
-    """Some thumbnails of one source."""
-
-    source: int
-    frame_indices: NDArray[np.int64]  # (B,), ascending
-    jpegs: list[bytes]
-
-
 class Tables:
     """The three tables, in one version that is kept while they are open: see `show_latest`.
 
     Attributes:
         frames: source, frame, seconds, vector (float16); users make their own queries.
-        thumbnails: source, frame, jpeg. Apart from the vectors, which stay small to read and to rewrite.
+        thumbnails: source, frame, jpeg. Apart from the vectors, which stay small to read and to rewrite. With an
+            encoder that has a second stage, also cells (in four bits each) and in_place (float16).
         sources: a row a source; see `SourceRecord`.
     """
 
-    def __init__(self, folder: Path, *, dim: int, create: bool = False) -> None:
+    def __init__(self, folder: Path, *, dim: int, create: bool = False, layout: LayoutSizes | None = None) -> None:
         self.folder = folder
         self.dim = dim
         self._read: tuple[int, list[SourceRecord]] = (-1, [])  # version, and its records
@@ -96,7 +94,11 @@ class Tables:
                 check_files(folder)
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from now on
             database = lancedb.connect(str(folder))
-            schemas = (("sources", _SOURCES), ("frames", frames_schema(dim)), ("thumbnails", THUMBNAILS))
+            schemas = (
+                ("sources", _SOURCES),
+                ("frames", frames_schema(dim)),
+                ("thumbnails", thumbnails_schema(layout)),
+            )
             there = database.list_tables().tables if create else []
             self.sources, self.frames, self.thumbnails = (
                 database.create_table(name, schema=schema, mode="overwrite" if name in there else "create")
@@ -108,9 +110,9 @@ class Tables:
             self.show_latest()
 
     @classmethod
-    def create(cls, folder: Path, *, dim: int) -> Self:
+    def create(cls, folder: Path, *, dim: int, layout: LayoutSizes | None = None) -> Self:
         """New, empty tables, which replace old ones."""
-        return cls(folder, dim=dim, create=True)
+        return cls(folder, dim=dim, create=True, layout=layout)
 
     def close(self) -> None:
         """Releases the version shown; a writer may then remove its files."""
@@ -120,6 +122,19 @@ class Tables:
     def is_open(self) -> bool:
         """Whether the version shown is still kept."""
         return self._readers.close.alive
+
+    @property
+    def has_layouts(self) -> bool:
+        """Whether frames are stored with what a second stage compares."""
+        return {"cells", "in_place"} <= set(self.thumbnails.schema.names)
+
+    @property
+    def layout_bytes(self) -> int:
+        """Bytes of a frame's layout; 0 without."""
+        if not self.has_layouts:
+            return 0
+        kinds = [self.thumbnails.schema.field(name).type for name in ("cells", "in_place")]
+        return int(kinds[0].byte_width + 2 * kinds[1].list_size)
 
     @property
     def is_of_older_version(self) -> bool:
@@ -218,15 +233,14 @@ class Tables:
         for some in self.batches(frames, _ROWS_AT_ONCE):
             order = np.argsort(some.column("frame").to_numpy())
             indices = some.column("frame").to_numpy()[order].tolist()
-            jpegs = self.jpegs(source, indices)
-            if len(jpegs) < len(indices):
+            columns = ["jpeg", *(("cells", "in_place") if self.has_layouts else ())]
+            beside = self._beside([(source, index) for index in indices], columns)
+            if len(beside) < len(indices):
                 raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {CHECK}")
-            yield FrameRows(
-                vectors_of(some)[order],
-                indices,
-                seconds_of(some)[order].tolist(),
-                [jpegs[index] for index in indices],
-            )
+            beside = beside.sort_by("frame")
+            layouts = LayoutRows(packed_of(beside), vectors_of(beside, "in_place")) if self.has_layouts else None
+            seconds = seconds_of(some)[order].tolist()
+            yield FrameRows(vectors_of(some)[order], indices, seconds, beside.column("jpeg").to_pylist(), layouts)
 
     def batches(self, query: Any, size: int) -> Iterator[Any]:  # noqa: ANN401  # a LanceDB query, pyarrow batches
         """The rows of a query, in batches of about that many."""
@@ -260,7 +274,7 @@ class Tables:
         """The thumbnails of sources, one after the other; those of a single source in batches."""
         query = self.thumbnails.search().where(_among("source", ids)).select(["source", "frame", "jpeg"])
         if len(ids) == 1:
-            yield from (_thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
+            yield from (thumbnail_rows(ids[0], rows) for rows in self.batches(query, batch_size) if len(rows))
             return
         with translated_errors(self.folder):
             rows = query.to_arrow().sort_by([("source", "ascending")])
@@ -268,25 +282,36 @@ class Tables:
         for source in sorted(ids):
             first, last = np.searchsorted(sources, [source, source + 1])
             if last > first:
-                yield _thumbnail_rows(source, rows.slice(first, last - first))
+                yield thumbnail_rows(source, rows.slice(first, last - first))
 
     def jpegs_of(self, frames: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """The thumbnails of those frames that exist, by source id and frame index.
+        """The thumbnails of those frames that exist, by source id and frame index."""
+        pictures = self._beside(frames, ["jpeg"])
+        return dict(zip(_pairs(pictures), pictures.column("jpeg").to_pylist(), strict=True))
 
-        One query finds the rows of many sources, another reads only the pictures needed.
+    def _beside(self, frames: Iterable[tuple[int, int]], columns: Sequence[str]) -> pa.Table:
+        """Source, frame and those columns of the thumbnails of those frames that exist, in any order.
+
+        One query finds the rows of many sources, another reads only what is needed.
         """
-        found: dict[tuple[int, int], bytes] = {}
         with translated_errors(self.folder):
-            for wanted in _parts(sorted(set(frames))):
-                sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
-                sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
-                rows = self.thumbnails.search().where(sql).select(["source", "frame"]).with_row_id(True).to_arrow()
-                there = dict(zip(_pairs(rows), rows.column("_rowid").to_pylist(), strict=True))
-                ids = {there[pair]: pair for pair in wanted if pair in there}
-                if ids:
-                    pictures = self.thumbnails.take_row_ids(list(ids)).select(["source", "frame", "jpeg"]).to_arrow()
-                    found |= dict(zip(_pairs(pictures), pictures.column("jpeg").to_pylist(), strict=True))
-        return found
+            found = [self._among_thumbnails(wanted, columns) for wanted in _parts(sorted(set(frames)))]
+            return pa.concat_tables([self.taken((), columns), *found])
+
+    def _among_thumbnails(self, wanted: Sequence[tuple[int, int]], columns: Sequence[str]) -> pa.Table:
+        sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
+        sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
+        rows = self.thumbnails.search().where(sql).select(["source", "frame"]).with_row_id(True).to_arrow()
+        there = dict(zip(_pairs(rows), rows.column("_rowid").to_pylist(), strict=True))
+        return self.taken([there[pair] for pair in wanted if pair in there], columns)
+
+    def taken(self, row_ids: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """Source, frame and those columns of single rows of `thumbnails`, in any order."""
+        names = ["source", "frame", *columns]
+        with translated_errors(self.folder):
+            if not row_ids:
+                return pa.schema([self.thumbnails.schema.field(name) for name in names]).empty_table()
+            return self.thumbnails.take_row_ids(list(row_ids)).select(names).to_arrow()
 
     def keep_up_indices(self) -> None:
         """Builds and updates the indices by source and by frame of large tables."""
@@ -341,13 +366,6 @@ def _row(record: SourceRecord) -> dict[str, Any]:
     text = str(record.path)
     is_text = storable(text) == text
     return {**asdict(record), "path": storable(text), "path_bytes": None if is_text else bytes(record.path)}
-
-
-def _thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # a pyarrow table or batch
-    indices = rows.column("frame").to_numpy()
-    order = np.argsort(indices)
-    jpegs = rows.column("jpeg").to_pylist()
-    return ThumbnailRows(source, indices[order], [jpegs[position] for position in order])
 
 
 def _record(row: dict[str, Any]) -> SourceRecord:

@@ -138,11 +138,14 @@ class LayoutStage:
         return self.config.weight
 
     def agreement(self, query: Tensor, others: Tensor) -> Tensor:
-        """1 + log agreement / u, (K,): 1 for the frame itself, about 0 for others, with the u of unrelated frames."""
-        return 1 + agreement(query, others).log() / self.config.unrelated
+        """1 + log agreement / u, (K,): 1 for the frame itself, about 0 for others, with the u of unrelated frames.
+
+        Not below -1: those that have less to do with each other are alike in that.
+        """
+        return (1 + agreement(query, others).log() / self.config.unrelated).clamp_min(-1)
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
-        """(1 - w) cosine + w agreement, not below -1, with the weight w.
+        """(1 - w) cosine + w agreement, with the weight w.
 
         A reference that is no candidate counts as the candidate that agrees least.
         """

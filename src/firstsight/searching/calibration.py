@@ -2,15 +2,17 @@
 
 Two distributions are measured. The similarity of two frames of different sources states how unusual a similarity is.
 The similarity of the best frame to a query whose answer is absent, a decoy (`decoys.py`), sets what a match has to
-exceed. Quantiles of the decoys are used where enough of them lie above; the tail beyond is fitted by a generalised
-Pareto distribution. Its end point is known, 1 for a cosine, so that y = -ln(1 - similarity) is exponential there.
-A fit is believed to a thousandth of the rarest rate that its decoys can count; no smaller probability is stated.
+exceed. Both are measured with the similarity that is searched by, fused where a second stage judges. Quantiles of the
+decoys are used where enough of them lie above; the tail beyond is fitted by a generalised Pareto distribution. Its end
+point is known, 1, so that y = -ln(1 - similarity) is exponential there. A fit is believed to a thousandth of the rarest
+rate that its decoys can count; no smaller probability is stated.
 
 Sources: Pickands, "Statistical inference using extreme order statistics", 1975; Scheirer, Rocha, Micheals, Boult,
 "Meta-recognition", 2011, for the extreme values of scores.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +43,11 @@ _MIN_SCALE = 1e-6
 _FAR_SECONDS = 20.0
 _FAR_SHARE = 0.25
 _MAX_PAIRS = 100_000
+# Pairs that a second stage judges: so many frames with so many others each, within a second.
+_JUDGED_FRAMES, _JUDGED_OTHERS = 100, 20
+
+# Of one frame of a sample to others, by their positions (K,) in it.
+PairSimilarity = Callable[[int, NDArray[np.intp]], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,12 +134,16 @@ def rarest_rate(num_samples: int) -> float:
     return _BEYOND_COUNTED / num_samples if num_samples else 1.0
 
 
-def measure_background(sample: Embeddings, decoys: Floats) -> Background:
+def measure_background(
+    sample: Embeddings, decoys: Floats, fused: tuple[Floats, PairSimilarity] | None = None
+) -> Background:
     """The background of the frames that a sample was taken of; sources that show the same make no unrelated pairs.
 
     Args:
         sample: evenly spaced frames of those that are searched.
-        decoys: (M,), similarity of each decoy to its nearest frame, among all that are searched.
+        decoys: (M,), cosine of each decoy with its nearest frame, among all that are searched.
+        fused: where a second stage judges: the fused similarity of each decoy to its nearest frame, and that of frames
+            of the sample; cosines then only say which sources show the same.
     """
     alone = Background(np.empty(0, np.float32), np.sort(decoys), num_sources=0)
     unrelated = _unrelated(sample)
@@ -140,9 +151,23 @@ def measure_background(sample: Embeddings, decoys: Floats) -> Background:
     if alone.is_measured:
         others = unrelated & ~_same_footage(sample, similarities >= alone.threshold(SAME_FOOTAGE_RATE))
         unrelated = others if others.any() else unrelated
-    pairs = np.sort(similarities[unrelated])
+    if fused is None:
+        best, pairs = alone.decoys, np.sort(similarities[unrelated])
+    else:
+        best, pairs = np.sort(fused[0]), np.sort(_judged(unrelated | unrelated.T, fused[1]))
     step = max(1, len(pairs) // _MAX_PAIRS)
-    return Background(pairs[::step], alone.decoys, num_sources=len(np.unique(sample.source_indices)))
+    return Background(pairs[::step], best, num_sources=len(np.unique(sample.source_indices)))
+
+
+def _judged(unrelated: NDArray[np.bool_], similarity: PairSimilarity) -> Floats:
+    """The similarities of evenly spaced frames to evenly spaced ones of those that are unrelated to them."""
+    rows = _evenly(np.flatnonzero(unrelated.any(axis=1)), _JUDGED_FRAMES)
+    found = [similarity(int(row), _evenly(np.flatnonzero(unrelated[row]), _JUDGED_OTHERS)) for row in rows]
+    return np.concatenate([np.empty(0, np.float32), *found])
+
+
+def _evenly(values: NDArray[np.intp], num: int) -> NDArray[np.intp]:
+    return values[np.unique(np.linspace(0, len(values) - 1, num).astype(np.intp))] if len(values) else values
 
 
 def far_seconds(seconds: NDArray[np.float64]) -> float:

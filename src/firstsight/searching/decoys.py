@@ -8,13 +8,16 @@ Two kinds of decoys are left out. One without contrast shows nothing. And one wh
 finds its own footage again, which is no false match. So a decoy is compared with the footage of other sources, and
 counts only if its nearest frame there is not, beyond chance, at least as like the decoy's origin as the decoy.
 
+Where a second stage judges (`nearest.py`), each decoy is judged against its candidates as a query would be, and its
+origin against the frame found.
+
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
 
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Descriptions, Encoder
 from firstsight.errors import RunError
 from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings, Sample
-from firstsight.library.store import Store
+from firstsight.library.store import BATCH_ROWS, Store
 from firstsight.library.thumbnails import as_picture
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import (
@@ -37,6 +40,7 @@ from firstsight.searching.calibration import (
     far_seconds,
     measure_background,
 )
+from firstsight.searching.nearest import NUM_CANDIDATES, Judge, best_of_moments, moments_of, taken_in_turn
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -53,7 +57,8 @@ _MIN_CONTRAST = 255 * 0.003**0.5
 _MAX_SAMPLE = 2_000
 _BATCH_SIZE = 64
 _FILE = "background.npz"
-_FORMAT = 3
+_FORMAT = 4  # since 4 similarities are fused where a second stage judges
+_DECOYS_AT_ONCE = 16  # whose candidates are held: 320 frames of 18 kB
 
 
 def background_of(library: Store, *, progress: Report = silent) -> Background:
@@ -86,14 +91,126 @@ def _measure(library: Store, progress: Report) -> Background:
         return Background(np.empty(0, np.float32), np.empty(0, np.float32), num_sources=0)
     frames = sample.embeddings()
     origins, pictures = make_decoys(library, frames)
-    decoys = Decoys(embed_pictures(library.encoder, pictures), origins)
+    described = describe_pictures(library.encoder, pictures)
+    decoys = Decoys(described.vectors, origins)
     measure = Measurement(decoys, content_groups(library), far_seconds(frames.seconds))
     num_done = 0
     for batch in library.iterate():
         measure.add(batch)
         num_done += len(batch)
         progress(Progress("measuring", num_done, library.num_frames))
-    return measure_background(frames, measure.bests())
+    judge = Judge.of(library)
+    if judge is None:
+        return measure_background(frames, measure.bests())
+    fused = _JudgedDecoys(judge, described, origins, frames).bests(progress)
+    positions = _positions(library, frames)
+
+    def similarity(row: int, others: NDArray[np.intp]) -> Floats:
+        cells = library.cells_of(positions[[row]])[0]
+        return judge.fused(frames.vectors[others] @ frames.vectors[row], judge.agreements_of(cells, positions[others]))
+
+    return measure_background(frames, measure.bests(), (fused, similarity))
+
+
+def _positions(library: Store, frames: Embeddings) -> NDArray[np.intp]:
+    """Of frames of a library in its timeline."""
+    ids = np.array([record.id for record in library.sources], np.int64)
+    return library.timeline.find(ids[frames.source_indices], frames.frame_indices)
+
+
+class _JudgedDecoys:
+    """The fused similarity of each decoy to the best frame of a library.
+
+    Args:
+        judge: of the library.
+        described: M decoys.
+        origins: M frames, of which they were made.
+        sample: of the library's frames; decoys are compared with those that are unrelated to their own.
+    """
+
+    def __init__(self, judge: Judge, described: Descriptions, origins: Embeddings, sample: Embeddings) -> None:
+        self._judge, self._library, self._described, self._origins = judge, judge.library, described, origins
+        self._frames, self._moments = self._library.timeline.frames, moments_of(self._library.timeline.frames)
+        self._groups, self._far_seconds = content_groups(self._library), far_seconds(sample.seconds)
+        sizes = np.bincount(self._groups[self._frames.source_indices], minlength=len(self._groups))
+        self._own = self._groups[origins.source_indices]
+        self._uses_own = sizes[self._own] > sizes.sum() / 2
+
+    def bests(self, progress: Report) -> Floats:
+        """(M',): of the decoys that count."""
+        described, num = self._described, len(self._origins)
+        if described.cells is None or described.in_place is None or not num:
+            return np.empty(0, np.float32)
+        rows = taken_in_turn(
+            self._candidates(described.vectors, self._library.vectors()),
+            self._candidates(described.in_place, self._library.in_place()),
+            NUM_CANDIDATES,
+        )
+        wanted = np.unique(np.concatenate(rows))
+        vectors, origins = self._vectors(wanted), _positions(self._library, self._origins)
+        best, to_origin = np.full((2, num), -np.inf, np.float32)
+        for start in range(0, num, _DECOYS_AT_ONCE):
+            some = np.arange(start, min(start + _DECOYS_AT_ONCE, num))
+            used = np.unique(np.concatenate([rows[number] for number in some]))
+            both = self._library.cells_of(np.concatenate([used, origins[some]]))
+            for place, number in enumerate(some):
+                own = rows[number]
+                if len(own):
+                    cells, beside = both[np.searchsorted(used, own)], vectors[np.searchsorted(wanted, own)]
+                    found = self._fused(described.vectors[number], described.cells[number], beside, cells)
+                    first = [int(found.argmax())]
+                    made_of = both[len(used) + place]
+                    best[number] = found[first[0]]
+                    to_origin[number] = self._fused(
+                        self._origins.vectors[number], made_of, beside[first], cells[first]
+                    )[0]
+            progress(Progress("judging decoys", int(some[-1]) + 1, num))
+        compared = best > -np.inf
+        return _without_own(best[compared], to_origin[compared])
+
+    def _fused(self, vector: Floats, cells: NDArray[np.int8], vectors: Floats, others: NDArray[np.int8]) -> Floats:
+        return self._judge.fused(vectors @ vector, self._judge.agreements(cells, others))
+
+    def _candidates(self, decoys: Floats, batches: Iterable[tuple[NDArray[np.intp], Floats]]) -> NDArray[np.intp]:
+        """The best frames (M, 20) of moments by one of the two kinds of vectors; -1 where there are fewer."""
+        rows = np.full((len(decoys), NUM_CANDIDATES), -1, np.intp)
+        scores = np.full(rows.shape, -np.inf, np.float32)
+        for positions, vectors in _in_parts(batches):
+            found = np.where(self._counts(positions), decoys @ vectors.T, np.float32(-np.inf))
+            places = best_of_moments(found, self._moments[positions], NUM_CANDIDATES)
+            heights = np.where(places >= 0, np.take_along_axis(found, np.maximum(places, 0), 1), -np.inf)
+            rows = np.concatenate([rows, np.where(places >= 0, positions[places], -1)], axis=1)
+            scores = np.concatenate([scores, heights], axis=1)
+            order = np.argsort(-scores, axis=1, kind="stable")[:, :NUM_CANDIDATES]
+            rows, scores = np.take_along_axis(rows, order, 1), np.take_along_axis(scores, order, 1)
+        return rows
+
+    def _counts(self, positions: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(M, B): with which frames each decoy is compared."""
+        frames, origins = self._frames, self._origins
+        is_own = self._own[:, None] == self._groups[frames.source_indices[positions]]
+        is_far = np.abs(origins.seconds[:, None] - frames.seconds[positions]) >= self._far_seconds
+        counts: NDArray[np.bool_] = ~is_own | (is_far & self._uses_own[:, None])
+        return counts
+
+    def _vectors(self, wanted: NDArray[np.intp]) -> Floats:
+        """Those of frames at these positions (K,), ascending."""
+        found = np.empty((len(wanted), self._library.dim), np.float32)
+        for positions, vectors in _in_parts(self._library.vectors()):
+            is_wanted = np.isin(positions, wanted)
+            found[np.searchsorted(wanted, positions[is_wanted])] = vectors[is_wanted]
+        return found
+
+
+def _in_parts(
+    batches: Iterable[tuple[NDArray[np.intp], Floats]],
+) -> Iterator[tuple[NDArray[np.intp], Floats]]:
+    """Each batch in order of positions, some thousands of them at once."""
+    for positions, vectors in batches:
+        order = np.argsort(positions)
+        for start in range(0, len(order), BATCH_ROWS):
+            some = order[start : start + BATCH_ROWS]
+            yield positions[some], vectors[some]
 
 
 def rows_of_decoys(frames: Embeddings) -> NDArray[np.intp]:
@@ -125,13 +242,15 @@ def has_contrast(picture: Picture) -> bool:
     return float(picture.mean(axis=2).std()) >= _MIN_CONTRAST
 
 
-def embed_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Floats:
-    """The embeddings (M, dim) of pictures of any size."""
-    vectors = [np.empty((0, encoder.dim), np.float32)]
+def describe_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Descriptions:
+    """The descriptions of M pictures of any size."""
+    if not pictures:
+        return Descriptions(np.empty((0, encoder.dim), np.float32))
+    found = []
     for start in range(0, len(pictures), _BATCH_SIZE):
         some = pictures[start : start + _BATCH_SIZE]
-        vectors.append(encoder.encode(np.concatenate([encoder.view.apply(one[None]) for one in some])))
-    return np.concatenate(vectors)
+        found.append(encoder.describe(np.concatenate([encoder.view.apply(one[None]) for one in some])))
+    return Descriptions(*(np.concatenate(parts) for parts in zip(*(one.parts for one in found), strict=True)))
 
 
 def content_groups(library: Store) -> NDArray[np.int64]:

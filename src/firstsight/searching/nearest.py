@@ -1,27 +1,42 @@
-"""The frames of a library that are most like a vector: all are compared, or those that a vector index proposes."""
+"""The frames of a library that are most like a vector, or a picture: all are compared, or those that an index proposes.
+
+Where the encoder has a second stage whose agreement counts, a frame's similarity to a picture is fused: (1 - w) cosine
++ w agreement, with the stage's weight w. Agreement is judged for 20 frames, taken in turn from two lists: the best
+frame of each moment by its cosine, and by its similarity in place. Frames next to each other in time are alike, and
+would leave the judge no choice. Every other frame counts as the one judged that agrees least, so none of them is the
+best. From frames that match the judge goes on: to further moments, and to the frames around, as far as they match.
+"""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 from numpy.typing import NDArray
 
+from firstsight.encoder.encoder import Descriptions
+from firstsight.encoder.model import SecondStage
 from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
-from firstsight.library.selection import Where
+from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
-from firstsight.searching.moments import Moment
+from firstsight.process import passive_waiting
+from firstsight.searching.moments import GAP_SECONDS, Moment
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 Floats = NDArray[np.float32]
+Rows = NDArray[np.intp]
 
 _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
+NUM_CANDIDATES = 20  # that are judged at first
+_MAX_JUDGED = 1_024  # frames: some tenths of a second
+_JUDGED_AT_ONCE = 20  # more do not fit into the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +118,191 @@ def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str
     if not chosen.any():
         raise LibraryError(f"{library.name} has no frame to search there; index footage first, or ask for more of it")
     return chosen
+
+
+def taken_in_turn(first: Rows, second: Rows, num: int) -> list[Rows]:
+    """For each of M the first `num` frames of two lists (M, n), best first, taken in turn without repeats or -1."""
+    both = np.stack([first, second], axis=2).reshape(len(first), -1)
+    return [np.array(list(dict.fromkeys(row[row >= 0].tolist()))[:num], np.intp) for row in both]
+
+
+@dataclass(frozen=True, eq=False)
+class Judge:
+    """The second stage of a library's encoder, over the frames of its timeline."""
+
+    library: Store
+    stage: SecondStage
+
+    @classmethod
+    def of(cls, library: Store) -> "Judge | None":
+        """None where cosines are all there is: no second stage, one without a weight, or no layouts in the library."""
+        stage = library.encoder.model.second_stage if library.has_layouts else None
+        return cls(library, stage) if stage and stage.weight else None
+
+    def agreements(self, cells: NDArray[np.int8], others: NDArray[np.int8]) -> Floats:
+        """How well frames (K, ...) agree with one, float32 (K,), at most 1."""
+        query = torch.from_numpy(cells)
+        parts = [
+            torch.from_numpy(others[start : start + _JUDGED_AT_ONCE])
+            for start in range(0, len(others), _JUDGED_AT_ONCE)
+        ]
+        with passive_waiting(), torch.inference_mode():
+            found = [self.stage.agreement(query, part).numpy() for part in parts]
+        return np.concatenate([np.empty(0, np.float32), *found])
+
+    def fused(self, cosines: Floats, agreements: Floats) -> Floats:
+        """Similarities, -1 to 1."""
+        weight = np.float32(self.stage.weight)
+        similarities: Floats = ((1 - weight) * cosines + weight * agreements).clip(-1, 1)
+        return similarities
+
+    def agreements_of(self, cells: NDArray[np.int8], rows: Rows) -> Floats:
+        """How well frames at positions (K,) agree with one."""
+        parts = [rows[start : start + CELLS_AT_ONCE] for start in range(0, len(rows), CELLS_AT_ONCE)]
+        found = [self.agreements(cells, self.library.cells_of(part)) for part in parts]
+        return np.concatenate([np.empty(0, np.float32), *found])
+
+
+def moments_of(frames: Embeddings) -> NDArray[np.int64]:
+    """(N,): the number of each frame's moment, ascending: frames of one source within the same two seconds."""
+    steps = np.floor(frames.seconds / GAP_SECONDS)
+    is_new = (np.diff(frames.source_indices, prepend=-1) != 0) | (np.diff(steps, prepend=np.nan) != 0)
+    moments: NDArray[np.int64] = np.cumsum(is_new)
+    return moments
+
+
+def best_of_moments(scores: Floats, moments: NDArray[np.int64], num: int) -> Rows:
+    """The best frame in each of the `num` best moments, for each of M: columns (M, num); -1 where there are fewer.
+
+    Args:
+        scores: (M, B); minus infinity of a frame that is not chosen.
+        moments: (B,), the number of each frame's moment; those of one moment together.
+        num: of moments.
+    """
+    if not scores.size:
+        return np.full((len(scores), num), -1, np.intp)
+    starts = np.flatnonzero(np.diff(moments, prepend=-1))
+    heights = np.maximum.reduceat(scores, starts, axis=1)
+    best = np.argsort(-heights, axis=1, kind="stable")[:, :num]
+    found = np.full((len(scores), num), -1, np.intp)
+    ends = np.append(starts[1:], len(moments))
+    for row, numbers in enumerate(best):
+        for place, number in enumerate(numbers[heights[row, numbers] > -np.inf]):
+            found[row, place] = starts[number] + scores[row, starts[number] : ends[number]].argmax()
+    return found
+
+
+def compare_described(
+    judge: Judge,
+    described: Descriptions,
+    *,
+    threshold: float,
+    gap_seconds: float,
+    where: Where | None = None,
+    without: frozenset[str] = frozenset(),
+) -> Compared:
+    """Compares every chosen frame with a picture by its fused similarity.
+
+    Args:
+        judge: of the library that is searched.
+        described: of one picture.
+        threshold: lowest similarity of a match.
+        gap_seconds: as for `find_moments`.
+        where: which frames; all by default.
+        without: names of sources to leave out.
+
+    Raises:
+        LibraryError: a name or pattern fits no source, or no frame is chosen.
+    """
+    if described.cells is None or described.in_place is None:
+        raise SettingsError("a query without a layout; make it with `read_query` and the library's own encoder")
+    library = judge.library
+    cosines = compare_all(library, described.vectors[0], where=where, without=without)
+    in_place = np.full_like(cosines.similarities, -np.inf)
+    for positions, vectors in library.in_place():
+        in_place[positions] = vectors @ described.in_place[0]
+    in_place[cosines.similarities == -np.inf] = -np.inf
+    search = _Judging(judge, described.cells[0], cosines, in_place, threshold)
+    search.judge_moments()
+    search.judge_around(gap_seconds)
+    return replace(cosines, similarities=search.similarities, is_complete=search.is_complete)
+
+
+class _Judging:
+    """The agreement of frames with one picture, as far as it is judged."""
+
+    def __init__(
+        self, judge: Judge, cells: NDArray[np.int8], cosines: Compared, in_place: Floats, threshold: float
+    ) -> None:
+        self._judge, self._cells, self._threshold = judge, cells, threshold
+        self._cosines, self._in_place, self._frames = cosines.similarities, in_place, cosines.frames
+        self._is_chosen = self._cosines > -np.inf
+        self._agreements = np.full(len(self._cosines), np.nan, np.float32)
+        self._least = np.float32(1)  # of the candidates
+        self.is_complete = True
+
+    @property
+    def similarities(self) -> Floats:
+        """(N,), minus infinity of a frame that is not chosen."""
+        known = np.where(self._is_judged, self._agreements, self._least)
+        found: Floats = np.where(self._is_chosen, self._judge.fused(self._cosines, known), np.float32(-np.inf))
+        return found
+
+    @property
+    def _is_judged(self) -> NDArray[np.bool_]:
+        return ~np.isnan(self._agreements)
+
+    @property
+    def _is_match(self) -> NDArray[np.bool_]:
+        return self._is_judged & (self.similarities >= self._threshold)
+
+    def judge_moments(self) -> None:
+        """The 20 candidates of both lists; and as many again as long as some of the last ones match."""
+        moments, num = moments_of(self._frames), NUM_CANDIDATES
+        new = self._candidates(moments, num)
+        self._take(new)
+        self._least = self._agreements[new].min(initial=1)
+        while len(new) and self._is_match[new].any() and self.is_complete:
+            num *= 2
+            new = self._candidates(moments, num)
+            self._take(new)
+
+    def _candidates(self, moments: NDArray[np.int64], num: int) -> Rows:
+        first, second = (best_of_moments(scores[None], moments, num) for scores in (self._cosines, self._in_place))
+        rows = taken_in_turn(first, second, num)[0]
+        return rows[~self._is_judged[rows]]
+
+    def judge_around(self, gap_seconds: float) -> None:
+        """Frames around matches, ever further, until those that are near are judged and match no more."""
+        reach = gap_seconds
+        while self.is_complete:
+            near = self._near(np.flatnonzero(self._is_match), gap_seconds)
+            if not (near & self._is_chosen & ~self._is_judged).any():
+                return
+            further = self._near(np.flatnonzero(self._is_match), reach)
+            self._take(np.flatnonzero(further & self._is_chosen & ~self._is_judged))
+            reach *= 2
+
+    def _near(self, rows: Rows, gap_seconds: float) -> NDArray[np.bool_]:
+        """(N,): which frames are no further than the gap from one of these, or the next to it, in the same source."""
+        frames, counts = self._frames, np.zeros(len(self._frames) + 1, np.int64)
+        for number in np.unique(frames.source_indices[rows]):
+            first, last = np.searchsorted(frames.source_indices, [number, number + 1])
+            own = rows[(rows >= first) & (rows < last)]
+            seconds = frames.seconds[first:last]
+            begin = np.searchsorted(seconds, frames.seconds[own] - gap_seconds, "left") + first
+            end = np.searchsorted(seconds, frames.seconds[own] + gap_seconds, "right") + first
+            np.add.at(counts, np.minimum(begin, np.maximum(own - 1, first)), 1)
+            np.add.at(counts, np.maximum(end, np.minimum(own + 2, last)), -1)
+        near: NDArray[np.bool_] = np.cumsum(counts)[:-1] > 0
+        return near
+
+    def _take(self, rows: Rows) -> None:
+        room = _MAX_JUDGED - int(self._is_judged.sum())
+        if len(rows) > room:
+            rows = rows[np.argsort(-self._cosines[rows], kind="stable")[:room]]
+            self.is_complete = False
+        self._agreements[rows] = self._judge.agreements_of(self._cells, rows)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.encoder import Descriptions, Encoder
 from firstsight.errors import SettingsError, SourceError, brief
 from firstsight.files import is_folder
 from firstsight.footage.finding import FrameReference, find_files, parse_reference
@@ -31,6 +31,7 @@ class Query:
     reference: FrameReference
     frame: Frame  # `pictures`: the encoder's view, and the complete picture
     vector: NDArray[np.float32]  # (dim,), of unit length
+    described: Descriptions | None = None  # of this one picture, with what a second stage compares
 
 
 def read_query(picture: Picture, encoder: Encoder) -> Query:
@@ -49,7 +50,8 @@ def read_query(picture: Picture, encoder: Encoder) -> Query:
     else:
         reference = parse_reference(str(picture))
         frame = frame_of(reference, views)
-    return Query(reference, frame, encoder.encode(frame.pixels[None])[0])
+    described = encoder.describe(frame.pixels[None])
+    return Query(reference, frame, described.vectors[0], described)
 
 
 def read_anchors(anchors: Picture | Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:

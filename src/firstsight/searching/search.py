@@ -14,7 +14,14 @@ from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
-from firstsight.searching.nearest import Compared, chosen_frames, compare_all, compare_proposed
+from firstsight.searching.nearest import (
+    Compared,
+    Judge,
+    chosen_frames,
+    compare_all,
+    compare_described,
+    compare_proposed,
+)
 from firstsight.searching.query import Query
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
@@ -60,7 +67,10 @@ class Match:
 
     @property
     def similarity(self) -> float:
-        """The cosine of the best frame, -1 to 1."""
+        """Of the best frame to the query, -1 to 1: the cosine, fused with the agreement in layout if that has a weight.
+
+        So are all scores of a search without a box, and its threshold; see `firstsight.searching.nearest`.
+        """
         return self.moment.score
 
     def to_json(self) -> dict[str, Any]:
@@ -97,7 +107,7 @@ class SearchResult:
     num_matches: int  # found altogether, of which `matches` are the best
     nearest: Match  # the moment of the frame most like the query, match or not
     below: tuple[Match, ...]  # with `nearest=True`: the nearest that are no match, up to k with the matches
-    threshold: float  # lowest cosine of a match
+    threshold: float  # lowest similarity of a match
     false_match_rate: float  # of searches whose answer is absent, the share that get a match
     num_frames: int  # searched
     num_sources: int
@@ -162,6 +172,9 @@ def search(
 ) -> SearchResult:
     """The k moments most like the query; none, if no frame exceeds the threshold.
 
+    How alike a frame is to the query says the encoder's best comparison: the cosine of their vectors and, as far as the
+    footage learned from gives it a weight, the agreement of what is where (`firstsight.searching.nearest`).
+
     The threshold is measured over the complete library, once for all searches, by `index` or by the first search. So a
     frame that matches in a library matches in every part of it.
 
@@ -199,12 +212,18 @@ def search(
     else:
         background = background_of(library, progress=progress)
         threshold = match_threshold(background, false_match_rate)
+        judge = Judge.of(library)
         proposed = None
-        if not where and not not_itself:
+        if judge is not None:
+            described = query.described or library.encoder.describe(query.frame.pixels[None])
+            proposed = compare_described(
+                judge, described, threshold=threshold, gap_seconds=gap_seconds, where=where, without=without
+            )
+        elif not where and not not_itself:
             proposed = compare_proposed(library, query.vector, threshold=threshold, num_sources=k + 1)
-        if proposed is None or _may_lack(proposed, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
-            proposed = compare_all(library, query.vector, where=where, without=without)
-        compared = proposed
+            if proposed and _may_lack(proposed, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+                proposed = None
+        compared = proposed or compare_all(library, query.vector, where=where, without=without)
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
     num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(

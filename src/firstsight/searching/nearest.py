@@ -35,6 +35,9 @@ _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 NUM_CANDIDATES = 20  # that are judged at first
+_MIN_MOMENTS = 100
+_LEAST_VARIETY = 0.01  # of a frame's cells
+_LEAST_SECONDS = 1e-3  # of a moment
 _MAX_JUDGED = 1_024  # frames: some tenths of a second
 _JUDGED_AT_ONCE = 20  # more do not fit into the processor's cache
 
@@ -140,7 +143,11 @@ class Judge:
         return cls(library, stage) if stage and stage.weight else None
 
     def agreements(self, cells: NDArray[np.int8], others: NDArray[np.int8]) -> Floats:
-        """How well frames (K, ...) agree with one, float32 (K,), at most 1."""
+        """How well frames (K, ...) agree with one, float32 (K,), -1 to 1.
+
+        Any arrangement agrees with that of a black frame, whose cells are all alike. So a frame with less variety in
+        its cells than the one asked for agrees as much less.
+        """
         query = torch.from_numpy(cells)
         parts = [
             torch.from_numpy(others[start : start + _JUDGED_AT_ONCE])
@@ -148,7 +155,10 @@ class Judge:
         ]
         with passive_waiting(), torch.inference_mode():
             found = [self.stage.agreement(query, part).numpy() for part in parts]
-        return np.concatenate([np.empty(0, np.float32), *found])
+        agreed = np.concatenate([np.empty(0, np.float32), *found])
+        share = (_variety(others) / max(float(_variety(cells[None])[0]), _LEAST_VARIETY)).clip(0, 1)
+        agreements: Floats = (1 + agreed) * share - 1
+        return agreements
 
     def fused(self, cosines: Floats, agreements: Floats) -> Floats:
         """Similarities, -1 to 1."""
@@ -163,9 +173,23 @@ class Judge:
         return np.concatenate([np.empty(0, np.float32), *found])
 
 
+def _variety(cells: NDArray[np.int8]) -> Floats:
+    """1 minus the mean cosine of a frame's cells with each other, both networks' mean; of frames (K, ...) (K,)."""
+    rows = cells.reshape(len(cells), cells.shape[1], -1, cells.shape[-1]).astype(np.float32)
+    rows /= np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1)
+    variety: Floats = 1 - np.square(rows.mean(axis=2)).sum(axis=-1).mean(axis=1)
+    return variety
+
+
 def moments_of(frames: Embeddings) -> NDArray[np.int64]:
-    """(N,): the number of each frame's moment, ascending: frames of one source within the same two seconds."""
-    steps = np.floor(frames.seconds / GAP_SECONDS)
+    """(N,): the number of each frame's moment, ascending: frames of one source within the same two seconds.
+
+    In little footage moments are shorter, a hundredth of all of it.
+    """
+    _, first, counts = np.unique(frames.source_indices, return_index=True, return_counts=True)
+    spans = frames.seconds[first + counts - 1] - frames.seconds[first]
+    length = min(GAP_SECONDS, max(float(spans.sum()) / _MIN_MOMENTS, _LEAST_SECONDS))
+    steps = np.floor(frames.seconds / length)
     is_new = (np.diff(frames.source_indices, prepend=-1) != 0) | (np.diff(steps, prepend=np.nan) != 0)
     moments: NDArray[np.int64] = np.cumsum(is_new)
     return moments

@@ -82,6 +82,7 @@ def estimate(
     usual: Sampling,
     records: Iterable[SourceRecord],
     dim: int,
+    layout_bytes: int = 0,
 ) -> Estimate:
     """The estimate for adding those files to a library.
 
@@ -92,12 +93,14 @@ def estimate(
         usual: sampling of new videos.
         records: sources of the library, with those that failed.
         dim: numbers in a vector.
+        layout_bytes: stored of each frame for the encoder's second stage.
     """
     held = {record.path: record for record in records}
     new = [file for file in files if not _is_known(file, held.get(file.path), sampling)]
     counts = [(_num_frames(file, _sampling_of(file, held.get(file.path), sampling, usual)), file.name) for file in new]
     frames = [(math.ceil(count), name) for count, name in counts if count is not None and math.isfinite(count)]
-    num_frames, bytes_a_frame = sum(count for count, _ in frames), _BYTES_BESIDE_VECTOR + _BYTES_A_NUMBER * dim
+    num_frames = sum(count for count, _ in frames)
+    bytes_a_frame = _BYTES_BESIDE_VECTOR + _BYTES_A_NUMBER * dim + layout_bytes
     most, largest = max(frames, default=(0, ""))
     return Estimate(
         num_sources=len(new),

@@ -113,7 +113,8 @@ def add(
     files, failures = find(sources, must_exist=False)
     with only_first_interrupt(), library.writing():
         known, usual = (*library.failed_sources, *library.sources), library.config.sampling_for(given or Sampling())
-        expected = estimate(library.path, files, given, usual=usual, records=known, dim=library.dim)
+        room = {"dim": library.dim, "layout_bytes": library.tables.layout_bytes}
+        expected = estimate(library.path, files, given, usual=usual, records=known, **room)
         total = _check_room(expected, len(files), progress)
         wanted = [(file, given) for file in files]
         return index(library, wanted, failures=failures, total=total, retry=retry, progress=progress)

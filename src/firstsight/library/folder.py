@@ -81,8 +81,9 @@ def _lock(handle: int, *, exclusively: bool) -> bool:
 
 
 FORMAT = "firstsight-library"
-FORMAT_VERSION = 2  # since 2 a source has `is_picture` and `reason`
-_READ_VERSIONS = (1, 2)
+# Since 2 a source has `is_picture` and `reason`; since 3 frames may have layouts, which a writer must not leave out.
+FORMAT_VERSION = 3
+_READ_VERSIONS = (1, 2, 3)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
 MODEL_FOLDER = "model"
@@ -142,7 +143,7 @@ def read_config(folder: Path) -> LibraryConfig:
     if content.get("format_version") not in _READ_VERSIONS:
         raise LibraryError(
             f"{folder} is a library of format version {content.get('format_version')!r}; this program reads versions "
-            f"{' and '.join(map(str, _READ_VERSIONS))}: use the firstsight that made it, or index the footage again"
+            f"{_READ_VERSIONS[0]} to {_READ_VERSIONS[-1]}: use the firstsight that made it, or index the footage again"
         )
     try:
         config = LibraryConfig(**content["library"])

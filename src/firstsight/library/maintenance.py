@@ -15,7 +15,7 @@ import pyarrow as pa
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.library.folder import MODEL_FOLDER, LibraryConfig, check_inside, is_read, read_config, tables_folder
-from firstsight.library.records import SourceRecord, shown
+from firstsight.library.records import MAX_LENGTH_ERROR, SourceRecord, num_bad_layouts, shown
 from firstsight.library.source_files import FileState, stamp_of, state_of
 from firstsight.library.store import Store
 from firstsight.library.tables import Tables
@@ -24,8 +24,6 @@ from firstsight.library.vector_index import IndexFacts, read_facts
 from firstsight.text import printable
 
 _ROWS_AT_ONCE = 8_192
-# A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
-_MAX_LENGTH_ERROR = 0.01
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
     for rows in _rows(tables, tables.frames, ["source", "frame", "seconds", "vector"]):
         vectors = rows.column("vector").flatten().to_numpy(zero_copy_only=False).reshape(len(rows), -1)
         lengths = np.linalg.norm(vectors.astype(np.float32), axis=1)
-        is_good = (np.abs(lengths - 1) < _MAX_LENGTH_ERROR) | (lengths == 0)
+        is_good = (np.abs(lengths - 1) < MAX_LENGTH_ERROR) | (lengths == 0)
         num_bad += int((~(is_good & np.isfinite(rows.column("seconds").to_numpy()))).sum())
         num_rows += len(rows)
         keys.update(_pairs(rows))
@@ -146,13 +144,16 @@ def _frame_counts(tables: Tables, found: Checked) -> "Counter[int]":
 
 def _thumbnail_counts(tables: Tables, found: Checked) -> "Counter[int]":
     keys: set[tuple[int, int]] = set()
-    num_rows = num_bad = 0
-    for rows in _rows(tables, tables.thumbnails, ["source", "frame", "jpeg"]):
+    num_rows = num_bad = num_without = 0
+    for rows in _rows(tables, tables.thumbnails, ["source", "frame", *tables.columns_beside]):
         num_bad += sum(not _is_picture(jpeg) for jpeg in rows.column("jpeg").to_pylist())
+        num_without += num_bad_layouts(rows) if tables.has_layouts else 0
         num_rows += len(rows)
         keys.update(_pairs(rows))
     if num_bad:
         found.damages.append(f"{num_bad} thumbnails are no pictures")
+    if num_without:
+        found.damages.append(f"{num_without} frames have no layout, or one that is damaged")
     return _counted(keys, num_rows, "thumbnails", found)
 
 

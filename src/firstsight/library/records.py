@@ -223,6 +223,8 @@ class FrameRows:
         return pa.array(np.full(len(self), source, np.int64))
 
 
+# A vector is of unit length but for the rounding of its numbers to 16 bits, or of length 0.
+MAX_LENGTH_ERROR = 0.01
 # 300 years: sums over many sources are still finite.
 MAX_SECONDS = 1e10
 
@@ -281,6 +283,18 @@ def packed_of(rows: Any) -> NDArray[np.uint8]:  # noqa: ANN401  # a pyarrow tabl
         content = np.frombuffer(chunk.buffers()[1], np.uint8)[width * chunk.offset :][: width * len(chunk)]
         parts.append(content.reshape(-1, width))
     return np.concatenate(parts)
+
+
+def num_bad_layouts(rows: Any) -> int:  # noqa: ANN401  # a pyarrow batch of the thumbnails' table
+    """How many have no cells, or some that `packed` does not write, or a vector in place not of unit length or 0."""
+    there = (rows.column("cells").is_valid().to_numpy(False)) & rows.column("in_place").is_valid().to_numpy(False)
+    kept = rows.filter(pa.array(there))
+    cells, column = packed_of(kept), kept.column("in_place")
+    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(len(kept), -1).astype(np.float32)
+    lengths = np.linalg.norm(numbers, axis=1)
+    is_good = (np.abs(lengths - 1) < MAX_LENGTH_ERROR) | (lengths == 0)
+    is_good &= ((cells & 15 > 0) & (cells >> 4 > 0)).all(axis=1)
+    return int(len(rows) - is_good.sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,6 +129,11 @@ class Tables:
         return {"cells", "in_place"} <= set(self.thumbnails.schema.names)
 
     @property
+    def columns_beside(self) -> list[str]:
+        """What `thumbnails` holds of a frame."""
+        return ["jpeg", "cells", "in_place"] if self.has_layouts else ["jpeg"]
+
+    @property
     def layout_bytes(self) -> int:
         """Bytes of a frame's layout; 0 without."""
         if not self.has_layouts:
@@ -233,8 +238,7 @@ class Tables:
         for some in self.batches(frames, _ROWS_AT_ONCE):
             order = np.argsort(some.column("frame").to_numpy())
             indices = some.column("frame").to_numpy()[order].tolist()
-            columns = ["jpeg", *(("cells", "in_place") if self.has_layouts else ())]
-            beside = self._beside([(source, index) for index in indices], columns)
+            beside = self._beside([(source, index) for index in indices], self.columns_beside)
             if len(beside) < len(indices):
                 raise LibraryError(f"thumbnails of a source are missing in {self.folder}; {CHECK}")
             beside = beside.sort_by("frame")

@@ -40,7 +40,8 @@ from firstsight.searching.calibration import (
     far_seconds,
     measure_background,
 )
-from firstsight.searching.nearest import NUM_CANDIDATES, Judge, best_of_moments, moments_of, taken_in_turn
+from firstsight.searching.moments import best_of_moments, moments_of, taken_in_turn
+from firstsight.searching.nearest import NUM_CANDIDATES, Judge
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 

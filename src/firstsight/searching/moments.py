@@ -10,6 +10,8 @@ from firstsight.library.embeddings import Embeddings
 
 # What passes in front of the camera hides the match about as long as this.
 GAP_SECONDS = 2.0
+_MIN_MOMENTS = 100
+_LEAST_SECONDS = 1e-3
 
 
 @dataclass(frozen=True)
@@ -122,3 +124,44 @@ def _moment(run: NDArray[np.intp], scores: NDArray[np.floating], frames: Embeddi
         last_frame_index=int(frames.frame_indices[run[-1]]),
         num_frames=len(run),
     )
+
+
+def moments_of(frames: Embeddings) -> NDArray[np.int64]:
+    """(N,): the number of each frame's moment, ascending: frames of one source within the same two seconds.
+
+    In little footage moments are shorter, a hundredth of all of it.
+    """
+    _, first, counts = np.unique(frames.source_indices, return_index=True, return_counts=True)
+    spans = frames.seconds[first + counts - 1] - frames.seconds[first]
+    length = min(GAP_SECONDS, max(float(spans.sum()) / _MIN_MOMENTS, _LEAST_SECONDS))
+    steps = np.floor(frames.seconds / length)
+    is_new = (np.diff(frames.source_indices, prepend=-1) != 0) | (np.diff(steps, prepend=np.nan) != 0)
+    moments: NDArray[np.int64] = np.cumsum(is_new)
+    return moments
+
+
+def best_of_moments(scores: NDArray[np.float32], moments: NDArray[np.int64], num: int) -> NDArray[np.intp]:
+    """The best frame in each of the `num` best moments, for each of M: columns (M, num); -1 where there are fewer.
+
+    Args:
+        scores: (M, B); minus infinity of a frame that is not chosen.
+        moments: (B,), the number of each frame's moment; those of one moment together.
+        num: of moments.
+    """
+    if not scores.size:
+        return np.full((len(scores), num), -1, np.intp)
+    starts = np.flatnonzero(np.diff(moments, prepend=-1))
+    heights = np.maximum.reduceat(scores, starts, axis=1)
+    best = np.argsort(-heights, axis=1, kind="stable")[:, :num]
+    found = np.full((len(scores), num), -1, np.intp)
+    ends = np.append(starts[1:], len(moments))
+    for row, numbers in enumerate(best):
+        for place, number in enumerate(numbers[heights[row, numbers] > -np.inf]):
+            found[row, place] = starts[number] + scores[row, starts[number] : ends[number]].argmax()
+    return found
+
+
+def taken_in_turn(first: NDArray[np.intp], second: NDArray[np.intp], num: int) -> list[NDArray[np.intp]]:
+    """For each of M the first `num` frames of two lists (M, n), best first, taken in turn without repeats or -1."""
+    both = np.stack([first, second], axis=2).reshape(len(first), -1)
+    return [np.array(list(dict.fromkeys(row[row >= 0].tolist()))[:num], np.intp) for row in both]

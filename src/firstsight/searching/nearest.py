@@ -24,7 +24,7 @@ from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
 from firstsight.process import passive_waiting
-from firstsight.searching.moments import GAP_SECONDS, Moment
+from firstsight.searching.moments import Moment, best_of_moments, moments_of, taken_in_turn
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
@@ -35,9 +35,7 @@ _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 NUM_CANDIDATES = 20  # that are judged at first
-_MIN_MOMENTS = 100
 _LEAST_VARIETY = 0.01  # of a frame's cells
-_LEAST_SECONDS = 1e-3  # of a moment
 _MAX_JUDGED = 1_024  # frames: some tenths of a second
 _JUDGED_AT_ONCE = 20  # more do not fit into the processor's cache
 
@@ -123,12 +121,6 @@ def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str
     return chosen
 
 
-def taken_in_turn(first: Rows, second: Rows, num: int) -> list[Rows]:
-    """For each of M the first `num` frames of two lists (M, n), best first, taken in turn without repeats or -1."""
-    both = np.stack([first, second], axis=2).reshape(len(first), -1)
-    return [np.array(list(dict.fromkeys(row[row >= 0].tolist()))[:num], np.intp) for row in both]
-
-
 @dataclass(frozen=True, eq=False)
 class Judge:
     """The second stage of a library's encoder, over the frames of its timeline."""
@@ -179,41 +171,6 @@ def _variety(cells: NDArray[np.int8]) -> Floats:
     rows /= np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1)
     variety: Floats = 1 - np.square(rows.mean(axis=2)).sum(axis=-1).mean(axis=1)
     return variety
-
-
-def moments_of(frames: Embeddings) -> NDArray[np.int64]:
-    """(N,): the number of each frame's moment, ascending: frames of one source within the same two seconds.
-
-    In little footage moments are shorter, a hundredth of all of it.
-    """
-    _, first, counts = np.unique(frames.source_indices, return_index=True, return_counts=True)
-    spans = frames.seconds[first + counts - 1] - frames.seconds[first]
-    length = min(GAP_SECONDS, max(float(spans.sum()) / _MIN_MOMENTS, _LEAST_SECONDS))
-    steps = np.floor(frames.seconds / length)
-    is_new = (np.diff(frames.source_indices, prepend=-1) != 0) | (np.diff(steps, prepend=np.nan) != 0)
-    moments: NDArray[np.int64] = np.cumsum(is_new)
-    return moments
-
-
-def best_of_moments(scores: Floats, moments: NDArray[np.int64], num: int) -> Rows:
-    """The best frame in each of the `num` best moments, for each of M: columns (M, num); -1 where there are fewer.
-
-    Args:
-        scores: (M, B); minus infinity of a frame that is not chosen.
-        moments: (B,), the number of each frame's moment; those of one moment together.
-        num: of moments.
-    """
-    if not scores.size:
-        return np.full((len(scores), num), -1, np.intp)
-    starts = np.flatnonzero(np.diff(moments, prepend=-1))
-    heights = np.maximum.reduceat(scores, starts, axis=1)
-    best = np.argsort(-heights, axis=1, kind="stable")[:, :num]
-    found = np.full((len(scores), num), -1, np.intp)
-    ends = np.append(starts[1:], len(moments))
-    for row, numbers in enumerate(best):
-        for place, number in enumerate(numbers[heights[row, numbers] > -np.inf]):
-            found[row, place] = starts[number] + scores[row, starts[number] : ends[number]].argmax()
-    return found
 
 
 def compare_described(

@@ -167,11 +167,11 @@ class Encoder:
         ]
         rows = {key: self._known[key] for key in keys if key in self._known}
         new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
-        described = self.describe(pictures[new], precision=precision)
-        parts = [torch.from_numpy(part) for part in described.parts]
-        rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
-        self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
-        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)] or parts
+        if new:
+            parts = [torch.from_numpy(part) for part in self.describe(pictures[new], precision=precision).parts]
+            rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
+            self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
+        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"

@@ -1,15 +1,20 @@
 """Libraries for the tests: of made-up vectors, and of small videos seen by a network that has learned nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
+from firstsight.closed_form.layout import Layout, LayoutConfig
+from firstsight.closed_form.model import ClosedFormModel
+from firstsight.closed_form.projection import Projection
+from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.model import CentralSquare
+from firstsight.encoder.model import CentralSquare, WholeFrame
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store
@@ -19,6 +24,26 @@ def small_encoder(seed: int = 0) -> Encoder:
     """100 numbers a frame, in a millisecond."""
     levels = article_levels(num_levels=2, maps=4, hidden_maps=8)
     return Encoder(ArticleModel(CentralSquare(48, 32), Network(levels, input_size=32, seed=seed)))
+
+
+def layout_encoder(*, weight: float = 0.6, seed: int = 0) -> Encoder:
+    """16 numbers a frame, and a second stage of 6x8 cells with that weight; nothing is learned."""
+    generator = torch.Generator().manual_seed(seed)
+    levels = [PatchLevelConfig(24, 32, 5, filters=16, maps=8), PatchLevelConfig(12, 16, 5, filters=16, maps=8)]
+    network = Pyramid(levels)
+    layout = Layout(LayoutConfig(6, 8, dim=16, in_place_dim=4), [replace(one, in_channels=1, maps=2) for one in levels])
+    for tensor in [*network.state_dict().values(), *layout.grey.state_dict().values()]:
+        if tensor.is_floating_point():
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
+    frames = torch.rand((24, 3, 6, 8), generator=generator).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    layout.fit(layout.cell_means(network.responses(frames), frames))
+    layout.config = replace(layout.config, weight=weight, unrelated=4.0)
+    pooling = PoolingConfig()
+    num = sum(part_dims(network, pooling))
+    projection = Projection.of(
+        torch.randn((num, 16), generator=generator), mean=torch.zeros(num), deviation=torch.ones(num)
+    )
+    return Encoder(ClosedFormModel(WholeFrame(32, 24), network, pooling, projection, layout))
 
 
 def write_video(path: Path, *, seed: int, num_frames: int = 100) -> Path:

@@ -151,7 +151,7 @@ def unpacked(rows: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.int8
     flat = np.empty((len(rows), rows.shape[1], 2), np.int8)
     np.subtract(rows & 15, _HALF_BYTE, out=flat[..., 0], casting="unsafe")
     np.subtract(rows >> 4, _HALF_BYTE, out=flat[..., 1], casting="unsafe")
-    return flat.reshape(len(rows), -1)[:, : math.prod(shape)].reshape(len(rows), *shape)
+    return flat.reshape(len(rows), 2 * rows.shape[1])[:, : math.prod(shape)].reshape(len(rows), *shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,7 +290,7 @@ def num_bad_layouts(rows: Any) -> int:  # noqa: ANN401  # a pyarrow batch of the
     there = (rows.column("cells").is_valid().to_numpy(False)) & rows.column("in_place").is_valid().to_numpy(False)
     kept = rows.filter(pa.array(there))
     cells, column = packed_of(kept), kept.column("in_place")
-    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(len(kept), -1).astype(np.float32)
+    numbers = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size).astype(np.float32)
     lengths = np.linalg.norm(numbers, axis=1)
     is_good = (np.abs(lengths - 1) < MAX_LENGTH_ERROR) | (lengths == 0)
     is_good &= ((cells & 15 > 0) & (cells >> 4 > 0)).all(axis=1)

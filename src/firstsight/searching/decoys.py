@@ -9,7 +9,8 @@ finds its own footage again, which is no false match. So a decoy is compared wit
 counts only if its nearest frame there is not, beyond chance, at least as like the decoy's origin as the decoy.
 
 Where a second stage judges (`nearest.py`), each decoy is judged against its candidates as a query would be, and its
-origin against the frame found.
+origin against the frame found. Upside down a picture loses the layout that pictures of a kind share, the sky above and
+the street below, so that nothing would agree with it; in a mirror it keeps that. So there most of a frame is mirrored.
 
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
@@ -91,7 +92,8 @@ def _measure(library: Store, progress: Report) -> Background:
     if not len(sample):
         return Background(np.empty(0, np.float32), np.empty(0, np.float32), num_sources=0)
     frames = sample.embeddings()
-    origins, pictures = make_decoys(library, frames)
+    judge = Judge.of(library)
+    origins, pictures = make_decoys(library, frames, in_a_mirror=judge is not None)
     described = describe_pictures(library.encoder, pictures)
     decoys = Decoys(described.vectors, origins)
     measure = Measurement(decoys, content_groups(library), far_seconds(frames.seconds))
@@ -100,7 +102,6 @@ def _measure(library: Store, progress: Report) -> Background:
         measure.add(batch)
         num_done += len(batch)
         progress(Progress("measuring", num_done, library.num_frames))
-    judge = Judge.of(library)
     if judge is None:
         return measure_background(frames, measure.bests())
     fused = _JudgedDecoys(judge, described, origins, frames).bests(progress)
@@ -219,23 +220,26 @@ def rows_of_decoys(frames: Embeddings) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, len(frames) - 1, _NUM_FRAMES).astype(int))
 
 
-def make_decoys(library: Store, frames: Embeddings) -> tuple[Embeddings, list[Picture]]:
+def make_decoys(library: Store, frames: Embeddings, *, in_a_mirror: bool = False) -> tuple[Embeddings, list[Picture]]:
     """The frames that decoys were made of, evenly spaced, and the decoys, made of thumbnails; none without contrast."""
     rows = rows_of_decoys(frames)
     jpegs = library.thumbnails([(frames.source_of(row), int(frames.frame_indices[row])) for row in rows])
     random = np.random.default_rng(0)
     made = [
-        (row, decoy) for row, jpeg in zip(rows, jpegs, strict=True) for decoy in decoys_of(as_picture(jpeg), random)
+        (row, decoy)
+        for row, jpeg in zip(rows, jpegs, strict=True)
+        for decoy in decoys_of(as_picture(jpeg), random, in_a_mirror=in_a_mirror)
     ]
     kept = [(row, decoy) for row, decoy in made if has_contrast(decoy)]
     return frames[np.array([row for row, _ in kept], np.intp)], [decoy for _, decoy in kept]
 
 
-def decoys_of(picture: Picture, random: np.random.Generator) -> tuple[Picture, Picture]:
-    """Two of a picture: most of it upside down, and a close-up on its side; each of the picture's size."""
-    upside_down = _part(picture, _WIDE_VIEW, random)[::-1]
+def decoys_of(picture: Picture, random: np.random.Generator, *, in_a_mirror: bool = False) -> tuple[Picture, Picture]:
+    """Two of a picture and of its size: most of it upside down, or in a mirror, and a close-up on its side."""
+    wide = _part(picture, _WIDE_VIEW, random)
+    turned = wide[:, ::-1] if in_a_mirror else wide[::-1]
     on_its_side = np.rot90(_part(picture, _CLOSE_UP, random))
-    return _resized(upside_down, picture), _resized(on_its_side, picture)
+    return _resized(turned, picture), _resized(on_its_side, picture)
 
 
 def has_contrast(picture: Picture) -> bool:

@@ -137,8 +137,8 @@ class Judge:
     def agreements(self, cells: NDArray[np.int8], others: NDArray[np.int8]) -> Floats:
         """How well frames (K, ...) agree with one, float32 (K,), -1 to 1.
 
-        Any arrangement agrees with that of a black frame, whose cells are all alike. So a frame with less variety in
-        its cells than the one asked for agrees as much less.
+        Any arrangement agrees with that of a black frame, whose cells are all alike. So a frame whose cells have less
+        than half the variety of those of the one asked for agrees as much less.
         """
         query = torch.from_numpy(cells)
         parts = [
@@ -148,7 +148,7 @@ class Judge:
         with passive_waiting(), torch.inference_mode():
             found = [self.stage.agreement(query, part).numpy() for part in parts]
         agreed = np.concatenate([np.empty(0, np.float32), *found])
-        share = (_variety(others) / max(float(_variety(cells[None])[0]), _LEAST_VARIETY)).clip(0, 1)
+        share = (2 * (_variety(others) + _LEAST_VARIETY) / (_variety(cells[None]) + _LEAST_VARIETY)).clip(0, 1)
         agreements: Floats = (1 + agreed) * share - 1
         return agreements
 

@@ -10,7 +10,9 @@ counts only if its nearest frame there is not, beyond chance, at least as like t
 
 Where a second stage judges (`nearest.py`), each decoy is judged against its candidates as a query would be, and its
 origin against the frame found. Upside down a picture loses the layout that pictures of a kind share, the sky above and
-the street below, so that nothing would agree with it; in a mirror it keeps that. So there most of a frame is mirrored.
+the street below, so that nothing would agree with it; in a mirror it keeps that. So there two views of a frame are
+mirrored, unless too few of them count: before a still camera they find their own footage by the vectors, which are the
+same in a mirror.
 
 Source: the search for peptides among reversed sequences, Elias, Gygi, "Target-decoy search strategy", 2007.
 """
@@ -92,8 +94,7 @@ def _measure(library: Store, progress: Report) -> Background:
     if not len(sample):
         return Background(np.empty(0, np.float32), np.empty(0, np.float32), num_sources=0)
     frames = sample.embeddings()
-    judge = Judge.of(library)
-    origins, pictures = make_decoys(library, frames, in_a_mirror=judge is not None)
+    origins, pictures = make_decoys(library, frames)
     described = describe_pictures(library.encoder, pictures)
     decoys = Decoys(described.vectors, origins)
     measure = Measurement(decoys, content_groups(library), far_seconds(frames.seconds))
@@ -102,9 +103,15 @@ def _measure(library: Store, progress: Report) -> Background:
         measure.add(batch)
         num_done += len(batch)
         progress(Progress("measuring", num_done, library.num_frames))
+    judge = Judge.of(library)
     if judge is None:
         return measure_background(frames, measure.bests())
-    fused = _JudgedDecoys(judge, described, origins, frames).bests(progress)
+    mirrored_origins, pictures = make_decoys(library, frames, in_a_mirror=True)
+    mirrored = describe_pictures(library.encoder, pictures)
+    best, to_origin = _JudgedDecoys(judge, mirrored, mirrored_origins, frames).bests(progress)
+    if (to_origin < best).sum() < MIN_DECOYS:
+        best, to_origin = _JudgedDecoys(judge, described, origins, frames).bests(progress)
+    fused = _without_own(best, to_origin)
     positions = _positions(library, frames)
 
     def similarity(row: int, others: NDArray[np.intp]) -> Floats:
@@ -138,11 +145,11 @@ class _JudgedDecoys:
         self._own = self._groups[origins.source_indices]
         self._uses_own = sizes[self._own] > sizes.sum() / 2
 
-    def bests(self, progress: Report) -> Floats:
-        """(M',): of the decoys that count."""
+    def bests(self, progress: Report) -> tuple[Floats, Floats]:
+        """(M',) of the decoys that are compared with any frame: of the best frame, to the decoy and to its origin."""
         described, num = self._described, len(self._origins)
         if described.cells is None or described.in_place is None or not num:
-            return np.empty(0, np.float32)
+            return np.empty(0, np.float32), np.empty(0, np.float32)
         rows = taken_in_turn(
             self._candidates(described.vectors, self._library.vectors()),
             self._candidates(described.in_place, self._library.in_place()),
@@ -168,7 +175,7 @@ class _JudgedDecoys:
                     )[0]
             progress(Progress("judging decoys", int(some[-1]) + 1, num))
         compared = best > -np.inf
-        return _without_own(best[compared], to_origin[compared])
+        return best[compared], to_origin[compared]
 
     def _fused(self, vector: Floats, cells: NDArray[np.int8], vectors: Floats, others: NDArray[np.int8]) -> Floats:
         return self._judge.fused(vectors @ vector, self._judge.agreements(cells, others))
@@ -235,9 +242,11 @@ def make_decoys(library: Store, frames: Embeddings, *, in_a_mirror: bool = False
 
 
 def decoys_of(picture: Picture, random: np.random.Generator, *, in_a_mirror: bool = False) -> tuple[Picture, Picture]:
-    """Two of a picture and of its size: most of it upside down, or in a mirror, and a close-up on its side."""
-    wide = _part(picture, _WIDE_VIEW, random)
-    turned = wide[:, ::-1] if in_a_mirror else wide[::-1]
+    """Two of a picture and of its size: most of it upside down, and a close-up on its side; or most of it mirrored."""
+    if in_a_mirror:
+        one, other = (_part(picture, _WIDE_VIEW, random)[:, ::-1] for _ in range(2))
+        return _resized(one, picture), _resized(other, picture)
+    turned = _part(picture, _WIDE_VIEW, random)[::-1]
     on_its_side = np.rot90(_part(picture, _CLOSE_UP, random))
     return _resized(turned, picture), _resized(on_its_side, picture)
 

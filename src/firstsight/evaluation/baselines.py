@@ -48,8 +48,8 @@ def by_vectors(name: str, encode: Encode, cells: Encode | None = None) -> Method
 
 
 def of_encoder(encoder: Encoder, *, name: str = MODEL) -> Method:
-    """An encoder among the methods. Its similarity is the cosine of embeddings."""
-    return Method(name, by_cosine(encoder.encode), encoder.encode, lambda frames: _cells_of(encoder, frames))
+    """An encoder among the methods, with its best comparison."""
+    return Method(name, encoder.similarities, encoder.encode, lambda frames: _cells_of(encoder, frames))
 
 
 def _cells_of(encoder: Encoder, frames: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -9,17 +9,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.encoder import saved
 from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, level_number, to_inputs
 from firstsight.errors import RunError, SettingsError, brief
 from firstsight.files import check_path
-from firstsight.pixels import as_pictures
+from firstsight.pixels import as_pictures, single_picture, writable
 from firstsight.process import Precision, passive_waiting
 
 _BATCH_SIZE = 16  # fills the processor; larger only takes memory
+_FLAT = 8  # grey levels in a cell; the noise of coding in a black picture is below
 _MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
 
 
@@ -37,6 +38,30 @@ class Descriptions:
     def parts(self) -> list[NDArray[Any]]:
         """Those that there are."""
         return [part for part in (self.vectors, self.cells, self.in_place) if part is not None]
+
+
+@dataclass(frozen=True)
+class CellMatch:
+    """A cell of one frame and the cell of another that shows the same in the same arrangement."""
+
+    first: tuple[int, int]  # row and column of the cell in the first frame
+    second: tuple[int, int]  # in the second
+    support: float  # above 0, to 1: matched by both networks as the cell with itself
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Where two frames agree in their layout."""
+
+    share: float  # of what the frames show, 0 to 1: 1 for a frame with itself, some 0.01 for an unrelated one
+    first: NDArray[np.float32]  # (rows, columns), support of each cell of the first frame, 0 (no match) to 1
+    second: NDArray[np.float32]  # the same of the second
+    matches: tuple[CellMatch, ...]  # the strongest first
+    is_flat: tuple[bool, bool]  # of each frame, whether it shows nothing that could be matched, as a black one
+
+    def __repr__(self) -> str:
+        cells = "x".join(map(str, self.first.shape))
+        return f"Agreement(share {self.share:.2f}, {len(self.matches)} matches of {cells} cells)"
 
 
 class Encoder:
@@ -145,6 +170,47 @@ class Encoder:
         with passive_waiting(), torch.inference_mode():
             return stage.similarities(cosines, tuple(own), tuple(others)).numpy()
 
+    def agreement(
+        self, first: NDArray[np.uint8], second: NDArray[np.uint8], *, precision: Precision | None = None
+    ) -> Agreement:
+        """Where two frames agree: what the second stage of `similarities` takes as the same in both.
+
+        A frame has about 96 cells, which together cover all of it. Cells of two frames match if each is the best for
+        the other *with the support of their neighbourhood*, 5x5 cells: things may lie elsewhere, in the same
+        arrangement. The support is T(s, p)^2 / (T(s, s) T(p, p)), mean of a colour and a grey network, where T(s, p) is
+        the mean cosine of the cells around s and p; its sum over the matches of a cell is in `first` and `second`. A
+        cell of one colour, within 8 grey levels, matches nothing, and `share` leaves it out.
+
+        Args:
+            first: uint8 (H, W, 3) or (H, W).
+            second: the same; may have another size.
+            precision: of the arithmetic, as for `encode`.
+
+        Raises:
+            SettingsError: the encoder has no second stage, as the article's and those of older runs.
+            PixelsError: a picture of another shape or dtype, or too small.
+
+        *Source:* T and the rule for matches are those of `firstsight.closed_form.layout.agreement`.
+        """
+        stage = self.model.second_stage
+        if stage is None:
+            raise SettingsError(
+                "this encoder compares embeddings alone, not cells; valid is one learned by the default method of this "
+                "version: learn it again"
+            )
+        inputs = [self.view.apply(single_picture(one)) for one in (first, second)]
+        cells, others = (self._known_of(one, precision)[1][0] for one in inputs)
+        shows, others_show = (_cells_that_show(one[0], (cells.shape[1], cells.shape[2])) for one in inputs)
+        with passive_waiting(), torch.inference_mode():
+            supported = stage.supported(cells, others) * (shows[:, :, None, None] & others_show)
+        return Agreement(
+            float(supported.sum() / max(1, int(shows.sum()), int(others_show.sum()))),
+            supported.sum(dim=(2, 3)).clamp(max=1).numpy(),
+            supported.sum(dim=(0, 1)).clamp(max=1).numpy(),
+            _matches(supported),
+            (not shows.any(), not others_show.any()),
+        )
+
     def describe(self, frames: NDArray[np.uint8], *, precision: Precision | None = None) -> Descriptions:
         """The embedding of each frame, and what the second stage compares, in one pass.
 
@@ -167,11 +233,11 @@ class Encoder:
         ]
         rows = {key: self._known[key] for key in keys if key in self._known}
         new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
-        described = self.describe(pictures[new], precision=precision)
-        parts = [torch.from_numpy(part) for part in described.parts]
-        rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
+        if new:
+            parts = [torch.from_numpy(part) for part in self.describe(pictures[new], precision=precision).parts]
+            rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
         self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
-        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)] or parts
+        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"
@@ -244,6 +310,19 @@ class Encoder:
         levels = ", ".join(map(str, self.shapes))
         method = self.provenance.get("method", "nothing")
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
+
+
+def _cells_that_show(picture: NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:
+    """Which cells (rows, columns) of a picture (h, w, C) are not of one colour."""
+    values = torch.from_numpy(writable(picture)).permute(2, 0, 1).float()
+    highest, lowest = (nn.functional.adaptive_max_pool2d(sign * values, grid) * sign for sign in (1, -1))
+    return (highest - lowest).amax(dim=0) > _FLAT
+
+
+def _matches(supported: Tensor) -> tuple[CellMatch, ...]:
+    """Those above 0 of (rows, columns, rows, columns), the strongest first."""
+    found = [CellMatch((a, b), (c, d), float(supported[a, b, c, d])) for a, b, c, d in supported.nonzero().tolist()]
+    return tuple(sorted(found, key=lambda match: -match.support))
 
 
 def _as_array(tensor: Tensor) -> NDArray[Any]:

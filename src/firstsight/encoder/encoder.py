@@ -56,8 +56,14 @@ class Agreement:
     share: float  # of what the frames show, 0 to 1: 1 for a frame with itself, some 0.01 for an unrelated one
     first: NDArray[np.float32]  # (rows, columns), support of each cell of the first frame, 0 (no match) to 1
     second: NDArray[np.float32]  # the same of the second
+    first_shows: NDArray[np.bool_]  # (rows, columns), False of a cell of one colour without a match
+    second_shows: NDArray[np.bool_]  # the same of the second
     matches: tuple[CellMatch, ...]  # the strongest first
-    is_flat: tuple[bool, bool]  # of each frame, whether it shows nothing that could be matched, as a black one
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a frame has nothing to match, as a black one."""
+        return not (self.first_shows.any() and self.second_shows.any())
 
     def __repr__(self) -> str:
         cells = "x".join(map(str, self.first.shape))
@@ -178,8 +184,8 @@ class Encoder:
         A frame has about 96 cells, which together cover all of it. Cells of two frames match if each is the best for
         the other *with the support of their neighbourhood*, 5x5 cells: things may lie elsewhere, in the same
         arrangement. The support is T(s, p)^2 / (T(s, s) T(p, p)), mean of a colour and a grey network, where T(s, p) is
-        the mean cosine of the cells around s and p; its sum over the matches of a cell is in `first` and `second`. A
-        cell of one colour, within 8 grey levels, matches nothing, and `share` leaves it out.
+        the mean cosine of the cells around s and p; its sum over the matches of a cell is in `first` and `second`. Two
+        cells of one colour, within 8 grey levels, are no match, and `share` leaves them out.
 
         Args:
             first: uint8 (H, W, 3) or (H, W).
@@ -202,14 +208,7 @@ class Encoder:
         cells, others = (self._known_of(one, precision)[1][0] for one in inputs)
         shows, others_show = (_cells_that_show(one[0], (cells.shape[1], cells.shape[2])) for one in inputs)
         with passive_waiting(), torch.inference_mode():
-            supported = stage.supported(cells, others) * (shows[:, :, None, None] & others_show)
-        return Agreement(
-            float(supported.sum() / max(1, int(shows.sum()), int(others_show.sum()))),
-            supported.sum(dim=(2, 3)).clamp(max=1).numpy(),
-            supported.sum(dim=(0, 1)).clamp(max=1).numpy(),
-            _matches(supported),
-            (not shows.any(), not others_show.any()),
-        )
+            return _agreed(stage.supported(cells, others), shows, others_show)
 
     def describe(self, frames: NDArray[np.uint8], *, precision: Precision | None = None) -> Descriptions:
         """The embedding of each frame, and what the second stage compares, in one pass.
@@ -317,6 +316,19 @@ def _cells_that_show(picture: NDArray[np.uint8], grid: tuple[int, int]) -> Tenso
     values = torch.from_numpy(writable(picture)).permute(2, 0, 1).float()
     highest, lowest = (nn.functional.adaptive_max_pool2d(sign * values, grid) * sign for sign in (1, -1))
     return (highest - lowest).amax(dim=0) > _FLAT
+
+
+def _agreed(supported: Tensor, shows: Tensor, others_show: Tensor) -> Agreement:
+    """Of the support of all pairs of cells (rows, columns, rows, columns), and which cells (rows, columns) show things.
+
+    Two cells that show nothing are no match, and in a frame that shows nothing there is none at all.
+    """
+    kept = supported * ((shows[:, :, None, None] | others_show) & shows.any() & others_show.any())
+    first, second = kept.sum(dim=(2, 3)), kept.sum(dim=(0, 1))
+    shows, others_show = shows | (first > 0), others_show | (second > 0)
+    share = float(kept.sum() / max(1, int(shows.sum()), int(others_show.sum())))
+    supports = (first.clamp(max=1).numpy(), second.clamp(max=1).numpy())
+    return Agreement(min(1.0, share), *supports, shows.numpy(), others_show.numpy(), _matches(kept))
 
 
 def _matches(supported: Tensor) -> tuple[CellMatch, ...]:

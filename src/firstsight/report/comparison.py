@@ -26,7 +26,17 @@ from firstsight.footage.source import Source
 from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.health import findings
-from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, png_uri, with_crop_drawn
+from firstsight.report.drawing import (
+    Whole,
+    agreement_picture,
+    agreement_scale,
+    draw_box,
+    file_uri,
+    jpeg_uri,
+    load_template,
+    png_uri,
+    with_crop_drawn,
+)
 from firstsight.report.film import Film
 from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
@@ -138,7 +148,7 @@ def render_page(
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.view.crop(width, height)
-    outcome = encoder.provenance.get("outcome", {})
+    outcome, mean = encoder.provenance.get("outcome", {}), highlights.mean.value
     filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
     return load_template(_TEMPLATE, filters).render(
         source=source_name,
@@ -146,8 +156,9 @@ def render_page(
         plot=file_uri(plot, "png"),
         anchors=highlights.anchors,
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
-        most=[_moment(one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), highlights.mean.value)],
-        least=[_moment(one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), highlights.mean.value)],
+        most=[_moment(encoder, one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), mean)],
+        least=[_moment(encoder, one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), mean)],
+        scale=png_uri(agreement_scale()),
         crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
         input_picture=png_uri(with_channels(anchor.pixels[None], 3)[0]),
         input_width=crop.out_width,
@@ -212,13 +223,23 @@ def _outstanding(moments: list[Comparison], mean: float | None) -> list[Comparis
     return [one for one, value in zip(moments, similarities, strict=True) if abs(value - similarities[0]) <= reach]
 
 
-def _moment(comparison: Comparison) -> dict[str, Any]:
+def _moment(encoder: Encoder, comparison: Comparison) -> dict[str, Any]:
     return {
         "frame": comparison.frame,
         "similarity": comparison.similarity,
         "anchor": comparison.anchor,
         "photo": _photo(comparison.frame, comparison.box),
+        **_agreement(encoder, comparison),
     }
+
+
+def _agreement(encoder: Encoder, comparison: Comparison) -> dict[str, Any]:
+    """Where frame and anchor agree, None where the encoder or the comparison is of something else."""
+    if encoder.model.second_stage is None or comparison.box is not None:
+        return {"agreement": None, "where": None}
+    anchor, frame = comparison.anchor, comparison.frame
+    found = encoder.agreement(anchor.pixels, frame.pixels)
+    return {"agreement": found, "where": jpeg_uri(agreement_picture(anchor.whole, frame.whole, found))}
 
 
 def _photo(frame: Frame, box: Box | None) -> str:

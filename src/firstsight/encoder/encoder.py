@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.encoder import saved
-from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, level_number, to_inputs
+from firstsight.encoder.model import EncoderView, MapShape, Model, SecondStage, in_batches, level_number, to_inputs
 from firstsight.errors import RunError, SettingsError, brief
 from firstsight.files import check_path
 from firstsight.pixels import as_pictures, single_picture, writable
@@ -64,6 +64,11 @@ class Agreement:
     def is_empty(self) -> bool:
         """Whether a frame has nothing to match, as a black one."""
         return not (self.first_shows.any() and self.second_shows.any())
+
+    @property
+    def in_words(self) -> str:
+        """How much agrees: "18 % agrees"."""
+        return "nothing to match" if self.is_empty else f"{100 * self.share:.0f} % agrees"
 
     def __repr__(self) -> str:
         cells = "x".join(map(str, self.first.shape))
@@ -198,17 +203,21 @@ class Encoder:
 
         *Source:* T and the rule for matches are those of `firstsight.closed_form.layout.agreement`.
         """
-        stage = self.model.second_stage
-        if stage is None:
-            raise SettingsError(
-                "this encoder compares embeddings alone, not cells; valid is one learned by the default method of this "
-                "version: learn it again"
-            )
+        stage = self.check_second_stage()
         inputs = [self.view.apply(single_picture(one)) for one in (first, second)]
         cells, others = (self._known_of(one, precision)[1][0] for one in inputs)
         shows, others_show = (_cells_that_show(one[0], (cells.shape[1], cells.shape[2])) for one in inputs)
         with passive_waiting(), torch.inference_mode():
             return _agreed(stage.supported(cells, others), shows, others_show)
+
+    def check_second_stage(self) -> SecondStage:
+        """Of the model. Raises a SettingsError if it has none."""
+        if self.model.second_stage is None:
+            raise SettingsError(
+                "this encoder compares embeddings alone, not where frames agree; valid is one learned by the default "
+                "method of this version: learn it again"
+            )
+        return self.model.second_stage
 
     def describe(self, frames: NDArray[np.uint8], *, precision: Precision | None = None) -> Descriptions:
         """The embedding of each frame, and what the second stage compares, in one pass.
@@ -226,17 +235,17 @@ class Encoder:
     def _known_of(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
         """The parts of `describe`, kept for frames that come again."""
         pictures = as_pictures(frames)
-        keys = [
-            hashlib.blake2b(picture.tobytes(), person=repr(pictures.shape[1:]).encode()[:16]).digest()
-            for picture in pictures
-        ]
+        keys = _keys(pictures)
         rows = {key: self._known[key] for key in keys if key in self._known}
         new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
         if new:
             parts = [torch.from_numpy(part) for part in self.describe(pictures[new], precision=precision).parts]
             rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
-        self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
+        self._keep(rows)
         return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
+
+    def _keep(self, rows: Mapping[bytes, tuple[Tensor, ...]]) -> None:
+        self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"
@@ -260,7 +269,11 @@ class Encoder:
         return maps
 
     def compared(
-        self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision | None = None
+        self,
+        frames: NDArray[np.uint8],
+        *,
+        level: int | None = None,
+        precision: Precision | None = None,
     ) -> NDArray[np.float32]:
         """What `compare` compares, float32 (N, dim), not of unit length: a level's maps flattened, or the embedding."""
         if level is not None:
@@ -269,6 +282,14 @@ class Encoder:
         (flat,) = self._in_batches(
             as_pictures(frames), lambda inputs: (self.model.embed(inputs),), precision or default
         )
+        return flat
+
+    def compared_and_known(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The embeddings as by `compared`; `agreement` of these frames embeds none of them again."""
+        pictures = as_pictures(frames)
+        flat, *others = self._in_batches(pictures, self.model.describe, self.model.precision)
+        parts = [torch.from_numpy(part) for part in (_unit(flat), *others)]
+        self._keep(dict(zip(_keys(pictures), zip(*parts, strict=True), strict=True)))
         return flat
 
     def compared_level(self, level: int | None) -> int | None:
@@ -309,6 +330,12 @@ class Encoder:
         levels = ", ".join(map(str, self.shapes))
         method = self.provenance.get("method", "nothing")
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
+
+
+def _keys(pictures: NDArray[np.uint8]) -> list[bytes]:
+    """A digest of each picture."""
+    shape = repr(pictures.shape[1:]).encode()[:16]
+    return [hashlib.blake2b(picture.tobytes(), person=shape).digest() for picture in pictures]
 
 
 def _cells_that_show(picture: NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:

@@ -122,15 +122,16 @@ def agreement_picture(first: Picture, second: Picture, found: Agreement) -> Pict
     width = max(1, round(second.shape[1] * height / len(second)))
     other = np.asarray(Image.fromarray(second).resize((width, height)))
     seam = np.full((height, _SEAM, 3), 255, np.uint8)
-    coloured = _with_heat(first, found.first, found.first_shows), _with_heat(other, found.second, found.second_shows)
-    both = np.hstack([coloured[0], seam, coloured[1]])
+    left = with_support(first, found.first, found.first_shows)
+    right = with_support(other, found.second, found.second_shows)
+    both = np.hstack([np.asarray(left), seam, np.asarray(right)])
     large = Image.fromarray(both).resize((both.shape[1] * _SHARPER, height * _SHARPER))
     draw, (rows, columns) = ImageDraw.Draw(large, "RGBA"), found.first.shape
-    left = first.shape[1] + _SEAM
+    begins = first.shape[1] + _SEAM
     for match in reversed(_apart(found.matches)):
         (row, column), (other_row, other_column) = match.first, match.second
         begin = ((column + 0.5) / columns * first.shape[1], (row + 0.5) / rows * height)
-        end = (left + (other_column + 0.5) / columns * width, (other_row + 0.5) / rows * height)
+        end = (begins + (other_column + 0.5) / columns * width, (other_row + 0.5) / rows * height)
         _draw_match(draw, begin, end, match.support)
     return np.asarray(large.resize((both.shape[1], height), Image.Resampling.BOX))
 
@@ -149,19 +150,16 @@ def _apart(matches: Sequence[CellMatch]) -> list[CellMatch]:
     return chosen[:_MAX_LINES]
 
 
-def _with_heat(picture: Picture, support: NDArray[np.float32], shows: NDArray[np.bool_]) -> Picture:
-    """The picture in grey, blended with the colour of each cell's support (rows, columns), where the cell shows."""
-    size = (picture.shape[1], picture.shape[0])
-    share = _enlarged(shows.astype(np.float32), size)
-    strength = (_enlarged(np.sqrt(support) * shows, size) / np.maximum(share, 1e-6)).clip(0, 1)
-    grey = np.asarray(Image.fromarray(picture).convert("L")) * _GREY
-    blend = (_MOST_HEAT * strength * share)[..., None]
-    return (grey[..., None] * (1 - blend) + _HEAT[(strength * 255).astype(np.intp)] * blend).astype(np.uint8)
-
-
-def _enlarged(cells: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """Values 0 to 1 of cells, blended between their centres."""
-    return np.asarray(Image.fromarray(cells).resize(size, Image.Resampling.BILINEAR)).clip(0, 1)
+def with_support(picture: Picture, support: NDArray[np.float32], shows: NDArray[np.bool_]) -> Image.Image:
+    """The picture in grey, blended with the colour of each cell's support (rows, columns), 0 to 1, where it shows."""
+    image = Image.fromarray(picture)
+    strength = np.sqrt(support)
+    opacity = (255 * _MOST_HEAT * strength * shows).astype(np.uint8)
+    cells = np.dstack([_HEAT[(255 * strength).astype(np.intp)], opacity])
+    colours = Image.fromarray(cells, "RGBA").resize(image.size, Image.Resampling.BILINEAR)
+    grey = image.convert("L").point(lambda light: light * _GREY).convert("RGB")
+    grey.paste(colours, mask=colours)
+    return grey
 
 
 def _draw_match(

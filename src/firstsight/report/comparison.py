@@ -322,7 +322,7 @@ def write_comparison(
         source: read once.
         settings: of the comparison.
         folder: made if it is not there.
-        agreement: colour each frame of the film where it agrees with its anchor, at a third more time.
+        agreement: colour each frame of the film where it agrees with its anchor, at some 1.4 times the time.
         progress: called after each comparison, with its similarity as the state.
         show: called with each comparison; when it returns False, the comparison ends.
         finished: called with the result before plot and page are drawn.

@@ -157,7 +157,7 @@ def with_support(picture: Picture, support: NDArray[np.float32], shows: NDArray[
     opacity = (255 * _MOST_HEAT * strength * shows).astype(np.uint8)
     cells = np.dstack([_HEAT[(255 * strength).astype(np.intp)], opacity])
     colours = Image.fromarray(cells, "RGBA").resize(image.size, Image.Resampling.BILINEAR)
-    grey = image.convert("L").point(lambda light: light * _GREY).convert("RGB")
+    grey = image.convert("L").point([int(light * _GREY) for light in range(256)]).convert("RGB")
     grey.paste(colours, mask=colours)
     return grey
 

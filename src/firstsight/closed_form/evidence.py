@@ -20,7 +20,8 @@ from torch import Tensor
 from firstsight.closed_form.layout import NUM_CANDIDATES, Layouts, candidates, matched
 
 _NUM_QUERIES = 200
-_NUM_REFERENCES = 600
+_NUM_REFERENCES = 500
+_NUM_LONG = 50  # queries
 _LONG = 32  # frames: what is at the same position that much later stands still
 _MAX_MATCHES = 5  # in a list
 _ITERATIONS, _ENOUGH = 300, 1e-7  # of the relative change of the likelihood
@@ -42,8 +43,8 @@ class Sample:
     def of(cls, num_frames: int) -> "Sample":
         """Evenly spread over so many frames; of the queries the frames before and after too."""
         queries = _spread(num_frames, _NUM_QUERIES)
-        long = _long_lag(num_frames)
-        near = np.concatenate([queries + lag for lag in (-long, -1, 0, 1, long)])
+        long = queries[:: max(1, len(queries) // _NUM_LONG)][:, None] + _long_lag(num_frames) * np.array([-1, 1])
+        near = np.concatenate([*(queries + lag for lag in (-1, 0, 1)), long.flatten()])
         inside = near[(near >= 0) & (near < num_frames)]
         numbers = np.unique(np.concatenate([inside, _spread(num_frames, _NUM_REFERENCES)]))
         return cls(numbers, np.searchsorted(numbers, queries))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from firstsight.closed_form.projection import principal, unit
 
-_NUM_RUNS, _RUN_LENGTH = 16, 40  # of neighbouring frames that are compared
+_NUM_RUNS, _RUN_LENGTH = 16, 20  # of neighbouring frames that are compared
 _PROBE_DIM = 128
 # If the next frame were any frame, half of all others would be more similar: mean rank 0.5.
 _ORDERED_BELOW = 0.4

@@ -136,7 +136,7 @@ class Layout(nn.Module):
     def _in_place(self, levels: Sequence[Tensor]) -> Tensor:
         parts = []
         for level, centre, matrix in zip(levels, self.coarse_centre, self.coarse_matrix, strict=True):
-            parts.append(_unit((self._coarse(level) - centre) @ matrix).flatten(1))
+            parts.append(_unit(((self._coarse(level) - centre) @ matrix).float()).flatten(1))
         return _unit(torch.cat(parts, dim=1))
 
     def _coarse(self, level: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ _SHRINKAGE, _FEW_PAIRS = 0.05, 1_000
 _POWER_WITH_PAIRS = 0.5
 _POWER_WITHOUT = 0.75
 _MIN_DIM, _MAX_DIM = 64, 496
-_MAX_NUMBERS = 4_700_000  # of the projection, a byte each: a saved model stays under 5 MB
+_MAX_NUMBERS = 4_500_000  # of the projection, a byte each: a saved model stays under 5 MB
 # An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
 _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024
@@ -159,10 +159,11 @@ def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     """The largest variances (dim,), descending and above 0, and their directions (in_dim, dim), of centred rows."""
     num, in_dim = rows.shape
     dim = max(1, min(dim, num - 1, in_dim))
-    if in_dim <= min(num, _EXACT):
+    exact = _EXACT if dim < num // 3 else _EXACT_OF_MANY
+    if in_dim <= min(num, exact):
         variances, directions = torch.linalg.eigh(rows.T @ rows / num)
         variances, directions = variances.flip(0), directions.flip(1)
-    elif num <= _EXACT:
+    elif num <= exact:
         variances, left = torch.linalg.eigh(rows @ rows.T / num)
         variances, left = variances.flip(0)[:dim], left.flip(1)[:, :dim]
         directions = rows.T @ left / (variances.clamp_min(1e-12) * num).sqrt()
@@ -172,7 +173,8 @@ def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     return variances[:dim].clamp_min(least), directions[:, :dim]
 
 
-_EXACT = 1200  # above this side an exact eigenvalue problem takes longer than everything else
+# Up to this side an exact eigenvalue problem is faster than an approximate one: of few directions, and of many.
+_EXACT, _EXACT_OF_MANY = 1200, 2500
 
 
 def _subspace_iteration(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:

@@ -241,7 +241,7 @@ class Encoder:
         if new:
             parts = [torch.from_numpy(part) for part in self.describe(pictures[new], precision=precision).parts]
             rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
-        self._keep(rows)
+            self._keep(rows)
         return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
 
     def _keep(self, rows: Mapping[bytes, tuple[Tensor, ...]]) -> None:

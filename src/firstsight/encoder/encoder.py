@@ -174,7 +174,7 @@ class Encoder:
             PixelsError: frames of another shape or dtype, or too small.
         """
         (first, *own), (second, *others) = (self._known_of(frames, precision) for frames in (queries, references))
-        cosines = first @ second.T
+        cosines = (first @ second.T).clamp(-1, 1)
         stage = self.model.second_stage
         if stage is None or not cosines.numel():
             return cosines.numpy()

@@ -360,7 +360,8 @@ def _agreed(supported: Tensor, shows: Tensor, others_show: Tensor) -> Agreement:
 
 def _matches(supported: Tensor) -> tuple[CellMatch, ...]:
     """Those above 0 of (rows, columns, rows, columns), the strongest first."""
-    found = [CellMatch((a, b), (c, d), float(supported[a, b, c, d])) for a, b, c, d in supported.nonzero().tolist()]
+    pairs, supports = supported.nonzero().tolist(), supported[supported > 0].tolist()
+    found = [CellMatch((a, b), (c, d), support) for (a, b, c, d), support in zip(pairs, supports, strict=True)]
     return tuple(sorted(found, key=lambda match: -match.support))
 
 

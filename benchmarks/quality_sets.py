@@ -1,7 +1,8 @@
 """Labelled sets that the encoder is scored on, without being shown a label: read, and scored as is usual for each.
 
-Expects in a folder: `ie_tower/` (videos and frames.csv), `cifar10_small.npz`, `mnist_small.npz`; and any further
-`*.npz` with frames uint8 (N, H, W, 3), labels (N,), and groups (N,) that a nearest neighbour must not share (-1: none).
+Expects in a folder: `ie_tower/` (videos and frames.csv), `cifar10_small.npz`, `mnist_small.npz`; `places/*.npz` with
+query and reference uint8 (N, H, W, 3), of which the same number is the same place; and any further `*.npz` with frames
+uint8 (N, H, W, 3), labels (N,), and groups (N,) that a nearest neighbour must not share (-1: none).
 """
 
 import csv
@@ -40,7 +41,21 @@ def labelled_sets(folder: Path) -> dict[str, Callable[[], LabelledSet]]:
     for file in sorted(folder.glob("*.npz")):
         split = file.stem.endswith("_small")
         known[file.stem.removesuffix("_small")] = lambda file=file, split=split: (_split if split else _grouped)(file)
+    for file in sorted((folder / "places").glob("*.npz")):
+        known[file.stem] = lambda file=file: _places(file)
     return known
+
+
+def _places(file: Path) -> LabelledSet:
+    """Photographs of places, each taken twice: is the one most similar to a query that of the same place?"""
+    data = np.load(file)
+    queries, references = data["query"], data["reference"]
+
+    def score(encode: Encode) -> Scores:
+        nearest = (encode(queries) @ encode(references).T).argmax(axis=1)
+        return {"R@1": float(100 * (nearest == np.arange(len(queries))).mean())}
+
+    return LabelledSet(file.stem, np.concatenate([references, queries]), score)
 
 
 def _ie_tower(folder: Path) -> LabelledSet:
@@ -72,7 +87,7 @@ def _split(file: Path) -> LabelledSet:
 
     def score(encode: Encode) -> Scores:
         vectors, queries = encode(train), encode(test)
-        nearest = knn_labels(vectors, labels, queries)
+        nearest = knn_labels(queries @ vectors.T, labels)
         linear = linear_probe_labels(vectors, labels, held_out, queries)
         return {"kNN(20)": 100 * (nearest == asked).mean(), "linear": 100 * (linear == asked).mean()}
 

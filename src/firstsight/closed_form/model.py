@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device as devices
-from firstsight.closed_form.layout import NUM_CANDIDATES, Layout, LayoutConfig, agreement, candidates
+from firstsight.closed_form.layout import NUM_CANDIDATES, Layout, LayoutConfig, agreement, candidates, supported
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled, pooled_from
 from firstsight.encoder.model import MapShape, WholeFrame
@@ -143,6 +143,10 @@ class LayoutStage:
         Not below -1: those that have less to do with each other are alike in that.
         """
         return (1 + agreement(query, others).log() / self.config.unrelated).clamp_min(-1)
+
+    def supported(self, first: Tensor, second: Tensor) -> Tensor:
+        """See `layout.supported`."""
+        return supported(first, second)
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
         """(1 - w) cosine + w agreement, with the weight w.

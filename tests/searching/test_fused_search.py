@@ -14,7 +14,7 @@ from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
 from firstsight.searching import nearest
-from firstsight.searching.decoys import background_of
+from firstsight.searching.decoys import background_of, decoys_of
 from firstsight.searching.moments import best_of_moments, moments_of, taken_in_turn
 from firstsight.searching.nearest import Judge, compare_all, compare_described, find_nearest
 from firstsight.searching.query import Query, read_query
@@ -208,3 +208,12 @@ def test_a_black_frame_agrees_with_nothing_but_black(library: Store, query: Quer
     assert judge.agreements(query.described.cells[0], flat)[0] < -0.9
     assert judge.agreements(flat[0], flat)[0] == pytest.approx(1, abs=0.01)
     assert judge.agreements(query.described.cells[0], query.described.cells)[0] == pytest.approx(1, abs=1e-3)
+
+
+def test_decoys_in_a_mirror_keep_what_is_above_above() -> None:
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[:30] = 200
+    for decoy in decoys_of(picture, np.random.default_rng(0), in_a_mirror=True):
+        assert decoy.shape == picture.shape
+        assert decoy[:12].mean() > 150
+        assert decoy[-12:].mean() < 50

@@ -70,7 +70,9 @@ def fill(folder: Path, encoder: Encoder, clip: Path) -> None:
     library = Store.create(folder, encoder, frames_per_second=2)
     seconds = [number / 2 for number in range(len(pictures))]
     numbers = range(1, _TIMES + 1)
-    library.tables.add([(number, FrameRows(vectors, range(len(vectors)), seconds, jpegs, layouts)) for number in numbers])
+    library.tables.add(
+        [(number, FrameRows(vectors, range(len(vectors)), seconds, jpegs, layouts)) for number in numbers]
+    )
     record = {"path": Path("/nowhere/part.mp4"), "num_bytes": 1, "modified_ns": 1, "frames_per_second": 2.0}
     record |= {"num_frames": len(vectors), "duration_seconds": len(vectors) / 2, "status": "whole", "every": None}
     library.tables.put([SourceRecord(id=one, name=f"{one}.mp4", content=f"{one:032d}", **record) for one in numbers])

@@ -73,9 +73,16 @@ def fill(folder: Path, encoder: Encoder, clip: Path) -> None:
     library.tables.add(
         [(number, FrameRows(vectors, range(len(vectors)), seconds, jpegs, layouts)) for number in numbers]
     )
-    record = {"path": Path("/nowhere/part.mp4"), "num_bytes": 1, "modified_ns": 1, "frames_per_second": 2.0}
+    record = {"num_bytes": 1, "modified_ns": 1, "frames_per_second": 2.0}
     record |= {"num_frames": len(vectors), "duration_seconds": len(vectors) / 2, "status": "whole", "every": None}
-    library.tables.put([SourceRecord(id=one, name=f"{one}.mp4", content=f"{one:032d}", **record) for one in numbers])
+    library.tables.put(
+        [
+            SourceRecord(
+                id=one, name=f"{one}.mp4", path=Path("/nowhere", f"{one}.mp4"), content=f"{one:032d}", **record
+            )
+            for one in numbers
+        ]
+    )
     library.tables.compact()
     library.tables.keep_up_indices()
 

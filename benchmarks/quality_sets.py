@@ -1,7 +1,9 @@
 """Labelled sets that the encoder is scored on, without being shown a label: read, and scored as is usual for each.
 
 Expects in a folder: `ie_tower/` (videos and frames.csv), `cifar10_small.npz`, `mnist_small.npz`; and any further
-`*.npz` with frames uint8 (N, H, W, 3), labels (N,), and groups (N,) that a nearest neighbour must not share (-1: none).
+`*.npz`, also in `places/`: with query uint8 (Q, H, W, 3), reference (R, H, W, 3), and which show the same, right bool
+(Q, R), by default those of the same number; or with frames uint8 (N, H, W, 3), labels (N,), and groups (N,) that a
+nearest neighbour must not share (-1: none).
 """
 
 import csv
@@ -13,9 +15,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from firstsight.evaluation.baselines import Method
 from firstsight.evaluation.metrics import found_at, knn_labels, linear_probe_labels
 
-Encode = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Scores = dict[str, float]
 
 _HEIGHT = 128  # pixels that frames of videos are read at
@@ -29,7 +31,7 @@ class LabelledSet:
 
     name: str
     learn_from: NDArray[np.uint8]  # (N, H, W, 3)
-    score: Callable[[Encode], Scores]
+    score: Callable[[Method], Scores]
 
 
 def labelled_sets(folder: Path) -> dict[str, Callable[[], LabelledSet]]:
@@ -37,10 +39,29 @@ def labelled_sets(folder: Path) -> dict[str, Callable[[], LabelledSet]]:
     known: dict[str, Callable[[], LabelledSet]] = {}
     if (folder / "ie_tower" / "frames.csv").exists():
         known["ie_tower"] = lambda: _ie_tower(folder / "ie_tower")
-    for file in sorted(folder.glob("*.npz")):
-        split = file.stem.endswith("_small")
-        known[file.stem.removesuffix("_small")] = lambda file=file, split=split: (_split if split else _grouped)(file)
+    for file in (*sorted(folder.glob("*.npz")), *sorted((folder / "places").glob("*.npz"))):
+        read = _split if file.stem.endswith("_small") else _paired if "query" in np.load(file) else _grouped
+        known[file.stem.removesuffix("_small")] = lambda file=file, read=read: read(file)
     return known
+
+
+def _paired(file: Path) -> LabelledSet:
+    """Is the reference most similar to a query one of those that show the same?"""
+    data = np.load(file)
+    queries, references = (in_colour(data[name]) for name in ("query", "reference"))
+    right = data["right"].astype(bool) if "right" in data else np.eye(len(queries), dtype=bool)
+    queries, right = queries[right.any(axis=1)], right[right.any(axis=1)]
+
+    def score(method: Method) -> Scores:
+        return {"R@1": float(100 * found_at(method.similarities(queries, references), right, k=1).mean())}
+
+    return LabelledSet(file.stem, np.concatenate([references, queries]), score)
+
+
+def in_colour(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Frames (N, H, W), (N, H, W, 1) or (N, H, W, 3) as (N, H, W, 3)."""
+    frames = frames[..., None] if frames.ndim == 3 else frames
+    return np.ascontiguousarray(np.broadcast_to(frames, (*frames.shape[:3], 3)))
 
 
 def _ie_tower(folder: Path) -> LabelledSet:
@@ -52,11 +73,10 @@ def _ie_tower(folder: Path) -> LabelledSet:
     gallery = np.array([row["split"] == "gallery" for row in rows])
     distinct = np.array([row["video"] != _SAME_FILE for row in rows])
 
-    def score(encode: Encode) -> Scores:
-        vectors = encode(frames)
-        similarities = vectors[~gallery] @ vectors[gallery].T
+    def score(method: Method) -> Scores:
+        similarities = method.similarities(frames[~gallery], frames[gallery])
         relevant = labels[~gallery, None] == labels[gallery]
-        elsewhere = _elsewhere(vectors[distinct], labels[distinct], videos[distinct])
+        elsewhere = _elsewhere(method, frames[distinct], labels[distinct], videos[distinct])
         found = {f"top-{k}": 100 * found_at(similarities, relevant, k=k).mean() for k in (1, 5)}
         return {**found, "another video": elsewhere}
 
@@ -66,17 +86,17 @@ def _ie_tower(folder: Path) -> LabelledSet:
 def _split(file: Path) -> LabelledSet:
     """Pictures to learn from and to vote, and pictures to test."""
     data = np.load(file)
-    train, test = (np.broadcast_to(data[f"{part}_images"], (*data[f"{part}_images"].shape[:3], 3)) for part in _PARTS)
+    train, test = (in_colour(data[f"{part}_images"][..., :3]) for part in _PARTS)
     labels, asked = (data[f"{part}_labels"].astype(np.int64) for part in _PARTS)
     held_out = np.arange(len(labels)) >= len(labels) * 4 // 5
 
-    def score(encode: Encode) -> Scores:
-        vectors, queries = encode(train), encode(test)
-        nearest = knn_labels(vectors, labels, queries)
+    def score(method: Method) -> Scores:
+        vectors, queries = vectors_of(method, train), vectors_of(method, test)
+        nearest = knn_labels(queries @ vectors.T, labels)
         linear = linear_probe_labels(vectors, labels, held_out, queries)
         return {"kNN(20)": 100 * (nearest == asked).mean(), "linear": 100 * (linear == asked).mean()}
 
-    return LabelledSet(file.stem.removesuffix("_small"), np.ascontiguousarray(train), score)
+    return LabelledSet(file.stem.removesuffix("_small"), train, score)
 
 
 _PARTS = ("train", "test")
@@ -87,13 +107,26 @@ def _grouped(file: Path) -> LabelledSet:
     data = np.load(file)
     frames, labels, groups = data["frames"], data["labels"], data["groups"]
     groups = np.where(groups < 0, np.arange(len(groups)), groups)
-    return LabelledSet(file.stem, frames, lambda encode: {"R@1": _elsewhere(encode(frames), labels, groups)})
+    return LabelledSet(file.stem, frames, lambda method: {"R@1": _elsewhere(method, frames, labels, groups)})
 
 
-def _elsewhere(vectors: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64]) -> float:
-    similarities = vectors @ vectors.T
-    similarities[groups[:, None] == groups] = -np.inf
-    return float(100 * found_at(similarities, labels[:, None] == labels, k=1).mean())
+def vectors_of(method: Method, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The method's vectors."""
+    if method.encode is None:
+        raise SystemExit(f"{method.name} makes no vectors")
+    return method.encode(frames)
+
+
+def _elsewhere(
+    method: Method, frames: NDArray[np.uint8], labels: NDArray[np.int64], groups: NDArray[np.int64]
+) -> float:
+    """Of the frames of each group asked among all others, how often the nearest has the label, in percent."""
+    hits = 0
+    for group in np.unique(groups):
+        own = groups == group
+        nearest = method.similarities(frames[own], frames[~own]).argmax(axis=1)
+        hits += int((labels[~own][nearest] == labels[own]).sum())
+    return 100 * hits / len(frames)
 
 
 def _decoded(path: Path) -> list[NDArray[np.uint8]]:

@@ -41,3 +41,11 @@ def test_the_film_moves(tmp_path: Path) -> None:
     make_film(write_video(tmp_path / "walk.mp4", seed=0), tmp_path / "film.webp", anchor_seconds=2.0, every=20)
     with Image.open(tmp_path / "film.webp") as film:
         assert (film.n_frames, film.width) == (5, 128)
+
+
+def test_the_pictures_of_agreement_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_moments = runpy.run_path(str(EXAMPLES / "agreement.py"))["write_moments"]
+    write_moments(write_video(tmp_path / "walk.mp4", seed=0), [(1.0, 1.0), (1.0, 2.0)], tmp_path / "pair.jpg")
+    assert re.search(r"^  100 % agrees, \d+ matches$", capsys.readouterr().out, re.MULTILINE)
+    with Image.open(tmp_path / "pair.jpg") as picture:
+        assert picture.height == 2 * 180 + 8

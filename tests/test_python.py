@@ -100,7 +100,7 @@ def test_evaluate_has_verdicts(encoder: firstsight.Encoder, bikes: Path) -> None
     judged = firstsight.evaluate(encoder, firstsight.open_source(bikes, every=5), max_frames=40)
     content = plain(judged)
     assert (content["source"], content["num_frames"]) == ("bikes.mp4", 40)
-    assert len(content["verdicts"]) == 2
+    assert len(content["verdicts"]) == len(content["uses"]) == 4
     assert judged.to_arrow().column("method").to_pylist() == list(content["scores"])
 
 

@@ -281,3 +281,49 @@ def test_learn_without_footage(firstsight) -> None:
     ran = firstsight("learn")
     assert ran.code == 2
     assert "no footage given" in ran.err
+
+
+def test_page_and_film_show_where_frames_agree_with_their_anchor(firstsight, clip: Path, tmp_path: Path) -> None:
+    assert firstsight("learn", clip, "--method", "random", "--every", 10, "--out", tmp_path / "run").code == 0
+    out = {}
+    for name, options in (("plain", ()), ("agreement", ("--agreement",))):
+        ran = firstsight(
+            "compare", tmp_path / "run", clip, "--anchor-at", 1.6, "--every", 20, *options, "--out", tmp_path / name
+        )
+        assert ran.code == 0, ran.err
+        page = (tmp_path / name / "report.html").read_text()
+        assert "; 100 % agrees</figcaption>" in page  # the anchor itself
+        assert page.count("lines join the strongest matches") == 1
+        with av.open(str(tmp_path / name / "comparison.mp4")) as film:
+            pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(video=0)]
+        out[name] = np.stack(pictures)[:, :48]
+    left, right = (np.abs(out["plain"] - out["agreement"])[:, :, part].mean() for part in (slice(64), slice(64, None)))
+    assert left < 5  # the anchor is as it was
+    assert right > 15
+    ran = firstsight(
+        "compare",
+        tmp_path / "run",
+        clip,
+        "--anchor-at",
+        2,
+        "--box",
+        "10,10,30,30",
+        "--agreement",
+        "--out",
+        tmp_path / "c",
+    )
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "agreement with box 10,10,30,30; valid is one of them" in ran.err
+    assert not (tmp_path / "c").exists()
+
+
+def test_an_encoder_that_compares_embeddings_alone_has_no_such_picture(
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path
+) -> None:
+    options = ("compare", run_folder, clip, "--every", 40)
+    ran = firstsight(*options, "--agreement", "--out", tmp_path / "no")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "learn it again" in ran.err
+    assert firstsight(*options, "--out", tmp_path / "out").code == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "agree" not in re.sub(r'src="data:[^"]*"', "", page)

@@ -10,7 +10,8 @@ from PIL import Image
 
 import firstsight as package
 
-_METHODS = ["this encoder", "random filters", "16x16 thumbnail", "perceptual hash", "colour histogram"]
+_METHODS = ["this encoder", "random filters", "16x16 thumbnail", "perceptual hash", "colour histogram", "HOG", "CoHOG"]
+_USES = ["find again", "same place", "what is new", "more clips"]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +53,13 @@ def test_without_labels_a_table_and_a_verdict(firstsight, run_folder: Path, clip
         assert re.search(rf"^ *{name} +\d+\.\d( ± \d+\.\d)?( +\d+\.\d){{4}} *$", ran.out, re.MULTILINE), ran.out
     for name in ("same frame", "other view", "other light", "noise", "neighbours"):
         assert re.search(rf"^{name} +\S", ran.out, re.MULTILINE)
-    assert re.search(r"^(better than the|not better: use the|no clear difference from the) ", ran.out, re.MULTILINE)
-    assert ran.out.count(" points of 'same frame'") == 2
+    lines = ran.out.splitlines()[-4:]
+    assert [line.split(": ")[0] for line in lines] == _USES
+    assert re.search(
+        r"same frame \d+\.\d( ± \d+\.\d)? %; (better than|not better:|no clear difference from) ", lines[0]
+    )
+    assert lines[1].startswith("same place: cannot be judged: nothing says which frames show the same place; give --l")
+    assert re.match(r"what is new: (newer \d|cannot be judged: \S)", lines[2])
     assert "figures in percent (--json: shares, 0 to 1)" in ran.out
 
 
@@ -65,9 +71,22 @@ def test_with_the_folders_as_labels_as_json(firstsight, run: Path, pictures: Pat
     assert content["num_frames"] == content["num_read"] == 40
     for scores in content["scores"].values():
         assert set(scores) == {*content["columns"], "standard_error"}
-        assert all(0 <= value <= 1 for value in scores.values())
+        assert all(0 <= value <= 1 for value in scores.values() if value is not None)
+    assert [name for name, scores in content["scores"].items() if scores["linear"] is None] == ["CoHOG"]
     assert content["scores"]["this encoder"]["kNN"] >= 0.7  # not by colour nor by place
-    assert len(content["verdicts"]) == 2
+    assert [line.split(": ")[0] for line in content["verdicts"]] == list(content["uses"]) == _USES
+    assert content["uses"]["same place"]["scores"] == content["scores"]
+    assert list(content["uses"]["find again"]["scores"]) == _METHODS
+    assert {name: use["judged"] for name, use in content["uses"].items()} == {
+        "find again": True,
+        "same place": True,
+        "what is new": False,
+        "more clips": True,
+    }
+    assert "the view moves" in content["uses"]["what is new"]["verdict"]
+    assert content["uses"]["more clips"]["verdict"].startswith(
+        "yes: even of what it learned from it finds no more again"
+    )
     assert content["unit"] == "share, 0 to 1"
     assert not [meaning for meaning in content["columns"].values() if "%" in meaning]
 

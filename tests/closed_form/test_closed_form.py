@@ -1,5 +1,7 @@
 """The default method: identities of what it promises, and footage that has nothing to teach."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,16 @@ import firstsight
 from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
+from firstsight.closed_form.layout import Layout, LayoutConfig
 from firstsight.closed_form.learn import BoundedSample
-from firstsight.closed_form.projection import Projection, fit_projection, most_dims, principal
+from firstsight.closed_form.projection import (
+    Deviations,
+    Projection,
+    Space,
+    most_dims,
+    principal,
+    projection_without_pairs,
+)
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid, pooled
 from firstsight.device import generator
 from firstsight.encoder.model import WholeFrame, to_inputs
@@ -113,14 +123,14 @@ def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
     assert (tmp_path / "run" / "model.safetensors").stat().st_size < 5_000_000
 
 
-@pytest.mark.parametrize("moving", [True, False])
-def test_the_largest_model_is_under_five_megabytes(moving: bool) -> None:
+def test_the_largest_model_is_under_five_megabytes() -> None:
     network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
-    kind = FootageKind(0.1 if moving else 0.5, 0.2 if moving else 0.5, 0.0)
-    parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(kind))
+    parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(FootageKind(0.5, 0.5, 0.0)))
     in_dim = sum(part.shape[1] for part in parts)
     projection = Projection(in_dim, most_dims(in_dim))
-    tensors = [*network.state_dict().values(), *projection.state_dict().values()]
+    grey = [replace(config, in_channels=1, maps=2) for config in network.configs]
+    layout = Layout(LayoutConfig.for_network(network), grey)
+    tensors = [tensor for part in (network, projection, layout) for tensor in part.state_dict().values()]
     assert sum(tensor.numel() * tensor.element_size() for tensor in tensors) < 4_990_000
 
 
@@ -157,10 +167,10 @@ def test_subspace_iteration_agrees_with_the_exact_problem() -> None:
 def test_a_direction_that_differs_within_pairs_counts_less() -> None:
     features = torch.randn(1200, 6, generator=generator(0))
     restless = torch.randn(1200, 6, generator=generator(1)) * torch.tensor([3.0, 0.1, 0.1, 0.1, 0.1, 0.1])
-    plain = fit_projection(features.clone(), [6], None)
-    taught = fit_projection(
-        features.clone(), [6], lambda _, inner: (inner(restless) - inner(torch.zeros(1200, 6)))[:, None]
-    )
+    plain = projection_without_pairs(features.clone(), [6])
+    space = Space.of(features.clone(), [6])
+    differences = space.to_inner(restless) - space.to_inner(torch.zeros(1200, 6))
+    taught = space.projection([Deviations(differences[:, None], weight=1)])
 
     def share(projection: object) -> float:
         rows = projection([torch.eye(6) + projection.mean]).norm(dim=1)

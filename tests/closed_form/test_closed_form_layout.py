@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstsight.closed_form.layout import agreement, candidates, matched
+from firstsight.closed_form.layout import agreement, candidates, matched, supported
 
 _REACH = 2
 
@@ -92,3 +92,19 @@ def test_candidates_are_taken_in_turn_without_repeats() -> None:
 
 def test_fewer_references_than_candidates() -> None:
     assert sorted(candidates(torch.rand(1, 3), torch.rand(1, 3), 20)[0].tolist()) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (3, 4), (6, 6)])
+def test_support_is_that_of_the_matches_relative_to_a_frame_with_itself(rows: int, columns: int) -> None:
+    first, second = (_cells(rows, columns, seed=seed) for seed in (0, 1))
+    itself = supported(first, first).view(rows * columns, -1)
+    assert torch.allclose(itself, torch.eye(rows * columns), atol=1e-3)
+    table = supported(first, second)
+    assert torch.allclose(table, supported(second, first).permute(2, 3, 0, 1), atol=1e-5)
+    flat = table.view(rows * columns, -1)
+    found = matched(first, second[None])
+    assert int((flat > 0).sum()) <= int((found.support > 0).sum())
+    for net, (support, partner) in enumerate(zip(found.support[0], found.partner[0], strict=True)):
+        assert all(flat[int(partner[cell]), cell] > 0 for cell in range(rows * columns) if support[cell] > 0), net
+    assert float(flat.sum(dim=0).max()) <= 1
+    assert float(flat.sum(dim=1).max()) <= 1

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.baselines import colour_histogram, perceptual_hash, random_filters, thumbnail
+from firstsight.evaluation import baselines
+from firstsight.evaluation.baselines import (
+    cohog,
+    colour_histogram,
+    hog,
+    mean_colours,
+    perceptual_hash,
+    random_filters,
+    thumbnail,
+)
 
 
 @pytest.fixture(scope="module")
@@ -14,17 +23,25 @@ def frames() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def every(frames: np.ndarray) -> list:
-    return [thumbnail(frames), perceptual_hash(), colour_histogram(), random_filters(frames)]
+    return [
+        thumbnail(frames),
+        perceptual_hash(),
+        colour_histogram(),
+        hog(frames),
+        mean_colours(),
+        random_filters(frames),
+    ]
 
 
 def test_frames_in_unit_vectors_out(every: list, frames: np.ndarray) -> None:
-    assert len({baseline.name for baseline in every}) == 4
+    assert len({baseline.name for baseline in every}) == 6
     for baseline in every:
         vectors = baseline.encode(frames)
         assert vectors.dtype == np.float32
         assert vectors.ndim == 2
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-3)
         np.testing.assert_allclose(baseline.encode(frames[3:5]), vectors[3:5], atol=1e-5)
+        np.testing.assert_allclose(baseline.similarities(frames[:2], frames), vectors[:2] @ vectors.T, atol=1e-4)
         assert baseline.encode(frames[..., 0]).shape == vectors.shape  # grey
 
 
@@ -76,3 +93,75 @@ def test_random_filters_are_those_of_the_seed(every: list, frames: np.ndarray) -
     again, other = (random_filters(frames, seed=seed).encode(frames) for seed in (0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
+
+
+def slow_blocks(grey: np.ndarray, cell: int, bins: int) -> np.ndarray:
+    """Pixel by pixel."""
+    side = len(grey)
+    votes = np.zeros((side // cell, side // cell, bins))
+    for y, x in np.ndindex(side, side):
+        across = grey[y, x + 1] - grey[y, x - 1] if 0 < x < side - 1 else 0
+        down = grey[y + 1, x] - grey[y - 1, x] if 0 < y < side - 1 else 0
+        angle = np.arctan2(down, across) % np.pi / np.pi * bins
+        share = angle - int(angle)
+        votes[y // cell, x // cell, int(angle) % bins] += np.hypot(across, down) * (1 - share)
+        votes[y // cell, x // cell, (int(angle) + 1) % bins] += np.hypot(across, down) * share
+    rows = range(side // cell - 1)
+    blocks = [
+        [np.concatenate([votes[y, x], votes[y + 1, x], votes[y, x + 1], votes[y + 1, x + 1]]) for x in rows]
+        for y in rows
+    ]
+    return np.array(blocks) / np.linalg.norm(blocks, axis=-1, keepdims=True)
+
+
+def square(random: np.random.Generator, num: int, side: int) -> np.ndarray:
+    grey = random.integers(0, 256, (num, side // 4, side // 4), dtype=np.uint8).repeat(4, axis=1).repeat(4, axis=2)
+    return grey[..., None].repeat(3, axis=-1)
+
+
+def test_hog_is_the_slow_one_without_the_mean_of_the_footage() -> None:
+    frames = square(np.random.default_rng(1), 3, 64)
+    slow = np.stack([slow_blocks(frame[..., 0].astype(float), 8, 9).ravel() for frame in frames])
+    slow -= slow.mean(axis=0)
+    expected = slow / np.linalg.norm(slow, axis=1, keepdims=True)
+    np.testing.assert_allclose(hog(frames).encode(frames), expected, atol=1e-5)
+
+
+def test_cohog_is_the_slow_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Region by region; and of what a query shows without structure nothing counts. Whatever fits in memory at once."""
+    frames = square(np.random.default_rng(2), 5, 128)
+    frames[:, :64] = 80  # of no entropy
+    regions = np.stack([slow_blocks(frame[..., 0] + 1e-9 * np.arange(128), 16, 8).reshape(49, 32) for frame in frames])
+    expected = np.zeros((2, 5))
+    for query, reference in np.ndindex(2, 5):
+        best = (regions[query] @ regions[reference].T).max(axis=1)
+        counts = [
+            entropy(frames[query, y * 16 : y * 16 + 32, x * 16 : x * 16 + 32, 0]) >= 4 for y, x in np.ndindex(7, 7)
+        ]
+        assert 0 < sum(counts) < 49
+        expected[query, reference] = best[counts].mean()
+    np.testing.assert_allclose(cohog().similarities(frames[:2], frames), expected, atol=1e-3)
+    assert expected[0].argmax() == 0
+    monkeypatch.setattr(baselines, "_REFERENCES", 2)
+    np.testing.assert_allclose(cohog().similarities(frames[:2], frames), expected, atol=1e-3)
+
+
+def entropy(grey: np.ndarray) -> float:
+    shares = np.unique(grey, return_counts=True)[1] / grey.size
+    return float(-(shares * np.log2(shares)).sum())
+
+
+def test_cohog_finds_what_has_moved_and_makes_no_vectors() -> None:
+    frames = square(np.random.default_rng(3), 12, 128)
+    moved = np.roll(frames, (32, 16), axis=(1, 2))
+    assert cohog().similarities(moved, frames).argmax(axis=1).tolist() == list(range(12))
+    assert (hog(frames).similarities(moved, frames).argmax(axis=1) == np.arange(12)).mean() < 0.5
+    assert cohog().encode is None
+
+
+def test_cohog_of_frames_that_hold_nothing_is_zero(frames: np.ndarray) -> None:
+    black = np.zeros((2, 60, 80, 3), np.uint8)
+    found = cohog().similarities(np.concatenate([black, frames[:1]]), np.concatenate([black, frames]))
+    assert found.dtype == np.float32
+    assert np.abs(found[:2]).max() == np.abs(found[:, :2]).max() == 0
+    assert found[2, 2] == pytest.approx(1, abs=1e-5)

@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError, SourceError
-from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
-from firstsight.evaluation.sample import Sample
+from firstsight.evaluation.baselines import Method, by_vectors, mean_colours
+from firstsight.evaluation.questions import (
+    labels_question,
+    novelty_question,
+    second_pass_question,
+    self_test_question,
+)
+from firstsight.evaluation.sample import Sample, view_moves
 
 
 def sample_of(codes: np.ndarray, *, labels: tuple = (), sources: list | None = None, pictures: bool = False) -> Sample:
@@ -35,12 +41,13 @@ def turned(angles: np.ndarray) -> np.ndarray:
     return np.stack([np.cos(angles * np.pi / 100), np.sin(angles * np.pi / 100)], axis=1).astype(np.float32)
 
 
-def one_hot(frames: np.ndarray) -> np.ndarray:
+def one_hot_vectors(frames: np.ndarray) -> np.ndarray:
     return np.eye(256, dtype=np.float32)[codes_of(frames)]
 
 
-def blind(frames: np.ndarray) -> np.ndarray:
-    return np.ones((len(frames), 1), np.float32)
+one_hot = by_vectors("one hot", one_hot_vectors)
+blind = by_vectors("blind", lambda frames: np.ones((len(frames), 1), np.float32))
+angles = by_vectors("angles", lambda frames: turned(codes_of(frames)))
 
 
 def in_videos(labels: str, length: int) -> Sample:
@@ -55,9 +62,18 @@ def in_videos(labels: str, length: int) -> Sample:
 
 def test_one_that_knows_the_label_is_perfect() -> None:
     sample = in_videos("aabbcc", 6)
-    scores = labels_question(sample, seed=0).score(lambda frames: one_hot(frames // 10), sample.inputs)
+    scores = labels_question(sample, seed=0).score(
+        by_vectors("tens", lambda frames: one_hot_vectors(frames // 10)), sample.inputs
+    )
     assert dict(scores.figures) == {"R@1": 1, "R@5": 1, "mAP": 1, "kNN": 1, "linear": 1}
     assert len(np.unique(scores.blocks)) == 6
+
+
+def test_one_that_makes_no_vectors_has_no_linear_probe() -> None:
+    sample = in_videos("aabbcc", 6)
+    question = labels_question(sample, seed=0)
+    scores = question.score(Method("no vectors", one_hot.similarities), sample.inputs)
+    assert scores.figures == {**question.score(one_hot, sample.inputs).figures, "linear": None}
 
 
 def test_one_that_knows_the_video_alone_finds_nothing_by_it() -> None:
@@ -113,7 +129,7 @@ def walked_twice() -> Sample:
 
 def test_a_second_pass_is_found_by_one_that_knows_the_place() -> None:
     sample = walked_twice()
-    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.inputs)
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(angles, sample.inputs)
     assert scores.figures["on path"] == 1
     assert scores.figures["shuffled"] < 0.3
     assert scores.figures["order"] == pytest.approx(scores.figures["on path"] - scores.figures["shuffled"])
@@ -125,13 +141,13 @@ def test_order_adds_nothing_to_one_that_answers_all_with_one_frame_or_at_random(
     question = second_pass_question(sample, at_seconds=100, seed=0)
     assert question.score(blind, sample.inputs).figures["on path"] == 1  # and so are the shuffled
     assert question.score(blind, sample.inputs).figures["order"] == 0
-    noise = np.random.default_rng(0).normal(size=(170, 20)).astype(np.float32)
-    assert abs(question.score(lambda _: noise, sample.inputs).figures["order"]) < 0.15
+    noise = np.random.default_rng(0).normal(size=(70, 100)).astype(np.float32)
+    assert abs(question.score(Method("noise", lambda *_: noise), sample.inputs).figures["order"]) < 0.15
 
 
 def test_walking_back_is_not_the_same_route() -> None:
     sample = sample_of(np.concatenate([np.linspace(0, 99, 100), np.linspace(99, 0, 70)]))
-    scores = second_pass_question(sample, at_seconds=100, seed=0).score(lambda f: turned(codes_of(f)), sample.inputs)
+    scores = second_pass_question(sample, at_seconds=100, seed=0).score(angles, sample.inputs)
     assert scores.figures["order"] < 0.2
 
 
@@ -159,3 +175,52 @@ def test_pictures_in_no_order_are_not_asked_about_time() -> None:
     scores = self_test_question(sample, ordered=False, seed=0).score(one_hot, sample.inputs)
     assert scores.figures["neighbours"] is None
     assert len(np.unique(scores.blocks)) == 60
+
+
+def filmed(*, moving: bool, num: int = 90) -> Sample:
+    """A camera in a textured room with a little noise, ten frames a second."""
+    random = np.random.default_rng(0)
+    room = np.kron(random.integers(30, 200, (12, 60, 3)), np.ones((6, 6, 1)))
+    frames = np.stack([room[:, 3 * index : 3 * index + 90] if moving else room[:, :90] for index in range(num)])
+    frames = (frames + random.normal(0, 2, frames.shape)).clip(0, 255).astype(np.uint8)
+    return replace(sample_of(np.zeros(num)), inputs=frames, full_frames=frames, seconds=np.arange(num) / 5)
+
+
+def test_a_view_moves_or_stands_still_whatever_the_light() -> None:
+    still, moving = filmed(moving=False), filmed(moving=True)
+    light = np.linspace(0, 50, 90).astype(np.uint8)[:, None, None, None]
+    assert view_moves(still.full_frames) < 0.1
+    assert view_moves(still.full_frames + light) < 0.1
+    assert view_moves(moving.full_frames) > 0.7
+
+
+def test_a_piece_put_in_is_newer_than_the_frames_as_they_were() -> None:
+    sample = filmed(moving=False)
+    question = novelty_question(sample, seed=0)
+    scores = question.score(mean_colours(), sample.full_frames)
+    assert scores.figures["newer"] > 0.95
+    assert scores.figures["called new"] > 0.9
+    assert scores.figures["as it was"] == 0
+    assert scores.per_query.mean() == pytest.approx(scores.figures["newer"])
+    dull = Method("dull", blind.similarities, cells=lambda frames: np.ones((len(frames), 1, 4), np.float32))
+    assert question.score(dull, sample.full_frames).figures["newer"] == 0.5
+
+
+def test_what_truly_happens_does_not_count_against_a_method() -> None:
+    """Something fills a corner of half of the later frames: pieces are put into the quiet ones."""
+    sample = filmed(moving=False)
+    sample.full_frames[60:, :24, :24] = 255
+    assert novelty_question(sample, seed=0).score(mean_colours(), sample.full_frames).figures["as it was"] == 0
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (filmed(moving=True), "the view moves; novelty is of a camera that stands still"),
+        (filmed(moving=False, num=40), "14 of 40 frames were judged: the first 5 s, .* 50 judged are needed"),
+        (filmed(moving=False, num=20), "0 of 20 frames were judged"),
+    ],
+)
+def test_why_it_cannot_be_asked_what_is_new(sample: Sample, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        novelty_question(sample, seed=0)

@@ -9,9 +9,10 @@ from PIL import Image
 
 from firstsight.comparison.compare import Comparison
 from firstsight.comparison.neighbours import Neighbour, Neighbourhood
+from firstsight.encoder.encoder import Agreement, CellMatch
 from firstsight.footage.frames import Frame
 from firstsight.report.comparison import _outstanding
-from firstsight.report.drawing import neighbours_picture
+from firstsight.report.drawing import agreement_picture, agreement_scale, neighbours_picture
 from firstsight.report.exploration import _COLOURS, _OTHERS, place
 
 PAGES = ("clusters_page.html", "duplicates_page.html", "map_page.html", "page.html", "search_page.html")
@@ -85,3 +86,52 @@ def test_only_moments_that_stand_out_are_called_similar(values: list[float], mea
     one = frame(np.zeros((1, 1, 3), np.uint8))
     moments = [Comparison(one, one, value, np.empty(0, np.intp)) for value in values]
     assert _outstanding(moments, mean) == moments[:kept]
+
+
+def agreement(*matches: CellMatch, shows: bool = True) -> Agreement:
+    """Of 4x6 cells, all of which show something, or none."""
+    first, second = np.zeros((4, 6), np.float32), np.zeros((4, 6), np.float32)
+    for match in matches:
+        first[match.first], second[match.second] = match.support, match.support
+    return Agreement(0.1, first, second, np.full((4, 6), shows), np.full((4, 6), shows), matches)
+
+
+def test_colours_lie_on_the_cells_that_agree_and_a_line_joins_them() -> None:
+    frame, other = np.full((80, 120, 3), 200, np.uint8), np.full((160, 240, 3), 200, np.uint8)
+    picture = agreement_picture(frame, other, agreement(CellMatch((0, 0), (3, 5), 1.0)))
+    assert picture.shape == (80, 120 + 8 + 120, 3)
+    coloured = np.ptp(picture, axis=2) > 60
+    assert coloured[10, 10]
+    assert coloured[70, 128 + 110]
+    assert not coloured[70, 10]
+    assert not coloured[10, 128 + 110]
+    middle = 124  # of the seam, where the line is half way
+    assert np.flatnonzero(coloured[:, middle]).tolist() == pytest.approx([40], abs=2)
+
+
+def test_without_a_match_pictures_are_grey_and_whole() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    for found in (agreement(), agreement(shows=False)):
+        picture = agreement_picture(noise, noise, found)
+        assert not np.ptp(picture, axis=2).any()
+        assert picture[:, :60].std() > 10
+
+
+def test_of_matches_side_by_side_only_the_strongest_has_a_line() -> None:
+    ground = np.zeros((80, 120, 3), np.uint8)
+    matches = [CellMatch((1, column), (1, column), 1 - column / 10) for column in range(3)]
+    above, below = (CellMatch((3, 0), (3, 0), support) for support in (1.0, 0.1))
+    lines = agreement_picture(ground, ground, agreement(above, *matches, below))[:, 122]
+    assert len(np.flatnonzero(np.ptp(lines, axis=1) > 20)) <= 4  # two lines of a pixel or two
+
+
+def test_a_single_cell_and_a_narrow_frame_can_be_drawn() -> None:
+    one = np.ones((1, 1), np.float32)
+    found = Agreement(1.0, one, one, one > 0, one > 0, (CellMatch((0, 0), (0, 0), 1.0),))
+    assert agreement_picture(np.zeros((2, 2, 3), np.uint8), np.zeros((64, 2, 3), np.uint8), found).shape == (2, 11, 3)
+
+
+def test_brighter_is_more_support_on_the_scale() -> None:
+    light = agreement_scale()[0].astype(float) @ [0.2126, 0.7152, 0.0722]
+    assert (np.diff(light) > -1).all()
+    assert light[-1] - light[0] > 200

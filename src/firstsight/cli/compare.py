@@ -46,6 +46,9 @@ def compare_command(
         int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all before.")
     ] = None,
     centred: Annotated[bool, typer.Option("--centred", help="Remove the mean before the cosine.")] = False,
+    agreement: Annotated[
+        bool, typer.Option("--agreement", help="Colour each frame of the film where it agrees with its anchor.")
+    ] = False,
     start: footage.Start = None,
     end: footage.End = None,
     every: footage.Every = None,
@@ -58,6 +61,8 @@ def compare_command(
     """Compare every frame of footage with an anchor.
 
     Writes DIR/timeline.csv, DIR/timeline.png, DIR/comparison.mp4 and DIR/report.html.
+
+    The page shows where frames and anchor agree; with --agreement the film does too.
 
     With --box, its content is compared with every window of that size, and the best of each frame counts.
 
@@ -94,6 +99,7 @@ def compare_command(
                 source,
                 settings,
                 out,
+                agreement=agreement,
                 progress=display.progress,
                 show=window,
                 finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),

@@ -39,10 +39,11 @@ def command(
     frames_per_second: footage.FramesPerSecond = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Judge an encoder on footage, beside four simple baselines.
+    """Judge an encoder on footage, beside simple baselines, with a verdict for each use.
 
-    These are random filters, a thumbnail, a perceptual hash and a colour histogram. Without labels, the question is
-    whether a frame is found again after a change of view or light, or with noise.
+    Baselines are random filters, a thumbnail, a perceptual hash, a colour histogram, HOG and CoHOG. Without labels, the
+    question is whether a frame is found again after a change of view or light, or with noise. Uses are: find a moment
+    again, the same place, what is new before a camera that stands still.
 
     Example: `firstsight evaluate runs/bikes bikes.mp4`
     """
@@ -93,7 +94,7 @@ def _print(evaluation: "Evaluation") -> None:
     for note in evaluation.notes:
         typer.echo(f"note: {printable(note)}")
     for verdict in evaluation.verdicts:
-        typer.echo(verdict)
+        typer.echo(printable(verdict))
 
 
 def _cells(scores: "Scores", columns: Mapping[str, str]) -> list[str]:

@@ -144,7 +144,7 @@ class Layout(nn.Module):
     def _in_place(self, levels: Sequence[Tensor]) -> Tensor:
         parts = []
         for level, centre, matrix in zip(levels, self.coarse_centre, self.coarse_matrix, strict=True):
-            parts.append(_unit((self._coarse(level) - centre) @ matrix).flatten(1))
+            parts.append(_unit(((self._coarse(level) - centre) @ matrix).float()).flatten(1))
         return _unit(torch.cat(parts, dim=1))
 
     def _coarse(self, level: Tensor) -> Tensor:
@@ -232,6 +232,25 @@ def matched(query: Tensor, others: Tensor) -> Matched:
     return Matched(levels.log().mean(dim=1).exp(), squares, partner.transpose(0, 1))
 
 
+def supported(first: Tensor, second: Tensor) -> Tensor:
+    """How well each cell of one frame is matched with each of another, float32 (rows, columns, rows, columns), 0 to 1.
+
+    T(s, p)^2 / (T(s, s) T(p, p)) of the pairs that `agreement` matches and 0 of all others, mean over both networks;
+    T(s, s) and T(p, p) are of each frame with itself. So 1 is a pair that both networks match as in the frame itself.
+
+    Args:
+        first: cells, int8 (2, rows, columns, dim).
+        second: those of the other frame.
+    """
+    found = matched(first, second[None])
+    rows, columns = first.shape[1:3]
+    own = _own(rows, columns)
+    table = torch.zeros(len(first), rows * columns, rows * columns)
+    partner = found.partner[0]
+    table.scatter_(1, partner[:, None], (found.support[0] * _most(rows, columns) / (own * own[partner]))[:, None])
+    return table.clamp(0, 1).mean(dim=0).view(rows, columns, rows, columns)
+
+
 def _summed_with_neighbours(values: Tensor) -> Tensor:
     """Sums over the shifts of both frames together, of (N, rows, columns, rows, columns)."""
     for first, second in ((1, 3), (2, 4)):
@@ -262,8 +281,12 @@ def _shares(rows: int, columns: int) -> Tensor:
 @cache
 def _most(rows: int, columns: int) -> float:
     """The mean T^2 of the cells of a frame with themselves."""
-    own = (_inside(rows, columns) / _shares(rows, columns)).diagonal()
-    return float(own.square().mean())
+    return float(_own(rows, columns).square().mean())
+
+
+def _own(rows: int, columns: int) -> Tensor:
+    """T of each cell of a frame with itself, (cells,)."""
+    return (_inside(rows, columns) / _shares(rows, columns)).diagonal()
 
 
 def window_descriptors(cells: Tensor, spread: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from firstsight.closed_form.layout import (
     LayoutConfig,
     agreement,
     candidates,
+    supported,
     window_descriptors,
     window_similarities,
 )
@@ -165,6 +166,10 @@ class LayoutStage:
         Not below -1: those that have less to do with each other are alike in that.
         """
         return (1 + agreement(query, others).log() / self.config.unrelated).clamp_min(-1)
+
+    def supported(self, first: Tensor, second: Tensor) -> Tensor:
+        """See `layout.supported`."""
+        return supported(first, second)
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
         """(1 - w) cosine + w agreement, with the weight w.

@@ -207,14 +207,27 @@ class Comparisons:
     Attributes:
         num_compared: so far.
         num_skipped: frames so far that could not be decoded.
+
+    Args:
+        keep_cells: whether the encoder keeps the cells of the latest frames, so that `Encoder.agreement` of them is
+            quick; for an encoder that has a second stage.
     """
 
-    def __init__(self, encoder: Encoder, source: Source, settings: CompareSettings, views: tuple[View, ...]) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        source: Source,
+        settings: CompareSettings,
+        views: tuple[View, ...],
+        *,
+        keep_cells: bool = False,
+    ) -> None:
         self.num_compared = 0
         self.num_skipped = 0
         self._encoder = encoder
         self._source = source
         self._settings = settings
+        self._keep_cells = keep_cells
         encoder.compared_level(settings.level)
         self._views = (encoder.view, *views)
 
@@ -260,6 +273,8 @@ class Comparisons:
             self.num_skipped = reading.num_skipped
 
     def _flat(self, inputs: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if self._keep_cells and self._settings.level is None:
+            return self._encoder.compared_and_known(inputs)
         return self._encoder.compared(inputs, level=self._settings.level)
 
     def _fixed_anchor(self) -> Frame | None:

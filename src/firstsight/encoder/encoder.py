@@ -9,17 +9,18 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.encoder import saved
-from firstsight.encoder.model import EncoderView, MapShape, Model, in_batches, level_number, to_inputs
+from firstsight.encoder.model import EncoderView, MapShape, Model, SecondStage, in_batches, level_number, to_inputs
 from firstsight.errors import RunError, SettingsError, brief
 from firstsight.files import check_path
-from firstsight.pixels import as_pictures
+from firstsight.pixels import as_pictures, single_picture, writable
 from firstsight.process import Precision, passive_waiting
 
 _BATCH_SIZE = 16  # fills the processor; larger only takes memory
+_FLAT = 8  # grey levels in a cell; the noise of coding in a black picture is below
 _MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
 
 
@@ -37,6 +38,41 @@ class Descriptions:
     def parts(self) -> list[NDArray[Any]]:
         """Those that there are."""
         return [part for part in (self.vectors, self.cells, self.in_place) if part is not None]
+
+
+@dataclass(frozen=True)
+class CellMatch:
+    """A cell of one frame and the cell of another that shows the same in the same arrangement."""
+
+    first: tuple[int, int]  # row and column of the cell in the first frame
+    second: tuple[int, int]  # in the second
+    support: float  # above 0, to 1: matched by both networks as the cell with itself
+
+
+@dataclass(frozen=True, eq=False)
+class Agreement:
+    """Where two frames agree in their layout."""
+
+    share: float  # of what the frames show, 0 to 1: 1 for a frame with itself, some 0.01 for an unrelated one
+    first: NDArray[np.float32]  # (rows, columns), support of each cell of the first frame, 0 (no match) to 1
+    second: NDArray[np.float32]  # the same of the second
+    first_shows: NDArray[np.bool_]  # (rows, columns), False of a cell of one colour without a match
+    second_shows: NDArray[np.bool_]  # the same of the second
+    matches: tuple[CellMatch, ...]  # the strongest first
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a frame has nothing to match, as a black one."""
+        return not (self.first_shows.any() and self.second_shows.any())
+
+    @property
+    def in_words(self) -> str:
+        """How much agrees: "18 % agrees"."""
+        return "nothing to match" if self.is_empty else f"{100 * self.share:.0f} % agrees"
+
+    def __repr__(self) -> str:
+        cells = "x".join(map(str, self.first.shape))
+        return f"Agreement(share {self.share:.2f}, {len(self.matches)} matches of {cells} cells)"
 
 
 class Encoder:
@@ -138,12 +174,50 @@ class Encoder:
             PixelsError: frames of another shape or dtype, or too small.
         """
         (first, *own), (second, *others) = (self._known_of(frames, precision) for frames in (queries, references))
-        cosines = first @ second.T
+        cosines = (first @ second.T).clamp(-1, 1)
         stage = self.model.second_stage
         if stage is None or not cosines.numel():
             return cosines.numpy()
         with passive_waiting(), torch.inference_mode():
             return stage.similarities(cosines, tuple(own), tuple(others)).numpy()
+
+    def agreement(
+        self, first: NDArray[np.uint8], second: NDArray[np.uint8], *, precision: Precision | None = None
+    ) -> Agreement:
+        """Where two frames agree: what the second stage of `similarities` takes as the same in both.
+
+        A frame has about 96 cells, which together cover all of it. Cells of two frames match if each is the best for
+        the other *with the support of their neighbourhood*, 5x5 cells: things may lie elsewhere, in the same
+        arrangement. The support is T(s, p)^2 / (T(s, s) T(p, p)), mean of a colour and a grey network, where T(s, p) is
+        the mean cosine of the cells around s and p; its sum over the matches of a cell is in `first` and `second`. Two
+        cells of one colour, within 8 grey levels, are no match, and `share` leaves them out.
+
+        Args:
+            first: uint8 (H, W, 3) or (H, W).
+            second: the same; may have another size.
+            precision: of the arithmetic, as for `encode`.
+
+        Raises:
+            SettingsError: the encoder has no second stage, as the article's and those of older runs.
+            PixelsError: a picture of another shape or dtype, or too small.
+
+        *Source:* T and the rule for matches are those of `firstsight.closed_form.layout.agreement`.
+        """
+        stage = self.check_second_stage()
+        inputs = [self.view.apply(single_picture(one)) for one in (first, second)]
+        cells, others = (self._known_of(one, precision)[1][0] for one in inputs)
+        shows, others_show = (_cells_that_show(one[0], (cells.shape[1], cells.shape[2])) for one in inputs)
+        with passive_waiting(), torch.inference_mode():
+            return _agreed(stage.supported(cells, others), shows, others_show)
+
+    def check_second_stage(self) -> SecondStage:
+        """Of the model. Raises a SettingsError if it has none."""
+        if self.model.second_stage is None:
+            raise SettingsError(
+                "this encoder compares embeddings alone, not where frames agree; valid is one learned by the default "
+                "method of this version: learn it again"
+            )
+        return self.model.second_stage
 
     def describe(self, frames: NDArray[np.uint8], *, precision: Precision | None = None) -> Descriptions:
         """The embedding of each frame, and what the second stage compares, in one pass.
@@ -161,17 +235,17 @@ class Encoder:
     def _known_of(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
         """The parts of `describe`, kept for frames that come again."""
         pictures = as_pictures(frames)
-        keys = [
-            hashlib.blake2b(picture.tobytes(), person=repr(pictures.shape[1:]).encode()[:16]).digest()
-            for picture in pictures
-        ]
+        keys = _keys(pictures)
         rows = {key: self._known[key] for key in keys if key in self._known}
         new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
-        described = self.describe(pictures[new], precision=precision)
-        parts = [torch.from_numpy(part) for part in described.parts]
-        rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
+        if new:
+            parts = [torch.from_numpy(part) for part in self.describe(pictures[new], precision=precision).parts]
+            rows |= zip([keys[index] for index in new], zip(*parts, strict=True), strict=True)
+            self._keep(rows)
+        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)]
+
+    def _keep(self, rows: Mapping[bytes, tuple[Tensor, ...]]) -> None:
         self._known = dict(list({**self._known, **rows}.items())[-_MAX_KNOWN:])
-        return [torch.stack(part) for part in zip(*(rows[key] for key in keys), strict=True)] or parts
 
     def features(
         self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision = "float32"
@@ -195,7 +269,11 @@ class Encoder:
         return maps
 
     def compared(
-        self, frames: NDArray[np.uint8], *, level: int | None = None, precision: Precision | None = None
+        self,
+        frames: NDArray[np.uint8],
+        *,
+        level: int | None = None,
+        precision: Precision | None = None,
     ) -> NDArray[np.float32]:
         """What `compare` compares, float32 (N, dim), not of unit length: a level's maps flattened, or the embedding."""
         if level is not None:
@@ -204,6 +282,14 @@ class Encoder:
         (flat,) = self._in_batches(
             as_pictures(frames), lambda inputs: (self.model.embed(inputs),), precision or default
         )
+        return flat
+
+    def compared_and_known(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The embeddings as by `compared`; `agreement` of these frames embeds none of them again."""
+        pictures = as_pictures(frames)
+        flat, *others = self._in_batches(pictures, self.model.describe, self.model.precision)
+        parts = [torch.from_numpy(part) for part in (_unit(flat), *others)]
+        self._keep(dict(zip(_keys(pictures), zip(*parts, strict=True), strict=True)))
         return flat
 
     def compared_level(self, level: int | None) -> int | None:
@@ -244,6 +330,39 @@ class Encoder:
         levels = ", ".join(map(str, self.shapes))
         method = self.provenance.get("method", "nothing")
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
+
+
+def _keys(pictures: NDArray[np.uint8]) -> list[bytes]:
+    """A digest of each picture."""
+    shape = repr(pictures.shape[1:]).encode()[:16]
+    return [hashlib.blake2b(picture.tobytes(), person=shape).digest() for picture in pictures]
+
+
+def _cells_that_show(picture: NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:
+    """Which cells (rows, columns) of a picture (h, w, C) are not of one colour."""
+    values = torch.from_numpy(writable(picture)).permute(2, 0, 1).float()
+    highest, lowest = (nn.functional.adaptive_max_pool2d(sign * values, grid) * sign for sign in (1, -1))
+    return (highest - lowest).amax(dim=0) > _FLAT
+
+
+def _agreed(supported: Tensor, shows: Tensor, others_show: Tensor) -> Agreement:
+    """Of the support of all pairs of cells (rows, columns, rows, columns), and which cells (rows, columns) show things.
+
+    Two cells that show nothing are no match, and in a frame that shows nothing there is none at all.
+    """
+    kept = supported * ((shows[:, :, None, None] | others_show) & shows.any() & others_show.any())
+    first, second = kept.sum(dim=(2, 3)), kept.sum(dim=(0, 1))
+    shows, others_show = shows | (first > 0), others_show | (second > 0)
+    share = float(kept.sum() / max(1, int(shows.sum()), int(others_show.sum())))
+    supports = (first.clamp(max=1).numpy(), second.clamp(max=1).numpy())
+    return Agreement(min(1.0, share), *supports, shows.numpy(), others_show.numpy(), _matches(kept))
+
+
+def _matches(supported: Tensor) -> tuple[CellMatch, ...]:
+    """Those above 0 of (rows, columns, rows, columns), the strongest first."""
+    pairs, supports = supported.nonzero().tolist(), supported[supported > 0].tolist()
+    found = [CellMatch((a, b), (c, d), support) for (a, b, c, d), support in zip(pairs, supports, strict=True)]
+    return tuple(sorted(found, key=lambda match: -match.support))
 
 
 def _as_array(tensor: Tensor) -> NDArray[Any]:

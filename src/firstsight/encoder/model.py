@@ -204,6 +204,12 @@ class SecondStage(Protocol):
     def agreement(self, query: Tensor, others: Tensor) -> Tensor:
         """How well frames with cells (K, ...) agree with one, (K,): 1 for itself, about 0 for an unrelated one."""
 
+    def supported(self, first: Tensor, second: Tensor) -> Tensor:
+        """How well each cell of a frame is matched with each of another: (rows, columns, rows, columns), 0 to 1.
+
+        The sum over the cells of either frame is at most 1: a cell of the other that is matched as with itself.
+        """
+
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
         """Similarities (Q, R), at most 1, from cosines of embeddings (Q, R), and cells and vectors in place of both."""
 

@@ -1,8 +1,11 @@
-"""An encoder beside the baselines, on the same question, and the verdict in words."""
+"""An encoder beside the baselines, on the same questions, and a verdict in words for each use."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,29 +13,46 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder, check_encoder
-from firstsight.errors import SettingsError, check_count, check_seconds, check_seed
-from firstsight.evaluation.baselines import RANDOM, colour_histogram, perceptual_hash, random_filters, thumbnail
-from firstsight.evaluation.metrics import Difference, Question, Scores, difference
-from firstsight.evaluation.questions import labels_question, second_pass_question, self_test_question
-from firstsight.evaluation.sample import MIN_FRAMES, Sample, read_labels, take_sample
+from firstsight.errors import SettingsError, SourceError, check_count, check_seconds, check_seed
+from firstsight.evaluation import baselines
+from firstsight.evaluation.baselines import MODEL, RANDOM, Method, thumbnail
+from firstsight.evaluation.metrics import Difference, Question, Scores, difference, standard_error
+from firstsight.evaluation.questions import (
+    labels_question,
+    novelty_question,
+    second_pass_question,
+    self_test_question,
+)
+from firstsight.evaluation.sample import MIN_FRAMES, Sample, is_still, read_labels, take_sample
 from firstsight.files import check_path
-from firstsight.footage.source import Spec, open_source
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.source import Source, Spec, open_source
+from firstsight.footage.videos import VideoFiles
 from firstsight.progress import Progress, Report, silent
+from firstsight.quality.self_test import queries_among
 
-MODEL = "this encoder"
+FIND_AGAIN, SAME_PLACE, WHAT_IS_NEW, MORE_CLIPS = "find again", "same place", "what is new", "more clips"
+_NOT_JUDGED, _SAYS_LITTLE = "cannot be judged: ", "says little"
 
 
-def verdicts(scores: Mapping[str, Scores]) -> tuple[str, str]:
-    """A line on the encoder against the best baseline without a network, and one on it against random filters.
+def against_baselines(scores: Mapping[str, Scores]) -> str:
+    """The first figure of the encoder, beside the best method that learns nothing and beside random filters.
 
-    Differences are of the first figure, query by query; one within two standard errors is called no difference.
+    Differences are query by query; one within two standard errors is called no difference.
 
     Args:
         scores: of `MODEL`, `RANDOM` and at least one more, by name.
     """
-    simple = max(scores.keys() - {MODEL, RANDOM}, key=lambda name: scores[name].per_query.mean())
-    figure = next(iter(scores[MODEL].figures))
-    return _against_simple(simple, figure, _gained(scores, simple)), _against_random(figure, _gained(scores, RANDOM))
+    model, simple = scores[MODEL], best_simple(scores)
+    figure, value = next(iter(model.figures.items()))
+    error = f" ± {100 * model.standard_error:.1f}" if model.standard_error < float("inf") else ""
+    found = f"{figure} {100 * (value or 0):.1f}{error} %"
+    return f"{found}; {_against_simple(simple, _gained(scores, simple))}; {_against_random(_gained(scores, RANDOM))}"
+
+
+def best_simple(scores: Mapping[str, Scores]) -> str:
+    """The name of the best baseline without a network."""
+    return max(scores.keys() - {MODEL, RANDOM}, key=lambda name: (scores[name].per_query.mean(), name))
 
 
 def _gained(scores: Mapping[str, Scores], name: str) -> Difference:
@@ -40,33 +60,59 @@ def _gained(scores: Mapping[str, Scores], name: str) -> Difference:
     return difference(model.per_query, other.per_query, model.blocks)
 
 
-def _against_simple(name: str, figure: str, gained: Difference) -> str:
-    points = _points(figure, gained)
+def _against_simple(name: str, gained: Difference) -> str:
+    points = _points(gained)
     if not gained.clear:
-        return f"no clear difference from the {name} on your footage: {points}; either will do"
+        return f"no clear difference from {name} ({points}), either will do"
     if gained.value > 0:
-        return f"better than the {name} on your footage, by {points}"
-    return f"not better: use the {name}, which is ahead on your footage by {points}"
+        return f"better than {name}, the best without learning, by {points}"
+    return f"not better: {name} is ahead by {points}"
 
 
-def _against_random(figure: str, gained: Difference) -> str:
-    points = _points(figure, gained)
+def _against_random(gained: Difference) -> str:
+    points = _points(gained)
     if not gained.clear:
-        return f"no clear difference from random filters: {points}; learning may not have helped"
+        return f"no clear difference from random filters ({points}), learning may not have helped"
     if gained.value > 0:
-        return f"what it learned adds {points} to random filters"
-    return f"random filters are ahead by {points}: learn again, from footage like this"
+        return f"learning adds {points} to random filters"
+    return f"random filters are ahead by {points}"
 
 
-def _points(figure: str, gained: Difference) -> str:
-    """The size of the difference; with its sign where it is not said which is ahead."""
+def _points(gained: Difference) -> str:
+    """The size of the difference, with its sign if it is not clear which is ahead."""
     size = f"{100 * abs(gained.value):.1f}" if gained.clear else f"{100 * gained.value:+.1f}"
-    error = f" (standard error {100 * gained.standard_error:.1f})" if gained.standard_error < float("inf") else ""
-    return f"{size} points of '{figure}'{error}"
+    error = f" ± {100 * gained.standard_error:.1f}" if gained.standard_error < float("inf") else ""
+    return f"{size}{error} points"
 
 
 # If the picture that follows were any picture, half of all others would be more alike.
 _ORDERED_BELOW = 0.4
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an encoder is used for, and whether it is good for that on this footage."""
+
+    name: str  # "find again", "same place", "what is new" or "more clips"
+    verdict: str  # in words, with its evidence, or why it cannot be judged
+    question: Question | None = None  # None: it cannot be judged, or from what was asked for another use
+    scores: Mapping[str, Scores] = field(default_factory=dict)  # by the method's name, the encoder first
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether this footage allows a verdict."""
+        return not self.verdict.startswith(_NOT_JUDGED)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it; figures are shares from 0 to 1, `columns` says of what."""
+        question = self.question
+        return {
+            "verdict": self.verdict,
+            "judged": self.is_judged,
+            "asks": question.asks if question else None,
+            "columns": dict(question.columns) if question else {},
+            "scores": _scores_in_json(self.scores),
+        }
 
 
 @dataclass(frozen=True)
@@ -76,21 +122,26 @@ class Evaluation:
     source: str  # the footage, for people
     question: Question
     scores: Mapping[str, Scores]  # by the method's name, the encoder first
-    verdicts: tuple[str, ...]  # a line each
+    uses: tuple[Use, ...]  # what the encoder is good for here, one each
     notes: tuple[str, ...]
     num_frames: int  # asked about
     num_read: int  # that went by
 
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """A line for each use: its name, a colon, and the verdict."""
+        return tuple(f"{use.name}: {use.verdict}" for use in self.uses)
+
     def to_json(self) -> dict[str, Any]:
         """All of it; of each method the figures, shares from 0 to 1, and the standard error of the first, or None."""
-        scores = self.scores.items()
         return {
             "source": self.source,
             "asks": self.question.asks,
             "columns": dict(self.question.columns),
             "unit": "share, 0 to 1",
-            "scores": {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores},
+            "scores": _scores_in_json(self.scores),
             "verdicts": list(self.verdicts),
+            "uses": {use.name: use.to_json() for use in self.uses},
             "notes": list(self.notes),
             "num_frames": self.num_frames,
             "num_read": self.num_read,
@@ -100,6 +151,10 @@ class Evaluation:
         """A row a method: its name, figures (shares, 0 to 1) and the standard error of the first."""
         content = self.to_json()["scores"]
         return pa.Table.from_pylist([{"method": name, **figures} for name, figures in content.items()])
+
+
+def _scores_in_json(scores: Mapping[str, Scores]) -> dict[str, dict[str, float | None]]:
+    return {name: {**one.figures, "standard_error": _finite(one.standard_error)} for name, one in scores.items()}
 
 
 def _finite(value: float) -> float | None:
@@ -128,7 +183,8 @@ def evaluate(
         progress: called now and then.
 
     Returns:
-        With neither labels nor second pass, the self-test.
+        The scores of the question that was asked, without labels or second pass the self-test, and a verdict for each
+        use, or why this footage does not allow one.
 
     Raises:
         SourceError: too few frames, or frames that are all alike.
@@ -152,39 +208,170 @@ def evaluate(
         label_of=given.of if given else None,
         progress=progress,
     )
-    question = _question(sample, labels, second_pass_seconds, seed)
-    scores = dict(_asked_of_all(question, encoder, sample, seed, progress))
-    notes = [*(given.notes if given else ()), *question.notes]
+    place = _place_question(sample, labels, second_pass_seconds, seed)
+    asking = _Asking(sample, seed, progress, _methods(encoder, sample, seed))
+    find_again = _find_again(asking, is_optional=place is not None)
+    same_place = _same_place(asking, place)
+    new = _what_is_new(asking)
+    clips = Use(MORE_CLIPS, _more_clips(find_again, sample, _learned_from(encoder, footage)))
+    main = same_place if place else find_again
+    assert main.question
+    notes = [*(given.notes if given else ()), *main.question.notes]
     if sample.num_unlabelled:
         notes.append(f"{sample.num_unlabelled} of {sample.num_read} frames have no label and are left out")
-    return Evaluation(footage.name, question, scores, verdicts(scores), tuple(notes), len(sample), sample.num_read)
+    uses = (find_again, same_place, new, clips)
+    return Evaluation(footage.name, main.question, main.scores, uses, tuple(notes), len(sample), sample.num_read)
 
 
-def _question(sample: Sample, labels: str | None, second_pass_seconds: float | None, seed: int) -> Question:
+def _methods(encoder: Encoder, sample: Sample, seed: int) -> list[Callable[[], Method]]:
+    """The encoder and every baseline, made when it is asked."""
+    footage = sample.full_frames
+    return [
+        lambda: baselines.of_encoder(encoder),
+        cache(lambda: baselines.random_filters(footage, seed=seed)),
+        lambda: thumbnail(footage),
+        baselines.perceptual_hash,
+        baselines.colour_histogram,
+        lambda: baselines.hog(footage),
+        baselines.cohog,
+    ]
+
+
+@dataclass(frozen=True)
+class _Asking:
+    """What all questions share."""
+
+    sample: Sample
+    seed: int
+    progress: Report
+    methods: list[Callable[[], Method]]  # the encoder, random filters, and the others
+
+    def scores(self, question: Question, methods: list[Callable[[], Method]], what: str) -> dict[str, Scores]:
+        """Of each method. The encoder has its part of a frame, the others all."""
+        sample, scores = self.sample, {}
+        for done, make in enumerate(methods):
+            self.progress(Progress(f"{what}: {MODEL}" if not done else f"{what}: baselines", done, len(methods)))
+            method = make()
+            scores[method.name] = question.score(method, sample.full_frames if done else sample.inputs)
+        return scores
+
+
+def _find_again(asking: _Asking, *, is_optional: bool) -> Use:
+    """The use, not judged where it is optional and the frames are all alike."""
+    sample = asking.sample
+    ordered = not sample.of_pictures or _next_is_near(sample.full_frames)
+    question = self_test_question(sample, ordered=ordered, seed=asking.seed)
+    try:
+        scores = asking.scores(question, asking.methods, FIND_AGAIN)
+    except SourceError as error:
+        if not is_optional:
+            raise
+        return Use(FIND_AGAIN, f"{_NOT_JUDGED}{error}")
+    evidence = against_baselines(scores)
+    if ordered and is_still(sample).all():
+        evidence = f"{_SAYS_LITTLE} of a camera that stands still, whose frames are all but the same; {evidence}"
+    return Use(FIND_AGAIN, evidence, question, scores)
+
+
+def _place_question(
+    sample: Sample, labels: str | None, second_pass_seconds: float | None, seed: int
+) -> Question | None:
     if labels:
         return labels_question(sample, seed=seed)
     if second_pass_seconds is not None:
         return second_pass_question(sample, at_seconds=second_pass_seconds, seed=seed)
-    return self_test_question(sample, ordered=not sample.of_pictures or _next_is_near(sample.full_frames), seed=seed)
+    return None
+
+
+def _same_place(asking: _Asking, question: Question | None) -> Use:
+    if question is None:
+        why = "nothing says which frames show the same place; give --labels, or --second-pass for a route walked twice"
+        return Use(SAME_PLACE, _NOT_JUDGED + why)
+    scores = asking.scores(question, asking.methods, SAME_PLACE)
+    return Use(SAME_PLACE, against_baselines(scores), question, scores)
+
+
+def _what_is_new(asking: _Asking) -> Use:
+    try:
+        question = novelty_question(asking.sample, seed=asking.seed)
+    except SettingsError as error:
+        return Use(WHAT_IS_NEW, f"{_NOT_JUDGED}{error}")
+    scores = asking.scores(question, [*asking.methods[:2], baselines.mean_colours], WHAT_IS_NEW)
+    figures = scores[MODEL].figures
+    called, false = (f"{100 * (figures[name] or 0):.0f} %" for name in ("called new", "as it was"))
+    evidence = f"a piece put in is called new in {called} of frames, a frame as it was in {false}"
+    return Use(WHAT_IS_NEW, f"{against_baselines(scores)}; {evidence}", question, scores)
+
+
+def _learned_from(encoder: Encoder, footage: Source) -> dict[str, bool] | None:
+    """Of each file of the footage whether the encoder learned from it; None if that is not known."""
+    record: Mapping[str, Any] = encoder.provenance
+    known = [part.get("paths") or [] for part in (record.get("footage") or {}, *(record.get("extended_by") or []))]
+    if not all(known) or not isinstance(footage, VideoFiles | ImageFiles):
+        return None
+    paths = [Path(path).resolve() for some in known for path in some]
+    files = footage.files if isinstance(footage, ImageFiles) else [(file.path, file.name) for file in footage.files]
+    return {name: _is_among(path.resolve(), paths) for path, name in files}
+
+
+def _is_among(file: Path, paths: list[Path]) -> bool:
+    """Whether it is one of the files, in one of the folders, or fits one of the patterns."""
+    return any(file == path or path in file.parents or file.match(str(path)) for path in paths)
+
+
+def _more_clips(find_again: Use, sample: Sample, learned_from: Mapping[str, bool] | None) -> str:
+    """Whether to learn from more than was learned from, by how well frames are found again."""
+    scores = find_again.scores
+    if not scores:
+        return find_again.verdict
+    if learned_from is None:
+        return f"{_NOT_JUDGED}it is not known which files the encoder learned from, or the footage is no files"
+    is_known = np.array([learned_from.get(name, False) for name in sample.names])
+    of_query = is_known[sample.sources[queries_among(len(sample))]]
+    if of_query.all():
+        answer = _of_own_footage(scores)
+    else:
+        answer = _of_other_footage(scores, of_query) if of_query.any() else _of_foreign_footage(scores)
+    return answer.replace("yes:", "perhaps:") if find_again.verdict.startswith(_SAYS_LITTLE) else answer
+
+
+def _of_own_footage(scores: Mapping[str, Scores]) -> str:
+    ahead_of = {name: _gained(scores, name) for name in (RANDOM, best_simple(scores))}
+    behind = [name for name, gained in ahead_of.items() if not (gained.clear and gained.value > 0)]
+    if behind:
+        names = " and ".join(behind)
+        return f"yes: even of what it learned from it finds no more again than {names}; learn from others too"
+    return f"{_NOT_JUDGED}it learned from all of this footage; ask of a clip that it did not learn from"
+
+
+def _of_other_footage(scores: Mapping[str, Scores], of_query: NDArray[np.bool_]) -> str:
+    """Is the lead, which takes out how hard a file is, smaller in the files that it did not learn from?"""
+    simple, model = best_simple(scores), scores[MODEL]
+    lead = model.per_query - scores[simple].per_query
+    parts = ((lead[part], model.blocks[part]) for part in (of_query, ~of_query))
+    own, others = (Difference(float(values.mean()), standard_error(values, blocks)) for values, blocks in parts)
+    lost = Difference(own.value - others.value, math.hypot(own.standard_error, others.standard_error))
+    leads = f"its lead over {simple} is {_signed(own)} in files that it learned from and {_signed(others)} in others"
+    if lost.clear and lost.value > 0:
+        return f"yes: {leads}; learn from those too"
+    return f"no need seen: {leads}{'' if lost.clear else ', no clear difference'}"
+
+
+def _of_foreign_footage(scores: Mapping[str, Scores]) -> str:
+    gained = _gained(scores, RANDOM)
+    if gained.clear and gained.value > 0:
+        return f"no need seen: it did not learn from this footage, and is {_points(gained)} ahead of random filters"
+    behind = "behind" if gained.clear else "no better than"
+    compared = f"{behind} random filters ({_signed(gained)})"
+    return f"yes: it did not learn from this footage, and is {compared}; learn from it too"
+
+
+def _signed(gained: Difference) -> str:
+    return f"{100 * gained.value:+.1f} points"
 
 
 def _next_is_near(frames: NDArray[np.uint8]) -> bool:
     """Whether pictures are in order: the next one is more similar than most, as thumbnails."""
-    vectors = thumbnail(frames).encode(frames)
-    similarities = vectors @ vectors.T
+    similarities = thumbnail(frames).similarities(frames, frames)
     following = np.diagonal(similarities, 1)
     return float((similarities[:-1] > following[:, None]).mean()) < _ORDERED_BELOW
-
-
-def _asked_of_all(
-    question: Question, encoder: Encoder, sample: Sample, seed: int, progress: Report
-) -> Iterator[tuple[str, Scores]]:
-    """The encoder and every baseline with its scores. The encoder has its part of a frame, the others all."""
-    footage = sample.full_frames
-    makers = (lambda: random_filters(footage, seed=seed), lambda: thumbnail(footage), perceptual_hash, colour_histogram)
-    progress(Progress(f"asking {MODEL}", 0, len(makers) + 1))
-    yield MODEL, question.score(encoder.encode, sample.inputs)
-    for done, make in enumerate(makers, start=1):
-        baseline = make()
-        progress(Progress(f"asking {baseline.name}", done, len(makers) + 1))
-        yield baseline.name, question.score(baseline.encode, footage)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.evaluation.baselines import Encode
+from firstsight.evaluation.baselines import Method
 
 # Of the linear probe, for embeddings of variance 1.
 _PENALTIES = (1e0, 1e1, 1e2, 1e3, 1e4, 1e5)
@@ -51,30 +51,24 @@ def average_precision(similarities: NDArray[np.floating], relevant: NDArray[np.b
 
 
 def knn_labels(
-    vectors: NDArray[np.floating],
-    labels: NDArray[np.int64],
-    queries: NDArray[np.floating],
-    *,
-    k: int = 20,
-    temperature: float = 0.07,
+    similarities: NDArray[np.floating], labels: NDArray[np.int64], *, k: int = 20, temperature: float = 0.07
 ) -> NDArray[np.int64]:
-    """The label (Q,) that the k nearest vote for, each with the weight exp(cosine / temperature).
+    """The label (Q,) that the k nearest vote for, each with the weight exp(similarity / temperature).
 
     Source: Wu, Xiong, Yu, Lin, "Unsupervised Feature Learning via Non-Parametric Instance Discrimination", 2018.
 
     Args:
-        vectors: (N, dim), the gallery.
-        labels: (N,).
-        queries: (Q, dim).
+        similarities: (Q, G) of queries to gallery, -1 to 1.
+        labels: (G,), from 0.
         k: voters; more than there are is all.
         temperature: small lets the nearest decide.
     """
-    from sklearn.neighbors import KNeighborsClassifier  # scikit-learn takes seconds to load
-
-    vote = KNeighborsClassifier(
-        min(k, len(vectors)), metric="cosine", weights=lambda distances: np.exp((1 - distances) / temperature)
-    )
-    most: NDArray[np.int64] = vote.fit(vectors, labels).predict(queries)
+    nearest = np.argpartition(-similarities, min(k, len(labels)) - 1, axis=1)[:, :k]
+    weights = np.exp(np.take_along_axis(similarities, nearest, axis=1).astype(np.float64) / temperature)
+    num_queries, num_labels = len(similarities), int(labels.max()) + 1
+    ballots = np.arange(num_queries)[:, None] * num_labels + labels[nearest]
+    votes = np.bincount(ballots.ravel(), weights.ravel(), num_queries * num_labels)
+    most: NDArray[np.int64] = votes.reshape(num_queries, num_labels).argmax(axis=1)
     return most
 
 
@@ -194,5 +188,5 @@ class Question:
 
     asks: str  # in words
     columns: Mapping[str, str]  # name of a figure: what it means. Methods are compared by the first.
-    score: Callable[[Encode, NDArray[np.uint8]], Scores]  # of a method, on the sample's frames through its view
+    score: Callable[[Method, NDArray[np.uint8]], Scores]  # of a method, on the sample's frames through its view
     notes: tuple[str, ...] = ()  # for people, a line each

@@ -1,6 +1,9 @@
-"""The questions put to an encoder and its baselines: by labels, by perturbed frames, by a second pass of a route."""
+"""The questions put to an encoder and its baselines: by labels, perturbed frames, a second pass of a route, and by
+pieces of a picture that were not there before.
+"""
 
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +11,15 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.errors import SettingsError, SourceError
 from firstsight.evaluation import metrics
-from firstsight.evaluation.baselines import Encode
+from firstsight.evaluation.baselines import Method
 from firstsight.evaluation.metrics import Question, Scores, query_blocks
-from firstsight.evaluation.sample import Sample
+from firstsight.evaluation.sample import Sample, cell_means, in_order, is_still
+from firstsight.monitoring import novelty
 from firstsight.quality.self_test import Times, self_test
 
 _TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
 _MAX_NAMED_PAIRS = 5  # of files with equal frames
-_CHUNK = 500  # queries whose similarities are held at once
+_CHUNK = 500  # queries that are ranked at once
 
 
 def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
@@ -30,8 +34,8 @@ def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
     if ordered:
         times = Times.of_positions(len(sample)) if sample.of_pictures else Times(sample.seconds, sample.sources)
 
-    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
-        test = self_test(encode, frames, times, generator=device.generator(seed))
+    def score(method: Method, frames: NDArray[np.uint8]) -> Scores:
+        test = self_test(method.similarities, frames, times, generator=device.generator(seed))
         if test.after_change is None:
             raise SourceError("the frames are all alike (black, constant or a frozen camera): there is nothing to ask")
         figures = {
@@ -84,13 +88,17 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
         )
     held_out = _part(labels[~test], groups[~test], _HELD_OUT_SHARE, random)
 
-    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
-        vectors = encode(frames)[order]
-        retrieved = _retrieved(vectors, labels, groups, asked)
-        voted = metrics.knn_labels(vectors[~test], labels[~test], vectors[test])
-        probed = metrics.linear_probe_labels(vectors[~test], labels[~test], held_out, vectors[test])
+    def score(method: Method, frames: NDArray[np.uint8]) -> Scores:
+        shuffled = frames[order]
+        similarities = method.similarities(shuffled, shuffled)
+        retrieved = _retrieved(similarities, labels, groups, asked)
+        voted = metrics.knn_labels(similarities[np.ix_(test, ~test)], labels[~test])
         figures: dict[str, float | None] = {name: float(values.mean()) for name, values in retrieved.items()}
-        figures |= {"kNN": _share_right(voted, labels[test]), "linear": _share_right(probed, labels[test])}
+        figures |= {"kNN": _share_right(voted, labels[test]), "linear": None}
+        if method.encode:
+            vectors = method.encode(shuffled)
+            probed = metrics.linear_probe_labels(vectors[~test], labels[~test], held_out, vectors[test])
+            figures["linear"] = _share_right(probed, labels[test])
         return Scores(figures, retrieved["R@1"], groups[asked])
 
     elsewhere = "another picture" if len(np.unique(groups)) == len(sample) else "another video or visit"
@@ -117,16 +125,16 @@ def _part(
 
 
 def _retrieved(
-    vectors: NDArray[np.float32], labels: NDArray[np.intp], groups: NDArray[np.intp], asked: NDArray[np.intp]
+    similarities: NDArray[np.float32], labels: NDArray[np.intp], groups: NDArray[np.intp], asked: NDArray[np.intp]
 ) -> dict[str, NDArray[np.float64]]:
     """How well each of these frames finds its label in other groups."""
     parts = []
     for rows in np.array_split(asked, -(-len(asked) // _CHUNK)):
         elsewhere = groups[rows, None] != groups
-        similarities = np.where(elsewhere, vectors[rows] @ vectors.T, -np.inf)
+        to_others = np.where(elsewhere, similarities[rows], -np.inf)
         relevant = (labels[rows, None] == labels) & elsewhere
-        nearest = [metrics.found_at(similarities, relevant, k=k) for k in (1, 5)]
-        parts.append((*nearest, metrics.average_precision(similarities, relevant)))
+        nearest = [metrics.found_at(to_others, relevant, k=k) for k in (1, 5)]
+        parts.append((*nearest, metrics.average_precision(to_others, relevant)))
     return dict(zip(("R@1", "R@5", "mAP"), map(np.concatenate, zip(*parts, strict=True)), strict=True))
 
 
@@ -220,9 +228,8 @@ def second_pass_question(sample: Sample, *, at_seconds: float, seed: int) -> Que
         on: NDArray[np.bool_] = np.abs(first_pass[found] - first_pass[along]) <= near
         return on.astype(np.float64)
 
-    def score(encode: Encode, frames: NDArray[np.uint8]) -> Scores:
-        vectors = encode(frames)
-        similarities = vectors[later] @ vectors[~later].T
+    def score(method: Method, frames: NDArray[np.uint8]) -> Scores:
+        similarities = method.similarities(frames[later], frames[~later])
         walked, shuffled = on_path(similarities), np.zeros(num_second)
         for order in orders:
             shuffled[order] += on_path(similarities[order]) / _SHUFFLES
@@ -250,3 +257,133 @@ def _check(sample: Sample, later: NDArray[np.bool_], at_seconds: float) -> None:
             f"from {sample.seconds[0]:.1f} to {sample.seconds[-1]:.1f} s; valid is a time with at least "
             f"{_MIN_IN_A_PASS} on both sides"
         )
+
+
+_PIECE = 0.2  # of each side
+_CANDIDATES = 4  # pieces, of which the least like what it covers is put in
+_MAX_PIECES = 100
+_QUIET = 1 / 5  # of the frames that are judged
+_MIN_QUIET = 10
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """What is put into a frame. Positions are shares of the room that there is, 0 to 1."""
+
+    frame: int  # index that gets it
+    taken_from: int  # index
+    taken_at: tuple[float, float]  # down, across
+    put_at: tuple[float, float]
+
+
+def novelty_question(sample: Sample, *, seed: int) -> Question:
+    """Does a piece of another moment and place make a frame of a still camera newer than the frames are as they are?
+
+    Novelty is that of `firstsight novelty`, of the sample's frames. What is put in never counts as seen. As new things
+    happen in the footage, both are asked of the fifth of the frames that are closest to the usual view.
+
+    Args:
+        sample: the frames; of videos those are used whose view stands still.
+        seed: of the pieces.
+
+    Raises:
+        SettingsError: why this footage does not allow the question.
+    """
+    still = is_still(sample)
+    if not still.any():
+        raise SettingsError("the view moves; novelty is of a camera that stands still")
+    videos = [rows for rows, stands in zip(in_order(sample), still, strict=True) if stands]
+    judged = [rows[_is_judged(sample.seconds[rows])] for rows in videos]
+    quiet = np.concatenate([_quietest(sample, *both) for both in zip(videos, judged, strict=True)])
+    if len(quiet) < _MIN_QUIET:
+        num_judged = sum(map(len, judged))
+        raise SettingsError(
+            f"{novelty.judged_text(sum(map(len, videos)), num_judged)}; {round(_MIN_QUIET / _QUIET)} judged are needed"
+        )
+    chosen = quiet[np.unique(np.linspace(0, len(quiet) - 1, _MAX_PIECES).round().astype(int))]
+    random = np.random.default_rng(seed)
+    pieces = [_piece(sample, int(frame), next(rows for rows in videos if frame in rows), random) for frame in chosen]
+
+    def score(method: Method, frames: NDArray[np.uint8]) -> Scores:
+        if method.cells is None:
+            raise ValueError(f"{method.name} has no cells")
+        cells = method.cells
+        put_in = dict(zip(chosen.tolist(), cells(np.stack([_with(frames, piece) for piece in pieces])), strict=True))
+        with_piece, as_is = list[float](), dict[int, float]()
+        for rows in videos:
+            scored = _novelty(cells(frames[rows]), rows, sample.seconds[rows], put_in)
+            with_piece += scored[0]
+            as_is |= scored[1]
+        pieces_score, as_they_are = np.array(with_piece), np.sort([as_is[row] for row in quiet.tolist()])
+        below = [np.searchsorted(as_they_are, pieces_score, side) for side in ("left", "right")]
+        newer = (below[0] + below[1]) / (2 * len(as_they_are))
+        figures = {
+            "newer": float(newer.mean()),
+            "called new": float((pieces_score >= novelty.NEW_FROM).mean()),
+            "as it was": float((as_they_are >= novelty.NEW_FROM).mean()),
+        }
+        return Scores(figures, newer, query_blocks(len(newer)))
+
+    columns = {
+        "newer": "a frame with a piece put in against one as it was: share of cases in which its novelty is the higher "
+        "(AUROC); half is chance",
+        "called new": f"share of frames with a piece whose novelty is {novelty.NEW_FROM:g} or more",
+        "as it was": "the same of frames without a piece, what truly happened in them included",
+    }
+    asks = f"is a piece that was not there before new, in {len(pieces)} of the quietest frames of a still camera?"
+    return Question(asks, columns, score)
+
+
+def _is_judged(seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which frames come after those that set the usual view."""
+    usual, judged = None, []
+    for time in seconds:
+        usual, score = novelty.update(usual, np.zeros((1, 1), np.float32), float(time))
+        judged.append(score is not None)
+    return np.array(judged)
+
+
+def _quietest(sample: Sample, rows: NDArray[np.intp], judged: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of the frames judged in a video those whose most different cell is closest to the frames before."""
+    cells, is_judged = cell_means(sample.full_frames[rows]), np.isin(rows, judged)
+    apart = np.abs(cells[is_judged] - cells[~is_judged].mean(axis=0)).max(axis=1)
+    return np.sort(judged[np.argsort(apart, kind="stable")[: round(_QUIET * len(judged))]])
+
+
+def _piece(sample: Sample, frame: int, rows: NDArray[np.intp], random: np.random.Generator) -> _Piece:
+    """Of some at random the one that is least like what it covers."""
+    drawn = []
+    for _ in range(_CANDIDATES):
+        down, across, put_down, put_across = random.random(4).tolist()
+        drawn.append(_Piece(frame, int(random.choice(rows)), (down, across), (put_down, put_across)))
+    before = sample.full_frames[frame].astype(np.int16)
+    return max(drawn, key=lambda piece: np.abs(_with(sample.full_frames, piece) - before).sum())
+
+
+def _with(frames: NDArray[np.uint8], piece: _Piece) -> NDArray[np.uint8]:
+    """The frame with the piece put in."""
+    changed: NDArray[np.uint8] = frames[piece.frame].copy()
+    changed[_window(changed, piece.put_at)] = frames[piece.taken_from][_window(changed, piece.taken_at)]
+    return changed
+
+
+def _window(frame: NDArray[np.uint8], at: tuple[float, float]) -> tuple[slice, ...]:
+    lengths = [round(_PIECE * side) for side in frame.shape[:2]]
+    starts = [round(share * (side - length)) for share, side, length in zip(at, frame.shape, lengths, strict=False)]
+    return tuple(slice(start, start + length) for start, length in zip(starts, lengths, strict=True))
+
+
+def _novelty(
+    cells: NDArray[np.float32],
+    rows: NDArray[np.intp],
+    seconds: NDArray[np.float64],
+    put_in: dict[int, NDArray[np.float32]],
+) -> tuple[list[float], dict[int, float]]:
+    """The novelty of a video's frames with a piece, and of all as they are by row, once the usual view is set."""
+    usual, with_piece, as_is = None, list[float](), dict[int, float]()
+    for row, own, time in zip(rows.tolist(), cells, seconds.tolist(), strict=True):
+        if row in put_in:
+            with_piece += [score for score in (novelty.update(usual, put_in[row], time)[1],) if score is not None]
+        usual, score = novelty.update(usual, own, time)
+        as_is |= {row: score} if score is not None else {}
+    return with_piece, as_is

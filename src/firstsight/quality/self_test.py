@@ -4,7 +4,7 @@
 *Neighbours*: frames a moment apart should be more similar than frames far apart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from firstsight.quality.perturb import Kind, perturbed
 
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+# Of Q queries to R references, both frames uint8 (N, H, W, C): float32 (Q, R), higher is closer.
+Similarities = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float32]]
 
 _MAX_QUERIES = 300
 _MIN_FRAMES = 10  # with fewer, finding the right one is too easy
@@ -62,11 +64,28 @@ class Times:
         return cls(np.arange(num_frames, dtype=np.float64), np.zeros(num_frames, np.int64), same_seconds=1.0)
 
 
-def self_test(embed: Embed, frames: NDArray[np.uint8], times: Times | None, *, generator: torch.Generator) -> SelfTest:
+def by_cosine(embed: Embed) -> Similarities:
+    """The similarities of an encoder whose vectors have unit length. Frames compared with themselves are embedded once.
+
+    That is the case where queries and references are the same array.
+    """
+
+    def similarities(queries: NDArray[np.uint8], references: NDArray[np.uint8]) -> NDArray[np.float32]:
+        vectors = embed(references)
+        asked = vectors if queries is references else embed(queries)
+        products: NDArray[np.float32] = asked @ vectors.T
+        return products
+
+    return similarities
+
+
+def self_test(
+    similarities: Similarities, frames: NDArray[np.uint8], times: Times | None, *, generator: torch.Generator
+) -> SelfTest:
     """Both questions.
 
     Args:
-        embed: frames uint8 (N, H, W, C) to float32 vectors (N, dim) of unit length.
+        similarities: of changed frames to frames; called once.
         frames: uint8 (N, H, W, C).
         times: None for pictures in no order, of which each is its own moment.
         generator: of the changes; from the same state two encoders are asked the same.
@@ -74,13 +93,14 @@ def self_test(embed: Embed, frames: NDArray[np.uint8], times: Times | None, *, g
     Returns:
         The answers. With fewer than 10 frames, or frames that are all alike, there is nothing to ask.
     """
-    if len(frames) < _MIN_FRAMES:
+    queries = queries_among(len(frames))
+    if not _can_be_asked(frames, queries):
         return _UNASKED
-    vectors = embed(frames)
-    (test,) = found_again([vectors], lambda changed: [embed(changed)], frames, times, generator=generator)
-    if times is None or test.after_change is None:
-        return test
-    return replace(test, neighbours=_neighbour_auroc(vectors, test.queries, times))
+    changed = [batch for kind in get_args(Kind) for batch in _changed(frames, queries, kind, generator)]
+    *changes, unchanged = np.split(similarities(np.concatenate([*changed, frames[queries]]), frames), 4)
+    by_kind = dict(zip(get_args(Kind), changes, strict=True))
+    test = _answers(by_kind, _same_moment(frames, queries, times), queries)
+    return test if times is None else replace(test, neighbours=_neighbour_auroc(unchanged, queries, times))
 
 
 def found_again(
@@ -100,34 +120,50 @@ def found_again(
         times: see `frames`.
         generator: see `frames`.
     """
-    queries = _spread(len(frames))
-    if len(frames) < _MIN_FRAMES or frames[queries, ::2, ::2].std(axis=0, dtype=np.float64).mean() < _STILL:
+    queries = queries_among(len(frames))
+    if not _can_be_asked(frames, queries):
         return [_UNASKED] * len(vectors)
     right = _same_moment(frames, queries, times)
-    found: list[dict[Kind, NDArray[np.float64]]] = [{} for _ in vectors]
-    lead: list[list[float]] = [[] for _ in vectors]
+    similarities: list[dict[Kind, NDArray[np.float32]]] = [{} for _ in vectors]
     for kind in get_args(Kind):
-        batches = [frames[queries[start : start + _BATCH]] for start in range(0, len(queries), _BATCH)]
-        changed = [embed_by_each(perturbed(batch, kind, generator=generator)) for batch in batches]
-        for number, (asked, gallery) in enumerate(zip(zip(*changed, strict=True), vectors, strict=True)):
-            similarities = np.concatenate(asked) @ gallery.T
-            found[number][kind] = _nearest_is_right(similarities, right)
-            lead[number].append(_stands_out(similarities, right))
-    return [
-        SelfTest(
-            after_view=float(shares["view"].mean()),
-            after_light=float(shares["light"].mean()),
-            after_noise=float(shares["noise"].mean()),
-            stands_out=float(np.mean(leads)),
-            queries=queries,
-            found=np.mean(list(shares.values()), axis=0),
-        )
-        for shares, leads in zip(found, lead, strict=True)
-    ]
+        changed = [embed_by_each(batch) for batch in _changed(frames, queries, kind, generator)]
+        for of_kind, asked, gallery in zip(similarities, zip(*changed, strict=True), vectors, strict=True):
+            of_kind[kind] = np.concatenate(asked) @ gallery.T
+    return [_answers(of_kind, right, queries) for of_kind in similarities]
 
 
-def _spread(num_frames: int) -> NDArray[np.intp]:
-    """At most 300 positions, spread evenly."""
+def _can_be_asked(frames: NDArray[np.uint8], queries: NDArray[np.intp]) -> bool:
+    """Whether there are enough frames, and not all alike."""
+    if len(frames) < _MIN_FRAMES:
+        return False
+    return bool(frames[queries, ::2, ::2].std(axis=0, dtype=np.float64).mean() >= _STILL)
+
+
+def _changed(
+    frames: NDArray[np.uint8], queries: NDArray[np.intp], kind: Kind, generator: torch.Generator
+) -> Iterator[NDArray[np.uint8]]:
+    """The frames asked about after a change of that kind, some at a time."""
+    for start in range(0, len(queries), _BATCH):
+        yield perturbed(frames[queries[start : start + _BATCH]], kind, generator=generator)
+
+
+def _answers(
+    similarities: Mapping[Kind, NDArray[np.float32]], right: NDArray[np.bool_], queries: NDArray[np.intp]
+) -> SelfTest:
+    """Of the first question, from the similarities (Q, N) after each kind of change."""
+    shares = {kind: _nearest_is_right(values, right) for kind, values in similarities.items()}
+    return SelfTest(
+        after_view=float(shares["view"].mean()),
+        after_light=float(shares["light"].mean()),
+        after_noise=float(shares["noise"].mean()),
+        stands_out=float(np.mean([_stands_out(values, right) for values in similarities.values()])),
+        queries=queries,
+        found=np.mean(list(shares.values()), axis=0),
+    )
+
+
+def queries_among(num_frames: int) -> NDArray[np.intp]:
+    """The frames that are searched for: at most 300 indices, spread evenly."""
     return np.unique(np.linspace(0, max(0, num_frames - 1), _MAX_QUERIES).round().astype(np.intp))
 
 
@@ -156,8 +192,8 @@ def _stands_out(similarities: NDArray[np.float32], right: NDArray[np.bool_]) -> 
     return float(np.ma.filled(lead, 0.0).mean())
 
 
-def _neighbour_auroc(vectors: NDArray[np.float32], queries: NDArray[np.intp], times: Times) -> float | None:
-    """Similarity of each query to the first frame after its moment, against that to all frames far away."""
+def _neighbour_auroc(similarities: NDArray[np.float32], queries: NDArray[np.intp], times: Times) -> float | None:
+    """Similarity (Q, N) of each query to the first frame after its moment, against that to all frames far away."""
     since = times.seconds - times.seconds[queries, None]
     own = times.sources == times.sources[queries, None]
     later = np.where(own & (since > times.same_seconds) & (since <= NEIGHBOUR_SECONDS), since, np.inf)
@@ -168,7 +204,6 @@ def _neighbour_auroc(vectors: NDArray[np.float32], queries: NDArray[np.intp], ti
     with_both = np.flatnonzero(far.any(axis=1))
     if len(with_both) < _MIN_FRAMES:
         return None
-    similarities = vectors[queries] @ vectors.T
     return auroc(similarities[with_both, neighbours[with_both]], similarities[far])
 
 

@@ -20,13 +20,25 @@ from firstsight.comparison.compare import (
     EveryNFrames,
 )
 from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError
 from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source
 from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.health import findings
-from firstsight.report.drawing import Whole, draw_box, file_uri, jpeg_uri, load_template, png_uri, with_crop_drawn
+from firstsight.report.drawing import (
+    Picture,
+    Whole,
+    agreement_picture,
+    agreement_scale,
+    draw_box,
+    file_uri,
+    jpeg_uri,
+    load_template,
+    png_uri,
+    with_crop_drawn,
+)
 from firstsight.report.film import Film
 from firstsight.report.levels import initial_model, level_stories
 from firstsight.report.timeline import TimelineWriter, plot_timeline
@@ -129,6 +141,7 @@ def _joined(first: tuple[_Moment, _Moment], second: tuple[_Moment, _Moment]) -> 
 
 _TEMPLATE = "page.html"
 _NUM_MOMENTS = 6
+_MOST_SHOWN = 344  # pixels of the longer side of a frame with its agreement
 
 
 def render_page(
@@ -138,7 +151,7 @@ def render_page(
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.view.crop(width, height)
-    outcome = encoder.provenance.get("outcome", {})
+    outcome, mean = encoder.provenance.get("outcome", {}), highlights.mean.value
     filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
     return load_template(_TEMPLATE, filters).render(
         source=source_name,
@@ -146,8 +159,9 @@ def render_page(
         plot=file_uri(plot, "png"),
         anchors=highlights.anchors,
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
-        most=[_moment(one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), highlights.mean.value)],
-        least=[_moment(one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), highlights.mean.value)],
+        most=[_moment(encoder, one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), mean)],
+        least=[_moment(encoder, one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), mean)],
+        scale=png_uri(agreement_scale()),
         crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
         input_picture=png_uri(with_channels(anchor.pixels[None], 3)[0]),
         input_width=crop.out_width,
@@ -212,13 +226,31 @@ def _outstanding(moments: list[Comparison], mean: float | None) -> list[Comparis
     return [one for one, value in zip(moments, similarities, strict=True) if abs(value - similarities[0]) <= reach]
 
 
-def _moment(comparison: Comparison) -> dict[str, Any]:
+def _moment(encoder: Encoder, comparison: Comparison) -> dict[str, Any]:
     return {
         "frame": comparison.frame,
         "similarity": comparison.similarity,
         "anchor": comparison.anchor,
         "photo": _photo(comparison.frame, comparison.box),
+        **_agreement(encoder, comparison),
     }
+
+
+def _agreement(encoder: Encoder, comparison: Comparison) -> dict[str, Any]:
+    """Where frame and anchor agree, None where the encoder or the comparison is of something else."""
+    if encoder.model.second_stage is None or comparison.box is not None:
+        return {"agreement": None, "where": None}
+    anchor, frame = comparison.anchor, comparison.frame
+    found = encoder.agreement(anchor.pixels, frame.pixels)
+    first, second = (_reduced(one.whole) for one in (anchor, frame))
+    return {"agreement": found, "where": jpeg_uri(agreement_picture(first, second, found))}
+
+
+def _reduced(picture: Picture) -> Picture:
+    """At most as large as it is shown on a fine screen, so that lines stay visible."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_MOST_SHOWN, _MOST_SHOWN))
+    return np.asarray(image)
 
 
 def _photo(frame: Frame, box: Box | None) -> str:
@@ -263,12 +295,20 @@ class Summary:
         }
 
 
+def check_agreement(encoder: Encoder, settings: CompareSettings) -> None:
+    """Raises a SettingsError if the encoder has no second stage, or a box is compared instead of the frame."""
+    encoder.check_second_stage()
+    if settings.box is not None:
+        raise SettingsError(f"agreement with box {settings.box}; valid is one of them: agreement is of entire frames")
+
+
 def write_comparison(
     encoder: Encoder,
     source: Source,
     settings: CompareSettings,
     folder: Path,
     *,
+    agreement: bool = False,
     progress: Report = silent,
     show: Callable[[Comparison], bool] | None = None,
     finished: Callable[[Summary], None] = lambda _: None,
@@ -282,21 +322,25 @@ def write_comparison(
         source: read once.
         settings: of the comparison.
         folder: made if it is not there.
+        agreement: colour each frame of the film where it agrees with its anchor, at some 1.4 times the time.
         progress: called after each comparison, with its similarity as the state.
         show: called with each comparison; when it returns False, the comparison ends.
         finished: called with the result before plot and page are drawn.
 
     Raises:
         SourceError: nothing to compare.
+        SettingsError: agreement by an encoder without a second stage, or with a box.
         RunError: the folder cannot be written.
     """
+    if agreement:
+        check_agreement(encoder, settings)
     make_folder(folder)
     level = encoder.compared_level(settings.level)
     highlights, total = Highlights(), source.num_frames()
     with ExitStack() as files:
         timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
-        film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level))
-        comparisons = Comparisons(encoder, source, settings, (Whole(),))
+        film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level, agreement=agreement))
+        comparisons = Comparisons(encoder, source, settings, (Whole(),), keep_cells=agreement)
         for comparison in comparisons:
             timeline.write(comparison)
             film.write(comparison)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from firstsight.comparison.neighbours import Neighbourhood
+from firstsight.encoder.encoder import Agreement, CellMatch
 from firstsight.encoder.model import EncoderView
 from firstsight.pixels import Crop, with_channels
 from firstsight.searching.regions import Box
@@ -95,6 +96,83 @@ def draw_box(image: Image.Image, box: Box, size: tuple[int, int]) -> None:
     across, down = image.width / size[0], image.height / size[1]
     right, bottom = (box.x + box.width) * across - 1, (box.y + box.height) * down - 1
     ImageDraw.Draw(image).rectangle((box.x * across, box.y * down, right, bottom), outline=(208, 138, 46), width=2)
+
+
+_HEAT = (np.asarray(colormaps["inferno"](np.arange(256)))[:, :3] * 255).astype(np.uint8)  # perceptually even
+_MOST_HEAT = 0.7  # of a pixel's colour; the rest is the picture
+_GREY = 0.65  # of the picture's light, so that the brightest colour differs from a white wall
+_MAX_LINES = 25  # of matches; more hide the pictures
+_SEAM = 8  # pixels between two frames
+_SHARPER = 2  # lines are drawn so many times larger, then reduced
+
+
+def agreement_picture(first: Picture, second: Picture, found: Agreement) -> Picture:
+    """Two frames side by side in grey, coloured where they agree, and lines between the strongest matches.
+
+    Args:
+        first: the entire frame at any scale, uint8 (H, W, 3).
+        second: the other; it is brought to the same height.
+        found: by `Encoder.agreement`, of the same frames in this order.
+
+    Returns:
+        uint8 (H, W + 8 + W', 3). Colours run from black over red to yellow with the square root of the support; what
+        has none stays grey. Of matches that adjoin each other only the strongest has a line.
+    """
+    height = len(first)
+    width = max(1, round(second.shape[1] * height / len(second)))
+    other = np.asarray(Image.fromarray(second).resize((width, height)))
+    seam = np.full((height, _SEAM, 3), 255, np.uint8)
+    left = with_support(first, found.first, found.first_shows)
+    right = with_support(other, found.second, found.second_shows)
+    both = np.hstack([np.asarray(left), seam, np.asarray(right)])
+    large = Image.fromarray(both).resize((both.shape[1] * _SHARPER, height * _SHARPER))
+    draw, (rows, columns) = ImageDraw.Draw(large, "RGBA"), found.first.shape
+    begins = first.shape[1] + _SEAM
+    for match in reversed(_apart(found.matches)):
+        (row, column), (other_row, other_column) = match.first, match.second
+        begin = ((column + 0.5) / columns * first.shape[1], (row + 0.5) / rows * height)
+        end = (begins + (other_column + 0.5) / columns * width, (other_row + 0.5) / rows * height)
+        _draw_match(draw, begin, end, match.support)
+    return np.asarray(large.resize((both.shape[1], height), Image.Resampling.BOX))
+
+
+def agreement_scale() -> Picture:
+    """The colours of `agreement_picture`, uint8 (1, 256, 3), for support 0 to 1; the middle is a support of 0.25."""
+    return _HEAT[None]
+
+
+def _apart(matches: Sequence[CellMatch]) -> list[CellMatch]:
+    """The strongest, of cells that adjoin each other in the first frame only the strongest one."""
+    chosen: list[CellMatch] = []
+    for match in matches:
+        if all(max(abs(a - b) for a, b in zip(match.first, one.first, strict=True)) > 1 for one in chosen):
+            chosen.append(match)
+    return chosen[:_MAX_LINES]
+
+
+def with_support(picture: Picture, support: NDArray[np.float32], shows: NDArray[np.bool_]) -> Image.Image:
+    """The picture in grey, blended with the colour of each cell's support (rows, columns), 0 to 1, where it shows."""
+    image = Image.fromarray(picture)
+    strength = np.sqrt(support)
+    opacity = (255 * _MOST_HEAT * strength * shows).astype(np.uint8)
+    cells = np.dstack([_HEAT[(255 * strength).astype(np.intp)], opacity])
+    colours = Image.fromarray(cells, "RGBA").resize(image.size, Image.Resampling.BILINEAR)
+    grey = image.convert("L").point([int(light * _GREY) for light in range(256)]).convert("RGB")
+    grey.paste(colours, mask=colours)
+    return grey
+
+
+def _draw_match(
+    draw: ImageDraw.ImageDraw, begin: tuple[float, float], end: tuple[float, float], support: float
+) -> None:
+    """A line between two dots, in the colour of its support, weak ones faint."""
+    strength = support**0.5
+    red, green, blue = _HEAT[int(strength * 255)].tolist()
+    colour = (red, green, blue, int(255 * min(1.0, 0.1 + 1.5 * strength)))
+    (x, y), (other_x, other_y) = ((across * _SHARPER, down * _SHARPER) for across, down in (begin, end))
+    draw.line((x, y, other_x, other_y), fill=colour, width=_SHARPER)
+    for across, down in ((x, y), (other_x, other_y)):
+        draw.ellipse((across - 4, down - 4, across + 4, down + 4), fill=colour)
 
 
 def cell_centres_in_frame(

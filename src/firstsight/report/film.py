@@ -13,7 +13,7 @@ from firstsight.comparison.compare import Comparison
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import Frame
-from firstsight.report.drawing import Picture, cell_centres_in_frame, draw_box
+from firstsight.report.drawing import Picture, cell_centres_in_frame, draw_box, with_support
 
 _BAND = 40  # pixels below the pictures, for the text
 _RADIUS = 3  # pixels, for each map chosen in a cell
@@ -34,11 +34,13 @@ class Windows:
         encoder: the one that compared.
         level: the level that was compared; None for a read-out of all levels, which has no cells.
         panel: width and height of each of the two pictures, even.
+        agreement: whether the current frame is coloured where it agrees with the anchor, rather than circled.
     """
 
-    def __init__(self, encoder: Encoder, *, level: int | None, panel: tuple[int, int]) -> None:
+    def __init__(self, encoder: Encoder, *, level: int | None, panel: tuple[int, int], agreement: bool = False) -> None:
         self.encoder = encoder
         self.level = level
+        self.agreement = agreement
         self.panel = panel
         self.size = (2 * panel[0], panel[1] + _BAND)
         self._font = ImageFont.load_default(size=18)
@@ -48,7 +50,12 @@ class Windows:
         width, height = self.panel
         canvas = Image.new("RGB", self.size, _BACKGROUND)
         anchor, current = (self._fit(one.whole) for one in (comparison.anchor, comparison.frame))
-        if comparison.box and comparison.anchor_box:
+        agreed = ""
+        if self.agreement:
+            found = self.encoder.agreement(comparison.anchor.pixels, comparison.frame.pixels)
+            current = with_support(np.asarray(current), found.second, found.second_shows)
+            agreed = f", {found.in_words}"
+        elif comparison.box and comparison.anchor_box:
             draw_box(anchor, comparison.anchor_box, comparison.anchor.size)
             draw_box(current, comparison.box, comparison.frame.size)
         else:
@@ -58,7 +65,7 @@ class Windows:
         draw = ImageDraw.Draw(canvas)
         draw.text((10, height + 9), f"anchor{_when(comparison.anchor)}", fill=_ANCHOR_COLOUR, font=self._font)
         value = "not known yet" if comparison.similarity is None else f"{comparison.similarity:.2f}"
-        text = f"similarity {value}{_when(comparison.frame)}"
+        text = f"similarity {value}{_when(comparison.frame)}{agreed}"
         draw.text((width + 10, height + 9), text, fill=_TEXT_COLOUR, font=self._font)
         return np.asarray(canvas)
 
@@ -85,9 +92,10 @@ class Windows:
 class Film:
     """Writes the two windows as an H.264 file, in the footage's own time."""
 
-    def __init__(self, path: Path, encoder: Encoder, *, level: int | None) -> None:
+    def __init__(self, path: Path, encoder: Encoder, *, level: int | None, agreement: bool = False) -> None:
         self._path = path
         self._encoder = encoder
+        self._agreement = agreement
         self._level = level
         self._windows: Windows | None = None
         self._writer: VideoWriter | None = None
@@ -98,7 +106,7 @@ class Film:
         """Adds a picture; the first one gives the film its size."""
         if self._windows is None or self._writer is None:
             height, width = comparison.frame.whole.shape[:2]
-            self._windows = Windows(self._encoder, level=self._level, panel=(width, height))
+            self._windows = Windows(self._encoder, level=self._level, panel=(width, height), agreement=self._agreement)
             self._writer = VideoWriter(self._path, size=self._windows.size)
         self._writer.write(self._windows.draw(comparison), seconds=self._time(comparison.frame.seconds))
 

@@ -237,7 +237,7 @@ def region_background(
 ) -> Background:
     """What is normal for boxes of about that size, measured over all of the library, and kept beside its rows."""
     matcher, name = _of_usual_size(matcher)
-    how_long = "a minute" if isinstance(matcher, CellMatcher) else "twice a search"
+    how_long = "a minute an hour of footage" if isinstance(matcher, CellMatcher) else "twice a search"
     news = f"measuring what is normal for boxes of this size: once, in about {how_long}"
     file = f"background-{'cells-' if isinstance(matcher, CellMatcher) else ''}{name}.npz"
     return kept_background(library, file, lambda: _measure(library, matcher, progress), news=news, progress=progress)

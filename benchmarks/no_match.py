@@ -37,8 +37,8 @@ from firstsight.library.thumbnails import as_picture
 from firstsight.searching.moments import Moment, find_moments
 from firstsight.searching.nearest import Compared
 from firstsight.searching.query import read_query
-from firstsight.searching.region_search import compare_regions, region_background
-from firstsight.searching.regions import Box, match_region
+from firstsight.searching.region_search import compare_regions, match_box, region_background
+from firstsight.searching.regions import Box
 from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold, search
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
@@ -151,10 +151,7 @@ def judged_boxes(library: Store, asked: list[Asked], *, seed: int) -> dict[str, 
     for number, shares in enumerate(_BOX_SHARES):
         some = asked[number :: len(_BOX_SHARES)]
         queries = [read_query(str(one.path), library.encoder) for one in some]
-        looks = [
-            match_region(library.encoder, box_in(query.frame.whole, shares, random), query.frame.size)
-            for query in queries
-        ]
+        looks = [match_box(library, box_in(query.frame.whole, shares, random), query.frame.size) for query in queries]
         regions = [look.described(query.frame.pixels[None]) for look, query in zip(looks, queries, strict=True)]
         background = region_background(library, looks[0])
         found = compare_regions(library, looks[0], np.concatenate(regions), np.ones(len(frames), np.bool_))

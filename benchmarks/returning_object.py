@@ -8,7 +8,8 @@ frame and a box of each, marked by eye. Each marked frame is an anchor. The ques
 own span: is anything of the kind in view? The score is the AUROC of the similarity to the anchor, 0.5 for a coin.
 
 Each method learns from every second frame of the clip itself. The article's takes its defaults, but each level may
-see no more than `--article-frames` frames. A box is compared with all windows of its size, and the best counts.
+see no more than `--article-frames` frames. A box is compared with all windows of its size, and the best counts: by maps
+as `compare` does, and "by cells" as `search` does in a library.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from firstsight.evaluation.baselines import thumbnail
 from firstsight.footage.source import open_source
 from firstsight.pixels import Crop
 from firstsight.quality.self_test import auroc
+from firstsight.searching.region_search import match_cells
 from firstsight.searching.regions import Box, RegionMatcher, match_region
 
 HERE = Path(__file__).parent
@@ -41,7 +43,8 @@ RESULTS = HERE / "results" / "returning_object.json"
 PICTURE = HERE.parent / "docs" / "pictures" / "returning-object.png"
 CLIPS = ("one-by-one-person-detection", "bottle-detection", "car-detection")
 THUMBNAIL = "16x16 thumbnail"
-METHODS = ("untrained article", "article", THUMBNAIL, "random", "default")
+BY_CELLS = "default, by cells"
+METHODS = ("untrained article", "article", THUMBNAIL, "random", "default", BY_CELLS)
 _LEARN_EVERY = 2  # frames
 _SIDE = 16  # of a thumbnail
 
@@ -133,9 +136,10 @@ def measured(
     """A row for each method, with the curves it comes from."""
     for method in methods:
         begin = time.perf_counter()
-        whole, boxes = (
-            of_thumbnails(clip) if method == THUMBNAIL else of_encoder(clip, learned(method, clip, article_frames))
-        )
+        if method == THUMBNAIL:
+            whole, boxes = of_thumbnails(clip)
+        else:
+            whole, boxes = of_encoder(clip, learned(method, clip, article_frames), by_cells=method == BY_CELLS)
         row = {
             "clip": clip.name,
             "method": method,
@@ -154,23 +158,39 @@ def learned(method: str, clip: Clip, article_frames: int) -> Encoder:
         return untrained(seed=0)
     if method == "article":
         return firstsight.learn(source, method="article", seed=0, frames_per_level=article_frames)
-    return firstsight.learn(source, method=method, seed=0)  # type: ignore[arg-type]
+    return firstsight.learn(source, method="default" if method == BY_CELLS else method, seed=0)  # type: ignore[arg-type]
 
 
-def of_encoder(clip: Clip, encoder: Encoder) -> tuple[Similarities, Similarities]:
-    """Similarities to the whole anchor and to its box, as `compare` has them."""
+def of_encoder(clip: Clip, encoder: Encoder, *, by_cells: bool = False) -> tuple[Similarities, Similarities]:
+    """Similarities to the whole anchor and to its box, as `compare` has them; by cells the box as `search` has it."""
     inputs = in_batches(encoder.view.apply, clip.pictures)
     vectors = encoder.compared(inputs).astype(np.float64)
     deviations = np.argsort(-vectors.std(axis=0), kind="stable")[: encoder.model.compared_dims]
     vectors = vectors[:, deviations]
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    whole = (vectors[clip.anchors] @ vectors.T).astype(np.float32)
+    return whole, boxes_by_cells(clip, encoder, inputs) if by_cells else boxes_by_maps(clip, encoder, inputs)
+
+
+def boxes_by_cells(clip: Clip, encoder: Encoder, inputs: NDArray[np.uint8]) -> Similarities:
+    """Of each box, as `search` has them in a library."""
+    cells = encoder.describe(inputs).cells
+    found = []
+    for anchor, box in zip(clip.anchors, clip.boxes, strict=True):
+        matcher = match_cells(encoder, box, clip.size)
+        found.append(matcher.best(cells, matcher.described(inputs[[anchor]]))[0][:, 0])
+    return np.stack(found)
+
+
+def boxes_by_maps(clip: Clip, encoder: Encoder, inputs: NDArray[np.uint8]) -> Similarities:
+    """Of each box, as `compare` has them; NaN of one that the encoder does not see."""
     looks = {number: look for number, box in enumerate(clip.boxes) if (look := seen(encoder, box, clip.size))}
     boxes = np.full((len(clip.boxes), len(inputs)), np.nan, np.float32)
     regions = {number: look.described(inputs[[clip.anchors[number]]]) for number, look in looks.items()}
     for index, maps in enumerate(next(iter(looks.values())).maps(inputs) if looks else ()):  # once for all anchors
         for number, look in looks.items():
             boxes[number, index] = look.best_in(maps, regions[number])[0][0]
-    return (vectors[clip.anchors] @ vectors.T).astype(np.float32), boxes
+    return boxes
 
 
 def seen(encoder: Encoder, box: Box, size: tuple[int, int]) -> RegionMatcher | None:

@@ -83,8 +83,8 @@ def test_a_region_is_most_like_its_own_window(encoder: Encoder, moving_square: n
     region = matcher.described(moving_square[:1])
     similarities, windows = matcher.best(moving_square[:1], region)
     assert similarities[0, 0] == pytest.approx(1, abs=1e-5)
-    assert matcher.box_of(int(windows[0, 0]), (64, 48)) == box
-    assert matcher.box_of(int(windows[0, 0]), (128, 96)) == Box(10, 14, 40, 32)
+    assert matcher.placement.box_of(int(windows[0, 0]), (64, 48)) == box
+    assert matcher.placement.box_of(int(windows[0, 0]), (128, 96)) == Box(10, 14, 40, 32)
 
 
 def test_a_thing_is_found_where_it_went(encoder: Encoder) -> None:
@@ -92,7 +92,7 @@ def test_a_thing_is_found_where_it_went(encoder: Encoder) -> None:
     frames[0, 6:18, 6:18:2] = frames[1, 30:42, 46:58:2] = 240  # stripes, first above on the left
     matcher = match_region(encoder, Box(4, 4, 16, 16), (64, 48))
     similarities, windows = matcher.best(frames, matcher.described(frames[:1]))
-    found = matcher.box_of(int(windows[1, 0]), (64, 48))
+    found = matcher.placement.box_of(int(windows[1, 0]), (64, 48))
     assert similarities[1, 0] > 0.9
     assert abs(found.x - 44) <= 4  # a quarter of the box, by which windows lie apart
     assert abs(found.y - 28) <= 4  # a quarter of the box, by which windows lie apart
@@ -115,7 +115,7 @@ def test_the_articles_encoder_compares_its_last_level() -> None:
     picture = np.kron(tiles, np.ones((1, 40, 40, 1), np.uint8))
     similarities, windows = matcher.best(picture, matcher.described(picture))
     assert similarities[0, 0] == pytest.approx(1, abs=1e-5)
-    assert matcher.box_of(int(windows[0, 0]), (640, 480)) == Box(280, 200, 80, 90)
+    assert matcher.placement.box_of(int(windows[0, 0]), (640, 480)) == Box(280, 200, 80, 90)
 
 
 def test_a_box_outside_of_the_picture_is_refused(encoder: Encoder) -> None:

@@ -138,7 +138,7 @@ def command(
     A match is more similar than pictures that are not in the library: the threshold is measured on the library itself.
     Without a match, it says so.
 
-    With --box, its content is searched for anywhere in every frame, for which all frames are re-embedded.
+    With --box, its content is searched for anywhere in every frame.
 
     Example: `firstsight search walks.library walks/gate.mp4@83.2 --not-itself --html gate.html`
     """

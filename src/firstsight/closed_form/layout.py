@@ -28,6 +28,8 @@ _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _LEAST = 1e-9
 _TIE = 1e-5  # of a cell's support for the same position, where a flat picture supports all alike
 NUM_CANDIDATES = 20
+_LEADING = 16  # numbers of a cell, of which windows take the second moments
+_COLOUR_SHARE = 2 / 3  # of the colour network's cells in how alike two windows are: a red car is not a black one
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,12 @@ class Layout(nn.Module):
         for number, levels in enumerate(both):
             self._fit_cells(levels, number)
         self._fit_in_place(both[1])
+
+    @property
+    def spread(self) -> Tensor:
+        """The square root of the standard deviation of each number before it was whitened, (2, dim), up to a factor."""
+        lengths = self.matrix.norm(dim=1)
+        return torch.where(lengths > 0, lengths.clamp_min(_LEAST).rsqrt(), 0.0)
 
     def cell_means(self, colour: Sequence[Tensor], inputs: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Of both networks and each of their levels the square roots of the mean responses in each cell.
@@ -279,6 +287,62 @@ def _most(rows: int, columns: int) -> float:
 def _own(rows: int, columns: int) -> Tensor:
     """T of each cell of a frame with itself, (cells,)."""
     return (_inside(rows, columns) / _shares(rows, columns)).diagonal()
+
+
+def window_descriptors(cells: Tensor, spread: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """What lies in A x B windows of N frames, wherever in the window it is: (N, A * B, D), each of length 1 or 0.
+
+    Of each network the mean cell, half whitened, and the second moments of the leading numbers of the fully whitened
+    cells; each at unit length, all side by side. Cells cut by a window's border count in proportion.
+
+    Args:
+        cells: int8 (N, 2, rows, columns, dim).
+        spread: (2, dim), by `Layout.spread`.
+        vertical: (A, rows), the share of each row of cells in a window; each row sums to 1.
+        horizontal: (B, columns), likewise.
+
+    Source: second-order pooling, Carreira, Caseiro, Batista, Sminchisescu, 2012.
+    """
+    parts = []
+    for values in _window_parts(cells, spread):
+        unit = _unit(_over_windows(values, vertical, horizontal)) * _shares_of_networks().sqrt()
+        parts.append(unit.permute(0, 2, 3, 1, 4).flatten(3))
+    return torch.cat(parts, dim=-1).flatten(1, 2)
+
+
+def window_similarities(cells: Tensor, spread: Tensor, regions: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """The cosines (N, A * B, R) of `window_descriptors` with others (R, D): products first, means over windows then."""
+    total, start = torch.zeros(()), 0
+    for values in _window_parts(cells, spread):
+        num, nets, dim = len(values), values.shape[1], values.shape[-1]
+        those = regions[:, start : start + nets * dim].view(len(regions), nets, dim).permute(1, 2, 0)
+        start += nets * dim
+        lengths = _over_windows(values, vertical, horizontal).norm(dim=-1, keepdim=True).clamp_min(_LEAST)
+        products = (values.flatten(2, 3) @ those).view(num, nets, *values.shape[2:4], len(regions))
+        along = _over_windows(products, vertical, horizontal) / lengths * _shares_of_networks().sqrt()
+        total = total + along.sum(dim=1)
+    return total.flatten(1, 2)
+
+
+def _window_parts(cells: Tensor, spread: Tensor) -> list[Tensor]:
+    """What windows take means of, (N, 2, rows, columns, numbers) each: half-whitened cells, and products of pairs."""
+    numbers = cells.float()
+    leading = numbers[..., :_LEADING] / numbers.norm(dim=-1, keepdim=True).clamp_min(_LEAST)
+    pairs = (leading[..., :, None] * leading[..., None, :]).flatten(-2)
+    half = numbers * spread[:, None, None]
+    return [half / half.norm(dim=-1, keepdim=True).clamp_min(_LEAST), pairs]
+
+
+def _over_windows(values: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+    """Means (N, 2, A, B, numbers) of values of cells (N, 2, rows, columns, numbers)."""
+    num, nets, rows, columns, dim = values.shape
+    by_row = (vertical @ values.reshape(num * nets, rows, columns * dim)).view(-1, columns, dim)
+    return (horizontal @ by_row).view(num, nets, len(vertical), len(horizontal), dim)
+
+
+def _shares_of_networks() -> Tensor:
+    """Of each network in one part of a similarity, (2, 1, 1, 1)."""
+    return torch.tensor([_COLOUR_SHARE, 1 - _COLOUR_SHARE]).view(2, 1, 1, 1) / 2
 
 
 def _unit(rows: Tensor) -> Tensor:

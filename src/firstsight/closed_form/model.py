@@ -10,7 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device as devices
-from firstsight.closed_form.layout import NUM_CANDIDATES, Layout, LayoutConfig, agreement, candidates, supported
+from firstsight.closed_form.layout import (
+    NUM_CANDIDATES,
+    Layout,
+    LayoutConfig,
+    agreement,
+    candidates,
+    supported,
+    window_descriptors,
+    window_similarities,
+)
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled, pooled_from
 from firstsight.encoder.model import MapShape, WholeFrame
@@ -78,7 +87,7 @@ class ClosedFormModel:
     @property
     def second_stage(self) -> "LayoutStage | None":
         """None for a model of a version without it."""
-        return LayoutStage(self.layout.config) if self.layout else None
+        return LayoutStage(self.layout.config, self.layout.spread) if self.layout else None
 
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""
@@ -126,11 +135,25 @@ class ClosedFormModel:
         return tensors
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LayoutStage:
     """A `SecondStage`: the 20 best of vectors and of vectors in place are compared by their layout."""
 
     config: LayoutConfig
+    spread: Tensor  # by `Layout.spread`
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a frame's cells."""
+        return self.config.rows, self.config.columns
+
+    def window_descriptors(self, cells: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """See `layout.window_descriptors`."""
+        return window_descriptors(cells, self.spread, vertical, horizontal)
+
+    def window_similarities(self, cells: Tensor, regions: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """See `layout.window_similarities`."""
+        return window_similarities(cells, self.spread, regions, vertical, horizontal)
 
     @property
     def weight(self) -> float:

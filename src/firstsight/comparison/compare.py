@@ -260,7 +260,7 @@ class Comparisons:
         for batch in self._batches():
             similarities, windows = matcher.best(np.stack([frame.pixels for frame in batch]), region)
             for frame, similarity, window in zip(batch, similarities[:, 0], windows[:, 0], strict=True):
-                found = matcher.box_of(int(window), frame.size)
+                found = matcher.placement.box_of(int(window), frame.size)
                 yield Comparison(frame, anchor, float(similarity), np.empty(0, np.intp), found, box)
 
     def _batches(self) -> Iterator[list[Frame]]:

@@ -185,6 +185,22 @@ class SecondStage(Protocol):
     def weight(self) -> float:
         """Of its agreement in a similarity, 0 to 1; the cosine has the rest."""
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of a frame's cells."""
+
+    def window_descriptors(self, cells: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """Of frames with cells (N, ...) the parts inside A x B windows, (N, A * B, D), each of length 1 or 0.
+
+        Args:
+            cells: of N frames.
+            vertical: (A, rows), the share of each row of cells in a window; each row sums to 1.
+            horizontal: (B, columns), likewise.
+        """
+
+    def window_similarities(self, cells: Tensor, regions: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
+        """The cosines (N, A * B, R) of the same descriptors with others (R, D), without making them."""
+
     def agreement(self, query: Tensor, others: Tensor) -> Tensor:
         """How well frames with cells (K, ...) agree with one, (K,): 1 for itself, about 0 for an unrelated one."""
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import EncoderView
 from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
 
@@ -204,12 +205,43 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 
 
 @dataclass(frozen=True, eq=False)
+class Placement:
+    """The windows of a box's size in any picture: rows and columns of them, from edge to edge, and the box itself."""
+
+    view: EncoderView
+    box: Box
+    size: tuple[int, int]  # width and height of the picture that the box was drawn in
+    rows: int  # of windows, the box's own included
+    columns: int
+
+    def box_of(self, window: int, size: tuple[int, int]) -> Box:
+        """A window as a box in a picture of that width and height; the last one is the box itself."""
+        crop, drawn_in = (self.view.crop(*each) for each in (size, self.size))
+        across, down = crop.scale_x / drawn_in.scale_x, crop.scale_y / drawn_in.scale_y
+        width = min(crop.width, max(1, round(self.box.width * across)))
+        height = min(crop.height, max(1, round(self.box.height * down)))
+        row, column = divmod(window, self.columns)
+        x, y = (self.box.x - drawn_in.x) * across, (self.box.y - drawn_in.y) * down
+        if column < self.columns - 1:
+            x = column / max(1, self.columns - 2) * (crop.width - width)
+        if row < self.rows - 1:
+            y = row / max(1, self.rows - 2) * (crop.height - height)
+        left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
+        return Box(crop.x + left, crop.y + top, width, height)
+
+    def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
+        """The numbers of a random window, and of the same in the picture turned upside down."""
+        row, column = random.integers(max(1, self.rows - 1)), random.integers(max(1, self.columns - 1))
+        mirrored = max(1, self.rows - 1) - 1 - row
+        return int(row * self.columns + column), int(mirrored * self.columns + column)
+
+
+@dataclass(frozen=True, eq=False)
 class RegionMatcher:
     """A box in a picture, and all windows of its size, on the grid of each level that is compared."""
 
     encoder: Encoder
-    box: Box
-    size: tuple[int, int]  # width and height of the picture that the box was drawn in
+    placement: Placement
     levels: tuple[int, ...]
     box_windows: tuple[Windows, ...]  # the box itself, for each level
     windows: tuple[Windows, ...]  # all of its size, for each level, in the same order on every level
@@ -247,35 +279,6 @@ class RegionMatcher:
         alike = _joined(maps, self.windows) @ regions.T
         return alike.max(axis=0).clip(-1, 1), alike.argmax(axis=0)
 
-    def box_of(self, window: int, size: tuple[int, int]) -> Box:
-        """A window as a box in a picture of that width and height; the last one is the box itself."""
-        crop, drawn_in = (self.encoder.view.crop(*each) for each in (size, self.size))
-        across, down = crop.scale_x / drawn_in.scale_x, crop.scale_y / drawn_in.scale_y
-        width = min(crop.width, max(1, round(self.box.width * across)))
-        height = min(crop.height, max(1, round(self.box.height * down)))
-        row, column = divmod(window, self._columns)
-        x, y = (self.box.x - drawn_in.x) * across, (self.box.y - drawn_in.y) * down
-        if column < self._columns - 1:
-            x = column / max(1, self._columns - 2) * (crop.width - width)
-        if row < self._rows - 1:
-            y = row / max(1, self._rows - 2) * (crop.height - height)
-        left, top = min(max(0, round(x)), crop.width - width), min(max(0, round(y)), crop.height - height)
-        return Box(crop.x + left, crop.y + top, width, height)
-
-    def window_and_mirrored(self, random: np.random.Generator) -> tuple[int, int]:
-        """The numbers of a random window, and of the same in the picture turned upside down."""
-        row, column = random.integers(max(1, self._rows - 1)), random.integers(max(1, self._columns - 1))
-        mirrored = max(1, self._rows - 1) - 1 - row
-        return int(row * self._columns + column), int(mirrored * self._columns + column)
-
-    @property
-    def _rows(self) -> int:
-        return len(self.windows[0].tops)
-
-    @property
-    def _columns(self) -> int:
-        return len(self.windows[0].lefts)
-
     def maps(self, inputs: NDArray[np.uint8]) -> Iterator[list[Floats]]:
         """Of each picture the maps of each level, (maps, rows, columns)."""
         for start in range(0, len(inputs), _BATCH):
@@ -311,7 +314,8 @@ def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: in
         arrange_windows(window, num, rows=rows, columns=columns)
         for window, (rows, columns) in zip(box_windows, grids, strict=True)
     )
-    return RegionMatcher(encoder, box, size, levels, box_windows, windows)
+    placement = Placement(encoder.view, box, size, len(windows[0].tops), len(windows[0].lefts))
+    return RegionMatcher(encoder, placement, levels, box_windows, windows)
 
 
 def _check_large_enough(box: Box, crop: Crop) -> None:

@@ -101,6 +101,18 @@ class TestSearch:
         assert found.similarities[~is_judged].max() < found.similarities[is_judged].max()
         assert np.argmax(found.similarities) == np.argmax(expected)
 
+    def test_what_an_index_proposes_is_judged_alone(self, library: Store, query: Query) -> None:
+        judge = Judge.of(library)
+        assert judge is not None
+        assert query.described is not None
+        everything = compare_all(library, query.vector)
+        is_proposed = everything.similarities >= np.sort(everything.similarities)[-12]
+        proposed = replace(everything, similarities=np.where(is_proposed, everything.similarities, -np.inf))
+        found = compare_described(judge, query.described, threshold=0.9, gap_seconds=0.1, proposed=proposed)
+        assert (found.similarities[~is_proposed] == -np.inf).all()
+        assert np.argmax(found.similarities) == np.argmax(fused(library, query))
+        assert found.similarities.max() == pytest.approx(1, abs=1e-3)
+
     def test_moments_end_where_frames_match_no_more(
         self, library: Store, query: Query, monkeypatch: pytest.MonkeyPatch
     ) -> None:

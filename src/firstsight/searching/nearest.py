@@ -179,6 +179,7 @@ def compare_described(
     *,
     threshold: float,
     gap_seconds: float,
+    proposed: Compared | None = None,
     where: Where | None = None,
     without: frozenset[str] = frozenset(),
 ) -> Compared:
@@ -189,6 +190,7 @@ def compare_described(
         described: of one picture.
         threshold: lowest similarity of a match.
         gap_seconds: as for `find_moments`.
+        proposed: compare these alone, which a vector index found among all; what is in place then proposes none.
         where: which frames; all by default.
         without: names of sources to leave out.
 
@@ -198,11 +200,13 @@ def compare_described(
     if described.cells is None or described.in_place is None:
         raise SettingsError("a query without a layout; make it with `read_query` and the library's own encoder")
     library = judge.library
-    cosines = compare_all(library, described.vectors[0], where=where, without=without)
-    in_place = np.full_like(cosines.similarities, -np.inf)
-    for positions, vectors in library.in_place():
-        in_place[positions] = vectors @ described.in_place[0]
-    in_place[cosines.similarities == -np.inf] = -np.inf
+    cosines = proposed or compare_all(library, described.vectors[0], where=where, without=without)
+    in_place = cosines.similarities
+    if proposed is None:
+        in_place = np.full_like(cosines.similarities, -np.inf)
+        for positions, vectors in library.in_place():
+            in_place[positions] = vectors @ described.in_place[0]
+        in_place[cosines.similarities == -np.inf] = -np.inf
     search = _Judging(judge, described.cells[0], cosines, in_place, threshold)
     search.judge_moments()
     search.judge_around(gap_seconds)

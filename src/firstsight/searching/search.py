@@ -212,18 +212,16 @@ def search(
     else:
         background = background_of(library, progress=progress)
         threshold = match_threshold(background, false_match_rate)
-        judge = Judge.of(library)
-        proposed = None
-        if judge is not None:
-            described = query.described or library.encoder.describe(query.frame.pixels[None])
-            proposed = compare_described(
-                judge, described, threshold=threshold, gap_seconds=gap_seconds, where=where, without=without
-            )
-        elif not where and not not_itself:
-            proposed = compare_proposed(library, query.vector, threshold=threshold, num_sources=k + 1)
-            if proposed and _may_lack(proposed, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
-                proposed = None
-        compared = proposed or compare_all(library, query.vector, where=where, without=without)
+        compared = _compare(
+            library,
+            query,
+            k=k,
+            threshold=threshold,
+            gap_seconds=gap_seconds,
+            where=where,
+            without=without,
+            nearest=nearest,
+        )
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
     num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(
@@ -244,6 +242,36 @@ def search(
         is_complete=compared.is_complete,
         background=background,
         box=box,
+    )
+
+
+def _compare(
+    library: Store,
+    query: Query,
+    *,
+    k: int,
+    threshold: float,
+    gap_seconds: float,
+    where: Where | None,
+    without: frozenset[str],
+    nearest: bool,
+) -> Compared:
+    """By the vector index, if there is one and it proposes all that can count; else all chosen frames."""
+    judge, by_index = Judge.of(library), None
+    if not where and not without:
+        least = np.inf if judge else threshold  # of a cosine
+        by_index = compare_proposed(library, query.vector, threshold=least, num_sources=k + 1)
+    if judge is None:
+        if by_index and not _may_lack(by_index, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+            return by_index
+        return compare_all(library, query.vector, where=where, without=without)
+    described = query.described or library.encoder.describe(query.frame.pixels[None])
+    if by_index:
+        found = compare_described(judge, described, threshold=threshold, gap_seconds=gap_seconds, proposed=by_index)
+        if not _may_lack(found, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+            return found
+    return compare_described(
+        judge, described, threshold=threshold, gap_seconds=gap_seconds, where=where, without=without
     )
 
 

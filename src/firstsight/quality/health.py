@@ -168,11 +168,12 @@ def _evidence_lines(evidence: Mapping[str, Any]) -> list[str]:
     """What the footage shows about its frames; nothing of a version that did not ask."""
     if "weight" not in evidence:
         return []
-    order, position, weight = (f"{evidence[name]:.0%}" for name in ("order", "position", "weight"))
-    time = f"{order} of the frames that follow each other show the same thing"
-    place = f"{position} of what is shown again is at the same place in the picture"
-    matches = f"by {evidence['num_matches']:.0f} matches found in the footage"
-    return [f"{time}; {place}", f"layout counts {weight} in a comparison, the embedding the rest, {matches}"]
+    order, position, weight = (f"{100 * evidence[name]:.0f} %" for name in ("order", "position", "weight"))
+    num = round(evidence["num_matches"])
+    return [
+        f"matches found in the footage: {num:,}, {position} in place; of next frames {order} match",
+        f"layout counts {weight} in a comparison, the embedding the rest",
+    ]
 
 
 def _contribution_lines(levels: list[dict[str, Any]]) -> list[str]:

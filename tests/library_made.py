@@ -59,6 +59,13 @@ def write_video(path: Path, *, seed: int, num_frames: int = 100) -> Path:
     return path
 
 
+def write_videos(folder: Path, num: int) -> Path:
+    """So many different videos of 4 s in the folder: 0.mp4 and so on."""
+    for seed in range(num):
+        write_video(folder / f"{seed}.mp4", seed=seed)
+    return folder
+
+
 @dataclass(frozen=True, eq=False)
 class Filled:
     """A library, and what was put into it."""

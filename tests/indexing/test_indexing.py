@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_made import small_encoder, write_video
+from library_made import small_encoder, write_video, write_videos
 from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
@@ -29,10 +29,7 @@ KINDS = ("added", "changed", "copied", "moved", "unchanged", "failures")
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three different videos of 4 s."""
-    folder = tmp_path_factory.mktemp("clips")
-    for seed in range(3):
-        write_video(folder / f"{seed}.mp4", seed=seed)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("clips"), 3)
 
 
 @pytest.fixture(scope="module")

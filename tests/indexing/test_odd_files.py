@@ -14,7 +14,7 @@ import av
 import numpy as np
 import pyarrow as pa
 import pytest
-from library_made import filled, small_encoder, write_video
+from library_made import filled, small_encoder, write_videos
 from PIL import Image
 
 from firstsight.closed_form import projection
@@ -38,10 +38,7 @@ from firstsight.searching.nearest import find_nearest
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two different videos of 4 s."""
-    folder = tmp_path_factory.mktemp("clips")
-    for seed in range(2):
-        write_video(folder / f"{seed}.mp4", seed=seed)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("clips"), 2)
 
 
 @pytest.fixture

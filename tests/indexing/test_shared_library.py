@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_made import filled, put, small_encoder, unit, write_video
+from library_made import filled, put, small_encoder, unit, write_videos
 
 from firstsight.errors import LibraryError
 from firstsight.indexing import writer as indexing_writer
@@ -26,10 +26,7 @@ from firstsight.library.store import Store
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three different videos of 4 s."""
-    folder = tmp_path_factory.mktemp("clips")
-    for seed in range(3):
-        write_video(folder / f"{seed}.mp4", seed=seed)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("clips"), 3)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from library_made import layout_encoder, small_encoder, write_video
+from library_made import layout_encoder, small_encoder, write_videos
 
 from firstsight.errors import LibraryError
 from firstsight.footage.frames import PixelByPixel
@@ -25,10 +25,7 @@ from firstsight.library.store import Store
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two different videos of 4 s."""
-    folder = tmp_path_factory.mktemp("clips")
-    for seed in range(2):
-        write_video(folder / f"{seed}.mp4", seed=seed)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("clips"), 2)
 
 
 @pytest.fixture(scope="module")

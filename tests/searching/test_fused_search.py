@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_made import layout_encoder, write_video
+from library_made import layout_encoder, write_videos
 
 from firstsight.errors import LibraryError
 from firstsight.indexing.index_files import add
@@ -25,10 +25,7 @@ WEIGHT = 0.6
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clips")
-    for seed in range(4):
-        write_video(folder / f"{seed}.mp4", seed=seed)
-    return folder
+    return write_videos(tmp_path_factory.mktemp("clips"), 4)
 
 
 @pytest.fixture(scope="module")

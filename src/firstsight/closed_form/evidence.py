@@ -42,11 +42,11 @@ class Sample:
     @classmethod
     def of(cls, num_frames: int) -> "Sample":
         """Evenly spread over so many frames; of the queries the frames before and after too."""
-        queries = _spread(num_frames, _NUM_QUERIES)
+        queries = spread(num_frames, _NUM_QUERIES)
         long = queries[:: max(1, len(queries) // _NUM_LONG)][:, None] + _long_lag(num_frames) * np.array([-1, 1])
         near = np.concatenate([*(queries + lag for lag in (-1, 0, 1)), long.flatten()])
         inside = near[(near >= 0) & (near < num_frames)]
-        numbers = np.unique(np.concatenate([inside, _spread(num_frames, _NUM_REFERENCES)]))
+        numbers = np.unique(np.concatenate([inside, spread(num_frames, _NUM_REFERENCES)]))
         return cls(numbers, np.searchsorted(numbers, queries))
 
     def beside(self, query: int, lag: int) -> list[int]:
@@ -86,7 +86,8 @@ def _long_lag(num_frames: int) -> int:
     return max(2, min(_LONG, num_frames // 4))
 
 
-def _spread(num: int, most: int) -> NDArray[np.intp]:
+def spread(num: int, most: int) -> NDArray[np.intp]:
+    """At most so many of the numbers 0 to num - 1, spread evenly."""
     return np.unique(np.linspace(0, num - 1, most).round().astype(np.intp))
 
 
@@ -192,7 +193,7 @@ def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tens
         evidence = (sums * prior).sum(dim=1)
         posterior = (_with_each(odds, sums, prior) / evidence[:, None]).clamp(0, 1)
         counts = ((sums * prior) / evidence[:, None]).mean(dim=0)
-        base = _log_likelihood(values, known - shift, known_weights, covariance)
+        base = _log_likelihood(values, known - shift, known_weights, covariance, inverse)
         last, likelihood = likelihood, float(evidence.log().sum()) + base
         weight = posterior.sum() + known_weights.sum()
         shift = ((posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known) / weight.clamp_min(1e-9)
@@ -226,9 +227,11 @@ def _with_each(odds: Tensor, sums: Tensor, prior: Tensor) -> Tensor:
     return total
 
 
-def _log_likelihood(values: Tensor, known_away: Tensor, known_weights: Tensor, covariance: Tensor) -> float:
+def _log_likelihood(
+    values: Tensor, known_away: Tensor, known_weights: Tensor, covariance: Tensor, inverse: Tensor
+) -> float:
     """Of wrong candidates `values`, and of known matches that are so far from the mean of matches."""
-    inverse, log_det = torch.linalg.inv(covariance), torch.logdet(covariance)
+    log_det = torch.logdet(covariance)
     num = values.shape[0] * values.shape[1] + known_weights.sum()
     squares = torch.einsum("lni,ij,lnj->", values, inverse, values)
     known_squares = torch.einsum("k,ki,ij,kj->", known_weights, known_away, inverse, known_away)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device
-from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather
+from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather, spread
 from firstsight.closed_form.filters import fit_filters, fit_level
 from firstsight.closed_form.footage_kind import FootageKind, classify_footage, probe_indices
 from firstsight.closed_form.layout import Layout, LayoutConfig, Layouts, to_grey
@@ -170,7 +170,7 @@ def _fit_layout(
                 level, scaled, generator=generator, learned=recipe.learned_filters, num_patches=_NUM_GREY_PATCHES
             )
     sample = Sample.of(len(frames))
-    fitted = _spread(len(sample.numbers), _CELL_FRAMES)
+    fitted = spread(len(sample.numbers), _CELL_FRAMES)
     means = read.cell_means(layout, frames[sample.numbers[fitted]])
     layout.fit(means)
     rest = np.setdiff1d(np.arange(len(sample.numbers)), fitted)
@@ -309,7 +309,7 @@ def _contributions(
         ordered: whether the next frame shows the same thing.
         seed: of the changes.
     """
-    fitted_to = torch.from_numpy(_spread(len(frames), _CONTRIBUTION_FRAMES))
+    fitted_to = torch.from_numpy(spread(len(frames), _CONTRIBUTION_FRAMES))
     sample = Features(features.values[fitted_to], features.part_dims)
     num_parts = [len(pooling.names) * number for number in range(1, len(read.network.levels) + 1)]
     projections = [projection_without_pairs(sample.first(num).values, sample.part_dims[:num]) for num in num_parts]
@@ -320,7 +320,7 @@ def _contributions(
         each = zip(projections, num_parts, strict=True)
         return [unit(projection(parts[:num])).numpy() for projection, num in each]
 
-    probe = frames[_spread(len(frames), _PROBE_FRAMES)]
+    probe = frames[spread(len(frames), _PROBE_FRAMES)]
     times = Times.of_positions(len(probe)) if ordered else None
     tests = found_again(embed_by_each(probe), embed_by_each, probe, times, generator=device.generator(seed))
     found: list[Contribution] = []
@@ -334,7 +334,3 @@ def _adds(stands_out: float | None, before: list[Contribution]) -> bool:
         return True
     last = before[-1]
     return last.kept and (last.stands_out is None or stands_out > last.stands_out)
-
-
-def _spread(num_frames: int, most: int) -> NDArray[np.intp]:
-    return np.unique(np.linspace(0, num_frames - 1, most).round().astype(np.intp))

@@ -17,6 +17,35 @@ from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.monitoring.novelty import NoveltyScores
+    from firstsight.normality.memory import Memory
+
+
+FalseAlarms = Annotated[
+    str | None,
+    typer.Option(metavar="RATE", help="Of a run that remembers what is normal: 2/h, 1/day, 1/week; 1/day by default."),
+]
+# Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.
+RATE, RATE_BY_MEMORY = 2.0, 12.5
+
+
+def memory_for(run: Path, false_alarms: str | None, *, by_deviation: bool) -> "Memory | None":
+    """The run's memory of what is normal; None if it has none, or a deviation is given to judge by instead.
+
+    Raises:
+        SettingsError: no such rate, or a rate and no memory.
+    """
+    from firstsight.normality.memory import Memory
+    from firstsight.normality.rarity import rate_of
+
+    if false_alarms is not None:
+        rate_of(false_alarms)
+    memory = None if by_deviation else Memory.load(run)
+    if memory is None and false_alarms is not None:
+        why = "a deviation is given as well" if by_deviation else f"{run} has no memory of what is normal"
+        raise SettingsError(
+            f"--false-alarms {false_alarms}: {why}; leave one out, or learn from this fixed camera again"
+        )
+    return memory
 
 
 def watch_command(
@@ -164,10 +193,13 @@ def novelty_command(
     ] = None,
     start: footage.Start = None,
     end: footage.End = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
+    false_alarms: FalseAlarms = None,
     as_json: footage.Json = False,
 ) -> None:
     """Find when a still camera shows something new.
+
+    A run learned from this camera remembers what is normal, and every frame is judged by that. Without such a memory:
 
     The first five seconds set the usual view, best an empty one, and are not judged. What stays becomes usual after
     about a quarter of an hour. A run learned from the same camera works best.
@@ -180,11 +212,21 @@ def novelty_command(
 
     new_from(least)
     check_out(csv_file)
-    encoder = Encoder.load(run)
-    source = footage.open_footage(sources, start, end, None, frames_per_second)
+    encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None)
+    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+    source = footage.open_footage(sources, start, end, None, rate)
     with Display(notes()) as display:
-        found = detect_novelty(encoder, source, novel_from=least, progress=display.progress)
-        if found.episodes and not as_json:
+        found = detect_novelty(
+            encoder,
+            source,
+            novel_from=least,
+            memory=memory,
+            false_alarms=false_alarms,
+            progress=display.progress,
+        )
+        if memory is not None and not as_json:
+            display.say(memory.promise())
+        elif found.episodes and not as_json:
             display.say(judged_text(len(found.frames), found.num_judged))
     if as_json:
         print_json(found.to_json())

@@ -115,7 +115,7 @@ def _windowed(values: Tensor, *, in_blocks: bool) -> Tensor:
 
 
 @cache
-def _window_means(size: int, in_blocks: bool) -> Tensor:  # noqa: FBT001  # a key of the cache
+def _window_means(size: int, in_blocks: bool) -> Tensor:  # a key of the cache
     """(windows, size): the share of each row in a window."""
     centres = torch.arange(size // 2) * 2 if in_blocks else torch.arange(size)
     reach = torch.arange(-(_WINDOW // 2), _WINDOW // 2 + 1)
@@ -150,9 +150,7 @@ def _fit_filters() -> tuple[Tensor, Tensor]:
     basis = torch.stack([torch.ones_like(x), x, y, x**2, y**2, x * y]).flatten(1)
     metric = (basis * (weight[:, None] * weight).flatten()) @ basis.T  # G of equation 4
     products = torch.zeros(6, 3, len(at), dtype=torch.float64)  # of the picture with the weighted basis
-    for row, (vertical, horizontal) in enumerate(
-        [(0, one), (0, first), (1, one), (0, second), (2, one), (1, first)]
-    ):
+    for row, (vertical, horizontal) in enumerate([(0, one), (0, first), (1, one), (0, second), (2, one), (1, first)]):
         products[row, vertical] = horizontal
     fit = torch.linalg.inv(metric)[1:] @ products.flatten(1)
     return torch.stack([one, first, second])[:, None, :, None].float(), fit.reshape(5, 3, 1, -1).float()

@@ -75,7 +75,8 @@ def watch_command(
     novel_from: Annotated[
         float | None, typer.Option(metavar="X", help="Deviation of what is new, in usual deviations; 8 by default.")
     ] = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
+    false_alarms: FalseAlarms = None,
     speed: Annotated[
         float, typer.Option(metavar="X", help="Of a video: 2 plays it twice as fast, 0 as fast as possible.")
     ] = 1.0,
@@ -92,7 +93,8 @@ def watch_command(
     """Watch a still camera: report anchors, novelty and lost streams.
 
     An event begins when an anchor appears, when something is new, or when the stream is lost. The usual view is learned
-    from the first five seconds, which make no event, and updated from then on. Ctrl-C ends it.
+    from the first five seconds, which make no event, and updated from then on; a run learned from this fixed camera
+    remembers it and judges from the first frame. Ctrl-C ends it.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
@@ -107,7 +109,17 @@ def watch_command(
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
     encoder, console = Encoder.load(run), notes()
     vectors = read_anchors(anchors or [], encoder)
-    watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
+    memory = memory_for(run, false_alarms, by_deviation=novel_from is not None) if novel else None
+    watcher = Watcher(
+        encoder,
+        anchors=vectors,
+        novel=novel,
+        match_from=match_from,
+        novel_from=novel_from,
+        memory=memory,
+        false_alarms=false_alarms,
+    )
+    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
 
     def say(line: str) -> None:
         console.print(printable(line), markup=False)
@@ -118,7 +130,7 @@ def watch_command(
         open_outlets(
             destinations, lines=sys.stdout, as_json=as_json, notify=say, is_aborted=lambda: ending.num_signals > 1
         ) as outlets,
-        Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream,
+        Stream(source, views=watcher.views, frames_per_second=rate, speed=speed) as stream,
     ):
         say(f"watching {stream.name}; Ctrl-C ends it")
         ended = send_all(watcher, stream, outlets, waiting=ending.interrupts)
@@ -127,7 +139,7 @@ def watch_command(
         kept = f", kept in {events_file}" if events_file else ""
         events = counted(outlets.num_events, "event")
         say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
-        say(judged_text(watcher.num_frames, watcher.num_judged))
+        say(judged_text(watcher.num_frames, watcher.num_judged) if memory is None else memory.promise())
     if ended == "interrupted":
         raise typer.Exit(130)
 
@@ -231,16 +243,18 @@ def novelty_command(
     if as_json:
         print_json(found.to_json())
     else:
-        typer.echo(_table(found))
+        typer.echo(_table(found, by_memory=memory is not None))
     if csv_file:
         write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
     if not as_json:
         say_written(csv_file)
 
 
-def _table(found: "NoveltyScores") -> str:
+def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
     from firstsight.monitoring.novelty import judged_text
 
+    if not found.episodes and by_memory:
+        return f"nothing new in {len(found.frames)} frames"
     if not found.episodes:
         nothing = "nothing new; " if found.num_judged else ""
         return nothing + judged_text(len(found.frames), found.num_judged)

@@ -107,8 +107,12 @@ class Motion:
                 now = None
             else:
                 one = in_boxes(moved[index - first : index - first + 1] / (height * gap))[0].numpy()
-                keep = np.float32(np.exp(-gap / TRAILING_SECONDS))
-                now = one if now is None or now.shape != one.shape else keep * now + (np.float32(1) - keep) * one
+                keep = float(np.exp(-gap / TRAILING_SECONDS))
+                now = (
+                    one
+                    if now is None or now.shape != one.shape
+                    else np.asarray(keep * now + (1 - keep) * one, np.float32)
+                )
             found.append(now)
         self._expansion, self._last = [one[-1:] for one in new], frames[-1]
         return found
@@ -149,7 +153,8 @@ def blocks_of(seconds: NDArray[np.float64]) -> list[NDArray[np.intp]]:
 
 def units_of(maxima: NDArray[np.float64]) -> NDArray[np.float32]:
     """Of each direction what varies between blocks: twice the standard deviation of their maxima, above the noise."""
-    return np.maximum(2 * maxima.std(axis=0), _NOISE).astype(np.float32)
+    units: NDArray[np.float32] = np.maximum(2 * maxima.std(axis=0), _NOISE).astype(np.float32)
+    return units
 
 
 def remembered(parts: Iterable[NDArray[np.float32]], units: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -195,7 +195,7 @@ class Watcher:
 
     @property
     def views(self) -> tuple[View, ...]:
-        """Of the stream: what the encoder embeds, what motion is found in if there is a memory, the complete picture."""
+        """Of the stream: what the encoder embeds, with a memory what motion is found in, and the complete picture."""
         return (self._encoder.view, *([MotionView()] if self._judge else []), PixelByPixel())
 
     def update(self, arrival: Arrival) -> list[Event]:

@@ -117,6 +117,11 @@ class Event:
         step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
         return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
+    def _how_new(self) -> str:
+        if self.part:
+            return f"{self.part}, normally {once_in(self.value or 0)}"
+        return f"{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
+
     def _what(self) -> str:
         anchor = printable(self.anchor or "")
         lasted = (self.end_seconds or 0) - (self.start_seconds or 0)
@@ -126,12 +131,9 @@ class Event:
             case "match ends":
                 return f"match ends: {anchor}, after {lasted:.1f} s, closeness at most {self.value:.2f}"
             case "novel begins":
-                if self.part:
-                    return f"something new: {self.part}, normally {once_in(self.value or 0)}"
-                return f"something new: {self.value:.1f} times the usual deviation"
+                return f"something new: {self._how_new()}"
             case "novel ends":
-                most = f"{self.part}, normally {once_in(self.value or 0)}" if self.part else f"{self.value:.1f} times"
-                return f"nothing new any more, after {lasted:.1f} s, at most {most}"
+                return f"nothing new any more, after {lasted:.1f} s, at most {self._how_new()}"
             case "lost":
                 return f"lost: {printable(self.reason or '')}"
             case "back":

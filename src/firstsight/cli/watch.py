@@ -17,6 +17,35 @@ from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
     from firstsight.monitoring.novelty import NoveltyScores
+    from firstsight.normality.memory import Memory
+
+
+FalseAlarms = Annotated[
+    str | None,
+    typer.Option(metavar="RATE", help="Of a run that remembers what is normal: 2/h, 1/day, 1/week; 1/day by default."),
+]
+# Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.
+RATE, RATE_BY_MEMORY = 2.0, 12.5
+
+
+def memory_for(run: Path, false_alarms: str | None, *, by_deviation: bool) -> "Memory | None":
+    """The run's memory of what is normal; None if it has none, or a deviation is given to judge by instead.
+
+    Raises:
+        SettingsError: no such rate, or a rate and no memory.
+    """
+    from firstsight.normality.memory import Memory
+    from firstsight.normality.rarity import rate_of
+
+    if false_alarms is not None:
+        rate_of(false_alarms)
+    memory = None if by_deviation else Memory.load(run)
+    if memory is None and false_alarms is not None:
+        why = "a deviation is given as well" if by_deviation else f"{run} has no memory of what is normal"
+        raise SettingsError(
+            f"--false-alarms {false_alarms}: {why}; leave one out, or learn from this fixed camera again"
+        )
+    return memory
 
 
 def watch_command(
@@ -46,7 +75,8 @@ def watch_command(
     novel_from: Annotated[
         float | None, typer.Option(metavar="X", help="Deviation of what is new, in usual deviations; 8 by default.")
     ] = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
+    false_alarms: FalseAlarms = None,
     speed: Annotated[
         float, typer.Option(metavar="X", help="Of a video: 2 plays it twice as fast, 0 as fast as possible.")
     ] = 1.0,
@@ -63,7 +93,8 @@ def watch_command(
     """Watch a still camera: report anchors, novelty and lost streams.
 
     An event begins when an anchor appears, when something is new, or when the stream is lost. The usual view is learned
-    from the first five seconds, which make no event, and updated from then on. Ctrl-C ends it.
+    from the first five seconds, which make no event, and updated from then on; a run learned from this fixed camera
+    remembers it and judges from the first frame. Ctrl-C ends it.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
     """
@@ -78,7 +109,17 @@ def watch_command(
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
     encoder, console = Encoder.load(run), notes()
     vectors = read_anchors(anchors or [], encoder)
-    watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
+    memory = memory_for(run, false_alarms, by_deviation=novel_from is not None) if novel else None
+    watcher = Watcher(
+        encoder,
+        anchors=vectors,
+        novel=novel,
+        match_from=match_from,
+        novel_from=novel_from,
+        memory=memory,
+        false_alarms=false_alarms,
+    )
+    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
 
     def say(line: str) -> None:
         console.print(printable(line), markup=False)
@@ -89,7 +130,7 @@ def watch_command(
         open_outlets(
             destinations, lines=sys.stdout, as_json=as_json, notify=say, is_aborted=lambda: ending.num_signals > 1
         ) as outlets,
-        Stream(source, views=watcher.views, frames_per_second=frames_per_second, speed=speed) as stream,
+        Stream(source, views=watcher.views, frames_per_second=rate, speed=speed) as stream,
     ):
         say(f"watching {stream.name}; Ctrl-C ends it")
         ended = send_all(watcher, stream, outlets, waiting=ending.interrupts)
@@ -98,7 +139,7 @@ def watch_command(
         kept = f", kept in {events_file}" if events_file else ""
         events = counted(outlets.num_events, "event")
         say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
-        say(judged_text(watcher.num_frames, watcher.num_judged))
+        say(judged_text(watcher.num_frames, watcher.num_judged) if memory is None else memory.promise())
     if ended == "interrupted":
         raise typer.Exit(130)
 
@@ -164,10 +205,13 @@ def novelty_command(
     ] = None,
     start: footage.Start = None,
     end: footage.End = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
+    false_alarms: FalseAlarms = None,
     as_json: footage.Json = False,
 ) -> None:
     """Find when a still camera shows something new.
+
+    A run learned from this camera remembers what is normal, and every frame is judged by that. Without such a memory:
 
     The first five seconds set the usual view, best an empty one, and are not judged. What stays becomes usual after
     about a quarter of an hour. A run learned from the same camera works best.
@@ -180,25 +224,37 @@ def novelty_command(
 
     new_from(least)
     check_out(csv_file)
-    encoder = Encoder.load(run)
-    source = footage.open_footage(sources, start, end, None, frames_per_second)
+    encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None)
+    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+    source = footage.open_footage(sources, start, end, None, rate)
     with Display(notes()) as display:
-        found = detect_novelty(encoder, source, novel_from=least, progress=display.progress)
-        if found.episodes and not as_json:
+        found = detect_novelty(
+            encoder,
+            source,
+            novel_from=least,
+            memory=memory,
+            false_alarms=false_alarms,
+            progress=display.progress,
+        )
+        if memory is not None and not as_json:
+            display.say(memory.promise())
+        elif found.episodes and not as_json:
             display.say(judged_text(len(found.frames), found.num_judged))
     if as_json:
         print_json(found.to_json())
     else:
-        typer.echo(_table(found))
+        typer.echo(_table(found, by_memory=memory is not None))
     if csv_file:
         write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
     if not as_json:
         say_written(csv_file)
 
 
-def _table(found: "NoveltyScores") -> str:
+def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
     from firstsight.monitoring.novelty import judged_text
 
+    if not found.episodes and by_memory:
+        return f"nothing new in {len(found.frames)} frames"
     if not found.episodes:
         nothing = "nothing new; " if found.num_judged else ""
         return nothing + judged_text(len(found.frames), found.num_judged)

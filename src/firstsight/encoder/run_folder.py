@@ -3,6 +3,7 @@
 config.json            view, levels, and how it came to be
 model.safetensors      the weights
 metrics.jsonl          a line for each thing that was measured
+normal.safetensors     what is normal before a fixed camera; only of a run learned from one
 learning.safetensors   the article's method: the state to resume from; deleted when learning has ended
 """
 
@@ -17,7 +18,8 @@ from firstsight.files import check_path, make_folder, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
-_OURS = (CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE, LEARNING_FILE)
+MEMORY_FILE = "normal.safetensors"
+_OURS = (CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE, LEARNING_FILE, MEMORY_FILE)
 
 
 class RunFolder:
@@ -50,6 +52,7 @@ class RunFolder:
         """Writes the encoder as it is now, in place of another run's."""
         if not self._is_begun:
             self.end_learning()  # another run's state is not of this one
+            (self.folder / MEMORY_FILE).unlink(missing_ok=True)
             self._is_begun = True
         encoder.save(self.folder)
 

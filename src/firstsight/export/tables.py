@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +15,13 @@ import pyarrow.parquet
 
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.files import write_atomically
-from firstsight.library.embeddings import Embeddings
-from firstsight.library.selection import Where
-from firstsight.library.store import Store
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import json_line, printable
+
+if TYPE_CHECKING:  # LanceDB takes seconds to import, and a table alone does not need it
+    from firstsight.library.embeddings import Embeddings
+    from firstsight.library.selection import Where
+    from firstsight.library.store import Store
 
 # A spreadsheet computes cells that begin so, unless they are numbers.
 _COMPUTED = ("=", "+", "-", "@", "\t", "\r")
@@ -115,10 +117,10 @@ class Exported:
 
 
 def export_library(
-    library: Store,
+    library: "Store",
     path: Path,
     *,
-    where: Where | None = None,
+    where: "Where | None" = None,
     progress: Report = silent,
 ) -> Exported:
     """Writes the chosen frames, in the format that the ending of the name asks for.
@@ -154,7 +156,7 @@ def check_export(path: Path) -> None:
         )
 
 
-def frames_table(library: Store, frames: Embeddings, *, wide: bool) -> pa.Table:
+def frames_table(library: "Store", frames: "Embeddings", *, wide: bool) -> pa.Table:
     """A row a frame: source, path, frame, seconds, and its vector: one list, or `wide`, a column for each number."""
     paths = {record.name: str(record.path) for record in library.sources}
     names = [frames.source_of(row) for row in range(len(frames))]
@@ -172,7 +174,7 @@ def frames_table(library: Store, frames: Embeddings, *, wide: bool) -> pa.Table:
     return pa.table(columns)
 
 
-def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+def _write_npz(_: "Store", frames: "Embeddings", path: Path, _progress: Report) -> None:
     content = io.BytesIO()
     np.savez_compressed(
         content,
@@ -185,15 +187,15 @@ def _write_npz(_: Store, frames: Embeddings, path: Path, _progress: Report) -> N
     write_atomically(path, content.getvalue())
 
 
-def _write_csv(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+def _write_csv(library: "Store", frames: "Embeddings", path: Path, _progress: Report) -> None:
     write_table(frames_table(library, frames, wide=True), path)
 
 
-def _write_parquet(library: Store, frames: Embeddings, path: Path, _progress: Report) -> None:
+def _write_parquet(library: "Store", frames: "Embeddings", path: Path, _progress: Report) -> None:
     write_table(frames_table(library, frames, wide=False), path)
 
 
-def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Report) -> None:
+def _write_fiftyone(library: "Store", frames: "Embeddings", path: Path, progress: Report) -> None:
     """The layout that FiftyOne's importer of type FiftyOneDataset takes where metadata.json has no version.
 
     Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
@@ -214,7 +216,7 @@ def _write_fiftyone(library: Store, frames: Embeddings, path: Path, progress: Re
     write_atomically(path, json_line({"samples": samples}).encode())
 
 
-_WRITERS: dict[str, Callable[[Store, Embeddings, Path, Report], None]] = {
+_WRITERS: dict[str, Callable[["Store", "Embeddings", Path, Report], None]] = {
     ".npz": _write_npz,
     ".csv": _write_csv,
     ".parquet": _write_parquet,

@@ -15,13 +15,15 @@ from firstsight.article.settings import ArticleOptions, ArticleSettings, article
 from firstsight.closed_form.learn import ClosedFormSettings, learn_closed_form, sizes_of
 from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.run_folder import RunFolder
+from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
 from firstsight.encoder.saved import read_provenance
 from firstsight.errors import RunError, SettingsError, check_choice, check_number, check_seed
 from firstsight.files import check_path
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, Spec, open_source
+from firstsight.footage.videos import VideoFiles
 from firstsight.from_json import from_json
+from firstsight.normality.memory import learn_memory
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 
@@ -105,7 +107,8 @@ def learn(
             that only it has, else the default.
         seed: of all that is drawn, an integer from 0 to 2**32 - 1; the same seed, footage and number of threads give
             the same encoder.
-        out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`); None keeps nothing on disk.
+        out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`, and `normal.safetensors`, what is
+            normal before a camera that stands still); None keeps nothing on disk: see `normality.memory.learn_memory`.
         force: overwrite a run that is there already.
         start_seconds: leave out what comes before.
         end_seconds: leave out this moment and what follows.
@@ -153,7 +156,9 @@ def learn(
     }
     progress(Progress("opening", 0, None, news=(_input_in_words(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
-        return learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
+        encoder = learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
+        _remember([footage], folder, progress)
+        return encoder
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
     return run.run(progress)
 
@@ -239,7 +244,28 @@ def extend(
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
     folder = RunFolder(run) if out is None else RunFolder.create(out, force=force)
-    return learn_closed_form(sources, settings, record, folder, progress)
+    encoder = learn_closed_form(sources, settings, record, folder, progress)
+    _remember(sources, folder, progress)
+    return encoder
+
+
+def _remember(sources: Sequence[Source], folder: RunFolder | None, progress: Report) -> None:
+    """Keeps in the run what is normal before its camera, if that stands still; live footage cannot be read again."""
+    if folder is None or not all(isinstance(source, VideoFiles) for source in sources):
+        return
+    memory = None
+    for source in sources:
+        more = learn_memory(source, progress=progress)
+        if more is None:  # then not all of it is of a fixed camera
+            memory = None
+            break
+        memory = more if memory is None else memory.merged(more)
+    if memory is None:
+        news = "the camera moves: no memory of what is normal is kept"
+    else:
+        memory.save(folder.folder / MEMORY_FILE)
+        news = f"the camera stands still: what is normal is kept, {memory.promise()}"
+    progress(Progress("remembering what is normal", 1, 1, news=(news,)))
 
 
 def _sampling(

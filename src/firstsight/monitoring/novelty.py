@@ -31,6 +31,8 @@ from firstsight.errors import SettingsError, check_number
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.normality.memory import Judge, Memory, batches
+from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
@@ -81,7 +83,10 @@ class Scored:
     source: str  # name of the file
     seconds: float
     frame_index: int
-    score: float | None  # from 0, usually 1 to 5; None during the warm-up
+    # from 0, usually 1 to 5; None during the warm-up. By a memory: rarity, 2 is the rarest of a hundred times 4 s
+    score: float | None
+    box: tuple[int, int, int, int] | None = None  # by a memory: where, x, y, width, height in pixels
+    part: str | None = None  # by a memory: what is unusual, "motion"
 
 
 def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -147,6 +152,16 @@ def new_from(least: float | None = None) -> Trigger:
     return Trigger(begins_from, _UNTIL_SHARE * begins_from)
 
 
+def rarer_than(false_alarms: str | None = None) -> Trigger:
+    """When something begins and ends that is rarer than this rate in normal footage, as "1/day"; None is that.
+
+    Raises:
+        SettingsError: no such rate.
+    """
+    begins_from = rarity_for(rate_of(FALSE_ALARMS if false_alarms is None else false_alarms))
+    return Trigger(begins_from, _UNTIL_SHARE * begins_from, min_seconds=0.0)
+
+
 def judged_text(num_frames: int, num_judged: int) -> str:
     """For people, how many frames were judged, and why the others were not."""
     first = f"the first {WARM_UP_SECONDS:g} s, {_WARM_UP_FRAMES} frames or more, set the usual view"
@@ -181,11 +196,13 @@ class NovelEpisode:
     start_seconds: float
     end_seconds: float
     peak_seconds: float  # when it was the most unusual
-    novelty: float  # the largest, in multiples of the usual deviation
+    novelty: float  # the largest, in multiples of the usual deviation; by a memory: rarity
+    box: tuple[int, int, int, int] | None = None  # by a memory: where it was then, x, y, width, height in pixels
+    part: str | None = None  # by a memory: what was unusual, "motion"
 
     def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
+        """What applies of it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -223,40 +240,62 @@ class NoveltyScores:
 
 
 def detect_novelty(
-    encoder: Encoder, source: Spec, *, novel_from: float | None = None, progress: Report = silent
+    encoder: Encoder,
+    source: Spec,
+    *,
+    novel_from: float | None = None,
+    memory: Memory | None = None,
+    false_alarms: str | None = None,
+    progress: Report = silent,
 ) -> NoveltyScores:
     """When a camera that stands still shows something that it has not shown before.
 
     Args:
         encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
-        novel_from: something is new from this multiple of the usual deviation; None is 8.
+        novel_from: without a memory: something is new from this multiple of the usual deviation; None is 8.
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: frames are judged by it from the
+            first on; give the footage at 8 frames a second or more.
+        false_alarms: by a memory: how often normal footage may be reported, as "2/h"; None is "1/day".
         progress: called after each frame.
 
     Raises:
         SourceError: no footage, or none of it can be read.
-        SettingsError: `novel_from` is not above 0.
+        SettingsError: `novel_from` is not above 0, or no such rate of false alarms.
     """
-    trigger, footage = new_from(novel_from), open_source(source)
+    trigger = new_from(novel_from) if memory is None else rarer_than(false_alarms)
+    footage = open_source(source)
     total, frames = footage.num_frames(), []
-    for one in score_novelty(encoder, footage):
+    for one in score_novelty(encoder, footage, memory=memory):
         frames.append(one)
         progress(Progress("comparing frames", len(frames), total))
+    at = {(one.source, one.seconds): one for one in frames} if memory else {}
     episodes = tuple(
-        NovelEpisode(name, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak)
+        _located(NovelEpisode(name, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak), at)
         for name, of_file in groupby(frames, key=lambda one: one.source)
         for one in find_episodes(trigger, ((frame.seconds, frame.score) for frame in of_file))
     )
     return NoveltyScores(tuple(frames), episodes)
 
 
-def score_novelty(encoder: Encoder, source: Spec) -> Iterator[Scored]:
+def _located(episode: NovelEpisode, at: dict[tuple[str, float], Scored]) -> NovelEpisode:
+    peak = at.get((episode.source, episode.peak_seconds))
+    return replace(episode, box=peak.box, part=peak.part) if peak else episode
+
+
+def score_novelty(encoder: Encoder, source: Spec, *, memory: Memory | None = None) -> Iterator[Scored]:
     """The novelty of each frame, as a stream: memory does not grow with the footage. Arguments as of `detect_novelty`.
 
     Example:
         >>> for one in score_novelty(encoder, "hall.mp4"):  # doctest: +SKIP
         ...     print(one.seconds, one.score)
     """
+    if memory is not None:
+        judge = Judge(memory)
+        for batch in batches(open_source(source)):
+            for frame, judged in zip(batch, judge.update(batch), strict=True):
+                yield Scored(frame.source, frame.seconds, frame.index, judged.score, judged.box, judged.part)
+        return
     novelty = Novelty(encoder)
     with (
         closing(open_source(source).read(encoder.view)) as reading,

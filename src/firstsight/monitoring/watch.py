@@ -26,7 +26,10 @@ from firstsight.footage.stream import Arrival, Back, Lost, Stream
 from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Change, Trigger, TriggerState
-from firstsight.monitoring.novelty import Novelty, Usual, new_from
+from firstsight.monitoring.novelty import Novelty, Usual, new_from, rarer_than
+from firstsight.normality.memory import Judge, Judged, Memory
+from firstsight.normality.motion import MotionView
+from firstsight.normality.rarity import once_in
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
 
@@ -91,6 +94,8 @@ class Event:
     end_seconds: float | None = None  # and until when
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
+    box: tuple[int, int, int, int] | None = None  # of something new, by a memory: x, y, width, height in pixels
+    part: str | None = None  # of something new, by a memory: what is unusual, "motion"; `value` is then a rarity
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was lost
     snapshot: str | None = None  # file with the frame
@@ -112,6 +117,11 @@ class Event:
         step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
         return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
+    def _how_new(self) -> str:
+        if self.part:
+            return f"{self.part}, normally {once_in(self.value or 0)}"
+        return f"{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
+
     def _what(self) -> str:
         anchor = printable(self.anchor or "")
         lasted = (self.end_seconds or 0) - (self.start_seconds or 0)
@@ -121,9 +131,9 @@ class Event:
             case "match ends":
                 return f"match ends: {anchor}, after {lasted:.1f} s, closeness at most {self.value:.2f}"
             case "novel begins":
-                return f"something new: {self.value:.1f} times the usual deviation"
+                return f"something new: {self._how_new()}"
             case "novel ends":
-                return f"nothing new any more, after {lasted:.1f} s, at most {self.value:.1f} times"
+                return f"nothing new any more, after {lasted:.1f} s, at most {self._how_new()}"
             case "lost":
                 return f"lost: {printable(self.reason or '')}"
             case "back":
@@ -144,6 +154,8 @@ class Watcher:
         novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
+        memory: of what is normal before this camera, which then judges what is new; from the first frame on.
+        false_alarms: by the memory, as "2/h"; None is "1/day".
         clock: the time by this machine; called once for each arrival.
 
     Attributes:
@@ -162,6 +174,8 @@ class Watcher:
         novel: bool = False,
         match_from: float | None = None,
         novel_from: float | None = None,
+        memory: Memory | None = None,
+        false_alarms: str | None = None,
         clock: Callable[[], str] = wall_clock,
     ) -> None:
         if not anchors and not novel:
@@ -169,8 +183,11 @@ class Watcher:
         self.num_frames = self.num_judged = 0
         self._encoder = encoder
         self._anchors = dict(anchors or {})
-        self._match, self._new = close_from(match_from), new_from(novel_from)
-        self._novelty = Novelty(encoder) if novel else None
+        self._match = close_from(match_from)
+        self._new = new_from(novel_from) if memory is None else rarer_than(false_alarms)
+        self._novelty = Novelty(encoder) if novel and memory is None else None
+        self._judge = Judge(memory, view_index=1) if novel and memory is not None else None
+        self._peak: Judged | None = None  # of the event in progress
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
         self._watched: list[str | None] = [*self._anchors, *([None] if novel else [])]  # None is what is new
         self._states = [TriggerState()] * len(self._watched)
@@ -180,8 +197,8 @@ class Watcher:
 
     @property
     def views(self) -> tuple[View, ...]:
-        """Of the stream: what the encoder embeds, and the complete picture."""
-        return self._encoder.view, PixelByPixel()
+        """Of the stream: what the encoder embeds, with a memory what motion is found in, and the complete picture."""
+        return (self._encoder.view, *([MotionView()] if self._judge else []), PixelByPixel())
 
     def update(self, arrival: Arrival) -> list[Event]:
         """The events of one more arrival."""
@@ -227,6 +244,12 @@ class Watcher:
                 values.append(value)
         if self._novelty:
             values += self._novelty.update(pictures, [frame.seconds])
+        if self._judge:
+            (judged,) = self._judge.update([frame])
+            values.append(judged.score)
+            running = self._states[-1].episode
+            if running is None or judged.score > running.peak:
+                self._peak = judged
         return values
 
     def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
@@ -246,6 +269,8 @@ class Watcher:
             end_seconds=None if begins else episode.last_seconds,
             value=round(episode.peak, 4),
             peak_seconds=episode.peak_seconds,
+            box=self._peak.box if anchor is None and self._peak else None,
+            part=self._peak.part if anchor is None and self._peak else None,
             frame=frame,
         )
 
@@ -258,6 +283,8 @@ def watch(
     novel: bool = False,
     match_from: float | None = None,
     novel_from: float | None = None,
+    memory: Memory | None = None,
+    false_alarms: str | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -276,6 +303,9 @@ def watch(
         novel: whether something that the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: something is new from this multiple of the usual deviation; None is 8.
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges what is new from the
+            first frame on; watch 8 frames a second or more then.
+        false_alarms: by a memory: how often normal footage may be reported, as "2/h"; None is "1/day".
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.
@@ -295,7 +325,15 @@ def watch(
     """
     check_encoder(encoder)
     vectors = read_anchors(anchors, encoder)
-    watcher = Watcher(encoder, anchors=vectors, novel=novel, match_from=match_from, novel_from=novel_from)
+    watcher = Watcher(
+        encoder,
+        anchors=vectors,
+        novel=novel,
+        match_from=match_from,
+        novel_from=novel_from,
+        memory=memory,
+        false_alarms=false_alarms,
+    )
     rate = None if isinstance(source, Source) else frames_per_second
     stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)
     open_stream = partial(stream, timeout_seconds=timeout_seconds, backoff=backoff)

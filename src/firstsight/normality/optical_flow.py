@@ -1,0 +1,156 @@
+"""Dense optical flow: where each part of a picture moved, by polynomial expansion.
+
+The neighbourhood of each pixel is fitted by a quadratic polynomial, f(x) = x'Ax + b'x + c. A displacement d changes b
+by -2Ad, so d follows from the two polynomials, averaged over a window so that noise and the aperture problem weigh
+less; from coarse to fine, so that large displacements are found.
+
+Source: Farneback, "Two-frame motion estimation based on polynomial expansion", SCIA 2003; equations are numbered as
+there.
+"""
+
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+# Half a neighbourhood and the width of its Gaussian weights, in pixels.
+_RADIUS, _SIGMA = 5, 1.1
+# Pixels a side of the window that displacements are averaged over.
+_WINDOW = 13
+# Rounds at each level, the coarsest first: only there is the first estimate far off.
+_ROUNDS = (2, 1, 1)
+# Keeps a window without any structure at rest; of squares of grey levels.
+_FLATNESS = 1e-3
+
+# Of each level, the finest first: (N, 5, H, W), the coefficients b_x, b_y, a_xx, a_yy and a_xy of every pixel.
+Expansion = list[Tensor]
+
+
+def expand(pictures: Tensor) -> Expansion:
+    """The polynomial expansion of pictures on three levels, each half as large as the one before.
+
+    Args:
+        pictures: float32 (N, H, W), grey levels.
+    """
+    levels = [pictures[:, None]]
+    while len(levels) < len(_ROUNDS):
+        levels.append(_halved(levels[-1]))
+    return [polynomials(level) for level in levels]
+
+
+def polynomials(pictures: Tensor) -> Tensor:
+    """For each pixel, the weighted least-squares fit of c + b_x x + b_y y + a_xx x^2 + a_yy y^2 + a_xy xy around it.
+
+    Outside the picture its border is repeated.
+
+    Args:
+        pictures: float32 (N, 1, H, W).
+
+    Returns:
+        float32 (N, 5, H, W): b_x, b_y, a_xx, a_yy, a_xy.
+
+    *Source:* section 3; the weights are separable, and so are the six products with the basis.
+    """
+    vertical, horizontal = _fit_filters()
+    padded = functional.pad(pictures, (_RADIUS,) * 4, mode="replicate")
+    return functional.conv2d(functional.conv2d(padded, vertical), horizontal)
+
+
+def optical_flow(before: Expansion, after: Expansion) -> Tensor:
+    """How far what is in the later picture moved since the earlier one.
+
+    Args:
+        before: of N earlier pictures, by `expand`.
+        after: of N later ones, of the same size.
+
+    Returns:
+        float32 (N, 2, H // 2, W // 2): displacements (x, y) in pixels of the picture, positive to the right and
+        downwards, at the centre of each 2x2 block.
+    """
+    finest, flow = len(before) - 1, torch.zeros(1)
+    for level, (late, early) in enumerate(reversed(list(zip(after, before, strict=True)))):
+        size = late.shape[-2:]
+        flow = late.new_zeros(len(late), 2, *size) if level == 0 else _resized(flow, size)
+        for once in range(_ROUNDS[level]):
+            is_last = level == finest and once == _ROUNDS[level] - 1
+            flow = _improved(late, early, flow, in_blocks=is_last)
+    return -flow
+
+
+def _improved(first: Tensor, second: Tensor, flow: Tensor, *, in_blocks: bool) -> Tensor:
+    """The displacement from the first to the second, from a first estimate of it: equations 8 to 12, 15 and 16."""
+    there, inside = _displaced(second, flow, instead=first)
+    a_xx, a_yy = (first[:, 2] + there[:, 2]) / 2, (first[:, 3] + there[:, 3]) / 2
+    a_xy = (first[:, 4] + there[:, 4]) / 4  # off the diagonal of A stands half of the coefficient
+    b_x = (first[:, 0] - there[:, 0]) / 2 * inside + a_xx * flow[:, 0] + a_xy * flow[:, 1]
+    b_y = (first[:, 1] - there[:, 1]) / 2 * inside + a_xy * flow[:, 0] + a_yy * flow[:, 1]
+    products = (
+        a_xx * a_xx + a_xy * a_xy,
+        a_yy * a_yy + a_xy * a_xy,
+        a_xy * (a_xx + a_yy),
+        a_xx * b_x + a_xy * b_y,
+        a_xy * b_x + a_yy * b_y,
+    )
+    g_xx, g_yy, g_xy, h_x, h_y = _windowed(torch.stack(products, dim=1), in_blocks=in_blocks).unbind(dim=1)
+    determinant = g_xx * g_yy - g_xy * g_xy + _FLATNESS
+    return torch.stack([g_yy * h_x - g_xy * h_y, g_xx * h_y - g_xy * h_x], dim=1) / determinant[:, None]
+
+
+def _displaced(second: Tensor, flow: Tensor, *, instead: Tensor) -> tuple[Tensor, Tensor]:
+    """The second picture's coefficients where the flow leads, and whether that is inside: (N, H, W), 0 or 1."""
+    rows, columns = second.shape[-2:]
+    x = torch.arange(columns, dtype=flow.dtype)[None, None] + flow[:, 0]
+    y = torch.arange(rows, dtype=flow.dtype)[None, :, None] + flow[:, 1]
+    inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
+    grid = torch.stack([(x + 0.5) * 2 / columns - 1, (y + 0.5) * 2 / rows - 1], dim=-1)
+    there = functional.grid_sample(second, grid, padding_mode="border", align_corners=False)
+    return torch.where(inside[:, None], there, instead), inside.to(flow.dtype)
+
+
+def _windowed(values: Tensor, *, in_blocks: bool) -> Tensor:
+    """Means over the window around each pixel, or around the centre of each 2x2 block; the border is repeated."""
+    down, across = (_window_means(size, in_blocks) for size in values.shape[-2:])
+    return down @ values @ across.T
+
+
+@cache
+def _window_means(size: int, in_blocks: bool) -> Tensor:  # a key of the cache
+    """(windows, size): the share of each row in a window."""
+    centres = torch.arange(size // 2) * 2 if in_blocks else torch.arange(size)
+    reach = torch.arange(-(_WINDOW // 2), _WINDOW // 2 + 1)
+    members = torch.cat([centres[:, None] + reach, centres[:, None] + reach + int(in_blocks)], dim=1)
+    members = members.clamp(0, size - 1)
+    share = torch.full(members.shape, 1 / members.shape[1])
+    return torch.zeros(len(centres), size).scatter_add_(1, members, share)
+
+
+def _halved(pictures: Tensor) -> Tensor:
+    """Half as large, (N, 1, H, W), smoothed before by a binomial filter."""
+    weights = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=pictures.dtype) / 16
+    padded = functional.pad(pictures, (2,) * 4, mode="replicate")
+    smooth = functional.conv2d(functional.conv2d(padded, weights[None, None, :, None]), weights[None, None, None])
+    return functional.interpolate(smooth, size=[-(-side // 2) for side in pictures.shape[-2:]], mode="bilinear")
+
+
+def _resized(flow: Tensor, size: tuple[int, ...]) -> Tensor:
+    """The flow of a picture of another size, in its pixels."""
+    scale = flow.new_tensor([size[1] / flow.shape[3], size[0] / flow.shape[2]])
+    return functional.interpolate(flow, size=list(size), mode="bilinear") * scale[None, :, None, None]
+
+
+@cache
+def _fit_filters() -> tuple[Tensor, Tensor]:
+    """Filters (3, 1, n, 1) and (5, 3, 1, n) that make of a picture the coefficients of its fit."""
+    at = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
+    weight = torch.exp(-(at**2) / (2 * _SIGMA**2))
+    weight /= weight.sum()
+    one, first, second = weight, at * weight, at**2 * weight
+    y, x = torch.meshgrid(at, at, indexing="ij")
+    basis = torch.stack([torch.ones_like(x), x, y, x**2, y**2, x * y]).flatten(1)
+    metric = (basis * (weight[:, None] * weight).flatten()) @ basis.T  # G of equation 4
+    products = torch.zeros(6, 3, len(at), dtype=torch.float64)  # of the picture with the weighted basis
+    for row, (vertical, horizontal) in enumerate([(0, one), (0, first), (1, one), (0, second), (2, one), (1, first)]):
+        products[row, vertical] = horizontal
+    fit = torch.linalg.inv(metric)[1:] @ products.flatten(1)
+    return torch.stack([one, first, second])[:, None, :, None].float(), fit.reshape(5, 3, 1, -1).float()

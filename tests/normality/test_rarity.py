@@ -1,0 +1,36 @@
+"""Rarity: scores in units of how often normal footage reaches them, and rates of false alarms in words."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from firstsight.errors import SettingsError
+from firstsight.normality.rarity import Rarity, once_in, rarity_for, rate_of
+
+
+def test_an_exponential_tail_is_found_and_continued() -> None:
+    scores = np.random.default_rng(0).exponential(2.0, 20_000)
+    rarity = Rarity.of(scores)
+    for share in (0.1, 0.01, 1e-4):
+        assert rarity(-2.0 * math.log(share)) == pytest.approx(-math.log10(share), abs=0.1)
+
+
+def test_higher_scores_are_rarer_and_little_footage_makes_nothing_rarer() -> None:
+    scores = np.random.default_rng(0).exponential(1.0, 400)
+    rarity = Rarity.of(scores)
+    values = [rarity(score) for score in np.linspace(0, 9, 50)]
+    assert values[0] == 0
+    assert all(before < after for before, after in itertools.pairwise(values))
+    assert Rarity.of(scores[:0])(6.0) < 2
+
+
+def test_rates_in_words() -> None:
+    assert rate_of("1/day") == 1 / 86_400
+    assert rate_of(" 2 / h") == 2 / 3600
+    assert rarity_for(rate_of("1/day")) == pytest.approx(math.log10(21_600))
+    assert once_in(rarity_for(rate_of("1/day"))) == "once in 24 h"
+    for wrong in ("1", "often", "0/h", "9/s", "1/fortnight"):
+        with pytest.raises(SettingsError, match="valid is a number, a slash and a time"):
+            rate_of(wrong)

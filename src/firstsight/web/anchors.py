@@ -31,6 +31,7 @@ class Anchor:
     id: str  # 12 hexadecimal digits
     name: str
     colour: int  # 0 to 7, of the page's palette
+    size: tuple[int, int]  # of its picture, width and height
     box: tuple[int, int, int, int] | None = None  # x, y, width, height in the pixels of its picture
     source: str = ""  # of a frame of the library: the name of its row
     seconds: float = 0.0  # and its time in the row
@@ -85,7 +86,8 @@ class Anchors:
             used = [anchor.colour for anchor in self._anchors.values()]
             colour = min(range(NUM_COLOURS), key=lambda one: (used.count(one), one))
             corners = None if box is None else (box.x, box.y, box.width, box.height)
-            anchor = Anchor(secrets.token_hex(6), _name(name), colour, corners, source, seconds)
+            size = picture.shape[1], picture.shape[0]
+            anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds)
             write_atomically(self._folder / f"{anchor.id}.png", as_png(picture))
             self._save({**self._anchors, anchor.id: anchor})
         return anchor
@@ -133,8 +135,8 @@ def _read(file: Path) -> list[Anchor]:
 
 
 def _anchor(content: dict[str, Any]) -> Anchor:
-    box = content.pop("box", None)
-    return Anchor(**content, box=None if box is None else tuple(map(int, box)))
+    box, (width, height) = content.pop("box", None), content.pop("size")
+    return Anchor(**content, size=(int(width), int(height)), box=None if box is None else tuple(map(int, box)))
 
 
 def box_of_shares(shares: tuple[float, float, float, float], picture: Picture) -> Box:

@@ -130,7 +130,7 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
     def tiles(track: str, level: int, number: int, rows: str) -> Response:
         """256 bins of 2**level seconds for each of some rows, given by ids with commas: a byte each, 0 of a gap.
 
-        The track is "groups" (1 + group), or an anchor's id (1 + 254 similarity, the largest of a bin).
+        The track is "frames" (1), "groups" (1 + group), or an anchor's id (1 + 254 similarity, the largest of a bin).
         """
         tracks.check_tile(level, number)
         ids = rows.split(",")
@@ -165,6 +165,8 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
 
 def _track(workspace: Workspace, track: str) -> tuple[tracks.Bytes, bool]:
     """The bytes (N,) of the timeline's frames, and whether the largest of a bin counts."""
+    if track == "frames":
+        return np.ones(workspace.snapshot.num_frames, np.uint8), True
     if track == "groups":
         overview, num = workspace.overview, workspace.snapshot.num_frames
         is_known = overview is not None and len(overview.labels) == num
@@ -240,7 +242,7 @@ def _cells(found: Found) -> tuple[object, ...]:
 
 
 def _anchor(anchor: Anchor) -> dict[str, Any]:
-    names = ("id", "name", "colour", "box", "source", "seconds")
+    names = ("id", "name", "colour", "size", "box", "source", "seconds")
     return {name: getattr(anchor, name) for name in names}
 
 

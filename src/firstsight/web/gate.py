@@ -35,7 +35,7 @@ HEADERS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-_NO_TOKEN = (
+_EXPLANATION = (
     "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
     "<title>firstsight</title><body style='font:16px/1.5 system-ui;max-width:34em;margin:3em auto;padding:0 1em'>"
     "<h1>This page needs its token</h1><p>Open the address that <code>firstsight serve</code> printed; "
@@ -116,7 +116,7 @@ class Gate:
             return self._admitted(scope)
         if not self._has_token(headers):
             wants_page = "text/html" in headers.get("accept", "")
-            return HTMLResponse(_NO_TOKEN, 401) if wants_page else _refused(401, "the token is missing or wrong")
+            return HTMLResponse(_EXPLANATION, 401) if wants_page else _refused(401, "the token is missing or wrong")
         if int(headers.get("content-length") or 0) > MAX_BODY_BYTES:
             return _too_large()
         return None
@@ -133,7 +133,7 @@ class Gate:
         """The address that was printed: its token becomes a cookie, and leaves the address."""
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if not self._is_token(given):
-            return HTMLResponse(_NO_TOKEN, 401)
+            return HTMLResponse(_EXPLANATION, 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._cookie, self._token, max_age=365 * 86_400, httponly=True, samesite="strict")
         return answer

@@ -311,5 +311,3 @@ def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
             }
 
         return workspace.ask(compared)
-
-

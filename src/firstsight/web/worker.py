@@ -12,10 +12,11 @@ from firstsight.errors import FirstsightError
 from firstsight.progress import Cancelled, Progress
 
 _STEP_SECONDS = 0.2  # between lines, at least
+_GRACE_SECONDS = 3.0  # for a step that reports nothing; then the process ends, which libraries survive
 
 
 class _Lines:
-    """Reports as lines of JSON; raises `Cancelled` once standard input is closed."""
+    """Reports as lines of JSON; raises `Cancelled` once standard input is closed, and soon after ends the process."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -40,6 +41,8 @@ class _Lines:
         while sys.stdin.read(1):
             pass
         self._is_cancelled.set()
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
 
 
 def run_index(task: dict[str, Any], lines: _Lines) -> str:

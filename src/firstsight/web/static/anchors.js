@@ -164,7 +164,7 @@ function moment(one) {
     title: `similarity ${one.similarity.toFixed(3)}; something absent is as similar in ${chance} of searches`,
     "aria-label": `${one.source} at ${timeText(one.best_seconds, true)}, similarity ${one.similarity.toFixed(2)}`,
     onclick: () => seek(one.row, one.best_seconds),
-  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, `false: ${chance}`)), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
+  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, `by chance ${chance}`)), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
 }
 
 // The box, over the anchor's picture.

@@ -4,7 +4,7 @@ import { on, seek, state } from "./state.js";
 import { BLOCK, loadImage, loadTrack, NUM_BINS, NUM_SLOTS, Tiles } from "./tiles.js";
 import { Hover } from "./hover.js";
 
-const RULER = 24, LABEL = 20, GROUPS = 5, CURVE = 26, BELOW = 12, SIDE = 10;
+const RULER = 24, LABEL = 20, GROUPS = 5, CURVE = 22, BELOW = 8, SIDE = 10;
 const MIN_SCALE = 1e-3; // seconds a pixel
 
 export class Axis {
@@ -35,7 +35,7 @@ export class Axis {
   }
 
   get rows() { return state.library?.rows ?? []; }
-  get stripHeight() { return this.width < 600 ? 40 : 52; }
+  get stripHeight() { return this.width < 600 ? 40 : 46; }
   get rowHeight() { return LABEL + this.stripHeight + GROUPS + state.anchors.length * CURVE + BELOW; }
   get end() { return Math.max(1, ...this.rows.map((row) => row.end_seconds)); }
   x(seconds) { return SIDE + (seconds - this.start) / this.scale; }
@@ -234,7 +234,8 @@ export class Axis {
       const tall = Math.max(1, ((value - 1) / 254) * height);
       context.globalAlpha = value >= least ? 1 : 0.35;
       context.fillStyle = colour;
-      context.fillRect(x, base - tall, wide + 0.4, tall);
+      const from = Math.floor(x);
+      context.fillRect(from, base - tall, Math.max(1, Math.floor(x + wide) - from), tall);
     });
     context.globalAlpha = 1;
     context.strokeStyle = this.colours.muted;

@@ -48,8 +48,9 @@ export class Player {
   showFirst() {
     const same = state.library.rows.find((row) => row.name === this.row?.name) ?? state.library.rows[0];
     if (!same) return;
-    const seconds = this.row ? state.position.seconds : 0;
-    seek(same.id, seconds);
+    const usual = this.row ? null : state.library.groups?.find((group) => group.row);
+    if (usual) seek(usual.row, usual.seconds);
+    else seek(same.id, this.row ? state.position.seconds : 0);
   }
 
   async show() {

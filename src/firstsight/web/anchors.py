@@ -136,7 +136,11 @@ def _read(file: Path) -> list[Anchor]:
 
 def _anchor(content: dict[str, Any]) -> Anchor:
     box, (width, height) = content.pop("box", None), content.pop("size")
-    return Anchor(**content, size=(int(width), int(height)), box=None if box is None else tuple(map(int, box)))
+    anchor = Anchor(**content, size=(int(width), int(height)))
+    if box is None:
+        return anchor
+    x, y, across, down = map(int, box)
+    return replace(anchor, box=(x, y, across, down))
 
 
 def box_of_shares(shares: tuple[float, float, float, float], picture: Picture) -> Box:

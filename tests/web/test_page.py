@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from PIL import Image
 from web_server import Server, serving, write_clip
 
 
@@ -70,12 +71,8 @@ def test_a_box_is_searched_for(server: Server, open_page) -> None:
 def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
     server: Server, open_page, tmp_path: Path
 ) -> None:
-    import numpy as np
-    from PIL import Image
-
     page = open_page(server, expected=("400",))
-    noise = np.random.default_rng(3).integers(0, 255, (96, 96, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(tmp_path / "absent.png")
+    Image.new("RGB", (96, 96), (128, 128, 128)).save(tmp_path / "absent.png")  # a fog: nothing of the footage
     (tmp_path / "false.png").write_text("<html>")
     page.locator("input[type=file]").set_input_files(tmp_path / "false.png")
     page.wait_for_selector("[role=alert]:has-text('this is no picture')")
@@ -138,5 +135,6 @@ def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_canc
         page.close()  # it goes on without the tab
     with serving(footage, tmp_path / "state") as server:
         page = open_page(server, expected=expected)
+        page.set_default_timeout(240_000)  # an encoder is learned
         page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")
         page.wait_for_selector(".counts:has-text('frames')")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from web_server import Server, serving, write_clip
 
@@ -72,7 +73,8 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
     server: Server, open_page, tmp_path: Path
 ) -> None:
     page = open_page(server, expected=("400",))
-    Image.new("RGB", (96, 96), (128, 128, 128)).save(tmp_path / "absent.png")  # a fog: nothing of the footage
+    board = (np.indices((96, 96)).sum(0) // 3 % 2 * 255).astype(np.uint8)
+    Image.fromarray(board).convert("RGB").save(tmp_path / "absent.png")
     (tmp_path / "false.png").write_text("<html>")
     page.locator("input[type=file]").set_input_files(tmp_path / "false.png")
     page.wait_for_selector("[role=alert]:has-text('this is no picture')")

@@ -50,8 +50,13 @@ export class Axis {
   onLibrary() {
     const isNew = this.fitted === undefined || this.end > this.fitted * 1.001;
     this.tiles.clear();
+    this.makeRoom();
     if (isNew) this.fit();
     this.draw();
+  }
+
+  makeRoom() {
+    this.space.style.height = `${RULER + this.rows.length * this.rowHeight}px`;
   }
 
   fit() {
@@ -108,7 +113,7 @@ export class Axis {
 
   paint() {
     const context = this.canvas.getContext("2d"), density = window.devicePixelRatio || 1;
-    this.space.style.height = `${RULER + this.rows.length * this.rowHeight}px`;
+    this.makeRoom();
     context.setTransform(density, 0, 0, density, 0, 0);
     context.clearRect(0, 0, this.width, this.height);
     this.colours = Object.fromEntries(["ground", "sunk", "line", "text", "muted", "accent"].map((one) => [one, token(`--${one}`)]));

@@ -36,6 +36,20 @@ def test_where_nothing_matches_hardly_anything_is_a_match() -> None:
     assert float((explain(values).posterior > 0.9).double().mean()) < 0.01
 
 
+def test_a_match_is_not_less_alike() -> None:
+    """Candidates that have less to do with the query than all others are no matches, though they stand out."""
+    values, unlike = _lists(200, shift=(-1.0, -6.0), share=0.5)
+    mixture = explain(values)
+    assert float(mixture.shift.min()) >= 0
+    assert float(mixture.posterior[unlike].mean()) < 0.05
+
+
+def test_no_rater_speaks_against_a_match() -> None:
+    values, _ = _lists(200, shift=(-2.0, 4.0), share=0.5)
+    mixture = explain(values)
+    assert float((torch.linalg.inv(mixture.covariance) @ mixture.shift).min()) > -1e-3
+
+
 def test_what_is_known_counts() -> None:
     values, _ = _lists(100, shift=(0.0, 0.0), share=0.0)
     known = torch.tensor([[0.5, 0.0]], dtype=torch.float64).repeat(200, 1)

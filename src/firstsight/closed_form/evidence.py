@@ -28,7 +28,7 @@ _ITERATIONS, _ENOUGH = 300, 1e-7  # of the relative change of the likelihood
 _SURE = 0.9  # posterior probability of a pair that is used as known
 _MAX_EXPONENT = 30.0
 _NUM_BLOCKS = 10
-_PRIOR_MATCHES = 20  # at the same position: what is assumed where hardly any are found
+_PRIOR_MATCHES = 20  # at the same position, and told by both raters alike: assumed where hardly any are found
 _LEAST_UNRELATED = 1e-3
 
 
@@ -196,11 +196,23 @@ def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tens
         base = _log_likelihood(values, known - shift, known_weights, covariance, inverse)
         last, likelihood = likelihood, float(evidence.log().sum()) + base
         weight = posterior.sum() + known_weights.sum()
-        shift = ((posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known) / weight.clamp_min(1e-9)
+        total = (posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known
+        shift = (total / weight.clamp_min(1e-9)).clamp_min(0)  # a match is not less alike than wrong candidates
         covariance = _scatter(values, known, known_weights, posterior, shift)
+        shift = _agreeing(shift, covariance)
         if abs(likelihood - last) < _ENOUGH * abs(likelihood):
             break
     return Mixture(shift, covariance, posterior, scale, likelihood)
+
+
+def _agreeing(shift: Tensor, covariance: Tensor) -> Tensor:
+    """The shift with which no rater speaks against a match: where one would, it follows the other and adds nothing."""
+    against = torch.linalg.inv(covariance) @ shift < 0
+    if not bool(against.any()):
+        return shift
+    other = int(shift.argmax())
+    follows: Tensor = covariance[:, other] / covariance[other, other] * shift[other]
+    return follows.clamp_min(0)
 
 
 def _odds(values: Tensor, shift: Tensor, inverse: Tensor) -> Tensor:
@@ -279,7 +291,7 @@ def gather(vectors: Tensor, judge: Judge) -> Evidence:
     lists = rate(vectors, judge, window=max(1, round(_LONG * order)))
     nexts, _ = _next(lists)
     mixture = explain(lists.ratings, nexts, order)
-    weight, unrelated = _trust(mixture, lists)
+    weight, unrelated = _trust(mixture, lists, order * len(nexts))
     vouched = weight * torch.cat([mixture.posterior.flatten(), next_posterior])
     in_place = torch.cat([lists.in_place.flatten(), next_shares]).double()
     long = lists.long_in_place[~lists.long_in_place.isnan()]
@@ -316,7 +328,7 @@ def cross_fitted(evidence: Evidence, judge: Judge, vectors: Callable[[Callable[[
             parts.append(rate(others, judge, window=window, rows=rows))
     lists = Lists(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Lists)))
     nexts, _ = _next(lists)
-    weight, unrelated = _trust(explain(lists.ratings, nexts, evidence.order), lists)
+    weight, unrelated = _trust(explain(lists.ratings, nexts, evidence.order), lists, evidence.order * len(nexts))
     return replace(evidence, weight=weight, unrelated=unrelated)
 
 
@@ -353,13 +365,16 @@ def _sure_pairs(posterior: Tensor, lists: Lists, sample: Sample) -> tuple[tuple[
     return tuple(sorted(pairs))
 
 
-def _trust(mixture: Mixture, lists: Lists) -> tuple[float, float]:
+def _trust(mixture: Mixture, lists: Lists, num_known: float) -> tuple[float, float]:
     """The weight of the layout, 0 to 1, and minus the mean logarithm of the agreement of wrong candidates.
 
-    The weights S^-1 d, of which none is below 0, tell matches from wrong candidates best.
+    The weights S^-1 d, of which none is below 0, tell matches from wrong candidates best. They rest on the matches
+    found and known; some are assumed that both raters tell alike, so that a few never silence one of them.
     """
     weights = (torch.linalg.inv(mixture.covariance) @ mixture.shift).clamp_min(0) / mixture.scale
     wrong = (1 - mixture.posterior).flatten()
     unrelated = max(-_mean(lists.ratings[..., 1].flatten(), wrong), _LEAST_UNRELATED)
     vector, layout = float(weights[0]), float(weights[1]) * unrelated
-    return (layout / (vector + layout) if vector + layout else 0.0), unrelated
+    weight = layout / (vector + layout) if vector + layout else 0.0
+    num = float(mixture.posterior.sum()) + num_known
+    return (num * weight + _PRIOR_MATCHES / 2) / (num + _PRIOR_MATCHES), unrelated

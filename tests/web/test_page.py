@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from web_server import Server, serving, write_clip
 
@@ -73,8 +72,9 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
     server: Server, open_page, tmp_path: Path
 ) -> None:
     page = open_page(server, expected=("400",))
-    board = (np.indices((96, 96)).sum(0) // 3 % 2 * 255).astype(np.uint8)
-    Image.fromarray(board).convert("RGB").save(tmp_path / "absent.png")
+    Image.new("RGB", (96, 96), (90, 20, 20)).save(tmp_path / "absent.png")
+    nothing = {"is_match": False, "num_matches": 0, "threshold": 0.4, "is_measured": True, "false_match_rate": 0.05}
+    page.route("**/moments", lambda route: route.fulfill(json={**nothing, "moments": []}))
     (tmp_path / "false.png").write_text("<html>")
     page.locator("input[type=file]").set_input_files(tmp_path / "false.png")
     page.wait_for_selector("[role=alert]:has-text('this is no picture')")

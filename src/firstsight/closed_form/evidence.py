@@ -30,6 +30,7 @@ _MAX_EXPONENT = 30.0
 _NUM_BLOCKS = 10
 _PRIOR_MATCHES = 20  # at the same position, and told by both raters alike: assumed where hardly any are found
 _LEAST_UNRELATED = 1e-3
+_NEGLIGIBLE = 0.05  # a weight of the layout that moves no similarity by more: nothing is asked then
 
 
 @dataclass(frozen=True)
@@ -377,4 +378,5 @@ def _trust(mixture: Mixture, lists: Lists, num_known: float) -> tuple[float, flo
     vector, layout = float(weights[0]), float(weights[1]) * unrelated
     weight = layout / (vector + layout) if vector + layout else 0.0
     num = float(mixture.posterior.sum()) + num_known
-    return (num * weight + _PRIOR_MATCHES / 2) / (num + _PRIOR_MATCHES), unrelated
+    weight = (num * weight + _PRIOR_MATCHES / 2) / (num + _PRIOR_MATCHES)
+    return (weight if weight >= _NEGLIGIBLE else 0.0), unrelated

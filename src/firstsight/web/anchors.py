@@ -1,0 +1,158 @@
+"""Anchors: pinned pictures, or boxes of them, kept with the library by name."""
+
+import json
+import re
+import secrets
+import threading
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firstsight.errors import FirstsightError, LibraryError, SettingsError
+from firstsight.files import read_regular, write_atomically
+from firstsight.searching.regions import Box
+from firstsight.text import printable
+from firstsight.web.pictures import Picture, as_png, read_upload
+
+FOLDER = "anchors"  # in the library
+_FILE = "anchors.json"
+_ID = re.compile(r"[0-9a-f]{12}")
+_MAX_NAME = 80
+MAX_ANCHORS = 64
+NUM_COLOURS = 8
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """A picture that others are compared with."""
+
+    id: str  # 12 hexadecimal digits
+    name: str
+    colour: int  # 0 to 7, of the page's palette
+    size: tuple[int, int]  # of its picture, width and height
+    box: tuple[int, int, int, int] | None = None  # x, y, width, height in the pixels of its picture
+    source: str = ""  # of a frame of the library: the name of its row
+    seconds: float = 0.0  # and its time in the row
+
+    def __post_init__(self) -> None:
+        if not _ID.fullmatch(self.id) or not 0 <= self.colour < NUM_COLOURS:
+            raise SettingsError(f"anchor {self.id!r} of colour {self.colour!r} is damaged")
+
+    @property
+    def region(self) -> Box | None:
+        """Its box, if it has one."""
+        return None if self.box is None else Box(*self.box)
+
+
+class Anchors:
+    """The anchors of a library, in memory and in its folder. All methods may be called from any thread.
+
+    Args:
+        library: its folder.
+    """
+
+    def __init__(self, library: Path) -> None:
+        self._folder = library / FOLDER
+        self._lock = threading.Lock()
+        self._anchors = {anchor.id: anchor for anchor in _read(self._folder / _FILE)}
+
+    def all(self) -> list[Anchor]:
+        """In the order in which they were made."""
+        with self._lock:
+            return list(self._anchors.values())
+
+    def get(self, number: str) -> Anchor:
+        """The anchor of that id. Raises a LibraryError if there is none."""
+        with self._lock:
+            if number not in self._anchors:
+                raise LibraryError("there is no such anchor, or not any more")
+            return self._anchors[number]
+
+    def add(
+        self, picture: Picture, *, name: str, box: Box | None = None, source: str = "", seconds: float = 0.0
+    ) -> Anchor:
+        """A new one, of a picture (H, W, 3).
+
+        Raises:
+            SettingsError: there are 64 already, or the box is not in the picture.
+        """
+        if box is not None:
+            box.check_inside((picture.shape[1], picture.shape[0]))
+        with self._lock:
+            if len(self._anchors) >= MAX_ANCHORS:
+                raise SettingsError(f"there are {MAX_ANCHORS} anchors already; remove one")
+            used = [anchor.colour for anchor in self._anchors.values()]
+            colour = min(range(NUM_COLOURS), key=lambda one: (used.count(one), one))
+            corners = None if box is None else (box.x, box.y, box.width, box.height)
+            size = picture.shape[1], picture.shape[0]
+            anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds)
+            write_atomically(self._folder / f"{anchor.id}.png", as_png(picture))
+            self._save({**self._anchors, anchor.id: anchor})
+        return anchor
+
+    def rename(self, number: str, name: str) -> Anchor:
+        """The same anchor under another name."""
+        anchor = replace(self.get(number), name=_name(name))
+        with self._lock:
+            self._save({**self._anchors, number: anchor})
+        return anchor
+
+    def remove(self, number: str) -> None:
+        """Removes one, and its picture."""
+        self.get(number)
+        with self._lock:
+            self._save({key: anchor for key, anchor in self._anchors.items() if key != number})
+            (self._folder / f"{number}.png").unlink(missing_ok=True)
+
+    def picture(self, number: str) -> Picture:
+        """Of an anchor (H, W, 3). Raises a FirstsightError if it is gone or damaged."""
+        anchor = self.get(number)
+        try:
+            return read_upload(read_regular(self._folder / f"{anchor.id}.png"))
+        except OSError as error:
+            raise LibraryError(f"the picture of the anchor {anchor.name} is gone; remove it") from error
+
+    def _save(self, anchors: dict[str, Anchor]) -> None:
+        content = json.dumps([asdict(anchor) for anchor in anchors.values()], indent=1)
+        write_atomically(self._folder / _FILE, content.encode())
+        self._anchors = anchors
+
+
+def _name(given: str) -> str:
+    name = printable(" ".join(given.split()))[:_MAX_NAME].strip()
+    return name or "anchor"
+
+
+def _read(file: Path) -> list[Anchor]:
+    """Those that were saved; none if there are none, or the file is damaged."""
+    try:
+        content: list[dict[str, Any]] = json.loads(read_regular(file).decode())
+        return [_anchor(one) for one in content]
+    except (OSError, ValueError, TypeError, KeyError, FirstsightError):
+        return []
+
+
+def _anchor(content: dict[str, Any]) -> Anchor:
+    box, (width, height) = content.pop("box", None), content.pop("size")
+    anchor = Anchor(**content, size=(int(width), int(height)))
+    if box is None:
+        return anchor
+    x, y, across, down = map(int, box)
+    return replace(anchor, box=(x, y, across, down))
+
+
+def box_of_shares(shares: tuple[float, float, float, float], picture: Picture) -> Box:
+    """The box in pixels of a box in shares of a picture's width and height: x, y, width, height, 0 to 1.
+
+    Raises:
+        SettingsError: it is empty, or not in the picture.
+    """
+    height, width = picture.shape[:2]
+    x, y, across, down = shares
+    if not all(map(np.isfinite, shares)) or across <= 0 or down <= 0 or x + across <= 0 or y + down <= 0:
+        raise SettingsError("the box is empty; draw it again")
+    left, top = (int(np.clip(round(one), 0, side - 1)) for one, side in ((x * width, width), (y * height, height)))
+    right, bottom = round((x + across) * width), round((y + down) * height)
+    return Box(left, top, max(1, min(right, width) - left), max(1, min(bottom, height) - top))

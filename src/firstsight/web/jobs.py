@@ -1,0 +1,197 @@
+"""Long work of the web app: in processes of its own, one at a time, with a record that outlives the server.
+
+A worker (`worker.py`) writes a line of JSON a step, and stops when its input closes: so it can be cancelled, and ends
+with the server however that ends. A job that was running then is taken up by the next server; indexing goes on from
+where it was.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from firstsight.errors import SettingsError
+from firstsight.files import write_atomically
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+_KEPT = 20  # finished jobs whose record is kept
+_SAVE_EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of long work."""
+
+    id: int
+    kind: str  # "index" or "overview"
+    title: str  # for people
+    task: dict[str, Any] = field(default_factory=dict)  # what the worker gets
+    state: State = "waiting"
+    what: str = ""  # the current part
+    done: float = 0.0  # of it
+    total: float | None = None
+    detail: str = ""  # the latest numbers or line, for people
+    error: str = ""
+    seconds: float = 0.0  # of work
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it ended, in any way."""
+        return self.state in ("done", "failed", "cancelled")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values, without what only the worker needs."""
+        return {name: value for name, value in asdict(self).items() if name != "task"}
+
+
+class Jobs:
+    """The queue. All methods may be called from any thread.
+
+    Args:
+        file: where its record is kept.
+        on_change: called after each step of a job, from the thread that watches it.
+    """
+
+    def __init__(self, file: Path, *, on_change: Callable[[Job], None]) -> None:
+        self._file, self._on_change = file, on_change
+        self._lock = threading.Condition()
+        self._jobs = {job.id: job for job in _read(file)}
+        self._process: subprocess.Popen[str] | None = None
+        self._running: int | None = None
+        self._is_closed = False
+        self._saved = 0.0
+        self._thread = threading.Thread(target=self._work, name="firstsight-jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stops the running worker, whose job is taken up at the next start."""
+        with self._lock:
+            self._is_closed = True
+            self._stop_worker()
+            self._lock.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(10)
+
+    def all(self) -> list[Job]:
+        """The newest first."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: -job.id)
+
+    def add(self, kind: str, title: str, task: dict[str, Any]) -> Job:
+        """A new job; one that waits or runs with the same task is returned instead."""
+        with self._lock:
+            for job in self._jobs.values():
+                if not job.is_over and job.kind == kind and job.task == task:
+                    return job
+            job = Job(max(self._jobs, default=0) + 1, kind, title, task)
+            self._jobs[job.id] = job
+            self._forget_old()
+            self._save()
+            self._lock.notify_all()
+            return job
+
+    def cancel(self, number: int) -> Job:
+        """Cancels a job; what it finished is kept. Does nothing if it is over.
+
+        Raises:
+            SettingsError: there is none of that number.
+        """
+        with self._lock:
+            job = self._jobs.get(number)
+            if job is None:
+                raise SettingsError(f"there is no job {number}")
+            if not job.is_over:
+                self._put(replace(job, state="cancelled"))
+                if self._running == number:
+                    self._stop_worker()
+            return self._jobs[number]
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                waiting = sorted(job.id for job in self._jobs.values() if not job.is_over)
+                while not waiting and not self._is_closed:
+                    self._lock.wait()
+                    waiting = sorted(job.id for job in self._jobs.values() if not job.is_over)
+                if self._is_closed:
+                    return
+                self._running = waiting[0]
+                self._put(replace(self._jobs[waiting[0]], state="running", error=""))
+                self._process = process = _worker(self._jobs[waiting[0]])
+            try:
+                self._watch(waiting[0], process)
+            finally:
+                with self._lock:
+                    self._process = self._running = None
+
+    def _watch(self, number: int, process: "subprocess.Popen[str]") -> None:
+        begin = time.monotonic()
+        assert process.stdout is not None
+        last: dict[str, Any] = {}
+        for line in process.stdout:
+            with suppress(ValueError):
+                last = json.loads(line)
+                with self._lock:
+                    if self._jobs[number].state == "running":
+                        step = {name: last[name] for name in ("what", "done", "total", "detail") if name in last}
+                        self._put(replace(self._jobs[number], **step, seconds=time.monotonic() - begin), is_step=True)
+                self._on_change(self._jobs[number])
+        code = process.wait()
+        with self._lock:
+            job = self._jobs[number]
+            if self._is_closed and not last.get("is_done"):
+                return  # it stays "running", for the next start
+            if job.state == "running":
+                if last.get("is_done"):
+                    job = replace(job, state="done", detail=last.get("detail", ""))
+                else:
+                    reason = last.get("error") or f"its process ended unexpectedly, with code {code}"
+                    job = replace(job, state="failed", error=reason)
+            self._put(replace(job, seconds=time.monotonic() - begin))
+        self._on_change(self._jobs[number])
+
+    def _stop_worker(self) -> None:
+        if self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):
+                self._process.stdin.close()
+
+    def _put(self, job: Job, *, is_step: bool = False) -> None:
+        self._jobs[job.id] = job
+        if not is_step or time.monotonic() - self._saved > _SAVE_EVERY_SECONDS:
+            self._save()
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        write_atomically(self._file, json.dumps([asdict(job) for job in self._jobs.values()]).encode())
+
+    def _forget_old(self) -> None:
+        over = sorted(job.id for job in self._jobs.values() if job.is_over)
+        for number in over[:-_KEPT]:
+            del self._jobs[number]
+
+
+def _read(file: Path) -> list[Job]:
+    """The jobs of the last server; none if there was none, or its record is damaged."""
+    try:
+        return [Job(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _worker(job: Job) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "firstsight.web.worker", json.dumps(job.task)]
+    environment = {**os.environ, "LANCEDB_LOG": "error", "PYTHONUNBUFFERED": "1"}
+    pipe = subprocess.PIPE
+    return subprocess.Popen(  # noqa: S603  # this program itself
+        command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True, env=environment, start_new_session=True
+    )

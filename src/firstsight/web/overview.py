@@ -1,0 +1,72 @@
+"""Groups of a library's frames, and a map of them, computed once by a job and kept until its footage changes."""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.api import Library
+from firstsight.errors import FirstsightError
+from firstsight.files import write_atomically
+from firstsight.progress import Report, silent
+from firstsight.text import counted, printable
+from firstsight.web.rows import state_of
+
+
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """What a job found in a library."""
+
+    state: str  # of the library, see `state_of`
+    groups: list[dict[str, Any]]  # the largest first
+    labels: NDArray[np.uint8]  # (N,), 1 + group of each frame of the timeline; 0 of one that shows nothing
+    points: NDArray[np.float32]  # (M, 2), in the unit square, y downwards
+    positions: NDArray[np.int64]  # (M,), of the points' frames in the timeline
+
+
+def write_overview(library: Library, out: Path, *, progress: Report = silent) -> str:
+    """Computes it and writes it to a file; what it found, in a line."""
+    state = state_of(library.store)
+    found = library.clusters(progress=progress)
+    groups = [
+        {
+            "source": printable(one.exemplar_source),
+            "seconds": one.exemplar_seconds,
+            "share": one.share,
+            "num_frames": one.num_frames,
+            "is_mixed": one.is_mixed,
+        }
+        for one in found.clusters
+    ]
+    try:
+        layout = library.map(progress=progress)
+        points = layout.points
+        chosen = _positions(library, layout.frames.source_indices, layout.frames.frame_indices)
+    except FirstsightError:  # a few frames make no map
+        points, chosen = np.empty((0, 2), np.float32), np.empty(0, np.int64)
+    content = io.BytesIO()
+    labels = (1 + found.labels).astype(np.uint8)
+    np.savez(content, labels=labels, points=points, positions=chosen, about=json.dumps([state, groups]))
+    write_atomically(out, content.getvalue())
+    return counted(len(groups), "group")
+
+
+def read_overview(file: Path, state: str) -> Overview | None:
+    """What was written of a library in that state; None if nothing was."""
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            written, groups = json.loads(str(content["about"]))
+            if written != state:
+                return None
+            return Overview(state, groups, content["labels"], content["points"], content["positions"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _positions(library: Library, sources: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    ids = np.array([record.id for record in library.store.sources], np.int64)
+    return library.store.timeline.find(ids[sources], indices).astype(np.int64)

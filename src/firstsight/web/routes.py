@@ -1,0 +1,313 @@
+"""The REST API: what the page asks, and other programs may ask with the same token. Described at /api/openapi.json."""
+
+import csv
+import io
+import mimetypes
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import APIRouter, Body, Query
+from fastapi.responses import FileResponse, Response
+from pydantic import BaseModel, Field
+
+from firstsight.errors import SettingsError
+from firstsight.library.store import Store
+from firstsight.text import printable
+from firstsight.web import tracks
+from firstsight.web.anchors import Anchor, box_of_shares
+from firstsight.web.pictures import as_shown, bounded, read_upload
+from firstsight.web.scores import Found, Scores
+from firstsight.web.workspace import Workspace
+
+_MAX_ROWS = 64  # of a request for tiles
+_FOREVER = {"cache-control": "private, max-age=31536000, immutable"}  # its address changes with its content
+_A_WHILE = {"cache-control": "private, max-age=60"}
+ATLAS_SIDE, ATLAS_COLUMNS = 64, 16
+
+Seconds = Annotated[float, Query(ge=0, le=1e10)]
+Shares = tuple[float, float, float, float]
+
+
+class FrameAnchor(BaseModel):
+    """A frame of a row, or a box of it, to be pinned."""
+
+    row: str = Field(max_length=40)
+    seconds: float = Field(ge=0, le=1e10)
+    box: Shares | None = None  # x, y, width, height in shares of the picture, 0 to 1
+    name: str = Field("", max_length=500)
+
+
+class NewName(BaseModel):
+    """Of an anchor."""
+
+    name: str = Field(max_length=500)
+
+
+def routes_of(workspace: Workspace) -> APIRouter:
+    """All routes under /api. They are plain functions, which FastAPI runs in threads: none waits in its event loop."""
+    router = APIRouter(prefix="/api")
+    _add_library(router, workspace)
+    _add_pictures(router, workspace)
+    _add_anchors(router, workspace)
+    _add_comparisons(router, workspace)
+    return router
+
+
+def _add_library(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/library")
+    def library() -> dict[str, Any]:
+        """The rows, in order; `state` changes when they do."""
+        shown, overview = workspace.snapshot, workspace.overview
+        return {
+            "name": printable(workspace.name),
+            "state": shown.state,
+            "num_frames": shown.num_frames,
+            "rows": [row.to_json(aspect=workspace.aspect(row)) for row in shown.rows],
+            "groups": None if overview is None else _groups(workspace, overview.groups),
+        }
+
+    @router.get("/jobs")
+    def jobs() -> dict[str, Any]:
+        """Long work, the newest first; and the state of the library."""
+        return {"state": _state(workspace), "jobs": [job.to_json() for job in workspace.jobs.all()]}
+
+    @router.post("/jobs/index", status_code=202)
+    def index() -> dict[str, Any]:
+        """Starts to put new and changed footage into the library."""
+        return workspace.index().to_json()
+
+    @router.post("/jobs/{number}/cancel")
+    def cancel(number: int) -> dict[str, Any]:
+        """Cancels a job; what it finished is kept."""
+        return workspace.jobs.cancel(number).to_json()
+
+
+def _state(workspace: Workspace) -> str:
+    """Of the library and of its overview."""
+    return workspace.snapshot.state + ("+" if workspace.overview else "-")
+
+
+def _groups(workspace: Workspace, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    places = {printable(name): place for name, place in workspace.snapshot.by_source.items()}
+    found = []
+    for group in groups:
+        row, start = places.get(group["source"], (None, 0.0))
+        found.append({**group, "row": row.id if row else None, "seconds": start + group["seconds"]})
+    return found
+
+
+def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/rows/{row_id}/video")
+    def video(row_id: str) -> FileResponse:
+        """The file of a row, with ranges."""
+        path = workspace.video_file(workspace.row(row_id))
+        kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        return FileResponse(path, media_type=kind if kind.startswith(("video/", "image/gif")) else "video/mp4")
+
+    @router.get("/rows/{row_id}/frame")
+    def frame(row_id: str, seconds: Seconds, most: Annotated[int, Query(ge=16, le=4_096)] = 1_920) -> Response:
+        """The frame nearest to a time, read from its file."""
+        found = workspace.frame(workspace.row(row_id), seconds)
+        headers = {**_A_WHILE, "x-frame-seconds": f"{found.seconds:.6f}", "x-frame-index": str(found.index)}
+        headers["x-frame-duration"] = f"{found.duration_seconds or 0:.6f}"
+        return Response(as_shown(found.pixels, most=most), media_type="image/jpeg", headers=headers)
+
+    @router.get("/rows/{row_id}/thumbnail")
+    def thumbnail(row_id: str, seconds: Seconds) -> Response:
+        """The stored picture nearest to a time; no video is opened."""
+        row = workspace.row(row_id)
+        nearest = row.nearest(seconds)
+        headers = {**_A_WHILE, "x-frame-seconds": f"{row.seconds[nearest]:.6f}"}
+        return Response(workspace.pictures(row, [nearest])[0], media_type="image/jpeg", headers=headers)
+
+    @router.get("/rows/{row_id}/strip/{level}/{number}")
+    def strip(row_id: str, level: int, number: int) -> Response:
+        """16 stored pictures side by side, of 2**level seconds each."""
+        content = workspace.strip(workspace.row(row_id), level=level, number=number)
+        return Response(content, media_type="image/jpeg", headers=_FOREVER)
+
+    @router.get("/tracks/{track}/{level}/{number}")
+    def tiles(track: str, level: int, number: int, rows: str) -> Response:
+        """256 bins of 2**level seconds for each of some rows, given by ids with commas: a byte each, 0 of a gap.
+
+        The track is "frames" (1), "groups" (1 + group), or an anchor's id (1 + 254 similarity, the largest of a bin).
+        """
+        tracks.check_tile(level, number)
+        ids = rows.split(",")
+        if len(ids) > _MAX_ROWS:
+            raise SettingsError(f"{len(ids)} rows; valid are up to {_MAX_ROWS}")
+        values, largest = _track(workspace, track)
+        found = [
+            tracks.binned(row, values[row.positions], level=level, number=number, largest=largest)
+            if len(row.positions)
+            else np.zeros(tracks.NUM_BINS, np.uint8)
+            for row in map(workspace.row, ids)
+        ]
+        return Response(np.concatenate(found).tobytes(), media_type="application/octet-stream", headers=_FOREVER)
+
+    @router.get("/map")
+    def points() -> Response:
+        """The map: for each point x, y (0 to 1), row number, seconds and group, as little-endian float32."""
+        overview, (numbers, seconds) = workspace.overview, workspace.snapshot.places
+        if overview is None:
+            return Response(status_code=204)
+        at = overview.positions
+        columns = (*overview.points.T, numbers[at], seconds[at], overview.labels[at])
+        content = np.stack([np.asarray(column, "<f4") for column in columns], axis=1)
+        return Response(content.tobytes(), media_type="application/octet-stream")
+
+    @router.get("/map/atlas/{number}")
+    def atlas(number: Annotated[int, Field(ge=0, le=1_000)]) -> Response:
+        """The pictures of 256 points of the map, 16 in a line, 64 pixels each."""
+        content = workspace.atlas(number, side=ATLAS_SIDE, columns=ATLAS_COLUMNS)
+        return Response(content, media_type="image/jpeg", headers=_A_WHILE)
+
+
+def _track(workspace: Workspace, track: str) -> tuple[tracks.Bytes, bool]:
+    """The bytes (N,) of the timeline's frames, and whether the largest of a bin counts."""
+    if track == "frames":
+        return np.ones(workspace.snapshot.num_frames, np.uint8), True
+    if track == "groups":
+        overview, num = workspace.overview, workspace.snapshot.num_frames
+        is_known = overview is not None and len(overview.labels) == num
+        return (overview.labels if overview is not None and is_known else np.zeros(num, np.uint8)), False
+    return tracks.as_bytes(workspace.scores(track).similarities), True
+
+
+def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/anchors")
+    def anchors() -> list[dict[str, Any]]:
+        """Those of the library."""
+        return [_anchor(one) for one in workspace.anchors.all()] if workspace.snapshot.num_frames else []
+
+    @router.post("/anchors", status_code=201)
+    def pin(given: FrameAnchor) -> dict[str, Any]:
+        """A frame, or a box of it, as a new anchor."""
+        row = workspace.row(given.row)
+        pixels = bounded(workspace.frame(row, given.seconds).pixels)
+        box = None if given.box is None else box_of_shares(given.box, pixels)
+        name = given.name or row.name.rpartition("/")[2]
+        return _anchor(workspace.anchors.add(pixels, name=name, box=box, source=row.name, seconds=given.seconds))
+
+    @router.post("/anchors/picture", status_code=201)
+    def pin_picture(
+        content: Annotated[bytes, Body(media_type="application/octet-stream")],
+        name: Annotated[str, Query(max_length=500)] = "",
+    ) -> dict[str, Any]:
+        """A picture file, sent as it is, as a new anchor."""
+        return _anchor(workspace.anchors.add(read_upload(content), name=name or "picture"))
+
+    @router.patch("/anchors/{anchor_id}")
+    def rename(anchor_id: str, given: NewName) -> dict[str, Any]:
+        """Gives it another name."""
+        return _anchor(workspace.anchors.rename(anchor_id, given.name))
+
+    @router.delete("/anchors/{anchor_id}", status_code=204)
+    def remove(anchor_id: str) -> None:
+        """Removes it from the library."""
+        workspace.anchors.remove(anchor_id)
+        workspace.forget(anchor_id)
+
+    @router.get("/anchors/{anchor_id}/picture")
+    def picture(anchor_id: str, most: Annotated[int, Query(ge=16, le=1_920)] = 480) -> Response:
+        """Its picture."""
+        shown = as_shown(workspace.anchors.picture(anchor_id), most=most)
+        return Response(shown, media_type="image/jpeg", headers=_FOREVER)
+
+    @router.get("/anchors/{anchor_id}/moments")
+    def moments(anchor_id: str) -> dict[str, Any]:
+        """The moments that match, the best first; or that none does, with the nearest."""
+        return _result(workspace, workspace.scores(anchor_id))
+
+    @router.get("/anchors/{anchor_id}/moments.csv")
+    def table(anchor_id: str) -> Response:
+        """The same as a table: source, start, end and best time in seconds, similarity, false-match probability."""
+        scores, out = workspace.scores(anchor_id), io.StringIO()
+        writer = csv.writer(out)
+        writer.writerow(_COLUMNS)
+        writer.writerows(_cells(one) for one in scores.found if one.is_match)
+        headers = {"content-disposition": 'attachment; filename="moments.csv"'}
+        return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+_COLUMNS = ("source", "start_seconds", "end_seconds", "best_seconds", "similarity", "false_match_probability")
+
+
+def _cells(found: Found) -> tuple[object, ...]:
+    one = found.moment
+    name = printable(one.source)
+    safe = f"'{name}" if name[:1] in "=+-@" else name  # a spreadsheet would run it
+    times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.best_seconds))
+    return (safe, *times, f"{one.score:.4f}", f"{found.false_match_probability:.2g}")
+
+
+def _anchor(anchor: Anchor) -> dict[str, Any]:
+    names = ("id", "name", "colour", "size", "box", "source", "seconds")
+    return {name: getattr(anchor, name) for name in names}
+
+
+def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:
+    places = workspace.snapshot.by_source
+    return {
+        "is_match": scores.is_match,
+        "num_matches": scores.num_matches,
+        "threshold": scores.threshold,
+        "is_measured": scores.is_measured,
+        "false_match_rate": scores.false_match_rate,
+        "moments": [_moment(one, *places[one.moment.source]) for one in scores.found if one.moment.source in places],
+    }
+
+
+def _moment(found: Found, row: Any, start: float) -> dict[str, Any]:  # noqa: ANN401  # a Row
+    one = found.moment
+    box = None
+    if found.box is not None and found.size is not None:
+        (x, y, across, down), (width, height) = _corners(found.box), found.size
+        box = (x / width, y / height, across / width, down / height)
+    is_picture = row.kind == "pictures"
+    return {
+        "row": row.id,
+        "source": printable(one.source),
+        "start_seconds": start + one.start_seconds,
+        "end_seconds": start + (1.0 if is_picture else one.end_seconds),
+        "best_seconds": start + one.best_seconds,
+        "similarity": one.score,
+        "is_match": found.is_match,
+        "closer_than": found.closer_than,
+        "false_match_probability": found.false_match_probability,
+        "box": box,
+    }
+
+
+def _corners(box: Any) -> tuple[int, int, int, int]:  # noqa: ANN401  # a Box
+    return box.x, box.y, box.width, box.height
+
+
+def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/agreement")
+    def agreement(
+        row: str,
+        seconds: Seconds,
+        anchor: str | None = None,
+        other_row: str | None = None,
+        other_seconds: Seconds = 0.0,
+    ) -> dict[str, Any]:
+        """Where a frame agrees with an anchor's picture, or with another frame, cell by cell."""
+        first = bounded(workspace.frame(workspace.row(row), seconds).pixels)
+        if anchor is not None:
+            second = workspace.anchors.picture(anchor)
+        elif other_row is not None:
+            second = bounded(workspace.frame(workspace.row(other_row), other_seconds).pixels)
+        else:
+            raise SettingsError("nothing to compare with; give anchor, or other_row and other_seconds")
+
+        def compared(store: Store) -> dict[str, Any]:
+            found = store.encoder.agreement(first, second)
+            return {
+                "share": float(found.share),
+                "in_words": found.in_words,
+                "first": np.round(found.first, 3).tolist(),
+                "second": np.round(found.second, 3).tolist(),
+            }
+
+        return workspace.ask(compared)

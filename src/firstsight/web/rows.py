@@ -1,0 +1,167 @@
+"""The rows of the time axis: a video each, or the pictures of a folder; with the frames of the library in each.
+
+A row has an id that clients use; paths stay with the server.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import LibraryError
+from firstsight.library.records import SourceRecord
+from firstsight.library.source_files import FootageFile
+from firstsight.library.store import Store
+from firstsight.text import printable
+
+Floats = NDArray[np.float64]
+Kind = Literal["video", "pictures"]
+
+# A frame is shown until the next one, unless that comes later than so many usual steps: then there is a gap.
+_GAP_STEPS = 2.5
+_PICTURE_SECONDS = 1.0  # pictures of a folder lie one second apart
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A video, or the pictures of a folder, on the axis of time."""
+
+    id: str  # "s12" by the source's id, "g12" of pictures by the first one's, "f3" of a file that is not indexed yet
+    name: str  # for people, as text
+    kind: Kind
+    positions: NDArray[np.intp]  # (N,), of its frames in the library's timeline; none if it is not indexed yet
+    seconds: Floats  # (N,), ascending
+    records: tuple[SourceRecord, ...]  # one of a video, one a picture
+    duration_seconds: float
+    path: Path | None = None  # of a file that is not indexed yet
+
+    @cached_property
+    def ends(self) -> Floats:
+        """(N,): until when each frame is shown, in seconds."""
+        steps = np.diff(self.seconds)
+        usual = float(np.median(steps)) if len(steps) else _PICTURE_SECONDS
+        following = np.append(self.seconds[1:], np.inf)
+        ends: Floats = np.minimum(following, self.seconds + _GAP_STEPS * usual)
+        if len(ends):
+            ends[-1] = max(min(self.duration_seconds, self.seconds[-1] + _GAP_STEPS * usual), self.seconds[-1] + usual)
+        return ends
+
+    @property
+    def end_seconds(self) -> float:
+        """When its last frame ends, or the file as far as it is known."""
+        return max(self.duration_seconds, float(self.ends[-1]) if len(self.seconds) else 0.0)
+
+    def nearest(self, seconds: float) -> int:
+        """Which of its frames, 0 to N - 1, is nearest to a time.
+
+        Raises:
+            LibraryError: it has none yet.
+        """
+        if not len(self.seconds):
+            raise LibraryError(f"{self.name} is not indexed yet")
+        return int(np.abs(self.seconds - seconds).argmin())
+
+    def record_at(self, seconds: float) -> tuple[SourceRecord, float]:
+        """The source at a time of the row, and the time in that source."""
+        if self.kind == "video":
+            return self.records[0], max(0.0, seconds)
+        return self.records[self.nearest(seconds)], 0.0
+
+    def to_json(self, *, aspect: float) -> dict[str, Any]:
+        """As plain values, for the page."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "num_frames": len(self.positions),
+            "end_seconds": self.end_seconds,
+            "is_indexed": self.path is None,
+            "aspect": aspect,
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What the library shows at one moment: its rows, and where each frame belongs."""
+
+    state: str  # changes when sources do
+    rows: tuple[Row, ...]
+    num_frames: int
+
+    @cached_property
+    def by_id(self) -> dict[str, Row]:
+        """The rows."""
+        return {row.id: row for row in self.rows}
+
+    @cached_property
+    def by_source(self) -> dict[str, tuple[Row, float]]:
+        """Of each source, by name, its row and the time of its start in the row."""
+        found = {}
+        for row in self.rows:
+            for number, record in enumerate(row.records):
+                found[record.name] = row, number * _PICTURE_SECONDS if row.kind == "pictures" else 0.0
+        return found
+
+    @cached_property
+    def places(self) -> tuple[NDArray[np.int32], Floats]:
+        """Of each frame of the timeline, the number of its row (N,) and its time in the row (N,)."""
+        numbers, seconds = np.zeros(self.num_frames, np.int32), np.zeros(self.num_frames)
+        for number, row in enumerate(self.rows):
+            numbers[row.positions], seconds[row.positions] = number, row.seconds
+        return numbers, seconds
+
+
+def state_of(store: Store | None) -> str:
+    """16 letters that change when the complete sources do."""
+    if store is None:
+        return "0" * 16
+    content = [store.fingerprint, *(f"{one.id}:{one.num_frames}:{one.modified_ns}" for one in store.sources)]
+    return hashlib.blake2b("\n".join(content).encode(), digest_size=8).hexdigest()
+
+
+def snapshot_of(store: Store | None, files: Sequence[FootageFile]) -> Snapshot:
+    """The rows of a library, and of files that are not in it yet."""
+    rows = [] if store is None else _indexed_rows(store)
+    known = set() if store is None else {record.path for record in (*store.sources, *store.failed_sources)}
+    rows += [
+        Row(f"f{number}", printable(file.name), "video", *_NO_FRAMES, (), 0.0, file.path)
+        for number, file in enumerate(files)
+        if not file.is_picture and file.path not in known
+    ]
+    return Snapshot(state_of(store), tuple(rows), 0 if store is None else store.num_frames)
+
+
+_NO_FRAMES = np.empty(0, np.intp), np.empty(0)
+
+
+def _indexed_rows(store: Store) -> list[Row]:
+    frames = store.timeline.frames
+    firsts = np.searchsorted(frames.source_indices, np.arange(len(store.sources) + 1))
+    rows = []
+    numbered = list(enumerate(store.sources))
+    videos = [one for one in numbered if not one[1].is_picture]
+    pictures = sorted((one for one in numbered if one[1].is_picture), key=lambda one: _folder(one[1].name))
+    for number, record in videos:
+        positions = np.arange(firsts[number], firsts[number + 1])
+        seconds = frames.seconds[positions]
+        name = printable(record.name)
+        rows.append(Row(f"s{record.id}", name, "video", positions, seconds, (record,), record.duration_seconds))
+    for folder, group in groupby(pictures, key=lambda one: _folder(one[1].name)):
+        some = [(number, record) for number, record in group if firsts[number + 1] > firsts[number]]
+        positions = np.array([firsts[number] for number, _ in some], np.intp)
+        times: Floats = np.arange(len(some), dtype=np.float64) * _PICTURE_SECONDS
+        records = tuple(record for _, record in some)
+        if records:
+            name = f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
+            rows.append(Row(f"g{records[0].id}", name, "pictures", positions, times, records, float(len(some))))
+    return rows
+
+
+def _folder(name: str) -> str:
+    return PurePosixPath(name).parent.as_posix()

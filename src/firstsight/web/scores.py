@@ -1,0 +1,101 @@
+"""How alike every frame of a library is to a picture or a box of it, and which moments match: the curve of an anchor.
+
+The same comparison and threshold as `Library.search`; here of all frames, as the curve shows those that do not match,
+too.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.errors import LibraryError
+from firstsight.library.store import Store
+from firstsight.searching.decoys import background_of
+from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
+from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described
+from firstsight.searching.query import read_query
+from firstsight.searching.region_search import compare_box
+from firstsight.searching.regions import Box
+from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold
+from firstsight.web.rows import state_of
+
+MAX_MOMENTS = 500  # that a page gets, the best first
+_NUM_NEAREST = 3  # shown where nothing matches
+
+
+@dataclass(frozen=True)
+class Found:
+    """A moment, and how certain it is."""
+
+    moment: Moment
+    is_match: bool
+    closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
+    false_match_probability: float  # that some frame would be as similar if the answer were absent, 0 to 1
+    box: Box | None = None  # of a search for a box: where it is in the moment's best frame
+    size: tuple[int, int] | None = None  # of that frame, in the pixels of the box
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The frames of a library beside one picture."""
+
+    state: str  # of the library, see `state_of`
+    similarities: NDArray[np.float32]  # (N,) of the timeline, -1 to 1
+    threshold: float  # lowest similarity of a match
+    is_measured: bool  # or else there is too little footage to measure it
+    false_match_rate: float
+    num_matches: int
+    found: tuple[Found, ...]  # the best matches; if there are none, the nearest moments
+
+    @property
+    def is_match(self) -> bool:
+        """Whether anything matches."""
+        return self.num_matches > 0
+
+
+def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> Scores:
+    """Compares a picture (H, W, 3), or what is in its box, with every frame.
+
+    Raises:
+        LibraryError: it holds no frame, or a box with an encoder whose view is only a part of each frame.
+        SettingsError: the box is not in the picture, or too small.
+    """
+    if not store.num_frames:
+        raise LibraryError(f"{store.name} holds no frame yet")
+    query = read_query(picture, store.encoder)
+    if box is not None:
+        chosen = chosen_frames(store, where=None, without=frozenset())
+        compared, background = compare_box(store, query, box, chosen)
+        threshold = match_threshold(background, FALSE_MATCH_RATE)
+    else:
+        background = background_of(store)
+        threshold = match_threshold(background, FALSE_MATCH_RATE)
+        judge = Judge.of(store)
+        if judge is None or query.described is None:
+            compared = compare_all(store, query.vector)
+        else:
+            compared = compare_described(judge, query.described, threshold=threshold, gap_seconds=GAP_SECONDS)
+    moments = find_moments(compared.similarities, compared.frames, threshold=threshold)
+    shown = moments[:MAX_MOMENTS] or nearest_moments(
+        compared.similarities, compared.frames, k=_NUM_NEAREST, below=threshold
+    )
+    found = tuple(
+        Found(
+            moment,
+            bool(moments),
+            background.closer_than(moment.score),
+            background.false_match_probability(moment.score),
+            *(compared.locate(moment) if box is not None else (None, None)),
+        )
+        for moment in shown
+    )
+    return Scores(
+        state_of(store),
+        compared.similarities,
+        threshold,
+        background.is_measured,
+        FALSE_MATCH_RATE,
+        len(moments),
+        found,
+    )

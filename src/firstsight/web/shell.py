@@ -1,0 +1,33 @@
+"""The page around the component: NiceGUI's document, and the element in which the page's own modules work."""
+
+import warnings
+from pathlib import Path
+
+from fastapi import FastAPI
+from nicegui import ui
+
+_ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='7' fill='#1d4ed8'/>"
+    "<circle cx='16' cy='16' r='8' fill='none' stroke='#fff' stroke-width='3'/><circle cx='16' cy='16' r='3' "
+    "fill='#fff'/></svg>"
+)
+
+
+class Workbench(ui.element, component=str(Path(__file__).with_name("static") / "workbench.js")):
+    """The axis of time, player, anchors, search and map: modules under static/ that ask the REST API themselves."""
+
+
+def add_shell(app: FastAPI) -> None:
+    """Adds the page to the app."""
+
+    @ui.page("/", title="firstsight", favicon=_ICON, reconnect_timeout=60)
+    def index() -> None:
+        ui.add_head_html(
+            '<link rel="stylesheet" href="/static/style.css"><meta name="color-scheme" content="light dark">'
+        )
+        ui.query(".nicegui-content").classes("p-0 gap-0 w-full")
+        Workbench()
+
+    with warnings.catch_warnings():  # it looks at every object of the process, and some warn of that
+        warnings.simplefilter("ignore")
+        ui.run_with(app, title="firstsight", language="en-US", tailwind=False, show_welcome_message=False, dark=None)

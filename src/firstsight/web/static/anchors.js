@@ -1,0 +1,176 @@
+// Anchors at the side: pinned pictures, what matches each, and their moments by source.
+import { get, remove, send } from "./api.js";
+import { ANCHOR_COLOURS, counted, h, timeText } from "./dom.js";
+import { activeAnchor, emit, on, seek, state } from "./state.js";
+
+const MAX_LISTED = 60;
+
+export class AnchorPanel {
+  constructor(parent, { report }) {
+    this.report = report;
+    this.file = h("input", { type: "file", accept: "image/*", hidden: true, "aria-label": "Picture to search for", onchange: () => this.take(this.file.files[0]) });
+    this.drop = h("button", { class: "drop", onclick: () => this.file.click() }, h("strong", {}, "Search by a picture"), h("span", {}, "drop, paste or choose one; or draw a box on the frame"));
+    this.list = h("ul", { class: "anchors", "aria-label": "Anchors" });
+    this.results = h("section", { class: "results", "aria-label": "Moments", "aria-live": "polite" });
+    parent.append(this.drop, this.file, this.list, this.results);
+    on("library", () => this.refresh());
+    on("anchors", () => this.show());
+    on("selection", () => this.show());
+    on("position", () => this.mark());
+  }
+
+  async load() {
+    const known = new Map(state.anchors.map((one) => [one.id, one]));
+    state.anchors = (await get("/anchors")).map((one) => ({ ...known.get(one.id), ...one }));
+    emit("anchors");
+    for (const anchor of state.anchors) if (!anchor.result) this.compare(anchor);
+  }
+
+  // The library has changed: what was compared is compared again, and stays in sight meanwhile.
+  async refresh() {
+    for (const anchor of state.anchors) anchor.isOld = true;
+    await this.load().catch((error) => this.report(error));
+    for (const anchor of state.anchors) if (anchor.isOld) this.compare(anchor);
+  }
+
+  async compare(anchor) {
+    anchor.isOld = false;
+    try {
+      anchor.result = await get(`/anchors/${anchor.id}/moments`);
+      anchor.error = null;
+    } catch (error) {
+      anchor.error = error.message;
+    }
+    emit("anchors");
+  }
+
+  async pin(frame) {
+    await this.added(() => send("/anchors", frame));
+  }
+
+  async take(file) {
+    this.file.value = "";
+    if (file) await this.added(() => send(`/anchors/picture?name=${encodeURIComponent(file.name.slice(0, 200))}`, file));
+  }
+
+  async added(make) {
+    this.drop.setAttribute("aria-busy", "true");
+    try {
+      const anchor = await make();
+      state.anchors.push(anchor);
+      state.active = anchor.id;
+      emit("anchors");
+      emit("selection");
+      await this.compare(anchor);
+    } catch (error) {
+      this.report(error);
+    } finally {
+      this.drop.removeAttribute("aria-busy");
+    }
+  }
+
+  async unpin(anchor) {
+    try {
+      await remove(`/anchors/${anchor.id}`);
+      state.anchors = state.anchors.filter((one) => one !== anchor);
+      if (state.active === anchor.id) state.active = null;
+      emit("anchors");
+      emit("selection");
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  async rename(anchor, input) {
+    try {
+      anchor.name = (await send(`/anchors/${anchor.id}`, { name: input.value }, "PATCH")).name;
+    } catch (error) {
+      this.report(error);
+    }
+    input.value = anchor.name;
+    emit("selection");
+  }
+
+  activate(anchor) {
+    state.active = state.active === anchor.id ? null : anchor.id;
+    emit("selection");
+  }
+
+  show() {
+    if (this.list.contains(document.activeElement) && document.activeElement.matches("input")) return;
+    this.list.replaceChildren(...state.anchors.map((anchor) => this.card(anchor)));
+    this.list.hidden = !state.anchors.length;
+    this.results.replaceChildren(...this.moments(activeAnchor()));
+    this.mark();
+  }
+
+  card(anchor) {
+    const isActive = anchor.id === state.active;
+    const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onkeydown: (event) => event.key === "Enter" && name.blur() });
+    const picture = h("span", { class: "anchor-picture" }, h("img", { src: `/api/anchors/${anchor.id}/picture?most=320`, alt: "", onload: (event) => placeBox(event.target, anchor) }));
+    return h("li", { class: isActive ? "active" : "", style: { "--own": ANCHOR_COLOURS[anchor.colour] } },
+      h("button", { class: "anchor-show", "aria-pressed": String(isActive), "aria-label": `Moments like ${anchor.name}`, onclick: () => this.activate(anchor) }, picture),
+      h("div", { class: "anchor-text" }, name, h("span", { class: anchor.result?.is_match === false ? "verdict none" : "verdict" }, summary(anchor))),
+      h("button", { class: "quiet", "aria-label": `Remove ${anchor.name}`, title: "Remove", onclick: () => this.unpin(anchor) }, "×"));
+  }
+
+  moments(anchor) {
+    if (!anchor) {
+      return [h("p", { class: "hint" }, state.anchors.length ? "Choose an anchor to list its moments." : "Pin a frame with a, or draw a box on it: every moment like it lights up on the time axis.")];
+    }
+    if (anchor.error) return [h("p", { class: "error", role: "alert" }, anchor.error)];
+    const { result } = anchor;
+    if (!result) return [h("p", { class: "hint", "aria-busy": "true" }, "comparing every frame …")];
+    const rate = `${Math.round(100 * result.false_match_rate)} %`;
+    const head = result.is_match
+      ? [h("h2", {}, `${counted(result.num_matches, "moment")} like ${anchor.name}`), h("a", { class: "button", href: `/api/anchors/${anchor.id}/moments.csv`, download: "moments.csv" }, "CSV")]
+      : [h("h2", {}, `No match for ${anchor.name}`)];
+    const why = result.is_match
+      ? `From similarity ${result.threshold.toFixed(2)} on, which something absent reaches in ${rate} of searches.`
+      : `The nearest frames are less alike than ${result.threshold.toFixed(2)}; something absent reaches that in ${rate} of searches.`;
+    const rough = result.is_measured ? "" : " There is too little footage to measure this; it is assumed.";
+    const groups = new Map();
+    for (const one of result.moments.slice(0, MAX_LISTED)) {
+      if (!groups.has(one.row)) groups.set(one.row, []);
+      groups.get(one.row).push(one);
+    }
+    return [h("div", { class: "results-head" }, ...head), h("p", { class: "hint" }, why + rough),
+      ...[...groups].map(([row, some]) => h("section", {},
+        h("h3", {}, `${state.rows.get(row)?.name ?? some[0].source}`, h("small", {}, result.is_match ? counted(some.length, "moment") : "nearest, no match")),
+        h("div", { class: "moments" }, ...some.map((one) => moment(one)))))];
+  }
+
+  mark() {
+    const { row, seconds } = state.position;
+    for (const one of this.results.querySelectorAll(".moment")) {
+      const isNow = one.dataset.row === row && Math.abs(Number(one.dataset.seconds) - seconds) < 1e-3;
+      one.setAttribute("aria-current", String(isNow));
+    }
+  }
+}
+
+function summary(anchor) {
+  if (anchor.error) return "cannot be compared";
+  if (!anchor.result) return "comparing …";
+  const { is_match: isMatch, num_matches: num } = anchor.result;
+  return (isMatch ? `${counted(num, "moment")}` : "no match") + (anchor.box ? " · box" : "");
+}
+
+function moment(one) {
+  const picture = h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.best_seconds.toFixed(3)}`, alt: "", loading: "lazy" });
+  const chance = one.false_match_probability >= 0.1 ? `${Math.round(100 * one.false_match_probability)} %` : `1 in ${Math.round(1 / one.false_match_probability).toLocaleString("en")}`;
+  return h("button", {
+    class: one.is_match ? "moment" : "moment below", "data-row": one.row, "data-seconds": one.best_seconds,
+    title: `similarity ${one.similarity.toFixed(3)}; something absent is as similar in ${chance} of searches`,
+    "aria-label": `${one.source} at ${timeText(one.best_seconds, true)}, similarity ${one.similarity.toFixed(2)}`,
+    onclick: () => seek(one.row, one.best_seconds),
+  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, `by chance ${chance}`)), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
+}
+
+// The box, over the anchor's picture.
+function placeBox(image, { box, size }) {
+  if (!box || image.parentElement.querySelector("i")) return;
+  const shares = [box[0] / size[0], box[1] / size[1], box[2] / size[0], box[3] / size[1]];
+  const style = Object.fromEntries(["left", "top", "width", "height"].map((one, index) => [one, `${100 * shares[index]}%`]));
+  image.parentElement.append(h("i", { style }));
+}

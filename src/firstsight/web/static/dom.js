@@ -1,0 +1,33 @@
+// Elements, times and colours. Names from footage only ever become text, never markup.
+export function h(tag, props = {}, ...children) {
+  const el = document.createElement(tag);
+  for (const [key, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) el.addEventListener(key.slice(2), value);
+    else if (key === "class") el.className = value;
+    else if (key === "style") for (const [name, one] of Object.entries(value)) el.style.setProperty(name, one);
+    else if (key in el && key !== "list") el[key] = value;
+    else el.setAttribute(key, value === true ? "" : value);
+  }
+  el.append(...children.filter((child) => child !== null && child !== undefined && child !== false));
+  return el;
+}
+
+export function timeText(seconds, precise = false) {
+  const digits = precise ? 2 : 0;
+  const whole = precise ? Math.round(seconds * 100) / 100 : Math.round(seconds);
+  const hours = Math.floor(whole / 3600), minutes = Math.floor((whole % 3600) / 60);
+  const rest = (whole % 60).toFixed(digits).padStart(precise ? 5 : 2, "0");
+  return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}
+
+export const counted = (num, one) => `${num.toLocaleString("en")} ${one}${num === 1 ? "" : "s"}`;
+
+// Of anchors: eight that stay apart on light and dark, also for people who confuse red and green.
+export const ANCHOR_COLOURS = ["#2f7de1", "#e0662f", "#0f9d75", "#c2408f", "#b58900", "#7a5cd6", "#d23b3b", "#3f98a8"];
+// Of groups: neighbours in number far apart in hue.
+export const groupColour = (number) => `hsl(${(number * 137.5) % 360} 58% ${number % 2 ? 46 : 60}%)`;
+
+export function token(name) {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}

@@ -1,0 +1,67 @@
+// Long work: what runs, how far it is, and a way to stop it. Asked of the server, so a closed tab loses nothing.
+import { get, send } from "./api.js";
+import { h, timeText } from "./dom.js";
+import { state } from "./state.js";
+
+const BUSY_MS = 700, IDLE_MS = 4000;
+
+export class JobBar {
+  constructor(parent, { onState, report }) {
+    this.onState = onState;
+    this.report = report;
+    this.element = h("div", { class: "job", role: "status", hidden: true });
+    parent.append(this.element);
+  }
+
+  start() {
+    this.poll();
+  }
+
+  stop() {
+    this.isStopped = true;
+    clearTimeout(this.timer);
+  }
+
+  async poll() {
+    clearTimeout(this.timer);
+    let isBusy = true;
+    try {
+      const found = await get("/jobs");
+      state.jobs = found.jobs;
+      this.show();
+      await this.onState(found.state);
+      this.report(null, "connection");
+      isBusy = found.jobs.some((job) => job.state === "running" || job.state === "waiting");
+    } catch (error) {
+      this.report(error, "connection");
+    }
+    if (!this.isStopped) this.timer = setTimeout(() => this.poll(), isBusy ? BUSY_MS : IDLE_MS);
+  }
+
+  show() {
+    const job = state.jobs.find((one) => one.state === "running") ?? state.jobs.find((one) => one.state === "waiting") ?? state.jobs[0];
+    this.element.hidden = !job || job.state === "done";
+    if (this.element.hidden) return;
+    this.element.dataset.state = job.state;
+    const isOn = job.state === "running" || job.state === "waiting";
+    const share = job.total ? Math.min(1, job.done / job.total) : null;
+    const words = { waiting: "waits", running: job.what || "starts", failed: "failed", cancelled: "cancelled; what was finished is kept" };
+    const detail = job.state === "failed" ? job.error : isOn ? job.detail : "";
+    const bar = isOn ? h("progress", share === null ? { "aria-label": job.title } : { value: share, max: 1, "aria-label": job.title }) : null;
+    const act = isOn
+      ? h("button", { onclick: () => this.act(`/jobs/${job.id}/cancel`) }, "Cancel")
+      : job.kind === "index" && h("button", { onclick: () => this.act("/jobs/index") }, "Go on");
+    this.element.replaceChildren(
+      h("div", { class: "job-text" }, h("b", {}, job.title), h("span", {}, `${words[job.state]}${share === null || !isOn ? "" : ` ${Math.round(100 * share)} %`} · ${timeText(job.seconds)}`), h("span", { class: "job-detail" }, detail)),
+      ...[bar, act].filter(Boolean));
+  }
+
+  async act(path) {
+    try {
+      await send(path);
+    } catch (error) {
+      this.report(error);
+    }
+    this.poll();
+  }
+}

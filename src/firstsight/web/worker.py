@@ -1,0 +1,99 @@
+"""The process of a long job: `python -m firstsight.web.worker TASK`, with the task as JSON; see `jobs.py`."""
+
+import json
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from firstsight.errors import FirstsightError
+from firstsight.progress import Cancelled, Progress
+
+_STEP_SECONDS = 0.2  # between lines, at least
+_GRACE_SECONDS = 3.0  # for a step that reports nothing; then the process ends, which libraries survive
+
+
+class _Lines:
+    """Reports as lines of JSON; raises `Cancelled` once standard input is closed, and soon after ends the process."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._is_cancelled = threading.Event()
+        threading.Thread(target=self._wait_for_end, daemon=True).start()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._is_cancelled.is_set():
+            raise Cancelled
+        now = time.monotonic()
+        if now - self._last < _STEP_SECONDS and not progress.news:
+            return
+        self._last = now
+        detail = progress.news[-1] if progress.news else progress.state
+        self.write(what=progress.what, done=float(progress.done), total=progress.total, detail=detail)
+
+    def write(self, **content: Any) -> None:  # noqa: ANN401  # any JSON
+        """One line."""
+        print(json.dumps(content), flush=True)  # noqa: T201
+
+    def _wait_for_end(self) -> None:
+        while sys.stdin.read(1):
+            pass
+        self._is_cancelled.set()
+        time.sleep(_GRACE_SECONDS)
+        os._exit(1)
+
+
+def run_index(task: dict[str, Any], lines: _Lines) -> str:
+    """Makes a library of footage, or adds it to one; what it did, in a line."""
+    from firstsight.api import Library
+    from firstsight.library.folder import is_library
+    from firstsight.searching.decoys import background_of
+
+    folder, footage = Path(task["library"]), task["footage"]
+    if is_library(folder):
+        library = Library.open(folder)
+        library.add(footage, progress=lines)
+    else:
+        library = Library.create(folder, footage, progress=lines)
+    with library:
+        background_of(library.store, progress=lines)
+        return f"{library.num_frames} frames of {len(library.store.sources)} sources"
+
+
+def run_overview(task: dict[str, Any], lines: _Lines) -> str:
+    """Groups the frames of a library and lays them out; what it found, in a line."""
+    from firstsight.api import Library
+    from firstsight.web.overview import write_overview
+
+    with Library.open(task["library"]) as library:
+        return write_overview(library, Path(task["out"]), progress=lines)
+
+
+TASKS = {"index": run_index, "overview": run_overview}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the task; its last line states the end."""
+    task, lines = json.loads(arguments[0]), _Lines()
+    os.nice(5)
+    try:
+        detail = TASKS[task["kind"]](task, lines)
+    except Cancelled:
+        lines.write(error="cancelled")
+        return 1
+    except FirstsightError as error:
+        lines.write(error=str(error))
+        return 2
+    except Exception as error:  # a job's end is shown, whatever it is
+        lines.write(error=f"{type(error).__name__}: {error}")
+        return 1
+    lines.write(is_done=True, detail=detail)
+    return 0
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # as the command line does

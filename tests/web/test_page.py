@@ -1,0 +1,142 @@
+"""The page in headless Chromium: each test waits for states, never for time."""
+
+from pathlib import Path
+
+from PIL import Image
+from web_server import Server, serving, write_clip
+
+
+def pin(page, seconds: float) -> None:
+    """Seeks the first row by a click on the axis, and pins the frame."""
+    box = page.locator(".axis-scroll").bounding_box()
+    page.mouse.click(box["x"] + 10 + seconds * 20, box["y"] + 24 + 20 + 10)
+    page.wait_for_function("document.querySelector('.player-stage').dataset.ready !== ''")
+    page.keyboard.press("a")
+
+
+def test_a_frame_is_found_again_and_its_moments_seek(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    pin(page, 3)
+    page.wait_for_selector(".moment[aria-current]")
+    assert page.locator(".anchors li").count() == 1
+    before = page.locator(".player-time").first.inner_text()
+    page.locator(".moment").last.click()
+    page.wait_for_selector(".moment[aria-current=true]")
+    page.locator(".axis-label").nth(1).click()
+    page.wait_for_function("text => document.querySelector('.player-time').textContent !== text", arg=before)
+    name = page.locator(".anchors input").first
+    name.fill("the <b>gate</b>")
+    name.press("Enter")
+    page.wait_for_selector("h2:has-text('the <b>gate</b>')")
+    page.reload()
+    page.wait_for_selector(".anchors li")
+    assert page.locator(".anchors input").first.input_value() == "the <b>gate</b>"
+    page.locator(".anchors .quiet").first.click()
+    page.wait_for_selector(".anchors li", state="detached")
+
+
+def test_the_keyboard_steps_and_plays(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.locator(".axis-label").first.click()
+    page.wait_for_function("document.querySelector('.player-time').textContent === '0:00.00'")
+    page.locator(".player-title").click()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.querySelector('.player-time').textContent !== '0:00.00'")
+    page.keyboard.press(" ")
+    page.wait_for_selector("[aria-label='Play (space)'][aria-pressed=true]")
+    page.keyboard.press(" ")
+    page.wait_for_selector("[aria-label='Play (space)'][aria-pressed=false]")
+
+
+def test_a_box_is_searched_for(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.wait_for_function("document.querySelector('video').videoWidth > 0")
+    box = page.locator(".player-overlay").bounding_box()
+    x, y, side = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["height"] / 4
+    page.mouse.move(x - side, y - side)
+    page.mouse.down()
+    page.mouse.move(x + side, y + side, steps=4)
+    page.mouse.up()
+    page.get_by_role("button", name="Search box").click()
+    page.wait_for_selector(".anchor-picture i")
+    page.wait_for_selector(".moment")
+    assert "box" in page.locator(".verdict").first.inner_text()
+    page.locator(".anchors .quiet").first.click()
+    page.wait_for_selector(".anchors li", state="detached")
+
+
+def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
+    server: Server, open_page, tmp_path: Path
+) -> None:
+    page = open_page(server, expected=("400",))
+    Image.new("RGB", (96, 96), (90, 20, 20)).save(tmp_path / "absent.png")
+    nothing = {"is_match": False, "num_matches": 0, "threshold": 0.4, "is_measured": True, "false_match_rate": 0.05}
+    page.route("**/moments", lambda route: route.fulfill(json={**nothing, "moments": []}))
+    (tmp_path / "false.png").write_text("<html>")
+    page.locator("input[type=file]").set_input_files(tmp_path / "false.png")
+    page.wait_for_selector("[role=alert]:has-text('this is no picture')")
+    page.locator("input[type=file]").set_input_files(tmp_path / "absent.png")
+    page.wait_for_selector("h2:has-text('No match for absent.png')")
+    assert "5 % of searches" in page.locator(".results").inner_text()
+    page.locator(".anchors .quiet").first.click()
+    page.wait_for_selector(".anchors li", state="detached")
+
+
+def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")  # grouped
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map-stage canvas:not([data-points='0'])[data-points]")
+    box = page.locator(".map-stage canvas").bounding_box()
+    page.get_by_role("button", name="Lasso").click()
+    left, top, right, low = box["x"] + 4, box["y"] + 4, box["x"] + box["width"] - 4, box["y"] + box["height"] - 4
+    page.mouse.move(left, top)
+    page.mouse.down()
+    for x, y in ((right, top), (right, low), (left, low)):
+        page.mouse.move(x, y, steps=3)
+    page.mouse.up()
+    page.wait_for_selector(".player-time:has-text('frames chosen')")
+    page.get_by_role("button", name="Pin the middle").click()
+    page.wait_for_selector(".moment")
+    page.locator(".anchors .quiet").first.click()
+    page.wait_for_selector(".anchors li", state="detached")
+
+
+def test_nothing_is_cut_off_at_360_pixels(server: Server, open_page) -> None:
+    page = open_page(server, width=360, height=740)
+    page.wait_for_selector(".axis-label")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_every_control_has_a_name(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".axis-label")
+    nameless = page.evaluate(
+        "[...document.querySelectorAll('button, input, select, [tabindex]')].filter(one => !("
+        "one.getAttribute('aria-label') || one.textContent.trim() || one.labels?.length)).map(one => one.outerHTML)"
+    )
+    assert nameless == []
+
+
+def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_cancel(tmp_path: Path, open_page) -> None:
+    footage = tmp_path / "new"
+    footage.mkdir()
+    write_clip(footage / "a.mp4", hue=90, num_frames=200)
+    expected = ("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
+    with serving(footage, tmp_path / "state") as server:
+        page = open_page(server)
+        page.wait_for_selector(".player-stage[data-ready]:not([data-ready=''])")  # plays before it is indexed
+        page.wait_for_selector(".job")
+        page.locator(".job button:has-text('Cancel')").click()
+        page.wait_for_selector(".job[data-state=cancelled]")
+        page.locator(".job button:has-text('Go on')").click()
+        page.wait_for_selector(".job[data-state=running], .job[data-state=waiting]")
+        page.close()  # it goes on without the tab
+    with serving(footage, tmp_path / "state") as server:
+        page = open_page(server, expected=expected)
+        page.set_default_timeout(240_000)  # an encoder is learned
+        page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")
+        page.wait_for_selector(".counts:has-text('frames')")

@@ -4,10 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from library_made import small_encoder
 
-from firstsight.errors import RunError
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import RunError, SettingsError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
+from firstsight.footage.stream import Stream
+from firstsight.learning.learn import extend, learn
+from firstsight.monitoring.novelty import detect_novelty
+from firstsight.monitoring.watch import Watcher
 from firstsight.normality.memory import Judge, Memory, batches, learn_memory
 
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (20, 30, 3), np.uint8), 8, 0), 8, 1)
@@ -75,3 +81,41 @@ def test_merged_what_is_normal_in_either_is_normal(memory: Memory, tmp_path: Pat
     falling = write(tmp_path / "b.mp4", seconds=4, speed=40, down=True)
     assert max(one.score for one in scores(both, falling)) < max(one.score for one in scores(memory, falling)) / 2
     assert both.seconds == memory.seconds + other.seconds
+
+
+def test_novelty_says_which_part_spoke_and_where(memory: Memory, tmp_path: Path) -> None:
+    clip = write(tmp_path / "b.mp4", seconds=8, speed=200, down=True)
+    found = detect_novelty(small_encoder(), str(clip), memory=memory, false_alarms="7/min")
+    assert {one.part for one in found.episodes} == {"motion"}
+    assert all(one.box is not None for one in found.episodes)
+    assert [one.deviation for one in found.frames] == [None] * len(found.frames)
+    both = detect_novelty(small_encoder(), str(clip), memory=memory)
+    assert [one.score for one in both.frames] == [one.score for one in found.frames]
+    assert both.to_arrow().column_names[-2:] == ["novelty", "deviation"]
+    assert any(one.deviation is not None for one in both.frames)
+
+
+def test_watching_tells_the_same_as_a_recording(memory: Memory, tmp_path: Path) -> None:
+    clip = write(tmp_path / "b.mp4", seconds=8, speed=200, down=True)
+    watcher = Watcher(small_encoder(), novel=True, memory=memory, false_alarms="7/min")
+    with Stream(str(clip), views=watcher.views, speed=0) as stream:
+        events = [event for arrival in stream for event in watcher.update(arrival)] + watcher.finish()
+    found = detect_novelty(small_encoder(), str(clip), memory=memory, false_alarms="7/min").episodes
+    ended = [event for event in events if event.kind == "novel ends"]
+    assert [(e.part, e.start_seconds, e.box) for e in ended] == [(e.part, e.start_seconds, e.box) for e in found]
+    assert watcher.num_judged == watcher.num_frames
+
+
+def test_a_run_keeps_what_is_normal_and_loses_it_with_a_walk(tmp_path: Path) -> None:
+    still = write(tmp_path / "still.mp4", seconds=8, speed=40)
+    run = tmp_path / "run"
+    learn(str(still), method="random", out=run)
+    assert Memory.load(run) is not None
+    extend(run, str(write(tmp_path / "pan.mp4", seconds=4, speed=0, pan=3)))
+    assert Memory.load(run) is None
+    assert Encoder.load(run)
+
+
+def test_a_rate_that_is_none_is_refused(memory: Memory) -> None:
+    with pytest.raises(SettingsError, match="1/day"):
+        Watcher(small_encoder(), novel=True, memory=memory, false_alarms="often")

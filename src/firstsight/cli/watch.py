@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 FalseAlarms = Annotated[
     str | None,
-    typer.Option(metavar="RATE", help="Of a run that remembers what is normal: 2/h, 1/day, 1/week; 1/day by default."),
+    typer.Option(
+        metavar="RATE", help="Judge by motion alone, at that rate: 2/h, 1/day; for a run that remembers what is normal."
+    ),
 ]
 # Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.
 RATE, RATE_BY_MEMORY = 2.0, 12.5
@@ -259,8 +261,9 @@ def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
         nothing = "nothing new; " if found.num_judged else ""
         return nothing + judged_text(len(found.frames), found.num_judged)
     with_files = len({frame.source for frame in found.frames}) > 1
-    lines = ["   start       end      most   novelty" + ("  file" if with_files else "")]
+    lines = ["   start       end      most   novelty" + "  of        " * by_memory + "  file" * with_files]
     for new in found.episodes:
         line = f"{new.start_seconds:>8.2f}  {new.end_seconds:>8.2f}  {new.peak_seconds:>8.2f}  {new.novelty:>8.1f}"
+        line += f"  {new.part:<10}" if new.part else ""
         lines.append(f"{line}  {printable(new.source)}" if with_files else line)
-    return "\n".join(lines)
+    return "\n".join(line.rstrip() for line in lines)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import reduce
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -17,13 +18,13 @@ from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
 from firstsight.encoder.saved import read_provenance
-from firstsight.errors import RunError, SettingsError, check_choice, check_number, check_seed
+from firstsight.errors import RunError, SettingsError, SourceError, check_choice, check_number, check_seed
 from firstsight.files import check_path
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.footage.videos import VideoFiles
 from firstsight.from_json import from_json
-from firstsight.normality.memory import learn_memory
+from firstsight.normality.memory import Memory, learn_memory
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 
@@ -253,18 +254,21 @@ def _remember(sources: Sequence[Source], folder: RunFolder | None, progress: Rep
     """Keeps in the run what is normal before its camera, if that stands still; live footage cannot be read again."""
     if folder is None or not all(isinstance(source, VideoFiles) for source in sources):
         return
-    memory = None
-    for source in sources:
-        more = learn_memory(source, progress=progress)
-        if more is None:  # then not all of it is of a fixed camera
-            memory = None
-            break
-        memory = more if memory is None else memory.merged(more)
-    if memory is None:
-        news = "the camera moves: no memory of what is normal is kept"
+    try:
+        parts = [learn_memory(source, progress=progress) for source in sources]
+    except SourceError as error:  # the encoder is learned and saved
+        parts, why = [None], str(error)
     else:
-        memory.save(folder.folder / MEMORY_FILE)
+        why = "the camera moves, or its frames are too far apart"
+    known = [part for part in parts if part is not None]
+    file = folder.folder / MEMORY_FILE
+    if len(known) == len(parts):  # else not all of it is of a fixed camera
+        memory = reduce(Memory.merged, known)
+        memory.save(file)
         news = f"the camera stands still: what is normal is kept, {memory.promise()}"
+    else:
+        file.unlink(missing_ok=True)
+        news = f"no memory of what is normal is kept: {why}"
     progress(Progress("remembering what is normal", 1, 1, news=(news,)))
 
 

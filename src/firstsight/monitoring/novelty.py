@@ -30,7 +30,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, check_number
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
-from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
 from firstsight.normality.memory import Judge, Memory, batches
 from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
 from firstsight.process import Precision
@@ -48,6 +48,8 @@ _UNTIL_SHARE = 0.75
 # Long enough to measure noise and flicker, short enough that the view is empty.
 WARM_UP_SECONDS = 5.0
 _WARM_UP_FRAMES = 8
+# Between two frames of which the appearance is judged beside a memory, which needs more frames than that does.
+DUE_SECONDS = 0.45
 # Squared deviations count up to so many times the usual square.
 _CUT = 2.0
 # Smallest usual deviation, as a share of how much the cells of a view differ among themselves. Between frames of a
@@ -87,6 +89,7 @@ class Scored:
     score: float | None
     box: tuple[int, int, int, int] | None = None  # by a memory: where, x, y, width, height in pixels
     part: str | None = None  # by a memory: what is unusual, "motion"
+    deviation: float | None = None  # beside a memory: that of appearance, in multiples of the usual one
 
 
 def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -177,6 +180,8 @@ class Novelty:
         self._encoder = encoder
         self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
+        self._last_due: float | None = None
+        self._last_score: float | None = None
 
     def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
         """The scores of some more frames (N, H, W, 3) in order of time; None during the warm-up."""
@@ -186,6 +191,13 @@ class Novelty:
             self._usual, score = update(self._usual, one, time)
             scores.append(score)
         return scores
+
+    def update_now_and_then(self, picture: NDArray[np.uint8], seconds: float) -> float | None:
+        """The score of a frame (H, W, 3) as of the last one that was due: two a second, however many come."""
+        is_due = self._last_due is None or not 0 <= seconds - self._last_due < DUE_SECONDS
+        if is_due:
+            (self._last_score,), self._last_due = self.update(picture[None], [seconds]), seconds
+        return self._last_score
 
 
 @dataclass(frozen=True)
@@ -198,7 +210,7 @@ class NovelEpisode:
     peak_seconds: float  # when it was the most unusual
     novelty: float  # the largest, in multiples of the usual deviation; by a memory: rarity
     box: tuple[int, int, int, int] | None = None  # by a memory: where it was then, x, y, width, height in pixels
-    part: str | None = None  # by a memory: what was unusual, "motion"
+    part: str | None = None  # by a memory: what was unusual; of "appearance" `novelty` is a deviation
 
     def to_json(self) -> dict[str, Any]:
         """What applies of it."""
@@ -227,14 +239,16 @@ class NoveltyScores:
         }
 
     def to_arrow(self) -> pa.Table:
-        """A row a frame; `novelty` is null during the warm-up."""
+        """A row a frame; `novelty` is null during the warm-up. By a memory `deviation` is that of appearance."""
         frames = self.frames
+        deviations = pa.array([one.deviation for one in frames], pa.float64())
         return pa.table(
             {
                 "source": pa.array([printable(one.source) for one in frames], pa.string()),
                 "seconds": pa.array([one.seconds for one in frames], pa.float64()),
                 "frame": pa.array([one.frame_index for one in frames], pa.int64()),
                 "novelty": pa.array([one.score for one in frames], pa.float64()),
+                **({"deviation": deviations} if deviations.null_count < len(frames) else {}),
             }
         )
 
@@ -254,47 +268,64 @@ def detect_novelty(
         encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
         novel_from: without a memory: something is new from this multiple of the usual deviation; None is 8.
-        memory: of what is normal before this camera, as `Memory.load(run)` gives it: frames are judged by it from the
-            first on; give the footage at 8 frames a second or more.
-        false_alarms: by a memory: how often normal footage may be reported, as "2/h"; None is "1/day".
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: motion is judged by it from the
+            first frame on, and appearance by its deviation, as without one; give 8 frames a second or more.
+        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
+            calibrates. None is "1/day" for motion, and appearance beside it.
         progress: called after each frame.
 
     Raises:
         SourceError: no footage, or none of it can be read.
         SettingsError: `novel_from` is not above 0, or no such rate of false alarms.
     """
-    trigger = new_from(novel_from) if memory is None else rarer_than(false_alarms)
+    by_deviation = new_from(novel_from)
+    by_memory = rarer_than(false_alarms)
     footage = open_source(source)
     total, frames = footage.num_frames(), []
-    for one in score_novelty(encoder, footage, memory=memory):
+    for one in score_novelty(encoder, footage, memory=memory, appearance=false_alarms is None):
         frames.append(one)
         progress(Progress("comparing frames", len(frames), total))
-    at = {(one.source, one.seconds): one for one in frames} if memory else {}
-    episodes = tuple(
-        _located(NovelEpisode(name, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak), at)
-        for name, of_file in groupby(frames, key=lambda one: one.source)
-        for one in find_episodes(trigger, ((frame.seconds, frame.score) for frame in of_file))
-    )
-    return NoveltyScores(tuple(frames), episodes)
+    episodes: list[NovelEpisode] = []
+    for name, of_file in groupby(frames, key=lambda one: one.source):
+        own = list(of_file)
+        scores = ((one.seconds, one.score) for one in own)
+        if memory is None:
+            episodes += [_episode(name, one) for one in find_episodes(by_deviation, scores)]
+            continue
+        at = {one.seconds: one for one in own}
+        moving = [_located(_episode(name, one), at) for one in find_episodes(by_memory, scores)]
+        deviations = ((one.seconds, one.deviation) for one in own)
+        looking = [_episode(name, one, part="appearance") for one in find_episodes(by_deviation, deviations)]
+        episodes += sorted([*moving, *looking], key=lambda one: one.start_seconds)
+    return NoveltyScores(tuple(frames), tuple(episodes))
 
 
-def _located(episode: NovelEpisode, at: dict[tuple[str, float], Scored]) -> NovelEpisode:
-    peak = at.get((episode.source, episode.peak_seconds))
-    return replace(episode, box=peak.box, part=peak.part) if peak else episode
+def _episode(source: str, one: Episode, *, part: str | None = None) -> NovelEpisode:
+    return NovelEpisode(source, one.start_seconds, one.last_seconds, one.peak_seconds, one.peak, part=part)
 
 
-def score_novelty(encoder: Encoder, source: Spec, *, memory: Memory | None = None) -> Iterator[Scored]:
+def _located(episode: NovelEpisode, at: dict[float, Scored]) -> NovelEpisode:
+    peak = at[episode.peak_seconds]
+    return replace(episode, box=peak.box, part=peak.part)
+
+
+def score_novelty(
+    encoder: Encoder, source: Spec, *, memory: Memory | None = None, appearance: bool = True
+) -> Iterator[Scored]:
     """The novelty of each frame, as a stream: memory does not grow with the footage. Arguments as of `detect_novelty`.
+
+    With a memory `appearance` adds the deviation of what the encoder sees, which the memory does not calibrate.
 
     Example:
         >>> for one in score_novelty(encoder, "hall.mp4"):  # doctest: +SKIP
         ...     print(one.seconds, one.score)
     """
     if memory is not None:
-        judge = Judge(memory)
-        for batch in batches(open_source(source)):
+        judge, looks = Judge(memory), Novelty(encoder) if appearance else None
+        for batch in batches(open_source(source), *([encoder.view] if looks else [])):
             for frame, judged in zip(batch, judge.update(batch), strict=True):
-                yield Scored(frame.source, frame.seconds, frame.index, judged.score, judged.box, judged.part)
+                deviation = looks.update_now_and_then(frame.pictures[1], frame.seconds) if looks else None
+                yield Scored(frame.source, frame.seconds, frame.index, judged.score, judged.box, judged.part, deviation)
         return
     novelty = Novelty(encoder)
     with (

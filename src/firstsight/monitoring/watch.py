@@ -95,7 +95,7 @@ class Event:
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
     box: tuple[int, int, int, int] | None = None  # of something new, by a memory: x, y, width, height in pixels
-    part: str | None = None  # of something new, by a memory: what is unusual, "motion"; `value` is then a rarity
+    part: str | None = None  # of something new, by a memory: "motion", whose `value` is a rarity, or "appearance"
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was lost
     snapshot: str | None = None  # file with the frame
@@ -118,9 +118,10 @@ class Event:
         return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _how_new(self) -> str:
-        if self.part:
+        if self.part == "motion":
             return f"{self.part}, normally {once_in(self.value or 0)}"
-        return f"{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
+        part = f"{self.part}, " if self.part else ""
+        return f"{part}{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
 
     def _what(self) -> str:
         anchor = printable(self.anchor or "")
@@ -145,6 +146,15 @@ def wall_clock() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+@dataclass(frozen=True)
+class _Watched:
+    """One kind of thing that is watched for."""
+
+    trigger: Trigger
+    anchor: str | None = None  # None is what is new
+    part: str | None = None  # of what is new, beside a memory
+
+
 class Watcher:
     """Turns the arrivals of one stream into events.
 
@@ -154,8 +164,9 @@ class Watcher:
         novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
-        memory: of what is normal before this camera, which then judges what is new; from the first frame on.
-        false_alarms: by the memory, as "2/h"; None is "1/day".
+        memory: of what is normal before this camera: it judges motion from the first frame on.
+        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
+            calibrates. None is "1/day" for motion, and appearance beside it.
         clock: the time by this machine; called once for each arrival.
 
     Attributes:
@@ -183,13 +194,17 @@ class Watcher:
         self.num_frames = self.num_judged = 0
         self._encoder = encoder
         self._anchors = dict(anchors or {})
-        self._match = close_from(match_from)
-        self._new = new_from(novel_from) if memory is None else rarer_than(false_alarms)
-        self._novelty = Novelty(encoder) if novel and memory is None else None
+        looks = novel and (memory is None or false_alarms is None)
+        self._novelty = Novelty(encoder) if looks else None
         self._judge = Judge(memory, view_index=1) if novel and memory is not None else None
         self._peak: Judged | None = None  # of the event in progress
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
-        self._watched: list[str | None] = [*self._anchors, *([None] if novel else [])]  # None is what is new
+        match = close_from(match_from)
+        self._watched = [_Watched(match, anchor) for anchor in self._anchors]
+        if looks:
+            self._watched.append(_Watched(new_from(novel_from), part="appearance" if memory else None))
+        if self._judge:
+            self._watched.append(_Watched(rarer_than(false_alarms), part="motion"))
         self._states = [TriggerState()] * len(self._watched)
         self._clock = clock
         self._last: Frame | None = None
@@ -213,9 +228,9 @@ class Watcher:
         self.num_frames += 1
         self._last, self._last_time = arrival, now
         values = self._values(arrival)
-        self.num_judged += None not in values
+        self.num_judged += self._judge is not None or None not in values
         for number, value in enumerate(values):
-            trigger = self._new if self._watched[number] is None else self._match
+            trigger = self._watched[number].trigger
             self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
             if change:
                 events.append(self._event(number, change, arrival, arrival.seconds, now))
@@ -242,7 +257,9 @@ class Watcher:
                 # One by one: how a product of several is rounded depends on how many there are.
                 self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
                 values.append(value)
-        if self._novelty:
+        if self._novelty and self._judge:
+            values.append(self._novelty.update_now_and_then(frame.pixels, frame.seconds))
+        elif self._novelty:
             values += self._novelty.update(pictures, [frame.seconds])
         if self._judge:
             (judged,) = self._judge.update([frame])
@@ -253,9 +270,9 @@ class Watcher:
         return values
 
     def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
-        episode, anchor, begins = change.episode, self._watched[number], change.begins
+        episode, watched, begins = change.episode, self._watched[number], change.begins
         kind: Kind
-        if anchor is None:
+        if watched.anchor is None:
             kind = "novel begins" if begins else "novel ends"
         else:
             kind = "match begins" if begins else "match ends"
@@ -264,13 +281,13 @@ class Watcher:
             seconds,
             time,
             frame.source,
-            anchor=anchor,
+            anchor=watched.anchor,
             start_seconds=episode.start_seconds,
             end_seconds=None if begins else episode.last_seconds,
             value=round(episode.peak, 4),
             peak_seconds=episode.peak_seconds,
-            box=self._peak.box if anchor is None and self._peak else None,
-            part=self._peak.part if anchor is None and self._peak else None,
+            box=self._peak.box if watched.part == "motion" and self._peak else None,
+            part=watched.part,
             frame=frame,
         )
 
@@ -303,9 +320,10 @@ def watch(
         novel: whether something that the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: something is new from this multiple of the usual deviation; None is 8.
-        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges what is new from the
-            first frame on; watch 8 frames a second or more then.
-        false_alarms: by a memory: how often normal footage may be reported, as "2/h"; None is "1/day".
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges motion from the first
+            frame on; watch 8 frames a second or more then.
+        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
+            calibrates. None is "1/day" for motion, and appearance beside it.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.

@@ -21,7 +21,7 @@ from firstsight.encoder.run_folder import MEMORY_FILE
 from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError
 from firstsight.files import check_path, read_regular, write_atomically
 from firstsight.footage.container import open_video
-from firstsight.footage.frames import Frame
+from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
@@ -335,9 +335,9 @@ def learn_memory(source: Spec, *, progress: Report = silent) -> Memory | None:
     return learner.finish()
 
 
-def batches(source: Source, *, size: int = _BATCH_SIZE) -> Iterator[list[Frame]]:
-    """The frames through a `MotionView`, some at a time, read ahead."""
-    with closing(source.read(MotionView())) as reading, prefetch(reading, depth=2 * size) as frames:
+def batches(source: Source, *views: View, size: int = _BATCH_SIZE) -> Iterator[list[Frame]]:
+    """The frames through a `MotionView` and further views, some at a time, read ahead."""
+    with closing(source.read(MotionView(), *views)) as reading, prefetch(reading, depth=2 * size) as frames:
         while batch := list(islice(frames, size)):
             yield batch
 

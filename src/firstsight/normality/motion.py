@@ -23,7 +23,7 @@ _HEIGHT, _MAX_WIDTH = 160, 480
 # Rows that a picture is divided into, and rows and columns of a box.
 _NUM_ROWS, _BOX = 20, 4
 # Frames that follow each other faster show no more motion; slower, flow loses what moves.
-MIN_GAP_SECONDS, MAX_GAP_SECONDS = 1 / 15, 0.26
+MIN_GAP_SECONDS, MAX_GAP_SECONDS = 1 / 30, 0.26
 TRAILING_SECONDS = 0.2
 # Units: twice the standard deviation of the largest motion in so many seconds; people come and go in seconds.
 BLOCK_SECONDS = 4.0
@@ -60,7 +60,7 @@ class Motion:
         self._boxes: Boxes | None = None  # trailing mean; None after a single frame
 
     def update(self, frames: Sequence[Frame]) -> list[Boxes | None]:
-        """Of each frame the motion that leads to it; the last one's if the frame follows faster than 15 a second.
+        """Of each frame the motion that leads to it; the last one's if the frame follows faster than 30 a second.
 
         None where no frame came within the quarter of a second before. Frames are in order of time.
         """

@@ -11,7 +11,7 @@ from firstsight.text import printable
 
 def command(
     path: Annotated[
-        Path, typer.Argument(metavar="[LIBRARY | FOLDER]", help="A library; or footage, which is indexed meanwhile.")
+        Path, typer.Argument(metavar="SOURCE", help="A library; or footage, which is indexed meanwhile.")
     ] = Path(),
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Listen at this address; others can then reach it.")

@@ -26,7 +26,7 @@ export function clear() {
 
 export function seek(row, seconds, by = "") {
   const found = state.rows.get(row);
-  if (!found) return;
+  if (!found || !Number.isFinite(seconds)) return; // an axis that is not laid out yet names no time
   const last = found.end_seconds > 0 ? found.end_seconds : Infinity;
   state.position = { row, seconds: Math.max(0, Math.min(seconds, last)) };
   emit("position", by);

@@ -186,8 +186,8 @@ def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tens
     counts = torch.full((most + 1,), 1 / (most + 1), dtype=values.dtype)
     covariance = torch.cov(values.reshape(-1, 2).T) + 1e-6 * torch.eye(2, dtype=values.dtype)
     likelihood, posterior = -math.inf, torch.zeros(num, length, dtype=values.dtype)
+    inverse = torch.linalg.inv(covariance)
     for _ in range(_ITERATIONS):
-        inverse = torch.linalg.inv(covariance)
         odds = _odds(values, shift, inverse)
         sums = _symmetric_sums(odds, most)
         prior = counts / ways
@@ -200,16 +200,16 @@ def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tens
         total = (posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known
         shift = (total / weight.clamp_min(1e-9)).clamp_min(0)  # a match is not less alike than wrong candidates
         covariance = _scatter(values, known, known_weights, posterior, shift)
-        shift = _agreeing(shift, covariance)
+        inverse = torch.linalg.inv(covariance)
+        shift = _agreeing(shift, covariance, inverse)
         if abs(likelihood - last) < _ENOUGH * abs(likelihood):
             break
     return Mixture(shift, covariance, posterior, scale, likelihood)
 
 
-def _agreeing(shift: Tensor, covariance: Tensor) -> Tensor:
+def _agreeing(shift: Tensor, covariance: Tensor, inverse: Tensor) -> Tensor:
     """The shift with which no rater speaks against a match: where one would, it follows the other and adds nothing."""
-    against = torch.linalg.inv(covariance) @ shift < 0
-    if not bool(against.any()):
+    if not bool((inverse @ shift < 0).any()):
         return shift
     other = int(shift.argmax())
     follows: Tensor = covariance[:, other] / covariance[other, other] * shift[other]

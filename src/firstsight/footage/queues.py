@@ -4,12 +4,18 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from queue import SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from firstsight.errors import SettingsError
 from firstsight.files import Closing
+
+if TYPE_CHECKING:
+    from firstsight.footage.frames import Frame, View
+    from firstsight.footage.source import Source
 
 Item = TypeVar("Item")
 
@@ -103,6 +109,17 @@ def prefetch(items: Iterable[Item], *, depth: int) -> Prefetched[Item]:
     if depth < 1:
         raise SettingsError(f"depth {depth}; valid is a number of frames to decode ahead, from 1")
     return Prefetched(items, depth)
+
+
+def read_batches(source: "Source", *views: "View", size: int) -> Iterator[list["Frame"]]:
+    """The frames of a source, read once, `size` at a time, the last ones fewer; read ahead by a thread.
+
+    Raises:
+        SourceError: it cannot be read.
+    """
+    with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * size) as frames:
+        while batch := list(islice(frames, size)):
+            yield batch
 
 
 class EndedError(Exception):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from functools import reduce
 from importlib import metadata
 from os import PathLike
 from pathlib import Path
@@ -254,22 +253,30 @@ def _remember(sources: Sequence[Source], folder: RunFolder | None, progress: Rep
     """Keeps in the run what is normal before its camera, if that stands still; live footage cannot be read again."""
     if folder is None or not all(isinstance(source, VideoFiles) for source in sources):
         return
+    memory, why = None, "the camera moves, or its frames are too far apart"
     try:
-        parts = [learn_memory(source, progress=progress) for source in sources]
+        memory = _memory_of(sources, progress)
     except SourceError as error:  # the encoder is learned and saved
-        parts, why = [None], str(error)
-    else:
-        why = "the camera moves, or its frames are too far apart"
-    known = [part for part in parts if part is not None]
+        why = str(error)
     file = folder.folder / MEMORY_FILE
-    if len(known) == len(parts):  # else not all of it is of a fixed camera
-        memory = reduce(Memory.merged, known)
-        memory.save(file)
-        news = f"the camera stands still: what is normal is kept, {memory.promise()}"
-    else:
+    if memory is None:
         file.unlink(missing_ok=True)
         news = f"no memory of what is normal is kept: {why}"
+    else:
+        memory.save(file)
+        news = f"the camera stands still: what is normal is kept, {memory.promise()}"
     progress(Progress("remembering what is normal", 1, 1, news=(news,)))
+
+
+def _memory_of(sources: Sequence[Source], progress: Report) -> Memory | None:
+    """None as soon as a part is not of a fixed camera."""
+    memory = None
+    for source in sources:
+        more = learn_memory(source, progress=progress)
+        if more is None:
+            return None
+        memory = more if memory is None else memory.merged(more)
+    return memory
 
 
 def _sampling(

@@ -1,9 +1,7 @@
 """Embeddings of frames, and an evenly spaced sample of them in bounded memory."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, View
-from firstsight.footage.queues import prefetch
+from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.progress import Progress, Report, silent
 
@@ -91,12 +89,8 @@ def embedded(
         views: further ones, in `Frame.pictures[1:]`; the first is the encoder's.
         batch_size: frames embedded at once.
     """
-    with (
-        closing(source.read(encoder.view, *views)) as reading,
-        prefetch(reading, depth=2 * batch_size) as frames,
-    ):
-        while batch := list(islice(frames, batch_size)):
-            yield batch, encoder.encode(np.stack([frame.pixels for frame in batch]))
+    for batch in read_batches(source, encoder.view, *views, size=batch_size):
+        yield batch, encoder.encode(np.stack([frame.pixels for frame in batch]))
 
 
 class Sample:

@@ -15,9 +15,8 @@ Sources: Stauffer, Grimson, "Adaptive background mixture models", 1999, for mean
 
 import math
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, check_number
-from firstsight.footage.queues import prefetch
+from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
 from firstsight.normality.memory import Judge, Memory, batches
@@ -328,11 +327,7 @@ def score_novelty(
                 yield Scored(frame.source, frame.seconds, frame.index, judged.score, judged.box, judged.part, deviation)
         return
     novelty = Novelty(encoder)
-    with (
-        closing(open_source(source).read(encoder.view)) as reading,
-        prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
-    ):
-        while batch := list(islice(frames, _BATCH_SIZE)):
-            scores = novelty.update(np.stack([one.pixels for one in batch]), [one.seconds for one in batch])
-            for frame, score in zip(batch, scores, strict=True):
-                yield Scored(frame.source, frame.seconds, frame.index, score)
+    for batch in read_batches(open_source(source), encoder.view, size=_BATCH_SIZE):
+        scores = novelty.update(np.stack([one.pixels for one in batch]), [one.seconds for one in batch])
+        for frame, score in zip(batch, scores, strict=True):
+            yield Scored(frame.source, frame.seconds, frame.index, score)

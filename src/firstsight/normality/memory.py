@@ -22,7 +22,7 @@ from firstsight.errors import FirstsightError, RunError, SettingsError, SourceEr
 from firstsight.files import check_path, read_regular, write_atomically
 from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame, View
-from firstsight.footage.queues import prefetch
+from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.normality.motion import (
@@ -165,7 +165,7 @@ class Judge:
         heats = _heats(motion, self._vectors, self._units)
         judged = []
         for frame, heat in zip(frames, heats, strict=True):
-            score = self._trailing.update(frame, 0.0 if heat is None else float(heat.max()))
+            score = self._trailing.update(frame.source, frame.seconds, 0.0 if heat is None else float(heat.max()))
             box = None
             if heat is not None:
                 row, column = np.unravel_index(int(heat.argmax()), heat.shape)
@@ -180,14 +180,14 @@ class _Trailing:
     def __init__(self) -> None:
         self._value, self._last = 0.0, ("", 0.0)
 
-    def update(self, frame: Frame, value: float) -> float:
-        source, seconds = self._last
-        if frame.source != source or frame.seconds <= seconds:
+    def update(self, source: str, seconds: float, value: float) -> float:
+        last_source, last_seconds = self._last
+        if source != last_source or seconds <= last_seconds:
             self._value = value
         else:
-            keep = float(np.exp(-(frame.seconds - seconds) / _SCORE_SECONDS))
+            keep = float(np.exp(-(seconds - last_seconds) / _SCORE_SECONDS))
             self._value = keep * self._value + (1 - keep) * value
-        self._last = frame.source, frame.seconds
+        self._last = source, seconds
         return self._value
 
 
@@ -282,7 +282,8 @@ def _left_out(clips: Sequence[Clip]) -> NDArray[np.float64]:
         memory = _memory_of(others)
         for part in fold:
             heat = excess(part.boxes, memory.vectors, memory.units).max((1, 2)).astype(np.float64)
-            scores = _trailing(heat, part.seconds)
+            trailing = _Trailing()
+            scores = np.array([trailing.update("clip", *one) for one in zip(part.seconds, heat, strict=True)])
             found += [scores[block].max() for block in blocks_of(part.seconds)]
     return np.array(found[-_MAX_BLOCKS:], np.float64)
 
@@ -292,14 +293,6 @@ def _pieces(clip: Clip) -> Iterator[Clip]:
     size = max(1, len(blocks) // _NUM_FOLDS)
     for start in range(0, len(blocks), size):
         yield clip.part(np.concatenate(blocks[start : start + size]))
-
-
-def _trailing(values: NDArray[np.float64], seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    out, last = np.empty_like(values), values[0]
-    keep = np.exp(-np.diff(seconds, prepend=seconds[0]) / _SCORE_SECONDS)
-    for index, value in enumerate(values):
-        out[index] = last = keep[index] * last + (1 - keep[index]) * value
-    return out
 
 
 def learn_memory(source: Spec, *, progress: Report = silent) -> Memory | None:
@@ -335,11 +328,9 @@ def learn_memory(source: Spec, *, progress: Report = silent) -> Memory | None:
     return learner.finish()
 
 
-def batches(source: Source, *views: View, size: int = _BATCH_SIZE) -> Iterator[list[Frame]]:
+def batches(source: Source, *views: View) -> Iterator[list[Frame]]:
     """The frames through a `MotionView` and further views, some at a time, read ahead."""
-    with closing(source.read(MotionView(), *views)) as reading, prefetch(reading, depth=2 * size) as frames:
-        while batch := list(islice(frames, size)):
-            yield batch
+    return read_batches(source, MotionView(), *views, size=_BATCH_SIZE)
 
 
 def _rests(source: VideoFiles) -> bool:

@@ -227,7 +227,7 @@ def search(
     below = nearest_moments(
         compared.similarities, compared.frames, k=num_below, below=threshold, gap_seconds=gap_seconds
     )
-    found = _matches(query, [*moments[:k], *below], compared, background, own=own)
+    found = matches_of(query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
         library=library.name,
         query=query,
@@ -284,13 +284,13 @@ def _may_lack(compared: Compared, *, k: int, threshold: float, gap_seconds: floa
     return nearest or not is_any  # an index proposes matches, not all that is near and no match
 
 
-def _matches(
+def matches_of(
     query: Query,
     moments: Sequence[Moment],
     compared: Compared,
     background: Background,
     *,
-    own: frozenset[str],
+    own: frozenset[str] = frozenset(),
 ) -> tuple[Match, ...]:
     """Each moment as a match; `own` are the names of the query's file and its copies."""
     return tuple(

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import threading
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ class Anchors:
                 raise SettingsError(f"there are {MAX_ANCHORS} anchors already; remove one")
             used = [anchor.colour for anchor in self._anchors.values()]
             colour = min(range(NUM_COLOURS), key=lambda one: (used.count(one), one))
-            corners = None if box is None else (box.x, box.y, box.width, box.height)
+            corners = None if box is None else astuple(box)
             size = picture.shape[1], picture.shape[0]
             anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds)
             write_atomically(self._folder / f"{anchor.id}.png", as_png(picture))

@@ -3,6 +3,7 @@
 import csv
 import io
 import mimetypes
+from dataclasses import asdict, astuple
 from typing import Annotated, Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, Field
 
 from firstsight.errors import SettingsError
+from firstsight.export.tables import safe_cell
 from firstsight.library.store import Store
+from firstsight.searching.search import Match
 from firstsight.text import printable
 from firstsight.web import tracks
-from firstsight.web.anchors import Anchor, box_of_shares
+from firstsight.web.anchors import box_of_shares
 from firstsight.web.pictures import as_shown, bounded, read_upload
-from firstsight.web.scores import Found, Scores
+from firstsight.web.rows import Row
+from firstsight.web.scores import Scores
 from firstsight.web.workspace import Workspace
 
 _MAX_ROWS = 64  # of a request for tiles
@@ -178,7 +182,7 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
     @router.get("/anchors")
     def anchors() -> list[dict[str, Any]]:
         """Those of the library."""
-        return [_anchor(one) for one in workspace.anchors.all()] if workspace.snapshot.num_frames else []
+        return [asdict(one) for one in workspace.anchors.all()] if workspace.snapshot.num_frames else []
 
     @router.post("/anchors", status_code=201)
     def pin(given: FrameAnchor) -> dict[str, Any]:
@@ -187,7 +191,7 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         pixels = bounded(workspace.frame(row, given.seconds).pixels)
         box = None if given.box is None else box_of_shares(given.box, pixels)
         name = given.name or row.name.rpartition("/")[2]
-        return _anchor(workspace.anchors.add(pixels, name=name, box=box, source=row.name, seconds=given.seconds))
+        return asdict(workspace.anchors.add(pixels, name=name, box=box, source=row.name, seconds=given.seconds))
 
     @router.post("/anchors/picture", status_code=201)
     def pin_picture(
@@ -195,12 +199,12 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         name: Annotated[str, Query(max_length=500)] = "",
     ) -> dict[str, Any]:
         """A picture file, sent as it is, as a new anchor."""
-        return _anchor(workspace.anchors.add(read_upload(content), name=name or "picture"))
+        return asdict(workspace.anchors.add(read_upload(content), name=name or "picture"))
 
     @router.patch("/anchors/{anchor_id}")
     def rename(anchor_id: str, given: NewName) -> dict[str, Any]:
         """Gives it another name."""
-        return _anchor(workspace.anchors.rename(anchor_id, given.name))
+        return asdict(workspace.anchors.rename(anchor_id, given.name))
 
     @router.delete("/anchors/{anchor_id}", status_code=204)
     def remove(anchor_id: str) -> None:
@@ -225,7 +229,7 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         scores, out = workspace.scores(anchor_id), io.StringIO()
         writer = csv.writer(out)
         writer.writerow(_COLUMNS)
-        writer.writerows(_cells(one) for one in scores.found if one.is_match)
+        writer.writerows(_cells(one) for one in scores.found if scores.is_match)
         headers = {"content-disposition": 'attachment; filename="moments.csv"'}
         return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
 
@@ -233,17 +237,9 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
 _COLUMNS = ("source", "start_seconds", "end_seconds", "best_seconds", "similarity", "false_match_probability")
 
 
-def _cells(found: Found) -> tuple[object, ...]:
-    one = found.moment
-    name = printable(one.source)
-    safe = f"'{name}" if name[:1] in "=+-@" else name  # a spreadsheet would run it
-    times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.best_seconds))
-    return (safe, *times, f"{one.score:.4f}", f"{found.false_match_probability:.2g}")
-
-
-def _anchor(anchor: Anchor) -> dict[str, Any]:
-    names = ("id", "name", "colour", "size", "box", "source", "seconds")
-    return {name: getattr(anchor, name) for name in names}
+def _cells(one: Match) -> tuple[object, ...]:
+    times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.seconds))
+    return (safe_cell(one.source), *times, f"{one.similarity:.4f}", f"{one.false_match_probability:.2g}")
 
 
 def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:
@@ -254,15 +250,18 @@ def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:
         "threshold": scores.threshold,
         "is_measured": scores.is_measured,
         "false_match_rate": scores.false_match_rate,
-        "moments": [_moment(one, *places[one.moment.source]) for one in scores.found if one.moment.source in places],
+        "moments": [
+            {**_moment(one, *places[one.source]), "is_match": scores.is_match}
+            for one in scores.found
+            if one.source in places
+        ],
     }
 
 
-def _moment(found: Found, row: Any, start: float) -> dict[str, Any]:  # noqa: ANN401  # a Row
-    one = found.moment
+def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
     box = None
-    if found.box is not None and found.size is not None:
-        (x, y, across, down), (width, height) = _corners(found.box), found.size
+    if one.box is not None and one.picture_size is not None:
+        (x, y, across, down), (width, height) = astuple(one.box), one.picture_size
         box = (x / width, y / height, across / width, down / height)
     is_picture = row.kind == "pictures"
     return {
@@ -270,17 +269,12 @@ def _moment(found: Found, row: Any, start: float) -> dict[str, Any]:  # noqa: AN
         "source": printable(one.source),
         "start_seconds": start + one.start_seconds,
         "end_seconds": start + (1.0 if is_picture else one.end_seconds),
-        "best_seconds": start + one.best_seconds,
-        "similarity": one.score,
-        "is_match": found.is_match,
-        "closer_than": found.closer_than,
-        "false_match_probability": found.false_match_probability,
+        "best_seconds": start + one.seconds,
+        "similarity": one.similarity,
+        "closer_than": one.closer_than,
+        "false_match_probability": one.false_match_probability,
         "box": box,
     }
-
-
-def _corners(box: Any) -> tuple[int, int, int, int]:  # noqa: ANN401  # a Box
-    return box.x, box.y, box.width, box.height
 
 
 def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:

@@ -12,28 +12,16 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError
 from firstsight.library.store import Store
 from firstsight.searching.decoys import background_of
-from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
+from firstsight.searching.moments import GAP_SECONDS, find_moments, nearest_moments
 from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
-from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold
+from firstsight.searching.search import FALSE_MATCH_RATE, Match, match_threshold, matches_of
 from firstsight.web.rows import state_of
 
 MAX_MOMENTS = 500  # that a page gets, the best first
 _NUM_NEAREST = 3  # shown where nothing matches
-
-
-@dataclass(frozen=True)
-class Found:
-    """A moment, and how certain it is."""
-
-    moment: Moment
-    is_match: bool
-    closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
-    false_match_probability: float  # that some frame would be as similar if the answer were absent, 0 to 1
-    box: Box | None = None  # of a search for a box: where it is in the moment's best frame
-    size: tuple[int, int] | None = None  # of that frame, in the pixels of the box
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +34,7 @@ class Scores:
     is_measured: bool  # or else there is too little footage to measure it
     false_match_rate: float
     num_matches: int
-    found: tuple[Found, ...]  # the best matches; if there are none, the nearest moments
+    found: tuple[Match, ...]  # the best matches; if there are none, the nearest moments
 
     @property
     def is_match(self) -> bool:
@@ -80,16 +68,6 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> S
     shown = moments[:MAX_MOMENTS] or nearest_moments(
         compared.similarities, compared.frames, k=_NUM_NEAREST, below=threshold
     )
-    found = tuple(
-        Found(
-            moment,
-            bool(moments),
-            background.closer_than(moment.score),
-            background.false_match_probability(moment.score),
-            *(compared.locate(moment) if box is not None else (None, None)),
-        )
-        for moment in shown
-    )
     return Scores(
         state_of(store),
         compared.similarities,
@@ -97,5 +75,5 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> S
         background.is_measured,
         FALSE_MATCH_RATE,
         len(moments),
-        found,
+        matches_of(query, shown, compared, background),
     )

@@ -5,10 +5,11 @@ never waits for asking. Both show what is complete, and follow when a job comple
 """
 
 import hashlib
+import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -56,8 +57,7 @@ class Workspace:
         self.footage = None if is_library(path) else path
         self.folder = path if self.footage is None else library_beside(path)
         self.name = path.name
-        key = hashlib.blake2b(str(self.folder).encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
-        self._state_folder = state_folder() / "serve" / key
+        self._state_folder = state_folder() / "serve" / _key(self.folder, num_bytes=8)
         self._files = [] if self.footage is None else _found(self.footage)
         self._lock = threading.RLock()  # of the handle for pictures
         self._ask_lock = threading.Lock()  # of the handle for comparisons
@@ -267,13 +267,15 @@ class Workspace:
 
 def library_beside(footage: Path) -> Path:
     """Where the library of footage goes: beside it; in the user's state if nothing may be written there."""
-    import os
-
     beside = footage.with_name(f"{footage.name}.library")
     if is_library(beside) or os.access(footage.parent, os.W_OK | os.X_OK):
         return beside
-    key = hashlib.blake2b(str(footage).encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
-    return state_folder() / "libraries" / f"{footage.name}-{key}.library"
+    return state_folder() / "libraries" / f"{footage.name}-{_key(footage, num_bytes=4)}.library"
+
+
+def _key(path: Path, *, num_bytes: int) -> str:
+    """Letters for a path, that other paths hardly share."""
+    return hashlib.blake2b(str(path).encode("utf-8", "surrogateescape"), digest_size=num_bytes).hexdigest()
 
 
 def _found(footage: Path) -> list[FootageFile]:
@@ -281,8 +283,4 @@ def _found(footage: Path) -> list[FootageFile]:
     files, failures = find_footage([footage])
     if not files:
         raise SourceError(failures[0] if failures else f"{footage} holds no footage")
-    return _by_name(files)
-
-
-def _by_name(files: Iterable[FootageFile]) -> list[FootageFile]:
     return sorted(files, key=lambda file: file.name)

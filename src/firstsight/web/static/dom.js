@@ -28,6 +28,15 @@ export const ANCHOR_COLOURS = ["#2f7de1", "#e0662f", "#0f9d75", "#c2408f", "#b58
 // Of groups: neighbours in number far apart in hue.
 export const groupColour = (number) => `hsl(${(number * 137.5) % 360} 58% ${number % 2 ? 46 : 60}%)`;
 
+// A canvas of so many pixels of the page, cleared, at the screen's own density.
+export function sharpContext(canvas, width, height) {
+  const density = window.devicePixelRatio || 1, context = canvas.getContext("2d");
+  canvas.width = width * density;
+  canvas.height = height * density;
+  context.scale(density, density);
+  return context;
+}
+
 export function token(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }

@@ -1,6 +1,6 @@
 // The map: each point a frame, similar ones near each other; pictures near, dots far; a lasso chooses some.
 import { getBytes } from "./api.js";
-import { counted, groupColour, h, timeText, token } from "./dom.js";
+import { counted, groupColour, h, sharpContext, timeText, token } from "./dom.js";
 import { emit, on, seek, state } from "./state.js";
 import { loadImage } from "./tiles.js";
 
@@ -67,10 +67,7 @@ export class FrameMap {
   }
 
   paintNow() {
-    const { canvas } = this, density = window.devicePixelRatio || 1, context = canvas.getContext("2d");
-    canvas.width = canvas.clientWidth * density;
-    canvas.height = canvas.clientHeight * density;
-    context.scale(density, density);
+    const { canvas } = this, context = sharpContext(canvas, canvas.clientWidth, canvas.clientHeight);
     const apart = this.scale / Math.sqrt(Math.max(1, this.num)), isNear = apart > PICTURES_FROM;
     const side = isNear ? Math.min(SIDE, apart * 1.1) : 0;
     const chosen = new Set(this.selection);

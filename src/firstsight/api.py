@@ -68,6 +68,7 @@ class Library(Closing):
         frames_per_second: float | None = None,
         every: int | None = None,
         seed: int = 0,
+        on: str | None = None,
         progress: Report = silent,
     ) -> Self:
         """A new library of that footage; see `firstsight.indexing.index_files.create` for its errors.
@@ -79,6 +80,7 @@ class Library(Closing):
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
             seed: of learning.
+            on: "ray" or "ray:ADDRESS": where videos are embedded, by default in this process.
             progress: called now and then.
         """
         store, indexed = index_files.create(
@@ -88,6 +90,7 @@ class Library(Closing):
             frames_per_second=frames_per_second,
             every=every,
             seed=seed,
+            on=on,
             progress=progress,
         )
         return cls(store, indexed)
@@ -99,6 +102,7 @@ class Library(Closing):
         frames_per_second: float | None = None,
         every: int | None = None,
         retry: bool = False,
+        on: str | None = None,
         progress: Report = silent,
     ) -> Indexed:
         """Adds videos and pictures, or updates changed ones; see `firstsight.indexing.index_files.add`.
@@ -107,7 +111,13 @@ class Library(Closing):
         read before are skipped until they change, or with `retry`.
         """
         self.indexed = index_files.add(
-            self.store, sources, frames_per_second=frames_per_second, every=every, retry=retry, progress=progress
+            self.store,
+            sources,
+            frames_per_second=frames_per_second,
+            every=every,
+            retry=retry,
+            on=on,
+            progress=progress,
         )
         return self.indexed
 
@@ -119,6 +129,7 @@ class Library(Closing):
         frames_per_second: float | None = None,
         every: int | None = None,
         seed: int = 0,
+        on: str | None = None,
         progress: Report = silent,
     ) -> Indexed:
         """Re-embeds all sources with another encoder, and adds new ones; see `firstsight.indexing.reindex`.
@@ -132,6 +143,7 @@ class Library(Closing):
             frames_per_second=frames_per_second,
             every=every,
             seed=seed,
+            on=on,
             progress=progress,
         )
         return self.indexed

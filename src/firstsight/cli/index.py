@@ -31,6 +31,12 @@ def command(
         typer.Option("--reindex", help="Re-embed all sources, by --model or by an encoder learned from them."),
     ] = False,
     retry: Annotated[bool, typer.Option("--retry", help="Try unchanged files again that could not be read.")] = False,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ray[:ADDRESS]", help="Embed videos by Ray: on all processors of this machine, or of a cluster."
+        ),
+    ] = None,
     as_json: footage.Json = False,
 ) -> None:
     """Put footage into a library, to be searched.
@@ -47,7 +53,7 @@ def command(
     with only_first_interrupt(), Display(notes()) as display:
         try:
             library, outcome = _index(
-                folder, sources or [], model, (frames_per_second, every), display, reindex=reindex, retry=retry
+                folder, sources or [], model, (frames_per_second, every), display, reindex=reindex, retry=retry, on=on
             )
         except KeyboardInterrupt:
             kept = f"what was embedded is kept in {folder}" if is_library(folder) else "nothing is kept of the encoder"
@@ -65,6 +71,7 @@ def _index(
     *,
     reindex: bool,
     retry: bool,
+    on: str | None,
 ) -> "tuple[Library, Indexed]":
     """A new library, more in an existing one, or all of it re-embedded."""
     from firstsight.api import Library
@@ -76,14 +83,18 @@ def _index(
     encoder = None if model is None else Encoder.load(model)
     report = display.progress
     if not reindex and not is_library(folder):
-        library = Library.create(folder, sources, encoder=encoder, frames_per_second=rate, every=every, progress=report)
+        library = Library.create(
+            folder, sources, encoder=encoder, frames_per_second=rate, every=every, on=on, progress=report
+        )
         return library, library.indexed
     library = Library.open(folder)
     if reindex:
-        return library, library.reindex(encoder, sources, frames_per_second=rate, every=every, progress=report)
+        indexed = library.reindex(encoder, sources, frames_per_second=rate, every=every, on=on, progress=report)
+        return library, indexed
     if encoder is not None:
         check_same_encoder(library.store, encoder)
-    return library, library.add(sources, frames_per_second=rate, every=every, retry=retry, progress=report)
+    indexed = library.add(sources, frames_per_second=rate, every=every, retry=retry, on=on, progress=report)
+    return library, indexed
 
 
 def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:

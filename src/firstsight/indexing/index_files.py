@@ -4,6 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 from firstsight.encoder.encoder import Encoder, check_encoder
@@ -11,8 +12,9 @@ from firstsight.errors import LibraryError, SettingsError, SourceError, check_se
 from firstsight.files import check_path, listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
+from firstsight.indexing.on_ray import OnRay, check_engine
 from firstsight.indexing.run import IndexingRun, Wanted
-from firstsight.indexing.writer import only_first_interrupt
+from firstsight.indexing.writer import Embed, embed_source, only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
@@ -35,6 +37,7 @@ def create(
     frames_per_second: float | None = None,
     every: int | None = None,
     seed: int = 0,
+    on: str | None = None,
     progress: Report = silent,
 ) -> tuple[Store, Indexed]:
     """A new library of that footage, with an encoder learned from all its frames.
@@ -46,6 +49,7 @@ def create(
         frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
         every: or one frame in so many.
         seed: of what learning draws; an integer from 0 to 2**32 - 1.
+        on: where videos are embedded, as for `add`; learning is done here.
         progress: called repeatedly.
 
     Raises:
@@ -55,7 +59,7 @@ def create(
         KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later as for `add`.
     """
     path, given = check_path(folder, name="library", error=LibraryError), _sampling(frames_per_second, every)
-    seed = check_seed(seed)
+    seed, on = check_seed(seed), check_engine(on)
     check_free(path)
     if encoder is not None:
         check_encoder(encoder)
@@ -71,7 +75,7 @@ def create(
     try:
         with only_first_interrupt(), library.writing():
             wanted = [(file, given) for file in files]
-            return library, index(library, wanted, failures=failures, total=total, progress=progress)
+            return library, index(library, wanted, failures=failures, total=total, on=on, progress=progress)
     except SourceError:
         library.close()
         shutil.rmtree(path, ignore_errors=True)
@@ -85,6 +89,7 @@ def add(
     frames_per_second: float | None = None,
     every: int | None = None,
     retry: bool = False,
+    on: str | None = None,
     progress: Report = silent,
 ) -> Indexed:
     """Adds videos and pictures to the library, or updates them.
@@ -101,15 +106,18 @@ def add(
             videos of another rate are re-embedded.
         every: or one frame in so many.
         retry: also files that could not be read before and have not changed since.
+        on: where videos are embedded. By default in this process; "ray" takes all processors of this machine by Ray,
+            "ray:ADDRESS" those of a cluster, whose machines find the videos under the same paths. Rows are the same
+            to the last digits of their vectors.
         progress: called repeatedly.
 
     Raises:
         SourceError: no source can be read.
-        SettingsError: no source given, or a rate outside its range.
+        SettingsError: no source given, a rate outside its range, or no Ray there.
         LibraryError: the disk is full, or another process is writing to the library.
         KeyboardInterrupt, Cancelled: embedded frames are kept, and the next call continues from there.
     """
-    given = _sampling(frames_per_second, every)
+    given, on = _sampling(frames_per_second, every), check_engine(on)
     files, failures = find(sources, must_exist=False)
     with only_first_interrupt(), library.writing():
         known, usual = (*library.failed_sources, *library.sources), library.config.sampling_for(given or Sampling())
@@ -117,7 +125,7 @@ def add(
         expected = estimate(library.path, files, given, usual=usual, records=known, **room)
         total = _check_room(expected, len(files), progress)
         wanted = [(file, given) for file in files]
-        return index(library, wanted, failures=failures, total=total, retry=retry, progress=progress)
+        return index(library, wanted, failures=failures, total=total, retry=retry, on=on, progress=progress)
 
 
 def find(sources: FootageSpec, *, must_exist: bool = True) -> tuple[list[FootageFile], list[str]]:
@@ -159,6 +167,7 @@ def index(
     failures: Sequence[str] = (),
     total: int | None = None,
     retry: bool = False,
+    on: str | None = None,
     progress: Report = silent,
 ) -> Indexed:
     """As `add`, for files with a sampling each, and failures to find others. Only for the writer: see `Store.writing`.
@@ -169,7 +178,8 @@ def index(
     run = IndexingRun(library, num_files=len(files), total=total, report=progress, retry=retry)
     for failure in failures:
         run.fail(failure)
-    run.run(files)
+    with _embedding(library, run, files, on=on, progress=progress) as embed:
+        run.run(files, embed=embed)
     library.tables.keep_up_indices()
     _update_vector_index(library, run.outcome, progress)
     _check_any_readable(run.outcome)
@@ -181,6 +191,17 @@ def index(
         frames_held=library.num_frames,
         seconds=time.monotonic() - begin,
     )
+
+
+def _embedding(
+    library: Store, run: IndexingRun, files: Wanted, *, on: str | None, progress: Report
+) -> AbstractContextManager[Embed]:
+    """What embeds the videos of a run."""
+    videos = list(run.new_videos(files)) if on else []
+    if on is None or not videos:
+        return nullcontext(embed_source)
+    progress(Progress("starting Ray", 0, None))
+    return OnRay(library, videos, address=on.partition(":")[2] or None)
 
 
 def _sampling(frames_per_second: float | None, every: int | None) -> Sampling | None:

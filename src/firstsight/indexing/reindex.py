@@ -10,6 +10,7 @@ from firstsight.files import listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
+from firstsight.indexing.on_ray import check_engine
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder, write_config
 from firstsight.library.maintenance import remove_unread
@@ -29,6 +30,7 @@ def reindex(
     frames_per_second: float | None = None,
     every: int | None = None,
     seed: int = 0,
+    on: str | None = None,
     progress: Report = silent,
 ) -> tuple[Store, Indexed]:
     """The library, its readable footage re-embedded by another encoder, and more footage added.
@@ -44,6 +46,7 @@ def reindex(
         frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
         seed: of what learning draws; an integer from 0 to 2**32 - 1.
+        on: where videos are embedded, as for `add`.
         progress: called repeatedly.
 
     Raises:
@@ -51,7 +54,7 @@ def reindex(
         SourceError: no source can be read, or some cannot be reached; the library stays as it is.
         LibraryError: the disk is full, or another process is writing to the library.
     """
-    seed = check_seed(seed)
+    seed, on = check_seed(seed), check_engine(on)
     if encoder is not None:
         check_encoder(encoder)
     sources = listed(sources, name="footage")
@@ -61,25 +64,25 @@ def reindex(
     more = find(sources)[0] if has_more else []
     if encoder is None:
         encoder = learned_from([*(file for file, _ in files_of(library)), *more], seed=seed, progress=progress)
-    library, outcome = _reembed(library, encoder, progress)
+    library, outcome = _reembed(library, encoder, on, progress)
     if not has_more:
         return library, outcome
     progress(Progress("embedding", 0, None, news=(outcome.summary(),)))
-    return library, add(library, sources, frames_per_second=frames_per_second, every=every, progress=progress)
+    return library, add(library, sources, frames_per_second=frames_per_second, every=every, on=on, progress=progress)
 
 
-def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store, Indexed]:
+def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report) -> tuple[Store, Indexed]:
     """The library, replaced by one of that encoder."""
     path, fingerprint = library.path, encoder.fingerprint
     with only_first_interrupt(), library.writing():
         _check_reachable(library)
         files, total = files_of(library), library.num_frames
         if fingerprint == library.fingerprint:
-            return library, index(library, files, total=total, progress=progress)
+            return library, index(library, files, total=total, on=on, progress=progress)
         new = _begin(library, encoder)
         _drop_removed(new, files)
         try:
-            outcome = index(new, files, total=total, retry=True, progress=progress)
+            outcome = index(new, files, total=total, retry=True, on=on, progress=progress)
         except SourceError:
             _give_up(new)
             raise

@@ -13,6 +13,7 @@ from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.writer import (
     Choice,
+    Embed,
     EmbeddedBatch,
     ResumePointMissingError,
     Writer,
@@ -142,9 +143,21 @@ class IndexingRun:
         self._total = total  # frames to embed, if known
         self._registry = SourceRegistry(library.tables.records())
         self._pictures: list[SourceRecord] = []  # waiting to be embedded together
+        self._embed: Embed = embed_source
 
-    def run(self, files: Wanted) -> None:
-        """Indexes all files. When it is interrupted, what is done is kept."""
+    def new_videos(self, files: Wanted) -> Iterator[tuple[FootageFile, Sampling]]:
+        """Those of the files that are embedded from their beginning, unless they turn out to be copies."""
+        for file, wanted in files:
+            sampling, stamp = self._sampling_for(file, wanted), stamp_of(file.path)
+            whole, failed = self._registry.whole.get(file.path), self._registry.failed.get(file.path)
+            known = whole and (whole.stamp, whole.sampling) == (stamp, sampling)
+            passed_over = failed and failed.stamp == stamp and not self._retry
+            if not (file.is_picture or stamp is None or known or passed_over or file.path in self._registry.partial):
+                yield file, sampling
+
+    def run(self, files: Wanted, *, embed: Embed = embed_source) -> None:
+        """Indexes all files, embedded so. When it is interrupted, what is done is kept."""
+        self._embed = embed
         try:
             for file, sampling in files:
                 self._show(file.name)
@@ -323,7 +336,7 @@ class IndexingRun:
         size = self._library.config.thumbnail_size
         choose: Choice = (lambda frames: frames_after(frames, stored)) if stored else iter
         encoder, with_layouts = self._library.encoder, self._library.has_layouts
-        for some in embed_source(encoder, source, thumbnail_size=size, choose=choose, with_layouts=with_layouts):
+        for some in self._embed(encoder, source, thumbnail_size=size, choose=choose, with_layouts=with_layouts):
             self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
             yield some
 

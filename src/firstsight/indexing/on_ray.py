@@ -1,0 +1,298 @@
+"""Videos embedded by a Ray cluster: shards of ten minutes, by as many workers as there are processors.
+
+This process stays the only writer of the library. A shard is idempotent: it reads its part of the video and returns
+rows, so one whose worker died is embedded again, and what is written is written once. Frames are those of reading the
+video in one go; what a shard cannot promise (a file that does not seek exactly), this process reads by itself.
+"""
+
+import logging
+import math
+import os
+import socket
+import sys
+import tempfile
+import warnings
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self
+
+import numpy as np
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import FirstsightError, SettingsError, SourceError
+from firstsight.footage.container import open_video
+from firstsight.footage.frames import Frame
+from firstsight.footage.sampling import Sampling
+from firstsight.footage.source import Source
+from firstsight.footage.videos import VideoFile, VideoFiles
+from firstsight.indexing.writer import (
+    Choice,
+    EmbeddedBatch,
+    ResumedSampling,
+    ResumePointMissingError,
+    embed_source,
+)
+from firstsight.library.records import FrameRows
+from firstsight.library.source_files import FootageFile
+from firstsight.library.store import Store
+from firstsight.text import printable
+
+_SHARD_SECONDS = 600.0
+_CONNECTING_SECONDS = 5.0
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # GPUs are not asked for; without it Ray warns
+    "RAY_raylet_start_wait_time_s": "180",  # a busy machine needs more than the usual 30
+}
+_AHEAD = 2  # shards sent for each processor
+_MAX_RETRIES = 20  # of a shard whose worker died
+FramePoint = tuple[int, float]  # index and seconds of a frame
+# Before a shard: its first frame is then that of reading from the beginning, as one ahead of it shows.
+_MARGIN_STEPS, _MARGIN_SECONDS = 2, 5.0
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A part of a video: the frames of some steps of its sampling."""
+
+    path: Path
+    name: str
+    sampling: Sampling
+    first_step: int | None = None  # None from the beginning
+    end_step: int | None = None  # not included; None to the end
+
+    @property
+    def read_sampling(self) -> Sampling:
+        """With the steps before the first, from which is seen that reading landed where it should."""
+        rate = self.sampling.frames_per_second
+        if rate is None or (self.first_step is None and self.end_step is None):
+            return self.sampling
+        margin = max(_MARGIN_STEPS / rate, _MARGIN_SECONDS)
+        start = None if self.first_step is None else max(0.0, self.first_step / rate - margin)
+        end = None if self.end_step is None else self.end_step / rate
+        return ResumedSampling(start_seconds=start, end_seconds=end, frames_per_second=rate)
+
+    def own(self, frames: Iterator[Frame], before: list[FramePoint]) -> Iterator[Frame]:
+        """The shard's own of the frames that were read; the last one ahead of them is put into `before`."""
+        for frame in frames:
+            step = self.read_sampling.step(0, frame.seconds)
+            if self.first_step is not None and step < self.first_step:
+                before[:] = [(frame.index, frame.seconds)]
+            elif self.end_step is None or step < self.end_step:
+                yield frame
+
+
+def shards_of(path: Path, name: str, sampling: Sampling, *, seconds: float = _SHARD_SECONDS) -> list[Shard]:
+    """The parts of a video, in order; one where frames are counted rather than timed, or no end is stated."""
+    rate = sampling.frames_per_second
+    whole = Shard(path, name, sampling)
+    if rate is None:
+        return [whole]
+    try:
+        with open_video(path, name=name) as video:
+            end = video.end_seconds
+    except FirstsightError:
+        return [whole]  # embedding it says why
+    num = max(1, math.ceil((end or 0) / seconds))
+    steps = [math.ceil(number * seconds * rate) for number in range(1, num)]
+    return [
+        replace(whole, first_step=first, end_step=last)
+        for first, last in zip([None, *steps], [*steps, None], strict=True)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A shard's rows, or why there are none."""
+
+    batches: tuple[EmbeddedBatch, ...] = ()
+    before: FramePoint | None = None  # the last sampled frame ahead of the shard
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every shard of a run is embedded with."""
+
+    model: Mapping[str, bytes]  # the encoder, as the files of its folder
+    fingerprint: str  # of the encoder
+    thumbnail_size: int  # pixels of the longer side
+    with_layouts: bool
+
+    @classmethod
+    def of(cls, library: Store) -> Self:
+        """Of a library's own encoder."""
+        with tempfile.TemporaryDirectory() as folder:
+            library.encoder.save(folder)
+            files = {path.name: path.read_bytes() for path in Path(folder).iterdir() if path.is_file()}
+        return cls(files, library.fingerprint, library.config.thumbnail_size, library.has_layouts)
+
+    def embed(self, shard: Shard) -> Embedded:
+        """The rows of a shard; of a file that cannot be read the reason, as another worker would fail likewise."""
+        source = VideoFiles(shard.name, (VideoFile(shard.path, shard.name, shard.read_sampling),))
+        before: list[FramePoint] = []
+        try:
+            batches = tuple(
+                embed_source(
+                    self._encoder(),
+                    source,
+                    thumbnail_size=self.thumbnail_size,
+                    choose=lambda frames: shard.own(frames, before),
+                    with_layouts=self.with_layouts,
+                )
+            )
+        except Exception as error:  # a decoder may raise anything
+            return Embedded(reason=str(error) if isinstance(error, FirstsightError) else repr(error))
+        return Embedded(batches, before[0] if before else None)
+
+    def _encoder(self) -> Encoder:
+        """Loaded once in each process."""
+        if self.fingerprint not in _ENCODERS:
+            with tempfile.TemporaryDirectory() as folder:
+                for name, content in self.model.items():
+                    Path(folder, name).write_bytes(content)
+                _ENCODERS.clear()
+                _ENCODERS[self.fingerprint] = Encoder.load(folder)
+        return _ENCODERS[self.fingerprint]
+
+
+_ENCODERS: dict[str, Encoder] = {}  # of a worker's process, by fingerprint: one at most
+
+
+def _embed(task: Task, shard: Shard) -> Embedded:
+    return task.embed(shard)
+
+
+class OnRay:
+    """Embeds the videos of one run of indexing, in its order, some shards ahead of it.
+
+    Meanwhile what is printed to standard output goes to standard error: Ray prints there that a worker died.
+    """
+
+    def __init__(self, library: Store, videos: Sequence[tuple[FootageFile, Sampling]], *, address: str | None) -> None:
+        self._shards = deque(shard for file, sampling in videos for shard in shards_of(file.path, file.name, sampling))
+        self._counts = Counter((shard.path, shard.sampling) for shard in self._shards)
+        self._pending: deque[tuple[Shard, Any]] = deque()  # each with the reference to its result
+        self._printing = redirect_stdout(sys.stderr)
+        self._ray = _started(address)
+        self._task = self._ray.put(Task.of(library))
+        self._embed = self._ray.remote(_embed).options(num_cpus=1, max_retries=_MAX_RETRIES)
+
+    def __enter__(self) -> Self:
+        self._printing.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ray.shutdown()
+        self._printing.__exit__(None, None, None)
+
+    def __call__(
+        self,
+        encoder: Encoder,
+        source: Source,
+        *,
+        thumbnail_size: int,
+        choose: Choice = iter,
+        with_layouts: bool = False,
+    ) -> Iterator[EmbeddedBatch]:
+        """As `embed_source`, of which it takes the place: by shards, if those of the source are to come.
+
+        Raises:
+            SourceError: it cannot be read.
+            ResumePointMissingError: the shards do not join; the next call reads it here.
+        """
+        files = source.files if isinstance(source, VideoFiles) else ()
+        video = (files[0].path, files[0].sampling) if len(files) == 1 and choose is iter else None
+        num_shards = self._counts.pop(video, 0) if video else 0
+        if video and num_shards:
+            return joined((self._result(video) for _ in range(num_shards)), dim=encoder.dim)
+        return embed_source(encoder, source, thumbnail_size=thumbnail_size, choose=choose, with_layouts=with_layouts)
+
+    def _result(self, video: tuple[Path, Sampling]) -> Embedded:
+        """Of the video's next shard; those of videos before it that turned out to be copies are passed over."""
+        while True:
+            self._send()
+            shard, result = self._pending.popleft()
+            if (shard.path, shard.sampling) == video:
+                break
+            self._ray.cancel(result)
+        self._send()
+        try:
+            embedded: Embedded = self._ray.get(result)
+        except self._ray.exceptions.RayError as error:
+            reason = (str(error).splitlines() or [""])[0]
+            raise SourceError(f"{shard.name} cannot be embedded by Ray: {reason}") from error
+        return embedded
+
+    def _send(self) -> None:
+        """Shards to the cluster, enough that no processor of those that it has now waits."""
+        most = _AHEAD * max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+        while self._shards and len(self._pending) < most:
+            shard = self._shards.popleft()
+            self._pending.append((shard, self._embed.remote(self._task, shard)))
+
+
+def joined(results: Iterator[Embedded], *, dim: int) -> Iterator[EmbeddedBatch]:
+    """The batches of a video from those of its shards, each of which has to begin where the one before it ended."""
+    last: FramePoint | None = None
+    num_skipped = 0
+    for position, result in enumerate(results):
+        if result.reason and not position:
+            raise SourceError(result.reason)
+        if result.reason or (position and result.before != last):
+            raise ResumePointMissingError
+        for batch in result.batches:
+            if len(batch.rows):
+                last = batch.rows.frame_indices[-1], batch.rows.seconds[-1]
+                yield EmbeddedBatch(batch.rows, num_skipped + batch.num_skipped)
+        num_skipped += result.batches[-1].num_skipped
+    yield EmbeddedBatch(FrameRows(np.empty((0, dim), np.float32), (), (), ()), num_skipped)
+
+
+def check_engine(on: str | None) -> str | None:
+    """What `on` names, as far as that is seen without starting anything.
+
+    Raises:
+        SettingsError: it is neither None nor "ray" nor "ray:ADDRESS"; Ray is not installed, or nothing listens there.
+    """
+    if on is None:
+        return None
+    name, colon, address = on.partition(":")
+    if name != "ray" or bool(colon) != bool(address):
+        raise SettingsError(f"--on {printable(on)}: valid are ray, which is this machine alone, and ray:ADDRESS")
+    if find_spec("ray") is None:
+        raise SettingsError("--on ray needs Ray, which is not installed: pip install 'firstsight[ray]'")
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdecimal():  # else a word of Ray's, such as "auto"
+        try:
+            socket.create_connection((host, int(port)), timeout=_CONNECTING_SECONDS).close()
+        except (OSError, OverflowError) as error:  # Ray itself would go on asking for many minutes
+            raise SettingsError(f"no Ray at {printable(address)}: {error}; start it there: ray start --head") from error
+    return on
+
+
+def _started(address: str | None) -> ModuleType:
+    """Ray, connected; it reports nothing to anybody, and what its workers print is not shown.
+
+    Raises:
+        SettingsError: it does not start, or nothing answers there.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    ray = import_module("ray")
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    try:
+        with warnings.catch_warnings():  # Ray forks before it starts its processes, which run nothing of LanceDB
+            warnings.filterwarnings("ignore", message="lancedb fork support")
+            ray.init(address or "local", **quiet, **({} if address else {"include_dashboard": False}))
+    except Exception as error:  # a plain one, if its own processes do not start in time
+        where = printable(address or "this machine")
+        raise SettingsError(f"no Ray at {where}: {(str(error).splitlines() or [''])[0]}") from error
+    return ray

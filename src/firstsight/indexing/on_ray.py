@@ -285,6 +285,8 @@ def _started(address: str | None) -> ModuleType:
     """
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    if address and (Path.home() / ".ray" / "auth_token").exists():  # Ray itself looks there for "auto" alone
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     ray = import_module("ray")
     logging.getLogger("ray").setLevel(logging.ERROR)
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}

@@ -1,11 +1,12 @@
 """How well are cuts and gradual changes found, beside PySceneDetect's detectors with their defaults?
 
-    python benchmarks/scenes.py              # about 15 minutes on two cores; prints the table of docs/housekeeping.md
+    python benchmarks/scenes.py              # about 10 minutes on two cores; prints the tables of docs/housekeeping.md
     python benchmarks/scenes.py --seeds 0 1 --clips ../shared/data/clips
 
 On six videos of eight shots, joined at known places with hard cuts and dissolves of 5 to 30 frames, a quarter of the
-shots with a flash; and on real clips with the changes that a person sees in them. The thresholds were settled on joins
-of other seeds (100 to 105), made of the same clips.
+shots with a flash; on as many with flashes in every shot, with fast pans, with fades through black, and of thirty shots
+each; on real clips with the changes that a person sees in them; and on ten minutes of 720p, for the time. The
+thresholds were settled on joins of other seeds (100 to 105), made of the same clips.
 """
 
 import argparse
@@ -26,7 +27,19 @@ import firstsight
 from firstsight.device import describe_machine
 
 sys.path.insert(0, str(Path(__file__).parent))
-from scene_clips import Change, Shots, joined, read_shots, write_clip
+from scene_clips import (
+    Change,
+    Joined,
+    Shots,
+    blind,
+    fading,
+    flashing,
+    joined,
+    panning,
+    read_shots,
+    write_clip,
+    write_film,
+)
 
 RESULTS = Path(__file__).parent / "results" / "scenes.json"
 DETECTORS: dict[str, Callable[[], object]] = {
@@ -35,6 +48,16 @@ DETECTORS: dict[str, Callable[[], object]] = {
     "Threshold": ThresholdDetector,
     "Histogram": HistogramDetector,
 }
+
+
+MADE: dict[str, Callable[..., Joined]] = {
+    "joined": joined,
+    "flashes": flashing,
+    "pans": panning,
+    "fades": fading,
+    "thirty": blind,
+}
+FILM_FRAMES = 15_000  # ten minutes
 
 
 def cuts(*frames: int) -> list[Change]:
@@ -88,14 +111,18 @@ def measured(folder: Path, seeds: Sequence[int], clips: Path) -> Iterator[dict[s
     """A row for each video and each detector."""
     places = {path.stem: path for path in [*clips.glob("clips/*.mp4"), *clips.glob("copies/*.mp4"), *packaged()]}
     shots = all_shots({name: places[name] for name in REAL if name in places})
-    for seed in seeds:
-        frames, changes = joined(shots, seed=seed)
-        path = folder / f"joined-{seed}.mp4"
-        write_clip(path, frames)
-        yield from rows_of(path.stem, path, changes)
-    for name in REAL:
-        if name in places:
-            yield from rows_of(name, places[name], TRUTH.get(name, []))
+    for kind, make in MADE.items():
+        for seed in seeds:
+            frames, changes = make(shots, seed=seed)
+            path = folder / f"{kind}-{seed}.mp4"
+            write_clip(path, frames)
+            yield from rows_of(path.stem, path, changes)
+    there = [name for name in REAL if name in places]
+    for name in there:
+        yield from rows_of(f"real-{name}", places[name], TRUTH.get(name, []))
+    film = folder / "film.mp4"
+    clips_and_changes = [(places[name], TRUTH.get(name, [])) for name in there]
+    yield from rows_of("film", film, write_film(film, clips_and_changes, num_frames=FILM_FRAMES, seed=0))
 
 
 def packaged() -> Iterator[Path]:
@@ -126,7 +153,7 @@ def rows_of(name: str, path: Path, truth: Sequence[Change]) -> Iterator[dict[str
 
 
 def ours(path: Path) -> list[Change]:
-    """By an encoder learned from the video itself."""
+    """As a user calls it, without an encoder."""
     scenes = firstsight.detect_scenes(path)
     return [Change(scene.first_frame, scene.pure_frame) for scene in scenes if scene.begins]
 
@@ -170,18 +197,17 @@ def overlap(one: Change, other: Change) -> float:
 
 
 def table(rows: Sequence[dict[str, object]]) -> str:
-    """A row for each detector, joined and real videos apart."""
+    """A row for each kind of video and detector, with the processor time."""
     lines = [
-        "| on | detector | cuts to the frame | within 1 | gradual | overlap | false | precision | recall | F1 |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| on | detector | cuts to the frame | within 1 | gradual | overlap | false | precision | recall | F1 | time |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for title, wanted in (("joined", True), ("real", False)):
+    for title in (*MADE, "real", "film"):
         for detector in ("firstsight", *DETECTORS):
-            chosen = [
-                row for row in rows if row["detector"] == detector and str(row["video"]).startswith("joined") == wanted
-            ]
+            chosen = [row for row in rows if row["detector"] == detector and str(row["video"]).split("-")[0] == title]
             if chosen:
-                lines.append(f"| {title} | {detector} | {summary(chosen)} |")
+                used = sum(row["cpu_seconds"] for row in chosen)
+                lines.append(f"| {title} | {detector} | {summary(chosen)} | {used:.1f} s |")
     return "\n".join(lines)
 
 

@@ -38,6 +38,19 @@ def test_the_six_shots_of_bikes(encoder: Encoder, bikes: Path) -> None:
         assert before.last_frame + 1 == after.first_frame
 
 
+def test_without_an_encoder_the_shots_are_the_same_and_nothing_is_learned(
+    bikes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstsight.closed_form.fit.fit", None)
+    assert [scene.first_frame for scene in detect_scenes(bikes)] == [0, 30, 76, 137, 187, 242]
+
+
+def test_footage_that_can_be_read_only_once_needs_no_encoder() -> None:
+    source = Made(40)
+    source.replayable = False
+    assert [scene.num_frames for scene in detect_scenes(source)] == [40]
+
+
 def test_each_video_has_its_own_scenes(encoder: Encoder, bikes: Path, tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         shutil.copy(bikes, tmp_path / name)
@@ -80,29 +93,31 @@ class Made:
         return self, None
 
 
-def peak_bytes(source: Made) -> int:
+def peak_bytes(source: Made, encoder: Encoder | None) -> int:
     """What finding its scenes takes at most."""
     tracemalloc.start()
     try:
-        detect_scenes(source, encoder=small_encoder())
+        detect_scenes(source, encoder=encoder)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
 
-def test_memory_is_what_is_promised_and_of_one_video_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("num_maps", [0, 4])
+def test_memory_is_what_is_promised_and_of_one_video_at_a_time(monkeypatch: pytest.MonkeyPatch, num_maps: int) -> None:
+    encoder = small_encoder() if num_maps else None
     monkeypatch.setattr("firstsight.scene_detection.changes._CHUNK", 64)
     monkeypatch.setattr("firstsight.scene_detection.scenes._BATCH_SIZE", 8)  # few are decoded ahead
-    peak_bytes(Made(10))  # what is loaded at the first time
-    short, long, several = (peak_bytes(Made(*lengths)) for lengths in ([300], [1300], [300] * 4))
-    assert (long - short) / 1000 < 1800 + 24 * 4 + 200  # bytes a frame, of 4 maps; up to 16 frames more may wait
+    peak_bytes(Made(10), encoder)  # what is loaded at the first time
+    short, long, several = (peak_bytes(Made(*lengths), encoder) for lengths in ([300], [1300], [300] * 4))
+    assert (long - short) / 1000 < 1800 + 24 * num_maps + 200  # bytes a frame; up to 16 frames more may wait
     assert several < short + 500_000
 
 
 @pytest.mark.parametrize("num", [1, 2, 3, 40, 700])
 @pytest.mark.parametrize("step_seconds", [0.0, 1e-320, 1e-6, 1e-3, 1e6])
 def test_times_decide_no_allocation(num: int, step_seconds: float) -> None:
-    assert peak_bytes(Made(num, step_seconds=step_seconds)) < 250e6
+    assert peak_bytes(Made(num, step_seconds=step_seconds), None) < 250e6
 
 
 def test_a_video_has_the_same_scenes_alone_and_among_others(encoder: Encoder, bikes: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def command(
     sources: footage.Sources,
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Use this encoder; by default one is learned from the footage.")
+        Path | None, typer.Option(metavar="RUN", help="Compare the frames by this encoder too, which takes longer.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Write a table, a line a scene.")] = None,
     start: footage.Start = None,

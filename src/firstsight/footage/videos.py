@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
@@ -14,6 +15,9 @@ from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
 from firstsight.footage.orientation import Viewer, upright_size
 from firstsight.footage.sampling import MIN_FRAMES_TO_SPLIT, Sampling, check_share
+
+if TYPE_CHECKING:
+    from firstsight.footage.source import Source
 
 SEGMENT_FRAMES = 60  # decoded from a keyframe on
 ONE_IN = 3  # of these, frames that are used
@@ -196,6 +200,13 @@ class VideoFiles:
 
     def _none_readable(self, reasons: list[str]) -> str:
         return reasons[0] if len(reasons) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
+
+
+def decoded_by_all_threads(source: "Source") -> "Source":
+    """The source, its videos decoded on all processors: for readers that leave the processors free meanwhile."""
+    if not isinstance(source, VideoFiles):
+        return source
+    return replace(source, files=tuple(replace(file, multithreaded=True) for file in source.files))
 
 
 @lru_cache(maxsize=65_536)  # needed for the plan, the progress and the record: a file is opened once for all

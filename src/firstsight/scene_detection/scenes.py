@@ -5,31 +5,21 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
-from firstsight import device
 from firstsight.encoder.encoder import Encoder, check_encoder
-from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
-from firstsight.footage.source import Source, Spec, open_source
-from firstsight.learning.learn import learn
-from firstsight.process import Precision
+from firstsight.footage.source import Spec, open_source
+from firstsight.footage.videos import decoded_by_all_threads
 from firstsight.progress import Progress, Report, silent
-from firstsight.scene_detection.changes import (
-    NUM_COLUMNS,
-    NUM_ROWS,
-    Change,
-    Descriptors,
-    Kind,
-    SmallPicture,
-    find_changes,
-)
+from firstsight.scene_detection.cell_maps import FIT_FRAMES, EncoderMaps, FilmLevel
+from firstsight.scene_detection.changes import Change, Descriptors, Kind, SmallPicture, find_changes
 from firstsight.text import printable
 
 _BATCH_SIZE = 64
@@ -104,33 +94,31 @@ class Scenes(Sequence[Scene]):
 def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Report = silent) -> Scenes:
     """The scenes of every video of the source, between cuts and gradual changes, to the frame.
 
-    Each video is analysed on its own. Use every frame of it: changes are found between consecutive frames.
+    Each video is analysed on its own. Use every frame of it: changes are found between consecutive frames. They are
+    compared by small pictures, and by the maps of one level that is fitted to these: about as fast as decoding.
 
     Args:
-        source: a video or several. Memory: 1.8 kB and 24 bytes a map for each frame of the longest video, and up to 200
-            MB, however many videos there are.
-        encoder: whose last level compares the frames; None learns one from the footage, which is best.
+        source: a video or several. Memory: 1.8 kB for each frame of the longest video, with an encoder 24 bytes a map
+            more, and up to 200 MB, however many videos there are.
+        encoder: whose last level compares the frames instead; each frame takes as long as embedding it.
         progress: called now and then.
 
     Raises:
-        SourceError: no footage, none of it can be read, or no encoder for footage that can be read only once.
+        SourceError: no footage, or none of it can be read.
 
     Example:
         >>> for scene in detect_scenes("film.mp4"):  # doctest: +SKIP
         ...     print(scene.number, scene.start_seconds, scene.begins)
     """
-    footage = open_source(source)
-    if encoder is None:
-        encoder = _learned(footage, progress)
-    check_encoder(encoder)
+    if encoder is not None:
+        check_encoder(encoder)
+    footage = decoded_by_all_threads(open_source(source))
     total = footage.num_frames()
     scenes: list[Scene] = []
     video = _Video(encoder)
     num_frames = 0
-    with (
-        closing(footage.read(encoder.view, SmallPicture())) as reading,
-        prefetch(reading, depth=2 * _BATCH_SIZE) as frames,
-    ):
+    views = (SmallPicture(),) if encoder is None else (encoder.view, SmallPicture())
+    with closing(footage.read(*views)) as reading, prefetch(reading, depth=2 * _BATCH_SIZE) as frames:
         for batch in _batches(frames):
             if video.last and _is_next_video(batch[0], video.last):
                 scenes += video.scenes()
@@ -139,15 +127,6 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
             num_frames += len(batch)
             progress(Progress("comparing frames", num_frames, total))
     return Scenes((*scenes, *video.scenes()))
-
-
-def _learned(footage: Source, progress: Report) -> Encoder:
-    if not footage.replayable:
-        raise SourceError(
-            f"{footage.name} can be read only once, so no encoder can be learned from it: give --run RUN, in Python "
-            "encoder="
-        )
-    return learn(footage, progress=progress)
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
@@ -167,26 +146,19 @@ def _is_next_video(frame: Frame, before: Frame) -> bool:
 
 
 class _Video:
-    """Descriptors of the frames of one video, with the mean and mean square of each map over all of them."""
+    """The small pictures of the frames of one video, and the maps of an encoder."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self._encoder = encoder
-        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+    def __init__(self, encoder: Encoder | None) -> None:
         self.last: Frame | None = None
         self._seconds, self._indices = array("d"), array("q")
         self._starts: list[int] = []  # of the batches
         self._pictures: list[NDArray[np.uint8]] = []  # of the batches
-        self._maps: list[NDArray[np.float16]] = []  # of the batches
-        self._moments: NDArray[np.float64] = np.zeros(())  # sums over the frames: (2, maps)
+        self._maps = None if encoder is None else EncoderMaps(encoder)
 
     def add(self, batch: list[Frame]) -> None:
-        """Adds the descriptors of some more frames."""
-        features = self._encoder.features(np.stack([frame.pixels for frame in batch]), precision=self._precision)
-        values = torch.from_numpy(features)
-        cells = torch.nn.functional.adaptive_avg_pool2d(values, (NUM_ROWS, NUM_COLUMNS))
-        self._maps.append(cells.flatten(2).transpose(1, 2).numpy().astype(np.float16))
-        moments = np.stack([values.mean(dim=(0, 2, 3)), values.square().mean(dim=(0, 2, 3))]) * len(batch)
-        self._moments = self._moments + moments
+        """Adds some more frames."""
+        if self._maps:
+            self._maps.add(np.stack([frame.pixels for frame in batch]))
         self._starts.append(len(self._seconds))
         self._pictures.append(np.stack([frame.whole for frame in batch]))
         self._seconds.extend(frame.seconds for frame in batch)
@@ -196,15 +168,25 @@ class _Video:
     def __len__(self) -> int:
         return len(self._seconds)
 
+    @cached_property
+    def _level(self) -> FilmLevel:
+        """Fitted to evenly spaced frames of the complete video."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, FIT_FRAMES).round().astype(np.intp))
+        batches = np.searchsorted(self._starts, chosen, "right") - 1
+        return FilmLevel(
+            np.stack(
+                [self._pictures[batch][row - self._starts[batch]] for row, batch in zip(chosen, batches, strict=True)]
+            )
+        )
+
     def __getitem__(self, chosen: slice) -> Descriptors:
-        """Descriptors of a range of the frames; their maps have mean 0 and variance 1 over the complete video."""
+        """Descriptors of a range of the frames."""
         start, stop, _ = chosen.indices(len(self))
         first, end = bisect_right(self._starts, start) - 1, bisect_left(self._starts, stop)
-        mean, square = self._moments / len(self)
-        deviation = np.sqrt(np.maximum(square - mean**2, 1e-6))
-        maps = [((batch - mean) / deviation).astype(np.float16) for batch in self._maps[first:end]]
         here = slice(start - self._starts[first], stop - self._starts[first])
-        return Descriptors(np.concatenate(self._pictures[first:end])[here], np.concatenate(maps)[here])
+        pictures = np.concatenate(self._pictures[first:end])[here]
+        maps = self._maps.normalised(first, end)[here] if self._maps else self._level.cells_of(pictures)
+        return Descriptors(pictures, maps)
 
     def scenes(self) -> tuple[Scene, ...]:
         """The scenes so far; none if there is no frame."""

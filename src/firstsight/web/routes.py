@@ -19,6 +19,7 @@ from firstsight.text import printable
 from firstsight.web import tracks
 from firstsight.web.anchors import box_of_shares
 from firstsight.web.pictures import as_shown, bounded, read_upload
+from firstsight.web.review_routes import add_review
 from firstsight.web.rows import Row
 from firstsight.web.scores import Scores
 from firstsight.web.workspace import Workspace
@@ -54,6 +55,7 @@ def routes_of(workspace: Workspace) -> APIRouter:
     _add_pictures(router, workspace)
     _add_anchors(router, workspace)
     _add_comparisons(router, workspace)
+    add_review(router, workspace)
     return router
 
 

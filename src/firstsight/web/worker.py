@@ -71,7 +71,16 @@ def run_overview(task: dict[str, Any], lines: _Lines) -> str:
         return write_overview(library, Path(task["out"]), progress=lines)
 
 
-TASKS = {"index": run_index, "overview": run_overview}
+def run_review(task: dict[str, Any], lines: _Lines) -> str:
+    """Looks for what is to be judged; what it found, in a line."""
+    from firstsight.api import Library
+    from firstsight.web.candidates import find_candidates
+
+    with Library.open(task["library"]) as library:
+        return find_candidates(library, task["kinds"], Path(task["out"]), progress=lines)
+
+
+TASKS = {"index": run_index, "overview": run_overview, "review": run_review}
 
 
 def main(arguments: list[str]) -> int:

@@ -37,7 +37,7 @@ def add_shell(app: FastAPI) -> None:
 
 
 def _quiet(lifespan: Lifespan[Any]) -> Lifespan[Any]:
-    """The same lifespan. As it starts, NiceGUI looks at every object of the process, of which PyTorch's old ones warn."""
+    """The same. As it starts, NiceGUI looks at every object of the process, and old ones of PyTorch warn of that."""
 
     @asynccontextmanager
     async def quiet(app: Any) -> AsyncIterator[Any]:  # noqa: ANN401  # as Starlette types it

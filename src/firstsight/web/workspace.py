@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.api import Library
-from firstsight.errors import FirstsightError, LibraryError, SourceError
+from firstsight.errors import FirstsightError, LibraryError, SettingsError, SourceError, brief
+from firstsight.footage.finding import is_address
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame
 from firstsight.library.folder import is_library
@@ -27,10 +28,12 @@ from firstsight.library.set_apart import Part, part_of_source
 from firstsight.library.source_files import FootageFile, check_unchanged, find_footage
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import opened
+from firstsight.text import printable
 from firstsight.web import tracks
 from firstsight.web.anchors import Anchor, Anchors
 from firstsight.web.gate import state_folder
 from firstsight.web.jobs import Job, Jobs
+from firstsight.web.live import Live
 from firstsight.web.overview import Overview, read_overview
 from firstsight.web.rows import Row, Snapshot, snapshot_of, state_of
 from firstsight.web.scores import Scores, score
@@ -71,6 +74,7 @@ class Workspace:
         self._strips: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._scores: dict[str, Scores] = {}
         self._anchors: Anchors | None = None
+        self.live = Live()
         self._looked = 0.0
         self._is_open = True
         self.jobs = Jobs(self.state_folder / "jobs.json", on_change=self._on_job)
@@ -87,6 +91,7 @@ class Workspace:
         """Ends its job, which the next server takes up, and releases the library."""
         self._is_open = False
         self.jobs.close()
+        self.live.stop()
         for library in (self._library, self._asked):
             if library is not None:
                 library.close()
@@ -128,6 +133,25 @@ class Workspace:
             return Part(f"anchor {anchor.id}", box=box, name=anchor.name)
         record, seconds = row.record_at(anchor.seconds)
         return replace(part_of_source(record, seconds, seconds), box=box)
+
+    def watch_row(self, row: Row, *, speed: float) -> None:
+        """Watches a video as if it were a camera. Raises a SourceError if it holds pictures, has changed or is gone."""
+        self._watch(row.name, str(self.video_file(row)), speed)
+
+    def watch_camera(self, source: str) -> None:
+        """Watches a camera, by its number or address. Raises a SettingsError for anything else."""
+        if not (is_address(source) or source.isdigit()):
+            raise SettingsError(
+                f"{brief(source)}; valid are a camera's number, as 0, or its address, as rtsp://camera/1"
+            )
+        self._watch(source, source, 1.0)
+
+    def _watch(self, name: str, source: str, speed: float) -> None:
+        if self._library is None:
+            raise LibraryError("the library is still being made; wait until the encoder is learned")
+        self.live.start(
+            printable(name), {"kind": "live", "library": str(self.folder), "source": source, "speed": speed}
+        )
 
     def known_scores(self, anchor: Anchor) -> Scores | None:
         """The curve and the matches of an anchor that was compared with what is shown now; None of another."""

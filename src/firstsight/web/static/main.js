@@ -4,13 +4,15 @@ import { get } from "./api.js";
 import { Axis } from "./axis.js";
 import { counted, h } from "./dom.js";
 import { JobBar } from "./jobs.js";
+import { Learn } from "./learn.js";
+import { Live } from "./live.js";
 import { FrameMap } from "./map.js";
 import { Player } from "./player.js";
 import { Review } from "./review.js";
 import { clear, emit, seek, state } from "./state.js";
 
 // The views, in order; those with the axis show moments in time.
-const VIEWS = { watch: "Watch", map: "Map", review: "Review" };
+const VIEWS = { watch: "Watch", map: "Map", review: "Review", live: "Live", learn: "Learn" };
 const THEMES = { auto: "◐", light: "☀", dark: "☾" };
 
 export function mount(root) {
@@ -29,6 +31,7 @@ export function mount(root) {
   const player = new Player(parts.watch, { pin });
   new FrameMap(parts.map, { pin });
   const review = new Review(parts.review, { pin, report, choose: parts.choose });
+  const learn = new Learn(parts.learn, { report }), live = new Live(parts.live, { report });
   let shown = "";
   const jobs = new JobBar(parts.head, {
     report,
@@ -43,7 +46,7 @@ export function mount(root) {
       root.dataset.ready = now;
     },
   });
-  const stop = listen(root, { player, panel, report, views: { review } });
+  const stop = listen(root, { player, panel, report, views: { review, learn, live } });
   jobs.start();
   return () => { jobs.stop(); stop(); clear(); axis.tiles.clear(); };
 }
@@ -91,7 +94,7 @@ function layout(root) {
   return parts;
 }
 
-function listen(root, { player, panel, report, views: { review } }) {
+function listen(root, { player, panel, report, views: { review, learn, live } }) {
   const ends = new AbortController(), options = { signal: ends.signal };
   const keys = {
     a: () => player.pinNow(), " ": () => player.toggle(), ArrowLeft: (event) => (event.shiftKey ? jump(-1) : player.step(-1)),

@@ -87,9 +87,10 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
     """
     check_kinds(kinds)
     found, records = read_found(out), library.store.sources
-    known = {record.name for record in records}
+    known, contents = {record.name for record in records}, {record.content for record in records}
     kept = tuple(one for one in found.candidates if {at.source for at in one.places} <= known)
-    found = Found(found.done, kept)
+    found = Found(tuple(one for one in found.done if one.rpartition(" ")[2] in contents), kept)
+    _write(out, found)
     if "copy" in kinds:
         others = tuple(one for one in found.candidates if one.kind != "copy")
         found = Found(found.done, others + tuple(_copies(library, progress)))

@@ -26,6 +26,8 @@ COLUMNS = (
     *("other_source", "other_start_seconds", "other_end_seconds", "detail", "answered_at"),
 )
 
+_NEAR_SHARE = 0.7  # of the threshold, from which on what does not match is near it
+
 # Of a candidate, the two that a "no" sets apart; None if it sets nothing apart.
 Parts = Callable[[Candidate], tuple[Part, Part] | None]
 
@@ -181,6 +183,7 @@ class Review:
                 anchor=anchor.id,
             )
             for one in scores.near
+            if one.similarity >= _NEAR_SHARE * scores.threshold
         ]
 
     def _parts_of(self, one: Candidate) -> tuple[Part, Part] | None:

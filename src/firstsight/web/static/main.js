@@ -94,7 +94,7 @@ function layout(root) {
   return parts;
 }
 
-function listen(root, { player, panel, report, views: { review, learn, live } }) {
+function listen(root, { player, panel, report, views }) {
   const ends = new AbortController(), options = { signal: ends.signal };
   const keys = {
     a: () => player.pinNow(), " ": () => player.toggle(), ArrowLeft: (event) => (event.shiftKey ? jump(-1) : player.step(-1)),

@@ -48,7 +48,7 @@ export class Review {
       this.found = await get("/review");
       this.show();
     } catch (error) {
-      this.body.replaceChildren(h("p", { class: "empty error", role: "alert" }, error.message));
+      this.body.replaceChildren(h("div", { class: "empty error", role: "alert" }, error.message));
     }
   }
 
@@ -100,7 +100,7 @@ export class Review {
     this.chips.replaceChildren(chip(null, "All", left), ...Object.entries(KINDS).map(([kind, { name }]) => chip(kind, name, this.found.num_left[kind] ?? 0)),
       h("span", { class: "review-done" }, done ? `${done.toLocaleString("en")} answered` : ""),
       h("button", { disabled: !last, onclick: () => this.undo(), title: "Take back the latest answer (z)" }, "Undo", h("kbd", {}, "z")),
-      done ? h("a", { class: "button", href: "/api/review/labels.csv", download: "labels.csv" }, "CSV") : null);
+      ...(done ? [h("a", { class: "button", href: "/api/review/labels.csv", download: "labels.csv" }, "CSV")] : []));
     this.body.replaceChildren(...(one ? this.question(one) : this.nothing(done)));
     this.body.dataset.shown = one?.id ?? "";
     for (const next of queue.filter((other) => other !== one).slice(0, 2)) for (const side of next.sides) new Image().src = address(side); // soon wanted
@@ -133,8 +133,8 @@ export class Review {
 
   nothing(done) {
     const isOn = this.job && ["waiting", "running"].includes(this.job.state);
-    if (!state.library?.num_frames) return [h("p", { class: "empty" }, "There is something to review once the footage is indexed.")];
-    if (isOn) return [h("p", { class: "empty", "aria-busy": "true" }, `Looking: ${this.job.what || "it starts"} …`)];
+    if (!state.library?.num_frames) return [h("div", { class: "empty" }, "There is something to review once the footage is indexed.")];
+    if (isOn) return [h("div", { class: "empty", "aria-busy": "true" }, `Looking: ${this.job.what || "it starts"} …`)];
     const boxes = Object.entries(LOOKED_FOR).map(([kind, name]) => h("label", {}, h("input", { type: "checkbox", value: kind, checked: true }), name));
     const start = async () => {
       const kinds = [...this.body.querySelectorAll("input:checked")].map((box) => box.value);

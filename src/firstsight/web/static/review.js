@@ -17,6 +17,7 @@ export class Review {
     Object.assign(this, { parent, pin, report, choose });
     this.only = null; // one kind
     this.skipped = new Set();
+    this.first = null; // what was taken back is shown again at once
     this.keys = {
       y: () => this.answer("yes"), n: () => this.answer("no"), u: () => this.answer("unsure"), z: () => this.undo(), Backspace: () => this.undo(),
       a: () => this.pinShown(), ArrowRight: () => this.skip(), s: () => this.skip(), Enter: () => this.open(0),
@@ -32,7 +33,7 @@ export class Review {
 
   get shown() {
     const left = (this.found?.queue ?? []).filter((one) => !this.only || one.kind === this.only);
-    return left.find((one) => !this.skipped.has(one.id)) ?? left[0] ?? null;
+    return left.find((one) => one.id === this.first) ?? left.find((one) => !this.skipped.has(one.id)) ?? left[0] ?? null;
   }
   get job() { return state.jobs.find((one) => one.kind === "review"); }
 
@@ -68,17 +69,19 @@ export class Review {
 
   answer(answer) {
     const one = this.shown;
-    if (one) return this.change(async () => { await send(`/review/${one.id}`, { answer }); this.skipped.delete(one.id); });
+    if (one) return this.change(async () => { await send(`/review/${one.id}`, { answer }); this.skipped.delete(one.id); this.first = null; });
   }
 
   undo() {
-    if (this.found?.last) return this.change(async () => { this.only = null; const { id } = await send("/review/undo"); this.skipped = new Set([...this.found.queue.map((one) => one.id)].filter((one) => one !== id)); });
+    if (this.found?.last) return this.change(async () => { this.only = null; this.first = (await send("/review/undo")).id; });
   }
 
   skip() {
-    if (!this.shown) return;
-    if (this.skipped.has(this.shown.id)) this.skipped.clear();
-    this.skipped.add(this.shown.id);
+    const one = this.shown;
+    if (!one) return;
+    this.first = null;
+    this.skipped.add(one.id);
+    if (this.skipped.has(this.shown.id)) this.skipped = new Set([one.id]); // round again
     this.show();
   }
 

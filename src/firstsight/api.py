@@ -9,7 +9,7 @@ from typing import Self
 from firstsight.comparison.similarities import Similarities, similarity_table
 from firstsight.copies.duplicates import Duplicates, find_duplicates
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import RunError
+from firstsight.errors import RunError, SettingsError, brief
 from firstsight.exploration.clusters import Clusters, find_clusters
 from firstsight.exploration.keyframes import Keyframes, find_keyframes
 from firstsight.exploration.layout import FrameMap, map_frames
@@ -21,15 +21,16 @@ from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, RemovedMissing
 from firstsight.indexing.reindex import reindex
 from firstsight.library import maintenance
+from firstsight.library import set_apart as apart
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Between, Name, Names, Where
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
-from firstsight.searching.moments import GAP_SECONDS
+from firstsight.searching.moments import GAP_SECONDS, Moment
 from firstsight.searching.nearest import Nearest, find_nearest
-from firstsight.searching.query import Picture, read_anchors, read_query
+from firstsight.searching.query import Picture, Query, read_anchors, read_query
 from firstsight.searching.regions import Box, BoxSpec
-from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, search
+from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
 
 
 class Library(Closing):
@@ -228,6 +229,42 @@ class Library(Closing):
     def duplicates(self, *, progress: Report = silent) -> Duplicates:
         """Which sources are copies of others, which to keep, and which frames repeat others."""
         return find_duplicates(self.store, progress=progress)
+
+    def set_apart(self, first: str | Query, second: str | Moment, *, box: BoxSpec | None = None) -> None:
+        """Remembers that two are not the same, until `reunite`: `duplicates` and `search` leave them out from then on.
+
+        Sources are known by the content of their files: renamed ones stay apart, changed ones do not.
+
+        Args:
+            first: the name of a source; or the query of a search.
+            second: the name of the source that is no copy of it; or the moment that is no match of the query.
+            box: the one that was searched for.
+
+        Raises:
+            LibraryError: a source that is not in the library.
+            SettingsError: a name beside a query or moment; valid are two names, or a query and a moment.
+
+        Example:
+            >>> result = library.search("door.jpg")  # doctest: +SKIP
+            >>> library.set_apart(result.query, result.matches[0].moment)  # doctest: +SKIP
+        """
+        apart.set_apart(self.path, *self._parts(first, second, box))
+
+    def reunite(self, first: str | Query, second: str | Moment, *, box: BoxSpec | None = None) -> bool:
+        """Forgets that two were set apart; whether they were. Arguments and errors are those of `set_apart`."""
+        return apart.reunite(self.path, *self._parts(first, second, box))
+
+    def _parts(self, first: str | Query, second: str | Moment, box: BoxSpec | None) -> tuple[apart.Part, apart.Part]:
+        if isinstance(first, str) and isinstance(second, str):
+            part = apart.part_of_source
+            return part(self.store.source(first)), part(self.store.source(second))
+        if isinstance(first, Query) and isinstance(second, Moment):
+            asked = part_of_query(first, None if box is None else Box.of(box))
+            return asked, part_of_moment(self.store, second)
+        raise SettingsError(
+            f"{brief(first)} and {brief(second)} cannot be set apart; valid are the names of two sources, or the "
+            "query of a search and one of its moments"
+        )
 
     def keyframes(self, num: int, *, sources: Names | None = None, progress: Report = silent) -> Keyframes:
         """The most different moments, each the frame least like all before it."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from library_made import layout_encoder
 from web_server import TOKEN, Server, serving, write_clip
 
 from firstsight.api import Library
@@ -30,7 +31,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def library_folder(footage: Path) -> Path:
     folder = footage.with_name("walks.library")
-    Library.create(folder, footage, frames_per_second=5).close()
+    Library.create(folder, footage, encoder=layout_encoder(), frames_per_second=5).close()
     return folder
 
 

@@ -150,6 +150,9 @@ def _not_compared(found: "Duplicates") -> list[str]:
         lines.append(
             f"{found.too_few_pictures} pictures were compared as files only: at least 20 are needed to measure chance"
         )
+    if found.num_apart:
+        pairs = "1 pair is" if found.num_apart == 1 else f"{found.num_apart} pairs are"
+        lines.append(f"{pairs} left out, as you set them apart")
     return [*lines, "not searched for: copies at another speed (firstsight align FIRST SECOND finds them)"]
 
 

@@ -7,7 +7,7 @@ import typer
 
 from firstsight.cli import options as footage
 from firstsight.cli.output import Display, notes, print_json
-from firstsight.text import printable, shortened
+from firstsight.text import counted, printable, shortened
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +30,8 @@ def print_result(result: "SearchResult", *, as_json: bool) -> None:
         width = console.width if console.is_terminal else None  # for a file or a program names stay complete
         Console(width=width or _UNLIMITED).print(_table(result, width=width))
     typer.echo(verdict(result))
+    if result.num_apart:
+        typer.echo(f"left out, as you set them apart: {counted(result.num_apart, 'frame')}")
     if (result.matches or result.below) and result.background.is_measured:
         typer.echo(EXPLAINED)
 

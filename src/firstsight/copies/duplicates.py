@@ -31,6 +31,7 @@ from firstsight.copies.verification import Verifier
 from firstsight.errors import LibraryError
 from firstsight.footage.finding import other_names
 from firstsight.library.records import SourceRecord
+from firstsight.library.set_apart import read_pairs, whole_pairs
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 
@@ -159,6 +160,7 @@ class Duplicates:
     num_sources: int  # compared
     num_frames: int  # compared
     other_names: tuple[str, ...] = ()  # of sources that are the file of another one, by a link, and are not compared
+    num_apart: int = 0  # pairs left out, as they were judged not to be the same: see `Library.set_apart`
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -196,8 +198,8 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     agree better than those of look-alikes in the same library, so two floors of one architecture are none: see
     `verification.verdict`. Frames are the same if no cell of them differs by more than re-encoding changes it. Copies
     played at another speed are not found. A file that is in the library under several names, as links give it, is
-    compared under one. Memory: a quarter of a kilobyte for each frame, a kilobyte for each that
-    repeats no other, and the matches.
+    compared under one. Pairs that were set apart are left out. Memory: a quarter of a kilobyte for each frame, a
+    kilobyte for each that repeats no other, and the matches.
 
     Args:
         library: its thumbnails are read, and files that are copies are opened for their frames' size.
@@ -232,6 +234,9 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     shared = same_files + tuple(
         _as_files(one, contents) for one in others if frozenset((one.first, one.second)) not in same
     )
+    apart = whole_pairs(read_pairs(library.path))
+    num_found = len(shared)
+    shared = tuple(one for one in shared if frozenset((contents[one.first], contents[one.second])) not in apart)
     names = [track.record.name for track in tracks]
     videos = [
         index for index, track in enumerate(tracks) if track.record.duration_seconds > 0 and names[index] not in blank
@@ -250,6 +255,7 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         num_sources=len(tracks),
         num_frames=library.num_frames - sum(record.num_frames for record in named_otherwise),
         other_names=tuple(record.name for record in named_otherwise),
+        num_apart=num_found - len(shared),
     )
 
 

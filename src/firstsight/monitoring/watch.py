@@ -172,6 +172,8 @@ class Watcher:
     Attributes:
         num_frames: so far.
         num_judged: of these, those after the ones that set the usual view, which make no event.
+        latest: of the last frame, by the anchor's name its closeness, and under None how new it is; None during the
+            warm-up. With a memory that is the rarity of its motion.
 
     Raises:
         SettingsError: neither anchors nor `novel`, or a threshold out of its range.
@@ -192,6 +194,7 @@ class Watcher:
         if not anchors and not novel:
             raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
         self.num_frames = self.num_judged = 0
+        self.latest: dict[str | None, float | None] = {}
         self._encoder = encoder
         self._anchors = dict(anchors or {})
         looks = novel and (memory is None or false_alarms is None)
@@ -228,6 +231,7 @@ class Watcher:
         self.num_frames += 1
         self._last, self._last_time = arrival, now
         values = self._values(arrival)
+        self.latest = {watched.anchor: value for watched, value in zip(self._watched, values, strict=True)}
         self.num_judged += self._judge is not None or None not in values
         for number, value in enumerate(values):
             trigger = self._watched[number].trigger

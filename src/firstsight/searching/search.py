@@ -1,13 +1,15 @@
 """Which moments of a library match a picture, if any?"""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from firstsight.errors import LibraryError, check_count, check_seconds
 from firstsight.library.selection import Where
+from firstsight.library.set_apart import Part, frames_of, others_of, part_of_source, read_pairs
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
 from firstsight.progress import Report, silent
@@ -114,6 +116,7 @@ class SearchResult:
     is_complete: bool  # otherwise there are more matches than `num_matches`, none of them better
     background: Background  # of the complete library
     box: Box | None = None  # of the query's picture, if only that was searched for
+    num_apart: int = 0  # frames that would match, but were judged not to be the same: see `Library.set_apart`
 
     @property
     def is_match(self) -> bool:
@@ -136,6 +139,7 @@ class SearchResult:
             "num_frames": self.num_frames,
             "num_sources": self.num_sources,
             "is_complete": self.is_complete,
+            "num_apart": self.num_apart,
             "background": {
                 "is_measured": self.background.is_measured,
                 "num_pairs": len(self.background.pairs),
@@ -176,7 +180,7 @@ def search(
     footage learned from gives it a weight, the agreement of what is where (`firstsight.searching.nearest`).
 
     The threshold is measured over the complete library, once for all searches, by `index` or by the first search. So a
-    frame that matches in a library matches in every part of it.
+    frame that matches in a library matches in every part of it. What was set apart from the query is left out.
 
     Args:
         library: what is searched.
@@ -222,6 +226,7 @@ def search(
             without=without,
             nearest=nearest,
         )
+    compared, num_apart = without_apart(library, compared, lambda: part_of_query(query, box), threshold=threshold)
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
     num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(
@@ -242,7 +247,46 @@ def search(
         is_complete=compared.is_complete,
         background=background,
         box=box,
+        num_apart=num_apart,
     )
+
+
+def part_of_query(query: Query, box: Box | None = None) -> Part:
+    """What a query is to judgements: its file and time, or its pixels; and the box that is searched for."""
+    only = None if box is None else str(box)
+    if not query.reference.is_file:
+        pixels = np.ascontiguousarray(query.frame.whole)
+        digest = hashlib.blake2b(repr(pixels.shape).encode() + pixels.tobytes(), digest_size=16)
+        return Part(digest.hexdigest(), box=only, name=query.reference.name)
+    path, seconds = query.reference.path, query.reference.seconds
+    return Part(content_hash(path, name=path.name), seconds, seconds, only, query.reference.name)
+
+
+def part_of_moment(library: Store, moment: Moment) -> Part:
+    """What a moment of the library is to judgements. Raises a LibraryError if its source is not in the library."""
+    return part_of_source(library.source(moment.source), moment.start_seconds, moment.end_seconds)
+
+
+def without_apart(
+    library: Store, compared: Compared, query: Callable[[], Part], *, threshold: float
+) -> tuple[Compared, int]:
+    """What was compared, without frames that were judged not to be the same as the query; and how many would match.
+
+    The query is asked for only if anything was judged, as a file's hash takes its reading. Where nothing else is left,
+    all is kept below the threshold: there is always a nearest frame.
+    """
+    pairs = read_pairs(library.path)
+    others = others_of(pairs, query()) if pairs else []
+    if not others:
+        return compared, 0
+    frames = compared.frames
+    apart = frames_of(others, library.sources, frames.source_indices, frames.seconds)
+    left = np.where(apart, np.float32(-np.inf), compared.similarities)
+    if not (left > -np.inf).any():
+        below = np.nextafter(np.float32(threshold), np.float32(-1))
+        left = np.minimum(compared.similarities, below).astype(np.float32)
+    num_apart = int((apart & (compared.similarities >= threshold)).sum())
+    return replace(compared, similarities=left), num_apart
 
 
 def _compare(

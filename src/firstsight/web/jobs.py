@@ -30,7 +30,7 @@ class Job:
     """A piece of long work."""
 
     id: int
-    kind: str  # "index" or "overview"
+    kind: str  # "index", "overview", "review" or "learn"
     title: str  # for people
     task: dict[str, Any] = field(default_factory=dict)  # what the worker gets
     state: State = "waiting"
@@ -127,7 +127,7 @@ class Jobs:
                     return
                 self._running = waiting[0]
                 self._put(replace(self._jobs[waiting[0]], state="running", error=""))
-                self._process = process = _worker(self._jobs[waiting[0]])
+                self._process = process = start_worker(self._jobs[waiting[0]].task)
             try:
                 self._watch(waiting[0], process)
             finally:
@@ -161,9 +161,8 @@ class Jobs:
         self._on_change(self._jobs[number])
 
     def _stop_worker(self) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            with suppress(OSError):
-                self._process.stdin.close()
+        if self._process is not None:
+            end_worker(self._process)
 
     def _put(self, job: Job, *, is_step: bool = False) -> None:
         self._jobs[job.id] = job
@@ -188,8 +187,16 @@ def _read(file: Path) -> list[Job]:
         return []
 
 
-def _worker(job: Job) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "firstsight.web.worker", json.dumps(job.task)]
+def end_worker(process: "subprocess.Popen[str]") -> None:
+    """Asks a worker to end: its input closes."""
+    if process.stdin is not None:
+        with suppress(OSError):
+            process.stdin.close()
+
+
+def start_worker(task: dict[str, Any]) -> "subprocess.Popen[str]":
+    """A process that does the task, and writes a line of JSON a step."""
+    command = [sys.executable, "-m", "firstsight.web.worker", json.dumps(task)]
     environment = {**os.environ, "LANCEDB_LOG": "error", "PYTHONUNBUFFERED": "1"}
     pipe = subprocess.PIPE
     return subprocess.Popen(  # noqa: S603  # this program itself

@@ -18,7 +18,9 @@ from firstsight.searching.search import Match
 from firstsight.text import printable
 from firstsight.web import tracks
 from firstsight.web.anchors import box_of_shares
+from firstsight.web.model_routes import add_models
 from firstsight.web.pictures import as_shown, bounded, read_upload
+from firstsight.web.review_routes import add_review
 from firstsight.web.rows import Row
 from firstsight.web.scores import Scores
 from firstsight.web.workspace import Workspace
@@ -47,6 +49,14 @@ class NewName(BaseModel):
     name: str = Field(max_length=500)
 
 
+class LiveSource(BaseModel):
+    """A row to be played as a camera, or a camera."""
+
+    row: str | None = Field(None, max_length=40)
+    camera: str | None = Field(None, max_length=500)  # its number, or its address
+    speed: float = Field(1.0, gt=0, le=16)  # of a row
+
+
 def routes_of(workspace: Workspace) -> APIRouter:
     """All routes under /api. They are plain functions, which FastAPI runs in threads: none waits in its event loop."""
     router = APIRouter(prefix="/api")
@@ -54,6 +64,9 @@ def routes_of(workspace: Workspace) -> APIRouter:
     _add_pictures(router, workspace)
     _add_anchors(router, workspace)
     _add_comparisons(router, workspace)
+    add_review(router, workspace)
+    add_models(router, workspace)
+    _add_live(router, workspace)
     return router
 
 
@@ -305,3 +318,30 @@ def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
             }
 
         return workspace.ask(compared)
+
+
+def _add_live(router: APIRouter, workspace: Workspace) -> None:
+    @router.post("/live", status_code=202)
+    def start(given: LiveSource) -> None:
+        """Watches a row as if it were a camera, or a camera, in place of what is watched."""
+        if given.row is not None:
+            workspace.watch_row(workspace.row(given.row), speed=given.speed)
+        elif given.camera is not None:
+            workspace.watch_camera(given.camera)
+        else:
+            raise SettingsError("nothing to watch; give row, or camera")
+
+    @router.delete("/live", status_code=204)
+    def stop() -> None:
+        """Ends it."""
+        workspace.live.stop()
+
+    @router.get("/live")
+    def live(after: Annotated[int, Query(ge=0)] = 0) -> dict[str, Any]:
+        """The state; curves after that number; events, the latest first; where the frame agrees with anchors."""
+        return workspace.live.show(after)
+
+    @router.get("/live/picture")
+    def live_picture() -> Response:
+        """The latest frame."""
+        return Response(workspace.live.picture(), media_type="image/jpeg", headers={"cache-control": "no-store"})

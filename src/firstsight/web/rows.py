@@ -109,6 +109,11 @@ class Snapshot:
         return found
 
     @cached_property
+    def by_name(self) -> dict[str, Row]:
+        """The rows, by what people call them."""
+        return {row.name: row for row in self.rows}
+
+    @cached_property
     def places(self) -> tuple[NDArray[np.int32], Floats]:
         """Of each frame of the timeline, the number of its row (N,) and its time in the row (N,)."""
         numbers, seconds = np.zeros(self.num_frames, np.int32), np.zeros(self.num_frames)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError
+from firstsight.library.set_apart import Part
 from firstsight.library.store import Store
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, find_moments, nearest_moments
@@ -17,11 +18,12 @@ from firstsight.searching.nearest import Judge, chosen_frames, compare_all, comp
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
-from firstsight.searching.search import FALSE_MATCH_RATE, Match, match_threshold, matches_of
+from firstsight.searching.search import FALSE_MATCH_RATE, Match, match_threshold, matches_of, without_apart
 from firstsight.web.rows import state_of
 
 MAX_MOMENTS = 500  # that a page gets, the best first
 _NUM_NEAREST = 3  # shown where nothing matches
+_NUM_NEAR = 5  # to be judged
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Scores:
     false_match_rate: float
     num_matches: int
     found: tuple[Match, ...]  # the best matches; if there are none, the nearest moments
+    near: tuple[Match, ...]  # the nearest that are no match: to be judged
 
     @property
     def is_match(self) -> bool:
@@ -42,8 +45,8 @@ class Scores:
         return self.num_matches > 0
 
 
-def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> Scores:
-    """Compares a picture (H, W, 3), or what is in its box, with every frame.
+def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, part: Part) -> Scores:
+    """Compares a picture (H, W, 3), or what is in its box, with every frame; `part` is what it is to judgements.
 
     Raises:
         LibraryError: it holds no frame, or a box with an encoder whose view is only a part of each frame.
@@ -64,10 +67,10 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> S
             compared = compare_all(store, query.vector)
         else:
             compared = compare_described(judge, query.described, threshold=threshold, gap_seconds=GAP_SECONDS)
+    compared, _ = without_apart(store, compared, lambda: part, threshold=threshold)
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold)
-    shown = moments[:MAX_MOMENTS] or nearest_moments(
-        compared.similarities, compared.frames, k=_NUM_NEAREST, below=threshold
-    )
+    near = nearest_moments(compared.similarities, compared.frames, k=_NUM_NEAR, below=threshold)
+    shown = moments[:MAX_MOMENTS] or near[:_NUM_NEAREST]
     return Scores(
         state_of(store),
         compared.similarities,
@@ -76,4 +79,5 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None) -> S
         FALSE_MATCH_RATE,
         len(moments),
         matches_of(query, shown, compared, background),
+        matches_of(query, near, compared, background),
     )

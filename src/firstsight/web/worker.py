@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -12,6 +13,7 @@ from firstsight.errors import FirstsightError
 from firstsight.progress import Cancelled, Progress
 
 _STEP_SECONDS = 0.2  # between lines, at least
+_SAVING_SECONDS = 15.0  # for work that saves its state
 _GRACE_SECONDS = 3.0  # for a step that reports nothing; then the process ends, which libraries survive
 
 
@@ -21,17 +23,22 @@ class _Lines:
     def __init__(self) -> None:
         self._last = 0.0
         self._is_cancelled = threading.Event()
+        self.interrupts = False  # whether the end of the input is as Ctrl-C, for work that saves its state then
         threading.Thread(target=self._wait_for_end, daemon=True).start()
 
     def __call__(self, progress: Progress) -> None:
-        if self._is_cancelled.is_set():
-            raise Cancelled
+        self.check()
         now = time.monotonic()
         if now - self._last < _STEP_SECONDS and not progress.news:
             return
         self._last = now
         detail = progress.news[-1] if progress.news else progress.state
         self.write(what=progress.what, done=float(progress.done), total=progress.total, detail=detail)
+
+    def check(self) -> None:
+        """Raises Cancelled once the work is to end."""
+        if self._is_cancelled.is_set() and not self.interrupts:
+            raise Cancelled
 
     def write(self, **content: Any) -> None:  # noqa: ANN401  # any JSON
         """One line."""
@@ -41,7 +48,9 @@ class _Lines:
         while sys.stdin.read(1):
             pass
         self._is_cancelled.set()
-        time.sleep(_GRACE_SECONDS)
+        if self.interrupts:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_SAVING_SECONDS if self.interrupts else _GRACE_SECONDS)
         os._exit(1)
 
 
@@ -71,7 +80,36 @@ def run_overview(task: dict[str, Any], lines: _Lines) -> str:
         return write_overview(library, Path(task["out"]), progress=lines)
 
 
-TASKS = {"index": run_index, "overview": run_overview}
+def run_review(task: dict[str, Any], lines: _Lines) -> str:
+    """Looks for what is to be judged; what it found, in a line."""
+    from firstsight.api import Library
+    from firstsight.web.candidates import find_candidates
+
+    with Library.open(task["library"]) as library:
+        return find_candidates(library, task["kinds"], Path(task["out"]), progress=lines)
+
+
+def run_learn(task: dict[str, Any], lines: _Lines) -> str:
+    """Learns a model, or goes on with it; how, in a line."""
+    from firstsight.web.models import learn_model
+
+    lines.interrupts = True  # the article's method saves its state then
+    return learn_model(Path(task["folder"]), progress=lines)
+
+
+def run_live(task: dict[str, Any], lines: _Lines) -> str:
+    """Watches a stream; what it was, in a line."""
+    from firstsight.api import Library
+    from firstsight.web.watching import watch_live
+
+    def only_cancels(_: Progress) -> None:
+        lines.check()
+
+    with Library.open(task["library"]) as library:
+        return watch_live(library, task["source"], speed=task["speed"], write=lines.write, progress=only_cancels)
+
+
+TASKS = {"index": run_index, "overview": run_overview, "review": run_review, "learn": run_learn, "live": run_live}
 
 
 def main(arguments: list[str]) -> int:
@@ -80,7 +118,7 @@ def main(arguments: list[str]) -> int:
     os.nice(5)
     try:
         detail = TASKS[task["kind"]](task, lines)
-    except Cancelled:
+    except (Cancelled, KeyboardInterrupt):
         lines.write(error="cancelled")
         return 1
     except FirstsightError as error:

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,17 +19,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.api import Library
-from firstsight.errors import FirstsightError, LibraryError, SourceError
+from firstsight.errors import FirstsightError, LibraryError, SettingsError, SourceError, brief
+from firstsight.footage.finding import is_address
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame
 from firstsight.library.folder import is_library
+from firstsight.library.set_apart import Part, part_of_source
 from firstsight.library.source_files import FootageFile, check_unchanged, find_footage
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import opened
+from firstsight.text import printable
 from firstsight.web import tracks
-from firstsight.web.anchors import Anchors
+from firstsight.web.anchors import Anchor, Anchors
 from firstsight.web.gate import state_folder
 from firstsight.web.jobs import Job, Jobs
+from firstsight.web.live import Live
 from firstsight.web.overview import Overview, read_overview
 from firstsight.web.rows import Row, Snapshot, snapshot_of, state_of
 from firstsight.web.scores import Scores, score
@@ -57,7 +62,7 @@ class Workspace:
         self.footage = None if is_library(path) else path
         self.folder = path if self.footage is None else library_beside(path)
         self.name = path.name
-        self._state_folder = state_folder() / "serve" / _key(self.folder, num_bytes=8)
+        self.state_folder = state_folder() / "serve" / _key(self.folder, num_bytes=8)
         self._files = [] if self.footage is None else _found(self.footage)
         self._lock = threading.RLock()  # of the handle for pictures
         self._ask_lock = threading.Lock()  # of the handle for comparisons
@@ -69,9 +74,10 @@ class Workspace:
         self._strips: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._scores: dict[str, Scores] = {}
         self._anchors: Anchors | None = None
+        self.live = Live()
         self._looked = 0.0
         self._is_open = True
-        self.jobs = Jobs(self._state_folder / "jobs.json", on_change=self._on_job)
+        self.jobs = Jobs(self.state_folder / "jobs.json", on_change=self._on_job)
         self.show_latest()
 
     def start(self) -> None:
@@ -85,6 +91,7 @@ class Workspace:
         """Ends its job, which the next server takes up, and releases the library."""
         self._is_open = False
         self.jobs.close()
+        self.live.stop()
         for library in (self._library, self._asked):
             if library is not None:
                 library.close()
@@ -118,6 +125,38 @@ class Workspace:
             if self._anchors is None:
                 self._anchors = Anchors(self.folder)
             return self._anchors
+
+    def part_of(self, anchor: Anchor) -> Part:
+        """What an anchor is to judgements: its file and time, or itself; and its box."""
+        row, box = self.snapshot.by_name.get(anchor.source), None if anchor.region is None else str(anchor.region)
+        if row is None or not row.records:
+            return Part(f"anchor {anchor.id}", box=box, name=anchor.name)
+        record, seconds = row.record_at(anchor.seconds)
+        return replace(part_of_source(record, seconds, seconds), box=box)
+
+    def watch_row(self, row: Row, *, speed: float) -> None:
+        """Watches a video as if it were a camera. Raises a SourceError if it holds pictures, has changed or is gone."""
+        self._watch(row.name, str(self.video_file(row)), speed)
+
+    def watch_camera(self, source: str) -> None:
+        """Watches a camera, by its number or address. Raises a SettingsError for anything else."""
+        if not (is_address(source) or source.isdigit()):
+            raise SettingsError(
+                f"{brief(source)}; valid are a camera's number, as 0, or its address, as rtsp://camera/1"
+            )
+        self._watch(source, source, 1.0)
+
+    def _watch(self, name: str, source: str, speed: float) -> None:
+        if self._library is None:
+            raise LibraryError("the library is still being made; wait until the encoder is learned")
+        self.live.start(
+            printable(name), {"kind": "live", "library": str(self.folder), "source": source, "speed": speed}
+        )
+
+    def known_scores(self, anchor: Anchor) -> Scores | None:
+        """The curve and the matches of an anchor that was compared with what is shown now; None of another."""
+        known = self._scores.get(anchor.id)
+        return known if known is not None and known.state == self.snapshot.state else None
 
     def row(self, number: str) -> Row:
         """The row of that id. Raises a LibraryError if there is none."""
@@ -215,12 +254,12 @@ class Workspace:
         """The curve and the matches of an anchor, in what is shown now."""
         anchor, known = self.anchors.get(anchor_id), self._scores.get(anchor_id)
         if known is None or known.state != self.snapshot.state:
-            picture = self.anchors.picture(anchor_id)
+            picture, part = self.anchors.picture(anchor_id), self.part_of(anchor)
 
             def compared(store: Store) -> Scores:
                 again = self._scores.get(anchor_id)  # another thread may have asked meanwhile
                 is_known = again is not None and again.state == state_of(store)
-                return again if again is not None and is_known else score(store, picture, anchor.region)
+                return again if again is not None and is_known else score(store, picture, anchor.region, part=part)
 
             known = self._scores[anchor_id] = self.ask(compared)
         return known
@@ -240,7 +279,7 @@ class Workspace:
             if self._snapshot is None or state_of(store) != self._snapshot.state:
                 self._snapshot = snapshot_of(store, self._files)
             if self._overview is None or self._overview.state != self._snapshot.state:
-                self._overview = read_overview(self._state_folder / "overview.npz", self._snapshot.state)
+                self._overview = read_overview(self.state_folder / "overview.npz", self._snapshot.state)
 
     def _shown(self) -> Store:
         if self._library is None:
@@ -261,7 +300,7 @@ class Workspace:
 
     def _ask_for_overview(self) -> None:
         if self.snapshot.num_frames and self.overview is None:
-            task = {"kind": "overview", "library": str(self.folder), "out": str(self._state_folder / "overview.npz")}
+            task = {"kind": "overview", "library": str(self.folder), "out": str(self.state_folder / "overview.npz")}
             self.jobs.add("overview", "grouping what is alike", task)
 
 

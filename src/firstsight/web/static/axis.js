@@ -25,6 +25,7 @@ export class Axis {
     parent.append(this.scroller, zooms);
     this.start = 0;
     this.scale = 1;
+    this.width = this.height = 0; // until it is laid out; then nothing on it names a time
     this.tiles = new Tiles(() => this.draw());
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.scroller);
@@ -92,6 +93,7 @@ export class Axis {
 
   resize() {
     const before = this.width;
+    if (!this.scroller.clientWidth) return; // hidden
     this.width = this.scroller.clientWidth;
     this.height = this.scroller.clientHeight;
     const density = window.devicePixelRatio || 1;
@@ -99,7 +101,7 @@ export class Axis {
     this.canvas.height = this.height * density;
     this.canvas.style.width = `${this.width}px`;
     this.canvas.style.height = `${this.height}px`;
-    if (before === undefined || this.scale >= (0.99 * this.end) / Math.max(50, before - 2 * SIDE)) this.fit();
+    if (!before || this.scale >= (0.99 * this.end) / Math.max(50, before - 2 * SIDE)) this.fit();
     this.draw();
   }
 
@@ -112,6 +114,7 @@ export class Axis {
   }
 
   paint() {
+    if (!this.width) return;
     const context = this.canvas.getContext("2d"), density = window.devicePixelRatio || 1;
     this.makeRoom();
     context.setTransform(density, 0, 0, density, 0, 0);

@@ -1,7 +1,7 @@
 // Long work: what runs, how far it is, and a way to stop it. Asked of the server, so a closed tab loses nothing.
 import { get, send } from "./api.js";
 import { h, timeText } from "./dom.js";
-import { state } from "./state.js";
+import { emit, state } from "./state.js";
 
 const BUSY_MS = 700, IDLE_MS = 4000;
 
@@ -29,6 +29,7 @@ export class JobBar {
       const found = await get("/jobs");
       state.jobs = found.jobs;
       this.show();
+      emit("jobs");
       await this.onState(found.state);
       this.report(null, "connection");
       isBusy = found.jobs.some((job) => job.state === "running" || job.state === "waiting");

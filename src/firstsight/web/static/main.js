@@ -4,10 +4,15 @@ import { get } from "./api.js";
 import { Axis } from "./axis.js";
 import { counted, h } from "./dom.js";
 import { JobBar } from "./jobs.js";
+import { Learn } from "./learn.js";
+import { Live } from "./live.js";
 import { FrameMap } from "./map.js";
 import { Player } from "./player.js";
+import { Review } from "./review.js";
 import { clear, emit, seek, state } from "./state.js";
 
+// The views, in order; those with the axis show moments in time.
+const VIEWS = { watch: "Watch", map: "Map", review: "Review", live: "Live", learn: "Learn" };
 const THEMES = { auto: "◐", light: "☀", dark: "☾" };
 
 export function mount(root) {
@@ -25,6 +30,8 @@ export function mount(root) {
   const axis = new Axis(parts.axis);
   const player = new Player(parts.watch, { pin });
   new FrameMap(parts.map, { pin });
+  const review = new Review(parts.review, { pin, report, choose: parts.choose });
+  const learn = new Learn(parts.learn, { report }), live = new Live(parts.live, { report });
   let shown = "";
   const jobs = new JobBar(parts.head, {
     report,
@@ -39,34 +46,37 @@ export function mount(root) {
       root.dataset.ready = now;
     },
   });
-  const stop = listen(root, { player, panel, report });
+  const stop = listen(root, { player, panel, report, views: { review, learn, live } });
   jobs.start();
   return () => { jobs.stop(); stop(); clear(); axis.tiles.clear(); };
 }
 
 function layout(root) {
   const parts = {};
-  const tab = (name, text, isOn) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": String(isOn), onclick: () => choose(name) }, text);
-  const choose = (name) => {
-    for (const one of ["watch", "map"]) {
+  const tab = (name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", onclick: () => choose(name) }, VIEWS[name]);
+  const choose = parts.choose = (name) => {
+    for (const one of Object.keys(VIEWS)) {
       parts[one].hidden = one !== name;
       root.querySelector(`#tab-${one}`).setAttribute("aria-selected", String(one === name));
     }
+    parts.work.dataset.view = state.view = name;
+    sessionStorage.setItem("firstsight-view", name);
     emit("selection");
+    emit("view", name);
   };
   parts.name = h("h1", {}, "…");
   parts.counts = h("span", { class: "counts" });
   parts.theme = h("button", { class: "quiet", onclick: () => setTheme(nextTheme()) });
   parts.head = h("header", { class: "head" }, h("div", { class: "head-name" }, h("b", {}, "firstsight"), parts.name, parts.counts),
-    h("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, tab("watch", "Watch", true), tab("map", "Map", false)), parts.theme);
-  parts.watch = h("div", { class: "panel", role: "tabpanel", id: "panel-watch", "aria-labelledby": "tab-watch" });
-  parts.map = h("div", { class: "panel", role: "tabpanel", id: "panel-map", "aria-labelledby": "tab-map", hidden: true });
+    h("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...Object.keys(VIEWS).map(tab)), parts.theme);
+  for (const name of Object.keys(VIEWS)) parts[name] = h("div", { class: "panel", role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
   parts.side = h("aside", { class: "side", "aria-label": "Anchors and search" });
   parts.axis = h("section", { class: "axis", "aria-label": "Time" });
   parts.errorText = h("span");
   parts.errorClose = h("button", { class: "quiet", "aria-label": "Close" }, "×");
   parts.error = h("div", { class: "alert", role: "alert", hidden: true }, parts.errorText, parts.errorClose);
-  root.replaceChildren(h("div", { class: "fs" }, parts.head, parts.error, h("main", { class: "work" }, h("div", { class: "stage" }, parts.watch, parts.map), parts.side, parts.axis)));
+  parts.work = h("main", { class: "work" }, h("div", { class: "stage" }, ...Object.keys(VIEWS).map((name) => parts[name])), parts.side, parts.axis);
+  root.replaceChildren(h("div", { class: "fs" }, parts.head, parts.error, parts.work));
   const order = Object.keys(THEMES);
   const stored = () => { const one = localStorage.getItem("firstsight-theme"); return order.includes(one) ? one : "auto"; };
   const nextTheme = () => order[(order.indexOf(stored()) + 1) % order.length];
@@ -79,10 +89,12 @@ function layout(root) {
     emit("theme");
   };
   setTheme(stored());
+  const view = sessionStorage.getItem("firstsight-view");
+  choose(view in VIEWS ? view : "watch");
   return parts;
 }
 
-function listen(root, { player, panel, report }) {
+function listen(root, { player, panel, report, views }) {
   const ends = new AbortController(), options = { signal: ends.signal };
   const keys = {
     a: () => player.pinNow(), " ": () => player.toggle(), ArrowLeft: (event) => (event.shiftKey ? jump(-1) : player.step(-1)),
@@ -91,9 +103,10 @@ function listen(root, { player, panel, report }) {
   const jump = (by) => seek(state.position.row, state.position.seconds + by);
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea") || (event.key === " " && event.target.matches?.("button, input, a"));
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    const own = views[state.view]?.keys ?? keys;
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !own[event.key]) return;
     event.preventDefault();
-    keys[event.key](event);
+    own[event.key](event);
   }, options);
   const take = (files) => {
     const file = [...(files ?? [])].find((one) => one.type.startsWith("image/")) ?? files?.[0];

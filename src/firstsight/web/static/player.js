@@ -203,7 +203,7 @@ export class Player {
   // Where the picture lies in the stage: it is shown entire.
   placed() {
     const [width, height] = this.size, across = this.stage.clientWidth, down = this.stage.clientHeight;
-    if (!width || !height) return null;
+    if (!width || !height || !across || !down) return null;
     const scale = Math.min(across / width, down / height);
     return { x: (across - width * scale) / 2, y: (down - height * scale) / 2, width: width * scale, height: height * scale };
   }

@@ -6,6 +6,7 @@ export const state = {
   active: null, // id of the anchor whose moments are listed
   position: { row: null, seconds: 0 },
   jobs: [],
+  view: "watch",
   selected: null, // rows and times chosen on the map
 };
 

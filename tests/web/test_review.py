@@ -1,0 +1,147 @@
+"""What is to be judged is found, asked for, answered by a key, remembered by the library, and taken back."""
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from library_made import small_encoder, write_video
+from web_server import Server
+
+from firstsight.api import Library
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.footage.encoding import VideoWriter
+from firstsight.library.set_apart import read_pairs
+from firstsight.web.candidates import Found, Place, candidate, find_candidates, read_found
+from firstsight.web.review import Answers
+
+
+def write_cut(path: Path) -> None:
+    """Two seconds of one picture, two of another."""
+    grounds = [np.random.default_rng(seed).integers(0, 255, (48, 64, 3), dtype=np.uint8) for seed in (1, 2)]
+    with VideoWriter(path, size=(64, 48)) as writer:
+        for index in range(100):
+            writer.write(grounds[index // 50], seconds=index / 25)
+
+
+def test_copies_and_scenes_are_found_once_and_kept_source_by_source(tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    write_video(footage / "a.mp4", seed=1)
+    shutil.copy(footage / "a.mp4", footage / "b.mp4")
+    write_cut(footage / "cut.mp4")
+    with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
+        find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
+        found = read_found(tmp_path / "found.json")
+        kinds = [(one.kind, one.first.source) for one in found.candidates]
+        assert ("copy", "a.mp4") in kinds
+        assert ("scene", "cut.mp4") in kinds
+        (scene,) = (one for one in found.candidates if one.first.source == "cut.mp4")
+        assert scene.second is not None
+        assert scene.second.start_seconds == pytest.approx(2.0, abs=0.05)
+        find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
+        assert {one.id for one in read_found(tmp_path / "found.json").candidates} == {
+            one.id for one in found.candidates
+        }
+        library.remove("cut.mp4")
+        find_candidates(library, ["scene"], tmp_path / "found.json")
+        assert "cut.mp4" not in {one.first.source for one in read_found(tmp_path / "found.json").candidates}
+        with pytest.raises(SettingsError, match="valid are copy, new, scene"):
+            find_candidates(library, ["cats"], tmp_path / "found.json")
+
+
+def test_answers_outlive_their_process_and_another_answer_replaces_the_first(tmp_path: Path) -> None:
+    one = candidate("new", "", Place("a.mp4", 1.0, 0.5, 2.0), contents="a")
+    answers = Answers(tmp_path, parts=lambda _: None)
+    answers.give(one, "yes")
+    answers.give(one, "unsure")
+    assert [each.answer for each in Answers(tmp_path, parts=lambda _: None).all()] == ["unsure"]
+    assert answers.undo().candidate == one
+    with pytest.raises(LibraryError, match="no answer to take back"):
+        answers.undo()
+    with pytest.raises(SettingsError, match="valid are yes, no, unsure"):
+        answers.give(one, "perhaps")
+
+
+@pytest.fixture
+def candidates(server: Server, library_folder: Path, state_folder: Path) -> Iterator[None]:
+    """A copy and a scene to be judged; afterwards neither they nor answers are left."""
+    with server.client() as client:
+        assert client.get("/api/jobs").json()["jobs"]  # the first of which makes the folder
+    (folder,) = (path.parent for path in (state_folder / "firstsight" / "serve").glob("*/jobs.json"))
+    with Library.open(library_folder) as library:
+        first, second = library.store.sources
+    copy = candidate("copy", "perhaps", Place(first.name, 3, 2, 4), Place(second.name, 5, 4, 6), contents="1")
+    scene = candidate("scene", "cut", Place(second.name, 1, 0, 1), Place(second.name, 1.2, 1, 4), contents="2")
+    (folder / "candidates.json").write_text(json.dumps(asdict(Found((), (copy, scene)))))
+    yield
+    (folder / "candidates.json").unlink()
+    with server.client() as client:
+        while client.post("/api/review/undo").status_code == 200:
+            pass
+
+
+def test_a_no_is_remembered_survives_a_reload_and_is_taken_back(
+    server: Server, library_folder: Path, candidates: None, open_page
+) -> None:
+    page = open_page(server)
+    page.get_by_role("tab", name="Review").click()
+    page.wait_for_selector("h2:has-text('Is one a copy of the other?')")
+    page.keyboard.press("n")
+    page.wait_for_selector("h2:has-text('Does a new scene begin here?')")
+    (pair,) = read_pairs(library_folder)
+    assert pair.first.is_whole
+    page.keyboard.press("y")
+    page.wait_for_selector("h2:has-text('All is answered')")
+    with server.client() as client:
+        rows = list(csv.DictReader(io.StringIO(client.get("/api/review/labels.csv").text)))
+    assert [(row["kind"], row["answer"]) for row in rows] == [("copy", "no"), ("scene", "yes")]
+    page.reload()
+    page.wait_for_selector(".review-done:has-text('2 answered')")
+    page.keyboard.press("z")
+    page.wait_for_selector("h2:has-text('Does a new scene begin here?')")
+    page.keyboard.press("z")
+    page.wait_for_selector("h2:has-text('Is one a copy of the other?')")
+    assert read_pairs(library_folder) == ()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_selector("h2:has-text('Does a new scene begin here?')")
+    page.locator(".review-picture").last.click()
+    page.wait_for_selector("#panel-watch:not([hidden])")
+    page.wait_for_function("document.querySelector('.player-time').textContent === '0:01.20'")
+
+
+def test_a_near_miss_that_was_judged_no_is_not_found_again(server: Server, library_folder: Path) -> None:
+    with server.client() as client:
+        row = client.get("/api/library").json()["rows"][0]
+        anchor = client.post("/api/anchors", json={"row": row["id"], "seconds": 3.0}).json()
+        client.get(f"/api/anchors/{anchor['id']}/moments")
+        near = [one for one in client.get("/api/review").json()["queue"] if one["kind"] == "near"]
+        assert near
+        client.post(f"/api/review/{near[0]['id']}", json={"answer": "no"})
+        assert len(read_pairs(library_folder)) == 1
+        client.get(f"/api/anchors/{anchor['id']}/moments")
+        left = [one["id"] for one in client.get("/api/review").json()["queue"]]
+        assert near[0]["id"] not in left
+        assert client.post("/api/review/undo").json()["id"] == near[0]["id"]
+        assert read_pairs(library_folder) == ()
+        client.delete(f"/api/anchors/{anchor['id']}")
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status"),
+    [
+        ("/api/review/0123456789abcdef", {"answer": "yes"}, 404),
+        ("/api/review/undo", {}, 404),
+        ("/api/jobs/review", {"kinds": ["cats"]}, 400),
+        ("/api/jobs/review", {"kinds": []}, 400),
+    ],
+)
+def test_what_cannot_be_reviewed_is_refused_in_a_line(server: Server, path: str, content: dict, status: int) -> None:
+    with server.client() as client:
+        answer = client.post(path, json=content)
+        assert answer.status_code == status
+        assert "\n" not in answer.json()["error"]

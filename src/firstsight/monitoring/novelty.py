@@ -28,9 +28,11 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, check_number
+from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Trigger, find_episodes
+from firstsight.monitoring.view_watch import cells_of_crop
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
@@ -91,13 +93,16 @@ def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return pooled.reshape(*features.shape[:2], -1)
 
 
-def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> tuple[Usual, float | None]:
+def update(
+    usual: Usual | None, cells: NDArray[np.float32], seconds: float, *, ignored: NDArray[np.bool_] | None = None
+) -> tuple[Usual, float | None]:
     """What is usual after one more frame, and how unusual the frame was before it.
 
     Args:
         usual: after the frame before; None for the first.
         cells: (maps, cells), of one frame.
         seconds: its time; where it is before the last frame's, as in the next file, no time passes.
+        ignored: (cells,), those that do not count for the score, as only their light has changed.
 
     Returns:
         The new state, and the score; None during the warm-up.
@@ -120,7 +125,7 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
         floor = float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
         usual_square = usual.variance + floor
         unusual = square / usual_square
-        score = float(np.sqrt(unusual.max()))
+        score = float(np.sqrt((unusual if ignored is None else unusual * ~ignored).max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
         square = np.minimum(square, _CUT * usual_square)
     else:
@@ -134,6 +139,11 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
         seconds=seconds,
     )
     return after, score
+
+
+def in_this_light(usual: Usual, cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> Usual:
+    """What is usual where the light has changed and stays so: the frame itself in those cells (cells,)."""
+    return replace(usual, mean=np.where(lit, cells, usual.mean))
 
 
 def new_from(least: float | None = None) -> Trigger:
@@ -171,6 +181,32 @@ class Novelty:
             self._usual, score = update(self._usual, one, time)
             scores.append(score)
         return scores
+
+    def update_in_view(
+        self, frame: Frame, *, only_light: NDArray[np.bool_], starts_again: bool = False
+    ) -> float | None:
+        """The score of one more frame beside what happens to its view.
+
+        Args:
+            frame: whose first picture is of the encoder's view.
+            only_light: of cells (rows, columns) over the frame, those in which only the light has changed.
+            starts_again: what they show is usual from now on.
+        """
+        (cells,) = grids = in_cells(self._encoder.features(frame.pixels[None], precision=self._precision))
+        shape = NUM_ROWS, NUM_COLUMNS
+        if grids.shape[2] != NUM_ROWS * NUM_COLUMNS or not only_light.any():
+            ignored = np.zeros(grids.shape[2], np.bool_)
+        else:
+            crop = self._encoder.view.crop(*frame.size)
+            ignored = cells_of_crop(only_light, crop, frame.size, shape)
+        if starts_again and self._usual is not None:
+            self._usual = in_this_light(self._usual, cells, ignored)
+        self._usual, score = update(self._usual, cells, frame.seconds, ignored=ignored)
+        return score
+
+    def start_again(self) -> None:
+        """Forgets what is usual: the view is another."""
+        self._usual = None
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,7 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
     return _after(usual, one.light, compared, judged, noise)
 
 
-def _after(
-    usual: Usual, light: Floats, compared: "_Compared", judged: Judged, noise: float
-) -> tuple[Usual, Judged]:
+def _after(usual: Usual, light: Floats, compared: "_Compared", judged: Judged, noise: float) -> tuple[Usual, Judged]:
     """What is usual after a frame that was judged; what is covered or dark teaches nothing."""
     seconds, state = judged.seconds, judged.state
     still = seconds if _is_moving(light, usual, noise) else usual.still_since
@@ -248,7 +246,7 @@ def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, 
         return ("light" if compared.only_light.mean() >= _MANY else "usual"), None
     if compared.gone >= _MANY:
         shift = find_shift(*compared.gradients)
-        if shift is not None and max(map(abs, shift)) >= _LEAST_SHIFT and _fits(usual, light, shift):
+        if shift is not None and max(map(abs, shift)) >= _LEAST_SHIFT and _fits(usual, light, shift, compared.gone):
             return "moved", (shift[0] / WIDTH, shift[1] / HEIGHT)
     if min(compared.gone, compared.altered) >= _MOST:
         if light.mean() < min(_DARK, usual.light.mean() / 2):
@@ -290,8 +288,11 @@ def find_shift(now: NDArray[np.complex128], then: NDArray[np.complex128]) -> tup
     return float(across), float(down)
 
 
-def _fits(usual: Usual, light: Floats, shift: tuple[float, float]) -> bool:
-    """Whether the frame, shifted back, has the usual structure in most of the cells that both show."""
+def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) -> bool:
+    """Whether the frame, shifted back, has the usual structure in most cells that both show, and in more than before.
+
+    Of few structured cells, a thing that hides some may leave others that fit by chance.
+    """
     across, down = (round(one) for one in shift)
     if abs(across) > WIDTH * 3 // 4 or abs(down) > HEIGHT * 3 // 4:
         return False
@@ -300,7 +301,7 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float]) -> bool:
     shown[max(0, -down) : HEIGHT - max(0, down), max(0, -across) : WIDTH - max(0, across)] = 1
     compared = _compare(usual, back)
     cells = compared.is_structured & (_per_cell(shown) > 0.8)
-    return bool(cells.sum() >= 4 and compared.is_kept[cells].mean() >= 0.6)
+    return bool(cells.sum() >= 4 and compared.is_kept[cells].mean() >= max(0.6, 1.25 - gone))
 
 
 def _per_cell(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -320,7 +321,8 @@ def _strengths_correlate(now: NDArray[np.float64], then: NDArray[np.float64]) ->
 
 def _noise_of(light: Floats, last: Floats) -> float:
     """Squared gradient that noise has: half that of the difference of two frames, in the median cell; at least that of
-    rounding to whole grey levels."""
+    rounding to whole grey levels.
+    """
     change = np.abs(gradients((light - last).astype(np.float64))) ** 2
     return max(float(np.median(_per_cell(change))) / 2, 0.05)
 

@@ -27,6 +27,8 @@ from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Change, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
+from firstsight.monitoring.view_changes import Judged
+from firstsight.monitoring.view_watch import BLIND, ViewEvent, ViewKind, ViewWatch
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
 
@@ -75,7 +77,7 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
 
 _NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
 
-Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
+Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"] | ViewKind
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Event:
     peak_seconds: float | None = None  # when it was the largest
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was lost
+    shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
+    box: tuple[int, int, int, int] | None = None  # of what is left or taken: left, top, width, height in pixels
     snapshot: str | None = None  # file with the frame
     frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
 
@@ -128,6 +132,25 @@ class Event:
                 return f"lost: {printable(self.reason or '')}"
             case "back":
                 return f"back after {self.away_seconds:.1f} s"
+            case "moved":
+                by = f", by {self.shift[0]:+.0%} across and {self.shift[1]:+.0%} down" if self.shift else ""
+                return f"the camera was moved{by}"
+            case "left" | "taken":
+                return f"something was {self.kind}, box {','.join(map(str, self.box or ()))}"
+            case "covered begins" | "dark begins" | "frozen begins":
+                return f"{_VIEW_WORDS[self.kind]}, since {self.start_seconds:.1f} s"
+            case "covered ends" | "dark ends" | "frozen ends":
+                return f"{_VIEW_WORDS[self.kind]}, after {lasted:.1f} s"
+
+
+_VIEW_WORDS = {
+    "covered begins": "the camera is covered",
+    "covered ends": "not covered any more",
+    "dark begins": "the view is dark",
+    "dark ends": "not dark any more",
+    "frozen begins": "the stream is frozen: one picture, again and again",
+    "frozen ends": "not frozen any more",
+}
 
 
 def wall_clock() -> str:
@@ -171,6 +194,7 @@ class Watcher:
         self._anchors = dict(anchors or {})
         self._match, self._new = close_from(match_from), new_from(novel_from)
         self._novelty = Novelty(encoder) if novel else None
+        self._view = ViewWatch() if novel else None
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
         self._watched: list[str | None] = [*self._anchors, *([None] if novel else [])]  # None is what is new
         self._states = [TriggerState()] * len(self._watched)
@@ -195,7 +219,9 @@ class Watcher:
         events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now
-        values = self._values(arrival)
+        judged, of_view = self._view.update(arrival.whole, arrival.seconds) if self._view else (None, ())
+        events += [self._view_event(one, arrival, arrival.seconds, now) for one in of_view]
+        values = self._values(arrival, judged)
         self.num_judged += None not in values
         for number, value in enumerate(values):
             trigger = self._new if self._watched[number] is None else self._match
@@ -213,10 +239,14 @@ class Watcher:
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
+        of_view = self._view.finish() if self._view else ()
+        return [
+            *(self._event(number, change, last, seconds, time) for number, change in ended if change and last),
+            *(self._view_event(one, last, seconds, time) for one in of_view if last),
+        ]
 
-    def _values(self, frame: Frame) -> list[float | None]:
-        """Closeness to each anchor, and the deviation if novelty is watched."""
+    def _values(self, frame: Frame, judged: Judged | None) -> list[float | None]:
+        """Closeness to each anchor, and the deviation if novelty is watched; None while there is no view."""
         pictures: NDArray[np.uint8] = frame.pixels[None]
         values: list[float | None] = []
         if self._anchors:
@@ -225,9 +255,32 @@ class Watcher:
                 # One by one: how a product of several is rounded depends on how many there are.
                 self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
                 values.append(value)
-        if self._novelty:
-            values += self._novelty.update(pictures, [frame.seconds])
+        if self._novelty and judged:
+            values.append(self._novel(self._novelty, frame, judged))
         return values
+
+    def _novel(self, novelty: Novelty, frame: Frame, judged: Judged) -> float | None:
+        if judged.state in BLIND and not judged.starts_again:
+            return None
+        if judged.state == "moved":
+            novelty.start_again()
+        return novelty.update_in_view(frame, only_light=judged.only_light, starts_again=judged.starts_again)
+
+    def _view_event(self, one: ViewEvent, frame: Frame, seconds: float, time: str) -> Event:
+        width, height = frame.size
+        left, top, across, down = one.box or (0.0, 0.0, 0.0, 0.0)
+        box = round(left * width), round(top * height), round(across * width), round(down * height)
+        return Event(
+            one.kind,
+            seconds,
+            time,
+            frame.source,
+            start_seconds=one.start_seconds,
+            end_seconds=one.end_seconds,
+            shift=one.shift,
+            box=box if one.box else None,
+            frame=frame,
+        )
 
     def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
         episode, anchor, begins = change.episode, self._watched[number], change.begins

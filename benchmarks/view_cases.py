@@ -1,5 +1,4 @@
-"""Made cases of what happens to a still view: changes of light that are no alarm, and a camera that is moved, covered or
-frozen. Each is a function of a real picture, the seconds since it began, and a generator of random numbers.
+"""Made cases of what happens to a still view: light that changes, and a camera that is moved, covered or frozen. Each is a function of a real picture, the seconds since it began, and a generator of random numbers.
 
 Ground is real: a stretch of a clip of a still camera, or one real picture with the noise of a sensor added.
 """

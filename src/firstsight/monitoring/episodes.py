@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from firstsight.errors import SettingsError
 
-# Frames so far apart are pictures of a time lapse or of a camera trap.
+# Frames that are further apart are pictures of a time lapse or of a camera trap.
 _FAR_APART_SECONDS = 1.0
 
 
@@ -61,7 +61,7 @@ def update(
     """The state after one more frame, and what begins or ends with it; None counts as a low value.
 
     Episodes shorter than `min_seconds` from first to last frame are not reported; but a frame lasts until the next one,
-    so where they are a second or more apart, as in a time lapse, one is enough.
+    so where they are more than a second apart, as in a time lapse, one is enough.
     """
     episode = state.episode
     gap = 0.0 if state.seconds is None else seconds - state.seconds
@@ -70,7 +70,7 @@ def update(
     holds = value is not None and value >= (trigger.begins_from if episode is None else trigger.ends_below)
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
-        lasted = max(seconds - episode.start_seconds, gap if gap >= _FAR_APART_SECONDS else 0.0)
+        lasted = max(seconds - episode.start_seconds, gap if gap > _FAR_APART_SECONDS else 0.0)
         if not state.counts and lasted >= trigger.min_seconds:
             return TriggerState(episode, counts=True, seconds=seconds), Change(episode, begins=True)
         return TriggerState(episode, state.counts, seconds), None

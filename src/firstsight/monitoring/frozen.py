@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 _STILL = 0.1
 # Share of pixels; where fewer change usually, a frozen stream is like any other.
 _LEAST_USUAL = 0.02
+# Of all frames: where more than these are like the one before, such as those of a strongly compressed still view.
+_MOST_QUIET = 0.1
 _WARM_UP_FRAMES = 10
 _FOLLOWED_FRAMES = 200
 MIN_SECONDS = 1.0
@@ -28,6 +30,7 @@ class Liveliness:
     alive_seconds: float  # time of the last frame that differed from the one before
     usual_share: float = 0.0  # of the pixels that change
     num_frames: int = 0  # that differed from the one before
+    num_quiet: int = 0  # of these, those in which hardly any pixel did
     num_still: int = 0  # in a row, so far
     num_alive: int = 0  # in a row, since it was frozen
     longest_seconds: float = 0.0  # without change, when it was not frozen
@@ -45,7 +48,8 @@ def update(state: Liveliness | None, pixels: NDArray[np.uint8], seconds: float) 
     if state is None or state.last.shape != pixels.shape or seconds < state.alive_seconds:
         return Liveliness(pixels, seconds)
     share = float((pixels != state.last).mean())
-    can_tell = state.num_frames >= _WARM_UP_FRAMES and state.usual_share >= _LEAST_USUAL
+    is_noisy = state.num_quiet <= _MOST_QUIET * state.num_frames and state.usual_share >= _LEAST_USUAL
+    can_tell = is_noisy and state.num_frames >= _WARM_UP_FRAMES
     if can_tell and share < _STILL * state.usual_share:
         lasted = seconds - state.alive_seconds
         is_long = lasted >= max(MIN_SECONDS, _LONGER * state.longest_seconds) and state.num_still >= 1
@@ -60,5 +64,6 @@ def update(state: Liveliness | None, pixels: NDArray[np.uint8], seconds: float) 
         seconds,
         usual_share=state.usual_share + (share - state.usual_share) / min(num, _FOLLOWED_FRAMES),
         num_frames=num,
+        num_quiet=state.num_quiet + (share < _LEAST_USUAL),
         longest_seconds=max(state.longest_seconds, still),
     )

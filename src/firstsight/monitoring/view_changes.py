@@ -13,7 +13,7 @@ complex numbers, Argyriou, Vlachos, "Estimation of sub-pixel motion using gradie
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -304,7 +304,7 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) 
     return bool(cells.sum() >= 4 and compared.is_kept[cells].mean() >= max(0.6, 1.25 - gone))
 
 
-def _per_cell(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _per_cell(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Means (cells,) of values (HEIGHT, WIDTH)."""
     means: NDArray[np.float64] = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL).mean(axis=(1, 3), dtype=np.float64)
     return means.ravel()

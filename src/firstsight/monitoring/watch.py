@@ -132,18 +132,22 @@ class Event:
                 return f"lost: {printable(self.reason or '')}"
             case "back":
                 return f"back after {self.away_seconds:.1f} s"
-            case "moved":
-                by = f", by {self.shift[0]:+.0%} across and {self.shift[1]:+.0%} down" if self.shift else ""
-                return f"the camera was moved{by}"
-            case "left" | "taken":
-                return f"something was {self.kind}, box {','.join(map(str, self.box or ()))}"
-            case "covered begins" | "dark begins" | "frozen begins":
-                return f"{_VIEW_WORDS[self.kind]}, since {self.start_seconds:.1f} s"
-            case "covered ends" | "dark ends" | "frozen ends":
-                return f"{_VIEW_WORDS[self.kind]}, after {lasted:.1f} s"
+            case _:
+                return self._of_view()
+
+    def _of_view(self) -> str:
+        """What happened to the view, in words."""
+        if self.kind == "moved":
+            by = f", by {self.shift[0]:+.0%} across and {self.shift[1]:+.0%} down" if self.shift else ""
+            return f"the camera was moved{by}"
+        if self.kind in ("left", "taken"):
+            return f"something was {self.kind}, box {','.join(map(str, self.box or ()))}"
+        since = f"since {self.start_seconds:.1f} s"
+        lasted = f"after {(self.end_seconds or 0) - (self.start_seconds or 0):.1f} s"
+        return f"{_VIEW_WORDS[self.kind]}, {since if self.end_seconds is None else lasted}"
 
 
-_VIEW_WORDS = {
+_VIEW_WORDS: dict[str, str] = {
     "covered begins": "the camera is covered",
     "covered ends": "not covered any more",
     "dark begins": "the view is dark",

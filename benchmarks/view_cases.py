@@ -113,10 +113,9 @@ def bump(picture: Picture, seconds: float, random: Random, drawn: Drawn) -> Pict
     return moved_by(picture, across + swing, round(width * 0.04 * (drawn.c - 0.5)))
 
 
-def turned(_: Picture, seconds: float, __: Random, drawn: Drawn) -> Picture:
-    """Another real view, reached in up to a second."""
-    del seconds
-    return drawn.other
+def turned(_: Picture, __: float, random: Random, drawn: Drawn) -> Picture:
+    """Another real view, with the noise of a sensor."""
+    return noisy(drawn.other, random, 1.0)
 
 
 def rotated(picture: Picture, _: float, __: Random, drawn: Drawn) -> Picture:

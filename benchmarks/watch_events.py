@@ -115,9 +115,8 @@ def grounds(data: Path) -> list[Ground]:
     """Three real empty views as filmed, a room with a walker, and pictures of indoor places with noise."""
     found = [Ground(name, pictures(data / "clips" / f"{name}.mp4", EMPTY_AND_THING[name][0]), 1.0) for name in CLIPS]
     found.append(Ground("room with a walker", pictures(data / "novelty" / "normal-36.mp4", (0, 20)), 0.7))
-    for name in STILLS:
-        found.append(Ground(name, pictures(data / "ie_tower" / f"{name}.mp4", (2, 2.6))[:1], 1.5))
-    return found
+    stills = {name: pictures(data / "ie_tower" / f"{name}.mp4", (2, 2.6))[:1] for name in STILLS}
+    return found + [Ground(name, pictures_of, 1.5) for name, pictures_of in stills.items()]
 
 
 def camera(data: Path, random: np.random.Generator) -> None:
@@ -132,11 +131,11 @@ def camera(data: Path, random: np.random.Generator) -> None:
             drawn, watch, first = draw(random, other, ground.frames[0]), ViewWatch(), None
             frozen = name == "frozen"
             for seconds, picture in case(
-                ground, change, drawn=drawn, before=20, during=30, random=random, is_frozen=frozen
+                ground, change, drawn=drawn, before=12, during=12, random=random, is_frozen=frozen
             ):
                 for event in watch.update(picture, seconds)[1]:
-                    if event.kind == kind and first is None and seconds >= 20:
-                        first = seconds - 20
+                    if event.kind == kind and first is None and seconds >= 12:
+                        first = seconds - 12
                     else:
                         others[event.kind] += 1
             delays += [first] if first is not None else []
@@ -168,7 +167,7 @@ def objects(data: Path, random: np.random.Generator) -> None:
     reported = right + wrong_kind + others
     print(f"60 pasted: {right} right, {wrong_kind} as the other kind, {missed} missed, {others} elsewhere")
     print(f"recall {right / 60:.2f}, precision {right / max(1, reported):.2f}; 40 shadows and lamps: {of_light} events")
-    watch = ViewWatch()
+    watch = ViewWatch(stays=True)
     with firstsight.open_source(data / "clips" / "bottle-detection.mp4", frames_per_second=5).read(
         PixelByPixel()
     ) as reading:
@@ -188,7 +187,6 @@ def pasted(empty: np.ndarray, source: np.ndarray, random: np.random.Generator) -
         else (0, 0)
     )
     part = resized(source[row : row + high, column : column + wide], wide, high).astype(float)
-    place = empty[top : top + high, left : left + wide]
     part *= random.uniform(0.6, 1.3)
     rows, columns = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
     mask = np.zeros((height, width))
@@ -198,7 +196,6 @@ def pasted(empty: np.ndarray, source: np.ndarray, random: np.random.Generator) -
     soft = ndimage.gaussian_filter(mask, 0.8)[..., None]
     whole = np.zeros_like(full)
     whole[top : top + high, left : left + wide] = part
-    del place
     result = np.clip(full * (1 - soft) + whole * soft, 0, 255).astype(np.uint8)
     return result, (left / width, top / height, wide / width, high / height)
 
@@ -218,7 +215,7 @@ def shaded(empty: np.ndarray, random: np.random.Generator, *, is_shadow: bool) -
 
 def stays(first: np.ndarray, second: np.ndarray, random: np.random.Generator) -> list:
     """Events of ten seconds of the one and ten of the other."""
-    watch, found = ViewWatch(), []
+    watch, found = ViewWatch(stays=True), []
     for index in range(40):
         picture = noisy(first if index < 20 else second, random, 1.5)
         found += watch.update(picture, index / 2)[1]
@@ -261,9 +258,7 @@ def cost(data: Path, random: np.random.Generator) -> None:
         watch.update(made[index % len(made)], index / 5)
         if index in (2000, 17999):
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(
-                f"after {index + 1} frames: {memory:.0f} MiB at most, {time.process_time() - begun:.0f} s of processor time"
-            )
+            print(f"after {index + 1} frames: {memory:.0f} MiB at most, {time.process_time() - begun:.0f} CPU seconds")
 
 
 if __name__ == "__main__":

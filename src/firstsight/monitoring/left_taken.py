@@ -104,12 +104,13 @@ def _reported(state: Before, differs: NDArray[np.bool_], seconds: float) -> tupl
 def _kind(before: NDArray[np.float64], now: Floats, region: NDArray[np.bool_]) -> Literal["left", "taken"] | None:
     """Which of the two it is; None for a shadow or light."""
     ring = ndimage.binary_dilation(region, iterations=2) & ~ndimage.binary_erosion(region, iterations=2)
+    core = ndimage.binary_erosion(region, iterations=5)
     edges, inside = [], []
     for picture in (before, now.astype(np.float64)):
         strength = np.hypot(ndimage.sobel(picture, 0), ndimage.sobel(picture, 1)) / 8
         edges.append(float(strength[ring].mean()) + 0.5)
-        inside.append((picture - ndimage.uniform_filter(picture, 9))[ndimage.binary_erosion(region, iterations=2)])
-    if len(inside[0]) >= _LEAST_PIXELS and min(one.std() for one in inside) > 1.5:
+        inside.append((picture - ndimage.uniform_filter(picture, 9))[core])
+    if len(inside[0]) >= _LEAST_PIXELS and min(one.std() for one in inside) > 0.7:
         alike = float(np.corrcoef(inside[0], inside[1])[0, 1])
         if alike > _TEXTURE:
             return None

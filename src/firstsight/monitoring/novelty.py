@@ -121,9 +121,7 @@ def update(
     score = None
     if usual.is_warm:
         share = -math.expm1(-step / ADAPTING_SECONDS)
-        structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
-        floor = float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
-        usual_square = usual.variance + floor
+        usual_square = usual.variance + _floor(usual)
         unusual = square / usual_square
         score = float(np.sqrt((unusual if ignored is None else unusual * ~ignored).max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
@@ -142,8 +140,18 @@ def update(
 
 
 def in_this_light(usual: Usual, cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> Usual:
-    """What is usual where the light has changed and stays so: the frame itself in those cells (cells,)."""
-    return replace(usual, mean=np.where(lit, cells, usual.mean))
+    """What is usual where the light has changed and stays so: the frame itself, in those of the cells (cells,) in which
+    another light makes it look new. Cells whose maps hardly depend on light keep what they have.
+    """
+    square = ((cells - usual.mean) ** 2).mean(axis=0)
+    looks_new = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + _floor(usual))
+    return replace(usual, mean=np.where(lit & looks_new, cells, usual.mean))
+
+
+def _floor(usual: Usual) -> float:
+    """The smallest usual squared deviation."""
+    structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
+    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
 
 
 def new_from(least: float | None = None) -> Trigger:

@@ -45,9 +45,15 @@ class ViewEvent:
 
 
 class ViewWatch:
-    """The view of one camera."""
+    """The view of one camera.
 
-    def __init__(self) -> None:
+    Args:
+        stays: also report what is left or taken. Off by default: a person who stands still for seconds, as in a room
+            with people, is still reported as such too often.
+    """
+
+    def __init__(self, *, stays: bool = False) -> None:
+        self._stays = stays
         self._usual: view_changes.Usual | None = None
         self._liveliness: frozen.Liveliness | None = None
         self._before: left_taken.Before | None = None
@@ -60,9 +66,10 @@ class ViewWatch:
         events = [*self._moved(judged), *self._lasting(judged), *self._frozen(one.pixels, judged)]
         if judged.starts_again:
             self._before = None
-        is_calm = judged.state == "usual"
-        self._before, stayed = left_taken.update(self._before, one.light, seconds, is_calm=is_calm)
-        events += [ViewEvent(found.kind, found.seconds, box=found.box) for found in stayed]
+        if self._stays:
+            is_calm = judged.state == "usual"
+            self._before, stayed = left_taken.update(self._before, one.light, seconds, is_calm=is_calm)
+            events += [ViewEvent(found.kind, found.seconds, box=found.box) for found in stayed]
         return judged, tuple(events)
 
     def finish(self) -> tuple[ViewEvent, ...]:

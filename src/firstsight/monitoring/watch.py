@@ -128,10 +128,9 @@ class Event:
                 return f"something new: {self.value:.1f} times the usual deviation"
             case "novel ends":
                 return f"nothing new any more, after {lasted:.1f} s, at most {self.value:.1f} times"
-            case "lost":
-                return f"lost: {printable(self.reason or '')}"
-            case "back":
-                return f"back after {self.away_seconds:.1f} s"
+            case "lost" | "back":
+                is_back = self.kind == "back"
+                return f"back after {self.away_seconds:.1f} s" if is_back else f"lost: {printable(self.reason or '')}"
             case _:
                 return self._of_view()
 

@@ -1,6 +1,7 @@
-"""Made cases of what happens to a still view: light that changes, and a camera that is moved, covered or frozen. Each is a function of a real picture, the seconds since it began, and a generator of random numbers.
+"""Made cases of what happens to a still view: its light changes, or the camera is moved, covered or frozen.
 
-Ground is real: a stretch of a clip of a still camera, or one real picture with the noise of a sensor added.
+Each is a function of a real picture, the seconds since it began, and a generator of random numbers. The ground is real:
+a stretch of a clip of a still camera, or one real picture with the noise of a sensor added.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Events of the view: light that changes is none, a moved, covered, dark or frozen camera is, and what is left or taken.
+"""Events of the view: light that changes is none, a moved, covered, dark or frozen camera is one.
 
     python benchmarks/watch_events.py light     # made changes of light over real clips, and a real thing a minute later
     python benchmarks/watch_events.py camera    # made covers, turns, bumps and frozen streams over real views

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from firstsight.errors import PixelsError
 
@@ -49,6 +50,8 @@ ADAPTING_SECONDS = 60.0  # of the usual picture
 _WARM_UP_FRAMES = 4
 # What has changed for so long and stands still is usual from now on; if it never stands still, after the second.
 SETTLING_SECONDS, _RESTLESS_SECONDS = 3.0, 30.0
+# Share of the cells that may have changed otherwise where only the light has: a person fills more.
+_ALONE = 0.05
 _MAX_STEP_SECONDS = 10.0
 
 
@@ -134,11 +137,14 @@ def _after(usual: Usual, light: Floats, compared: "_Compared", judged: Judged, n
         step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
         share = -math.expm1(-step / ADAPTING_SECONDS)
         return _followed(marked, light, compared, noise, seconds, share=share), judged
-    settled = seconds - max(since, still) >= SETTLING_SECONDS or seconds - since >= _RESTLESS_SECONDS
+    is_restless = seconds - since >= _RESTLESS_SECONDS
+    settled = seconds - max(since, still) >= SETTLING_SECONDS or is_restless
     if state == "moved" and settled:
         return _begun(light, seconds), replace(judged, starts_again=True)
-    if state == "light" and settled:
-        return _in_this_light(marked, light, compared, seconds), replace(judged, starts_again=True)
+    is_alone = (~compared.is_calm).mean() <= _ALONE  # nothing is in front of the view, which must not become usual
+    if state == "light" and settled and (is_alone or is_restless):
+        lit = ~ndimage.binary_dilation(~compared.is_calm.reshape(NUM_ROWS, NUM_COLUMNS), np.ones((3, 3)))
+        return _in_this_light(marked, light, lit, seconds), replace(judged, starts_again=True, only_light=lit)
     return replace(marked, last=light, seconds=seconds), judged
 
 
@@ -157,12 +163,11 @@ def _begun(light: Floats, seconds: float) -> Usual:
     )
 
 
-def _in_this_light(usual: Usual, light: Floats, compared: "_Compared", seconds: float) -> Usual:
-    """The usual view with the light of the frame in all cells but those in front of which something is."""
-    cells = compared.is_calm.reshape(NUM_ROWS, NUM_COLUMNS)
-    mask = np.repeat(np.repeat(cells, _CELL, axis=0), _CELL, axis=1)
-    lit = np.where(mask, light, usual.light)
-    return replace(usual, light=lit, last=light, seconds=seconds, state="usual", since=seconds)
+def _in_this_light(usual: Usual, light: Floats, lit: NDArray[np.bool_], seconds: float) -> Usual:
+    """The usual view with the light of the frame in those cells (NUM_ROWS, NUM_COLUMNS)."""
+    mask = np.repeat(np.repeat(lit, _CELL, axis=0), _CELL, axis=1)
+    brightened = np.where(mask, light, usual.light)
+    return replace(usual, light=brightened, last=light, seconds=seconds, state="usual", since=seconds)
 
 
 def _followed(

@@ -230,6 +230,11 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
     is_kept = correlation >= _KEPT * usual.correlation
     has_edges, had_edges = energy > 4 * usual.noise, usual_energy > 4 * usual.noise
     is_other_light = np.abs(brighter) > least
+    gain = ((level + 8) / (usual_level + 8)) ** 2  # of the energy of edges, by light
+    is_weak = usual_energy < 16 * usual.noise
+    is_comparable = (energy <= 4 * np.maximum(gain, 1) * np.maximum(usual_energy, usual.noise)) & (
+        4 * energy + 4 * usual.noise >= gain * usual_energy
+    )
     altered = np.where(has_edges | had_edges, ~is_kept, is_other_light).mean()
     return _Compared(
         correlation,
@@ -239,7 +244,7 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
         is_structured,
         is_kept,
         is_other_light & explained,
-        np.where(has_edges & had_edges, is_kept, ~has_edges & ~had_edges),
+        np.where(had_edges, is_kept | (is_weak & is_comparable), is_comparable),
         float(altered),
         (now, then),
     )

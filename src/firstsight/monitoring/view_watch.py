@@ -30,6 +30,7 @@ _LASTING: tuple[tuple[Literal["covered", "dark"], ViewKind, ViewKind], ...] = (
 _TRIGGER = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=1.0, quiet_seconds=1.0)
 _AT_ONCE = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=0.0, quiet_seconds=0.0)
 # In these there is no view in which anything could be new.
+_FIFTH = 0.2
 BLIND: tuple[State, ...] = ("moved", "covered", "dark")
 
 
@@ -113,6 +114,14 @@ def _event(change: episodes.Change, begins: ViewKind, ends: ViewKind) -> ViewEve
     if change.begins:
         return ViewEvent(begins, episode.start_seconds)
     return ViewEvent(ends, episode.start_seconds, episode.last_seconds)
+
+
+def is_nudged(judged: Judged) -> bool:
+    """Whether the view has moved by so little, a fifth of a cell, that each cell shows nearly what it did."""
+    if judged.state != "moved" or judged.shift is None:
+        return False
+    across, down = judged.shift
+    return abs(across) * NUM_COLUMNS <= _FIFTH and abs(down) * NUM_ROWS <= _FIFTH
 
 
 def cells_of_crop(

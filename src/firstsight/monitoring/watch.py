@@ -28,7 +28,7 @@ from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Change, Trigger, TriggerState
 from firstsight.monitoring.novelty import Novelty, Usual, new_from
 from firstsight.monitoring.view_changes import Judged
-from firstsight.monitoring.view_watch import BLIND, ViewEvent, ViewKind, ViewWatch
+from firstsight.monitoring.view_watch import BLIND, ViewEvent, ViewKind, ViewWatch, is_nudged
 from firstsight.searching.query import Picture, read_anchors
 from firstsight.text import printable
 
@@ -263,6 +263,8 @@ class Watcher:
         return values
 
     def _novel(self, novelty: Novelty, frame: Frame, judged: Judged) -> float | None:
+        if is_nudged(judged):
+            return novelty.update_in_view(frame, only_light=np.zeros_like(judged.only_light))
         if judged.state in BLIND and not judged.starts_again:
             return None
         if judged.state == "moved":

@@ -27,9 +27,11 @@ from numpy.typing import NDArray
 from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError, check_number
+from firstsight.footage.frames import Frame
 from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
+from firstsight.monitoring.view_watch import cells_of_crop
 from firstsight.normality.memory import Judge, Memory, batches
 from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
 from firstsight.process import Precision
@@ -98,13 +100,16 @@ def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return pooled.reshape(*features.shape[:2], -1)
 
 
-def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> tuple[Usual, float | None]:
+def update(
+    usual: Usual | None, cells: NDArray[np.float32], seconds: float, *, ignored: NDArray[np.bool_] | None = None
+) -> tuple[Usual, float | None]:
     """What is usual after one more frame, and how unusual the frame was before it.
 
     Args:
         usual: after the frame before; None for the first.
         cells: (maps, cells), of one frame.
         seconds: its time; where it is before the last frame's, as in the next file, no time passes.
+        ignored: (cells,), those that do not count for the score, as only their light has changed.
 
     Returns:
         The new state, and the score; None during the warm-up.
@@ -123,11 +128,9 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
     score = None
     if usual.is_warm:
         share = -math.expm1(-step / ADAPTING_SECONDS)
-        structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
-        floor = float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
-        usual_square = usual.variance + floor
+        usual_square = usual.variance + _floor(usual)
         unusual = square / usual_square
-        score = float(np.sqrt(unusual.max()))
+        score = float(np.sqrt((unusual if ignored is None else unusual * ~ignored).max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
         square = np.minimum(square, _CUT * usual_square)
     else:
@@ -141,6 +144,21 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
         seconds=seconds,
     )
     return after, score
+
+
+def in_this_light(usual: Usual, cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> Usual:
+    """What is usual where the light has changed and stays so: the frame itself, in those of the cells (cells,) in which
+    another light makes it look new. Cells whose maps hardly depend on light keep what they have.
+    """
+    square = ((cells - usual.mean) ** 2).mean(axis=0)
+    looks_new = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + _floor(usual))
+    return replace(usual, mean=np.where(lit & looks_new, cells, usual.mean))
+
+
+def _floor(usual: Usual) -> float:
+    """The smallest usual squared deviation."""
+    structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
+    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
 
 
 def new_from(least: float | None = None) -> Trigger:
@@ -180,7 +198,7 @@ class Novelty:
         self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
         self._last_due: float | None = None
-        self._last_score: float | None = None
+        self.last_score: float | None = None  # None during the warm-up
 
     def update(self, pictures: NDArray[np.uint8], seconds: list[float]) -> list[float | None]:
         """The scores of some more frames (N, H, W, 3) in order of time; None during the warm-up."""
@@ -191,12 +209,42 @@ class Novelty:
             scores.append(score)
         return scores
 
+    def is_due(self, seconds: float) -> bool:
+        """Whether a frame at that time is one of the two a second that are judged, however many come."""
+        return self._last_due is None or not 0 <= seconds - self._last_due < DUE_SECONDS
+
     def update_now_and_then(self, picture: NDArray[np.uint8], seconds: float) -> float | None:
-        """The score of a frame (H, W, 3) as of the last one that was due: two a second, however many come."""
-        is_due = self._last_due is None or not 0 <= seconds - self._last_due < DUE_SECONDS
-        if is_due:
-            (self._last_score,), self._last_due = self.update(picture[None], [seconds]), seconds
-        return self._last_score
+        """The score of a frame (H, W, 3) as of the last one that was due."""
+        if self.is_due(seconds):
+            (self.last_score,), self._last_due = self.update(picture[None], [seconds]), seconds
+        return self.last_score
+
+    def update_in_view(
+        self, frame: Frame, *, only_light: NDArray[np.bool_], starts_again: bool = False
+    ) -> float | None:
+        """The score of one more frame beside what happens to its view.
+
+        Args:
+            frame: whose first picture is of the encoder's view.
+            only_light: of cells (rows, columns) over the frame, those in which only the light has changed.
+            starts_again: what they show is usual from now on.
+        """
+        (cells,) = grids = in_cells(self._encoder.features(frame.pixels[None], precision=self._precision))
+        shape = NUM_ROWS, NUM_COLUMNS
+        if grids.shape[2] != NUM_ROWS * NUM_COLUMNS or not only_light.any():
+            ignored = np.zeros(grids.shape[2], np.bool_)
+        else:
+            crop = self._encoder.view.crop(*frame.size)
+            ignored = cells_of_crop(only_light, crop, frame.size, shape)
+        if starts_again and self._usual is not None:
+            self._usual = in_this_light(self._usual, cells, ignored)
+        self._usual, self.last_score = update(self._usual, cells, frame.seconds, ignored=ignored)
+        self._last_due = frame.seconds
+        return self.last_score
+
+    def start_again(self) -> None:
+        """Forgets what is usual: the view is another."""
+        self._usual = None
 
 
 @dataclass(frozen=True)

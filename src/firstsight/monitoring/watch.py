@@ -8,10 +8,9 @@ still view.)
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +22,15 @@ from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Stream
-from firstsight.library.thumbnails import as_jpeg, gallery
 from firstsight.monitoring import episodes, novelty
 from firstsight.monitoring.episodes import Change, Trigger, TriggerState
+from firstsight.monitoring.event import Event, Kind
 from firstsight.monitoring.novelty import Novelty, Usual, new_from, rarer_than
+from firstsight.monitoring.view_changes import Judged as JudgedView
+from firstsight.monitoring.view_watch import BLIND, ViewEvent, ViewWatch, is_nudged
 from firstsight.normality.memory import Judge, Judged, Memory
 from firstsight.normality.motion import MotionView
-from firstsight.normality.rarity import once_in
 from firstsight.searching.query import Picture, read_anchors
-from firstsight.text import printable
 
 # Half-way from the usual to the anchor. Before a still camera, a person matched itself with 0.5 to 0.85 and others
 # with 0.3 at most.
@@ -74,71 +73,6 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     mean = float(usual.mean[0, 0])
     way = max(1 - mean, _DEVIATIONS * float(np.sqrt(usual.variance[0])), 1e-6)
     return after, (similarity - mean) / way
-
-
-_NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
-
-Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something begins or ends. Fields that do not apply are None."""
-
-    kind: Kind
-    seconds: float  # when it is reported, by the time of the stream
-    time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
-    source: str  # for people
-    anchor: str | None = None  # of a match: name of the anchor
-    start_seconds: float | None = None  # of a match or something new: since when
-    end_seconds: float | None = None  # and until when
-    value: float | None = None  # the largest so far: closeness of a match, deviation of something new
-    peak_seconds: float | None = None  # when it was the largest
-    box: tuple[int, int, int, int] | None = None  # of something new, by a memory: x, y, width, height in pixels
-    part: str | None = None  # of something new, by a memory: "motion", whose `value` is a rarity, or "appearance"
-    reason: str | None = None  # why the stream counts as lost
-    away_seconds: float | None = None  # how long it was lost
-    snapshot: str | None = None  # file with the frame
-    frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields that apply, without the frame, as plain values."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def words(self) -> str:
-        """A line for people."""
-        return f"{self.seconds:>9.2f} s  {self._what()}"
-
-    def _repr_html_(self) -> str:
-        """For a notebook: the words, and the frame."""
-        if self.frame is None:
-            return gallery(self.words(), ())
-        step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
-        return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
-
-    def _how_new(self) -> str:
-        if self.part == "motion":
-            return f"{self.part}, normally {once_in(self.value or 0)}"
-        part = f"{self.part}, " if self.part else ""
-        return f"{part}{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
-
-    def _what(self) -> str:
-        anchor = printable(self.anchor or "")
-        lasted = (self.end_seconds or 0) - (self.start_seconds or 0)
-        match self.kind:
-            case "match begins":
-                return f"match begins: {anchor}, closeness {self.value:.2f}"
-            case "match ends":
-                return f"match ends: {anchor}, after {lasted:.1f} s, closeness at most {self.value:.2f}"
-            case "novel begins":
-                return f"something new: {self._how_new()}"
-            case "novel ends":
-                return f"nothing new any more, after {lasted:.1f} s, at most {self._how_new()}"
-            case "lost":
-                return f"lost: {printable(self.reason or '')}"
-            case "back":
-                return f"back after {self.away_seconds:.1f} s"
 
 
 def wall_clock() -> str:
@@ -198,6 +132,7 @@ class Watcher:
         self._novelty = Novelty(encoder) if looks else None
         self._judge = Judge(memory, view_index=1) if novel and memory is not None else None
         self._peak: Judged | None = None  # of the event in progress
+        self._view = ViewWatch() if novel else None
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
         match = close_from(match_from)
         self._watched = [_Watched(match, anchor) for anchor in self._anchors]
@@ -227,7 +162,9 @@ class Watcher:
         events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now
-        values = self._values(arrival)
+        judged, of_view = self._view.update(arrival.whole, arrival.seconds) if self._view else (None, ())
+        events += [self._view_event(one, arrival, arrival.seconds, now) for one in of_view]
+        values = self._values(arrival, judged)
         self.num_judged += self._judge is not None or None not in values
         for number, value in enumerate(values):
             trigger = self._watched[number].trigger
@@ -245,10 +182,14 @@ class Watcher:
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
         last = self._last
-        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
+        of_view = self._view.finish() if self._view else ()
+        return [
+            *(self._event(number, change, last, seconds, time) for number, change in ended if change and last),
+            *(self._view_event(one, last, seconds, time) for one in of_view if last),
+        ]
 
-    def _values(self, frame: Frame) -> list[float | None]:
-        """Closeness to each anchor, and the deviation if novelty is watched."""
+    def _values(self, frame: Frame, view: JudgedView | None) -> list[float | None]:
+        """Closeness to each anchor, and the deviation if novelty is watched; None while there is no view."""
         pictures: NDArray[np.uint8] = frame.pixels[None]
         values: list[float | None] = []
         if self._anchors:
@@ -257,17 +198,42 @@ class Watcher:
                 # One by one: how a product of several is rounded depends on how many there are.
                 self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
                 values.append(value)
-        if self._novelty and self._judge:
-            values.append(self._novelty.update_now_and_then(frame.pixels, frame.seconds))
-        elif self._novelty:
-            values += self._novelty.update(pictures, [frame.seconds])
+        is_blind = view is not None and view.state in BLIND and not view.starts_again and not is_nudged(view)
+        if self._novelty and view:
+            values.append(None if is_blind else self._novel(self._novelty, frame, view))
         if self._judge:
             (judged,) = self._judge.update([frame])
-            values.append(judged.score)
+            values.append(None if is_blind else judged.score)
             running = self._states[-1].episode
             if running is None or judged.score > running.peak:
                 self._peak = judged
         return values
+
+    def _novel(self, novelty: Novelty, frame: Frame, view: JudgedView) -> float | None:
+        """The deviation of a frame; beside a memory, which needs more frames, as of the last one that was due."""
+        if self._judge and not view.starts_again and not novelty.is_due(frame.seconds):
+            return novelty.last_score
+        if is_nudged(view):
+            return novelty.update_in_view(frame, only_light=np.zeros_like(view.only_light))
+        if view.state == "moved":
+            novelty.start_again()
+        return novelty.update_in_view(frame, only_light=view.only_light, starts_again=view.starts_again)
+
+    def _view_event(self, one: ViewEvent, frame: Frame, seconds: float, time: str) -> Event:
+        width, height = frame.size
+        left, top, across, down = one.box or (0.0, 0.0, 0.0, 0.0)
+        box = round(left * width), round(top * height), round(across * width), round(down * height)
+        return Event(
+            one.kind,
+            seconds,
+            time,
+            frame.source,
+            start_seconds=one.start_seconds,
+            end_seconds=one.end_seconds,
+            shift=one.shift,
+            box=box if one.box else None,
+            frame=frame,
+        )
 
     def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
         episode, watched, begins = change.episode, self._watched[number], change.begins

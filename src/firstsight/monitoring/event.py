@@ -38,7 +38,7 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """The fields that apply, without the frame, as plain values."""
         values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
-        return {name: value for name, value in values.items() if value is not None}
+        return plain(values)
 
     def words(self) -> str:
         """A line for people."""
@@ -85,6 +85,12 @@ class Event:
         since = f"since {self.start_seconds:.1f} s"
         lasted = f"after {(self.end_seconds or 0) - (self.start_seconds or 0):.1f} s"
         return f"{_VIEW_WORDS[self.kind]}, {since if self.end_seconds is None else lasted}"
+
+
+def plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Those that apply, as they come back from JSON."""
+    given = ((name, value) for name, value in values.items() if value is not None)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in given}
 
 
 _VIEW_WORDS: dict[str, str] = {

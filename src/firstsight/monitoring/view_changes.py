@@ -21,6 +21,9 @@ from PIL import Image
 from scipy import ndimage
 
 from firstsight.errors import PixelsError
+from firstsight.monitoring import light_steps
+from firstsight.monitoring.light_steps import SETTLING_SECONDS, Steps
+from firstsight.pixels import Crop
 
 HEIGHT, WIDTH = 120, 160  # of a sketch; 2 pixels of a picture 640 wide are half a pixel here
 NUM_ROWS, NUM_COLUMNS = 6, 8  # cells of 20x20 pixels: some 50 independent gradients, so chance correlates by 0.15
@@ -48,10 +51,10 @@ _LIGHT, _DEVIATIONS = 6.0, 4.0
 _LEAST_SHIFT = 1.5
 ADAPTING_SECONDS = 60.0  # of the usual picture
 _WARM_UP_FRAMES = 4
-# What has changed for so long and stands still is usual from now on; if it never stands still, after the second.
-SETTLING_SECONDS, _RESTLESS_SECONDS = 3.0, 30.0
-# Share of the cells that may have changed otherwise where only the light has: a person fills more.
-_ALONE = 0.05
+# A moved view that never stands still is usual after so long.
+_RESTLESS_SECONDS = 30.0
+# For so long after the light has changed, cells that keep their edges are no news: clouds come again.
+_UNSTEADY_SECONDS = 60.0
 _MAX_STEP_SECONDS = 10.0
 
 
@@ -74,9 +77,12 @@ class Usual:
     last: Floats  # (HEIGHT, WIDTH) of the frame before
     num_frames: int
     seconds: float  # of the last frame
+    steps: Steps  # in which the light was switched
     state: State = "usual"
     since: float = 0.0  # when the state began
     still_since: float = 0.0  # since when each frame is like the one before
+    lit_seconds: float = -math.inf  # when the light last was another
+    foreign: NDArray[np.bool_] | None = None  # (cells,), those that did not show the usual edges; None: not known
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +94,20 @@ class Judged:
     gone: float  # share of the structured cells whose structure is not where it was, 0 to 1
     only_light: NDArray[np.bool_]  # (NUM_ROWS, NUM_COLUMNS): no more than the light has changed there
     shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
-    starts_again: bool = False  # what is usual starts again: all of a moved view, `only_light` of one in another light
+    is_switching: bool = False  # most of the view changed within the last second, so that nothing can be judged
+    settled: NDArray[np.bool_] | None = None  # (NUM_ROWS, NUM_COLUMNS): what they show in another light is usual now
+    starts_again: bool = False  # what is usual starts again, as the view was moved
+
+
+@dataclass(frozen=True)
+class SketchView:
+    """All of a frame in grey, at twice the size of a sketch at most: enough for `sketch`."""
+
+    channels: int = 1
+
+    def crop(self, width: int, height: int) -> Crop:
+        """All of a picture of that size."""
+        return Crop(0, 0, width, height, min(width, 2 * WIDTH), min(height, 2 * HEIGHT))
 
 
 def sketch(picture: NDArray[np.uint8]) -> Sketch:
@@ -114,16 +133,30 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
         one: the frame.
         seconds: its time; where it is before the last frame's, as in the next file, no time passes.
     """
+    none = np.zeros((NUM_ROWS, NUM_COLUMNS), np.bool_)
     if usual is None:
-        return _begun(one.light, seconds), Judged("usual", seconds, 0.0, np.zeros((NUM_ROWS, NUM_COLUMNS), np.bool_))
+        return _begun(one.light, seconds), Judged("usual", seconds, 0.0, none)
     noise = _noise_of(one.light, usual.last)
     compared = _compare(usual, one.light)
     if usual.num_frames < _WARM_UP_FRAMES:
-        judged = Judged("usual", seconds, 0.0, np.zeros((NUM_ROWS, NUM_COLUMNS), np.bool_))
-        return _followed(usual, one.light, compared, noise, seconds, share=1 / (usual.num_frames + 1)), judged
+        followed = _followed(usual, one.light, compared, noise, seconds, share=1 / (usual.num_frames + 1))
+        steps = light_steps.update(usual.steps, _cells_of(one.light), seconds, foreign=none.ravel())
+        return replace(followed, steps=steps), Judged("usual", seconds, 0.0, none)
     state, shift = _state_of(usual, one.light, compared)
-    by_light = compared.is_calm if state == "light" else compared.only_light
-    judged = Judged(state, seconds, compared.gone, by_light.reshape(NUM_ROWS, NUM_COLUMNS), shift)
+    foreign = none.ravel() if usual.foreign is None else usual.foreign
+    steps = light_steps.update(usual.steps, _cells_of(one.light), seconds, foreign=foreign)
+    lit = seconds if state == "light" or steps.is_switching else usual.lit_seconds
+    is_unsteady = 0 <= seconds - lit <= _UNSTEADY_SECONDS
+    by_light = compared.only_light | steps.by_light | (compared.is_calm & is_unsteady)
+    judged = Judged(state, seconds, compared.gone, _as_grid(by_light), shift, is_switching=steps.is_switching)
+    if state == "light" or (state == "usual" and is_unsteady):
+        settled = steps.settled | (compared.is_calm & steps.still_for(SETTLING_SECONDS))
+        usual, steps = _in_this_light(usual, one.light, settled), light_steps.without(steps, settled)
+        judged = replace(judged, settled=_as_grid(settled))
+    is_known = state in ("usual", "light") and not steps.is_switching
+    usual = replace(
+        usual, steps=steps, lit_seconds=lit, foreign=_around(~compared.is_calm) if is_known else usual.foreign
+    )
     return _after(usual, one.light, compared, judged, noise)
 
 
@@ -137,14 +170,9 @@ def _after(usual: Usual, light: Floats, compared: "_Compared", judged: Judged, n
         step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
         share = -math.expm1(-step / ADAPTING_SECONDS)
         return _followed(marked, light, compared, noise, seconds, share=share), judged
-    is_restless = seconds - since >= _RESTLESS_SECONDS
-    settled = seconds - max(since, still) >= SETTLING_SECONDS or is_restless
+    settled = seconds - max(since, still) >= SETTLING_SECONDS or seconds - since >= _RESTLESS_SECONDS
     if state == "moved" and settled:
         return _begun(light, seconds), replace(judged, starts_again=True)
-    is_alone = (~compared.is_calm).mean() <= _ALONE  # nothing is in front of the view, which must not become usual
-    if state == "light" and settled and (is_alone or is_restless):
-        lit = ~ndimage.binary_dilation(~compared.is_calm.reshape(NUM_ROWS, NUM_COLUMNS), np.ones((3, 3)))
-        return _in_this_light(marked, light, lit, seconds), replace(judged, starts_again=True, only_light=lit)
     return replace(marked, last=light, seconds=seconds), judged
 
 
@@ -158,16 +186,32 @@ def _begun(light: Floats, seconds: float) -> Usual:
         last=light,
         num_frames=1,
         seconds=seconds,
+        steps=light_steps.begin(_cells_of(light), seconds),
         since=seconds,
         still_since=seconds,
     )
 
 
-def _in_this_light(usual: Usual, light: Floats, lit: NDArray[np.bool_], seconds: float) -> Usual:
-    """The usual view with the light of the frame in those cells (NUM_ROWS, NUM_COLUMNS)."""
-    mask = np.repeat(np.repeat(lit, _CELL, axis=0), _CELL, axis=1)
-    brightened = np.where(mask, light, usual.light)
-    return replace(usual, light=brightened, last=light, seconds=seconds, state="usual", since=seconds)
+def _in_this_light(usual: Usual, light: Floats, lit: NDArray[np.bool_]) -> Usual:
+    """The usual view with the light of the frame in those cells (cells,)."""
+    mask = np.repeat(np.repeat(_as_grid(lit), _CELL, axis=0), _CELL, axis=1)
+    return replace(usual, light=np.where(mask, light, usual.light))
+
+
+def _cells_of(light: Floats) -> Floats:
+    """Light (HEIGHT, WIDTH) cell by cell: (cells, pixels)."""
+    parts = light.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL).swapaxes(1, 2)
+    return parts.reshape(NUM_ROWS * NUM_COLUMNS, -1)
+
+
+def _as_grid(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return cells.reshape(NUM_ROWS, NUM_COLUMNS)
+
+
+def _around(cells: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Those cells (cells,) and the ones beside them."""
+    wide: NDArray[np.bool_] = ndimage.binary_dilation(_as_grid(cells), np.ones((3, 3)))
+    return wide.ravel()
 
 
 def _followed(

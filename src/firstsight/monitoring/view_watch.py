@@ -22,6 +22,7 @@ ViewKind = Literal[
     "left",
     "taken",
 ]
+ViewChangeKind = Literal["moved", "covered", "dark", "frozen", "left", "taken"]
 _LASTING: tuple[tuple[Literal["covered", "dark"], ViewKind, ViewKind], ...] = (
     ("covered", "covered begins", "covered ends"),
     ("dark", "dark begins", "dark ends"),
@@ -29,7 +30,6 @@ _LASTING: tuple[tuple[Literal["covered", "dark"], ViewKind, ViewKind], ...] = (
 # A hand that passes the lens is none; whoever covers a camera does so for longer.
 _TRIGGER = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=1.0, quiet_seconds=1.0)
 _AT_ONCE = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=0.0, quiet_seconds=0.0)
-# In these there is no view in which anything could be new.
 _FIFTH = 0.2
 BLIND: tuple[State, ...] = ("moved", "covered", "dark")
 
@@ -43,6 +43,13 @@ class ViewEvent:
     end_seconds: float | None = None  # of what ends
     shift: tuple[float, float] | None = None  # of a moved view, right and down, as shares of width and height
     box: tuple[float, float, float, float] | None = None  # of what is left or taken, as shares of the view
+
+    def box_in(self, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """The box in pixels of a picture of that size: x, y, width, height."""
+        if self.box is None:
+            return None
+        (left, top, wide, high), (width, height) = self.box, size
+        return round(left * width), round(top * height), round(wide * width), round(high * height)
 
 
 class ViewWatch:
@@ -116,8 +123,16 @@ def _event(change: episodes.Change, begins: ViewKind, ends: ViewKind) -> ViewEve
     return ViewEvent(ends, episode.start_seconds, episode.last_seconds)
 
 
-def is_nudged(judged: Judged) -> bool:
-    """Whether the view has moved by so little, a fifth of a cell, that each cell shows nearly what it did."""
+def is_blind(judged: Judged) -> bool:
+    """Whether nothing can be new, as the camera is moved, covered or dark, or its light is being switched.
+
+    A view that has moved by a fifth of a cell can be judged, as each cell shows nearly what it did.
+    """
+    has_no_view = judged.state in BLIND and not judged.starts_again and not _is_nudged(judged)
+    return has_no_view or judged.is_switching
+
+
+def _is_nudged(judged: Judged) -> bool:
     if judged.state != "moved" or judged.shift is None:
         return False
     across, down = judged.shift

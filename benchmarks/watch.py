@@ -25,7 +25,8 @@ from scipy.stats import chi2
 import firstsight
 from firstsight.device import describe_machine
 from firstsight.footage.stream import Stream
-from firstsight.monitoring.watch import Event, Watcher
+from firstsight.monitoring.event import Event
+from firstsight.monitoring.watch import Watcher
 from firstsight.searching.query import read_anchors
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -13,7 +13,8 @@ from firstsight.article.settings import article_levels
 from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare
-from firstsight.monitoring.watch import Event, watch
+from firstsight.monitoring.event import Event
+from firstsight.monitoring.watch import watch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from rtsp import Server

@@ -11,7 +11,8 @@ from PIL import Image
 
 import firstsight
 from firstsight.footage.source import open_source
-from firstsight.monitoring.novelty import NEW_FROM, detect_novelty
+from firstsight.monitoring.deviation import NEW_FROM
+from firstsight.monitoring.novelty import detect_novelty
 
 _RATE = 2.0
 

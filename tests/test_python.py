@@ -255,8 +255,8 @@ def test_results_are_frozen() -> None:
     from firstsight.comparison.align import Alignment
     from firstsight.comparison.compare import Comparison
     from firstsight.evaluation.evaluate import Evaluation
+    from firstsight.monitoring.event import Event
     from firstsight.monitoring.novelty import NoveltyScores
-    from firstsight.monitoring.watch import Event
     from firstsight.scene_detection.scenes import Scene, Scenes
 
     for result in (Alignment, Comparison, Evaluation, Event, NoveltyScores, Scene, Scenes):

@@ -138,8 +138,10 @@ def test_without_standard_output_it_goes_on(run_folder: Path, hall: Path, tmp_pa
 def test_a_process_of_its_own_is_ended_cleanly_by_the_keyboard(run_folder: Path, tmp_path: Path) -> None:
     """Interrupted when the first event is read; what is new stays to be seen for as long as the footage lasts."""
     log = tmp_path / "events.jsonl"
-    ground, red = (np.full((48, 64, 3), value, np.uint8) for value in (90, 240))
+    ground = np.full((48, 64, 3), 90, np.uint8)
     ground[::8] = 160
+    red = ground.copy()
+    red[8:40, 8:32] = 240
     with VideoWriter(tmp_path / "long.mp4", size=(64, 48)) as writer:
         for index in range(4000):
             writer.write(ground if index < 20 else red, seconds=index / 2)

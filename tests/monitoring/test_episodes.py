@@ -62,3 +62,10 @@ def test_a_trigger_that_ends_above_its_beginning_is_refused() -> None:
         Trigger(6, 8)
     with pytest.raises(SettingsError, match="times from 0"):
         Trigger(8, 6, min_seconds=-1)
+
+
+def test_a_single_frame_counts_where_frames_are_far_apart() -> None:
+    trigger = Trigger(8.0, 6.0)
+    for apart, num in ((60.0, 1), (1.5, 1), (0.5, 0)):
+        values = [(apart * index, 36.0 if index == 5 else 1.0) for index in range(10)]
+        assert len(find_episodes(trigger, values)) == num

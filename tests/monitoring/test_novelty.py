@@ -8,7 +8,8 @@ from library_made import small_encoder
 
 from firstsight.errors import SettingsError
 from firstsight.footage.encoding import VideoWriter
-from firstsight.monitoring.novelty import ADAPTING_SECONDS, NEW_FROM, Usual, in_cells, new_from, score_novelty, update
+from firstsight.monitoring.deviation import ADAPTING_SECONDS, NEW_FROM, Usual, in_cells, new_from, update
+from firstsight.monitoring.novelty import score_novelty
 
 MAPS, CELLS = 8, 12
 GROUND = np.random.default_rng(0).standard_normal((MAPS, CELLS)).astype(np.float32)

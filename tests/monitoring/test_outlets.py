@@ -14,9 +14,9 @@ from PIL import Image
 from firstsight.errors import RunError
 from firstsight.footage.frames import Frame
 from firstsight.monitoring import outlets
+from firstsight.monitoring.event import Event
 from firstsight.monitoring.outlets import ClosedError, Destinations, EventLog, Outlets, open_outlets
 from firstsight.monitoring.sending import Sender
-from firstsight.monitoring.watch import Event
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
 

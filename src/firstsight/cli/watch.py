@@ -102,7 +102,7 @@ def watch_command(
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.footage.stream import Stream
-    from firstsight.monitoring.novelty import judged_text
+    from firstsight.monitoring.deviation import judged_text
     from firstsight.monitoring.outlets import Destinations, open_outlets, send_all
     from firstsight.monitoring.watch import Watcher
     from firstsight.searching.query import read_anchors
@@ -222,7 +222,8 @@ def novelty_command(
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import write_rounded
-    from firstsight.monitoring.novelty import detect_novelty, judged_text, new_from
+    from firstsight.monitoring.deviation import judged_text, new_from
+    from firstsight.monitoring.novelty import detect_novelty
 
     new_from(least)
     check_out(csv_file)
@@ -253,7 +254,7 @@ def novelty_command(
 
 
 def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
-    from firstsight.monitoring.novelty import judged_text
+    from firstsight.monitoring.deviation import judged_text
 
     if not found.episodes and by_memory:
         return f"nothing new in {len(found.frames)} frames"

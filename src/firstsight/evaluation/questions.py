@@ -14,7 +14,7 @@ from firstsight.evaluation import metrics
 from firstsight.evaluation.baselines import Method
 from firstsight.evaluation.metrics import Question, Scores, query_blocks
 from firstsight.evaluation.sample import Sample, cell_means, in_order, is_still
-from firstsight.monitoring import novelty
+from firstsight.monitoring import deviation
 from firstsight.quality.self_test import Times, self_test
 
 _TEST_SHARE, _HELD_OUT_SHARE = 1 / 3, 1 / 5  # of each label's groups; of what is left, to choose the probe's penalty
@@ -298,7 +298,8 @@ def novelty_question(sample: Sample, *, seed: int) -> Question:
     if len(quiet) < _MIN_QUIET:
         num_judged = sum(map(len, judged))
         raise SettingsError(
-            f"{novelty.judged_text(sum(map(len, videos)), num_judged)}; {round(_MIN_QUIET / _QUIET)} judged are needed"
+            f"{deviation.judged_text(sum(map(len, videos)), num_judged)}; "
+            f"{round(_MIN_QUIET / _QUIET)} judged are needed"
         )
     chosen = quiet[np.unique(np.linspace(0, len(quiet) - 1, _MAX_PIECES).round().astype(int))]
     random = np.random.default_rng(seed)
@@ -319,15 +320,15 @@ def novelty_question(sample: Sample, *, seed: int) -> Question:
         newer = (below[0] + below[1]) / (2 * len(as_they_are))
         figures = {
             "newer": float(newer.mean()),
-            "called new": float((pieces_score >= novelty.NEW_FROM).mean()),
-            "as it was": float((as_they_are >= novelty.NEW_FROM).mean()),
+            "called new": float((pieces_score >= deviation.NEW_FROM).mean()),
+            "as it was": float((as_they_are >= deviation.NEW_FROM).mean()),
         }
         return Scores(figures, newer, query_blocks(len(newer)))
 
     columns = {
         "newer": "a frame with a piece put in against one as it was: share of cases in which its novelty is the higher "
         "(AUROC); half is chance",
-        "called new": f"share of frames with a piece whose novelty is {novelty.NEW_FROM:g} or more",
+        "called new": f"share of frames with a piece whose novelty is {deviation.NEW_FROM:g} or more",
         "as it was": "the same of frames without a piece, what truly happened in them included",
     }
     asks = f"is a piece that was not there before new, in {len(pieces)} of the quietest frames of a still camera?"
@@ -338,7 +339,7 @@ def _is_judged(seconds: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which frames come after those that set the usual view."""
     usual, judged = None, []
     for time in seconds:
-        usual, score = novelty.update(usual, np.zeros((1, 1), np.float32), float(time))
+        usual, score = deviation.update(usual, np.zeros((1, 1), np.float32), float(time))
         judged.append(score is not None)
     return np.array(judged)
 
@@ -383,7 +384,7 @@ def _novelty(
     usual, with_piece, as_is = None, list[float](), dict[int, float]()
     for row, own, time in zip(rows.tolist(), cells, seconds.tolist(), strict=True):
         if row in put_in:
-            with_piece += [score for score in (novelty.update(usual, put_in[row], time)[1],) if score is not None]
-        usual, score = novelty.update(usual, own, time)
+            with_piece += [score for score in (deviation.update(usual, put_in[row], time)[1],) if score is not None]
+        usual, score = deviation.update(usual, own, time)
         as_is |= {row: score} if score is not None else {}
     return with_piece, as_is

@@ -10,6 +10,9 @@ from dataclasses import dataclass, replace
 
 from firstsight.errors import SettingsError
 
+# Frames that are further apart are pictures of a time lapse or of a camera trap.
+_FAR_APART_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class Trigger:
@@ -41,6 +44,7 @@ class TriggerState:
 
     episode: Episode | None = None  # in progress, or still too short to count
     counts: bool = False  # whether its beginning was reported
+    seconds: float | None = None  # of the last frame
 
 
 @dataclass(frozen=True)
@@ -56,20 +60,23 @@ def update(
 ) -> tuple[TriggerState, Change | None]:
     """The state after one more frame, and what begins or ends with it; None counts as a low value.
 
-    Episodes shorter than `min_seconds` from first to last frame are not reported.
+    Episodes shorter than `min_seconds` from first to last frame are not reported; but a frame lasts until the next one,
+    so where they are more than a second apart, as in a time lapse, one is enough.
     """
     episode = state.episode
+    gap = 0.0 if state.seconds is None else seconds - state.seconds
     if episode is not None and seconds < episode.last_seconds:  # the next file begins
-        return TriggerState(), finish(state)
+        return TriggerState(seconds=seconds), finish(state)
     holds = value is not None and value >= (trigger.begins_from if episode is None else trigger.ends_below)
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
-        if not state.counts and seconds - episode.start_seconds >= trigger.min_seconds:
-            return TriggerState(episode, counts=True), Change(episode, begins=True)
-        return TriggerState(episode, state.counts), None
+        lasted = max(seconds - episode.start_seconds, gap if gap > _FAR_APART_SECONDS else 0.0)
+        if not state.counts and lasted >= trigger.min_seconds:
+            return TriggerState(episode, counts=True, seconds=seconds), Change(episode, begins=True)
+        return TriggerState(episode, state.counts, seconds), None
     if episode is None or seconds - episode.last_seconds < (trigger.quiet_seconds if state.counts else 0.0):
-        return state, None
-    return TriggerState(), finish(state)
+        return replace(state, seconds=seconds), None
+    return TriggerState(seconds=seconds), finish(state)
 
 
 def finish(state: TriggerState) -> Change | None:

@@ -15,8 +15,9 @@ from firstsight.errors import FirstsightError, RunError
 from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Arrival
+from firstsight.monitoring.event import Event
 from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
-from firstsight.monitoring.watch import Event, Watcher
+from firstsight.monitoring.watch import Watcher
 from firstsight.text import json_line, printable
 
 

@@ -8,10 +8,9 @@ still view.)
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +22,15 @@ from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
 from firstsight.footage.stream import Arrival, Back, Lost, Stream
-from firstsight.library.thumbnails import as_jpeg, gallery
-from firstsight.monitoring import episodes, novelty
-from firstsight.monitoring.episodes import Change, Trigger, TriggerState
-from firstsight.monitoring.novelty import Novelty, Usual, new_from, rarer_than
-from firstsight.normality.memory import Judge, Judged, Memory
-from firstsight.normality.motion import MotionView
-from firstsight.normality.rarity import once_in
+from firstsight.monitoring import deviation, episodes
+from firstsight.monitoring.deviation import Usual
+from firstsight.monitoring.episodes import Change, Episode, Trigger, TriggerState
+from firstsight.monitoring.event import Event, Kind
+from firstsight.monitoring.novelty import sentry_for, views_for
+from firstsight.monitoring.sentry import NewChange
+from firstsight.monitoring.view_watch import ViewEvent
+from firstsight.normality.memory import Memory
 from firstsight.searching.query import Picture, read_anchors
-from firstsight.text import printable
 
 # Half-way from the usual to the anchor. Before a still camera, a person matched itself with 0.5 to 0.85 and others
 # with 0.3 at most.
@@ -68,7 +67,7 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     Returns:
         The new state, and the closeness, below 0 if less similar than usual; None during the warm-up.
     """
-    after, score = novelty.update(usual, np.full((1, 1), similarity), seconds)
+    after, score = deviation.update(usual, np.full((1, 1), similarity), seconds)
     if usual is None or score is None:
         return after, None
     mean = float(usual.mean[0, 0])
@@ -76,83 +75,9 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     return after, (similarity - mean) / way
 
 
-_NOTEBOOK_WIDTH = 320  # pixels, about, of the picture of an event
-
-Kind = Literal["match begins", "match ends", "novel begins", "novel ends", "lost", "back"]
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something begins or ends. Fields that do not apply are None."""
-
-    kind: Kind
-    seconds: float  # when it is reported, by the time of the stream
-    time: str  # the same moment by the clock of this machine, ISO 8601 in UTC
-    source: str  # for people
-    anchor: str | None = None  # of a match: name of the anchor
-    start_seconds: float | None = None  # of a match or something new: since when
-    end_seconds: float | None = None  # and until when
-    value: float | None = None  # the largest so far: closeness of a match, deviation of something new
-    peak_seconds: float | None = None  # when it was the largest
-    box: tuple[int, int, int, int] | None = None  # of something new, by a memory: x, y, width, height in pixels
-    part: str | None = None  # of something new, by a memory: "motion", whose `value` is a rarity, or "appearance"
-    reason: str | None = None  # why the stream counts as lost
-    away_seconds: float | None = None  # how long it was lost
-    snapshot: str | None = None  # file with the frame
-    frame: Frame | None = field(default=None, repr=False, compare=False)  # at which it is reported, as `watch` views it
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields that apply, without the frame, as plain values."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "frame"}
-        return {name: value for name, value in values.items() if value is not None}
-
-    def words(self) -> str:
-        """A line for people."""
-        return f"{self.seconds:>9.2f} s  {self._what()}"
-
-    def _repr_html_(self) -> str:
-        """For a notebook: the words, and the frame."""
-        if self.frame is None:
-            return gallery(self.words(), ())
-        step = max(1, self.frame.whole.shape[1] // _NOTEBOOK_WIDTH)
-        return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
-
-    def _how_new(self) -> str:
-        if self.part == "motion":
-            return f"{self.part}, normally {once_in(self.value or 0)}"
-        part = f"{self.part}, " if self.part else ""
-        return f"{part}{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
-
-    def _what(self) -> str:
-        anchor = printable(self.anchor or "")
-        lasted = (self.end_seconds or 0) - (self.start_seconds or 0)
-        match self.kind:
-            case "match begins":
-                return f"match begins: {anchor}, closeness {self.value:.2f}"
-            case "match ends":
-                return f"match ends: {anchor}, after {lasted:.1f} s, closeness at most {self.value:.2f}"
-            case "novel begins":
-                return f"something new: {self._how_new()}"
-            case "novel ends":
-                return f"nothing new any more, after {lasted:.1f} s, at most {self._how_new()}"
-            case "lost":
-                return f"lost: {printable(self.reason or '')}"
-            case "back":
-                return f"back after {self.away_seconds:.1f} s"
-
-
 def wall_clock() -> str:
     """Now, ISO 8601 in UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class _Watched:
-    """One kind of thing that is watched for."""
-
-    trigger: Trigger
-    anchor: str | None = None  # None is what is new
-    part: str | None = None  # of what is new, beside a memory
 
 
 class Watcher:
@@ -167,6 +92,7 @@ class Watcher:
         memory: of what is normal before this camera: it judges motion from the first frame on.
         false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
             calibrates. None is "1/day" for motion, and appearance beside it.
+        stays: with `novel`, what is left or taken is an event too.
         clock: the time by this machine; called once for each arrival.
 
     Attributes:
@@ -189,6 +115,7 @@ class Watcher:
         novel_from: float | None = None,
         memory: Memory | None = None,
         false_alarms: str | None = None,
+        stays: bool = False,
         clock: Callable[[], str] = wall_clock,
     ) -> None:
         if not anchors and not novel:
@@ -197,18 +124,12 @@ class Watcher:
         self.latest: dict[str | None, float | None] = {}
         self._encoder = encoder
         self._anchors = dict(anchors or {})
-        looks = novel and (memory is None or false_alarms is None)
-        self._novelty = Novelty(encoder) if looks else None
-        self._judge = Judge(memory, view_index=1) if novel and memory is not None else None
-        self._peak: Judged | None = None  # of the event in progress
+        self._match = close_from(match_from)
+        self._by_memory = novel and memory is not None
+        self._sentry = sentry_for(encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays)
+        self._novel = novel
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
-        match = close_from(match_from)
-        self._watched = [_Watched(match, anchor) for anchor in self._anchors]
-        if looks:
-            self._watched.append(_Watched(new_from(novel_from), part="appearance" if memory else None))
-        if self._judge:
-            self._watched.append(_Watched(rarer_than(false_alarms), part="motion"))
-        self._states = [TriggerState()] * len(self._watched)
+        self._states = [TriggerState()] * len(self._anchors)
         self._clock = clock
         self._last: Frame | None = None
         self._last_time = ""  # by the clock of this machine
@@ -216,7 +137,7 @@ class Watcher:
     @property
     def views(self) -> tuple[View, ...]:
         """Of the stream: what the encoder embeds, with a memory what motion is found in, and the complete picture."""
-        return (self._encoder.view, *([MotionView()] if self._judge else []), PixelByPixel())
+        return views_for(self._encoder, PixelByPixel(), by_memory=self._by_memory)
 
     def update(self, arrival: Arrival) -> list[Event]:
         """The events of one more arrival."""
@@ -230,14 +151,20 @@ class Watcher:
         events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now
-        values = self._values(arrival)
-        self.latest = {watched.anchor: value for watched, value in zip(self._watched, values, strict=True)}
-        self.num_judged += self._judge is not None or None not in values
-        for number, value in enumerate(values):
-            trigger = self._watched[number].trigger
-            self._states[number], change = episodes.update(trigger, self._states[number], value, arrival.seconds)
+        matched = self._closeness(arrival)
+        self.latest = dict(zip(self._anchors, matched, strict=True))
+        for number, value in enumerate(matched):
+            self._states[number], change = episodes.update(self._match, self._states[number], value, arrival.seconds)
             if change:
-                events.append(self._event(number, change, arrival, arrival.seconds, now))
+                events.append(self._match_event(number, change, arrival, arrival.seconds, now))
+        is_judged = None not in matched
+        if self._novel:
+            (looked,) = self._sentry.update([arrival])
+            self.latest[None] = looked.score
+            is_judged &= looked.score is not None
+            events += [_new_event(one, arrival, arrival.seconds, now) for one in looked.changes]
+            events += [_view_event(one, arrival, arrival.seconds, now) for one in looked.view_events]
+        self.num_judged += self._by_memory or is_judged
         return events
 
     def finish(self) -> list[Event]:
@@ -246,54 +173,67 @@ class Watcher:
 
     def _ended(self, seconds: float, time: str) -> list[Event]:
         """The events that end with the last frame; reported at those times by the stream and by this machine."""
+        last = self._last
+        if last is None:
+            return []
         ended = [(number, episodes.finish(state)) for number, state in enumerate(self._states)]
         self._states = [TriggerState()] * len(self._states)
-        last = self._last
-        return [self._event(number, change, last, seconds, time) for number, change in ended if change and last]
+        changes, view_events = self._sentry.finish()
+        return [
+            *(self._match_event(number, change, last, seconds, time) for number, change in ended if change),
+            *(_new_event(one, last, seconds, time) for one in changes),
+            *(_view_event(one, last, seconds, time) for one in view_events),
+        ]
 
-    def _values(self, frame: Frame) -> list[float | None]:
-        """Closeness to each anchor, and the deviation if novelty is watched."""
-        pictures: NDArray[np.uint8] = frame.pixels[None]
-        values: list[float | None] = []
-        if self._anchors:
-            vector = self._encoder.encode(pictures)[0]
-            for number, anchor in enumerate(self._anchors.values()):
-                # One by one: how a product of several is rounded depends on how many there are.
-                self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
-                values.append(value)
-        if self._novelty and self._judge:
-            values.append(self._novelty.update_now_and_then(frame.pixels, frame.seconds))
-        elif self._novelty:
-            values += self._novelty.update(pictures, [frame.seconds])
-        if self._judge:
-            (judged,) = self._judge.update([frame])
-            values.append(judged.score)
-            running = self._states[-1].episode
-            if running is None or judged.score > running.peak:
-                self._peak = judged
+    def _closeness(self, frame: Frame) -> list[float | None]:
+        """Closeness to each anchor; None during the warm-up."""
+        if not self._anchors:
+            return []
+        vector, values = self._encoder.encode(frame.pixels[None])[0], []
+        for number, anchor in enumerate(self._anchors.values()):
+            # One by one: how a product of several is rounded depends on how many there are.
+            self._usual[number], value = closeness(self._usual[number], float(anchor @ vector), frame.seconds)
+            values.append(value)
         return values
 
-    def _event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
-        episode, watched, begins = change.episode, self._watched[number], change.begins
-        kind: Kind
-        if watched.anchor is None:
-            kind = "novel begins" if begins else "novel ends"
-        else:
-            kind = "match begins" if begins else "match ends"
-        return Event(
-            kind,
-            seconds,
-            time,
-            frame.source,
-            anchor=watched.anchor,
-            start_seconds=episode.start_seconds,
-            end_seconds=None if begins else episode.last_seconds,
-            value=round(episode.peak, 4),
-            peak_seconds=episode.peak_seconds,
-            box=self._peak.box if watched.part == "motion" and self._peak else None,
-            part=watched.part,
-            frame=frame,
-        )
+    def _match_event(self, number: int, change: Change, frame: Frame, seconds: float, time: str) -> Event:
+        kind: Kind = "match begins" if change.begins else "match ends"
+        event = _event(kind, change.episode, frame, seconds, time, begins=change.begins)
+        return replace(event, anchor=tuple(self._anchors)[number])
+
+
+def _event(kind: Kind, episode: Episode, frame: Frame, seconds: float, time: str, *, begins: bool) -> Event:
+    return Event(
+        kind,
+        seconds,
+        time,
+        frame.source,
+        start_seconds=episode.start_seconds,
+        end_seconds=None if begins else episode.last_seconds,
+        value=round(episode.peak, 4),
+        peak_seconds=episode.peak_seconds,
+        frame=frame,
+    )
+
+
+def _new_event(one: NewChange, frame: Frame, seconds: float, time: str) -> Event:
+    kind: Kind = "novel begins" if one.begins else "novel ends"
+    event = _event(kind, one.episode, frame, seconds, time, begins=one.begins)
+    return replace(event, box=one.box, part=one.part)
+
+
+def _view_event(one: ViewEvent, frame: Frame, seconds: float, time: str) -> Event:
+    return Event(
+        one.kind,
+        seconds,
+        time,
+        frame.source,
+        start_seconds=one.start_seconds,
+        end_seconds=one.end_seconds,
+        shift=one.shift,
+        box=one.box_in(frame.size),
+        frame=frame,
+    )
 
 
 def watch(
@@ -306,6 +246,7 @@ def watch(
     novel_from: float | None = None,
     memory: Memory | None = None,
     false_alarms: str | None = None,
+    stays: bool = False,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -328,6 +269,7 @@ def watch(
             frame on; watch 8 frames a second or more then.
         false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
             calibrates. None is "1/day" for motion, and appearance beside it.
+        stays: with `novel`, what is left or taken is an event too.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.
@@ -355,6 +297,7 @@ def watch(
         novel_from=novel_from,
         memory=memory,
         false_alarms=false_alarms,
+        stays=stays,
     )
     rate = None if isinstance(source, Source) else frames_per_second
     stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)

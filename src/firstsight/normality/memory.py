@@ -44,6 +44,7 @@ _FORMAT = "firstsight-normal-1"
 _MAX_SECONDS, _PIECE_SECONDS = 300.0, 20.0  # of footage that is learned from, spread over all of it
 _NUM_FOLDS, _MIN_CLIPS = 5, 5
 _SCORE_SECONDS = 0.25
+_KEPT = 0.5  # of a box's trailing mean from frame to frame
 _MAX_BLOCKS = 20_000
 _MAX_BYTES = 2**26
 # Footage is of a fixed camera if in most frames most of the picture rests: slower than that, picture heights a second.
@@ -150,6 +151,7 @@ class Judged:
     box: tuple[int, int, int, int] | None  # x, y, width, height in pixels of the upright picture; None of no motion
     part: str  # which part spoke: "motion"
     heat: NDArray[np.float32] | None  # (rows, columns), units by which each box exceeds what is normal
+    rarities: NDArray[np.float64] | None = None  # (rows, columns), that of each box, `score` at most
 
 
 class Judge:
@@ -157,6 +159,7 @@ class Judge:
 
     def __init__(self, memory: Memory, view_index: int = 0) -> None:
         self._motion, self._trailing = Motion(view_index), _Trailing()
+        self._trails: NDArray[np.float64] | None = None
         self._vectors, self._units, self._rarity = memory.vectors, memory.units, memory.rarity
 
     def update(self, frames: Sequence[Frame]) -> list[Judged]:
@@ -170,8 +173,20 @@ class Judge:
             if heat is not None:
                 row, column = np.unravel_index(int(heat.argmax()), heat.shape)
                 box = box_at(int(row), int(column), heat.shape, frame.size)
-            judged.append(Judged(self._rarity(score), box, "motion", heat))
+            judged.append(Judged(self._rarity(score), box, "motion", heat, self._rarities(heat, score)))
         return judged
+
+    def _rarities(self, heat: NDArray[np.float32] | None, score: float) -> NDArray[np.float64] | None:
+        """Of each box, by its own trailing mean, so that what has stopped at one place counts nowhere else."""
+        if heat is None:
+            self._trails = None
+            return None
+        same = self._trails is not None and self._trails.shape == heat.shape
+        self._trails = (
+            heat + (self._trails - heat) * _KEPT if same and self._trails is not None else heat.astype(np.float64)
+        )
+        largest = self._trails.max()
+        return self._rarity.of_each(self._trails * (score / largest if largest > 0 else 0.0))
 
 
 class _Trailing:

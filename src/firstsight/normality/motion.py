@@ -132,10 +132,17 @@ def in_boxes(flow: Tensor) -> Tensor:
     return functional.avg_pool2d(cells, _BOX, stride=1)
 
 
-def box_at(row: int, column: int, shape: tuple[int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def box_at(row: int, column: int, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box (x, y, width, height) in pixels of a picture of that size (width, height), of a map of that shape."""
     down, across = size[1] / (shape[0] + _BOX - 1), size[0] / (shape[1] + _BOX - 1)
     return round(column * across), round(row * down), round(_BOX * across), round(_BOX * down)
+
+
+def area_of(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The rectangle (x, y, width, height) in pixels that the middles of the boxes of a map of that shape tile."""
+    down, across = size[1] / (shape[0] + _BOX - 1), size[0] / (shape[1] + _BOX - 1)
+    edge = (_BOX - 1) / 2
+    return round(edge * across), round(edge * down), round(shape[1] * across), round(shape[0] * down)
 
 
 def block_maxima(boxes: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,6 +47,14 @@ class Rarity:
             return half * max(score, 0.0) / self.middle
         return half + (score - self.middle) / self.tail / math.log(10)
 
+    def of_each(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same of an array of scores."""
+        half = math.log10(2)
+        below = half * np.maximum(scores, 0.0) / self.middle
+        beyond = half + (scores - self.middle) / self.tail / math.log(10)
+        found: NDArray[np.float64] = np.where(scores < self.middle, below, beyond)
+        return found
+
 
 def rate_of(given: str) -> float:
     """False alarms a second: "1/day", "2/h", "1/week".

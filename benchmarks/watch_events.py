@@ -1,0 +1,265 @@
+"""Events of the view: light that changes is none, a moved, covered, dark or frozen camera is one.
+
+    python benchmarks/watch_events.py light     # made changes of light over real clips, and a real thing a minute later
+    python benchmarks/watch_events.py camera    # made covers, turns, bumps and frozen streams over real views
+    python benchmarks/watch_events.py objects   # real objects pasted into real empty views, shadows, and real bottles
+    python benchmarks/watch_events.py real      # all events of real clips
+    python benchmarks/watch_events.py cost      # processor time and memory of an hour at five frames a second
+
+Each prints a table. Everything drawn follows from --seed.
+"""
+
+import argparse
+import resource
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+import firstsight
+from firstsight.footage.frames import Frame, PixelByPixel
+from firstsight.footage.stream import Stream
+from firstsight.monitoring.view_watch import ViewWatch
+from firstsight.monitoring.watch import Watcher
+
+sys.path.insert(0, str(Path(__file__).parent))
+from view_cases import COVERED, DARK, FRAMES_PER_SECOND, MOVED, NO_ALARM, Drawn, Ground, case, noisy
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+CLIPS = ("one-by-one-person-detection", "bottle-detection", "car-detection")
+# Empty, and with a thing in view: seconds of the clip.
+EMPTY_AND_THING = {CLIPS[0]: ((0, 5.5), (7, 19)), CLIPS[1]: ((0, 5), (22.3, 24.5)), CLIPS[2]: ((0, 4), (14.9, 18.9))}
+STILLS = (
+    *("f22_central_main", "f17_studyroom_main", "b4_pianolounge_ceiling_c021", "b2_lift_buttons_c026"),
+    *("f13_open_area", "b3_food_corner_c023", "b0_main_lifthallway_c032", "f10_classrom_main"),
+)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("light", "camera", "objects", "real", "cost"))
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    random = np.random.default_rng(arguments.seed)
+    {"light": light, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
+        arguments.data, random
+    )
+
+
+def pictures(path: Path, span: tuple[float, float], width: int = 640) -> tuple[np.ndarray, ...]:
+    """Two frames a second."""
+    source = firstsight.open_source(
+        path, frames_per_second=FRAMES_PER_SECOND, start_seconds=span[0] or None, end_seconds=span[1]
+    )
+    with source.read(PixelByPixel()) as reading:
+        return tuple(resized(frame.pixels, width) for frame in reading)
+
+
+def resized(picture: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
+    """The picture at another size."""
+    image = Image.fromarray(picture)
+    return np.asarray(image.resize((width, height or round(image.height * width / image.width))))
+
+
+def draw(random: np.random.Generator, other: np.ndarray, like: np.ndarray) -> Drawn:
+    """What a case draws."""
+    return Drawn(random.random(), random.random(), random.random(), resized(other, like.shape[1], like.shape[0]))
+
+
+def light(data: Path, random: np.random.Generator) -> None:
+    """Every change of light, and bumps, before three cameras; 60 s later something real comes."""
+    print("| camera | change | events | thing a minute later |\n|---|---|---|---|")
+    told, false, num = 0, 0, 0
+    for name, (empty, thing) in EMPTY_AND_THING.items():
+        clip = data / "clips" / f"{name}.mp4"
+        ground, things = Ground(name, pictures(clip, empty), 1.0), pictures(clip, thing)
+        encoder = firstsight.learn(clip, method="random", seed=0)
+        for change_name, change in {**NO_ALARM, "bump": MOVED["bump"]}.items():
+            drawn, watcher, events = draw(random, things[0], things[0]), Watcher(encoder, novel=True), []
+            footage = list(case(ground, change, drawn=drawn, before=20, during=60, random=random))
+            for index, one in enumerate(things):
+                shown = change(noisy(one, random, 1.0), 60 + index / 2, random, drawn)
+                footage.append((80 + index / 2, shown))
+            for seconds, picture in footage:
+                events += watcher.update(as_frame(encoder, picture, seconds))
+            before = [one.kind for one in events if one.seconds < 80 and not one.kind.endswith("ends")]
+            after = [one.kind for one in events if one.seconds >= 80 and not one.kind.endswith("ends")]
+            is_told = bool({"novel begins", "left", "taken"} & set(after))
+            wrong = [kind for kind in before if kind != "moved"]
+            num, told, false = num + 1, told + is_told, false + bool(wrong)
+            print(
+                f"| {name} | {change_name} | {words(before)} | {'told' if is_told else 'NOT'}: {words(after)} |",
+                flush=True,
+            )
+    print(f"\n{num} cases: {false} with an event that is not `moved`; the thing told in {told}")
+
+
+def words(kinds: list[str]) -> str:
+    """How many of each kind."""
+    return ", ".join(f"{kind} x{num}" if num > 1 else kind for kind, num in Counter(kinds).items()) or "-"
+
+
+def as_frame(encoder: firstsight.Encoder, picture: np.ndarray, seconds: float) -> Frame:
+    """As a stream would give it."""
+    size = picture.shape[1], picture.shape[0]
+    return Frame((encoder.view.apply(picture[None])[0], picture), seconds, round(seconds * 2), "made", size)
+
+
+def grounds(data: Path) -> list[Ground]:
+    """Three real empty views as filmed, a room with a walker, and pictures of indoor places with noise."""
+    found = [Ground(name, pictures(data / "clips" / f"{name}.mp4", EMPTY_AND_THING[name][0]), 1.0) for name in CLIPS]
+    found.append(Ground("room with a walker", pictures(data / "novelty" / "normal-36.mp4", (0, 20)), 0.7))
+    stills = {name: pictures(data / "ie_tower" / f"{name}.mp4", (2, 2.6))[:1] for name in STILLS}
+    return found + [Ground(name, pictures_of, 1.5) for name, pictures_of in stills.items()]
+
+
+def camera(data: Path, random: np.random.Generator) -> None:
+    """Each thing that may happen to a camera, before each view."""
+    views = grounds(data)
+    expected = {**dict.fromkeys(MOVED, "moved"), **dict.fromkeys(COVERED, "covered begins"), "dark": "dark begins"}
+    print("| what | cases | told as such within 2 s | latest | other events |\n|---|---|---|---|---|")
+    for name, change in {**MOVED, **COVERED, **DARK, "frozen": None, "nothing": None}.items():
+        kind, delays, others = expected.get(name, "frozen begins"), [], Counter()
+        for number, ground in enumerate(views):
+            other = views[(number + 1 + int(random.integers(len(views) - 1))) % len(views)].frames[0]
+            drawn, watch, first = draw(random, other, ground.frames[0]), ViewWatch(), None
+            frozen = name == "frozen"
+            for seconds, picture in case(
+                ground, change, drawn=drawn, before=12, during=12, random=random, is_frozen=frozen
+            ):
+                for event in watch.update(picture, seconds)[1]:
+                    if event.kind == kind and first is None and seconds >= 12:
+                        first = seconds - 12
+                    else:
+                        others[event.kind] += 1
+            delays += [first] if first is not None else []
+        soon = sum(delay <= 2 for delay in delays)
+        latest = f"{max(delays):.1f} s" if delays else "-"
+        print(f"| {name} | {len(views)} | {soon} | {latest} | {words(list(others.elements()))} |", flush=True)
+
+
+def objects(data: Path, random: np.random.Generator) -> None:
+    """Pasted things with a shadow, left and taken; shadows and lamps alone; the bottles."""
+    views = [one for one in grounds(data) if one.name != "room with a walker"]
+    right, missed, wrong_kind, others, of_light = 0, 0, 0, 0, 0
+    for number in range(60):
+        ground = views[number % len(views)]
+        empty = ground.frames[0]
+        source = views[int(random.integers(len(views)))].frames[0]
+        full, box = pasted(empty, source, random)
+        kind = ("left", "taken")[number % 2]
+        first, second = (empty, full) if kind == "left" else (full, empty)
+        found = stays(first, second, random)
+        hits = [one for one in found if overlaps(one.box, box)]
+        right += any(one.kind == kind for one in hits)
+        missed += not hits
+        wrong_kind += bool(hits) and all(one.kind != kind for one in hits)
+        others += len(found) - len(hits)
+    for number in range(40):
+        empty = views[number % len(views)].frames[0]
+        of_light += len(stays(empty, shaded(empty, random, is_shadow=number % 2 == 0), random))
+    reported = right + wrong_kind + others
+    print(f"60 pasted: {right} right, {wrong_kind} as the other kind, {missed} missed, {others} elsewhere")
+    print(f"recall {right / 60:.2f}, precision {right / max(1, reported):.2f}; 40 shadows and lamps: {of_light} events")
+    watch = ViewWatch(stays=True)
+    with firstsight.open_source(data / "clips" / "bottle-detection.mp4", frames_per_second=5).read(
+        PixelByPixel()
+    ) as reading:
+        for frame in reading:
+            for event in watch.update(frame.pixels, frame.seconds)[1]:
+                print(f"bottles, {frame.seconds:5.1f} s: {event.kind} since {event.start_seconds:.1f} s, {event.box}")
+
+
+def pasted(empty: np.ndarray, source: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, tuple]:
+    """A round part of another picture in the light of the place, and its shadow; and its box as shares."""
+    height, width = empty.shape[:2]
+    wide, high = int(width * random.uniform(0.06, 0.16)), int(height * random.uniform(0.1, 0.25))
+    left, top = int(random.uniform(0.05, 0.8) * (width - wide)), int(random.uniform(0.2, 0.9) * (height - high))
+    row, column = (
+        (int(random.integers(side - part)) for side, part in zip(source.shape[:2], (high, wide), strict=True))
+        if source.shape[0] > high and source.shape[1] > wide
+        else (0, 0)
+    )
+    part = resized(source[row : row + high, column : column + wide], wide, high).astype(float)
+    part *= random.uniform(0.6, 1.3)
+    rows, columns = np.mgrid[-1 : 1 : high * 1j, -1 : 1 : wide * 1j]
+    mask = np.zeros((height, width))
+    mask[top : top + high, left : left + wide] = (rows**4 + columns**4) < 1
+    shadow = ndimage.gaussian_filter(np.roll(mask, (high // 6, wide // 3), axis=(0, 1)), 4)
+    full = empty * (1 - 0.35 * shadow * (1 - mask))[..., None]
+    soft = ndimage.gaussian_filter(mask, 0.8)[..., None]
+    whole = np.zeros_like(full)
+    whole[top : top + high, left : left + wide] = part
+    result = np.clip(full * (1 - soft) + whole * soft, 0, 255).astype(np.uint8)
+    return result, (left / width, top / height, wide / width, high / height)
+
+
+def shaded(empty: np.ndarray, random: np.random.Generator, *, is_shadow: bool) -> np.ndarray:
+    """A shadow or a patch of light that stays, its edge 1 to 6 pixels soft."""
+    height, width = empty.shape[:2]
+    mask = np.zeros((height, width))
+    rows, columns = np.mgrid[0:height, 0:width]
+    middle = random.uniform(0.2, 0.8, 2) * (height, width)
+    far = ((rows - middle[0]) / (0.2 * height)) ** 2 + ((columns - middle[1]) / (0.15 * width)) ** 2
+    mask[far < 1] = 1
+    soft = ndimage.gaussian_filter(mask, random.uniform(1, 6))
+    gain = 1 - 0.45 * soft if is_shadow else 1 + 0.5 * soft
+    return np.clip(empty * gain[..., None], 0, 255).astype(np.uint8)
+
+
+def stays(first: np.ndarray, second: np.ndarray, random: np.random.Generator) -> list:
+    """Events of ten seconds of the one and ten of the other."""
+    watch, found = ViewWatch(stays=True), []
+    for index in range(40):
+        picture = noisy(first if index < 20 else second, random, 1.5)
+        found += watch.update(picture, index / 2)[1]
+    return found
+
+
+def overlaps(box: tuple | None, other: tuple) -> bool:
+    """Whether two boxes share a point."""
+    if box is None:
+        return False
+    across = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    down = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
+    return across > 0 and down > 0
+
+
+def real(data: Path, _: np.random.Generator) -> None:
+    """All events of the real clips, of which those of the view should be few."""
+    for name in CLIPS:
+        clip = data / "clips" / f"{name}.mp4"
+        watcher = Watcher(firstsight.learn(clip, method="random", seed=0), novel=True)
+        with Stream(clip, views=watcher.views, frames_per_second=FRAMES_PER_SECOND, speed=0.0) as stream:
+            events = [*(event for arrival in stream for event in watcher.update(arrival)), *watcher.finish()]
+        for event in events:
+            print(f"{name}: {event.words()}")
+    kinds: Counter = Counter()
+    for clip in sorted((data / "novelty").glob("*.mp4")):
+        watch = ViewWatch()
+        with firstsight.open_source(clip, frames_per_second=5).read(PixelByPixel()) as reading:
+            for frame in reading:
+                kinds.update(event.kind for event in watch.update(frame.pixels, frame.seconds)[1])
+    print(f"28 clips of a room with one person: {dict(kinds)}")
+
+
+def cost(data: Path, random: np.random.Generator) -> None:
+    """An hour of 720p at five frames a second through all that looks at the view."""
+    frames = [resized(one, 1280, 720) for one in pictures(data / "clips" / f"{CLIPS[0]}.mp4", (0, 12))]
+    made, watch = [noisy(one, random, 1.0) for one in frames], ViewWatch()
+    begun = time.process_time()
+    for index in range(18000):
+        watch.update(made[index % len(made)], index / 5)
+        if index in (2000, 17999):
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+            print(f"after {index + 1} frames: {memory:.0f} MiB at most, {time.process_time() - begun:.0f} CPU seconds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Episodes place by place: two things at two places of a view are two episodes, and a thing that moves is one.
+
+Cells that are new and touch, or nearly do, are one thing. From frame to frame things are paired by the cells that they
+share, then by distance; each has a trigger of its own.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.distance import cdist
+
+from firstsight.monitoring import episodes
+from firstsight.monitoring.episodes import Episode, Trigger, TriggerState
+
+Cells = NDArray[np.bool_]  # (rows, columns)
+
+_AROUND = np.ones((3, 3), np.bool_)
+# Of the longer side of the grid: what is new so far away in the next frame is another thing.
+_FAR = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class PlaceChange:
+    """An episode at one place that begins or ends."""
+
+    episode: Episode  # so far
+    begins: bool
+    values: NDArray[np.float64]  # (rows, columns) of the whole grid, at its peak
+    cells: Cells  # (rows, columns), those of the thing at its peak
+
+
+@dataclass(frozen=True, eq=False)
+class _Thing:
+    state: TriggerState
+    cells: Cells  # in the last frame in which it was there
+    peak_cells: Cells
+    values: NDArray[np.float64]  # of the whole grid at its peak
+
+
+class Places:
+    """The episodes of a grid of numbers a frame.
+
+    Args:
+        trigger: when a thing begins and ends, by its largest number.
+    """
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._trigger = trigger
+        self._things: list[_Thing] = []
+
+    def update(self, values: NDArray[np.floating] | None, seconds: float) -> list[PlaceChange]:
+        """What begins or ends with one more frame.
+
+        Args:
+            values: (rows, columns), from 0; None if nothing can be judged.
+            seconds: its time.
+        """
+        known = self._things if values is None or not self._things else self._of_shape(values.shape)
+        found = [] if values is None else _regions(values >= self._trigger.ends_below)
+        of_thing = _paired([thing.cells for thing in known], found)
+        used = {number for number in of_thing if number is not None}
+        begin = [number for number in range(len(found)) if number not in used]
+        nothing = np.zeros((1, 1), np.bool_)
+        fresh = [_Thing(TriggerState(), nothing, nothing, np.zeros((1, 1))) for _ in begin]
+        changes, things = [], []
+        for thing, number in zip([*known, *fresh], [*of_thing, *begin], strict=True):
+            after, change = self._followed(thing, None if number is None else found[number], values, seconds)
+            changes += [change] if change else []
+            things += [after] if after.state.episode else []
+        self._things = things
+        return changes
+
+    def finish(self) -> list[PlaceChange]:
+        """What ends because no frame will follow."""
+        ended = [_change(thing, episodes.finish(thing.state)) for thing in self._things]
+        self._things = []
+        return [one for one in ended if one]
+
+    def _of_shape(self, shape: tuple[int, ...]) -> list[_Thing]:
+        return [
+            thing if thing.cells.shape == shape else replace(thing, cells=np.zeros(shape, np.bool_))
+            for thing in self._things
+        ]
+
+    def _followed(
+        self, thing: _Thing, cells: Cells | None, values: NDArray[np.floating] | None, seconds: float
+    ) -> tuple[_Thing, PlaceChange | None]:
+        value = None if cells is None or values is None else float(values[cells].max())
+        before = thing.state.episode
+        state, change = episodes.update(self._trigger, thing.state, value, seconds)
+        if cells is not None and values is not None and state.episode:
+            thing = replace(thing, cells=cells)
+            if (
+                before is None
+                or state.episode.peak > before.peak
+                or state.episode.start_seconds != before.start_seconds
+            ):
+                thing = replace(thing, peak_cells=cells, values=values.astype(np.float64))
+        thing = replace(thing, state=state)
+        return thing, _change(thing, change)
+
+
+def _change(thing: _Thing, change: episodes.Change | None) -> PlaceChange | None:
+    return PlaceChange(change.episode, change.begins, thing.values, thing.peak_cells) if change else None
+
+
+def _regions(new: Cells) -> list[Cells]:
+    """Things: cells that touch, or are one cell apart."""
+    labels, num = ndimage.label(ndimage.binary_dilation(new, _AROUND), _AROUND)
+    return [(labels == number) & new for number in range(1, num + 1)]
+
+
+def _paired(things: list[Cells], found: list[Cells]) -> list[int | None]:
+    """For each thing the number of its region; None if it is gone. Things that meet share one."""
+    pairs: list[int | None] = [None] * len(things)
+    if not things or not found:
+        return pairs
+    near = [ndimage.binary_dilation(cells, _AROUND) for cells in things]
+    shared = np.array([[int((one & region).sum()) for region in found] for one in near])
+    taken: set[int] = set()
+    for thing, region in zip(
+        *np.unravel_index(np.argsort(-shared, axis=None, kind="stable"), shared.shape), strict=True
+    ):
+        if shared[thing, region] and pairs[thing] is None and int(region) not in taken:
+            pairs[thing] = int(region)
+            taken.add(int(region))
+    for thing in range(len(things)):  # things that have met
+        if pairs[thing] is None and shared[thing].any():
+            pairs[thing] = int(shared[thing].argmax())
+    return _with_fast(things, found, pairs, taken)
+
+
+def _with_fast(things: list[Cells], found: list[Cells], pairs: list[int | None], taken: set[int]) -> list[int | None]:
+    """Pairs also of what is left, by distance: what is fast shares no cell with where it was."""
+    lost = [number for number, pair in enumerate(pairs) if pair is None and things[number].any()]
+    rest = [number for number in range(len(found)) if number not in taken]
+    if not lost or not rest:
+        return pairs
+    middles = [
+        np.array([np.argwhere(cells[number]).mean(axis=0) for number in numbers])
+        for cells, numbers in ((things, lost), (found, rest))
+    ]
+    far = cdist(*middles)
+    for thing, region in zip(*np.unravel_index(np.argsort(far, axis=None, kind="stable"), far.shape), strict=True):
+        if far[thing, region] > _FAR * max(found[0].shape):
+            break
+        if pairs[lost[thing]] is None and rest[region] not in taken:
+            pairs[lost[thing]] = rest[region]
+            taken.add(rest[region])
+    return pairs

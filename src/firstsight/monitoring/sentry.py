@@ -1,0 +1,138 @@
+"""Judges the frames of one camera: what is new and where, and what happens to its view.
+
+Novelty is judged place by place, and only where there is a view to judge: while the camera is moved, covered or dark,
+and for a second after light is switched, nothing is new; nor is anything in cells in which only the light has changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.encoder.encoder import Encoder
+from firstsight.footage.frames import Frame
+from firstsight.monitoring.deviation import Appearance
+from firstsight.monitoring.episodes import Episode, Trigger
+from firstsight.monitoring.places import PlaceChange, Places
+from firstsight.monitoring.view_changes import Judged as JudgedView
+from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, is_blind
+from firstsight.normality.memory import Judge, Judged
+from firstsight.normality.motion import area_of, box_at
+from firstsight.pixels import Crop
+
+Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the upright picture
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """How new each part of a frame is."""
+
+    values: NDArray[np.float64]  # (rows, columns), deviations or rarities, from 0
+    area: Box  # that the grid covers
+
+    def box(self, cells: NDArray[np.bool_]) -> Box:
+        """Around cells (rows, columns) of the grid."""
+        rows, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+        down, across = self.area[3] / cells.shape[0], self.area[2] / cells.shape[1]
+        left, top = self.area[0] + columns[0] * across, self.area[1] + rows[0] * down
+        wide, high = (columns[-1] + 1 - columns[0]) * across, (rows[-1] + 1 - rows[0]) * down
+        return round(left), round(top), round(wide), round(high)
+
+
+@dataclass(frozen=True, eq=False)
+class NewChange:
+    """Something new that begins or ends."""
+
+    episode: Episode  # so far
+    begins: bool
+    part: str | None  # beside a memory: "motion", whose values are rarities, or "appearance"
+    box: Box  # where it was the most unusual
+    heat: Heat  # of the entire frame then
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What one frame shows."""
+
+    score: float | None  # rarity of motion by a memory, else the deviation; None while nothing can be judged
+    deviation: float | None  # of appearance, if it is judged; of the last frame that was due
+    box: Box | None  # by a memory: where motion is the rarest
+    changes: tuple[NewChange, ...]
+    view_events: tuple[ViewEvent, ...]
+
+
+class Sentry:
+    """The judge of one camera.
+
+    Args:
+        encoder: whose view the first picture of each frame is; the last picture is of the entire frame.
+        appearance: judges it; None to judge motion alone.
+        judge: judges motion by a memory; None without a memory.
+        looks_from: when the appearance is new.
+        moves_from: when motion is.
+        stays: also report what is left or taken.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        appearance: Appearance | None,
+        judge: Judge | None,
+        looks_from: Trigger,
+        moves_from: Trigger,
+        stays: bool = False,
+    ) -> None:
+        self._encoder, self._appearance, self._judge = encoder, appearance, judge
+        self._view = ViewWatch(stays=stays)
+        self._looking, self._moving = Places(looks_from), Places(moves_from)
+        self._size = (1, 1)
+
+    def update(self, frames: Sequence[Frame]) -> list[Looked]:
+        """What some more frames of one file show, in order of time."""
+        views = [self._view.update(frame.whole, frame.seconds) for frame in frames]
+        judged_views = [judged for judged, _ in views]
+        appearance, judge = self._appearance, self._judge
+        looks = appearance.update(frames, judged_views, every=judge is None) if appearance else [None] * len(frames)
+        moves = judge.update(frames) if judge else [None] * len(frames)
+        return [self._looked(*one) for one in zip(frames, views, looks, moves, strict=True)]
+
+    def finish(self) -> tuple[list[NewChange], tuple[ViewEvent, ...]]:
+        """What ends because no frame will follow for now. What is usual is kept."""
+        looking = self._changes(self._looking.finish(), "appearance")
+        return [*looking, *self._changes(self._moving.finish(), "motion")], self._view.finish()
+
+    def _looked(
+        self,
+        frame: Frame,
+        view: tuple[JudgedView, tuple[ViewEvent, ...]],
+        grid: NDArray[np.float64] | None,
+        motion: Judged | None,
+    ) -> Looked:
+        judged, events = view
+        self._size = frame.size
+        nothing = is_blind(judged)
+        changes: list[NewChange] = []
+        if self._appearance:
+            changes += self._changes(self._looking.update(grid, frame.seconds), "appearance")
+        deviation = None if grid is None else float(grid.max())
+        if motion is None:
+            return Looked(deviation, deviation, None, tuple(changes), events)
+        rarities = None if nothing else motion.rarities
+        changes += self._changes(self._moving.update(rarities, frame.seconds), "motion")
+        return Looked(0.0 if nothing else motion.score, deviation, motion.box, tuple(changes), events)
+
+    def _changes(self, changes: Sequence[PlaceChange], part: str) -> list[NewChange]:
+        return [self._change(one, part) for one in changes]
+
+    def _change(self, one: PlaceChange, part: str) -> NewChange:
+        if part == "motion":
+            row, column = np.unravel_index(int(np.where(one.cells, one.values, -1).argmax()), one.values.shape)
+            box = box_at(int(row), int(column), one.values.shape, self._size)
+            heat = Heat(one.values, area_of(one.values.shape, self._size))
+        else:
+            crop: Crop = self._encoder.view.crop(*self._size)
+            heat = Heat(one.values, (crop.x, crop.y, crop.width, crop.height))
+            box = heat.box(one.cells)
+        return NewChange(one.episode, one.begins, part if self._judge else None, box, heat)

@@ -1,0 +1,161 @@
+"""Follows the view of one stream, and says when it is moved, covered, dark or frozen, and what is left or taken."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from firstsight.monitoring import episodes, frozen, left_taken, view_changes
+from firstsight.monitoring.episodes import Trigger, TriggerState
+from firstsight.monitoring.view_changes import NUM_COLUMNS, NUM_ROWS, Judged, State
+from firstsight.pixels import Crop
+
+ViewKind = Literal[
+    "moved",
+    "covered begins",
+    "covered ends",
+    "dark begins",
+    "dark ends",
+    "frozen begins",
+    "frozen ends",
+    "left",
+    "taken",
+]
+ViewChangeKind = Literal["moved", "covered", "dark", "frozen", "left", "taken"]
+_LASTING: tuple[tuple[Literal["covered", "dark"], ViewKind, ViewKind], ...] = (
+    ("covered", "covered begins", "covered ends"),
+    ("dark", "dark begins", "dark ends"),
+)
+# A hand that passes the lens is none; whoever covers a camera does so for longer.
+_TRIGGER = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=1.0, quiet_seconds=1.0)
+_AT_ONCE = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=0.0, quiet_seconds=0.0)
+_FIFTH = 0.2
+BLIND: tuple[State, ...] = ("moved", "covered", "dark")
+
+
+@dataclass(frozen=True)
+class ViewEvent:
+    """Something happened to the view."""
+
+    kind: ViewKind
+    start_seconds: float
+    end_seconds: float | None = None  # of what ends
+    shift: tuple[float, float] | None = None  # of a moved view, right and down, as shares of width and height
+    box: tuple[float, float, float, float] | None = None  # of what is left or taken, as shares of the view
+
+    def box_in(self, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+        """The box in pixels of a picture of that size: x, y, width, height."""
+        if self.box is None:
+            return None
+        (left, top, wide, high), (width, height) = self.box, size
+        return round(left * width), round(top * height), round(wide * width), round(high * height)
+
+
+class ViewWatch:
+    """The view of one camera.
+
+    Args:
+        stays: also report what is left or taken. Off by default: a person who stands still for seconds, as in a room
+            with people, is still reported as such too often.
+    """
+
+    def __init__(self, *, stays: bool = False) -> None:
+        self._stays = stays
+        self._usual: view_changes.Usual | None = None
+        self._liveliness: frozen.Liveliness | None = None
+        self._before: left_taken.Before | None = None
+        self._states: dict[str, TriggerState] = {}
+
+    def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
+        """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it."""
+        one = view_changes.sketch(picture)
+        self._usual, judged = view_changes.update(self._usual, one, seconds)
+        events = [*self._moved(judged), *self._lasting(judged), *self._frozen(one.pixels, judged)]
+        if judged.starts_again:
+            self._before = None
+        if self._stays:
+            is_calm = judged.state == "usual"
+            self._before, stayed = left_taken.update(self._before, one.light, seconds, is_calm=is_calm)
+            events += [ViewEvent(found.kind, found.seconds, box=found.box) for found in stayed]
+        return judged, tuple(events)
+
+    def finish(self) -> tuple[ViewEvent, ...]:
+        """What ends because no picture will follow for now. What is usual is kept."""
+        events = []
+        for name, _, ends in (*_LASTING, ("frozen", "", "frozen ends")):
+            change = episodes.finish(self._states.get(name, TriggerState()))
+            if change:
+                events.append(ViewEvent(ends, change.episode.start_seconds, change.episode.last_seconds))
+        self._states, self._liveliness, self._before = {}, None, None
+        return tuple(events)
+
+    def _moved(self, judged: Judged) -> list[ViewEvent]:
+        change = self._trigger("moved", _TRIGGER, judged.state == "moved", judged.seconds)
+        if change is None or not change.begins:
+            return []
+        return [ViewEvent("moved", change.episode.start_seconds, shift=judged.shift)]
+
+    def _lasting(self, judged: Judged) -> list[ViewEvent]:
+        events = []
+        for name, begins, ends in _LASTING:
+            change = self._trigger(name, _TRIGGER, judged.state == name, judged.seconds)
+            if change:
+                events.append(_event(change, begins, ends))
+        return events
+
+    def _frozen(self, pixels: NDArray[np.uint8], judged: Judged) -> list[ViewEvent]:
+        self._liveliness = frozen.update(self._liveliness, pixels, judged.seconds)
+        is_frozen = self._liveliness.is_frozen and judged.state not in ("covered", "dark")
+        change = self._trigger("frozen", _AT_ONCE, is_frozen, judged.seconds)
+        return [_event(change, "frozen begins", "frozen ends")] if change else []
+
+    def _trigger(self, name: str, trigger: Trigger, holds: bool, seconds: float) -> episodes.Change | None:
+        before = self._states.get(name, TriggerState())
+        self._states[name], change = episodes.update(trigger, before, float(holds), seconds)
+        return change
+
+
+def _event(change: episodes.Change, begins: ViewKind, ends: ViewKind) -> ViewEvent:
+    episode = change.episode
+    if change.begins:
+        return ViewEvent(begins, episode.start_seconds)
+    return ViewEvent(ends, episode.start_seconds, episode.last_seconds)
+
+
+def is_blind(judged: Judged) -> bool:
+    """Whether nothing can be new, as the camera is moved, covered or dark, or its light is being switched.
+
+    A view that has moved by a fifth of a cell can be judged, as each cell shows nearly what it did.
+    """
+    has_no_view = judged.state in BLIND and not judged.starts_again and not _is_nudged(judged)
+    return has_no_view or judged.is_switching
+
+
+def _is_nudged(judged: Judged) -> bool:
+    if judged.state != "moved" or judged.shift is None:
+        return False
+    across, down = judged.shift
+    return abs(across) * NUM_COLUMNS <= _FIFTH and abs(down) * NUM_ROWS <= _FIFTH
+
+
+def cells_of_crop(
+    cells: NDArray[np.bool_], crop: Crop, size: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """For each cell of a grid over a crop of the frame, what the cell of the whole frame at its middle has.
+
+    Args:
+        cells: (NUM_ROWS, NUM_COLUMNS), over the frame.
+        crop: of the frame.
+        size: width and height of the frame.
+        shape: rows and columns of the grid over the crop.
+
+    Returns:
+        (rows * columns,).
+    """
+    rows, columns = shape
+    y = (crop.y + (np.arange(rows) + 0.5) / rows * crop.height) / size[1] * NUM_ROWS
+    x = (crop.x + (np.arange(columns) + 0.5) / columns * crop.width) / size[0] * NUM_COLUMNS
+    down, across = (np.minimum(one.astype(np.intp), most - 1) for one, most in ((y, NUM_ROWS), (x, NUM_COLUMNS)))
+    picked: NDArray[np.bool_] = cells[down][:, across].ravel()
+    return picked

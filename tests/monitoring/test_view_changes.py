@@ -1,0 +1,129 @@
+"""A view that is moved, covered, dark or frozen is reported as such within two seconds; another light is no event."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from firstsight.errors import PixelsError
+from firstsight.monitoring.view_changes import sketch
+from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, cells_of_crop
+from firstsight.pixels import Crop
+
+HEIGHT, WIDTH = 120, 160
+
+
+def made_view(seed: int) -> np.ndarray:
+    """Rectangles of all sizes: float (HEIGHT, WIDTH)."""
+    random = np.random.default_rng(seed)
+    view = np.full((HEIGHT, WIDTH), 110.0)
+    for _ in range(150):
+        row, column = random.integers(HEIGHT), random.integers(WIDTH)
+        high, wide = random.integers(5, 25, 2)
+        view[row : row + high, column : column + wide] = random.uniform(50, 180)
+    return view
+
+
+VIEW, OTHER = made_view(0), made_view(1)
+RANDOM = np.random.default_rng(2)
+
+
+def noisy(view: np.ndarray) -> np.ndarray:
+    noise = np.random.default_rng(int(view.sum()) % 1000).normal(0, 2, view.shape)
+    picture = np.clip(np.roll(noise, noisy.calls * 7) + view, 0, 255).astype(np.uint8)
+    noisy.calls += 1
+    return np.repeat(picture[..., None], 3, axis=2)
+
+
+noisy.calls = 0
+
+
+def events_of(change: Callable[[int], np.ndarray], *, after: int = 20, raw: bool = False) -> list[ViewEvent]:
+    """Ten seconds of the view at two frames a second, then what `change` makes of each frame."""
+    watch, found = ViewWatch(), []
+    for index in range(20 + after):
+        picture = noisy(VIEW) if index < 20 else (change(index - 20) if raw else noisy(change(index - 20)))
+        found += watch.update(picture, index / 2)[1]
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: VIEW,
+        lambda _: 0.5 * VIEW,
+        lambda _: 1.4 * VIEW,
+        lambda index: VIEW * (1 - 0.5 * min(1, index / 15)),
+        lambda _: 255 * (VIEW / 255) ** 0.6 * np.linspace(1.3, 0.7, WIDTH)[None],
+        lambda _: VIEW + RANDOM.normal(0, 10, VIEW.shape),
+        lambda index: np.roll(VIEW, (-1) ** index, axis=1),
+    ],
+    ids=["nothing", "darker", "brighter", "fades", "infrared", "noise", "shake"],
+)
+def test_another_light_noise_and_a_shake_are_no_event(change: Callable[[int], np.ndarray]) -> None:
+    assert events_of(change) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [
+        (lambda _: np.roll(VIEW, 12, axis=1), "moved"),
+        (lambda _: OTHER, "moved"),
+        (lambda _: np.full(VIEW.shape, 120.0), "covered begins"),
+        (lambda _: np.full(VIEW.shape, 6.0), "dark begins"),
+    ],
+    ids=["bumped", "turned", "covered", "dark"],
+)
+def test_what_happens_to_the_camera_is_reported_once_and_soon(change: Callable, kind: str) -> None:
+    watch, found = ViewWatch(), []
+    for index in range(60):
+        found += [(index / 2, one) for one in watch.update(noisy(change(0) if index >= 20 else VIEW), index / 2)[1]]
+    ((seconds, event),) = found
+    assert event.kind == kind
+    assert seconds - 10 <= 2
+    assert event.start_seconds == 10
+    assert [one.kind for one in watch.finish()] == ([] if kind == "moved" else [kind.replace("begins", "ends")])
+
+
+def test_the_shift_of_a_bump_is_a_share_of_the_view() -> None:
+    (event,) = events_of(lambda _: np.roll(VIEW, (-6, 16), axis=(0, 1)))
+    assert event.shift == pytest.approx((0.1, -0.05))
+
+
+def test_after_a_move_the_new_view_is_usual() -> None:
+    kinds = [one.kind for one in events_of(lambda index: OTHER if index < 30 else VIEW, after=60)]
+    assert kinds == ["moved", "moved"]
+
+
+def test_a_camera_that_was_covered_shows_its_view_again() -> None:
+    cover = np.full(VIEW.shape, 120.0)
+    first, second = events_of(lambda index: cover if index < 20 else VIEW, after=40)
+    assert (first.kind, second.kind) == ("covered begins", "covered ends")
+    assert (second.start_seconds, second.end_seconds) == (10.0, 19.5)
+
+
+def test_one_picture_again_and_again_is_frozen() -> None:
+    frozen = noisy(VIEW)
+    begins, ends = events_of(lambda index: frozen if index < 20 else noisy(VIEW), after=40, raw=True)
+    assert (begins.kind, ends.kind) == ("frozen begins", "frozen ends")
+    assert begins.start_seconds <= 12
+
+
+def test_a_view_that_never_had_noise_cannot_freeze() -> None:
+    watch, still = ViewWatch(), np.repeat(VIEW.astype(np.uint8)[..., None], 3, axis=2)
+    assert [one for index in range(60) for one in watch.update(still, index / 2)[1]] == []
+
+
+def test_cells_of_a_crop_are_those_at_its_place() -> None:
+    cells = np.zeros((6, 8), np.bool_)
+    cells[:, 4:] = True
+    right = cells_of_crop(cells, Crop(320, 0, 320, 480, 64, 96), (640, 480), (6, 8))
+    both = cells_of_crop(cells, Crop(0, 0, 640, 480, 64, 48), (640, 480), (6, 8))
+    assert right.all()
+    assert np.array_equal(both, cells.ravel())
+
+
+@pytest.mark.parametrize("picture", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)])
+def test_what_is_no_picture_is_refused(picture: np.ndarray) -> None:
+    with pytest.raises(PixelsError, match="valid is uint8"):
+        sketch(picture)

@@ -22,7 +22,7 @@ from firstsight.web.model_routes import add_models
 from firstsight.web.pictures import as_shown, bounded, read_upload
 from firstsight.web.review_routes import add_review
 from firstsight.web.rows import Row
-from firstsight.web.scores import Scores
+from firstsight.web.scores import Scores, elsewhere
 from firstsight.web.workspace import Workspace
 
 _MAX_ROWS = 64  # of a request for tiles
@@ -291,6 +291,24 @@ def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
 
 
 def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/rows/{row_id}/elsewhere")
+    def nearest(row_id: str, seconds: Seconds, most: Annotated[int, Query(ge=1, le=50)] = 8) -> list[dict[str, Any]]:
+        """The moments elsewhere that are most like the stored frame nearest to a time, the best first."""
+        row = workspace.row(row_id)
+        record, own = row.record_at(float(row.seconds[row.nearest(seconds)]))
+        found = workspace.ask(lambda store: elsewhere(store, record.name, own, k=most))
+        places = workspace.snapshot.by_source
+        return [
+            {
+                "row": places[one.source][0].id,
+                "source": printable(one.source),
+                "seconds": places[one.source][1] + one.best_seconds,
+                "similarity": one.score,
+            }
+            for one in found
+            if one.source in places
+        ]
+
     @router.get("/agreement")
     def agreement(
         row: str,

@@ -89,8 +89,8 @@ def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page = open_page(server)
     page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")  # grouped
     page.get_by_role("tab", name="Map").click()
-    page.wait_for_selector(".map-stage canvas:not([data-points='0'])[data-points]")
-    box = page.locator(".map-stage canvas").bounding_box()
+    page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
+    box = page.locator(".map-stage canvas[data-points]").bounding_box()
     page.get_by_role("button", name="Lasso").click()
     left, top, right, low = box["x"] + 4, box["y"] + 4, box["x"] + box["width"] - 4, box["y"] + box["height"] - 4
     page.mouse.move(left, top)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.exploration.layout import evenly_spaced, lay_out
+from firstsight.exploration.layout import evenly_spaced, lay_out, place_others
 
 
 def test_three_heaps_stay_three_heaps() -> None:
@@ -36,3 +36,12 @@ def test_too_few_frames() -> None:
 @pytest.mark.parametrize(("num", "most", "expected"), [(3, 5, [0, 1, 2]), (9, 3, [0, 4, 8]), (0, 5, [])])
 def test_rows_are_evenly_spaced(num: int, most: int, expected: list[int]) -> None:
     assert evenly_spaced(num, most).tolist() == expected
+
+
+def test_other_frames_are_put_near_what_they_are_like() -> None:
+    laid_out = np.eye(6, dtype=np.float32)
+    points = np.random.default_rng(0).random((6, 2)).astype(np.float32)
+    assert np.allclose(place_others(laid_out, laid_out, points), points, atol=1e-4)
+    between = np.zeros((1, 6), np.float32)
+    between[0, :2] = 0.5**0.5
+    assert np.allclose(place_others(between, laid_out, points), points[:2].mean(axis=0), atol=1e-4)

@@ -89,8 +89,8 @@ def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page = open_page(server)
     page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")  # grouped
     page.get_by_role("tab", name="Map").click()
-    page.wait_for_selector(".map-stage canvas:not([data-points='0'])[data-points]")
-    box = page.locator(".map-stage canvas").bounding_box()
+    page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
+    box = page.locator(".map-stage canvas[data-points]").bounding_box()
     page.get_by_role("button", name="Lasso").click()
     left, top, right, low = box["x"] + 4, box["y"] + 4, box["x"] + box["width"] - 4, box["y"] + box["height"] - 4
     page.mouse.move(left, top)
@@ -103,6 +103,45 @@ def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page.wait_for_selector(".moment")
     page.locator(".anchors .quiet").first.click()
     page.wait_for_selector(".anchors li", state="detached")
+
+
+def test_what_is_like_the_frame_elsewhere_opens_and_is_laid_over_it(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.wait_for_selector(".elsewhere-open")
+    page.locator(".elsewhere-compare").first.click()
+    page.wait_for_selector(".compare:not([hidden])")
+    page.wait_for_function("[...document.querySelectorAll('.compare img')].every(one => one.naturalWidth > 0)")
+    page.keyboard.press("ArrowRight")  # moves the line, not the frame
+    assert page.locator(".compare input").input_value() == "50.5"
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".compare", state="hidden")
+    before = page.locator(".player-time").first.inner_text()
+    page.keyboard.press("m")
+    page.locator(".elsewhere-open").first.click()
+    page.wait_for_function("text => document.querySelector('.player-time').textContent !== text", arg=before)
+    page.keyboard.press("m")
+    page.wait_for_selector(".compare:not([hidden])")
+    assert before in page.locator(".compare-word").first.inner_text()
+
+
+def test_a_pasted_and_a_dropped_picture_are_searched_for(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".axis-label")
+    give = """async ([type, name]) => {
+        const canvas = new OffscreenCanvas(64, 64);
+        canvas.getContext("2d").fillRect(8, 8, 30, 30);
+        const data = new DataTransfer();
+        data.items.add(new File([await canvas.convertToBlob()], name, { type: "image/png" }));
+        const options = { bubbles: true, cancelable: true, clipboardData: data, dataTransfer: data };
+        const event = type === "paste" ? new ClipboardEvent(type, options) : new DragEvent(type, options);
+        document.querySelector(".fs").dispatchEvent(event);
+    }"""
+    for number, kind in enumerate(("paste", "drop"), start=1):
+        page.evaluate(give, [kind, f"{kind}.png"])
+        page.wait_for_function("num => document.querySelectorAll('.anchors li').length === num", arg=number)
+    names = page.evaluate("[...document.querySelectorAll('.anchors input')].map(one => one.value)")
+    assert names == ["paste.png", "drop.png"]
 
 
 def test_nothing_is_cut_off_at_360_pixels(server: Server, open_page) -> None:

@@ -21,6 +21,7 @@ _MAX_FRAMES = 2_000  # takes a minute or so; a picture of more points would not 
 _PERPLEXITY = 30.0  # neighbours that count; fewer where there are few frames
 _INNER_DIM = 50
 _MIN_FRAMES = 4
+_NUM_NEAR = 3
 _EQUAL = 1e-6  # frames that differ by less are equal
 
 
@@ -103,6 +104,30 @@ def lay_out(vectors: NDArray[np.float32], *, seed: int = 0) -> NDArray[np.float3
     perplexity = min(_PERPLEXITY, (num - 1) / 3)
     placed = TSNE(2, perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(inner)
     return _in_square(placed)
+
+
+def place_others(
+    vectors: NDArray[np.float32], laid_out: NDArray[np.float32], points: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """A point (N, 2) for frames that are not among those laid out: near the three that they are most like.
+
+    Each is the mean of these three, weighted by how much more alike they are than the fourth; so a frame that was laid
+    out is put where it lies, and frames between two lie between them.
+
+    Args:
+        vectors: (N, dim), of unit length.
+        laid_out: (M, dim), four or more.
+        points: (M, 2), of these.
+    """
+    similarities = vectors @ laid_out.T
+    nearest = np.argpartition(-similarities, _NUM_NEAR, axis=1)[:, : _NUM_NEAR + 1]
+    found = np.take_along_axis(similarities, nearest, axis=1)
+    order = np.argsort(-found, axis=1)
+    nearest, found = np.take_along_axis(nearest, order, axis=1), np.take_along_axis(found, order, axis=1)
+    closer = (found[:, :_NUM_NEAR] - found[:, _NUM_NEAR:]) ** 2 + _EQUAL
+    weights = closer / closer.sum(axis=1, keepdims=True)
+    placed: NDArray[np.float32] = (points[nearest[:, :_NUM_NEAR]] * weights[:, :, None]).sum(axis=1).astype(np.float32)
+    return placed
 
 
 def _principal(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -42,7 +42,7 @@ class Live:
         """Ends the view."""
         with self._lock:
             self._end()
-            self._state = "off"
+            self._clear("off", "")
 
     def show(self, after: int) -> dict[str, Any]:
         """The state, the points after that number, the events, and how the latest frame agrees with the anchors."""

@@ -81,7 +81,7 @@ class Models:
             "health": outcome.get("health", []),
             "embedding": outcome.get("embedding"),
             "warnings": outcome.get("warnings", []),
-            "thresholds": settings.get("thresholds", []),
+            "thresholds": _thresholds(settings) if about.method == "article" else [],
             "checks": _checks(folder / _RUN / METRICS_FILE),
             "verdict": _read(folder / _VERDICT),
             "has_levels": (folder / _LEVELS).is_file(),
@@ -129,6 +129,16 @@ def _provenance(run: Path) -> dict[str, Any]:
         return dict(read_provenance(run))
     except FirstsightError:
         return {}
+
+
+def _thresholds(settings: dict[str, Any]) -> list[float]:
+    """Of each level of the article's method; none before its first save."""
+    from firstsight.article.settings import ArticleSettings
+
+    try:
+        return list(from_json(ArticleSettings, settings, name="settings").rule.thresholds) if settings else []
+    except SettingsError:
+        return []
 
 
 def _is_learned(run: Path) -> bool:

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from firstsight.api import Library
 from firstsight.errors import FirstsightError
+from firstsight.exploration.layout import FrameMap, place_others
 from firstsight.files import write_atomically
-from firstsight.progress import Report, silent
+from firstsight.progress import Progress, Report, silent
 from firstsight.text import counted, printable
 from firstsight.web.rows import state_of
+
+_AT_ONCE = 4_096  # frames: some 30 MB of similarities
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +46,7 @@ def write_overview(library: Library, out: Path, *, progress: Report = silent) ->
         for one in found.clusters
     ]
     try:
-        layout = library.map(progress=progress)
-        points = layout.points
-        chosen = _positions(library, layout.frames.source_indices, layout.frames.frame_indices)
+        points, chosen = _all_placed(library, library.map(progress=progress), progress)
     except FirstsightError:  # a few frames make no map
         points, chosen = np.empty((0, 2), np.float32), np.empty(0, np.int64)
     content = io.BytesIO()
@@ -65,6 +66,25 @@ def read_overview(file: Path, state: str) -> Overview | None:
             return Overview(state, groups, content["labels"], content["points"], content["positions"])
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _all_placed(library: Library, layout: FrameMap, progress: Report) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """A point (N, 2) for every frame, and the positions (N,) of these frames in the timeline.
+
+    Of many frames some are laid out; the others are put near what they are like, and a little apart from each other.
+    """
+    chosen = _positions(library, layout.frames.source_indices, layout.frames.frame_indices)
+    num = library.num_frames
+    if len(chosen) == num:
+        return layout.points, chosen
+    points = np.empty((num, 2), np.float32)
+    apart = np.random.default_rng(0).normal(scale=0.25 / np.sqrt(num), size=(num, 2)).astype(np.float32)
+    for positions, vectors in library.store.vectors():
+        for start in range(0, len(positions), _AT_ONCE):
+            some = positions[start : start + _AT_ONCE]
+            points[some] = place_others(vectors[start : start + _AT_ONCE], layout.frames.vectors, layout.points)
+            progress(Progress("laying out the others", float(some[-1]), num))
+    return (points + apart).clip(0, 1), np.arange(num, dtype=np.int64)
 
 
 def _positions(library: Library, sources: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -22,7 +22,7 @@ from firstsight.web.model_routes import add_models
 from firstsight.web.pictures import as_shown, bounded, read_upload
 from firstsight.web.review_routes import add_review
 from firstsight.web.rows import Row
-from firstsight.web.scores import Scores
+from firstsight.web.scores import Scores, elsewhere
 from firstsight.web.workspace import Workspace
 
 _MAX_ROWS = 64  # of a request for tiles
@@ -62,6 +62,7 @@ def routes_of(workspace: Workspace) -> APIRouter:
     router = APIRouter(prefix="/api")
     _add_library(router, workspace)
     _add_pictures(router, workspace)
+    _add_map(router, workspace)
     _add_anchors(router, workspace)
     _add_comparisons(router, workspace)
     add_review(router, workspace)
@@ -162,19 +163,36 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
         ]
         return Response(np.concatenate(found).tobytes(), media_type="application/octet-stream", headers=_FOREVER)
 
+
+def _add_map(router: APIRouter, workspace: Workspace) -> None:
     @router.get("/map")
     def points() -> Response:
-        """The map: for each point x, y (0 to 1), row number, seconds and group, as little-endian float32."""
+        """The map, by row and in order of time, column after column, little-endian.
+
+        x and y (uint16, 0 to 65,535), row number (uint32), seconds (float32), group (uint8; 0 of none).
+        """
         overview, (numbers, seconds) = workspace.overview, workspace.snapshot.places
         if overview is None:
             return Response(status_code=204)
         at = overview.positions
-        columns = (*overview.points.T, numbers[at], seconds[at], overview.labels[at])
-        content = np.stack([np.asarray(column, "<f4") for column in columns], axis=1)
-        return Response(content.tobytes(), media_type="application/octet-stream")
+        positions = np.rint(overview.points.clip(0, 1) * 65_535).astype("<u2")
+        order = np.lexsort((seconds[at], numbers[at]))
+        columns = (*positions.T, numbers[at].astype("<u4"), seconds[at].astype("<f4"), overview.labels[at])
+        content = b"".join(np.ascontiguousarray(column[order]).tobytes() for column in columns)
+        return Response(content, media_type="application/octet-stream")
+
+    @router.get("/map/similarity/{anchor_id}")
+    def similarity(anchor_id: str) -> Response:
+        """How alike each point of the map is to an anchor: a byte each, 255 of 1, in the order of `/map`."""
+        overview, (numbers, seconds) = workspace.overview, workspace.snapshot.places
+        if overview is None:
+            return Response(status_code=204)
+        at = overview.positions
+        values = tracks.as_bytes(workspace.scores(anchor_id).similarities)[at][np.lexsort((seconds[at], numbers[at]))]
+        return Response(values.tobytes(), media_type="application/octet-stream")
 
     @router.get("/map/atlas/{number}")
-    def atlas(number: Annotated[int, Field(ge=0, le=1_000)]) -> Response:
+    def atlas(number: Annotated[int, Field(ge=0, le=10_000)]) -> Response:
         """The pictures of 256 points of the map, 16 in a line, 64 pixels each."""
         content = workspace.atlas(number, side=ATLAS_SIDE, columns=ATLAS_COLUMNS)
         return Response(content, media_type="image/jpeg", headers=_A_WHILE)
@@ -291,6 +309,24 @@ def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
 
 
 def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
+    @router.get("/rows/{row_id}/elsewhere")
+    def nearest(row_id: str, seconds: Seconds, most: Annotated[int, Query(ge=1, le=50)] = 8) -> list[dict[str, Any]]:
+        """The moments elsewhere that are most like the stored frame nearest to a time, the best first."""
+        row = workspace.row(row_id)
+        record, own = row.record_at(float(row.seconds[row.nearest(seconds)]))
+        found = workspace.ask(lambda store: elsewhere(store, record.name, own, k=most))
+        places = workspace.snapshot.by_source
+        return [
+            {
+                "row": places[one.source][0].id,
+                "source": printable(one.source),
+                "seconds": places[one.source][1] + one.best_seconds,
+                "similarity": one.score,
+            }
+            for one in found
+            if one.source in places
+        ]
+
     @router.get("/agreement")
     def agreement(
         row: str,

@@ -10,17 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError
+from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part
 from firstsight.library.store import Store
 from firstsight.searching.decoys import background_of
-from firstsight.searching.moments import GAP_SECONDS, find_moments, nearest_moments
-from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described
+from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
+from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described, compare_proposed
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
 from firstsight.searching.search import FALSE_MATCH_RATE, Match, match_threshold, matches_of, without_apart
 from firstsight.web.rows import state_of
 
+_ELSEWHERE_SECONDS = 5.0  # what is nearer in time is not elsewhere
+_SAME_SECONDS = 1e-3
 MAX_MOMENTS = 500  # that a page gets, the best first
 _NUM_NEAREST = 3  # shown where nothing matches
 _NUM_NEAR = 5  # to be judged
@@ -81,3 +84,24 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, p
         matches_of(query, shown, compared, background),
         matches_of(query, near, compared, background),
     )
+
+
+def elsewhere(store: Store, source: str, seconds: float, *, k: int) -> tuple[Moment, ...]:
+    """The moments nearest to a frame of the library by the cosine, the best first; none within five seconds of it.
+
+    Args:
+        store: the library.
+        source: name of the frame's source.
+        seconds: its time, as the library has it.
+        k: how many at most.
+    """
+    around = Where((source,), max(0.0, seconds - _SAME_SECONDS), seconds + _SAME_SECONDS)
+    vector = next((vectors[0] for _, vectors in store.vectors(around) if len(vectors)), None)
+    if vector is None:
+        return ()
+    found = compare_proposed(store, vector, threshold=-1.0, num_sources=k) or compare_all(store, vector)
+    frames = found.frames
+    is_own = frames.source_indices == frames.sources.index(source)
+    is_near = is_own & (np.abs(frames.seconds - seconds) < _ELSEWHERE_SECONDS)
+    left = np.where(is_near, np.float32(-np.inf), found.similarities)
+    return nearest_moments(left, frames, k=k, below=np.inf)

@@ -41,6 +41,7 @@ from firstsight.web.scores import Scores, score
 Value = TypeVar("Value")
 
 _ASPECT = 16 / 9  # until a thumbnail is known
+_MAX_MEASURED = 500  # rows whose aspect is measured
 _MAX_STRIPS = 2_000  # kept in memory, some 50 kB each
 _LOOK_EVERY_SECONDS = 1.0  # for sources that a job has completed
 
@@ -166,11 +167,12 @@ class Workspace:
         return row
 
     def aspect(self, row: Row) -> float:
-        """Width of its pictures by height."""
-        if row.id not in self._aspects and len(row.positions):
+        """Width of its pictures by height; of many rows, that of the first ones is taken for the others, too."""
+        if row.id not in self._aspects and len(row.positions) and len(self._aspects) < _MAX_MEASURED:
             with self._lock, suppress(FirstsightError), opened(self.pictures(row, [0])[0]) as image:
                 self._aspects[row.id] = image.width / image.height
-        return self._aspects.get(row.id, _ASPECT)
+        usual = next(iter(self._aspects.values()), _ASPECT)
+        return self._aspects.get(row.id, usual if len(self._aspects) >= _MAX_MEASURED else _ASPECT)
 
     def pictures(self, row: Row, frames: list[int]) -> list[bytes]:
         """The stored JPEG of frames 0 to N - 1 of a row."""
@@ -201,7 +203,8 @@ class Workspace:
         overview = self.overview
         if overview is None:
             raise LibraryError("the map is not ready yet")
-        some = overview.positions[number * columns**2 : (number + 1) * columns**2]
+        at, (numbers, seconds) = overview.positions, self.snapshot.places
+        some = at[np.lexsort((seconds[at], numbers[at]))][number * columns**2 : (number + 1) * columns**2]
         return self._kept(
             (overview.state, number, side), lambda: tracks.atlas(self.at_positions(some), side=side, columns=columns)
         )

@@ -38,7 +38,10 @@ export class Axis {
   get rows() { return state.library?.rows ?? []; }
   get stripHeight() { return this.width < 600 ? 40 : 46; }
   get rowHeight() { return LABEL + this.stripHeight + GROUPS + state.anchors.length * CURVE + BELOW; }
-  get end() { return Math.max(1, ...this.rows.map((row) => row.end_seconds)); }
+  get end() {
+    if (this.endOf !== state.library) [this.endOf, this.latest] = [state.library, this.rows.reduce((most, row) => Math.max(most, row.end_seconds), 1)];
+    return this.latest;
+  }
   x(seconds) { return SIDE + (seconds - this.start) / this.scale; }
   seconds(x) { return this.start + (x - SIDE) * this.scale; }
   top(index) { return RULER + index * this.rowHeight - this.scroller.scrollTop; }
@@ -165,9 +168,13 @@ export class Axis {
       context.moveTo(x - 6, top - 6); context.lineTo(x + 6, top - 6); context.lineTo(x, top + 2);
       context.fill();
     }
-    for (const [, seconds] of (state.selected ?? []).filter(([id]) => id === row.id)) {
-      context.fillStyle = this.colours.accent;
-      context.fillRect(this.x(seconds) - 1, top - 3, 3, 4);
+    let last = -1;
+    context.fillStyle = this.colours.accent;
+    for (const seconds of state.selected?.get(row.id) ?? []) {
+      const x = Math.round(this.x(seconds));
+      if (x === last || x < 0 || x > this.width) continue; // one mark a pixel
+      context.fillRect(x - 1, top - 3, 3, 4);
+      last = x;
     }
   }
 

@@ -14,7 +14,7 @@ export class Live {
     this.camera = h("input", { "aria-label": "Camera", placeholder: "or a camera: 0, rtsp://…", maxLength: 500, spellcheck: false });
     this.startButton = h("button", { class: "primary", type: "submit" }, "Watch");
     this.stopButton = h("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Stop");
-    this.agree = h("input", { type: "checkbox", checked: true });
+    this.agree = h("input", { type: "checkbox", onchange: () => this.paint() });
     this.status = h("span", { class: "hint", role: "status" });
     this.form = h("form", { class: "chips", onsubmit: (event) => { event.preventDefault(); this.start(); } }, this.row, this.camera, this.startButton, this.stopButton,
       h("label", { class: "player-agree" }, this.agree, h("span", {}, "where it agrees")), this.status);
@@ -83,6 +83,8 @@ export class Live {
     this.status.textContent = words[found.state];
     this.status.classList.toggle("error", found.state === "failed");
     this.stopButton.hidden = !isOn;
+    const row = (state.library?.rows ?? []).find((one) => one.name === found.source);
+    if (row && isOn && !this.isShown) { this.isShown = true; this.row.value = row.id; } // also after a reload
     if (found.number && found.number !== this.number) {
       this.image.src = `/api/live/picture?n=${found.number}`;
       await this.image.decode().catch(() => {});
@@ -102,7 +104,7 @@ export class Live {
     const last = this.points.at(-1)?.seconds ?? 0, begin = Math.max(0, last - SPAN_SECONDS), x = (seconds) => 8 + ((seconds - begin) / Math.max(20, last - begin)) * (width - 16);
     const anchors = state.anchors.filter((one) => this.points.some((point) => one.id in point.closeness));
     const lanes = [...anchors.map((one) => ({ name: one.name, colour: ANCHOR_COLOURS[one.colour], from: CLOSE, most: 1, value: (point) => point.closeness[one.id] })),
-      { name: "novelty", colour: token("--bad"), from: NEW, most: 2 * NEW, value: (point) => point.novelty }];
+      { name: "novelty", colour: token("--bad"), from: NEW, most: Math.max(2 * NEW, ...this.points.map((point) => point.novelty ?? 0)), value: (point) => point.novelty }];
     const tall = height / lanes.length;
     lanes.forEach((lane, number) => paintLane(context, lane, this.points, { x, top: number * tall, tall, width }));
   }

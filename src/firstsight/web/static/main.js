@@ -98,11 +98,11 @@ function listen(root, { player, panel, report, views }) {
   const ends = new AbortController(), options = { signal: ends.signal };
   const keys = {
     a: () => player.pinNow(), " ": () => player.toggle(), ArrowLeft: (event) => (event.shiftKey ? jump(-1) : player.step(-1)),
-    ArrowRight: (event) => (event.shiftKey ? jump(1) : player.step(1)), Escape: () => { player.box = null; player.paint(); },
+    ArrowRight: (event) => (event.shiftKey ? jump(1) : player.step(1)), m: () => player.mark(), Escape: () => { player.box = null; player.compare.end(); player.paint(); },
   };
   const jump = (by) => seek(state.position.row, state.position.seconds + by);
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches?.("input:not([type=checkbox]), select, textarea") || (event.key === " " && event.target.matches?.("button, input, a"));
+    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || (event.key === " " && event.target.matches?.("button, input, a"));
     const own = views[state.view]?.keys ?? keys;
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !own[event.key]) return;
     event.preventDefault();

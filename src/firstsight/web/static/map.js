@@ -1,41 +1,88 @@
-// The map: each point a frame, similar ones near each other; pictures near, dots far; a lasso chooses some.
+// The map: each point a frame, similar ones near each other; dots far, pictures near; a lasso chooses some.
 import { getBytes } from "./api.js";
 import { counted, groupColour, h, sharpContext, timeText, token } from "./dom.js";
-import { emit, on, seek, state } from "./state.js";
+import { makePoints, PointGrid } from "./points.js";
+import { activeAnchor, emit, on, seek, state } from "./state.js";
 import { loadImage } from "./tiles.js";
 
-const SIDE = 64, COLUMNS = 16, NUMBERS = 5; // as routes.py states them
-const PICTURES_FROM = 26; // pixels between points, from which on they are pictures
+const SIDE = 64, COLUMNS = 16, BYTES = 13; // as routes.py states them
+const FULL = 65535; // of a position
+const PICTURES_FROM = 26, MOST_PICTURES = 400; // pixels between points, from which on they are pictures
+const BY_ATLAS = 4096; // points; of more, pictures are asked for one by one
+const COLOURS = { group: "group", source: "source", time: "time in its source", anchor: "similarity to the anchor" };
 
 export class FrameMap {
   constructor(parent, { pin }) {
     this.pin = pin;
+    this.dots = h("canvas", { class: "map-dots", "aria-hidden": "true" });
     this.canvas = h("canvas", { tabIndex: 0, role: "img", "aria-label": "Map of the footage: similar frames lie near each other" });
     this.note = h("div", { class: "player-note", role: "status" });
     this.lasso = h("button", { "aria-pressed": "false", onclick: () => this.setLasso(!this.isLasso) }, "Lasso");
+    this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.colourPoints() }, ...Object.entries(COLOURS).map(([value, text]) => h("option", { value }, `by ${text}`)));
     this.pinButton = h("button", { class: "primary", hidden: true, onclick: () => this.pinMiddle() }, "Pin the middle");
     this.csv = h("button", { hidden: true, onclick: () => this.save() }, "CSV");
     this.chosen = h("span", { class: "player-time" });
-    parent.append(h("div", { class: "player-stage map-stage" }, this.canvas, this.note),
-      h("div", { class: "player-controls" }, this.lasso, h("button", { onclick: () => this.fit() }, "Show all"), this.chosen, this.csv, this.pinButton));
+    parent.append(h("div", { class: "player-stage map-stage" }, this.dots, this.canvas, this.note),
+      h("div", { class: "player-controls" }, this.lasso, h("button", { onclick: () => this.fit() }, "Show all"), this.colour, this.chosen, this.csv, this.pinButton));
     this.parent = parent;
-    this.points = new Float32Array(0);
-    this.atlases = [];
+    this.points = makePoints(this.dots);
+    this.pictures = new Map();
+    this.take(new Uint8Array(0));
     this.view = { x: 0.5, y: 0.5, zoom: 0.92 };
     this.listen();
     on("library", () => this.load());
-    for (const event of ["position", "selection", "anchors", "theme"]) on(event, () => this.paint());
+    for (const event of ["position", "theme"]) on(event, () => this.paint());
+    for (const event of ["selection", "anchors"]) on(event, () => { if (this.colour.value === "anchor") this.colourPoints(); this.paint(); });
+    on("view", (name) => name === "map" && this.load());
     new ResizeObserver(() => this.paint()).observe(this.canvas.parentElement);
   }
 
-  get num() { return this.points.length / NUMBERS; }
-
+  // Asked for when it is looked at, and again when the library has changed.
   async load() {
-    const bytes = await getBytes("/map").catch(() => new Uint8Array(0));
-    this.points = new Float32Array(bytes.buffer, 0, Math.floor(bytes.length / 4));
+    if (this.parent.hidden || !state.library) return;
+    const version = state.library.state + (state.library.groups ? "+" : "-");
+    if (this.loaded === version) return this.paint();
+    this.loaded = version;
+    this.take(await getBytes("/map").catch(() => new Uint8Array(0)));
     this.note.textContent = this.num ? "" : "The map appears here once the footage is indexed and grouped.";
-    this.atlases = [];
     this.choose([]);
+    await this.colourPoints();
+  }
+
+  // Columns, one after the other: x and y, 0 to 65535; row number; seconds; group.
+  take(bytes) {
+    const num = (this.num = Math.floor(bytes.length / BYTES)), from = (kind, start, length) => new kind(bytes.slice(start, start + length * kind.BYTES_PER_ELEMENT).buffer);
+    const [x, y] = [from(Uint16Array, 0, num), from(Uint16Array, 2 * num, num)];
+    this.at = new Uint16Array(2 * num);
+    for (let index = 0; index < num; index++) { this.at[2 * index] = x[index]; this.at[2 * index + 1] = y[index]; }
+    this.rows = from(Uint32Array, 4 * num, num);
+    this.seconds = from(Float32Array, 8 * num, num);
+    this.groups = bytes.subarray(12 * num, 13 * num);
+    this.grid = new PointGrid(this.at);
+    this.isChosen = new Uint8Array(num);
+    this.selection = [];
+    this.ofRow = new Map(); // first and last index of each row, whose points follow each other in time
+    for (let index = 0; index < num; index++) { const one = this.ofRow.get(this.rows[index]); if (one) one[1] = index; else this.ofRow.set(this.rows[index], [index, index]); }
+    this.pictures.clear();
+    this.points.set("at", this.at);
+    this.points.set("chosen", this.isChosen);
+  }
+
+  async colourPoints() {
+    const by = this.colour.value, { num } = this, colours = new Uint8Array(4 * num), anchor = activeAnchor() ?? state.anchors[0];
+    const fill = (index, [red, green, blue]) => { colours[4 * index] = red; colours[4 * index + 1] = green; colours[4 * index + 2] = blue; colours[4 * index + 3] = 255; };
+    const muted = parsed(token("--muted")), shades = new Map(), shade = (number) => { if (!shades.has(number)) shades.set(number, parsed(groupColour(number))); return shades.get(number); };
+    const scale = Array.from({ length: 256 }, (_, value) => warm(value / 255));
+    const similar = by === "anchor" && anchor ? await getBytes(`/map/similarity/${anchor.id}`).catch(() => null) : null;
+    for (let index = 0; index < num; index++) {
+      if (by === "group") fill(index, this.groups[index] ? shade(this.groups[index] - 1) : muted);
+      else if (by === "source") fill(index, shade(this.rows[index]));
+      else if (by === "time") fill(index, scale[Math.round(255 * Math.min(1, this.seconds[index] / Math.max(1e-3, this.row(index)?.end_seconds ?? 1)))]);
+      else fill(index, similar?.length === num ? scale[similar[index]] : muted);
+    }
+    this.colours = colours;
+    this.points.set("colour", colours);
+    this.canvas.dataset.colour = by;
     this.paint();
   }
 
@@ -45,20 +92,25 @@ export class FrameMap {
   }
 
   get scale() { return Math.min(this.canvas.clientWidth, this.canvas.clientHeight) * this.view.zoom; }
-  at(index) {
-    const [x, y] = this.points.subarray(index * NUMBERS, index * NUMBERS + 2);
-    return [(x - this.view.x) * this.scale + this.canvas.clientWidth / 2, (y - this.view.y) * this.scale + this.canvas.clientHeight / 2];
+  place(index) {
+    return [(this.at[2 * index] / FULL - this.view.x) * this.scale + this.canvas.clientWidth / 2, (this.at[2 * index + 1] / FULL - this.view.y) * this.scale + this.canvas.clientHeight / 2];
   }
-  row(index) { return state.library.rows[this.points[index * NUMBERS + 2]]; }
-  time(index) { return this.points[index * NUMBERS + 3]; }
+  // Positions, 0 to 65535, of a pixel.
+  unplace(x, y) {
+    return [((x - this.canvas.clientWidth / 2) / this.scale + this.view.x) * FULL, ((y - this.canvas.clientHeight / 2) / this.scale + this.view.y) * FULL];
+  }
+  row(index) { return state.library.rows[this.rows[index]]; }
+  time(index) { return this.seconds[index]; }
 
-  atlas(number) {
-    if (this.atlases[number] === undefined) {
-      this.atlases[number] = null;
-      const wanted = this.atlases;
-      loadImage(`/api/map/atlas/${number}?v=${state.library.state}`).then((image) => { wanted[number] = image; this.paint(); }, () => {});
+  picture(index) {
+    const byAtlas = this.num <= BY_ATLAS, key = byAtlas ? Math.floor(index / COLUMNS ** 2) : `p${index}`, kept = this.pictures;
+    if (!kept.has(key)) {
+      kept.set(key, null);
+      if (kept.size > 3 * MOST_PICTURES) kept.delete(kept.keys().next().value);
+      const path = byAtlas ? `/api/map/atlas/${key}?v=${state.library.state}` : `/api/rows/${this.row(index).id}/thumbnail?seconds=${this.time(index).toFixed(3)}`;
+      loadImage(path).then((image) => { kept.set(key, image); this.paint(); }, () => {});
     }
-    return this.atlases[number];
+    return kept.get(key);
   }
 
   paint() {
@@ -67,29 +119,14 @@ export class FrameMap {
   }
 
   paintNow() {
-    const { canvas } = this, context = sharpContext(canvas, canvas.clientWidth, canvas.clientHeight);
-    const apart = this.scale / Math.sqrt(Math.max(1, this.num)), isNear = apart > PICTURES_FROM;
-    const side = isNear ? Math.min(SIDE, apart * 1.1) : 0;
-    const chosen = new Set(this.selection);
-    for (let index = 0; index < this.num; index++) {
-      const [x, y] = this.at(index);
-      if (x < -SIDE || y < -SIDE || x > canvas.clientWidth + SIDE || y > canvas.clientHeight + SIDE) continue;
-      const group = this.points[index * NUMBERS + 4];
-      const image = isNear && this.atlas(Math.floor(index / COLUMNS ** 2)), own = index % COLUMNS ** 2;
-      context.globalAlpha = chosen.size && !chosen.has(index) ? 0.25 : 1;
-      context.fillStyle = context.strokeStyle = group ? groupColour(group - 1) : token("--muted");
-      if (image) {
-        context.drawImage(image, (own % COLUMNS) * SIDE, Math.floor(own / COLUMNS) * SIDE, SIDE, SIDE, x - side / 2, y - side / 2, side, side);
-        context.lineWidth = 2;
-        context.strokeRect(x - side / 2, y - side / 2, side, side);
-      } else {
-        context.beginPath(); context.arc(x, y, Math.max(2.5, Math.min(7, apart / 3)), 0, 7); context.fill();
-      }
-    }
-    context.globalAlpha = 1;
+    const { canvas } = this, begin = performance.now(), context = sharpContext(canvas, canvas.clientWidth, canvas.clientHeight);
+    const apart = this.scale / Math.sqrt(Math.max(1, this.num));
+    this.points.draw({ x: this.view.x, y: this.view.y, scale: this.scale, size: Math.max(1.6, Math.min(11, 0.9 * apart)), isAnyChosen: this.selection.length > 0 });
+    const side = apart > PICTURES_FROM ? Math.min(SIDE, apart * 1.1) : 0;
+    if (side) this.paintPictures(context, side);
     const now = this.nearestToPosition();
     if (now >= 0) {
-      const [x, y] = this.at(now);
+      const [x, y] = this.place(now);
       context.strokeStyle = token("--accent");
       context.lineWidth = 3;
       context.beginPath(); context.arc(x, y, Math.max(9, side / 2 + 4), 0, 7); context.stroke();
@@ -101,24 +138,46 @@ export class FrameMap {
       context.beginPath(); this.path.forEach(([x, y]) => context.lineTo(x, y)); context.closePath(); context.stroke();
     }
     canvas.dataset.points = String(this.num);
+    canvas.dataset.painted = `${1 + Number.parseInt(canvas.dataset.painted ?? "0", 10)} in ${(performance.now() - begin).toFixed(1)} ms`;
+  }
+
+  paintPictures(context, side) {
+    const some = [];
+    this.inSight((index) => some.push(index) < MOST_PICTURES);
+    context.lineWidth = 2;
+    for (const index of some) {
+      const image = this.picture(index), [x, y] = this.place(index), own = this.num <= BY_ATLAS ? index % COLUMNS ** 2 : null;
+      if (!image) continue;
+      context.globalAlpha = this.selection.length && !this.isChosen[index] ? 0.25 : 1;
+      if (own === null) {
+        const square = Math.min(image.width, image.height);
+        context.drawImage(image, (image.width - square) / 2, (image.height - square) / 2, square, square, x - side / 2, y - side / 2, side, side);
+      } else context.drawImage(image, (own % COLUMNS) * SIDE, Math.floor(own / COLUMNS) * SIDE, SIDE, SIDE, x - side / 2, y - side / 2, side, side);
+      context.strokeStyle = `rgb(${this.colours.slice(4 * index, 4 * index + 3).join(" ")})`;
+      context.strokeRect(x - side / 2, y - side / 2, side, side);
+    }
+    context.globalAlpha = 1;
+  }
+
+  inSight(each) {
+    const [x0, y0] = this.unplace(-SIDE, -SIDE), [x1, y1] = this.unplace(this.canvas.clientWidth + SIDE, this.canvas.clientHeight + SIDE);
+    this.grid.inBox(x0, y0, x1, y1, each);
   }
 
   nearestToPosition() {
-    let best = -1, least = Infinity;
-    for (let index = 0; index < this.num; index++) {
-      if (this.row(index)?.id !== state.position.row) continue;
-      const far = Math.abs(this.time(index) - state.position.seconds);
-      if (far < least) [best, least] = [index, far];
-    }
-    return best;
+    const number = state.library?.rows.findIndex((row) => row.id === state.position.row) ?? -1, [low, high] = this.ofRow.get(number) ?? [0, -1];
+    let first = low, last = high;
+    while (first < last) { const middle = (first + last) >> 1; if (this.seconds[middle] < state.position.seconds) first = middle + 1; else last = middle; }
+    if (first > low && first <= high && state.position.seconds - this.seconds[first - 1] < this.seconds[first] - state.position.seconds) first -= 1;
+    return high < low ? -1 : first;
   }
 
   pick(x, y) {
     let best = -1, least = 24 ** 2;
-    for (let index = 0; index < this.num; index++) {
-      const [px, py] = this.at(index), far = (px - x) ** 2 + (py - y) ** 2;
+    this.grid.inBox(...this.unplace(x - 24, y - 24), ...this.unplace(x + 24, y + 24), (index) => {
+      const [px, py] = this.place(index), far = (px - x) ** 2 + (py - y) ** 2;
       if (far < least) [best, least] = [index, far];
-    }
+    });
     return best;
   }
 
@@ -129,22 +188,35 @@ export class FrameMap {
 
   choose(selection) {
     this.selection = selection;
+    this.isChosen.fill(0);
+    for (const index of selection) this.isChosen[index] = 255;
+    this.points.set("chosen", this.isChosen);
     this.chosen.textContent = selection.length ? `${counted(selection.length, "frame")} chosen` : "";
     this.csv.hidden = this.pinButton.hidden = !selection.length;
-    state.selected = selection.map((index) => [this.row(index)?.id, this.time(index)]);
+    state.selected = new Map(); // times by row
+    for (const index of selection) { const id = this.row(index)?.id; if (!state.selected.has(id)) state.selected.set(id, []); state.selected.get(id).push(this.time(index)); }
     emit("selection");
   }
 
+  // What lies in a path of pixels.
+  chooseInside(path) {
+    const corners = path.map(([x, y]) => this.unplace(x, y)), inside = [];
+    const [left, top] = [0, 1].map((axis) => Math.min(...corners.map((one) => one[axis]))), [right, low] = [0, 1].map((axis) => Math.max(...corners.map((one) => one[axis])));
+    this.grid.inBox(left, top, right, low, (index) => { if (isInside(this.at[2 * index], this.at[2 * index + 1], corners)) inside.push(index); });
+    this.choose(Uint32Array.from(inside).sort());
+  }
+
   pinMiddle() {
-    const mean = [0, 1].map((axis) => this.selection.reduce((sum, one) => sum + this.points[one * NUMBERS + axis], 0) / this.selection.length);
-    const far = (one) => (this.points[one * NUMBERS] - mean[0]) ** 2 + (this.points[one * NUMBERS + 1] - mean[1]) ** 2;
+    let [x, y] = [0, 0];
+    for (const one of this.selection) { x += this.at[2 * one] / this.selection.length; y += this.at[2 * one + 1] / this.selection.length; }
+    const far = (one) => (this.at[2 * one] - x) ** 2 + (this.at[2 * one + 1] - y) ** 2;
     const middle = this.selection.reduce((best, one) => (far(one) < far(best) ? one : best));
     this.pin({ row: this.row(middle).id, seconds: this.time(middle), box: null });
   }
 
   save() {
     const cell = (text) => `"${(/^[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-    const lines = this.selection.map((one) => `${cell(this.row(one).name)},${this.time(one).toFixed(3)}`);
+    const lines = Array.from(this.selection, (one) => `${cell(this.row(one).name)},${this.time(one).toFixed(3)}`);
     const link = h("a", { href: URL.createObjectURL(new Blob([["source,seconds", ...lines, ""].join("\n")], { type: "text/csv" })), download: "frames.csv" });
     link.click();
     URL.revokeObjectURL(link.href);
@@ -157,7 +229,8 @@ export class FrameMap {
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
       const [x, y] = at(event), before = this.scale, factor = 2 ** (-Math.max(-200, Math.min(200, event.deltaY)) / 200);
-      const zoom = Math.max(0.5, Math.min(60, this.view.zoom * factor)), after = (before / this.view.zoom) * zoom;
+      const most = Math.max(60, Math.sqrt(this.num) / 4); // until neighbours are pictures
+      const zoom = Math.max(0.5, Math.min(most, this.view.zoom * factor)), after = (before / this.view.zoom) * zoom;
       this.view.x += (x - canvas.clientWidth / 2) * (1 / before - 1 / after);
       this.view.y += (y - canvas.clientHeight / 2) * (1 / before - 1 / after);
       this.view.zoom = zoom;
@@ -187,7 +260,7 @@ export class FrameMap {
       const [x, y] = at(event), path = this.path;
       begin = this.path = null;
       if (path && moved > 10) {
-        this.choose([...Array(this.num).keys()].filter((index) => isInside(this.at(index), path)));
+        this.chooseInside(path);
         this.setLasso(false);
       } else if (moved < 5) {
         const near = this.pick(x, y);
@@ -199,11 +272,26 @@ export class FrameMap {
   }
 }
 
-function isInside([x, y], path) {
+function isInside(x, y, path) {
   let inside = false;
   for (let one = 0, before = path.length - 1; one < path.length; before = one++) {
     const [ax, ay] = path[one], [bx, by] = path[before];
     if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
   }
   return inside;
+}
+
+const reader = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+
+// Red, green, blue of a colour as a style has it.
+function parsed(colour) {
+  reader.fillStyle = colour;
+  reader.fillRect(0, 0, 1, 1);
+  return reader.getImageData(0, 0, 1, 1).data;
+}
+
+// From blue, little, to yellow, much: also apart for people who confuse red and green.
+function warm(share) {
+  const stops = [[59, 76, 140], [46, 132, 150], [96, 178, 120], [250, 206, 60]], at = share * 3, low = Math.min(2, Math.floor(at));
+  return stops[low].map((value, index) => Math.round(value + (stops[low + 1][index] - value) * (at - low)));
 }

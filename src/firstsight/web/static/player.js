@@ -3,6 +3,8 @@ import { ApiError, get, getAnswer } from "./api.js";
 import { h, sharpContext, timeText } from "./dom.js";
 import { activeAnchor, emit, on, seek, state } from "./state.js";
 import { drawAgreement } from "./agreement.js";
+import { Compare } from "./compare.js";
+import { Elsewhere } from "./elsewhere.js";
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4];
 const USUAL_STEP = 1 / 25;
@@ -29,7 +31,13 @@ export class Player {
       button("Frame back (left arrow)", "◂", () => this.step(-1)), this.playButton,
       button("Frame forward (right arrow)", "▸", () => this.step(1)), this.speed, this.time, this.title,
       this.agreeLabel, this.pinButton);
+    this.near = h("input", { type: "checkbox", checked: true, onchange: () => this.settle() });
+    this.pinButton.before(h("label", { class: "player-agree" }, this.near, h("span", {}, "like it elsewhere")));
+    this.markButton = h("button", { title: "Mark this frame as the first of two to compare (m)", onclick: () => this.mark() }, "Compare (m)");
+    this.pinButton.before(this.markButton);
     parent.append(this.stage, this.controls);
+    this.compare = new Compare(this.stage);
+    this.elsewhere = new Elsewhere(parent, { compare: this.compare });
     this.box = null;
     this.frameStep = USUAL_STEP;
     this.listen();
@@ -57,6 +65,7 @@ export class Player {
     const { row: id, seconds } = state.position, row = state.rows.get(id);
     if (!row) return;
     this.box = null;
+    this.compare.end();
     if (this.row?.id !== id) {
       this.pause();
       const isSameFile = this.row && this.row.name === row.name && !this.isFallback;
@@ -177,7 +186,20 @@ export class Player {
     this.paint();
   }
 
-  // Once the frame stays, asks where it agrees with the active anchor.
+  // The first of two moments; the second time, the two are laid over each other.
+  mark() {
+    if (!this.row) return;
+    this.pause();
+    const now = { ...state.position };
+    if (this.marked && (this.marked.row !== now.row || this.marked.seconds !== now.seconds)) {
+      this.compare.show(this.marked, now);
+      this.marked = null;
+    } else this.marked = this.marked ? null : now;
+    this.markButton.textContent = this.marked ? `with ${timeText(this.marked.seconds, true)} (m)` : "Compare (m)";
+    this.markButton.setAttribute("aria-pressed", String(Boolean(this.marked)));
+  }
+
+  // Once the frame stays, asks for what is like it elsewhere, and where it agrees with the active anchor.
   settle() {
     const anchor = activeAnchor();
     this.agreeLabel.hidden = !anchor;
@@ -185,9 +207,12 @@ export class Player {
     this.agreeLabel.lastChild.textContent = anchor ? `where it agrees with ${anchor.name}` : "";
     clearTimeout(this.settling);
     this.paint();
-    if (!anchor || !this.agree.checked || this.isPlaying || !this.row) return;
+    this.elsewhere.want(this.near.checked);
+    if (this.isPlaying || !this.row) return;
     const { row, seconds } = state.position;
     this.settling = setTimeout(async () => {
+      if (this.near.checked && this.row.is_indexed) await this.elsewhere.show({ row, seconds });
+      if (!anchor || !this.agree.checked) return;
       try {
         const found = await get(`/agreement?row=${row}&seconds=${seconds.toFixed(4)}&anchor=${anchor.id}`);
         if (state.position.row !== row || state.position.seconds !== seconds || activeAnchor() !== anchor) return;

@@ -7,7 +7,7 @@ export const state = {
   position: { row: null, seconds: 0 },
   jobs: [],
   view: "watch",
-  selected: null, // rows and times chosen on the map
+  selected: null, // times by row, chosen on the map
 };
 
 const listeners = new Map();

@@ -1,0 +1,32 @@
+// The moments elsewhere that are most like the current frame; each can be opened, or laid over the current one.
+import { get } from "./api.js";
+import { h, timeText } from "./dom.js";
+import { seek, state } from "./state.js";
+
+export class Elsewhere {
+  constructor(parent, { compare }) {
+    this.compare = compare;
+    this.list = h("ul", { class: "elsewhere", "aria-label": "Most like this frame elsewhere" });
+    parent.append(this.list);
+  }
+
+  // It keeps its place while it is wanted, so that nothing moves under the pointer.
+  want(is) {
+    this.list.hidden = !is;
+  }
+
+  async show({ row, seconds }) {
+    const found = await get(`/rows/${row}/elsewhere?seconds=${seconds.toFixed(4)}`).catch(() => []); // not indexed yet
+    if (state.position.row !== row || state.position.seconds !== seconds) return;
+    if (!found.length) return this.list.replaceChildren(h("li", { class: "hint" }, "nothing elsewhere yet"));
+    this.list.replaceChildren(...found.map((one) => this.moment(one, { row, seconds })));
+  }
+
+  moment(one, now) {
+    const name = `${one.source} at ${timeText(one.seconds, true)}`;
+    return h("li", {},
+      h("button", { class: "elsewhere-open", title: `${name}, similarity ${one.similarity.toFixed(2)}`, "aria-label": `Open ${name}`, onclick: () => seek(one.row, one.seconds) },
+        h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.seconds.toFixed(3)}`, alt: "" }), h("span", {}, `${one.similarity.toFixed(2)} · ${timeText(one.seconds)} ${one.source}`)),
+      h("button", { class: "elsewhere-compare", title: "Lay it over the current frame", "aria-label": `Compare with ${name}`, onclick: () => this.compare.show(now, one) }, "⇔"));
+  }
+}

@@ -1,0 +1,37 @@
+"""The live view: a file played as a camera is watched, and ended."""
+
+import pytest
+from web_server import Server
+
+
+def test_a_clip_is_watched_as_a_camera_and_ended(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.keyboard.press("a")
+    page.wait_for_selector(".anchors li")
+    page.get_by_role("tab", name="Live").click()
+    page.get_by_role("button", name="Watch").click()
+    page.wait_for_selector("#panel-live[data-live=on]")
+    page.wait_for_selector("#panel-live img:not([hidden])")
+    page.wait_for_function("document.querySelector('#panel-live img').naturalWidth > 0")
+    with server.client() as client:
+        point = client.get("/api/live").json()["points"][0]
+        assert point["seconds"] >= 0
+        assert list(point["closeness"]) == [client.get("/api/anchors").json()[0]["id"]]
+    page.get_by_role("button", name="Stop").click()
+    page.wait_for_selector("#panel-live[data-live=off]")
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        ({}, 400), ({"camera": "/etc/passwd"}, 400), ({"camera": "-"}, 400), ({"camera": "file:///etc/passwd"}, 400),
+        ({"row": "s0"}, 404),
+    ],
+)  # fmt: skip
+def test_a_client_names_a_row_or_a_camera_and_never_a_path(server: Server, content: dict, status: int) -> None:
+    with server.client() as client:
+        answer = client.post("/api/live", json=content)
+        assert answer.status_code == status
+        assert client.get("/api/live").json()["state"] == "off"
+        assert client.get("/api/live/picture").status_code == 404

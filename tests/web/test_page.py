@@ -8,8 +8,11 @@ from web_server import Server, serving, write_clip
 
 def pin(page, seconds: float) -> None:
     """Seeks the first row by a click on the axis, and pins the frame."""
+    page.wait_for_selector(".axis-scroll[data-ready]:not([data-ready='0'])")
+    page.wait_for_function("document.querySelector('.player-time').textContent === '0:00.00'")
     box = page.locator(".axis-scroll").bounding_box()
     page.mouse.click(box["x"] + 10 + seconds * 20, box["y"] + 24 + 20 + 10)
+    page.wait_for_function("document.querySelector('.player-time').textContent !== '0:00.00'")
     page.wait_for_function("document.querySelector('.player-stage').dataset.ready !== ''")
     page.keyboard.press("a")
 

@@ -15,7 +15,8 @@ from types import FrameType
 
 import numpy as np
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.encoder.descriptions import Descriptions
+from firstsight.encoder.encoder import Encoder
 from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch

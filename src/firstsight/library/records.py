@@ -4,17 +4,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.closed_form.agreement import NUM_NETWORKS, LayoutConfig
+from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import LibraryError
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
 
 Status = Literal["partial", "whole", "failed"]
 
@@ -105,7 +109,7 @@ class LayoutSizes:
     in_place: int  # numbers in a vector in place
 
     @classmethod
-    def of(cls, encoder: Encoder) -> "LayoutSizes | None":
+    def of(cls, encoder: "Encoder") -> "LayoutSizes | None":
         """None for an encoder without a second stage."""
         if encoder.model.second_stage is None:
             return None
@@ -113,6 +117,12 @@ class LayoutSizes:
         if nothing.cells is None or nothing.in_place is None:
             return None
         return cls(nothing.cells.shape[1:], nothing.in_place.shape[1])
+
+    @classmethod
+    def of_layout(cls, layout: LayoutConfig, *, num_levels: int) -> "LayoutSizes":
+        """Of a layout of so many levels."""
+        cells = (NUM_NETWORKS, layout.rows, layout.columns, layout.dim)
+        return cls(cells, layout.in_place_length(num_levels))
 
     @property
     def num_packed(self) -> int:

@@ -70,6 +70,7 @@ class Library(Closing):
         encoder: "Encoder | None" = None,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         seed: int = 0,
         progress: Report = silent,
     ) -> Self:
@@ -81,6 +82,7 @@ class Library(Closing):
             encoder: by default one is learned from all frames of the sources.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
+            keyframes: of the keyframes alone, which takes a small part of the time.
             seed: of learning.
             progress: called now and then.
         """
@@ -92,6 +94,7 @@ class Library(Closing):
             encoder=encoder,
             frames_per_second=frames_per_second,
             every=every,
+            keyframes=keyframes,
             seed=seed,
             progress=progress,
         )
@@ -103,6 +106,7 @@ class Library(Closing):
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         retry: bool = False,
         progress: Report = silent,
     ) -> Indexed:
@@ -114,7 +118,13 @@ class Library(Closing):
         from firstsight.indexing import index_files
 
         self.indexed = index_files.add(
-            self.store, sources, frames_per_second=frames_per_second, every=every, retry=retry, progress=progress
+            self.store,
+            sources,
+            frames_per_second=frames_per_second,
+            every=every,
+            keyframes=keyframes,
+            retry=retry,
+            progress=progress,
         )
         return self.indexed
 
@@ -125,6 +135,7 @@ class Library(Closing):
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         seed: int = 0,
         progress: Report = silent,
     ) -> Indexed:
@@ -140,6 +151,7 @@ class Library(Closing):
             sources,
             frames_per_second=frames_per_second,
             every=every,
+            keyframes=keyframes,
             seed=seed,
             progress=progress,
         )

@@ -28,6 +28,7 @@ def reindex(
     *,
     frames_per_second: float | None = None,
     every: int | None = None,
+    keyframes: bool = False,
     seed: int = 0,
     progress: Report = silent,
 ) -> tuple[Store, Indexed]:
@@ -43,6 +44,7 @@ def reindex(
         sources: more footage, if any.
         frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
+        keyframes: of the keyframes alone.
         seed: of what learning draws; an integer from 0 to 2**32 - 1.
         progress: called repeatedly.
 
@@ -56,8 +58,10 @@ def reindex(
         check_encoder(encoder)
     sources = listed(sources, name="footage")
     has_more = bool(sources)
-    if not has_more and (frames_per_second, every) != (None, None):
-        raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
+    if not has_more and (frames_per_second, every, keyframes) != (None, None, False):
+        raise SettingsError(
+            "--reindex keeps the rate of each source; name those that --fps, --every or --keyframes is for"
+        )
     more = find(sources)[0] if has_more else []
     if encoder is None:
         encoder = learned_from([*(file for file, _ in files_of(library)), *more], seed=seed, progress=progress)
@@ -65,7 +69,15 @@ def reindex(
     if not has_more:
         return library, outcome
     progress(Progress("embedding", 0, None, news=(outcome.summary(),)))
-    return library, add(library, sources, frames_per_second=frames_per_second, every=every, progress=progress)
+    indexed = add(
+        library,
+        sources,
+        frames_per_second=frames_per_second,
+        every=every,
+        keyframes=keyframes,
+        progress=progress,
+    )
+    return library, indexed
 
 
 def _reembed(library: Store, encoder: Encoder, progress: Report) -> tuple[Store, Indexed]:

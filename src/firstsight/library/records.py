@@ -49,6 +49,7 @@ class SourceRecord:
     status: Status = "partial"  # rows of a partial one are not shown; a failed one has none
     is_picture: bool = False  # a still, not a video of a single frame
     reason: str = ""  # why it failed, in one line
+    keyframes: bool = False  # of its keyframes alone
 
     @property
     def stamp(self) -> Stamp:
@@ -66,7 +67,7 @@ class SourceRecord:
     @property
     def sampling(self) -> Sampling:
         """Which of its frames are in the library."""
-        return Sampling(frames_per_second=self.frames_per_second, every=self.every)
+        return Sampling(frames_per_second=self.frames_per_second, every=self.every, keyframes=self.keyframes)
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,11 @@ def latest(records: Iterable[SourceRecord], status: Status) -> dict[Path, Source
 
 
 def rate_in_words(sampling: Sampling) -> str:
-    """For people: "2 frames a second", "one frame in 10"."""
+    """For people: "2 frames a second", "one frame in 10", "keyframes, at most 2 a second"."""
+    if sampling.keyframes:
+        rate = sampling.frames_per_second
+        most = f", at most {rate:g} a second" if rate else f", one in {sampling.every} frames" if sampling.every else ""
+        return f"keyframes{most}"
     if sampling.frames_per_second is not None:
         return f"{sampling.frames_per_second:g} frames a second"
     return "all frames" if sampling.every in (None, 1) else f"one frame in {sampling.every}"

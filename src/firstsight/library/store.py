@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -99,6 +100,7 @@ class Store(Closing):
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
     ) -> Self:
         """A new and empty library for that encoder, which is copied into it.
 
@@ -107,6 +109,7 @@ class Store(Closing):
             encoder: for all footage of the library.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
+            keyframes: of the keyframes alone.
 
         Raises:
             LibraryError: something else is there, or it cannot be written.
@@ -117,8 +120,9 @@ class Store(Closing):
         path = given.absolute()
         if frames_per_second is None and every is None:
             frames_per_second = LibraryConfig.frames_per_second
-        sampling = Sampling(frames_per_second=frames_per_second, every=every)
-        config = LibraryConfig(encoder.fingerprint, encoder.dim, sampling.frames_per_second, sampling.every)
+        rate = Sampling(frames_per_second=frames_per_second, every=every)
+        config = LibraryConfig(encoder.fingerprint, encoder.dim, rate.frames_per_second, rate.every)
+        config = replace(config, keyframes=keyframes)
         shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
         encoder.save(path / MODEL_FOLDER)
         folder = tables_folder(path, config.fingerprint)
@@ -297,10 +301,7 @@ class Store(Closing):
 
     @property
     def stage(self) -> "CellStage | None":
-        """What compares the cells that are stored; None without cells, or with an encoder without a second stage.
-
-        The encoder is not loaded for it, if its files are those of the vectors.
-        """
+        """What compares the stored cells; None without. The encoder is not loaded, if its files are of the vectors."""
         return self._stage_and_sizes[0]
 
     @cached_property

@@ -22,7 +22,7 @@ from firstsight.quality.health import findings
 from firstsight.report.comparison import FILM_FILE, PLOT_FILE, write_comparison
 from firstsight.report.drawing import file_uri, jpeg_uri
 from firstsight.report.levels import level_stories
-from firstsight.report.search import verdict
+from firstsight.searching.verdict import verdict
 
 NOVEL_FROM = 4  # times the usual deviation; the default, 8, is for cameras that run for days
 

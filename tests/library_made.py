@@ -9,7 +9,8 @@ import torch
 from firstsight.article.model import ArticleModel
 from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
-from firstsight.closed_form.layout import Layout, LayoutConfig
+from firstsight.closed_form.agreement import LayoutConfig
+from firstsight.closed_form.layout import Layout
 from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims

@@ -1,5 +1,6 @@
 """What is asked of the process: nothing by importing, of threads only meanwhile, of the allocator never."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import firstsight
+from firstsight import process
 from firstsight.process import describe_waiting, passive_waiting
 
 
@@ -132,3 +134,21 @@ def test_importing_the_parts_changes_nothing() -> None:
         "assert before == (dict(os.environ), signal.getsignal(signal.SIGINT)), 'changed'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def test_a_deferred_package_runs_when_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "made_to_be_deferred"
+    package.mkdir()
+    (package / "__init__.py").write_text("from made_to_be_deferred import part\nanswer = part.value + 1\n")
+    (package / "part.py").write_text("value = 41\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    process.defer_import("made_to_be_deferred")
+    process.defer_import("not_installed_at_all")
+    made = importlib.import_module("made_to_be_deferred")
+    assert importlib.import_module("made_to_be_deferred.part").value == 41
+    assert "answer" not in vars(made)
+    assert made.answer == 42
+    with pytest.raises(AttributeError):
+        _ = made.question
+    for name in ("made_to_be_deferred", "made_to_be_deferred.part"):
+        monkeypatch.delitem(sys.modules, name)

@@ -1,14 +1,14 @@
-"""The library in Python: footage indexed once, then searched, compared and explored."""
+"""The library in Python: footage indexed once, then searched, compared and explored.
+
+What needs the arithmetic of the encoder is imported where it is used: it takes seconds to load.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from firstsight.comparison.similarities import Similarities, similarity_table
-from firstsight.copies.duplicates import Duplicates, find_duplicates
-from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError, SettingsError, brief
 from firstsight.exploration.clusters import Clusters, find_clusters
 from firstsight.exploration.keyframes import Keyframes, find_keyframes
@@ -16,10 +16,7 @@ from firstsight.exploration.layout import FrameMap, map_frames
 from firstsight.export.clips import cut_moments, write_pictures
 from firstsight.export.tables import Exported, export_library
 from firstsight.files import Closing, check_path
-from firstsight.indexing import index_files
 from firstsight.indexing.estimate import Indexed
-from firstsight.indexing.index_files import FootageSpec, RemovedMissing
-from firstsight.indexing.reindex import reindex
 from firstsight.library import maintenance
 from firstsight.library import set_apart as apart
 from firstsight.library.records import SourceRecord
@@ -31,6 +28,12 @@ from firstsight.searching.nearest import Nearest, find_nearest
 from firstsight.searching.query import Picture, Query, read_anchors, read_query
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
+
+if TYPE_CHECKING:
+    from firstsight.comparison.similarities import Similarities
+    from firstsight.copies.duplicates import Duplicates
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.indexing.index_files import FootageSpec, RemovedMissing
 
 
 class Library(Closing):
@@ -63,11 +66,12 @@ class Library(Closing):
     def create(
         cls,
         folder: str | PathLike[str],
-        sources: FootageSpec = (),
+        sources: "FootageSpec" = (),
         *,
-        encoder: Encoder | None = None,
+        encoder: "Encoder | None" = None,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         seed: int = 0,
         on: str | None = None,
         progress: Report = silent,
@@ -80,16 +84,20 @@ class Library(Closing):
             encoder: by default one is learned from all frames of the sources.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
+            keyframes: of the keyframes alone, which takes a small part of the time.
             seed: of learning.
             on: "ray" or "ray:ADDRESS": where videos are embedded, by default in this process.
             progress: called now and then.
         """
+        from firstsight.indexing import index_files
+
         store, indexed = index_files.create(
             folder,
             sources,
             encoder=encoder,
             frames_per_second=frames_per_second,
             every=every,
+            keyframes=keyframes,
             seed=seed,
             on=on,
             progress=progress,
@@ -98,10 +106,11 @@ class Library(Closing):
 
     def add(
         self,
-        sources: FootageSpec,
+        sources: "FootageSpec",
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         retry: bool = False,
         on: str | None = None,
         progress: Report = silent,
@@ -111,11 +120,14 @@ class Library(Closing):
         Unchanged sources are not decoded again. A rate applies to these sources from now on. Files that could not be
         read before are skipped until they change, or with `retry`.
         """
+        from firstsight.indexing import index_files
+
         self.indexed = index_files.add(
             self.store,
             sources,
             frames_per_second=frames_per_second,
             every=every,
+            keyframes=keyframes,
             retry=retry,
             on=on,
             progress=progress,
@@ -124,11 +136,12 @@ class Library(Closing):
 
     def reindex(
         self,
-        encoder: Encoder | None = None,
-        sources: FootageSpec = (),
+        encoder: "Encoder | None" = None,
+        sources: "FootageSpec" = (),
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
         seed: int = 0,
         on: str | None = None,
         progress: Report = silent,
@@ -137,12 +150,15 @@ class Library(Closing):
 
         By default the encoder is learned from all of them. A rate applies to the new sources only.
         """
+        from firstsight.indexing.reindex import reindex
+
         self._store, self.indexed = reindex(
             self.store,
             encoder,
             sources,
             frames_per_second=frames_per_second,
             every=every,
+            keyframes=keyframes,
             seed=seed,
             on=on,
             progress=progress,
@@ -156,10 +172,14 @@ class Library(Closing):
             LibraryError: a name or pattern fits no source; then nothing is removed.
             SettingsError: no name is given.
         """
+        from firstsight.indexing import index_files
+
         return tuple(index_files.remove(self.store, names))
 
-    def remove_missing(self, *, is_sure: bool = False) -> RemovedMissing:
+    def remove_missing(self, *, is_sure: bool = False) -> "RemovedMissing":
         """Removes the sources whose files are gone; if all files of a folder are gone, only with `is_sure`."""
+        from firstsight.indexing import index_files
+
         return index_files.remove_missing(self.store, is_sure=is_sure)
 
     def search(
@@ -197,7 +217,7 @@ class Library(Closing):
         """
         return search(
             self.store,
-            read_query(query, self.encoder),
+            read_query(query, self.store if box is None else self.encoder),
             box=None if box is None else Box.of(box),
             k=k,
             where=Where.of(sources, between),
@@ -212,22 +232,26 @@ class Library(Closing):
         self, query: Picture, *, k: int = 10, sources: Names | None = None, between: Between | None = None
     ) -> Nearest:
         """The k frames most like a picture, without a threshold. The query is as for `search`."""
-        vector = read_query(query, self.encoder).vector
+        vector = read_query(query, self.store).vector
         return find_nearest(self.store, vector, k=k, where=Where.of(sources, between))
 
     def similarities(
         self, anchors: Picture | Sequence[Picture], *, sources: Names | None = None, between: Between | None = None
-    ) -> Similarities:
+    ) -> "Similarities":
         """The similarity of every frame to each anchor; anchors are as queries of `search`, or folders of pictures.
 
         One picture, or one name, is one anchor.
         """
-        vectors = read_anchors(anchors, self.encoder)
+        from firstsight.comparison.similarities import Similarities, similarity_table
+
+        vectors = read_anchors(anchors, self.store)
         frames = self.store.embeddings(Where.of(sources, between))
         return Similarities(self.store.name, similarity_table(frames, vectors))
 
-    def duplicates(self, *, progress: Report = silent) -> Duplicates:
+    def duplicates(self, *, progress: Report = silent) -> "Duplicates":
         """Which sources are copies of others, which to keep, and which frames repeat others."""
+        from firstsight.copies.duplicates import find_duplicates
+
         return find_duplicates(self.store, progress=progress)
 
     def set_apart(self, first: str | Query, second: str | Moment, *, box: BoxSpec | None = None) -> None:
@@ -321,7 +345,7 @@ class Library(Closing):
         return self._store
 
     @property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> "Encoder":
         """Of its frames and of queries."""
         return self._store.encoder
 

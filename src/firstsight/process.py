@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from typing import Literal
 
@@ -33,6 +34,27 @@ def keep_freed_memory() -> None:
     libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, -1)
+
+
+def defer_import(name: str) -> None:
+    """Makes a package run its own code when something of it is first asked for, not when it is imported.
+
+    Its modules can be imported without that. Does nothing if it is imported already, or not installed.
+    """
+    spec = None if name in sys.modules else find_spec(name)
+    if spec is None or spec.loader is None:
+        return
+    module, loader = module_from_spec(spec), spec.loader
+
+    def load(attribute: str) -> object:
+        if attribute.startswith("__"):  # asked for by the import system and by inspection
+            raise AttributeError(attribute)
+        del module.__dict__["__getattr__"]
+        loader.exec_module(module)
+        return getattr(module, attribute)
+
+    module.__dict__["__getattr__"] = load
+    sys.modules[name] = module
 
 
 @contextmanager

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import firstsight
+from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
-from firstsight.closed_form.layout import Layout, LayoutConfig
+from firstsight.closed_form.layout import Layout
 from firstsight.closed_form.learn import BoundedSample
 from firstsight.closed_form.projection import (
     Deviations,

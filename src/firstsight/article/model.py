@@ -14,7 +14,8 @@ from firstsight.article.network import Network
 from firstsight.article.settings import LevelConfig, article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare, MapShape
-from firstsight.encoder.saved import check_finite, check_input_size, check_num_weights, fill, first_line
+from firstsight.encoder.run_config import first_line
+from firstsight.encoder.saved import check_finite, check_input_size, check_num_weights, fill
 from firstsight.errors import FirstsightError, RunError, SettingsError, check_seed
 from firstsight.from_json import from_json
 from firstsight.process import Precision

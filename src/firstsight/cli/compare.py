@@ -188,7 +188,7 @@ def align_command(
 
 
 def _text(found: "Alignment") -> str:
-    from firstsight.report.search import percent_text
+    from firstsight.searching.verdict import percent_text
 
     names = [printable(one.name) for one in (found.first, found.second)]
     pairs = found.to_arrow().to_pylist()

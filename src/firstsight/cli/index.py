@@ -26,6 +26,9 @@ def command(
     ] = None,
     frames_per_second: footage.FramesPerSecond = None,
     every: footage.Every = None,
+    keyframes: Annotated[
+        bool, typer.Option("--keyframes", help="Decode the keyframes of videos alone, a small part of the time.")
+    ] = False,
     reindex: Annotated[
         bool,
         typer.Option("--reindex", help="Re-embed all sources, by --model or by an encoder learned from them."),
@@ -42,8 +45,9 @@ def command(
     """Put footage into a library, to be searched.
 
     Sources that it holds already are not read again. It takes 2 frames a second of videos, or those of --fps or --every
-    when the library was made, and all pictures. Given later, --fps and --every set the rate of the sources named with
-    them. A new library learns its encoder from the sources and keeps it.
+    when the library was made, and all pictures; with --keyframes of the keyframes alone, some seconds apart. Given
+    later, these set the rate of the sources named with them. A new library learns its encoder from the sources and
+    keeps it.
 
     Example: `firstsight index walks.library walks/ --fps 1`
     """
@@ -53,7 +57,14 @@ def command(
     with only_first_interrupt(), Display(notes()) as display:
         try:
             library, outcome = _index(
-                folder, sources or [], model, (frames_per_second, every), display, reindex=reindex, retry=retry, on=on
+                folder,
+                sources or [],
+                model,
+                (frames_per_second, every, keyframes),
+                display,
+                reindex=reindex,
+                retry=retry,
+                on=on,
             )
         except KeyboardInterrupt:
             kept = f"what was embedded is kept in {folder}" if is_library(folder) else "nothing is kept of the encoder"
@@ -66,7 +77,7 @@ def _index(
     folder: Path,
     sources: list[str],
     model: Path | None,
-    sampling: tuple[float | None, int | None],
+    sampling: tuple[float | None, int | None, bool],
     display: Display,
     *,
     reindex: bool,
@@ -79,22 +90,31 @@ def _index(
     from firstsight.indexing.index_files import check_same_encoder
     from firstsight.library.folder import is_library
 
-    rate, every = sampling
+    rate, every, keyframes = sampling
     encoder = None if model is None else Encoder.load(model)
     report = display.progress
     if not reindex and not is_library(folder):
         library = Library.create(
-            folder, sources, encoder=encoder, frames_per_second=rate, every=every, on=on, progress=report
+            folder,
+            sources,
+            encoder=encoder,
+            frames_per_second=rate,
+            every=every,
+            keyframes=keyframes,
+            on=on,
+            progress=report,
         )
         return library, library.indexed
     library = Library.open(folder)
     if reindex:
-        indexed = library.reindex(encoder, sources, frames_per_second=rate, every=every, on=on, progress=report)
-        return library, indexed
+        return library, library.reindex(
+            encoder, sources, frames_per_second=rate, every=every, keyframes=keyframes, on=on, progress=report
+        )
     if encoder is not None:
         check_same_encoder(library.store, encoder)
-    indexed = library.add(sources, frames_per_second=rate, every=every, retry=retry, on=on, progress=report)
-    return library, indexed
+    return library, library.add(
+        sources, frames_per_second=rate, every=every, keyframes=keyframes, retry=retry, on=on, progress=report
+    )
 
 
 def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def print_result(result: "SearchResult", *, as_json: bool) -> None:
     """A table and a sentence, or one JSON object."""
-    from firstsight.report.search import verdict
+    from firstsight.searching.verdict import verdict
 
     if as_json:
         print_json(result.to_json())
@@ -93,7 +93,7 @@ def _fitted(name: str, itself: str, width: int) -> tuple[str, str]:
 
 def _cells(match: "Match", result: "SearchResult") -> list[str]:
     """Name, whether it is the query, and the other columns."""
-    from firstsight.report.search import false_match_text
+    from firstsight.searching.verdict import false_match_text
 
     times = (match.start_seconds, match.end_seconds, match.seconds)
     return [

@@ -17,7 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from firstsight.closed_form.layout import NUM_CANDIDATES, Layouts, candidates, matched
+from firstsight.closed_form.agreement import matched
+from firstsight.closed_form.layout import NUM_CANDIDATES, Layouts, candidates
 
 _NUM_QUERIES = 200
 _NUM_REFERENCES = 500
@@ -78,8 +79,10 @@ class Judge:
         """The logarithm of the agreement of a query with frames at those positions, and the share in place, (2, K)."""
         new = positions[self._known[0, row, positions].isnan()]
         if len(new):
-            found = matched(self.layouts.cells[self.sample.queries[row]], self.layouts.cells[new])
-            self._known[:, row, new] = torch.stack([found.agreement.double().log(), found.in_place.double()])
+            cells = self.layouts.cells
+            found = matched(cells[self.sample.queries[row]].numpy(), cells[new].numpy())
+            measured = np.stack([np.log(found.agreement, dtype=np.float64), found.in_place])
+            self._known[:, row, new] = torch.from_numpy(measured)
         return self._known[:, row, positions]
 
 

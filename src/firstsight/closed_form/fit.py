@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device
+from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather, spread
 from firstsight.closed_form.filters import fit_filters, fit_level
 from firstsight.closed_form.footage_kind import FootageKind, classify_footage, probe_indices
-from firstsight.closed_form.layout import Layout, LayoutConfig, Layouts, to_grey
+from firstsight.closed_form.layout import Layout, Layouts, to_grey
 from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.pairs import KnownPairs, deviations_of, only_of
 from firstsight.closed_form.projection import Space, projection_without_pairs, unit

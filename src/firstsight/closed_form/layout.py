@@ -1,66 +1,28 @@
-"""What a frame shows where: cells of a colour and of a grey network, and how well two frames agree in their layout.
+"""What a frame shows where: cells of a colour and of a grey network.
 
 A frame is described by about 96 cells. A cell is the square root of the mean responses of both levels there, fully
 whitened over the footage, at unit length, once by the colour network and once by a grey one, which light changes less.
-Two frames agree where cells are each other's best match *with the support of their neighbourhood*: things may be at
-other positions, but must keep their arrangement.
+Where two frames agree: `agreement.py`.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor, nn
 
+from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.projection import principal
 from firstsight.closed_form.pyramid import PatchLevelConfig, Pyramid
-from firstsight.errors import SettingsError
 
-_NUM_CELLS = 96
-_CELL_DIM = 96  # numbers in a cell, of each network
-_IN_PLACE_DIM = 16  # numbers in a cell of the vector in place, of each level
 _STEPS = 7  # a number of a cell is kept as one of -7 to 7: four bits
 _CLIP = 2.5  # standard deviations that 7 stands for
-_REACH = 2  # cells to each side that support a match: 5x5
 _MAX_CELLS = 60_000  # that directions are fitted to
 _LUMA = (0.299, 0.587, 0.114)  # Rec. 601
 _LEAST = 1e-9
-_TIE = 1e-5  # of a cell's support for the same position, where a flat picture supports all alike
 NUM_CANDIDATES = 20
 _LEADING = 16  # numbers of a cell, of which windows take the second moments
 _COLOUR_SHARE = 2 / 3  # of the colour network's cells in how alike two windows are: a red car is not a black one
-
-
-@dataclass(frozen=True)
-class LayoutConfig:
-    """The shape of a description."""
-
-    rows: int  # cells
-    columns: int
-    dim: int = _CELL_DIM
-    in_place_dim: int = _IN_PLACE_DIM
-    weight: float = 0.0  # of the layout in a similarity, 0 to 1; the vectors have the rest
-    unrelated: float = (
-        1.0  # minus the mean logarithm of the agreement of frames that have nothing to do with each other
-    )
-
-    def __post_init__(self) -> None:
-        sizes = (self.rows, self.columns, self.dim, self.in_place_dim)
-        if min(sizes) < 1 or not 0 <= self.weight <= 1 or not self.unrelated > 0:
-            raise SettingsError(f"{self}: sizes must be at least 1, the weight 0 to 1")
-
-    @classmethod
-    def for_network(cls, network: Pyramid) -> "LayoutConfig":
-        """About 96 cells of the same shape, and not more rows or columns than the coarsest maps have."""
-        first, last = network.configs[0], network.configs[-1]
-        rows = max(1, min(round((_NUM_CELLS * first.height / first.width) ** 0.5), last.map_shape[0]))
-        return cls(rows, max(1, min(round(_NUM_CELLS / rows), last.map_shape[1])))
-
-    @property
-    def coarse(self) -> tuple[int, int]:
-        """Rows and columns of the vector in place."""
-        return (self.rows + 1) // 2, (self.columns + 1) // 2
 
 
 @dataclass(frozen=True)
@@ -184,109 +146,6 @@ def to_grey(inputs: Tensor) -> Tensor:
 def _over_cells(responses: Tensor, grid: tuple[int, int]) -> Tensor:
     means = nn.functional.adaptive_avg_pool2d(responses.permute(0, 3, 1, 2), grid).permute(0, 2, 3, 1)
     return means.float().clamp_min(0).sqrt()
-
-
-def agreement(query: Tensor, others: Tensor) -> Tensor:
-    """How well K frames agree in layout with one, (K,): 1 for the frame itself, near 0 for another.
-
-    The geometric mean over both networks of J = sum of T^2 over the matched cells / the same of a frame with itself.
-    With cells s of another frame and p of the query, T(s, p) is the mean of <v_(s+d), u_(p+d)> over the shifts d of 5x5
-    cells that stay inside both frames, less where few do; matched are the pairs that are best by T in both directions,
-    if T is above 0.
-
-    Args:
-        query: cells, int8 (2, rows, columns, dim).
-        others: int8 (K, 2, rows, columns, dim).
-    """
-    return matched(query, others).agreement
-
-
-@dataclass(frozen=True)
-class Matched:
-    """K frames beside one."""
-
-    agreement: Tensor  # (K,)
-    support: Tensor  # (K, 2, cells): T^2 of each cell of the others with its match; 0 without one
-    partner: Tensor  # (K, 2, cells): the number of the query's cell that it is matched with
-
-    @property
-    def in_place(self) -> Tensor:
-        """The share of the agreement that is of cells at the same position, (K,)."""
-        same = self.partner == torch.arange(self.partner.shape[-1])
-        return (self.support * same).sum(dim=(1, 2)) / self.support.sum(dim=(1, 2)).clamp_min(_LEAST)
-
-
-def matched(query: Tensor, others: Tensor) -> Matched:
-    """What `agreement` sums up."""
-    num, nets, rows, columns, dim = others.shape
-    cells = rows * columns
-    one = _unit(query.float()).reshape(nets, cells, dim)
-    many = _unit(others.float()).transpose(0, 1).reshape(nets, num * cells, dim)
-    similarities = (many @ one.transpose(1, 2)).view(nets * num, rows, columns, rows, columns)
-    support = _summed_with_neighbours(similarities).view(nets, num, cells, cells).mul_(1 / _shares(rows, columns))
-    support.diagonal(dim1=2, dim2=3).add_(_TIE)
-    best, partner = support.max(dim=3)
-    mutual = best == support.amax(dim=2).gather(2, partner)
-    squares = (best.clamp_min(0).square() * mutual / _most(rows, columns)).transpose(0, 1)
-    levels = squares.mean(dim=2).clamp(_LEAST, 1)
-    return Matched(levels.log().mean(dim=1).exp(), squares, partner.transpose(0, 1))
-
-
-def supported(first: Tensor, second: Tensor) -> Tensor:
-    """How well each cell of one frame is matched with each of another, float32 (rows, columns, rows, columns), 0 to 1.
-
-    T(s, p)^2 / (T(s, s) T(p, p)) of the pairs that `agreement` matches and 0 of all others, mean over both networks;
-    T(s, s) and T(p, p) are of each frame with itself. So 1 is a pair that both networks match as in the frame itself.
-
-    Args:
-        first: cells, int8 (2, rows, columns, dim).
-        second: those of the other frame.
-    """
-    found = matched(first, second[None])
-    rows, columns = first.shape[1:3]
-    own = _own(rows, columns)
-    table = torch.zeros(len(first), rows * columns, rows * columns)
-    partner = found.partner[0]
-    table.scatter_(1, partner[:, None], (found.support[0] * _most(rows, columns) / (own * own[partner]))[:, None])
-    return table.clamp(0, 1).mean(dim=0).view(rows, columns, rows, columns)
-
-
-def _summed_with_neighbours(values: Tensor) -> Tensor:
-    """Sums over the shifts of both frames together, of (N, rows, columns, rows, columns)."""
-    for first, second in ((1, 3), (2, 4)):
-        length, summed = values.shape[first], values.clone()
-        for shift in range(1, min(_REACH, length - 1) + 1):
-            ahead, behind = [slice(None)] * 5, [slice(None)] * 5
-            ahead[first] = ahead[second] = slice(shift, length)
-            behind[first] = behind[second] = slice(0, length - shift)
-            summed[tuple(behind)] += values[tuple(ahead)]
-            summed[tuple(ahead)] += values[tuple(behind)]
-        values = summed
-    return values
-
-
-@cache
-def _inside(rows: int, columns: int) -> Tensor:
-    """The number of shifts that stay inside both frames, (cells, cells)."""
-    cells = rows * columns
-    return _summed_with_neighbours(torch.ones(1, rows, columns, rows, columns)).view(cells, cells)
-
-
-@cache
-def _shares(rows: int, columns: int) -> Tensor:
-    """Half of all shifts plus half of those that stay inside both frames: what a sum is divided by."""
-    return ((2 * _REACH + 1) ** 2 + _inside(rows, columns)) / 2
-
-
-@cache
-def _most(rows: int, columns: int) -> float:
-    """The mean T^2 of the cells of a frame with themselves."""
-    return float(_own(rows, columns).square().mean())
-
-
-def _own(rows: int, columns: int) -> Tensor:
-    """T of each cell of a frame with itself, (cells,)."""
-    return (_inside(rows, columns) / _shares(rows, columns)).diagonal()
 
 
 def window_descriptors(cells: Tensor, spread: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:

@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight import device as devices
+from firstsight.closed_form.agreement import LayoutConfig, supported
 from firstsight.closed_form.layout import (
     NUM_CANDIDATES,
     Layout,
-    LayoutConfig,
-    agreement,
     candidates,
-    supported,
     window_descriptors,
     window_similarities,
 )
@@ -160,15 +158,12 @@ class LayoutStage:
         """Of the layout in a similarity, 0 to 1, as the footage learned from gives it."""
         return self.config.weight
 
-    def agreement(self, query: Tensor, others: Tensor) -> Tensor:
-        """1 + log agreement / u, (K,): 1 for the frame itself, about 0 for others, with the u of unrelated frames.
+    def agreement(self, query: NDArray[np.int8], others: NDArray[np.int8]) -> NDArray[np.float32]:
+        """See `LayoutConfig.agreement`."""
+        return self.config.agreement(query, others)
 
-        Not below -1: those that have less to do with each other are alike in that.
-        """
-        return (1 + agreement(query, others).log() / self.config.unrelated).clamp_min(-1)
-
-    def supported(self, first: Tensor, second: Tensor) -> Tensor:
-        """See `layout.supported`."""
+    def supported(self, first: NDArray[np.int8], second: NDArray[np.int8]) -> NDArray[np.float32]:
+        """See `agreement.supported`."""
         return supported(first, second)
 
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
@@ -181,7 +176,7 @@ class LayoutStage:
         chosen = candidates(cosines, queries[1] @ references[1].T, NUM_CANDIDATES)
         fused = torch.empty_like(cosines)
         for row, columns in enumerate(chosen):
-            agreed = self.agreement(queries[0][row], references[0][columns])
+            agreed = torch.from_numpy(self.agreement(queries[0][row].numpy(), references[0][columns].numpy()))
             fused[row] = (1 - self.weight) * cosines[row] + self.weight * agreed.min()
             fused[row, columns] += self.weight * (agreed - agreed.min())
         return fused.clamp(-1, 1)
@@ -215,9 +210,9 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Clos
 
 def _saved_layout(config: Mapping[str, Any], tensors: Mapping[str, Tensor], network: Pyramid) -> Layout | None:
     """None for a model of a version without it."""
-    if "layout" not in config:
+    own = LayoutConfig.of_model(config)
+    if own is None:
         return None
-    own = from_json(LayoutConfig, config["layout"], name="layout")
     if own.rows > network.configs[-1].map_shape[0] or own.columns > network.configs[-1].map_shape[1]:
         raise SettingsError(f"{own} has more cells than the maps")
     if own.dim * 2 * sum(level.filters for level in network.configs) > sum(map(Tensor.numel, tensors.values())):

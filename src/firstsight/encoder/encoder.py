@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from firstsight import device
 from firstsight.encoder import saved
+from firstsight.encoder.descriptions import Descriptions
 from firstsight.encoder.model import EncoderView, MapShape, Model, SecondStage, in_batches, level_number, to_inputs
 from firstsight.errors import RunError, SettingsError, brief
 from firstsight.files import check_path
@@ -22,22 +23,6 @@ from firstsight.process import Precision, passive_waiting
 _BATCH_SIZE = 16  # fills the processor; larger only takes memory
 _FLAT = 8  # grey levels in a cell; the noise of coding in a black picture is below
 _MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
-
-
-@dataclass(frozen=True, eq=False)
-class Descriptions:
-    """N frames as an encoder sees them."""
-
-    vectors: NDArray[np.float32]  # (N, dim), the embeddings, each of length 1, or 0
-    # (N, 2, rows, columns, numbers), int8: parts of the frame by a colour and by a grey network; None if the encoder
-    # has no second stage
-    cells: NDArray[np.int8] | None = None
-    in_place: NDArray[np.float32] | None = None  # (N, d), of length 1: what is where, to propose candidates
-
-    @property
-    def parts(self) -> list[NDArray[Any]]:
-        """Those that there are."""
-        return [part for part in (self.vectors, self.cells, self.in_place) if part is not None]
 
 
 @dataclass(frozen=True)
@@ -201,14 +186,13 @@ class Encoder:
             SettingsError: the encoder has no second stage, as the article's and those of older runs.
             PixelsError: a picture of another shape or dtype, or too small.
 
-        *Source:* T and the rule for matches are those of `firstsight.closed_form.layout.agreement`.
+        *Source:* T and the rule for matches are those of `firstsight.closed_form.agreement.agreement`.
         """
         stage = self.check_second_stage()
         inputs = [self.view.apply(single_picture(one)) for one in (first, second)]
         cells, others = (self._known_of(one, precision)[1][0] for one in inputs)
         shows, others_show = (_cells_that_show(one[0], (cells.shape[1], cells.shape[2])) for one in inputs)
-        with passive_waiting(), torch.inference_mode():
-            return _agreed(stage.supported(cells, others), shows, others_show)
+        return _agreed(torch.from_numpy(stage.supported(cells.numpy(), others.numpy())), shows, others_show)
 
     def check_second_stage(self) -> SecondStage:
         """Of the model. Raises a SettingsError if it has none."""

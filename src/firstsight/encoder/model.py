@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from firstsight.encoder.descriptions import CellStage
 from firstsight.errors import PixelsError, SettingsError, check_count
 from firstsight.footage.frames import View
 from firstsight.pixels import Crop, as_pictures, crop_and_resize, writable
@@ -178,12 +179,8 @@ class Levels(Protocol):
         """The maps of each level (N, maps, rows, columns), the first level first."""
 
 
-class SecondStage(Protocol):
+class SecondStage(CellStage, Protocol):
     """Compares the most similar frames once more, by more than their embeddings."""
-
-    @property
-    def weight(self) -> float:
-        """Of its agreement in a similarity, 0 to 1; the cosine has the rest."""
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -201,10 +198,7 @@ class SecondStage(Protocol):
     def window_similarities(self, cells: Tensor, regions: Tensor, vertical: Tensor, horizontal: Tensor) -> Tensor:
         """The cosines (N, A * B, R) of the same descriptors with others (R, D), without making them."""
 
-    def agreement(self, query: Tensor, others: Tensor) -> Tensor:
-        """How well frames with cells (K, ...) agree with one, (K,): 1 for itself, about 0 for an unrelated one."""
-
-    def supported(self, first: Tensor, second: Tensor) -> Tensor:
+    def supported(self, first: NDArray[np.int8], second: NDArray[np.int8]) -> NDArray[np.float32]:
         """How well each cell of a frame is matched with each of another: (rows, columns, rows, columns), 0 to 1.
 
         The sum over the cells of either frame is at most 1: a cell of the other that is matched as with itself.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.saved import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
+from firstsight.encoder.run_config import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
 from firstsight.files import check_path, make_folder, write_atomically
 

@@ -6,7 +6,7 @@ None of PyAV's errors leaves this file. FFmpeg's log is silent, as PyAV sets it 
 import math
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -158,6 +158,28 @@ class OpenVideo:
     def duration_of(self, frame: VideoFrame) -> float | None:
         """The stated duration of a frame, in seconds."""
         return float(frame.duration * self._time_base) if frame.duration else None
+
+    def packet_times(self) -> "list[tuple[float, bool]] | None":
+        """Time of each packet that is shown, in order of decoding, and whether it is a keyframe; None if not known."""
+        if not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0:
+            return None
+        times, last_dts = list[tuple[float, bool]](), None
+        for packet in self.packets():
+            stamp, dts = self.stamp(packet), packet.dts
+            if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
+                return None
+            if not packet.is_discard:
+                times.append((stamp, packet.is_keyframe))
+            last_dts = last_dts if dts is None else dts
+        return times
+
+    def decode_alone(self, numbers: Collection[int]) -> "Iterator[tuple[int, VideoFrame | Undecodable]]":
+        """The frames of some packets, each a keyframe, given by their numbers in `packet_times`."""
+        for number, packet in enumerate(packet for packet in self.packets() if not packet.is_discard):
+            if number in numbers:
+                frames = [*self._decoded(packet), *self._decoded(None)]
+                self._stream.codec_context.flush_buffers()
+                yield number, next((one for one in frames if isinstance(one, VideoFrame)), Undecodable())
 
     def landing_before(self, seconds: float) -> Landing:
         """The last keyframe at or before a time, found by reading packets without decoding them.

@@ -105,6 +105,42 @@ def decode(
         yield from _decode_from(Landing(), path, name, views, sampling, multithreaded=multithreaded)
 
 
+def decode_keyframes(
+    path: Path, *, name: str, views: tuple[View, ...], sampling: Sampling, multithreaded: bool = False
+) -> Events:
+    """As `decode`, of the keyframes alone: the first of each step of the sampling. No other frame is decoded.
+
+    Where a file states no times, or they start again, all its frames are decoded, and the sampling is of all.
+    """
+    with open_video(path, name=name) as video:
+        times = video.packet_times()
+    if times is None:
+        yield from decode(path, name=name, views=views, sampling=sampling, multithreaded=multithreaded)
+        return
+    chosen = _chosen_keyframes(times, Sampler(sampling))
+    with open_video(path, name=name) as video:
+        viewer = Viewer(views, video.pixel_aspect)
+        for number, frame in video.decode_alone(chosen):
+            if isinstance(frame, VideoFrame) and not frame.is_corrupt:
+                for alone in deinterlaced([Decoded(frame, *chosen[number])]):
+                    assert isinstance(alone, Decoded)
+                    yield shown(alone, viewer, name=name)
+            else:
+                yield Skipped(num_frames=1)
+
+
+def _chosen_keyframes(times: list[tuple[float, bool]], sampler: Sampler) -> dict[int, tuple[float, int, float | None]]:
+    """By number of their packet the keyframes that are used: time, index and, but of the last frame, duration."""
+    order = sorted(range(len(times)), key=lambda number: times[number][0])
+    chosen = {}
+    for index, number in enumerate(order):
+        seconds, is_keyframe = times[number]
+        if is_keyframe and sampler.keeps(index, seconds):
+            following = times[order[index + 1]][0] - seconds if index + 1 < len(order) else None
+            chosen[number] = seconds, index, following
+    return chosen
+
+
 def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
     """Where to start decoding for the frames from that time on."""
     return _landing(path, name, seconds, file_identity(path))

@@ -23,6 +23,7 @@ class Sampling:
     every: int | None = None  # one frame in so many, counted from the first used
     frames_per_second: float | None = None  # the first frame at or after each tick start + k / frames_per_second
     one_in: int = 1  # of the frames that would be used, one in so many
+    keyframes: bool = False  # of the keyframes alone, which are decoded without the frames between
 
     def __post_init__(self) -> None:
         self._check_kinds()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from firstsight.errors import PixelsError, SourceError
 from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
-from firstsight.footage.decoding import Decoded, decode, deinterlaced, located, shown
+from firstsight.footage.decoding import Decoded, decode, decode_keyframes, deinterlaced, located, shown
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate
 from firstsight.footage.orientation import Viewer, upright_size
@@ -95,13 +95,15 @@ class VideoFile:
     multithreaded: bool = False  # decode on all processors
 
     def num_frames(self) -> int | None:
-        """How many frames the container states, after sampling.
+        """How many frames the container states, after sampling; None if it does not state that, as of keyframes.
 
         Raises:
             SourceError: the file is not a video.
         """
         if self.num_segments:
             return self.num_segments * SEGMENT_FRAMES // ONE_IN
+        if self.sampling.keyframes:
+            return None  # how many there are is not stated
         start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
         return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
@@ -232,6 +234,9 @@ def _passes(file: VideoFile, views: tuple[View, ...]) -> Iterator[Events]:
     path, name, sampling, num = file.path, file.name, file.sampling, file.num_segments
     if num:
         yield decode_segments(path, name=name, views=views, sampling=sampling, num_segments=num)
+    if sampling.keyframes:
+        yield decode_keyframes(path, name=name, views=views, sampling=sampling, multithreaded=file.multithreaded)
+        return
     yield decode(path, name=name, views=views, sampling=sampling, multithreaded=file.multithreaded)
 
 

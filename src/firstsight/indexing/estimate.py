@@ -140,7 +140,7 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
         with open_video(file.path, name=file.name) as video:
             start, end = video.start_seconds, video.end_seconds
             rate, count = video.frames_per_second, video.num_frames()
-        if count is None or not rate:
+        if count is None or not rate or sampling.keyframes:
             return None
         is_plausible = end is None or count / rate <= _MAX_DISAGREEMENT * max(end - start, 1)
         return sampling.num_frames(start, rate, count) if is_plausible else math.inf

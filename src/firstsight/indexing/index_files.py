@@ -36,6 +36,7 @@ def create(
     encoder: Encoder | None = None,
     frames_per_second: float | None = None,
     every: int | None = None,
+    keyframes: bool = False,
     seed: int = 0,
     on: str | None = None,
     progress: Report = silent,
@@ -48,6 +49,7 @@ def create(
         encoder: instead of a learned one.
         frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
         every: or one frame in so many.
+        keyframes: of the keyframes alone, which takes a small part of the time.
         seed: of what learning draws; an integer from 0 to 2**32 - 1.
         on: where videos are embedded, as for `add`; learning is done here.
         progress: called repeatedly.
@@ -58,20 +60,26 @@ def create(
         LibraryError: something else is in the folder, or the disk is too full.
         KeyboardInterrupt, Cancelled: while it learns, no library is left behind; later as for `add`.
     """
-    path, given = check_path(folder, name="library", error=LibraryError), _sampling(frames_per_second, every)
+    path, given = (
+        check_path(folder, name="library", error=LibraryError),
+        _sampling(frames_per_second, every, keyframes=keyframes),
+    )
     seed, on = check_seed(seed), check_engine(on)
     check_free(path)
     if encoder is not None:
         check_encoder(encoder)
     sources = listed(sources, name="footage")
     if encoder is not None and not sources:
-        return Store.create(path, encoder, frames_per_second=frames_per_second, every=every), Indexed(str(path))
+        return Store.create(
+            path, encoder, frames_per_second=frames_per_second, every=every, keyframes=keyframes
+        ), Indexed(str(path))
     files, failures = find(sources)
     dim = encoder.dim if encoder else _MAX_DIM
+    given = given and LibraryConfig("", dim).sampling_for(given)
     usual = given or LibraryConfig("", dim).sampling_for(Sampling())
     total = _check_room(estimate(path, files, given, usual=usual, records=(), dim=dim), len(files), progress)
     encoder = encoder or learned_from(files, seed=seed, progress=progress)
-    library = Store.create(path, encoder, frames_per_second=frames_per_second, every=every)
+    library = Store.create(path, encoder, frames_per_second=frames_per_second, every=every, keyframes=keyframes)
     try:
         with only_first_interrupt(), library.writing():
             wanted = [(file, given) for file in files]
@@ -88,6 +96,7 @@ def add(
     *,
     frames_per_second: float | None = None,
     every: int | None = None,
+    keyframes: bool = False,
     retry: bool = False,
     on: str | None = None,
     progress: Report = silent,
@@ -105,6 +114,7 @@ def add(
         frames_per_second: of videos. By default each keeps its rate in the library, and new ones get the library's;
             videos of another rate are re-embedded.
         every: or one frame in so many.
+        keyframes: of the keyframes alone, which takes a small part of the time.
         retry: also files that could not be read before and have not changed since.
         on: where videos are embedded. By default in this process; "ray" takes all processors of this machine by Ray,
             "ray:ADDRESS" those of a cluster, whose machines find the videos under the same paths. Rows are the same
@@ -117,9 +127,10 @@ def add(
         LibraryError: the disk is full, or another process is writing to the library.
         KeyboardInterrupt, Cancelled: embedded frames are kept, and the next call continues from there.
     """
-    given, on = _sampling(frames_per_second, every), check_engine(on)
+    given, on = _sampling(frames_per_second, every, keyframes=keyframes), check_engine(on)
     files, failures = find(sources, must_exist=False)
     with only_first_interrupt(), library.writing():
+        given = given and library.config.sampling_for(given)
         known, usual = (*library.failed_sources, *library.sources), library.config.sampling_for(given or Sampling())
         room = {"dim": library.dim, "layout_bytes": library.tables.layout_bytes}
         expected = estimate(library.path, files, given, usual=usual, records=known, **room)
@@ -204,9 +215,9 @@ def _embedding(
     return OnRay(library, videos, address=on.partition(":")[2] or None)
 
 
-def _sampling(frames_per_second: float | None, every: int | None) -> Sampling | None:
+def _sampling(frames_per_second: float | None, every: int | None, *, keyframes: bool) -> Sampling | None:
     """The sampling that was given, if any."""
-    given = Sampling(frames_per_second=frames_per_second, every=every)
+    given = Sampling(frames_per_second=frames_per_second, every=every, keyframes=keyframes)
     return None if given == Sampling() else given
 
 

@@ -76,7 +76,7 @@ class Shard:
         margin = max(_MARGIN_STEPS / rate, _MARGIN_SECONDS)
         start = None if self.first_step is None else max(0.0, self.first_step / rate - margin)
         end = None if self.end_step is None else self.end_step / rate
-        return ResumedSampling(start_seconds=start, end_seconds=end, frames_per_second=rate)
+        return ResumedSampling(start, end, frames_per_second=rate, keyframes=self.sampling.keyframes)
 
     def own(self, frames: Iterator[Frame], before: list[FramePoint]) -> Iterator[Frame]:
         """The shard's own of the frames that were read; the last one ahead of them is put into `before`."""

@@ -29,6 +29,7 @@ def reindex(
     *,
     frames_per_second: float | None = None,
     every: int | None = None,
+    keyframes: bool = False,
     seed: int = 0,
     on: str | None = None,
     progress: Report = silent,
@@ -45,6 +46,7 @@ def reindex(
         sources: more footage, if any.
         frames_per_second: of the sources; footage of the library keeps its rate.
         every: or one frame in so many.
+        keyframes: of the keyframes alone.
         seed: of what learning draws; an integer from 0 to 2**32 - 1.
         on: where videos are embedded, as for `add`.
         progress: called repeatedly.
@@ -59,8 +61,10 @@ def reindex(
         check_encoder(encoder)
     sources = listed(sources, name="footage")
     has_more = bool(sources)
-    if not has_more and (frames_per_second, every) != (None, None):
-        raise SettingsError("--reindex keeps the rate of each source; name those that --fps or --every is for")
+    if not has_more and (frames_per_second, every, keyframes) != (None, None, False):
+        raise SettingsError(
+            "--reindex keeps the rate of each source; name those that --fps, --every or --keyframes is for"
+        )
     more = find(sources)[0] if has_more else []
     if encoder is None:
         encoder = learned_from([*(file for file, _ in files_of(library)), *more], seed=seed, progress=progress)
@@ -68,7 +72,16 @@ def reindex(
     if not has_more:
         return library, outcome
     progress(Progress("embedding", 0, None, news=(outcome.summary(),)))
-    return library, add(library, sources, frames_per_second=frames_per_second, every=every, on=on, progress=progress)
+    indexed = add(
+        library,
+        sources,
+        frames_per_second=frames_per_second,
+        every=every,
+        keyframes=keyframes,
+        on=on,
+        progress=progress,
+    )
+    return library, indexed
 
 
 def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report) -> tuple[Store, Indexed]:

@@ -29,7 +29,7 @@ from firstsight.library.store import Store
 from firstsight.progress import Progress, Report
 from firstsight.text import printable
 
-_RowsKey = tuple[str, float | None, int | None]
+_RowsKey = tuple[str, float | None, int | None, bool]
 
 
 class SourceRegistry:
@@ -106,12 +106,13 @@ class SourceRegistry:
             modified_ns=stamp.modified_ns,
             frames_per_second=sampling.frames_per_second,
             every=sampling.every,
+            keyframes=sampling.keyframes,
             is_picture=file.is_picture,
         )
 
 
 def _rows_key(content: str, sampling: Sampling) -> _RowsKey:
-    return content, sampling.frames_per_second, sampling.every
+    return content, sampling.frames_per_second, sampling.every, sampling.keyframes
 
 
 _PICTURES_AT_ONCE = 256

@@ -16,7 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.encoder.descriptions import Descriptions
+from firstsight.encoder.encoder import Encoder
 from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
@@ -125,7 +126,7 @@ def resumed_sampling(sampling: Sampling, stored: Stored) -> Sampling:
     """The sampling that begins at the last stored frame; with a rate, a tick before it."""
     margin = 1 / sampling.frames_per_second if sampling.frames_per_second else _SAME_SECONDS
     start = max(0.0, stored.seconds - margin)
-    return ResumedSampling(start_seconds=start, every=sampling.every, frames_per_second=sampling.frames_per_second)
+    return ResumedSampling(start, None, sampling.every, sampling.frames_per_second, keyframes=sampling.keyframes)
 
 
 def can_resume(partial: SourceRecord, content: str, sampling: Sampling) -> bool:

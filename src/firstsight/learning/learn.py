@@ -15,8 +15,8 @@ from firstsight.article.settings import ArticleOptions, ArticleSettings, article
 from firstsight.closed_form.learn import ClosedFormSettings, learn_closed_form, sizes_of
 from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.run_config import read_provenance
 from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
-from firstsight.encoder.saved import read_provenance
 from firstsight.errors import RunError, SettingsError, SourceError, check_choice, check_number, check_seed
 from firstsight.files import check_path
 from firstsight.footage.sampling import Sampling

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.progress import Progress, Report, silent
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
 
 # Enough to fill the processor's units; the pictures of two batches are all that is held.
 _BATCH_SIZE = 64
@@ -53,7 +56,7 @@ class Embeddings:
         return self.sources[int(self.source_indices[row])]
 
 
-def embed(encoder: Encoder, source: Spec, *, progress: Report = silent) -> Embeddings:
+def embed(encoder: "Encoder", source: Spec, *, progress: Report = silent) -> Embeddings:
     """Every frame of the source, embedded. Memory: 4 dim bytes a frame.
 
     Raises:
@@ -79,7 +82,7 @@ def embed(encoder: Encoder, source: Spec, *, progress: Report = silent) -> Embed
 
 
 def embedded(
-    encoder: Encoder, source: Source, *, views: tuple[View, ...] = (), batch_size: int = _BATCH_SIZE
+    encoder: "Encoder", source: Source, *, views: tuple[View, ...] = (), batch_size: int = _BATCH_SIZE
 ) -> Iterator[tuple[Sequence[Frame], NDArray[np.float32]]]:
     """Batches of frames with their embeddings (B, dim) of unit length; decoded in one thread while another computes.
 

@@ -11,7 +11,7 @@ import re
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +81,10 @@ def _lock(handle: int, *, exclusively: bool) -> bool:
 
 
 FORMAT = "firstsight-library"
-# Since 2 a source has `is_picture` and `reason`; since 3 frames may have layouts, which a writer must not leave out.
-FORMAT_VERSION = 3
-_READ_VERSIONS = (1, 2, 3)
+# Since 2 a source has `is_picture` and `reason`; since 3 frames may have layouts, which a writer must not leave out;
+# since 4 footage may be sampled by keyframes.
+FORMAT_VERSION = 4
+_READ_VERSIONS = (1, 2, 3, 4)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
 MODEL_FOLDER = "model"
@@ -104,6 +105,7 @@ class LibraryConfig:
     every: int | None = None  # or one frame in so many
     thumbnail_size: int = 160  # pixels of the longer side
     model: str = MODEL_FOLDER  # the encoder's folder
+    keyframes: bool = False  # of a video's keyframes alone
 
     def check(self) -> None:
         """Checks values from a file, which become paths and sizes.
@@ -119,15 +121,19 @@ class LibraryConfig:
         for name, value, largest in sizes:
             if type(value) is not int or not 0 < value <= largest:
                 raise ValueError(f"{name} {value!r}; valid is an integer from 1 to {largest}")
+        if type(self.keyframes) is not bool:
+            raise ValueError(f"keyframes {self.keyframes!r}; valid are true and false")
         if isinstance(self.frames_per_second, bool) or isinstance(self.every, bool):
             raise ValueError("a rate is true or false; valid are numbers")  # noqa: TRY004  # readers handle one kind of error
         Sampling(frames_per_second=self.frames_per_second, every=self.every)
 
     def sampling_for(self, given: Sampling) -> Sampling:
         """The sampling of a video: the given one, or else the library's."""
+        if given.keyframes and given == Sampling(keyframes=True):
+            return replace(given, frames_per_second=self.frames_per_second, every=self.every)
         if given != Sampling():
             return given
-        return Sampling(frames_per_second=self.frames_per_second, every=self.every)
+        return Sampling(frames_per_second=self.frames_per_second, every=self.every, keyframes=self.keyframes)
 
 
 def read_config(folder: Path) -> LibraryConfig:

@@ -12,7 +12,6 @@ from typing import Any, overload
 import numpy as np
 import pyarrow as pa
 
-from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, LibraryError
 from firstsight.library.folder import MODEL_FOLDER, LibraryConfig, check_inside, is_read, read_config, tables_folder
 from firstsight.library.records import MAX_LENGTH_ERROR, SourceRecord, num_bad_layouts, shown
@@ -76,6 +75,8 @@ def _part(found: Checked, check_part: Callable[[], Any]) -> Any:  # noqa: ANN401
 
 def _check_model(path: Path, config: LibraryConfig) -> str:
     check_inside(path, path / config.model)
+    from firstsight.encoder.encoder import Encoder  # its arithmetic takes seconds to load
+
     encoder = Encoder.load(path / config.model)
     if (encoder.fingerprint, encoder.dim) != (config.fingerprint, config.dim):
         raise LibraryError(

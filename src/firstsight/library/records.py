@@ -4,17 +4,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.closed_form.agreement import NUM_NETWORKS, LayoutConfig
+from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import LibraryError
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
 
 Status = Literal["partial", "whole", "failed"]
 
@@ -45,6 +49,7 @@ class SourceRecord:
     status: Status = "partial"  # rows of a partial one are not shown; a failed one has none
     is_picture: bool = False  # a still, not a video of a single frame
     reason: str = ""  # why it failed, in one line
+    keyframes: bool = False  # of its keyframes alone
 
     @property
     def stamp(self) -> Stamp:
@@ -62,7 +67,7 @@ class SourceRecord:
     @property
     def sampling(self) -> Sampling:
         """Which of its frames are in the library."""
-        return Sampling(frames_per_second=self.frames_per_second, every=self.every)
+        return Sampling(frames_per_second=self.frames_per_second, every=self.every, keyframes=self.keyframes)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,11 @@ def latest(records: Iterable[SourceRecord], status: Status) -> dict[Path, Source
 
 
 def rate_in_words(sampling: Sampling) -> str:
-    """For people: "2 frames a second", "one frame in 10"."""
+    """For people: "2 frames a second", "one frame in 10", "keyframes, at most 2 a second"."""
+    if sampling.keyframes:
+        rate = sampling.frames_per_second
+        most = f", at most {rate:g} a second" if rate else f", one in {sampling.every} frames" if sampling.every else ""
+        return f"keyframes{most}"
     if sampling.frames_per_second is not None:
         return f"{sampling.frames_per_second:g} frames a second"
     return "all frames" if sampling.every in (None, 1) else f"one frame in {sampling.every}"
@@ -105,7 +114,7 @@ class LayoutSizes:
     in_place: int  # numbers in a vector in place
 
     @classmethod
-    def of(cls, encoder: Encoder) -> "LayoutSizes | None":
+    def of(cls, encoder: "Encoder") -> "LayoutSizes | None":
         """None for an encoder without a second stage."""
         if encoder.model.second_stage is None:
             return None
@@ -113,6 +122,12 @@ class LayoutSizes:
         if nothing.cells is None or nothing.in_place is None:
             return None
         return cls(nothing.cells.shape[1:], nothing.in_place.shape[1])
+
+    @classmethod
+    def of_layout(cls, layout: LayoutConfig, *, num_levels: int) -> "LayoutSizes":
+        """Of a layout of so many levels."""
+        cells = (NUM_NETWORKS, layout.rows, layout.columns, layout.dim)
+        return cls(cells, layout.in_place_length(num_levels))
 
     @property
     def num_packed(self) -> int:

@@ -5,17 +5,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from firstsight.closed_form.agreement import LayoutConfig
+from firstsight.encoder.run_config import model_config
 from firstsight.errors import LibraryError, SettingsError, brief, number_of
 from firstsight.files import listed
 from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
-from firstsight.library.records import packed_of, unpacked, vectors_of
+from firstsight.library.records import LayoutSizes, packed_of, unpacked, vectors_of
 from firstsight.library.tables import Tables
 
 _NAMES_SHOWN = 3  # of sources, in the error about an unknown one
@@ -146,6 +149,16 @@ class Timeline:
         return self.frames.source_indices * _MAX_FRAMES + self.frames.frame_indices
 
 
+def saved_layout(folder: Path, *, fingerprint: str) -> tuple[LayoutConfig, LayoutSizes] | None:
+    """The layout of the encoder saved in a folder, read without loading it; None if its fingerprint is another.
+
+    None also of an encoder without a layout.
+    """
+    config = model_config(folder, fingerprint=fingerprint)
+    layout = None if config is None else LayoutConfig.of_model(config)
+    return (layout, LayoutSizes.of_layout(layout, num_levels=len(config["levels"]))) if config and layout else None
+
+
 class StoredLayouts:
     """What a library stores of each frame of its timeline for the second stage: cells and vectors in place.
 
@@ -160,19 +173,37 @@ class StoredLayouts:
         self._held: NDArray[np.float32] | None = None
 
     def cells_of(self, positions: NDArray[np.intp]) -> NDArray[np.int8]:
-        """As `Store.cells_of`."""
+        """The cells of frames given by their positions (K,) in `timeline`: (K, 2, rows, columns, numbers), -7 to 7.
+
+        Raises:
+            LibraryError: a frame's are missing.
+        """
+        return unpacked(packed_of(self._rows_at(positions, ["cells"])), self._shape)
+
+    def parts_of(self, positions: NDArray[np.intp]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The cells and the vectors in place (K, d) of frames. Raises a LibraryError if a frame's are missing."""
+        rows = self._rows_at(positions, ["cells", "in_place"])
+        return unpacked(packed_of(rows), self._shape), vectors_of(rows, "in_place")
+
+    def _rows_at(self, positions: NDArray[np.intp], columns: Sequence[str]) -> pa.Table:
+        """A row for each position (K,), in their order."""
         wanted, inverse = np.unique(positions, return_inverse=True)
         ids = self._row_ids[wanted]
         if (ids < 0).any():
             raise LibraryError(f"a frame has no layout; {CHECK}")
-        rows = self._tables.taken(ids.tolist(), ["cells"])
+        rows = self._tables.taken(ids.tolist(), columns)
         order = np.argsort(self._timeline.find_rows(rows))
-        return unpacked(packed_of(rows)[order[inverse]], self._shape)
+        return rows.take(pa.array(order[inverse]))
 
     def iterate_cells(
         self, chosen: NDArray[np.bool_], *, batch_size: int
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int8]]]:
-        """As `Store.iterate_cells`."""
+        """The cells of the chosen frames (N,) of `timeline`, as by `cells_of`, with their positions; some at a time.
+
+        Args:
+            chosen: which frames.
+            batch_size: how many at once, 18 kB each.
+        """
         if chosen.sum() >= _FEW * len(chosen):
             for positions, rows in self._rows(chosen, "cells", batch_size):
                 yield positions, unpacked(packed_of(rows), self._shape)
@@ -183,7 +214,10 @@ class StoredLayouts:
             yield some, self.cells_of(some)
 
     def in_place(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """As `Store.in_place`; of a small library they are read once and stay in memory."""
+        """The vectors in place (B, d), unit length, of all frames in batches, each with its position in `timeline`.
+
+        Of a small library they are read once and stay in memory.
+        """
         num, dim = len(self._timeline), self._tables.thumbnails.schema.field("in_place").type.list_size
         every = np.ones(num, np.bool_)
         if self._held is None and 4 * dim * num <= MAX_HELD_BYTES:

@@ -3,15 +3,15 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, RunError, SettingsError, brief
 from firstsight.files import Closing, check_path
 from firstsight.footage.sampling import Sampling
@@ -36,10 +36,14 @@ from firstsight.library.records import (
     vectors_of,
 )
 from firstsight.library.repair import repair
-from firstsight.library.selection import CELLS_AT_ONCE, MAX_HELD_BYTES, StoredLayouts, Timeline, Where
+from firstsight.library.selection import CELLS_AT_ONCE, MAX_HELD_BYTES, StoredLayouts, Timeline, Where, saved_layout
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import gallery
 from firstsight.library.vector_index import read_facts
+
+if TYPE_CHECKING:
+    from firstsight.encoder.descriptions import CellStage
+    from firstsight.encoder.encoder import Encoder
 
 _COLUMNS = ["source", "frame", "seconds", "vector"]
 # Rows of 128 numbers in a few megabytes; enough for matrix products to be fast.
@@ -92,10 +96,11 @@ class Store(Closing):
     def create(
         cls,
         folder: str | PathLike[str],
-        encoder: Encoder,
+        encoder: "Encoder",
         *,
         frames_per_second: float | None = None,
         every: int | None = None,
+        keyframes: bool = False,
     ) -> Self:
         """A new and empty library for that encoder, which is copied into it.
 
@@ -104,6 +109,7 @@ class Store(Closing):
             encoder: for all footage of the library.
             frames_per_second: of each video the first frame at or after each tick of this rate; by default 2.
             every: or one frame in so many.
+            keyframes: of the keyframes alone.
 
         Raises:
             LibraryError: something else is there, or it cannot be written.
@@ -114,8 +120,9 @@ class Store(Closing):
         path = given.absolute()
         if frames_per_second is None and every is None:
             frames_per_second = LibraryConfig.frames_per_second
-        sampling = Sampling(frames_per_second=frames_per_second, every=every)
-        config = LibraryConfig(encoder.fingerprint, encoder.dim, sampling.frames_per_second, sampling.every)
+        rate = Sampling(frames_per_second=frames_per_second, every=every)
+        config = LibraryConfig(encoder.fingerprint, encoder.dim, rate.frames_per_second, rate.every)
+        config = replace(config, keyframes=keyframes)
         shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
         encoder.save(path / MODEL_FOLDER)
         folder = tables_folder(path, config.fingerprint)
@@ -182,7 +189,9 @@ class Store(Closing):
                 if self._tables.is_open:
                     self.show_latest()
 
-    def _load_encoder(self) -> Encoder:
+    def _load_encoder(self) -> "Encoder":
+        from firstsight.encoder.encoder import Encoder  # its arithmetic takes seconds to load
+
         config = self.config
         try:
             return Encoder.load(self.path / config.model)
@@ -201,7 +210,7 @@ class Store(Closing):
         self.config = config
 
     @cached_property
-    def encoder(self) -> Encoder:
+    def encoder(self) -> "Encoder":
         """The encoder of all its vectors, loaded at first use.
 
         Raises:
@@ -291,44 +300,41 @@ class Store(Closing):
             yield self.timeline.find_rows(rows), vectors_of(rows)
 
     @property
+    def stage(self) -> "CellStage | None":
+        """What compares the stored cells; None without. The encoder is not loaded, if its files are of the vectors."""
+        return self._stage_and_sizes[0]
+
+    @cached_property
+    def _stage_and_sizes(self) -> "tuple[CellStage | None, LayoutSizes | None]":
+        if not self.has_layouts:
+            return None, None
+        kept = saved_layout(self.path / self.config.model, fingerprint=self.fingerprint)
+        return kept or (self.encoder.model.second_stage, LayoutSizes.of(self.encoder))
+
+    @property
     def has_layouts(self) -> bool:
         """Whether frames are stored with what the encoder's second stage compares."""
         return self.tables.has_layouts
 
     def cells_of(self, positions: NDArray[np.intp]) -> NDArray[np.int8]:
-        """The cells of frames given by their positions (K,) in `timeline`: (K, 2, rows, columns, numbers), -7 to 7.
-
-        Raises:
-            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
-        """
-        return self._layouts.cells_of(positions)
+        """As `StoredLayouts.cells_of`."""
+        return self.layouts.cells_of(positions)
 
     def iterate_cells(
         self, chosen: NDArray[np.bool_], *, batch_size: int = CELLS_AT_ONCE
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.int8]]]:
-        """The cells of the chosen frames (N,) of `timeline`, as by `cells_of`, with their positions; some at a time.
-
-        Args:
-            chosen: which frames.
-            batch_size: how many at once, 18 kB each.
-
-        Raises:
-            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
-        """
-        return self._layouts.iterate_cells(chosen, batch_size=batch_size)
+        """As `StoredLayouts.iterate_cells`."""
+        return self.layouts.iterate_cells(chosen, batch_size=batch_size)
 
     def in_place(self) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-        """The vectors in place (B, d), unit length, of all frames in batches, each with its position in `timeline`.
-
-        Raises:
-            LibraryError: it stores none, see `has_layouts`; or a frame's are missing.
-        """
-        return self._layouts.in_place()
+        """As `StoredLayouts.in_place`."""
+        return self.layouts.in_place()
 
     @property
-    def _layouts(self) -> StoredLayouts:
+    def layouts(self) -> StoredLayouts:
+        """What the encoder's second stage compares. Raises a LibraryError if it stores none, see `has_layouts`."""
         if self._read_layouts is None:
-            sizes = LayoutSizes.of(self.encoder) if self.has_layouts else None
+            _, sizes = self._stage_and_sizes
             if sizes is None or sizes.num_bytes != self.tables.layout_bytes:
                 raise LibraryError(f"{self.name} stores no layouts; `firstsight index --reindex` adds them")
             self._read_layouts = StoredLayouts(self.tables, self.timeline, sizes.cells)

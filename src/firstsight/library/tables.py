@@ -68,9 +68,11 @@ _SOURCES = pa.schema(
         pa.field("is_picture", pa.bool_()),
         pa.field("reason", pa.string()),
         pa.field("path_bytes", pa.binary()),  # of a path that is not UTF-8
+        pa.field("keyframes", pa.bool_()),  # since format version 4
     ]
 )
-_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in ("is_picture", "reason", "path_bytes")]
+_SINCE = ("is_picture", "reason", "path_bytes", "keyframes")
+_SOURCES_AT_LEAST = [field for field in _SOURCES if field.name not in _SINCE]
 
 
 class Tables:
@@ -377,7 +379,7 @@ def _record(row: dict[str, Any]) -> SourceRecord:
         raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {CHECK}")
     known = {name: value for name, value in row.items() if name in _FIELDS}
     path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
-    known |= {"path": path, "reason": row.get("reason") or ""}
+    known |= {"path": path, "reason": row.get("reason") or "", "keyframes": bool(row.get("keyframes"))}
     if row.get("is_picture") is None:  # of an older version: by its name
         known["is_picture"] = is_picture(path)
     record = SourceRecord(**known)

@@ -23,12 +23,13 @@ import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import RunError
 from firstsight.files import write_atomically
 from firstsight.library.embeddings import Embeddings, Sample
@@ -45,6 +46,9 @@ from firstsight.searching.calibration import (
 )
 from firstsight.searching.moments import best_of_moments, moments_of, taken_in_turn
 from firstsight.searching.nearest import NUM_CANDIDATES, Judge
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
 
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
@@ -256,7 +260,7 @@ def has_contrast(picture: Picture) -> bool:
     return float(picture.mean(axis=2).std()) >= _MIN_CONTRAST
 
 
-def describe_pictures(encoder: Encoder, pictures: Sequence[Picture]) -> Descriptions:
+def describe_pictures(encoder: "Encoder", pictures: Sequence[Picture]) -> Descriptions:
     """The descriptions of M pictures of any size."""
     if not pictures:
         return Descriptions(np.empty((0, encoder.dim), np.float32))

@@ -13,17 +13,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Descriptions
-from firstsight.encoder.model import SecondStage
+from firstsight.encoder.descriptions import CellStage, Descriptions
 from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
-from firstsight.process import passive_waiting
 from firstsight.searching.moments import Moment, best_of_moments, moments_of, taken_in_turn
 from firstsight.searching.regions import Box
 from firstsight.text import printable
@@ -126,12 +123,12 @@ class Judge:
     """The second stage of a library's encoder, over the frames of its timeline."""
 
     library: Store
-    stage: SecondStage
+    stage: CellStage
 
     @classmethod
     def of(cls, library: Store) -> "Judge | None":
         """None where cosines are all there is: no second stage, one without a weight, or no layouts in the library."""
-        stage = library.encoder.model.second_stage if library.has_layouts else None
+        stage = library.stage
         return cls(library, stage) if stage and stage.weight else None
 
     def agreements(self, cells: NDArray[np.int8], others: NDArray[np.int8]) -> Floats:
@@ -140,13 +137,8 @@ class Judge:
         Any arrangement agrees with that of a black frame, whose cells are all alike. So a frame whose cells have less
         than half the variety of those of the one asked for agrees as much less.
         """
-        query = torch.from_numpy(cells)
-        parts = [
-            torch.from_numpy(others[start : start + _JUDGED_AT_ONCE])
-            for start in range(0, len(others), _JUDGED_AT_ONCE)
-        ]
-        with passive_waiting(), torch.inference_mode():
-            found = [self.stage.agreement(query, part).numpy() for part in parts]
+        parts = [others[start : start + _JUDGED_AT_ONCE] for start in range(0, len(others), _JUDGED_AT_ONCE)]
+        found = [self.stage.agreement(cells, part) for part in parts]
         agreed = np.concatenate([np.empty(0, np.float32), *found])
         share = (2 * (_variety(others) + _LEAST_VARIETY) / (_variety(cells[None]) + _LEAST_VARIETY)).clip(0, 1)
         agreements: Floats = (1 + agreed) * share - 1

@@ -1,26 +1,36 @@
 """Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
 
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Descriptions, Encoder
+from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import SettingsError, SourceError, brief
 from firstsight.files import is_folder
 from firstsight.footage.finding import FrameReference, find_files, parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
+from firstsight.library.records import SourceRecord
+from firstsight.library.selection import Where
+from firstsight.library.source_files import stamp_of
+from firstsight.library.store import Store
 from firstsight.pixels import is_single, single_picture
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
+# Times of one frame, read from the file and from the library, differ by rounding alone.
+SAME_SECONDS = 0.001
 _VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
@@ -29,35 +39,75 @@ class Query:
     """A picture to search for, and its embedding."""
 
     reference: FrameReference
-    frame: Frame  # `pictures`: the encoder's view, and the complete picture
+    frame: Frame  # `pictures`: the encoder's view, and the complete picture, which is all there is of a stored frame
     vector: NDArray[np.float32]  # (dim,), of unit length
     described: Descriptions | None = None  # of this one picture, with what a second stage compares
 
 
-def read_query(picture: Picture, encoder: Encoder) -> Query:
+def read_query(picture: Picture, by: "Encoder | Store") -> Query:
     """The picture or frame, given by name or as pixels, and its embedding.
+
+    Args:
+        picture: its name, or pixels.
+        by: the encoder; or a library, which has stored what its encoder makes of its own frames, so that for one of
+            them the encoder is not loaded.
 
     Raises:
         SourceError: no such file, it cannot be read, or the video ends before that time.
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
-    views = (encoder.view, PixelByPixel())
     _check_picture(picture)
+    if isinstance(by, Store):
+        return _stored_query(picture, by) or read_query(picture, by.encoder)
+    views = (by.view, PixelByPixel())
     if isinstance(picture, np.ndarray):
         reference = FrameReference(Path("picture"), None, is_file=False)
         frame = _still(open_source(single_picture(picture)), views)
     else:
         reference = parse_reference(str(picture))
         frame = frame_of(reference, views)
-    described = encoder.describe(frame.pixels[None])
+    described = by.describe(frame.pixels[None])
     return Query(reference, frame, described.vectors[0], described)
 
 
-def read_anchors(anchors: Picture | Sequence[Picture], encoder: Encoder) -> dict[str, NDArray[np.float32]]:
+def _stored_query(picture: Picture, library: Store) -> Query | None:
+    """Of a frame that the library holds, of a file that has not changed; None of any other picture."""
+    if isinstance(picture, np.ndarray):
+        return None
+    reference = parse_reference(str(picture))
+    record = record_of(library, reference.path)
+    if record is None:
+        return None
+    frame = frame_of(reference, (PixelByPixel(),))
+    (position,) = library.timeline.find(np.array([record.id]), np.array([frame.index]))
+    if position < 0 or abs(library.timeline.frames.seconds[position] - frame.seconds) > SAME_SECONDS:
+        return None
+    described = _stored(library, int(position))
+    return Query(reference, frame, described.vectors[0], described)
+
+
+def record_of(library: Store, path: Path) -> SourceRecord | None:
+    """The source of the library that is this file, unchanged since; None without one."""
+    absolute, stamp = Path(os.path.abspath(path)), stamp_of(path)  # noqa: PTH100  # a link stays a name of its own
+    return next((one for one in library.sources if one.path == absolute and one.stamp == stamp), None)
+
+
+def _stored(library: Store, position: int) -> Descriptions:
+    """What is stored of a frame of the library's timeline."""
+    frames = library.timeline.frames
+    seconds = float(frames.seconds[position])
+    where = Where((frames.source_of(position),), seconds, float(np.nextafter(seconds, np.inf)))
+    (vector,) = (own[positions == position] for positions, own in library.vectors(where) if position in positions)
+    return Descriptions(vector, *(library.layouts.parts_of(np.array([position])) if library.has_layouts else ()))
+
+
+def read_anchors(anchors: Picture | Sequence[Picture], by: "Encoder | Store") -> dict[str, NDArray[np.float32]]:
     """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
 
     One picture, or one name, is one anchor; an array of pictures (N, H, W, 3) or (N, H, W) is N.
+
+    They are read `by` an encoder or a library, as by `read_query`.
 
     An anchor has the name of its file; where two files have the same name, each has its path. Pixels are called
     "picture", and where there are several, "picture 1" and so on.
@@ -72,7 +122,7 @@ def read_anchors(anchors: Picture | Sequence[Picture], encoder: Encoder) -> dict
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)
         raise SettingsError(f"anchor {twice} is given twice; give each once")
-    queries = [read_query(picture, encoder) for picture in one_by_one]
+    queries = [read_query(picture, by) for picture in one_by_one]
     names = _names([query.reference.name for query in queries], one_by_one)
     return {name: query.vector for name, query in zip(names, queries, strict=True)}
 

@@ -8,15 +8,17 @@ The read-out's projection is fitted to complete frames and does not apply to win
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.model import EncoderView
 from firstsight.errors import SettingsError
 from firstsight.pixels import Crop
+
+if TYPE_CHECKING:
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.encoder.model import EncoderView
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ _MIN_INPUT_PIXELS = 2  # of a side of a box: filters are 5 pixels wide
 class Placement:
     """The windows of a box's size in any picture: rows and columns of them, from edge to edge, and the box itself."""
 
-    view: EncoderView
+    view: "EncoderView"
     box: Box
     size: tuple[int, int]  # width and height of the picture that the box was drawn in
     rows: int  # of windows, the box's own included
@@ -240,7 +242,7 @@ class Placement:
 class RegionMatcher:
     """A box in a picture, and all windows of its size, on the grid of each level that is compared."""
 
-    encoder: Encoder
+    encoder: "Encoder"
     placement: Placement
     levels: tuple[int, ...]
     box_windows: tuple[Windows, ...]  # the box itself, for each level
@@ -290,7 +292,7 @@ class RegionMatcher:
             yield from ([maps[number] for maps in levels] for number in range(len(batch)))
 
 
-def match_region(encoder: Encoder, box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
+def match_region(encoder: "Encoder", box: Box, size: tuple[int, int], *, level: int | None = None) -> RegionMatcher:
     """Compares a box with all windows of its size.
 
     Args:

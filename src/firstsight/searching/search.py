@@ -24,16 +24,13 @@ from firstsight.searching.nearest import (
     compare_described,
     compare_proposed,
 )
-from firstsight.searching.query import Query
-from firstsight.searching.region_search import compare_box
+from firstsight.searching.query import SAME_SECONDS, Query, record_of
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
 # For a library with too few frames to measure what is normal: near copies of a frame reach it, hardly anything else.
 ASSUMED_THRESHOLD = 0.8
-# Times of one frame, read from the file and from the library, differ by rounding alone.
-_SAME_SECONDS = 0.001
 
 
 @dataclass(frozen=True)
@@ -184,7 +181,7 @@ def search(
 
     Args:
         library: what is searched.
-        query: made by `read_query` with the library's encoder.
+        query: made by `read_query` with the library or, for a box, with its encoder.
         box: search for what is in this box of the query's picture only, anywhere in every frame.
         k: how many moments, from 1.
         where: which frames; all by default.
@@ -210,6 +207,8 @@ def search(
     own = _own_names(library, query)
     without = own if not_itself else frozenset[str]()
     if box is not None:
+        from firstsight.searching.region_search import compare_box  # its arithmetic takes seconds to load
+
         chosen = chosen_frames(library, where=where, without=without)
         compared, background = compare_box(library, query, box, chosen, progress=progress)
         threshold = match_threshold(background, false_match_rate)
@@ -370,9 +369,10 @@ def _own_names(library: Store, query: Query) -> frozenset[str]:
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:
         return frozenset()
-    content = content_hash(path, name=path.name)
+    known = record_of(library, path)
+    content = known.content if known else content_hash(path, name=path.name)
     return frozenset(record.name for record in alike if record.content == content)
 
 
 def _is_same(moment: Moment, query: Query) -> bool:
-    return query.reference.seconds is None or abs(moment.best_seconds - query.frame.seconds) <= _SAME_SECONDS
+    return query.reference.seconds is None or abs(moment.best_seconds - query.frame.seconds) <= SAME_SECONDS

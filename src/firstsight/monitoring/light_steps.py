@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 _MOST = 0.6
 # Grey levels, mean over the pixels of a cell, beyond three times the usual flicker.
 _CHANGED, _STILL, _FLICKERS = 2.0, 1.5, 3.0
-# Tubes and the gain of a camera take that long; longer, as a shaken camera, it is no switch.
-_WINDOW_SECONDS = 1.0
+# Tubes and the gain of a camera take that long; longer, as a shaken camera, it is no switch. In the first half of that
+# nothing can be judged.
+_WINDOW_SECONDS, _BLIND_SECONDS = 1.0, 0.5
 # Frames further apart are pictures of a time lapse, in which everything changes at once anyway.
 _FAR_APART_SECONDS = 2.0
 # Of standing still, until what changed with all others belongs to the view; the second for what moved in between.
@@ -42,7 +43,7 @@ class Steps:
     @property
     def is_switching(self) -> bool:
         """Whether light is being switched just now, so that nothing can be judged."""
-        return self.seconds - self.begun <= _WINDOW_SECONDS
+        return self.seconds - self.begun <= _BLIND_SECONDS
 
     @property
     def settled(self) -> NDArray[np.bool_]:

@@ -28,6 +28,7 @@ from firstsight.pixels import Crop
 HEIGHT, WIDTH = 120, 160  # of a sketch; 2 pixels of a picture 640 wide are half a pixel here
 NUM_ROWS, NUM_COLUMNS = 6, 8  # cells of 20x20 pixels: some 50 independent gradients, so chance correlates by 0.15
 _CELL = HEIGHT // NUM_ROWS
+_BORDER = 2  # pixels that a gradient reaches
 
 Floats = NDArray[np.float32]
 State = Literal["usual", "light", "moved", "covered", "dark"]
@@ -49,6 +50,8 @@ _FLAT = 0.35
 _LIGHT, _DEVIATIONS = 6.0, 4.0
 # Pixels of a sketch; a bump of less leaves most of each cell as it was.
 _LEAST_SHIFT = 1.5
+# Squared gradient that the soft edge of a shadow draws into a flat cell; an edge of 20 grey levels draws ten times that.
+_SOFT = 0.5
 ADAPTING_SECONDS = 60.0  # of the usual picture
 _WARM_UP_FRAMES = 4
 # A moved view that never stands still is usual after so long.
@@ -150,7 +153,9 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
     by_light = compared.only_light | steps.by_light | (compared.is_calm & is_unsteady)
     judged = Judged(state, seconds, compared.gone, _as_grid(by_light), shift, is_switching=steps.is_switching)
     if state == "light" or (state == "usual" and is_unsteady):
-        settled = steps.settled | (compared.is_calm & steps.still_for(SETTLING_SECONDS))
+        still = steps.still_for(SETTLING_SECONDS)
+        # Cells that are taken over one by one, as while a shadow passes, would have seams between them.
+        settled = (steps.settled | (compared.is_calm & still)) & (still.mean() >= _MOST)
         usual, steps = _in_this_light(usual, one.light, settled), light_steps.without(steps, settled)
         judged = replace(judged, settled=_as_grid(settled))
     is_known = state in ("usual", "light") and not steps.is_switching
@@ -275,9 +280,10 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
     has_edges, had_edges = energy > 4 * usual.noise, usual_energy > 4 * usual.noise
     is_other_light = np.abs(brighter) > least
     gain = ((level + 8) / (usual_level + 8)) ** 2  # of the energy of edges, by light
-    is_weak = usual_energy < 16 * usual.noise
-    is_comparable = (energy <= 4 * np.maximum(gain, 1) * np.maximum(usual_energy, usual.noise)) & (
-        4 * energy + 4 * usual.noise >= gain * usual_energy
+    rough, usual_rough = energy - _even(now), usual_energy - _even(then)
+    is_weak, had_rough = usual_rough < 16 * usual.noise, usual_rough > 4 * usual.noise
+    is_comparable = (rough <= 4 * np.maximum(gain, 1) * np.maximum(usual_rough, max(usual.noise, _SOFT))) & (
+        4 * rough + 4 * usual.noise >= gain * usual_rough
     )
     altered = np.where(has_edges | had_edges, ~is_kept, is_other_light).mean()
     return _Compared(
@@ -288,7 +294,7 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
         is_structured,
         is_kept,
         is_other_light & explained,
-        np.where(had_edges, is_kept | (is_weak & is_comparable), is_comparable),
+        np.where(had_rough, is_kept | (is_weak & is_comparable), is_comparable),
         float(altered),
         (now, then),
     )
@@ -359,9 +365,16 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) 
 
 
 def _per_cell(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Means (cells,) of values (HEIGHT, WIDTH)."""
-    means: NDArray[np.float64] = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL).mean(axis=(1, 3), dtype=np.float64)
+    """Means (cells,) of values (HEIGHT, WIDTH), without the border of each cell, where the usual view may have a seam."""
+    inner = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL)[:, _BORDER:-_BORDER, :, _BORDER:-_BORDER]
+    means: NDArray[np.float64] = inner.mean(axis=(1, 3), dtype=np.float64)
     return means.ravel()
+
+
+def _even(found: NDArray[np.complex128]) -> NDArray[np.float64]:
+    """Squared gradient (cells,) of what brightens evenly across a cell, as the soft edge of the shadow of a cloud."""
+    means: NDArray[np.float64] = _per_cell(found.real) ** 2 + _per_cell(found.imag) ** 2
+    return means
 
 
 def _strengths_correlate(now: NDArray[np.float64], then: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -354,3 +354,12 @@ def test_json_of_a_library_is_json(firstsight, clip: Path, tmp_path: Path, monke
         ran = firstsight(*arguments, "--json")
         assert ran.code == 0, (arguments, ran.err)
         assert isinstance(strictly(ran.out), dict), arguments
+
+
+def test_tables_are_made_without_pandas_which_takes_longer_to_import_than_a_short_clip_to_judge() -> None:
+    program = (
+        "import sys; from firstsight.cli import main; main._leave_out_pandas();"
+        "import pyarrow; pyarrow.array([1.0]); print(sys.modules['pandas'])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "None"

@@ -189,9 +189,9 @@ class CtrlC:
 
 
 # By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
-# they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
-# idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
-_SPIN_COUNT = "10000"
+# they then wait for a thread that is not running, and learning is ten times slower. Read by GNU OpenMP when it is
+# loaded; as often as it spins by itself while it manages more threads than cores, a hundredth of a millisecond.
+_SPIN_COUNT = "1000"
 _USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell reports a program that a signal ended
 
 
@@ -298,6 +298,7 @@ def main() -> NoReturn:
 
     The interpreter is not taken down: a thread that hangs in a camera's library cannot be ended, and crashed in it.
     """
+    _leave_out_pandas()
     code = run()
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError):  # reported by then, or closed
@@ -319,6 +320,11 @@ def run() -> int:
             code = _INTERRUPTED
         ctrl_c.exit_code = code
     return code
+
+
+def _leave_out_pandas() -> None:
+    """PyArrow imports pandas, where it is installed, with the first array; no command needs it."""
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # how Python marks what cannot be imported
 
 
 def _run() -> int:

@@ -32,7 +32,7 @@ from firstsight.footage.source import Spec, open_source
 from firstsight.monitoring.episodes import Episode, Trigger, find_episodes
 from firstsight.normality.memory import Judge, Memory, batches
 from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
-from firstsight.process import Precision
+from firstsight.process import Precision, passive_waiting
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -252,6 +252,7 @@ class NoveltyScores:
         )
 
 
+@passive_waiting()
 def detect_novelty(
     encoder: Encoder,
     source: Spec,

@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Annotated, Any, NoReturn
@@ -298,7 +300,7 @@ def main() -> NoReturn:
 
     The interpreter is not taken down: a thread that hangs in a camera's library cannot be ended, and crashed in it.
     """
-    _leave_out_pandas()
+    sys.meta_path.insert(0, _WithoutPandas())
     code = run()
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError):  # reported by then, or closed
@@ -322,9 +324,16 @@ def run() -> int:
     return code
 
 
-def _leave_out_pandas() -> None:
-    """PyArrow imports pandas, where it is installed, with the first array; no command needs it."""
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # how Python marks what cannot be imported
+class _WithoutPandas(Loader):
+    """Lets every import of pandas fail: PyArrow imports it with its first array, and no command needs it."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Finds pandas alone."""
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Raises an ImportError."""
+        raise ImportError(f"commands do without {module.__name__}", name=module.__name__)
 
 
 def _run() -> int:

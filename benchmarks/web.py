@@ -77,7 +77,9 @@ def picture(seed: int) -> np.ndarray:
 def in_python(folder: Path) -> dict[str, list[float]]:
     """Seconds of searches from Python, after a first one."""
     with Library.open(folder) as library:
-        curves = [timed(lambda: score(library.store, picture(seed), part=Part("none"))) for seed in range(_SEARCHES + 1)]
+        curves = [
+            timed(lambda: score(library.store, picture(seed), part=Part("none"))) for seed in range(_SEARCHES + 1)
+        ]
         searches = [timed(lambda: library.search(picture(seed))) for seed in range(_SEARCHES + 1)]
     return {"in Python: curve and moments": curves[1:], "in Python: `Library.search`": searches[1:]}
 
@@ -123,7 +125,9 @@ def steps(browser: Any, address: str, server: int) -> tuple[dict[str, list[float
     x, y = box["x"] + box["width"] / 2, box["y"] + 60
     page.mouse.move(x, y)
     for number in range(_REPEATS):
-        found.setdefault("zoom the axis", []).append(painted(page, ".axis-fixed canvas", lambda: page.mouse.wheel(0, -90 if number % 2 else 90)))
+        found.setdefault("zoom the axis", []).append(
+            painted(page, ".axis-fixed canvas", lambda: page.mouse.wheel(0, -90 if number % 2 else 90))
+        )
     for number in range(_REPEATS):
         src = page.locator(".hover-bubble img").get_attribute("src")
         page.mouse.move(box["x"] + 30 + 20 * number, y + 75 * (number % 4))
@@ -137,7 +141,9 @@ def steps(browser: Any, address: str, server: int) -> tuple[dict[str, list[float
     stage = page.locator(".map-stage").bounding_box()
     page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
     for number in range(_REPEATS):
-        found.setdefault("zoom the map", []).append(painted(page, ".map-stage canvas[data-points]", lambda: page.mouse.wheel(0, -90 if number % 2 else 90)))
+        found.setdefault("zoom the map", []).append(
+            painted(page, ".map-stage canvas[data-points]", lambda: page.mouse.wheel(0, -90 if number % 2 else 90))
+        )
     found["lasso half of the map"] = [lasso(page, stage) for _ in range(_REPEATS // 4)]
     for number in range(_CLICKS):
         page.mouse.click(stage["x"] + 40 + 2 * number, stage["y"] + stage["height"] / 2)
@@ -170,7 +176,12 @@ def painted(page: Any, canvas: str, act: Callable[[], Any]) -> float:
 def lasso(page: Any, stage: dict[str, float]) -> float:
     """Seconds from the end of a path around the left half until the number of frames is shown."""
     page.get_by_role("button", name="Lasso").click()
-    left, top, right, low = stage["x"] + 8, stage["y"] + 8, stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] - 8
+    left, top, right, low = (
+        stage["x"] + 8,
+        stage["y"] + 8,
+        stage["x"] + stage["width"] / 2,
+        stage["y"] + stage["height"] - 8,
+    )
     page.mouse.move(left, top)
     page.mouse.down()
     for x, y in ((right, top), (right, low), (left, low)):

@@ -354,3 +354,11 @@ def test_json_of_a_library_is_json(firstsight, clip: Path, tmp_path: Path, monke
         ran = firstsight(*arguments, "--json")
         assert ran.code == 0, (arguments, ran.err)
         assert isinstance(strictly(ran.out), dict), arguments
+
+
+def test_tables_are_made_without_pandas_which_takes_longer_to_import_than_a_short_clip_to_judge() -> None:
+    program = (
+        "import atexit, pyarrow, sys; from firstsight.cli.main import main; sys.argv = ['firstsight', '--version'];"
+        "atexit.register(lambda: print(pyarrow.array([1.0])[0], 'pandas' in sys.modules)); main()"
+    )
+    assert run(program).stdout.splitlines()[-1] == "1.0 False"

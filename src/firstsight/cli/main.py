@@ -9,6 +9,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Annotated, Any, NoReturn
@@ -189,9 +191,9 @@ class CtrlC:
 
 
 # By default the threads of PyTorch spin while they wait for each other. On a machine that does something else as well
-# they then wait for a thread that is not running, and learning is ten times slower; giving up soon costs a tenth on an
-# idle one. Read by GNU OpenMP when it is loaded, about 0.1 ms of spinning.
-_SPIN_COUNT = "10000"
+# they then wait for a thread that is not running, and learning is ten times slower. Read by GNU OpenMP when it is
+# loaded; as often as it spins by itself while it manages more threads than cores, a hundredth of a millisecond.
+_SPIN_COUNT = "1000"
 _USAGE, _INTERRUPTED, _BROKEN_PIPE = 2, 130, 141  # as a shell reports a program that a signal ended
 
 
@@ -298,6 +300,7 @@ def main() -> NoReturn:
 
     The interpreter is not taken down: a thread that hangs in a camera's library cannot be ended, and crashed in it.
     """
+    sys.meta_path.insert(0, _WithoutPandas())
     code = run()
     atexit._run_exitfuncs()
     with suppress(OSError, ValueError):  # reported by then, or closed
@@ -319,6 +322,18 @@ def run() -> int:
             code = _INTERRUPTED
         ctrl_c.exit_code = code
     return code
+
+
+class _WithoutPandas(Loader):
+    """Lets every import of pandas fail: PyArrow imports it with its first array, and no command needs it."""
+
+    def find_spec(self, name: str, _path: object = None, _target: object = None) -> ModuleSpec | None:
+        """Finds pandas alone."""
+        return ModuleSpec(name, self) if name == "pandas" else None
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Raises an ImportError."""
+        raise ImportError(f"commands do without {module.__name__}", name=module.__name__)
 
 
 def _run() -> int:

@@ -22,6 +22,7 @@ from firstsight.monitoring.view_watch import ViewChangeKind
 from firstsight.normality.memory import Judge, Memory
 from firstsight.normality.motion import MotionView
 from firstsight.normality.rarity import FALSE_ALARMS
+from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -121,6 +122,7 @@ class NoveltyScores:
         )
 
 
+@passive_waiting()
 def detect_novelty(
     encoder: Encoder,
     source: Spec,

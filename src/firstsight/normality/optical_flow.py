@@ -18,12 +18,14 @@ from torch.nn import functional
 _RADIUS, _SIGMA = 5, 1.1
 # Pixels a side of the window that displacements are averaged over.
 _WINDOW = 13
-# Rounds at each level, the coarsest first: only there is the first estimate far off.
-_ROUNDS = (2, 1, 1)
+# Rounds at each level, the finest first: at the coarsest the first estimate is far off.
+_ROUNDS = (1, 1, 2)
+# Pixels between those that are compared at each level: at the finest one every second pixel of every second row.
+_SPACING = (2, 1, 1)
 # Keeps a window without any structure at rest; of squares of grey levels.
 _FLATNESS = 1e-3
 
-# Of each level, the finest first: (N, 5, H, W), the coefficients b_x, b_y, a_xx, a_yy and a_xy of every pixel.
+# Of each level, the finest first: (N, 5, h, w), the coefficients b_x, b_y, a_xx, a_yy and a_xy of the pixels compared.
 Expansion = list[Tensor]
 
 
@@ -36,25 +38,27 @@ def expand(pictures: Tensor) -> Expansion:
     levels = [pictures[:, None]]
     while len(levels) < len(_ROUNDS):
         levels.append(_halved(levels[-1]))
-    return [polynomials(level) for level in levels]
+    return [polynomials(level, spacing) for level, spacing in zip(levels, _SPACING, strict=True)]
 
 
-def polynomials(pictures: Tensor) -> Tensor:
+def polynomials(pictures: Tensor, spacing: int = 1) -> Tensor:
     """For each pixel, the weighted least-squares fit of c + b_x x + b_y y + a_xx x^2 + a_yy y^2 + a_xy xy around it.
 
     Outside the picture its border is repeated.
 
     Args:
         pictures: float32 (N, 1, H, W).
+        spacing: every so many-th pixel of every so many-th row.
 
     Returns:
-        float32 (N, 5, H, W): b_x, b_y, a_xx, a_yy, a_xy.
+        float32 (N, 5, H / spacing, W / spacing), rounded up: b_x, b_y, a_xx, a_yy, a_xy.
 
     *Source:* section 3; the weights are separable, and so are the six products with the basis.
     """
     vertical, horizontal = _fit_filters()
     padded = functional.pad(pictures, (_RADIUS,) * 4, mode="replicate")
-    return functional.conv2d(functional.conv2d(padded, vertical), horizontal)
+    rows = functional.conv2d(padded, vertical, stride=(spacing, 1))
+    return functional.conv2d(rows, horizontal, stride=(1, spacing))
 
 
 def optical_flow(before: Expansion, after: Expansion) -> Tensor:
@@ -65,22 +69,22 @@ def optical_flow(before: Expansion, after: Expansion) -> Tensor:
         after: of N later ones, of the same size.
 
     Returns:
-        float32 (N, 2, H // 2, W // 2): displacements (x, y) in pixels of the picture, positive to the right and
-        downwards, at the centre of each 2x2 block.
+        float32 (N, 2, H / 2, W / 2), rounded up: displacements (x, y) in pixels of the picture, positive to the right
+        and downwards, of every second pixel of every second row.
     """
-    finest, flow = len(before) - 1, torch.zeros(1)
-    for level, (late, early) in enumerate(reversed(list(zip(after, before, strict=True)))):
-        size = late.shape[-2:]
-        flow = late.new_zeros(len(late), 2, *size) if level == 0 else _resized(flow, size)
-        for once in range(_ROUNDS[level]):
-            is_last = level == finest and once == _ROUNDS[level] - 1
-            flow = _improved(late, early, flow, in_blocks=is_last)
+    flow = torch.zeros(len(before[-1]), 2, *before[-1].shape[-2:])
+    for late, early, rounds, spacing in reversed(list(zip(after, before, _ROUNDS, _SPACING, strict=True))):
+        flow = _resized(flow, late.shape[-2:]) * spacing
+        for _ in range(rounds):
+            flow = _improved(late, early, flow, spacing)
     return -flow
 
 
-def _improved(first: Tensor, second: Tensor, flow: Tensor, *, in_blocks: bool) -> Tensor:
+def _improved(first: Tensor, second: Tensor, flow: Tensor, spacing: int) -> Tensor:
     """The displacement from the first to the second, from a first estimate of it: equations 8 to 12, 15 and 16."""
-    there, inside = _displaced(second, flow, instead=first)
+    steps = (flow / spacing).round()  # between pixels nothing is interpolated: the polynomials hold there
+    there, inside = _displaced(second, steps, instead=first)
+    flow = steps * spacing
     a_xx, a_yy = (first[:, 2] + there[:, 2]) / 2, (first[:, 3] + there[:, 3]) / 2
     a_xy = (first[:, 4] + there[:, 4]) / 4  # off the diagonal of A stands half of the coefficient
     b_x = (first[:, 0] - there[:, 0]) / 2 * inside + a_xx * flow[:, 0] + a_xy * flow[:, 1]
@@ -92,45 +96,43 @@ def _improved(first: Tensor, second: Tensor, flow: Tensor, *, in_blocks: bool) -
         a_xx * b_x + a_xy * b_y,
         a_xy * b_x + a_yy * b_y,
     )
-    g_xx, g_yy, g_xy, h_x, h_y = _windowed(torch.stack(products, dim=1), in_blocks=in_blocks).unbind(dim=1)
+    g_xx, g_yy, g_xy, h_x, h_y = _windowed(torch.stack(products, dim=1), _WINDOW // spacing | 1).unbind(dim=1)
     determinant = g_xx * g_yy - g_xy * g_xy + _FLATNESS
     return torch.stack([g_yy * h_x - g_xy * h_y, g_xx * h_y - g_xy * h_x], dim=1) / determinant[:, None]
 
 
 def _displaced(second: Tensor, flow: Tensor, *, instead: Tensor) -> tuple[Tensor, Tensor]:
-    """The second picture's coefficients where the flow leads, and whether that is inside: (N, H, W), 0 or 1."""
+    """The second's coefficients so many pixels further, and whether that is inside: (N, H, W), 0 or 1."""
     rows, columns = second.shape[-2:]
     x = torch.arange(columns, dtype=flow.dtype)[None, None] + flow[:, 0]
     y = torch.arange(rows, dtype=flow.dtype)[None, :, None] + flow[:, 1]
     inside = (x >= 0) & (x <= columns - 1) & (y >= 0) & (y <= rows - 1)
     grid = torch.stack([(x + 0.5) * 2 / columns - 1, (y + 0.5) * 2 / rows - 1], dim=-1)
-    there = functional.grid_sample(second, grid, padding_mode="border", align_corners=False)
+    there = functional.grid_sample(second, grid, mode="nearest", padding_mode="border", align_corners=False)
     return torch.where(inside[:, None], there, instead), inside.to(flow.dtype)
 
 
-def _windowed(values: Tensor, *, in_blocks: bool) -> Tensor:
-    """Means over the window around each pixel, or around the centre of each 2x2 block; the border is repeated."""
-    down, across = (_window_means(size, in_blocks) for size in values.shape[-2:])
+def _windowed(values: Tensor, width: int) -> Tensor:
+    """Means over the window of that odd width around each pixel; the border is repeated."""
+    down, across = (_window_means(size, width) for size in values.shape[-2:])
     return down @ values @ across.T
 
 
 @cache
-def _window_means(size: int, in_blocks: bool) -> Tensor:  # a key of the cache
-    """(windows, size): the share of each row in a window."""
-    centres = torch.arange(size // 2) * 2 if in_blocks else torch.arange(size)
-    reach = torch.arange(-(_WINDOW // 2), _WINDOW // 2 + 1)
-    members = torch.cat([centres[:, None] + reach, centres[:, None] + reach + int(in_blocks)], dim=1)
-    members = members.clamp(0, size - 1)
-    share = torch.full(members.shape, 1 / members.shape[1])
-    return torch.zeros(len(centres), size).scatter_add_(1, members, share)
+def _window_means(size: int, width: int) -> Tensor:
+    """(size, size): the share of each row in a window."""
+    members = torch.arange(size)[:, None] + torch.arange(-(width // 2), width // 2 + 1)
+    share = torch.full(members.shape, 1 / width)
+    return torch.zeros(size, size).scatter_add_(1, members.clamp(0, size - 1), share)
 
 
 def _halved(pictures: Tensor) -> Tensor:
-    """Half as large, (N, 1, H, W), smoothed before by a binomial filter."""
-    weights = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0], dtype=pictures.dtype) / 16
-    padded = functional.pad(pictures, (2,) * 4, mode="replicate")
-    smooth = functional.conv2d(functional.conv2d(padded, weights[None, None, :, None]), weights[None, None, None])
-    return functional.interpolate(smooth, size=[-(-side // 2) for side in pictures.shape[-2:]], mode="bilinear")
+    """Half as large, rounded up, (N, 1, h, w), by a binomial filter."""
+    weights = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=pictures.dtype) / 8
+    rows, columns = pictures.shape[-2:]
+    padded = functional.pad(pictures, (1, 1 + columns % 2, 1, 1 + rows % 2), mode="replicate")
+    half = functional.conv2d(padded, weights[None, None, :, None], stride=(2, 1))
+    return functional.conv2d(half, weights[None, None, None], stride=(1, 2))
 
 
 def _resized(flow: Tensor, size: tuple[int, ...]) -> Tensor:

@@ -208,7 +208,8 @@ class Kept:
     def add(self, row: Row) -> None:
         """Keeps the row, in place of an older one."""
         self.rows = [one for one in self.rows if _key(one) != _key(row)] + [row]
-        RESULTS.write_text(json.dumps(self.rows, indent=1) + "\n")
+        lines = ",\n".join(json.dumps(one) for one in self.rows)
+        RESULTS.write_text(f"[\n{lines}\n]\n")
 
 
 def _key(row: Row) -> tuple[object, ...]:

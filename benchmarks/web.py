@@ -32,7 +32,6 @@ from search import fill, walks
 from firstsight.api import Library
 from firstsight.footage.frames import Frame  # noqa: F401  # loads what the first search would load
 from firstsight.library.set_apart import Part
-from firstsight.web.overview import write_overview
 from firstsight.web.scores import score
 
 RESULTS = Path(__file__).parent / "results" / "web.json"

@@ -13,5 +13,5 @@ def test_the_picture_shows_the_code_as_it_is() -> None:
 
 
 def test_files_are_few_and_none_is_long() -> None:
-    assert len(FILES) <= 190
+    assert len(FILES) <= 200
     assert [path.name for path in FILES if len(path.read_text().splitlines()) > 400] == []

@@ -50,7 +50,7 @@ _FLAT = 0.35
 _LIGHT, _DEVIATIONS = 6.0, 4.0
 # Pixels of a sketch; a bump of less leaves most of each cell as it was.
 _LEAST_SHIFT = 1.5
-# Squared gradient that the soft edge of a shadow draws into a flat cell; an edge of 20 grey levels draws ten times that.
+# Squared gradient that the soft edge of a shadow draws into a flat cell; an edge of 20 grey levels draws ten times it.
 _SOFT = 0.5
 ADAPTING_SECONDS = 60.0  # of the usual picture
 _WARM_UP_FRAMES = 4
@@ -365,7 +365,7 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) 
 
 
 def _per_cell(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Means (cells,) of values (HEIGHT, WIDTH), without the border of each cell, where the usual view may have a seam."""
+    """Means (cells,) of values (HEIGHT, WIDTH), without the border of cells, where the usual view may have a seam."""
     inner = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL)[:, _BORDER:-_BORDER, :, _BORDER:-_BORDER]
     means: NDArray[np.float64] = inner.mean(axis=(1, 3), dtype=np.float64)
     return means.ravel()

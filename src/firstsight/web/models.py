@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from firstsight.encoder.run_config import read_provenance
 from firstsight.encoder.run_folder import METRICS_FILE, can_be_resumed
-from firstsight.encoder.saved import read_provenance
 from firstsight.errors import FirstsightError, LibraryError, SettingsError
 from firstsight.files import write_atomically
 from firstsight.from_json import from_json, read_json

@@ -21,7 +21,7 @@ _WINDOW_SECONDS, _BLIND_SECONDS = 1.0, 0.5
 # Frames further apart are pictures of a time lapse, in which everything changes at once anyway.
 _FAR_APART_SECONDS = 2.0
 # Of standing still, until what changed with all others belongs to the view; the second for what moved in between.
-SETTLING_SECONDS, LONG_SETTLING_SECONDS = 3.0, 10.0
+SETTLING_SECONDS, LONG_SETTLING_SECONDS = 3.0, 60.0
 _ADAPTING_FRAMES = 50
 _WARM_UP_FRAMES = 4
 
@@ -69,8 +69,7 @@ def update(state: Steps, cells: NDArray[np.float32], seconds: float, *, foreign:
         state: after the frame before.
         cells: (cells, pixels), grey levels.
         seconds: its time; where it is before the last frame's, as in the next file, all begins again.
-        foreign: (cells,), those in which there was something else than the usual view before this frame: it is no
-            light.
+        foreign: (cells,), those that show something else than the usual view: it is no light.
     """
     gap = seconds - state.seconds
     if not 0 <= gap <= _FAR_APART_SECONDS:
@@ -85,8 +84,7 @@ def update(state: Steps, cells: NDArray[np.float32], seconds: float, *, foreign:
     noise = max(state.flicker, float(np.quantile(change, 0.2)))
     is_moving = change > _STILL + _FLICKERS * noise
     if is_step and seconds - begun <= _WINDOW_SECONDS:
-        changed = changed | strong & ~foreign
-        by_light = changed
+        changed, by_light = changed | strong, (by_light | strong) & ~foreign
     elif seconds - begun > _WINDOW_SECONDS:
         by_light = by_light & ~is_moving
     share = 1 / min(state.num_frames, _ADAPTING_FRAMES)

@@ -102,7 +102,7 @@ class Judged:
     gone: float  # share of the structured cells whose structure is not where it was, 0 to 1
     only_light: NDArray[np.bool_]  # (NUM_ROWS, NUM_COLUMNS): no more than the light has changed there
     shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
-    is_switching: bool = False  # most of the view changed within the last second, so that nothing can be judged
+    is_switching: bool = False  # most of the view changed within half a second, so that nothing can be judged
     settled: NDArray[np.bool_] | None = None  # (NUM_ROWS, NUM_COLUMNS): what they show in another light is usual now
     starts_again: bool = False  # what is usual starts again, as the view was moved
 

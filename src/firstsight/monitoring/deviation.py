@@ -231,6 +231,7 @@ class Appearance:
                 self._last_grid = self._in_view(next(maps), frame, view)
             elif is_blind(view):
                 self._last_grid = None
+                self._usual = _without_a_view(self._usual, frame.seconds) if self._usual else None
             for_each.append(self._last_grid)
         return for_each
 
@@ -262,3 +263,9 @@ class Appearance:
             return None
         by_light = cells_of_crop(view.only_light, crop, frame.size, shape)
         return (deviation * ~by_light).reshape(shape)
+
+
+def _without_a_view(usual: Usual, seconds: float) -> Usual:
+    """What is usual after a frame that shows no view: time passes, and what follows soon is no part of the warm-up."""
+    step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
+    return replace(usual, watched_seconds=usual.watched_seconds + step, seconds=seconds)

@@ -61,16 +61,12 @@ def _size(event: NovelEpisode | ViewChange) -> float:
 
 
 def _file(name: str, found: NoveltyScores, footage: Source, events: list[NovelEpisode | ViewChange]) -> dict[str, Any]:
-    frames = [one for one in found.frames if one.source == name]
-    first, last = frames[0].seconds, frames[-1].seconds
     own = _only(footage, name)
     events = sorted(events, key=lambda one: one.start_seconds)
     return {
         "name": name,
-        "plot": file_uri(_plot(found, name), "png"),
-        "bars": [_bar(one, first, max(last - first, 1e-3)) for one in events],
-        "events": [_event(one, number, own) for number, one in enumerate(events)],
-        "last_seconds": last,
+        "plot": file_uri(_plot(found, name, events), "png"),
+        "events": [_event(one, own) for one in events],
     }
 
 
@@ -81,23 +77,13 @@ def _only(footage: Source, name: str) -> Source:
     return replace(footage, files=tuple(file for file in footage.files if file.name == name)[:1] or footage.files)
 
 
-def _bar(event: NovelEpisode | ViewChange, first: float, lasts: float) -> dict[str, Any]:
-    end = event.start_seconds if event.end_seconds is None else event.end_seconds
-    return {
-        "left": 100 * (event.start_seconds - first) / lasts,
-        "width": 100 * (end - event.start_seconds) / lasts,
-        "is_new": isinstance(event, NovelEpisode),
-        "title": _title(event),
-    }
-
-
 def _title(event: NovelEpisode | ViewChange) -> str:
     return "Something new" if isinstance(event, NovelEpisode) else _TITLES[event.kind]
 
 
-def _event(event: NovelEpisode | ViewChange, number: int, footage: Source) -> dict[str, Any]:
+def _event(event: NovelEpisode | ViewChange, footage: Source) -> dict[str, Any]:
     pictures = _of_new(event, footage) if isinstance(event, NovelEpisode) else _of_change(event, footage)
-    return {"title": _title(event), "when": _when(event), "what": _what(event), "pictures": pictures, "number": number}
+    return {"title": _title(event), "when": _when(event), "what": _what(event), "pictures": pictures}
 
 
 def _when(event: NovelEpisode | ViewChange) -> str:
@@ -169,15 +155,22 @@ def on_frame(heat: Heat, size: tuple[int, int]) -> NDArray[np.float32]:
     return shares
 
 
-def _plot(found: NoveltyScores, name: str) -> bytes:
-    """The score of each frame over time."""
+def _colour(event: NovelEpisode | ViewChange) -> str:
+    return "#d08a2e" if isinstance(event, NovelEpisode) else "#1f5f8b"
+
+
+def _plot(found: NoveltyScores, name: str, events: list[NovelEpisode | ViewChange]) -> bytes:
+    """The score of each frame over time, and when the events were."""
     frames = [one for one in found.frames if one.source == name]
     by_memory = any(one.part for one in frames)
     figure = Figure(figsize=(10, 1.8), dpi=130, layout="constrained")
     axes = figure.subplots()
     seconds = [one.seconds for one in frames]
     scores = [np.nan if one.score is None else one.score for one in frames]
-    axes.plot(seconds, scores, color="#1f5f8b", linewidth=1)
+    axes.plot(seconds, scores, color="#50565e", linewidth=1)
+    for event in events:
+        end = event.start_seconds if event.end_seconds is None else event.end_seconds
+        axes.axvspan(event.start_seconds, end, color=_colour(event), alpha=0.25, linewidth=1.5)
     axes.set(xlim=(seconds[0], max(seconds[-1], seconds[0] + 1e-3)), xlabel="seconds", ylim=(0, None))
     axes.set_ylabel("rarity of motion" if by_memory else "deviation")
     axes.spines[["top", "right"]].set_visible(False)

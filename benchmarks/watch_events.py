@@ -215,9 +215,9 @@ def shaded(empty: np.ndarray, random: np.random.Generator, *, is_shadow: bool) -
 
 
 def stays(first: np.ndarray, second: np.ndarray, random: np.random.Generator) -> list:
-    """Events of ten seconds of the one and ten of the other."""
+    """Events of ten seconds of the one and fifteen of the other."""
     watch, found = ViewWatch(stays=True), []
-    for index in range(40):
+    for index in range(50):
         picture = noisy(first if index < 20 else second, random, 1.5)
         found += watch.update(picture, index / 2)[1]
     return found
@@ -243,7 +243,7 @@ def real(data: Path, _: np.random.Generator) -> None:
             print(f"{name}: {event.words()}")
     kinds: Counter = Counter()
     for clip in sorted((data / "novelty").glob("*.mp4")):
-        watch = ViewWatch()
+        watch = ViewWatch(stays=True)
         with firstsight.open_source(clip, frames_per_second=5).read(PixelByPixel()) as reading:
             for frame in reading:
                 kinds.update(event.kind for event in watch.update(frame.pixels, frame.seconds)[1])

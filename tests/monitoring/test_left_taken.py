@@ -25,16 +25,16 @@ def found(*shown: tuple[np.ndarray, int]) -> list[Stayed]:
 
 
 def test_what_stays_is_left_and_what_goes_for_good_is_taken() -> None:
-    (left,) = found((GROUND, 20), (WITH, 20))
+    (left,) = found((GROUND, 20), (WITH, 30))
     assert (left.kind, left.seconds) == ("left", 10.0)
     assert left.box == pytest.approx((60 / 160, 40 / 120, 20 / 160, 30 / 120), abs=0.03)
-    assert [one.kind for one in found((WITH, 20), (GROUND, 20))] == ["taken"]
-    assert [one.kind for one in found((GROUND, 20), (WITH, 20), (GROUND, 20))] == ["left", "taken"]
+    assert [one.kind for one in found((WITH, 20), (GROUND, 30))] == ["taken"]
+    assert [one.kind for one in found((GROUND, 20), (WITH, 30), (GROUND, 30))] == ["left", "taken"]
 
 
 def test_what_passes_and_a_shadow_that_stays_are_neither() -> None:
-    assert found((GROUND, 20), (WITH, 4), (GROUND, 20)) == []
-    assert found((GROUND, 20), (SHADE, 20)) == []
+    assert found((GROUND, 20), (WITH, 16), (GROUND, 30)) == []
+    assert found((GROUND, 20), (SHADE, 30)) == []
 
 
 def test_two_things_are_two() -> None:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 from firstsight.cli import options as footage
-from firstsight.cli.output import Display, check_out, notes, print_json, say_written
+from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
 from firstsight.errors import SettingsError
 from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
-    from firstsight.monitoring.novelty import NoveltyScores
+    from firstsight.footage.source import Source
+    from firstsight.monitoring.novelty import NoveltyScores, ViewChange
     from firstsight.normality.memory import Memory
 
 
@@ -26,6 +27,7 @@ FalseAlarms = Annotated[
         metavar="RATE", help="Judge by motion alone, at that rate: 2/h, 1/day; for a run that remembers what is normal."
     ),
 ]
+Stays = Annotated[bool, typer.Option("--stays", help="Also report what is left in the view or taken from it.")]
 # Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.
 RATE, RATE_BY_MEMORY = 2.0, 12.5
 
@@ -79,6 +81,7 @@ def watch_command(
     ] = None,
     frames_per_second: footage.FramesPerSecond = None,
     false_alarms: FalseAlarms = None,
+    stays: Stays = False,
     speed: Annotated[
         float, typer.Option(metavar="X", help="Of a video: 2 plays it twice as fast, 0 as fast as possible.")
     ] = 1.0,
@@ -120,6 +123,7 @@ def watch_command(
         novel_from=novel_from,
         memory=memory,
         false_alarms=false_alarms,
+        stays=stays,
     )
     rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
 
@@ -205,6 +209,11 @@ def novelty_command(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", metavar="FILE", help="Write the score of each frame.")
     ] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures of the events, one file.")
+    ] = None,
+    clips: Annotated[Path | None, typer.Option(metavar="DIR", help="Cut the events out, a video each.")] = None,
+    stays: Stays = False,
     start: footage.Start = None,
     end: footage.End = None,
     frames_per_second: footage.FramesPerSecond = None,
@@ -218,15 +227,19 @@ def novelty_command(
     The first five seconds set the usual view, best an empty one, and are not judged. What stays becomes usual after
     about a quarter of an hour. A run learned from the same camera works best.
 
-    Example: `firstsight novelty runs/hall hall.mp4 --csv novelty.csv`
+    Example: `firstsight novelty runs/hall hall.mp4 --html new.html --clips new`
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import write_rounded
+    from firstsight.files import write_atomically
     from firstsight.monitoring.deviation import judged_text, new_from
     from firstsight.monitoring.novelty import detect_novelty
+    from firstsight.report.novelty import render_novelty_page
 
     new_from(least)
-    check_out(csv_file)
+    check_out(csv_file, html_file)
+    if clips:
+        check_out_folder(clips)
     encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None)
     rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
     source = footage.open_footage(sources, start, end, None, rate)
@@ -237,8 +250,12 @@ def novelty_command(
             novel_from=least,
             memory=memory,
             false_alarms=false_alarms,
+            stays=stays,
             progress=display.progress,
         )
+        written = _cut(found, source, clips, display) if clips else ()
+        if html_file:
+            write_atomically(html_file, render_novelty_page(found, source).encode())
         if memory is not None and not as_json:
             display.say(memory.promise())
         elif found.episodes and not as_json:
@@ -250,21 +267,37 @@ def novelty_command(
     if csv_file:
         write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
     if not as_json:
-        say_written(csv_file)
+        say_written(csv_file, html_file, *written)
+
+
+def _cut(found: "NoveltyScores", source: "Source", folder: Path, display: Display) -> list[Path]:
+    from firstsight.export.clips import cut_events
+
+    try:
+        return cut_events(found, source, folder, progress=display.progress)
+    except KeyboardInterrupt:
+        display.say(f"interrupted; the clips that were finished are kept in {folder}")
+        raise typer.Exit(130) from None
 
 
 def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
     from firstsight.monitoring.deviation import judged_text
 
+    of_view = [_line_of_view(one) for one in found.view_changes]
     if not found.episodes and by_memory:
-        return f"nothing new in {len(found.frames)} frames"
+        return "\n".join([f"nothing new in {len(found.frames)} frames", *of_view])
     if not found.episodes:
         nothing = "nothing new; " if found.num_judged else ""
-        return nothing + judged_text(len(found.frames), found.num_judged)
+        return "\n".join([nothing + judged_text(len(found.frames), found.num_judged), *of_view])
     with_files = len({frame.source for frame in found.frames}) > 1
     lines = ["   start       end      most   novelty" + "  of        " * by_memory + "  file" * with_files]
     for new in found.episodes:
         line = f"{new.start_seconds:>8.2f}  {new.end_seconds:>8.2f}  {new.peak_seconds:>8.2f}  {new.novelty:>8.1f}"
         line += f"  {new.part:<10}" if new.part else ""
         lines.append(f"{line}  {printable(new.source)}" if with_files else line)
-    return "\n".join(line.rstrip() for line in lines)
+    return "\n".join([*(line.rstrip() for line in lines), *of_view])
+
+
+def _line_of_view(one: "ViewChange") -> str:
+    until = "" if one.end_seconds is None else f"  {one.end_seconds:>8.2f}"
+    return f"{one.start_seconds:>8.2f}{until or ' ' * 10}  {one.kind}  {printable(one.source)}"

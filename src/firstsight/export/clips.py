@@ -8,15 +8,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from firstsight.errors import PixelsError, RunError, SourceError
+from firstsight.errors import PixelsError, RunError, SettingsError, SourceError
 from firstsight.files import make_folder, safe_name, write_atomically
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel
-from firstsight.footage.source import open_source
+from firstsight.footage.source import Source, open_source
+from firstsight.footage.videos import VideoFiles
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
+from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
 from firstsight.pixels import Crop
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment
@@ -142,6 +144,35 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
         for moment, record in zip(moments, records, strict=True)
         if not record.is_picture
     ]
+    return write_clips(stretches, folder, progress=progress)
+
+
+# Around an event, so that it can be seen how it comes about.
+_AROUND_SECONDS = 1.0
+
+
+def cut_events(found: NoveltyScores, footage: Source, folder: Path, *, progress: Report = silent) -> list[Path]:
+    """What was new and what happened to the view as files, as `write_clips` makes them, with a second before and after.
+
+    Args:
+        found: what `detect_novelty` found.
+        footage: in which: an opened source of videos.
+        folder: as for `write_clips`.
+        progress: likewise.
+
+    Raises:
+        SettingsError: the footage is not of video files.
+        RunError: the folder cannot be written to.
+    """
+    if not isinstance(footage, VideoFiles):
+        raise SettingsError("clips of pictures cannot be cut; give video files")
+    paths = {file.name: file.path for file in reversed(footage.files)}
+    every: list[NovelEpisode | ViewChange] = [*found.episodes, *found.view_changes]
+    events = sorted(
+        (paths[one.source], one.start_seconds, one.start_seconds if one.end_seconds is None else one.end_seconds)
+        for one in every
+    )
+    stretches = [Stretch(path, max(0.0, start - _AROUND_SECONDS), end + _AROUND_SECONDS) for path, start, end in events]
     return write_clips(stretches, folder, progress=progress)
 
 

@@ -64,6 +64,7 @@ class Usual:
     num_frames: int
     watched_seconds: float  # without the times when the stream was lost
     seconds: float  # time of the last frame
+    before: NDArray[np.float64] | None = None  # (maps, cells), the mean in the light before this one
 
     @property
     def is_warm(self) -> bool:
@@ -137,10 +138,27 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
 def in_this_light(usual: Usual, cells: NDArray[np.float32], lit: NDArray[np.bool_]) -> Usual:
     """What is usual where the light has changed and stays so: the frame itself, in those of the cells (cells,) in which
     another light makes it look new. Cells whose maps hardly depend on light keep what they have.
+
+    The light before is not forgotten: see `in_known_light`.
     """
-    square = ((cells - usual.mean) ** 2).mean(axis=0)
-    looks_new = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + _floor(usual))
-    return replace(usual, mean=np.where(lit & looks_new, cells, usual.mean))
+    taken = lit & _looks_new(usual, usual.mean, cells)
+    before = usual.mean if usual.before is None else usual.before
+    return replace(usual, mean=np.where(taken, cells, usual.mean), before=np.where(taken, usual.mean, before))
+
+
+def in_known_light(usual: Usual, cells: NDArray[np.float32]) -> Usual:
+    """What is usual in the light of now: the light before is back in cells that look new without it and not with it."""
+    if usual.before is None:
+        return usual
+    back = _looks_new(usual, usual.mean, cells) & ~_looks_new(usual, usual.before, cells)
+    mean, before = (np.where(back, *pair) for pair in ((usual.before, usual.mean), (usual.mean, usual.before)))
+    return replace(usual, mean=mean, before=before)
+
+
+def _looks_new(usual: Usual, mean: NDArray[np.float64], cells: NDArray[np.float32]) -> NDArray[np.bool_]:
+    square = ((cells - mean) ** 2).mean(axis=0)
+    new: NDArray[np.bool_] = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + _floor(usual))
+    return new
 
 
 def _floor(usual: Usual) -> float:
@@ -213,6 +231,7 @@ class Appearance:
                 self._last_grid = self._in_view(next(maps), frame, view)
             elif is_blind(view):
                 self._last_grid = None
+                self._usual = _without_a_view(self._usual, frame.seconds) if self._usual else None
             for_each.append(self._last_grid)
         return for_each
 
@@ -237,9 +256,16 @@ class Appearance:
         if self._settled is not None and self._usual is not None:
             self._usual = in_this_light(self._usual, cells, cells_of_crop(self._settled, crop, frame.size, shape))
         self._settled = None
+        self._usual = in_known_light(self._usual, cells) if self._usual else None
         deviation = deviations(self._usual, cells) if self._usual else None
         self._usual, _ = update(self._usual, cells, frame.seconds)
         if deviation is None:
             return None
         by_light = cells_of_crop(view.only_light, crop, frame.size, shape)
         return (deviation * ~by_light).reshape(shape)
+
+
+def _without_a_view(usual: Usual, seconds: float) -> Usual:
+    """What is usual after a frame that shows no view: time passes, and what follows soon is no part of the warm-up."""
+    step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
+    return replace(usual, watched_seconds=usual.watched_seconds + step, seconds=seconds)

@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from firstsight.monitoring.view_changes import HEIGHT, WIDTH, Floats
 
-STAYS_SECONDS = 3.0
+STAYS_SECONDS = 10.0  # somebody who waits or sits moves within that
 _STILL_LEVELS = 5.0  # grey levels from frame to frame; sketches average noise away
 _LEAST_LEVELS = 12.0  # grey levels between before and now, and more where the view varies: see `_DEVIATIONS`
 _DEVIATIONS = 4.0

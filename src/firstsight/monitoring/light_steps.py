@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 _MOST = 0.6
 # Grey levels, mean over the pixels of a cell, beyond three times the usual flicker.
 _CHANGED, _STILL, _FLICKERS = 2.0, 1.5, 3.0
-# Tubes and the gain of a camera take that long; longer, as a shaken camera, it is no switch. In the first half of that
-# nothing can be judged.
-_WINDOW_SECONDS, _BLIND_SECONDS = 1.0, 0.5
+# A switch takes no longer; what goes on changing moves, as a car that fills the view, or is shaken.
+_WINDOW_SECONDS = 0.5
+# Without a change of most cells, until the next one is another switch.
+_QUIET_SECONDS = 1.0
 # Frames further apart are pictures of a time lapse, in which everything changes at once anyway.
 _FAR_APART_SECONDS = 2.0
 # Of standing still, until what changed with all others belongs to the view; the second for what moved in between.
-SETTLING_SECONDS, LONG_SETTLING_SECONDS = 3.0, 10.0
+SETTLING_SECONDS, LONG_SETTLING_SECONDS = 3.0, 60.0
 _ADAPTING_FRAMES = 50
 _WARM_UP_FRAMES = 4
 
@@ -43,7 +44,7 @@ class Steps:
     @property
     def is_switching(self) -> bool:
         """Whether light is being switched just now, so that nothing can be judged."""
-        return self.seconds - self.begun <= _BLIND_SECONDS
+        return self.seconds - self.begun <= _WINDOW_SECONDS
 
     @property
     def settled(self) -> NDArray[np.bool_]:
@@ -69,8 +70,7 @@ def update(state: Steps, cells: NDArray[np.float32], seconds: float, *, foreign:
         state: after the frame before.
         cells: (cells, pixels), grey levels.
         seconds: its time; where it is before the last frame's, as in the next file, all begins again.
-        foreign: (cells,), those in which there was something else than the usual view before this frame: it is no
-            light.
+        foreign: (cells,), those that show something else than the usual view: it is no light.
     """
     gap = seconds - state.seconds
     if not 0 <= gap <= _FAR_APART_SECONDS:
@@ -78,15 +78,14 @@ def update(state: Steps, cells: NDArray[np.float32], seconds: float, *, foreign:
     change = np.abs(cells - state.last).mean(axis=1)
     strong = change > _CHANGED + _FLICKERS * state.flicker
     is_step = state.num_frames >= _WARM_UP_FRAMES and strong.mean() >= _MOST
-    is_new_run = is_step and seconds - state.latest > _WINDOW_SECONDS
+    is_new_run = is_step and seconds - state.latest > _QUIET_SECONDS
     begun = seconds if is_new_run else state.begun
     changed, by_light = state.changed, state.by_light
     # A shake moves edges and leaves flat cells alone, noise does not.
     noise = max(state.flicker, float(np.quantile(change, 0.2)))
     is_moving = change > _STILL + _FLICKERS * noise
     if is_step and seconds - begun <= _WINDOW_SECONDS:
-        changed = changed | strong & ~foreign
-        by_light = changed
+        changed, by_light = changed | strong, (by_light | strong) & ~foreign
     elif seconds - begun > _WINDOW_SECONDS:
         by_light = by_light & ~is_moving
     share = 1 / min(state.num_frames, _ADAPTING_FRAMES)

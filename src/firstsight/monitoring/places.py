@@ -17,8 +17,9 @@ from firstsight.monitoring.episodes import Episode, Trigger, TriggerState
 Cells = NDArray[np.bool_]  # (rows, columns)
 
 _AROUND = np.ones((3, 3), np.bool_)
-# Of the longer side of the grid: what is new so far away in the next frame is another thing.
-_FAR = 0.5
+# Of the longer side of the grid: so far from where it was a thing may be found again; farther if it was there in the
+# frame before, as a car at two frames a second.
+_FAR, _FAST = 0.25, 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,7 @@ class _Thing:
     cells: Cells  # in the last frame in which it was there
     peak_cells: Cells
     values: NDArray[np.float64]  # of the whole grid at its peak
+    is_there: bool = True  # in the last frame
 
 
 class Places:
@@ -59,7 +61,7 @@ class Places:
         """
         known = self._things if values is None or not self._things else self._of_shape(values.shape)
         found = [] if values is None else _regions(values >= self._trigger.ends_below)
-        of_thing = _paired([thing.cells for thing in known], found)
+        of_thing = _paired(known, found)
         used = {number for number in of_thing if number is not None}
         begin = [number for number in range(len(found)) if number not in used]
         nothing = np.zeros((1, 1), np.bool_)
@@ -98,7 +100,7 @@ class Places:
                 or state.episode.start_seconds != before.start_seconds
             ):
                 thing = replace(thing, peak_cells=cells, values=values.astype(np.float64))
-        thing = replace(thing, state=state)
+        thing = replace(thing, state=state, is_there=cells is not None)
         return thing, _change(thing, change)
 
 
@@ -112,12 +114,12 @@ def _regions(new: Cells) -> list[Cells]:
     return [(labels == number) & new for number in range(1, num + 1)]
 
 
-def _paired(things: list[Cells], found: list[Cells]) -> list[int | None]:
+def _paired(things: list[_Thing], found: list[Cells]) -> list[int | None]:
     """For each thing the number of its region; None if it is gone. Things that meet share one."""
     pairs: list[int | None] = [None] * len(things)
     if not things or not found:
         return pairs
-    near = [ndimage.binary_dilation(cells, _AROUND) for cells in things]
+    near = [ndimage.binary_dilation(thing.cells, _AROUND) for thing in things]
     shared = np.array([[int((one & region).sum()) for region in found] for one in near])
     taken: set[int] = set()
     for thing, region in zip(
@@ -132,21 +134,22 @@ def _paired(things: list[Cells], found: list[Cells]) -> list[int | None]:
     return _with_fast(things, found, pairs, taken)
 
 
-def _with_fast(things: list[Cells], found: list[Cells], pairs: list[int | None], taken: set[int]) -> list[int | None]:
+def _with_fast(things: list[_Thing], found: list[Cells], pairs: list[int | None], taken: set[int]) -> list[int | None]:
     """Pairs also of what is left, by distance: what is fast shares no cell with where it was."""
-    lost = [number for number, pair in enumerate(pairs) if pair is None and things[number].any()]
+    lost = [number for number, pair in enumerate(pairs) if pair is None and things[number].cells.any()]
     rest = [number for number in range(len(found)) if number not in taken]
     if not lost or not rest:
         return pairs
-    middles = [
-        np.array([np.argwhere(cells[number]).mean(axis=0) for number in numbers])
-        for cells, numbers in ((things, lost), (found, rest))
-    ]
-    far = cdist(*middles)
+    far = cdist([_middle(things[number].cells) for number in lost], [_middle(found[number]) for number in rest])
+    most = [(_FAST if things[number].is_there else _FAR) * max(found[0].shape) for number in lost]
     for thing, region in zip(*np.unravel_index(np.argsort(far, axis=None, kind="stable"), far.shape), strict=True):
-        if far[thing, region] > _FAR * max(found[0].shape):
-            break
-        if pairs[lost[thing]] is None and rest[region] not in taken:
+        is_near = far[thing, region] <= most[thing]
+        if is_near and pairs[lost[thing]] is None and rest[region] not in taken:
             pairs[lost[thing]] = rest[region]
             taken.add(rest[region])
     return pairs
+
+
+def _middle(cells: Cells) -> NDArray[np.float64]:
+    middle: NDArray[np.float64] = np.argwhere(cells).mean(axis=0)
+    return middle

@@ -114,6 +114,8 @@ class Sentry:
         self._size = frame.size
         nothing = is_blind(judged)
         changes: list[NewChange] = []
+        if judged.is_switching:  # what is under way goes on
+            return Looked(0.0 if motion else None, None, None, (), events)
         if self._appearance:
             changes += self._changes(self._looking.update(grid, frame.seconds), "appearance")
         deviation = None if grid is None else float(grid.max())

@@ -50,15 +50,19 @@ _FLAT = 0.35
 _LIGHT, _DEVIATIONS = 6.0, 4.0
 # Pixels of a sketch; a bump of less leaves most of each cell as it was.
 _LEAST_SHIFT = 1.5
-# Squared gradient that the soft edge of a shadow draws into a flat cell; an edge of 20 grey levels draws ten times it.
+# Squared gradient that the soft edge of a shadow draws into a flat cell; one of 20 grey levels draws ten times that.
 _SOFT = 0.5
 ADAPTING_SECONDS = 60.0  # of the usual picture
 _WARM_UP_FRAMES = 4
+# Share of the cells at or beside something else than the usual view: one cell and those around it.
+_ALONE = 0.19
 # A moved view that never stands still is usual after so long.
 _RESTLESS_SECONDS = 30.0
 # For so long after the light has changed, cells that keep their edges are no news: clouds come again.
 _UNSTEADY_SECONDS = 60.0
 _MAX_STEP_SECONDS = 10.0
+# Leaves in the wind are no thing: cells that do not keep their edges in more than this share of the last frames.
+_RESTLESS_SHARE, _FOLLOWED_FRAMES = 0.2, 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +89,8 @@ class Usual:
     since: float = 0.0  # when the state began
     still_since: float = 0.0  # since when each frame is like the one before
     lit_seconds: float = -math.inf  # when the light last was another
-    foreign: NDArray[np.bool_] | None = None  # (cells,), those that did not show the usual edges; None: not known
+    foreign: NDArray[np.bool_] | None = None  # (cells,), and beside them: they did not show the usual edges
+    restless: NDArray[np.float64] | None = None  # (cells,), share of the frames in which they do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +102,7 @@ class Judged:
     gone: float  # share of the structured cells whose structure is not where it was, 0 to 1
     only_light: NDArray[np.bool_]  # (NUM_ROWS, NUM_COLUMNS): no more than the light has changed there
     shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
-    is_switching: bool = False  # most of the view changed within the last second, so that nothing can be judged
+    is_switching: bool = False  # most of the view changed within half a second, so that nothing can be judged
     settled: NDArray[np.bool_] | None = None  # (NUM_ROWS, NUM_COLUMNS): what they show in another light is usual now
     starts_again: bool = False  # what is usual starts again, as the view was moved
 
@@ -147,6 +152,10 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
         return replace(followed, steps=steps), Judged("usual", seconds, 0.0, none)
     state, shift = _state_of(usual, one.light, compared)
     foreign = none.ravel() if usual.foreign is None else usual.foreign
+    restless = np.zeros(foreign.shape) if usual.restless is None else usual.restless
+    unlike = _around(~compared.is_calm & (restless < _RESTLESS_SHARE))
+    if foreign.any():  # somebody came into the view, and the camera changed its gain
+        foreign = foreign | unlike
     steps = light_steps.update(usual.steps, _cells_of(one.light), seconds, foreign=foreign)
     lit = seconds if state == "light" or steps.is_switching else usual.lit_seconds
     is_unsteady = 0 <= seconds - lit <= _UNSTEADY_SECONDS
@@ -155,13 +164,15 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
     if state == "light" or (state == "usual" and is_unsteady):
         still = steps.still_for(SETTLING_SECONDS)
         # Cells that are taken over one by one, as while a shadow passes, would have seams between them.
-        settled = (steps.settled | (compared.is_calm & still)) & (still.mean() >= _MOST)
+        alone = unlike.mean() <= _ALONE  # whatever is in front of the view must not become usual
+        settled = alone & (steps.settled | (compared.is_calm & ~unlike & still)) & (still.mean() >= _MOST)
         usual, steps = _in_this_light(usual, one.light, settled), light_steps.without(steps, settled)
         judged = replace(judged, settled=_as_grid(settled))
     is_known = state in ("usual", "light") and not steps.is_switching
-    usual = replace(
-        usual, steps=steps, lit_seconds=lit, foreign=_around(~compared.is_calm) if is_known else usual.foreign
-    )
+    if is_known:
+        restless = restless + (~compared.is_calm - restless) / _FOLLOWED_FRAMES
+        usual = replace(usual, foreign=unlike, restless=restless)
+    usual = replace(usual, steps=steps, lit_seconds=lit)
     return _after(usual, one.light, compared, judged, noise)
 
 
@@ -365,7 +376,7 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) 
 
 
 def _per_cell(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Means (cells,) of values (HEIGHT, WIDTH), without the border of cells, where the usual view may have a seam."""
+    """Means (cells,) of values (HEIGHT, WIDTH), without the borders of cells, where the usual view may have seams."""
     inner = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL)[:, _BORDER:-_BORDER, :, _BORDER:-_BORDER]
     means: NDArray[np.float64] = inner.mean(axis=(1, 3), dtype=np.float64)
     return means.ravel()

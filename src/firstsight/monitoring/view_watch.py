@@ -1,5 +1,6 @@
 """Follows the view of one stream, and says when it is moved, covered, dark or frozen, and what is left or taken."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -77,7 +78,11 @@ class ViewWatch:
         if self._stays:
             is_calm = judged.state == "usual"
             self._before, stayed = left_taken.update(self._before, one.light, seconds, is_calm=is_calm)
-            events += [ViewEvent(found.kind, found.seconds, box=found.box) for found in stayed]
+            events += [
+                ViewEvent(found.kind, found.seconds, box=found.box)
+                for found in stayed
+                if not _is_only_light(found.box, judged.only_light)
+            ]
         return judged, tuple(events)
 
     def finish(self) -> tuple[ViewEvent, ...]:
@@ -121,6 +126,14 @@ def _event(change: episodes.Change, begins: ViewKind, ends: ViewKind) -> ViewEve
     if change.begins:
         return ViewEvent(begins, episode.start_seconds)
     return ViewEvent(ends, episode.start_seconds, episode.last_seconds)
+
+
+def _is_only_light(box: tuple[float, float, float, float], only_light: NDArray[np.bool_]) -> bool:
+    """Whether in all cells that a box (shares of the view) touches no more than the light has changed."""
+    left, top, wide, high = box
+    rows = slice(int(top * NUM_ROWS), math.ceil((top + high) * NUM_ROWS))
+    columns = slice(int(left * NUM_COLUMNS), math.ceil((left + wide) * NUM_COLUMNS))
+    return bool(only_light[rows, columns].all())
 
 
 def is_blind(judged: Judged) -> bool:

@@ -121,7 +121,7 @@ export class FrameMap {
   paintNow() {
     const { canvas } = this, begin = performance.now(), context = sharpContext(canvas, canvas.clientWidth, canvas.clientHeight);
     const apart = this.scale / Math.sqrt(Math.max(1, this.num));
-    this.points.draw({ x: this.view.x, y: this.view.y, scale: this.scale, size: Math.max(1.6, Math.min(11, 0.9 * apart)), isAnyChosen: this.selection.length > 0 });
+    this.points.draw({ x: this.view.x, y: this.view.y, scale: this.scale, size: Math.max(1.6, Math.min(8, 0.7 * apart)), isAnyChosen: this.selection.length > 0 });
     const side = apart > PICTURES_FROM ? Math.min(SIDE, apart * 1.1) : 0;
     if (side) this.paintPictures(context, side);
     const now = this.nearestToPosition();

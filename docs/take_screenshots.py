@@ -1,4 +1,4 @@
-"""Pictures of the web app, each view, desktop and phone, light and dark: `make screenshots`, docs/pictures/web-*.png."""
+"""Pictures of the web app, each view, on desk and phone, light and dark: `make screenshots`; pictures/web-*.png."""
 
 import os
 import re

@@ -1,13 +1,13 @@
-"""The page with a library of a million frames: how long it takes to answer, in Chromium, beside the same call in Python.
+"""The page with a library of a million frames: how long it takes, in Chromium, beside the same calls in Python.
 
-    python benchmarks/web.py                  # some ten minutes on two cores; Chromium has to be installed
+    python benchmarks/web.py                  # some twenty minutes on two cores; Chromium has to be installed
     python benchmarks/web.py --rows 100000
 
-The library is that of benchmarks/search.py: 10,000 sources of 100 frames, whose pictures are noise. The page is asked as
-a person asks it: opened, zoomed, hovered over, a frame pinned, a lasso drawn around half of the map. Each step ends when
-what it asks for is painted. `search` in the page is the request that answers a new anchor, curve and moments included;
-in Python it is `firstsight.web.scores.score` in a process of its own, and `Library.search`, which compares fewer frames
-where the index proposes them. Server memory is the resident set before and after an hour's worth of clicks.
+The library is that of benchmarks/search.py: 10,000 sources of 100 frames, whose pictures are noise. The page is asked
+as a person asks it: opened, zoomed, hovered over, a picture searched for, a lasso drawn around half of the map. Each
+step ends when what it asks for is painted. The search in the page is the request that answers a new anchor, curve and
+moments included; in Python it is `firstsight.web.scores.score`, which it calls, and `Library.search`, which compares
+fewer frames where the index proposes them. Server memory is the resident set before and after 400 clicks.
 Writes benchmarks/results/web.json.
 """
 
@@ -21,27 +21,33 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 from machine import machine
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import FloatRect, Page, sync_playwright
 from search import fill, walks
 
 from firstsight.api import Library
-from firstsight.footage.frames import Frame  # noqa: F401  # loads what the first search would load
 from firstsight.library.set_apart import Part
 from firstsight.web.scores import score
 
 RESULTS = Path(__file__).parent / "results" / "web.json"
 TOKEN = "a-token-of-the-benchmark-0123456789"
-_REPEATS, _SEARCHES, _CLICKS = 40, 8, 400
-_PAINTED = """(name) => new Promise((done) => {
-  const canvas = document.querySelector(name), before = canvas.dataset.painted;
-  const look = () => (canvas.dataset.painted === before ? requestAnimationFrame(look) : done());
-  look();
-})"""
+_OPENED, _REPEATS, _SEARCHES, _CLICKS = 4, 40, 8, 400
+_AXIS, _MAP = ".axis-fixed canvas", ".map-stage canvas[data-points]"
+_ASK = """async (number) => {
+  const canvas = new OffscreenCanvas(160, 96), context = canvas.getContext("2d");
+  context.fillStyle = `hsl(${40 * number} 80% 50%)`; context.fillRect(20 + number, 10, 90, 60);
+  const headers = { "content-type": "application/octet-stream" }, body = await canvas.convertToBlob();
+  const anchor = await (await fetch("/api/anchors/picture?name=one", { method: "POST", body, headers })).json();
+  const begin = performance.now();
+  await (await fetch(`/api/anchors/${anchor.id}/moments`)).json();
+  const seconds = (performance.now() - begin) / 1000;
+  await fetch(`/api/anchors/${anchor.id}`, { method: "DELETE" });
+  return seconds;
+}"""
+Seconds = dict[str, list[float]]
 
 
 def main() -> None:
@@ -73,24 +79,26 @@ def picture(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 255, (96, 160, 3), np.uint8)
 
 
-def in_python(folder: Path) -> dict[str, list[float]]:
+def in_python(folder: Path) -> Seconds:
     """Seconds of searches from Python, after a first one."""
+    found: Seconds = {"in Python: curve and moments": [], "in Python: `Library.search`": []}
+    curves, searches = found.values()
     with Library.open(folder) as library:
-        curves = [
-            timed(lambda: score(library.store, picture(seed), part=Part("none"))) for seed in range(_SEARCHES + 1)
-        ]
-        searches = [timed(lambda: library.search(picture(seed))) for seed in range(_SEARCHES + 1)]
-    return {"in Python: curve and moments": curves[1:], "in Python: `Library.search`": searches[1:]}
+        for seed in range(_SEARCHES + 1):
+            asked = picture(seed)
+            curves.append(timed(lambda asked=asked: score(library.store, asked, part=Part("none"))))
+            searches.append(timed(lambda asked=asked: library.search(asked)))
+    return {what: seconds[1:] for what, seconds in found.items()}
 
 
-def timed(ask: Callable[[], Any]) -> float:
+def timed(ask: Callable[[], object]) -> float:
     """Seconds that it takes."""
     begin = time.perf_counter()
     ask()
     return time.perf_counter() - begin
 
 
-def in_the_page(folder: Path, state: Path) -> tuple[dict[str, list[float]], tuple[int, int]]:
+def in_the_page(folder: Path, state: Path) -> tuple[Seconds, tuple[int, int]]:
     """Seconds of each kind of step, and megabytes of the server before and after."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "FIRSTSIGHT_TOKEN": TOKEN}
     code = "from firstsight.cli.main import main; main()"
@@ -99,94 +107,100 @@ def in_the_page(folder: Path, state: Path) -> tuple[dict[str, list[float]], tupl
         try:
             assert server.stdout
             address = re.findall(r"http://\S+", server.stdout.readline())[0]
-            with httpx.Client(headers={"authorization": f"Bearer {TOKEN}"}, timeout=600, trust_env=False) as client:
-                while not client.get(address.split("/?")[0] + "/api/library").json()["groups"]:
-                    time.sleep(1)  # the overview is made
+            wait_for_groups(address.partition("/?")[0])
             with sync_playwright() as playwright:
                 arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
                 browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-                return steps(browser, address, server.pid)
+                pages = [browser.new_page(viewport={"width": 1440, "height": 900}) for _ in range(_OPENED)]
+                found = {"first paint": [timed(lambda page=page: opened(page, address)) for page in pages]}
+                before = resident_megabytes(server.pid)
+                on_the_axis(pages[-1], found)
+                on_the_map(pages[-1], found)
+                return found, (before, resident_megabytes(server.pid))
         finally:
             server.terminate()
             server.wait(60)
 
 
-def steps(browser: Any, address: str, server: int) -> tuple[dict[str, list[float]], tuple[int, int]]:
-    """Opens the page, and clicks."""
-    found: dict[str, list[float]] = {}
-    for _ in range(4):
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(600_000)
-        first = timed(lambda: (page.goto(address), page.wait_for_selector(".axis-fixed canvas[data-painted]")))
-        found.setdefault("first paint", []).append(first)
-    before = resident_megabytes(server)
-    box = page.locator(".axis-scroll").bounding_box()
+def wait_for_groups(address: str) -> None:
+    """Until the job that groups and lays out is done."""
+    with httpx.Client(headers={"authorization": f"Bearer {TOKEN}"}, timeout=600, trust_env=False) as client:
+        while not client.get(f"{address}/api/library").json()["groups"]:
+            time.sleep(1)
+
+
+def opened(page: Page, address: str) -> None:
+    """The page, once its axis is painted."""
+    page.set_default_timeout(600_000)
+    page.goto(address)
+    page.wait_for_selector(f"{_AXIS}[data-painted]")
+
+
+def on_the_axis(page: Page, found: Seconds) -> None:
+    """Zooms, hovers, and searches."""
+    box = box_of(page, ".axis-scroll")
     x, y = box["x"] + box["width"] / 2, box["y"] + 60
     page.mouse.move(x, y)
-    for number in range(_REPEATS):
-        found.setdefault("zoom the axis", []).append(
-            painted(page, ".axis-fixed canvas", lambda: page.mouse.wheel(0, -90 if number % 2 else 90))
-        )
-    for number in range(_REPEATS):
-        src = page.locator(".hover-bubble img").get_attribute("src")
-        page.mouse.move(box["x"] + 30 + 20 * number, y + 75 * (number % 4))
-        wait = "(before) => { const one = document.querySelector('.hover-bubble img'); return one.src !== before && one.complete; }"
-        found.setdefault("hover a thumbnail", []).append(timed(lambda: page.wait_for_function(wait, arg=src)))
-    for number in range(_SEARCHES):
-        search = lambda: page.evaluate(_ASK, number)  # noqa: E731
-        found.setdefault("search: curve and moments", []).append(float(search()))
+    found["zoom the axis"] = [painted(page, _AXIS, 90 - 180 * (number % 2)) for number in range(_REPEATS)]
+    found["hover a thumbnail"] = [
+        hovered(page, box["x"] + 30 + 20 * number, y + 75 * (number % 4)) for number in range(_REPEATS)
+    ]
+    found["search: curve and moments"] = [float(page.evaluate(_ASK, number)) for number in range(_SEARCHES)]
+
+
+def on_the_map(page: Page, found: Seconds) -> None:
+    """Zooms, chooses, and clicks."""
     page.locator("#tab-map").click()
-    page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
-    stage = page.locator(".map-stage").bounding_box()
-    page.mouse.move(stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] / 2)
-    for number in range(_REPEATS):
-        found.setdefault("zoom the map", []).append(
-            painted(page, ".map-stage canvas[data-points]", lambda: page.mouse.wheel(0, -90 if number % 2 else 90))
-        )
+    page.wait_for_selector(f"{_MAP}:not([data-points='0'])")
+    stage = box_of(page, ".map-stage")
+    middle = stage["y"] + stage["height"] / 2
+    page.mouse.move(stage["x"] + stage["width"] / 2, middle)
+    found["zoom the map"] = [painted(page, _MAP, 90 - 180 * (number % 2)) for number in range(_REPEATS)]
     found["lasso half of the map"] = [lasso(page, stage) for _ in range(_REPEATS // 4)]
     for number in range(_CLICKS):
-        page.mouse.click(stage["x"] + 40 + 2 * number, stage["y"] + stage["height"] / 2)
-    return found, (before, resident_megabytes(server))
+        page.mouse.click(stage["x"] + 40 + 2 * number, middle)
 
 
-_ASK = """async (number) => {
-  const canvas = new OffscreenCanvas(160, 96), context = canvas.getContext("2d");
-  context.fillStyle = `hsl(${40 * number} 80% 50%)`; context.fillRect(20 + number, 10, 90, 60);
-  const send = (path, body) => fetch(`/api${path}`, { method: "POST", body, headers: { "content-type": "application/octet-stream" } });
-  const anchor = await (await send("/anchors/picture?name=one", await canvas.convertToBlob())).json();
-  const begin = performance.now();
-  await (await fetch(`/api/anchors/${anchor.id}/moments`)).json();
-  const seconds = (performance.now() - begin) / 1000;
-  await fetch(`/api/anchors/${anchor.id}`, { method: "DELETE" });
-  return seconds;
-}"""
+def box_of(page: Page, selector: str) -> FloatRect:
+    """Where an element is."""
+    found = page.locator(selector).bounding_box()
+    assert found is not None
+    return found
 
 
-def painted(page: Any, canvas: str, act: Callable[[], Any]) -> float:
-    """Seconds until a canvas is painted again after an act."""
+def painted(page: Page, canvas: str, wheel: float) -> float:
+    """Seconds from a turn of the wheel until a canvas is painted again."""
     count = f"document.querySelector({canvas!r}).dataset.painted"
     before = page.evaluate(count)
     begin = time.perf_counter()
-    act()
+    page.mouse.wheel(0, wheel)
     page.wait_for_function(f"(before) => {count} !== before", arg=before)
     return time.perf_counter() - begin
 
 
-def lasso(page: Any, stage: dict[str, float]) -> float:
-    """Seconds from the end of a path around the left half until the number of frames is shown."""
+def hovered(page: Page, x: float, y: float) -> float:
+    """Seconds until another thumbnail is shown."""
+    picture = "document.querySelector('.hover-bubble img')"
+    before = page.evaluate(f"{picture}.src")
+    begin = time.perf_counter()
+    page.mouse.move(x, y)
+    page.wait_for_function(f"(before) => {picture}.src !== before && {picture}.complete", arg=before)
+    return time.perf_counter() - begin
+
+
+def lasso(page: Page, stage: FloatRect) -> float:
+    """Seconds from the end of a path around the left half until the frames in it are chosen."""
     page.get_by_role("button", name="Lasso").click()
-    left, top, right, low = (
-        stage["x"] + 8,
-        stage["y"] + 8,
-        stage["x"] + stage["width"] / 2,
-        stage["y"] + stage["height"] - 8,
-    )
+    left, top = stage["x"] + 8, stage["y"] + 8
+    right, low = stage["x"] + stage["width"] / 2, stage["y"] + stage["height"] - 8
     page.mouse.move(left, top)
     page.mouse.down()
     for x, y in ((right, top), (right, low), (left, low)):
         page.mouse.move(x, y, steps=5)
-    chosen = "[aria-pressed=false]:has-text('Lasso')"
-    return timed(lambda: (page.mouse.up(), page.wait_for_selector(chosen)))
+    begin = time.perf_counter()
+    page.mouse.up()
+    page.wait_for_selector("[aria-pressed=false]:has-text('Lasso')")
+    return time.perf_counter() - begin
 
 
 def resident_megabytes(process: int) -> int:

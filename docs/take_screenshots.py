@@ -1,4 +1,4 @@
-"""Pictures of the web app, desktop and phone, light and dark: `make screenshots` writes docs/pictures/web-*.png."""
+"""Pictures of the web app, each view, on desk and phone, light and dark: `make screenshots`; pictures/web-*.png."""
 
 import os
 import re
@@ -11,7 +11,11 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 OUT = Path(__file__).parent / "pictures"
-SHOWN = (("desktop", 1440, 900, "light"), ("desktop", 1440, 900, "dark"), ("phone", 360, 780, "light"))
+DEVICES = (("desktop", 1440, 900), ("phone", 360, 780))
+SCHEMES = ("light", "dark")
+VIEWS = ("watch", "map", "review", "live", "learn")
+_COLOURS = 160
+_WATCHED_SECONDS = 6.0  # of a clip that is played as a camera, before its picture is taken
 
 
 def main() -> None:
@@ -21,39 +25,71 @@ def main() -> None:
     try:
         address = re.search(r"http\S+", server.stdout.readline())[0]
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            for number, (device, width, height, scheme) in enumerate(SHOWN):
-                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-                page.set_default_timeout(600_000)
-                take(page, address, f"{device}-{scheme}", is_first=number == 0)
-                page.close()
+            browser = playwright.chromium.launch(
+                executable_path="/usr/bin/chromium", args=["--no-sandbox", "--enable-unsafe-swiftshader"]
+            )
+            page = browser.new_page()
+            prepare(page, address)
+            for device, width, height in DEVICES:
+                page.set_viewport_size({"width": width, "height": height})
+                for scheme in SCHEMES:
+                    page.emulate_media(color_scheme=scheme)
+                    for view in VIEWS:
+                        show(page, view)
+                        save(page, f"web-{view}-{device}-{scheme}")
             browser.close()
     finally:
         server.terminate()
         server.wait()
 
 
-def take(page, address: str, name: str, *, is_first: bool) -> None:
-    """The page once it is grouped, with an anchor; and its map."""
+def prepare(page, address: str) -> None:
+    """The page once all is there to be shown: groups, an anchor, things to review, a model."""
+    page.set_default_timeout(900_000)
     page.goto(address)
     page.wait_for_function("document.querySelector('.fs-root')?.dataset.ready?.endsWith('+')")
     page.wait_for_selector(".player-stage:not([data-ready=''])[data-ready]")
-    if is_first and not page.locator(".anchors li").count():
+    if not page.locator(".anchors li").count():
         page.keyboard.press("a")
+    page.wait_for_selector(".verdict:not(:has-text('comparing'))")
+    page.locator("#tab-review").click()
+    page.wait_for_selector("#panel-review :is(.primary, .answer)")
+    if page.locator("#panel-review .primary").count():
+        page.locator("#panel-review .primary").click()
+    page.locator("#tab-learn").click()
+    page.wait_for_selector(".learn-rows input")
+    if not page.locator("section.model").count():
+        page.locator(".learn-form .primary").click()
+    page.wait_for_selector("section.model table caption")
+
+
+def show(page, view: str) -> None:
+    """A view with something in it."""
+    page.locator(f"#tab-{view}").click()
+    if view == "watch":
+        if page.locator(".anchor-show[aria-pressed=false]").count():
+            page.locator(".anchor-show").first.click()
+        page.wait_for_selector(".moment")
+        page.wait_for_selector(".elsewhere-open")
+    elif view == "map":
+        page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
+    elif view == "review":
+        page.wait_for_selector(".review-body[data-shown]:not([data-shown=''])")
+        page.wait_for_function("[...document.querySelectorAll('.review-picture img')].every(one => one.naturalWidth)")
+    elif view == "live":
+        page.get_by_role("button", name="Watch").click()
+        enough = f"(document.querySelector('#panel-live').dataset.seconds ?? 0) > {_WATCHED_SECONDS}"
+        page.wait_for_function(enough)
     else:
-        page.locator(".anchor-show").first.click()
-    page.wait_for_selector(".moment")
-    page.wait_for_load_state("networkidle")
-    save(page, f"web-{name}")
-    page.get_by_role("tab", name="Map").click()
-    page.wait_for_selector(".map-stage canvas:not([data-points='0'])[data-points]")
-    save(page, f"web-map-{name}")
+        page.wait_for_selector("section.model table caption")
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_function("[...document.images].every(one => one.complete || one.loading === 'lazy')")
 
 
 def save(page, name: str) -> None:
     path = OUT / f"{name}.png"
     page.screenshot(path=path)
-    Image.open(path).quantize(192).save(path, optimize=True)
+    Image.open(path).quantize(_COLOURS).save(path, optimize=True)
 
 
 if __name__ == "__main__":

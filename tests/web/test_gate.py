@@ -145,3 +145,9 @@ def test_a_token_is_made_once_and_kept_for_the_user_alone(tmp_path, monkeypatch:
     assert (tmp_path / "firstsight" / "token").stat().st_mode & 0o777 == 0o600
     with pytest.raises(SettingsError, match="16 or more"):
         token_of_user("short")
+
+
+def test_a_server_that_starts_says_nothing_but_its_address(server: Server) -> None:
+    with server.client() as client:
+        assert client.get("/api/library").status_code == 200
+    assert server.log.read_text() == ""

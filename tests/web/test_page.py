@@ -1,9 +1,13 @@
 """The page in headless Chromium: each test waits for states, never for time."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from PIL import Image
 from web_server import Server, serving, write_clip
+
+from firstsight.web.rows import stated_start
 
 
 def pin(page, seconds: float) -> None:
@@ -145,6 +149,37 @@ def test_a_pasted_and_a_dropped_picture_are_searched_for(server: Server, open_pa
         page.wait_for_function("num => document.querySelectorAll('.anchors li').length === num", arg=number)
     names = page.evaluate("[...document.querySelectorAll('.anchors input')].map(one => one.value)")
     assert names == ["paste.png", "drop.png"]
+
+
+def test_recordings_whose_names_state_a_time_lie_in_days(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_selector(".axis-label")
+    lanes = page.evaluate("""async () => {
+        const { lanesByDay } = await import("/static/lanes.js");
+        const row = (id, starts_at, end_seconds) => ({ id, name: id, starts_at, end_seconds });
+        const day = 86400 * 20000;
+        return lanesByDay([row("late", day + 86000, 900), row("none", null, 9), row("early", day + 60, 30)])
+            .map((lane) => [lane.name, lane.end, lane.parts.map((part) => [part.row.id, part.index, part.offset])]);
+    }""")
+    assert lanes == [
+        ["Fri, 4 October 2024", 86_400, [["early", 2, 60], ["late", 0, 86_000]]],
+        ["Sat, 5 October 2024", 86_400, [["late", 0, -400]]],
+        ["none", 9, [["none", 1, 0]]],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cam1_20260504T083015.mp4", datetime(2026, 5, 4, 8, 30, 15, tzinfo=UTC)),
+        ("2026-05-04/08.30.mp4", None),
+        ("hall 2026-05-04 08-30.mp4", datetime(2026, 5, 4, 8, 30, tzinfo=UTC)),
+        ("20261399083015.mp4", None),
+        ("clip-2026050408301500.mp4", None),
+    ],
+)
+def test_a_start_is_read_from_a_name_that_states_one(name: str, expected: datetime | None) -> None:
+    assert stated_start(name) == (None if expected is None else expected.timestamp())
 
 
 def test_nothing_is_cut_off_at_360_pixels(server: Server, open_page) -> None:

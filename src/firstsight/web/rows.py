@@ -4,8 +4,10 @@ A row has an id that clients use; paths stay with the server.
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path, PurePosixPath
@@ -83,6 +85,7 @@ class Row:
             "end_seconds": self.end_seconds,
             "is_indexed": self.path is None,
             "aspect": aspect,
+            "starts_at": stated_start(self.name) if self.kind == "video" else None,
         }
 
 
@@ -166,6 +169,28 @@ def _indexed_rows(store: Store) -> list[Row]:
             name = f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
             rows.append(Row(f"g{records[0].id}", name, "pictures", positions, times, records, float(len(some))))
     return rows
+
+
+_CLOCK = re.compile(
+    r"(?<!\d)(20\d\d)[-_.]?(\d\d)[-_.]?(\d\d)[-_. T]{0,3}(\d\d)[-_.:hH]?(\d\d)(?:[-_.:mM]?(\d\d))?(?!\d)"
+)
+
+
+def stated_start(name: str) -> float | None:
+    """When a recording begins, if its name states that: seconds since 1970 by the clock of its camera, whatever zone.
+
+    >>> stated_start("hall/2026-05-04_08-30-00.mp4") == stated_start("VID20260504083000.mp4")
+    True
+    >>> stated_start("hall-2026.mp4") is None
+    True
+    """
+    for found in _CLOCK.finditer(name):
+        try:
+            year, month, day, hour, minute, second = (int(one or 0) for one in found.groups())
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+        except ValueError:  # digits that are no date
+            continue
+    return None
 
 
 def _folder(name: str) -> str:

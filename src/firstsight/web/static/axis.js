@@ -3,6 +3,7 @@ import { ANCHOR_COLOURS, groupColour, h, timeText, token } from "./dom.js";
 import { on, seek, state } from "./state.js";
 import { BLOCK, loadImage, loadTrack, NUM_BINS, NUM_SLOTS, Tiles } from "./tiles.js";
 import { Hover } from "./hover.js";
+import { lanesByDay, lanesByRow } from "./lanes.js";
 
 const RULER = 24, LABEL = 20, GROUPS = 5, CURVE = 22, BELOW = 8, SIDE = 10;
 const MIN_SCALE = 1e-3; // seconds a pixel
@@ -22,6 +23,9 @@ export class Axis {
       h("button", { onclick: () => this.zoom(0.5), "aria-label": "Zoom in", title: "Zoom in (+)" }, "+"),
       h("button", { onclick: () => this.zoom(2), "aria-label": "Zoom out", title: "Zoom out (-)" }, "−"),
       h("button", { onclick: () => this.fit(), "aria-label": "Show all", title: "Show all (0)" }, "all"));
+    this.days = h("button", { "aria-pressed": "false", hidden: true, title: "A row a day, by the time that names of files state", onclick: () => this.showDays(!this.isByDay) }, "days");
+    zooms.prepend(this.days);
+    this.lanes = [];
     parent.append(this.scroller, zooms);
     this.start = 0;
     this.scale = 1;
@@ -39,19 +43,38 @@ export class Axis {
   get stripHeight() { return this.width < 600 ? 40 : 46; }
   get rowHeight() { return LABEL + this.stripHeight + GROUPS + state.anchors.length * CURVE + BELOW; }
   get end() {
-    if (this.endOf !== state.library) [this.endOf, this.latest] = [state.library, this.rows.reduce((most, row) => Math.max(most, row.end_seconds), 1)];
+    if (this.endOf !== this.lanes) [this.endOf, this.latest] = [this.lanes, this.lanes.reduce((most, lane) => Math.max(most, lane.end), 1)];
     return this.latest;
   }
   x(seconds) { return SIDE + (seconds - this.start) / this.scale; }
   seconds(x) { return this.start + (x - SIDE) * this.scale; }
   top(index) { return RULER + index * this.rowHeight - this.scroller.scrollTop; }
 
-  rowAt(y) {
-    const index = Math.floor((y - RULER + this.scroller.scrollTop) / this.rowHeight);
-    return y < RULER ? undefined : this.rows[index];
+  // The row, and the time in it, at a position; null where nothing is.
+  hit(x, y) {
+    if (y < RULER || y > this.height) return null;
+    const lane = this.lanes[Math.floor((y - RULER + this.scroller.scrollTop) / this.rowHeight)], seconds = this.seconds(x);
+    const part = lane?.parts.find(({ row, offset }) => seconds >= offset && seconds <= offset + Math.max(row.end_seconds, row.is_indexed ? 0 : this.end));
+    return part ? { row: part.row, seconds: seconds - part.offset } : null;
+  }
+
+  // Where a time of a row is: the number of its lane, and the time in that.
+  where(id, seconds) {
+    for (const [number, lane] of this.lanes.entries())
+      for (const { row, offset } of lane.parts) if (row.id === id && seconds + offset >= 0 && seconds + offset <= lane.end) return [number, seconds + offset];
+    return [-1, 0];
+  }
+
+  showDays(is) {
+    this.isByDay = is;
+    this.days.setAttribute("aria-pressed", String(is));
+    this.fitted = undefined;
+    this.onLibrary();
   }
 
   onLibrary() {
+    this.days.hidden = !this.rows.some((row) => row.starts_at !== null);
+    this.lanes = this.isByDay ? lanesByDay(this.rows) : lanesByRow(this.rows);
     const isNew = this.fitted === undefined || this.end > this.fitted * 1.001;
     this.tiles.clear();
     this.makeRoom();
@@ -60,7 +83,7 @@ export class Axis {
   }
 
   makeRoom() {
-    this.space.style.height = `${RULER + this.rows.length * this.rowHeight}px`;
+    this.space.style.height = `${RULER + this.lanes.length * this.rowHeight}px`;
   }
 
   fit() {
@@ -85,7 +108,7 @@ export class Axis {
   }
 
   reveal() {
-    const { row, seconds } = state.position, index = this.rows.findIndex((one) => one.id === row);
+    const [index, seconds] = this.where(state.position.row, state.position.seconds);
     if (index < 0) return;
     const x = this.x(seconds);
     if (x < 0 || x > this.width) this.start = Math.max(0, seconds - (this.width * this.scale) / 3);
@@ -125,15 +148,20 @@ export class Axis {
     context.clearRect(0, 0, this.width, this.height);
     this.colours = Object.fromEntries(["ground", "sunk", "line", "text", "muted", "accent"].map((one) => [one, token(`--${one}`)]));
     const first = Math.max(0, Math.floor(this.scroller.scrollTop / this.rowHeight));
-    const last = Math.min(this.rows.length, first + Math.ceil(this.height / this.rowHeight) + 1);
-    for (let index = first; index < last; index++) this.paintRow(context, index);
+    const last = Math.min(this.lanes.length, first + Math.ceil(this.height / this.rowHeight) + 1);
+    for (let number = first; number < last; number++)
+      for (const { index, offset } of this.lanes[number].parts) {
+        this.start -= offset; // times are those of the row while it is painted
+        this.paintRow(context, index, this.top(number) + LABEL);
+        this.start += offset;
+      }
     this.paintRuler(context);
     this.placeLabels(first, last);
     this.canvas.dataset.painted = String(1 + Number(this.canvas.dataset.painted ?? 0));
   }
 
-  paintRow(context, index) {
-    const row = this.rows[index], top = this.top(index) + LABEL, strip = this.stripHeight;
+  paintRow(context, index, top) {
+    const row = this.rows[index], strip = this.stripHeight;
     const left = Math.max(0, this.x(0)), right = Math.min(this.width, this.x(row.end_seconds || this.end * 0.02));
     if (right <= left) return;
     context.fillStyle = this.colours.sunk;
@@ -280,19 +308,19 @@ export class Axis {
   }
 
   placeLabels(first, last) {
-    const shown = this.rows.slice(first, last);
-    const key = shown.map((row) => row.id + row.name).join("\n");
+    const shown = this.lanes.slice(first, last);
+    const key = shown.map((lane) => lane.parts[0].row.id + lane.name).join("\n");
     if (key !== this.labelled) {
       this.labelled = key;
-      this.labels.replaceChildren(...shown.map((row) => h("button", {
-        class: "axis-label", title: row.name, onclick: () => seek(row.id, 0),
-      }, row.name)));
+      this.labels.replaceChildren(...shown.map(({ name, parts: [{ row, offset }] }) => h("button", {
+        class: "axis-label", title: name, onclick: () => seek(row.id, Math.max(0, -offset)),
+      }, name)));
     }
     [...this.labels.children].forEach((label, number) => {
       const top = this.top(first + number) + 2;
       label.style.transform = `translateY(${top}px)`;
       label.style.visibility = top < RULER - 8 ? "hidden" : "";
-      label.setAttribute("aria-current", state.position.row === shown[number].id);
+      label.setAttribute("aria-current", shown[number].parts.some(({ row }) => row.id === state.position.row));
     });
   }
 
@@ -319,8 +347,8 @@ export class Axis {
     scroller.addEventListener("pointermove", (event) => {
       const [x, y] = at(event), before = pointers.get(event.pointerId);
       if (!before) {
-        const row = y < this.height ? this.rowAt(y) : undefined, seconds = this.seconds(x);
-        this.hover.show(row && seconds <= row.end_seconds && seconds >= 0 ? row : null, seconds, event);
+        const found = this.hit(x, y);
+        this.hover.show(found?.row ?? null, found?.seconds ?? 0, event);
         return;
       }
       this.hover.hide();
@@ -338,8 +366,8 @@ export class Axis {
     const up = (event) => {
       const was = pointers.delete(event.pointerId);
       if (event.type !== "pointerup" || !was || moved > 5) return;
-      const [x, y] = at(event), row = this.rowAt(y);
-      if (row) seek(row.id, Math.max(0, Math.min(this.seconds(x), row.end_seconds)), "axis");
+      const found = this.hit(...at(event));
+      if (found) seek(found.row.id, found.seconds, "axis");
     };
     for (const type of ["pointerup", "pointercancel", "pointerleave"]) scroller.addEventListener(type, up);
     scroller.addEventListener("pointerleave", () => this.hover.hide());

@@ -94,6 +94,7 @@ export class Live {
     this.events.replaceChildren(...found.events.slice(0, 60).map((event) => h("li", { class: event.kind.startsWith("novel") ? "new" : "" }, h("b", {}, timeText(event.seconds, true)), h("span", {}, eventText(event)))));
     if (!found.events.length) this.events.replaceChildren(h("li", { class: "hint" }, found.number ? "no event so far" : "Events appear here."));
     this.parent.dataset.live = found.state;
+    this.parent.dataset.seconds = String(this.points.at(-1)?.seconds ?? 0);
     this.paint();
   }
 

@@ -6,6 +6,7 @@ import { activeAnchor, emit, on, seek, state } from "./state.js";
 import { loadImage } from "./tiles.js";
 
 const SIDE = 64, COLUMNS = 16, BYTES = 13; // as routes.py states them
+const RESTING_MS = 150;
 const FULL = 65535; // of a position
 const PICTURES_FROM = 26, MOST_PICTURES = 400; // pixels between points, from which on they are pictures
 const BY_ATLAS = 4096; // points; of more, pictures are asked for one by one
@@ -121,7 +122,7 @@ export class FrameMap {
   paintNow() {
     const { canvas } = this, begin = performance.now(), context = sharpContext(canvas, canvas.clientWidth, canvas.clientHeight);
     const apart = this.scale / Math.sqrt(Math.max(1, this.num));
-    this.points.draw({ x: this.view.x, y: this.view.y, scale: this.scale, size: Math.max(1.6, Math.min(11, 0.9 * apart)), isAnyChosen: this.selection.length > 0 });
+    this.points.draw({ x: this.view.x, y: this.view.y, scale: this.scale, size: Math.max(1.6, Math.min(8, 0.7 * apart)), isAnyChosen: this.selection.length > 0, isMoving: this.isMoving });
     const side = apart > PICTURES_FROM ? Math.min(SIDE, apart * 1.1) : 0;
     if (side) this.paintPictures(context, side);
     const now = this.nearestToPosition();
@@ -139,6 +140,14 @@ export class FrameMap {
     }
     canvas.dataset.points = String(this.num);
     canvas.dataset.painted = `${1 + Number.parseInt(canvas.dataset.painted ?? "0", 10)} in ${(performance.now() - begin).toFixed(1)} ms`;
+  }
+
+  // Paints at once, a sample of many points; and all of them once the map stays.
+  move() {
+    this.isMoving = true;
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => { this.isMoving = false; this.paint(); }, RESTING_MS);
+    this.paint();
   }
 
   paintPictures(context, side) {
@@ -194,16 +203,21 @@ export class FrameMap {
     this.chosen.textContent = selection.length ? `${counted(selection.length, "frame")} chosen` : "";
     this.csv.hidden = this.pinButton.hidden = !selection.length;
     state.selected = new Map(); // times by row
-    for (const index of selection) { const id = this.row(index)?.id; if (!state.selected.has(id)) state.selected.set(id, []); state.selected.get(id).push(this.time(index)); }
+    for (let first = 0, last = 0; first < selection.length; first = last) {
+      while (last < selection.length && this.rows[selection[last]] === this.rows[selection[first]]) last += 1;
+      state.selected.set(this.row(selection[first])?.id, Float32Array.from(selection.slice(first, last), (index) => this.time(index)));
+    }
     emit("selection");
   }
 
   // What lies in a path of pixels.
   chooseInside(path) {
-    const corners = path.map(([x, y]) => this.unplace(x, y)), inside = [];
-    const [left, top] = [0, 1].map((axis) => Math.min(...corners.map((one) => one[axis]))), [right, low] = [0, 1].map((axis) => Math.max(...corners.map((one) => one[axis])));
-    this.grid.inBox(left, top, right, low, (index) => { if (isInside(this.at[2 * index], this.at[2 * index + 1], corners)) inside.push(index); });
-    this.choose(Uint32Array.from(inside).sort());
+    const corners = path.map(([x, y]) => this.unplace(x, y)), marks = new Uint8Array(this.num);
+    let num = 0;
+    this.grid.inPath(corners, this.at, (index) => { marks[index] = 1; num += 1; });
+    const inside = new Uint32Array(num);
+    for (let index = 0, next = 0; index < this.num; index++) if (marks[index]) inside[next++] = index; // in order of rows and time
+    this.choose(inside);
   }
 
   pinMiddle() {
@@ -234,7 +248,7 @@ export class FrameMap {
       this.view.x += (x - canvas.clientWidth / 2) * (1 / before - 1 / after);
       this.view.y += (y - canvas.clientHeight / 2) * (1 / before - 1 / after);
       this.view.zoom = zoom;
-      this.paint();
+      this.move();
     }, { passive: false });
     canvas.addEventListener("pointerdown", (event) => {
       begin = at(event);
@@ -254,7 +268,7 @@ export class FrameMap {
       if (this.path) this.path.push([x, y]);
       else { this.view.x -= (x - begin[0]) / this.scale; this.view.y -= (y - begin[1]) / this.scale; }
       begin = [x, y];
-      this.paint();
+      this.move();
     });
     canvas.addEventListener("pointerup", (event) => {
       const [x, y] = at(event), path = this.path;
@@ -270,15 +284,6 @@ export class FrameMap {
       this.paint();
     });
   }
-}
-
-function isInside(x, y, path) {
-  let inside = false;
-  for (let one = 0, before = path.length - 1; one < path.length; before = one++) {
-    const [ax, ay] = path[one], [bx, by] = path[before];
-    if (ay > y !== by > y && x < ((bx - ax) * (y - ay)) / (by - ay) + ax) inside = !inside;
-  }
-  return inside;
 }
 
 const reader = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

@@ -79,6 +79,7 @@ export class Player {
     }
     if (this.isFallback) await this.loadFrame(seconds);
     else if (Math.abs(this.video.currentTime - seconds) > 1e-4) this.video.currentTime = seconds;
+    else if (this.video.readyState >= 2) this.ready(); // it is there already: the same file, as a row of another name
     this.tick();
     this.settle();
   }

@@ -1,6 +1,7 @@
 """How long does the command line take to answer? Beside the time that importing typer and rich takes, in one run.
 
     python benchmarks/startup.py [--json] [--runs 10]
+    python benchmarks/startup.py --library walks.library --query walks/gate.mp4@8.0    # a search, too
 
 Processor time of a process, the best of several, with compiled files at hand, which a first run writes.
 """
@@ -33,14 +34,14 @@ CASES: dict[tuple[str, ...], float] = {
 }
 
 
-def seconds(command: list[str], folder: Path, *, num_runs: int) -> float:
-    """Processor time, the best of several."""
+def cost(command: list[str], folder: Path, *, num_runs: int) -> tuple[float, float]:
+    """Processor time in seconds, and peak memory in megabytes: the best of several."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment |= {
         "PYTHONPYCACHEPREFIX": str(folder / "compiled"),
         "PYTHONPATH": str(Path(firstsight.__file__).parents[1]),
     }
-    best = float("inf")
+    best = (float("inf"), float("inf"))
     for number in range(num_runs + 1):
         process = subprocess.Popen(
             command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -48,7 +49,7 @@ def seconds(command: list[str], folder: Path, *, num_runs: int) -> float:
         _, _, used = os.wait4(process.pid, 0)
         process.returncode = 0  # it has been waited for
         if number:
-            best = min(best, used.ru_utime + used.ru_stime)
+            best = min(best, (used.ru_utime + used.ru_stime, used.ru_maxrss / 1000))
     return best
 
 
@@ -57,13 +58,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--runs", type=int, default=10, help="of each, the best counts (10)")
+    parser.add_argument("--library", type=Path, help="a library to search, beside importing LanceDB")
+    parser.add_argument("--query", help="a frame of it, as walk.mp4@8.0")
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        base = seconds([sys.executable, "-c", BASE], folder, num_runs=options.runs)
+        base, _ = cost([sys.executable, "-c", BASE], folder, num_runs=options.runs)
+        if options.library and options.query:
+            search = ("search", str(options.library.absolute()), str(Path(options.query).absolute()))
+            programs = {"import lancedb": "import lancedb", f"firstsight {' '.join(search)}": PROGRAM}
+            for called, program in programs.items():
+                taken, megabytes = cost([sys.executable, "-c", program, *search], folder, num_runs=options.runs)
+                print(f"`{called}`: {taken:.2f} s, {megabytes:.0f} MB, {taken / base:.0f} times `{BASE}`")
+            return
         for arguments, limit in CASES.items():
-            taken = seconds([sys.executable, "-c", PROGRAM, *arguments], folder, num_runs=options.runs)
+            taken, _ = cost([sys.executable, "-c", PROGRAM, *arguments], folder, num_runs=options.runs)
             ratio = taken / base
             rows.append({"command": " ".join(arguments), "seconds": taken, "ratio": ratio, "at_most": limit})
     if options.json:

@@ -45,7 +45,7 @@ def fused(library: Store, query: Query) -> np.ndarray:
     judge = Judge.of(library)
     assert judge is not None
     assert query.described is not None
-    agreed = judge.agreements(query.described.cells[0], library.cells_of(np.arange(library.num_frames)))
+    agreed = judge.stage.agreement(query.described.cells[0], library.cells_of(np.arange(library.num_frames)))
     return (1 - WEIGHT) * compare_all(library, query.vector).similarities + WEIGHT * agreed
 
 
@@ -214,9 +214,9 @@ def test_a_black_frame_agrees_with_nothing_but_black(library: Store, query: Quer
     assert query.described is not None
     black = library.encoder.describe(np.zeros((1, 48, 64, 3), np.uint8))
     flat = black.cells[:, :, 3:4, 3:4].repeat(6, 2).repeat(8, 3)
-    assert judge.agreements(query.described.cells[0], flat)[0] < -0.9
-    assert judge.agreements(flat[0], flat)[0] == pytest.approx(1, abs=0.01)
-    assert judge.agreements(query.described.cells[0], query.described.cells)[0] == pytest.approx(1, abs=1e-3)
+    assert judge.stage.agreement(query.described.cells[0], flat)[0] < -0.9
+    assert judge.stage.agreement(flat[0], flat)[0] == pytest.approx(1, abs=0.01)
+    assert judge.stage.agreement(query.described.cells[0], query.described.cells)[0] == pytest.approx(1, abs=1e-3)
 
 
 def test_decoys_in_a_mirror_keep_what_is_above_above() -> None:

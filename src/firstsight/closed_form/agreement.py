@@ -28,6 +28,8 @@ _CELL_DIM = 96  # numbers in a cell, of each network
 _IN_PLACE_DIM = 16  # numbers in a cell of the vector in place, of each level
 _REACH = 2  # cells to each side that support a match: 5x5
 _LEAST = np.float32(1e-9)
+_LEAST_VARIETY = 0.01  # of a frame's cells
+_AT_ONCE = 20  # frames; more do not fit into the processor's cache
 _TIE = np.float32(1e-5)  # of a cell's support for the same position, where a flat picture supports all alike
 
 
@@ -73,10 +75,22 @@ class LayoutConfig:
     def agreement(self, query: Cells, others: Cells) -> Floats:
         """1 + log agreement / u, (K,): 1 for the frame itself, about 0 for others, with the u of unrelated frames.
 
-        Not below -1: those that have less to do with each other are alike in that.
+        Not below -1: those that have less to do with each other are alike in that. Any arrangement agrees with that of
+        a black frame, whose cells are all alike. So a frame whose cells have less than half the variety of those of the
+        one asked for agrees as much less.
         """
-        levels = np.log(agreement(query, others)) / self.unrelated
-        return np.maximum(1 + levels, -1).astype(np.float32)
+        parts = [others[start : start + _AT_ONCE] for start in range(0, len(others), _AT_ONCE)]
+        found = np.concatenate([np.empty(0, np.float32), *(agreement(query, part) for part in parts)])
+        agreed = (1 + np.log(found) / self.unrelated).clip(-1)
+        share = (2 * (_variety(others) + _LEAST_VARIETY) / (_variety(query[None]) + _LEAST_VARIETY)).clip(0, 1)
+        agreements: Floats = ((1 + agreed) * share - 1).astype(np.float32)
+        return agreements
+
+    def fused(self, cosines: Floats, agreements: Floats) -> Floats:
+        """Similarities, -1 to 1: (1 - w) cosine + w agreement, with the weight w."""
+        weight = np.float32(self.weight)
+        similarities: Floats = ((1 - weight) * cosines + weight * agreements).clip(-1, 1)
+        return similarities
 
 
 def agreement(query: Cells, others: Cells) -> Floats:
@@ -187,6 +201,13 @@ def _own(rows: int, columns: int) -> Floats:
     """T of each cell of a frame with itself, (cells,)."""
     own: Floats = (_inside(rows, columns) / _shares(rows, columns)).diagonal()
     return own
+
+
+def _variety(cells: Cells) -> Floats:
+    """1 minus the mean cosine of a frame's cells with each other, both networks' mean; of frames (K, ...) (K,)."""
+    rows = _unit(cells.reshape(len(cells), cells.shape[1], math.prod(cells.shape[2:-1]), cells.shape[-1]))
+    variety: Floats = 1 - np.square(rows.mean(axis=2)).sum(axis=-1).mean(axis=1)
+    return variety
 
 
 def _unit(cells: Cells) -> Floats:

@@ -162,6 +162,10 @@ class LayoutStage:
         """See `LayoutConfig.agreement`."""
         return self.config.agreement(query, others)
 
+    def fused(self, cosines: NDArray[np.float32], agreements: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `LayoutConfig.fused`."""
+        return self.config.fused(cosines, agreements)
+
     def supported(self, first: NDArray[np.int8], second: NDArray[np.int8]) -> NDArray[np.float32]:
         """See `agreement.supported`."""
         return supported(first, second)
@@ -176,10 +180,11 @@ class LayoutStage:
         chosen = candidates(cosines, queries[1] @ references[1].T, NUM_CANDIDATES)
         fused = torch.empty_like(cosines)
         for row, columns in enumerate(chosen):
-            agreed = torch.from_numpy(self.agreement(queries[0][row].numpy(), references[0][columns].numpy()))
-            fused[row] = (1 - self.weight) * cosines[row] + self.weight * agreed.min()
-            fused[row, columns] += self.weight * (agreed - agreed.min())
-        return fused.clamp(-1, 1)
+            agreed = self.agreement(queries[0][row].numpy(), references[0][columns].numpy())
+            known = np.full(len(cosines[row]), agreed.min(), np.float32)
+            known[columns.numpy()] = agreed
+            fused[row] = torch.from_numpy(self.fused(cosines[row].numpy(), known))
+        return fused
 
 
 def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ClosedFormModel:

@@ -30,5 +30,8 @@ class CellStage(Protocol):
     def weight(self) -> float:
         """Of its agreement in a similarity, 0 to 1; the cosine has the rest."""
 
+    def fused(self, cosines: NDArray[np.float32], agreements: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Similarities (K,), -1 to 1, of cosines of the embeddings and agreements (K,)."""
+
     def agreement(self, query: NDArray[np.int8], others: NDArray[np.int8]) -> NDArray[np.float32]:
         """How well frames with cells (K, ...) agree with one, (K,): 1 for itself, about 0 for an unrelated one."""

@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
@@ -18,11 +19,13 @@ from firstsight.footage.videos import VideoFiles
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
-from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
 from firstsight.pixels import Crop
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment
 from firstsight.text import printable
+
+if TYPE_CHECKING:
+    from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
 
 _QUALITY = 90
 
@@ -151,7 +154,7 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
 _AROUND_SECONDS = 1.0
 
 
-def cut_events(found: NoveltyScores, footage: Source, folder: Path, *, progress: Report = silent) -> list[Path]:
+def cut_events(found: "NoveltyScores", footage: Source, folder: Path, *, progress: Report = silent) -> list[Path]:
     """What was new and what happened to the view as files, as `write_clips` makes them, with a second before and after.
 
     Args:

@@ -120,7 +120,9 @@ def _measure(library: Store, progress: Report) -> Background:
 
     def similarity(row: int, others: NDArray[np.intp]) -> Floats:
         cells = library.cells_of(positions[[row]])[0]
-        return judge.fused(frames.vectors[others] @ frames.vectors[row], judge.agreements_of(cells, positions[others]))
+        return judge.stage.fused(
+            frames.vectors[others] @ frames.vectors[row], judge.agreements_of(cells, positions[others])
+        )
 
     return measure_background(frames, measure.bests(), (fused, similarity))
 
@@ -182,7 +184,7 @@ class _JudgedDecoys:
         return best[compared], to_origin[compared]
 
     def _fused(self, vector: Floats, cells: NDArray[np.int8], vectors: Floats, others: NDArray[np.int8]) -> Floats:
-        return self._judge.fused(vectors @ vector, self._judge.agreements(cells, others))
+        return self._judge.stage.fused(vectors @ vector, self._judge.stage.agreement(cells, others))
 
     def _candidates(self, decoys: Floats, batches: Iterable[tuple[NDArray[np.intp], Floats]]) -> NDArray[np.intp]:
         """The best frames (M, 20) of moments by one of the two kinds of vectors; -1 where there are fewer."""

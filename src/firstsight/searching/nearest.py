@@ -32,9 +32,7 @@ _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 NUM_CANDIDATES = 20  # that are judged at first
-_LEAST_VARIETY = 0.01  # of a frame's cells
 _MAX_JUDGED = 1_024  # frames: some tenths of a second
-_JUDGED_AT_ONCE = 20  # more do not fit into the processor's cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,38 +129,11 @@ class Judge:
         stage = library.stage
         return cls(library, stage) if stage and stage.weight else None
 
-    def agreements(self, cells: NDArray[np.int8], others: NDArray[np.int8]) -> Floats:
-        """How well frames (K, ...) agree with one, float32 (K,), -1 to 1.
-
-        Any arrangement agrees with that of a black frame, whose cells are all alike. So a frame whose cells have less
-        than half the variety of those of the one asked for agrees as much less.
-        """
-        parts = [others[start : start + _JUDGED_AT_ONCE] for start in range(0, len(others), _JUDGED_AT_ONCE)]
-        found = [self.stage.agreement(cells, part) for part in parts]
-        agreed = np.concatenate([np.empty(0, np.float32), *found])
-        share = (2 * (_variety(others) + _LEAST_VARIETY) / (_variety(cells[None]) + _LEAST_VARIETY)).clip(0, 1)
-        agreements: Floats = (1 + agreed) * share - 1
-        return agreements
-
-    def fused(self, cosines: Floats, agreements: Floats) -> Floats:
-        """Similarities, -1 to 1."""
-        weight = np.float32(self.stage.weight)
-        similarities: Floats = ((1 - weight) * cosines + weight * agreements).clip(-1, 1)
-        return similarities
-
     def agreements_of(self, cells: NDArray[np.int8], rows: Rows) -> Floats:
         """How well frames at positions (K,) agree with one."""
         parts = [rows[start : start + CELLS_AT_ONCE] for start in range(0, len(rows), CELLS_AT_ONCE)]
-        found = [self.agreements(cells, self.library.cells_of(part)) for part in parts]
+        found = [self.stage.agreement(cells, self.library.cells_of(part)) for part in parts]
         return np.concatenate([np.empty(0, np.float32), *found])
-
-
-def _variety(cells: NDArray[np.int8]) -> Floats:
-    """1 minus the mean cosine of a frame's cells with each other, both networks' mean; of frames (K, ...) (K,)."""
-    rows = cells.reshape(len(cells), cells.shape[1], -1, cells.shape[-1]).astype(np.float32)
-    rows /= np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1)
-    variety: Floats = 1 - np.square(rows.mean(axis=2)).sum(axis=-1).mean(axis=1)
-    return variety
 
 
 def compare_described(
@@ -222,7 +193,7 @@ class _Judging:
     def similarities(self) -> Floats:
         """(N,), minus infinity of a frame that is not chosen."""
         known = np.where(self._is_judged, self._agreements, self._least)
-        found: Floats = np.where(self._is_chosen, self._judge.fused(self._cosines, known), np.float32(-np.inf))
+        found: Floats = np.where(self._is_chosen, self._judge.stage.fused(self._cosines, known), np.float32(-np.inf))
         return found
 
     @property

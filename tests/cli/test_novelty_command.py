@@ -5,6 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from firstsight.footage.source import open_source
 
 
 @pytest.fixture(scope="module")
@@ -60,3 +63,25 @@ def test_a_threshold_of_nothing_is_one_line(firstsight, run_folder: Path, hall: 
     ran = firstsight("novelty", run_folder, hall, "--least", 0)
     assert ran.code == 2
     assert "valid is above 0" in ran.err
+
+
+def test_events_are_shown_on_a_page_and_cut_out(firstsight, run_folder: Path, hall: Path, tmp_path: Path) -> None:
+    ran = firstsight("novelty", run_folder, hall, "--html", tmp_path / "new.html", "--clips", tmp_path / "clips")
+    assert ran.code == 0, ran.err
+    (clip,) = (tmp_path / "clips").iterdir()
+    assert clip.name == "01-hall-7.00s.mp4"
+    assert f"wrote {clip}" in ran.out
+    with open_source(clip).read() as reading:
+        assert [frame.seconds for frame in reading][-1] == pytest.approx(5.4)  # with a second before and after
+    page = (tmp_path / "new.html").read_text()
+    assert "Something new</b>, 8.00 s to 11.50 s" in page
+    assert page.count("data:image/jpeg") == 2  # the frame, and where it is new
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_pictures_are_not_cut(firstsight, run_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (64, 48)).save(tmp_path / "pictures" / "a.png")
+    ran = firstsight("novelty", run_folder, tmp_path / "pictures", "--clips", tmp_path / "clips")
+    assert ran.code == 2
+    assert "clips can be cut out of video files alone" in ran.err

@@ -40,4 +40,4 @@ def test_what_passes_and_a_shadow_that_stays_are_neither() -> None:
 def test_two_things_are_two() -> None:
     both = WITH.copy()
     both[90:110, 10:40] = 200
-    assert sorted(one.kind for one in found((GROUND, 20), (both, 20))) == ["left", "left"]
+    assert sorted(one.kind for one in found((GROUND, 20), (both, 30))) == ["left", "left"]

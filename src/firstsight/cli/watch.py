@@ -230,6 +230,7 @@ def novelty_command(
     Example: `firstsight novelty runs/hall hall.mp4 --html new.html --clips new`
     """
     from firstsight.encoder.encoder import Encoder
+    from firstsight.export.clips import files_to_cut
     from firstsight.export.tables import write_rounded
     from firstsight.files import write_atomically
     from firstsight.monitoring.deviation import judged_text, new_from
@@ -243,6 +244,8 @@ def novelty_command(
     encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None)
     rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
     source = footage.open_footage(sources, start, end, None, rate)
+    if clips:
+        files_to_cut(source)
     with Display(notes()) as display:
         found = detect_novelty(
             encoder,

@@ -15,7 +15,7 @@ from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.source import Source, open_source
-from firstsight.footage.videos import VideoFiles
+from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import check_unchanged
 from firstsight.library.store import Store
@@ -150,6 +150,17 @@ def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, prog
     return write_clips(stretches, folder, progress=progress)
 
 
+def files_to_cut(footage: Source) -> tuple[VideoFile, ...]:
+    """The video files of the footage.
+
+    Raises:
+        SettingsError: it is not of video files.
+    """
+    if not isinstance(footage, VideoFiles):
+        raise SettingsError("clips can be cut out of video files alone; leave --clips out, or give video files")
+    return footage.files
+
+
 # Around an event, so that it can be seen how it comes about.
 _AROUND_SECONDS = 1.0
 
@@ -167,9 +178,7 @@ def cut_events(found: "NoveltyScores", footage: Source, folder: Path, *, progres
         SettingsError: the footage is not of video files.
         RunError: the folder cannot be written to.
     """
-    if not isinstance(footage, VideoFiles):
-        raise SettingsError("clips of pictures cannot be cut; give video files")
-    paths = {file.name: file.path for file in reversed(footage.files)}
+    paths = {file.name: file.path for file in reversed(files_to_cut(footage))}
     every: list[NovelEpisode | ViewChange] = [*found.episodes, *found.view_changes]
     events = sorted(
         (paths[one.source], one.start_seconds, one.start_seconds if one.end_seconds is None else one.end_seconds)

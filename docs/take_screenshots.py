@@ -1,10 +1,11 @@
-"""Pictures of the web app, each view, on desk and phone, light and dark: `make screenshots`; pictures/web-*.png."""
+"""Pictures of the web app, each view, on desk and phone, light and dark: `make screenshots`; pictures/web-*.webp."""
 
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
@@ -14,8 +15,8 @@ OUT = Path(__file__).parent / "pictures"
 DEVICES = (("desktop", 1440, 900), ("phone", 360, 780))
 SCHEMES = ("light", "dark")
 VIEWS = ("watch", "map", "review", "live", "learn")
-_COLOURS = 160
-_WATCHED_SECONDS = 6.0  # of a clip that is played as a camera, before its picture is taken
+_QUALITY = 84
+_WATCHED_SECONDS = 8.0  # of a clip that is played as a camera, before its picture is taken
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def prepare(page, address: str) -> None:
     if page.locator("#panel-review .primary").count():
         page.locator("#panel-review .primary").click()
     page.locator("#tab-learn").click()
-    page.wait_for_selector(".learn-rows input")
+    page.wait_for_selector(".learn-body > *")
     if not page.locator("section.model").count():
         page.locator(".learn-form .primary").click()
     page.wait_for_selector("section.model table caption")
@@ -77,19 +78,19 @@ def show(page, view: str) -> None:
         page.wait_for_selector(".review-body[data-shown]:not([data-shown=''])")
         page.wait_for_function("[...document.querySelectorAll('.review-picture img')].every(one => one.naturalWidth)")
     elif view == "live":
-        page.get_by_role("button", name="Watch").click()
         enough = f"(document.querySelector('#panel-live').dataset.seconds ?? 0) > {_WATCHED_SECONDS}"
-        page.wait_for_function(enough)
+        if not page.evaluate(enough):  # once for all pictures
+            page.get_by_role("button", name="Watch").click()
+            page.wait_for_function(enough)
     else:
         page.wait_for_selector("section.model table caption")
     page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_load_state("networkidle")
     page.wait_for_function("[...document.images].every(one => one.complete || one.loading === 'lazy')")
 
 
 def save(page, name: str) -> None:
-    path = OUT / f"{name}.png"
-    page.screenshot(path=path)
-    Image.open(path).quantize(_COLOURS).save(path, optimize=True)
+    Image.open(BytesIO(page.screenshot())).convert("RGB").save(OUT / f"{name}.webp", quality=_QUALITY, method=6)
 
 
 if __name__ == "__main__":

@@ -94,7 +94,8 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
 
 def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page = open_page(server)
-    page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")  # grouped
+    grouped = "document.querySelector('.fs-root').dataset.ready.endsWith('+')"
+    page.wait_for_function(grouped, timeout=240_000)  # by a job, which waits for the machine
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
     box = page.locator(".map-stage canvas[data-points]").bounding_box()

@@ -285,7 +285,7 @@ export class Axis {
     context.strokeStyle = this.colours.muted;
     context.setLineDash([3, 4]);
     context.lineWidth = 1;
-    const y = Math.round(base - result.threshold * height) + 0.5;
+    const y = Math.round(base - Math.max(0, Math.min(1, result.threshold)) * height) + 0.5;
     context.beginPath(); context.moveTo(left, y); context.lineTo(left + width, y); context.stroke();
     context.setLineDash([]);
   }

@@ -34,6 +34,8 @@ export class Learn {
       this.report(error);
     }
     const names = this.models.map((one) => one.name);
+    const name = this.form.querySelector("[name=name]");
+    if (name && names.includes(name.value)) name.value = `model-${names.length + 1}`;
     this.shown = (this.shown ?? names.slice(-2)).filter((name) => names.includes(name));
     this.show();
   }
@@ -57,7 +59,6 @@ export class Learn {
     await this.act(() => send("/models", { rows, name, method }));
     if (this.models.some((one) => one.name === name)) {
       this.shown = [...this.shown.filter((one) => one !== name), name].slice(-2);
-      this.form.querySelector("[name=name]").value = `model-${this.models.length + 1}`;
       this.show();
     }
   }

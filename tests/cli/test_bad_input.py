@@ -208,3 +208,18 @@ def test_a_count_out_of_range_is_named(firstsight, run_folder: Path, clip: Path,
         ran = firstsight("compare", run_folder, clip, "--out", tmp_path / "out", option, given)
         expect_one_line(ran, f" {given} ", "; valid is an integer from")
         assert "None" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--to", "tensorrt"], "valid are onnx, openvino"),
+        (["--to", "onnx", "--size", "720p"], "as 1280x720"),
+        (["--size", "1280x720"], "give --to onnx"),
+    ],
+)
+def test_an_encoder_that_cannot_be_exported(firstsight, run_folder: Path, tmp_path: Path, options, message) -> None:
+    ran = firstsight("export", run_folder, "--out", tmp_path / "encoder.onnx", *options)
+    assert ran.code == 2
+    assert message in ran.err
+    assert "Traceback" not in ran.err

@@ -163,22 +163,34 @@ def frame_map_command(
 
 
 def export_command(
-    folder: footage.Library,
+    folder: Annotated[Path, typer.Argument(metavar="LIBRARY", help="Made by index; with --to a run, made by learn.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .npz, .csv or .parquet, or is samples.json.")],
     sources: footage.OnlySources = None,
     between: footage.Between = None,
+    runtime: Annotated[
+        str | None, typer.Option("--to", metavar="RUNTIME", help="Write the encoder itself: onnx or openvino.")
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="With --to: the size of frames, as 1280x720; by default the encoder's input."),
+    ] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Write a library's vectors for other programs.
+    """Write a library's vectors for other programs; with --to an encoder for another runtime.
 
-    Each has its source, frame and time. A samples.json gets the thumbnails beside it, in the layout that FiftyOne
-    imports as FiftyOneDataset.
+    Each vector has its source, frame and time. A samples.json gets the thumbnails beside it, in the layout that
+    FiftyOne imports as FiftyOneDataset. An encoder takes frames, uint8 (N, H, W, 3), and gives vectors, with resizing
+    inside.
 
     Example: `firstsight export walks.library --out walks.parquet`
     """
+    if runtime is not None or size is not None:
+        _export_encoder(folder, out, runtime, size, as_json=as_json)
+        return
     from firstsight.api import Library
     from firstsight.export.tables import check_export
 
+    footage.check_library(folder)
     check_export(out)
     check_out(out)
     with Library.open(folder) as library, Display(notes()) as display:
@@ -189,3 +201,25 @@ def export_command(
         print_json(found.to_json())
         return
     typer.echo(f"wrote {found.num_frames} frames to {printable(out)}")
+
+
+def _export_encoder(run: Path, out: Path, runtime: str | None, size: str | None, *, as_json: bool) -> None:
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.errors import SettingsError
+    from firstsight.export.network import export_encoder
+
+    if runtime is None:
+        raise SettingsError("--size is of an encoder that is written: give --to onnx or --to openvino, too")
+    sides = None
+    if size is not None:
+        width, _, height = size.partition("x")
+        if not (width.isdecimal() and height.isdecimal()):
+            raise SettingsError(f"size {size!r}; valid are width and height in pixels, as 1280x720")
+        sides = int(width), int(height)
+    check_out(out)
+    found = export_encoder(Encoder.load(run), out, to=runtime, size=sides)  # type: ignore[arg-type]  # checked there
+    if as_json:
+        print_json(found.to_json())
+        return
+    frames = f"(N, {found.height}, {found.width}, {found.channels})"
+    typer.echo(f"wrote {printable(out)}: frames, uint8 {frames}, to vectors, float32 (N, {found.dim})")

@@ -332,5 +332,12 @@ def _moments_of(one: _HalfMaps, other: _HalfMaps) -> Tensor:
 
 
 def _upper_triangle(moments: Tensor) -> Tensor:
-    first, second = torch.triu_indices(*moments.shape[1:], device=moments.device)
+    first, second = _pairs(moments.shape[1], moments.device)
     return moments[:, first, second]
+
+
+@cache
+def _pairs(num: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The rows and the columns of an upper triangle."""
+    first, second = torch.triu_indices(num, num, device=device)
+    return first, second

@@ -1,0 +1,87 @@
+"""An exported encoder gives the vectors of the encoder, by PyTorch and by the runtimes that are installed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from library_made import layout_encoder, small_encoder
+
+from firstsight.article.model import untrained
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import PixelsError, SettingsError
+from firstsight.export import network
+from firstsight.export.network import export_encoder
+
+ENCODERS = {"closed form": small_encoder, "with a layout": layout_encoder, "article": untrained}
+WIDTH, HEIGHT = 96, 64
+
+
+def frames(num: int) -> np.ndarray:
+    """Smooth colours, upright."""
+    coarse = np.random.default_rng(0).integers(0, 256, (num, 4, 6, 3), dtype=np.uint8)
+    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+
+
+def assert_agree(found: np.ndarray, expected: np.ndarray) -> None:
+    assert found.dtype == np.float32
+    assert (found * expected).sum(axis=1).min() > 0.9999
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_what_is_traced_gives_the_encoders_vectors(name: str) -> None:
+    encoder: Encoder = ENCODERS[name]()
+    shown = frames(5)
+    with torch.inference_mode():
+        found = network._Exported(encoder, WIDTH, HEIGHT)(torch.from_numpy(shown)).numpy()
+    assert_agree(found, encoder.encode(shown, precision="float32"))
+
+
+def run_onnx(path: Path, shown: np.ndarray) -> np.ndarray:
+    runtime: Any = pytest.importorskip("onnxruntime")
+    return runtime.InferenceSession(str(path)).run(["vectors"], {"frames": shown})[0]
+
+
+def run_openvino(path: Path, shown: np.ndarray) -> np.ndarray:
+    openvino: Any = pytest.importorskip("openvino")
+    compiled = openvino.Core().compile_model(str(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    return compiled({"frames": shown})["vectors"]
+
+
+@pytest.mark.parametrize(("to", "suffix", "run"), [("onnx", "onnx", run_onnx), ("openvino", "xml", run_openvino)])
+def test_a_runtime_gives_them_too(tmp_path: Path, to: str, suffix: str, run: Any) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ("openvino",):
+        pytest.importorskip(package)
+    encoder = layout_encoder()
+    written = export_encoder(encoder, tmp_path / f"encoder.{suffix}", to=to, size=(WIDTH, HEIGHT))
+    assert (written.width, written.height, written.dim) == (WIDTH, HEIGHT, encoder.dim)
+    for num in (1, 3):
+        assert_agree(run(written.path, frames(num)), encoder.encode(frames(num), precision="float32"))
+
+
+@pytest.mark.parametrize(
+    ("out", "options", "message"),
+    [
+        ("encoder.onnx", {"to": "tensorrt"}, "onnx, openvino|onnx.*openvino"),
+        ("encoder.pt", {"to": "onnx"}, "ends in .onnx"),
+        ("encoder.onnx", {"to": "openvino"}, "ends in .xml"),
+        ("encoder.onnx", {"to": "onnx", "size": (0, 5)}, "valid are width and height"),
+        ("encoder.onnx", {"to": "onnx", "size": 5}, "valid are width and height"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path: Path, out: str, options: dict, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        export_encoder(small_encoder(), tmp_path / out, **options)
+
+
+def test_frames_too_small_for_the_encoder_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_writer", lambda _: None)
+    with pytest.raises(PixelsError, match="too small"):
+        export_encoder(untrained(seed=0), tmp_path / "encoder.onnx", to="onnx", size=(8, 8))
+
+
+def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"pip install 'firstsight\[onnx\]'"):
+        network._imported("not_installed_at_all", "onnx")

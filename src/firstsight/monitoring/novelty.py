@@ -87,7 +87,7 @@ class Scored:
     # from 0, usually 1 to 5; None during the warm-up. By a memory: rarity, 2 is the rarest of a hundred times 4 s
     score: float | None
     box: tuple[int, int, int, int] | None = None  # by a memory: where, x, y, width, height in pixels
-    part: str | None = None  # by a memory: what is unusual, "motion"
+    part: str | None = None  # by a memory: what is unusual, "motion" or "appearance"
     deviation: float | None = None  # beside a memory: that of appearance, in multiples of the usual one
 
 
@@ -270,8 +270,8 @@ def detect_novelty(
         novel_from: without a memory: something is new from this multiple of the usual deviation; None is 8.
         memory: of what is normal before this camera, as `Memory.load(run)` gives it: motion is judged by it from the
             first frame on, and appearance by its deviation, as without one; give 8 frames a second or more.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         progress: called after each frame.
 
     Raises:
@@ -321,8 +321,8 @@ def score_novelty(
         ...     print(one.seconds, one.score)
     """
     if memory is not None:
-        judge, looks = Judge(memory), Novelty(encoder) if appearance else None
-        for batch in batches(open_source(source), *([encoder.view] if looks else [])):
+        judge, looks = Judge(memory, encoder=encoder), Novelty(encoder) if appearance else None
+        for batch in batches(open_source(source), encoder.view):
             for frame, judged in zip(batch, judge.update(batch), strict=True):
                 deviation = looks.update_now_and_then(frame.pictures[1], frame.seconds) if looks else None
                 yield Scored(frame.source, frame.seconds, frame.index, judged.score, judged.box, judged.part, deviation)

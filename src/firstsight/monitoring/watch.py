@@ -165,8 +165,8 @@ class Watcher:
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
         memory: of what is normal before this camera: it judges motion from the first frame on.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         clock: the time by this machine; called once for each arrival.
 
     Attributes:
@@ -196,7 +196,9 @@ class Watcher:
         self._anchors = dict(anchors or {})
         looks = novel and (memory is None or false_alarms is None)
         self._novelty = Novelty(encoder) if looks else None
-        self._judge = Judge(memory, view_index=1) if novel and memory is not None else None
+        self._judge = (
+            Judge(memory, view_index=1, encoder=encoder, encoder_view_index=0) if novel and memory is not None else None
+        )
         self._peak: Judged | None = None  # of the event in progress
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
         match = close_from(match_from)
@@ -322,8 +324,8 @@ def watch(
         novel_from: something is new from this multiple of the usual deviation; None is 8.
         memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges motion from the first
             frame on; watch 8 frames a second or more then.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FalseAlarms = Annotated[
     str | None,
     typer.Option(
-        metavar="RATE", help="Judge by motion alone, at that rate: 2/h, 1/day; for a run that remembers what is normal."
+        metavar="RATE",
+        help="Judge by the memory alone, at that rate: 2/h, 1/day; for a run that remembers what is normal.",
     ),
 ]
 # Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.

@@ -95,7 +95,9 @@ class Event:
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
     box: tuple[int, int, int, int] | None = None  # of something new, by a memory: x, y, width, height in pixels
-    part: str | None = None  # of something new, by a memory: "motion", whose `value` is a rarity, or "appearance"
+    part: str | None = (
+        None  # of something new, by a memory: "motion" or "appearance"; with a `box`, `value` is a rarity
+    )
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was lost
     snapshot: str | None = None  # file with the frame
@@ -118,7 +120,7 @@ class Event:
         return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _how_new(self) -> str:
-        if self.part == "motion":
+        if self.box is not None:
             return f"{self.part}, normally {once_in(self.value or 0)}"
         part = f"{self.part}, " if self.part else ""
         return f"{part}{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
@@ -153,6 +155,7 @@ class _Watched:
     trigger: Trigger
     anchor: str | None = None  # None is what is new
     part: str | None = None  # of what is new, beside a memory
+    by_memory: bool = False  # judged by it
 
 
 class Watcher:
@@ -206,7 +209,7 @@ class Watcher:
         if looks:
             self._watched.append(_Watched(new_from(novel_from), part="appearance" if memory else None))
         if self._judge:
-            self._watched.append(_Watched(rarer_than(false_alarms), part="motion"))
+            self._watched.append(_Watched(rarer_than(false_alarms), by_memory=True))
         self._states = [TriggerState()] * len(self._watched)
         self._clock = clock
         self._last: Frame | None = None
@@ -278,6 +281,7 @@ class Watcher:
             kind = "novel begins" if begins else "novel ends"
         else:
             kind = "match begins" if begins else "match ends"
+        peak = self._peak if watched.by_memory else None
         return Event(
             kind,
             seconds,
@@ -288,8 +292,8 @@ class Watcher:
             end_seconds=None if begins else episode.last_seconds,
             value=round(episode.peak, 4),
             peak_seconds=episode.peak_seconds,
-            box=self._peak.box if watched.part == "motion" and self._peak else None,
-            part=watched.part,
+            box=peak.box if peak else None,
+            part=peak.part if peak else watched.part,
             frame=frame,
         )
 

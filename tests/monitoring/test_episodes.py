@@ -1,6 +1,7 @@
 """Two thresholds and two waits, by hand and against all sequences of a few values."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ def spans(values: list[float | None]) -> list[tuple[float, float]]:
     ("values", "expected"),
     [
         ([0, 9, 9, 0, 0, 0], [(1, 2)]),
-        ([0, 9, 0, 0, 9, 0], []),  # too short
+        ([0, 9, 0, 0, 9, 0], [(4, 4)]),  # a frame lasts until the next, once two gaps show that none is missing
         ([0, 9, 7, 7, 0, 0, 0], [(1, 3)]),  # between the thresholds it goes on
         ([0, 7, 7, 7, 0], []),  # but does not begin
         ([9, 9, 0, 9, 9, 0, 0, 0], [(0, 4)]),  # a short gap
@@ -33,11 +34,25 @@ def test_by_hand(values: list[float | None], expected: list[tuple[float, float]]
     assert spans(values) == expected
 
 
+def test_a_single_frame_is_too_short_where_others_could_have_come() -> None:
+    values = [0, 9, 0, 0, 9, 0, 0, 0, 9, 9, 9, 0]
+    found = find_episodes(TRIGGER, [(0.5 * number, value) for number, value in enumerate(values)])
+    assert [(one.start_seconds, one.last_seconds) for one in found] == [(4, 5)]
+    assert find_episodes(TRIGGER, [(0, 0), (0.1, 0), (0.2, 0), (60, 9), (60.1, 0)]) == ()  # after a dropout
+
+
+@pytest.mark.parametrize("gap", [1, 60, 3600])
+def test_a_single_picture_of_a_time_lapse_is_found(gap: int) -> None:
+    found = find_episodes(TRIGGER, [(gap * number, 9 if number in {3, 6} else 0) for number in range(7)])
+    assert [one.start_seconds for one in found] == [3 * gap, 6 * gap]
+
+
 def test_every_beginning_has_one_end_and_the_largest_value() -> None:
+    trigger = replace(TRIGGER, min_seconds=1.5)
     for values in itertools.product([0.0, 7.0, 9.0, None], repeat=7):
         state, changes = TriggerState(), []
         for seconds, value in enumerate(values):
-            state, news = update(TRIGGER, state, value, float(seconds))
+            state, news = update(trigger, state, value, float(seconds))
             changes += [news] if news else []
         changes += [last] if (last := finish(state)) else []
         assert [change.begins for change in changes] == [True, False] * (len(changes) // 2)
@@ -47,7 +62,7 @@ def test_every_beginning_has_one_end_and_the_largest_value() -> None:
             assert begun.episode.start_seconds == first
             assert episode.peak == max(value or 0 for value in values[first : last + 1])
             assert values[int(episode.peak_seconds)] == episode.peak
-            assert last - first >= 1
+            assert last - first >= 2
             assert values[first] == 9
 
 

@@ -14,7 +14,8 @@ from firstsight.footage.stream import Stream
 from firstsight.learning.learn import extend, learn
 from firstsight.monitoring.novelty import detect_novelty
 from firstsight.monitoring.watch import Watcher
-from firstsight.normality.memory import Judge, Memory, batches, learn_memory
+from firstsight.normality.learning import learn_memory
+from firstsight.normality.memory import Judge, Memory, batches
 
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (20, 30, 3), np.uint8), 8, 0), 8, 1)
 THING = np.repeat(np.repeat(np.random.default_rng(1).integers(0, 255, (4, 4, 3), np.uint8), 8, 0), 8, 1)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 FalseAlarms = Annotated[
     str | None,
     typer.Option(
-        metavar="RATE", help="Judge by motion alone, at that rate: 2/h, 1/day; for a run that remembers what is normal."
+        metavar="RATE",
+        help="Judge by the memory alone, at that rate: 2/h, 1/day; for a run that remembers what is normal.",
     ),
 ]
 Stays = Annotated[bool, typer.Option("--stays", help="Also report what is left in the view or taken from it.")]

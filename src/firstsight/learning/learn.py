@@ -23,7 +23,8 @@ from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.footage.videos import VideoFiles
 from firstsight.from_json import from_json
-from firstsight.normality.memory import Memory, learn_memory
+from firstsight.normality.learning import learn_memory
+from firstsight.normality.memory import Memory
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 
@@ -108,7 +109,8 @@ def learn(
         seed: of all that is drawn, an integer from 0 to 2**32 - 1; the same seed, footage and number of threads give
             the same encoder.
         out: folder for the run (`config.json`, `model.safetensors`, `metrics.jsonl`, and `normal.safetensors`, what is
-            normal before a camera that stands still); None keeps nothing on disk: see `normality.memory.learn_memory`.
+            normal before a camera that stands still); None keeps nothing on disk: see
+            `normality.learning.learn_memory`.
         force: overwrite a run that is there already.
         start_seconds: leave out what comes before.
         end_seconds: leave out this moment and what follows.
@@ -157,7 +159,7 @@ def learn(
     progress(Progress("opening", 0, None, news=(_input_in_words(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
         encoder = learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
-        _remember([footage], folder, progress)
+        _remember([footage], encoder, folder, progress)
         return encoder
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
     return run.run(progress)
@@ -245,17 +247,17 @@ def extend(
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
     folder = RunFolder(run) if out is None else RunFolder.create(out, force=force)
     encoder = learn_closed_form(sources, settings, record, folder, progress)
-    _remember(sources, folder, progress)
+    _remember(sources, encoder, folder, progress)
     return encoder
 
 
-def _remember(sources: Sequence[Source], folder: RunFolder | None, progress: Report) -> None:
+def _remember(sources: Sequence[Source], encoder: Encoder, folder: RunFolder | None, progress: Report) -> None:
     """Keeps in the run what is normal before its camera, if that stands still; live footage cannot be read again."""
     if folder is None or not all(isinstance(source, VideoFiles) for source in sources):
         return
     memory, why = None, "the camera moves, or its frames are too far apart"
     try:
-        memory = _memory_of(sources, progress)
+        memory = _memory_of(sources, encoder, progress)
     except SourceError as error:  # the encoder is learned and saved
         why = str(error)
     file = folder.folder / MEMORY_FILE
@@ -268,11 +270,11 @@ def _remember(sources: Sequence[Source], folder: RunFolder | None, progress: Rep
     progress(Progress("remembering what is normal", 1, 1, news=(news,)))
 
 
-def _memory_of(sources: Sequence[Source], progress: Report) -> Memory | None:
+def _memory_of(sources: Sequence[Source], encoder: Encoder, progress: Report) -> Memory | None:
     """None as soon as a part is not of a fixed camera."""
     memory = None
     for source in sources:
-        more = learn_memory(source, progress=progress)
+        more = learn_memory(source, encoder=encoder, progress=progress)
         if more is None:
             return None
         memory = more if memory is None else memory.merged(more)

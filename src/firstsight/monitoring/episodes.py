@@ -2,6 +2,9 @@
 
 With a single threshold, a number that fluctuates about it would begin and end an episode at each crossing.
 
+Where frames are a second or more apart, and no two come within the shortest duration, a single frame is an episode: it
+lasts until the next one. That the last two gaps are so long shows that it is no dropout of a stream.
+
 Source: Schmitt, "A thermionic trigger", 1938.
 """
 
@@ -10,8 +13,8 @@ from dataclasses import dataclass, replace
 
 from firstsight.errors import SettingsError
 
-# Frames that are further apart are pictures of a time lapse or of a camera trap.
-_FAR_APART_SECONDS = 1.0
+# From so long between two frames on, footage is a time lapse: a single frame may be all that shows a thing.
+LAPSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,8 @@ class TriggerState:
 
     episode: Episode | None = None  # in progress, or still too short to count
     counts: bool = False  # whether its beginning was reported
-    seconds: float | None = None  # of the last frame
+    last_seconds: float | None = None  # of the last frame
+    lasts: tuple[float, float] = (0.0, 0.0)  # the last two frames, the later one first
 
 
 @dataclass(frozen=True)
@@ -60,23 +64,24 @@ def update(
 ) -> tuple[TriggerState, Change | None]:
     """The state after one more frame, and what begins or ends with it; None counts as a low value.
 
-    Episodes shorter than `min_seconds` from first to last frame are not reported; but a frame lasts until the next one,
-    so where they are more than a second apart, as in a time lapse, one is enough.
+    Episodes shorter than `min_seconds` from first to last frame are not reported; in a time lapse a single one is.
     """
     episode = state.episode
-    gap = 0.0 if state.seconds is None else seconds - state.seconds
-    if episode is not None and seconds < episode.last_seconds:  # the next file begins
-        return TriggerState(seconds=seconds), finish(state)
+    if state.last_seconds is not None and seconds < state.last_seconds:  # the next file begins
+        return TriggerState(), finish(state)
+    gap = 0.0 if state.last_seconds is None else seconds - state.last_seconds
+    lasts = (gap, state.lasts[0])
     holds = value is not None and value >= (trigger.begins_from if episode is None else trigger.ends_below)
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
-        lasted = max(seconds - episode.start_seconds, gap if gap > _FAR_APART_SECONDS else 0.0)
-        if not state.counts and lasted >= trigger.min_seconds:
-            return TriggerState(episode, counts=True, seconds=seconds), Change(episode, begins=True)
-        return TriggerState(episode, state.counts, seconds), None
+        is_lapse = min(lasts) >= max(trigger.min_seconds, LAPSE_SECONDS)
+        is_long = is_lapse or seconds - episode.start_seconds >= trigger.min_seconds
+        if not state.counts and is_long:
+            return TriggerState(episode, True, seconds, lasts), Change(episode, begins=True)
+        return TriggerState(episode, state.counts, seconds, lasts), None
     if episode is None or seconds - episode.last_seconds < (trigger.quiet_seconds if state.counts else 0.0):
-        return replace(state, seconds=seconds), None
-    return TriggerState(seconds=seconds), finish(state)
+        return replace(state, last_seconds=seconds, lasts=lasts), None
+    return TriggerState(None, False, seconds, lasts), finish(state)
 
 
 def finish(state: TriggerState) -> Change | None:

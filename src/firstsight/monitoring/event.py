@@ -28,7 +28,7 @@ class Event:
     value: float | None = None  # the largest so far: closeness of a match, deviation of something new
     peak_seconds: float | None = None  # when it was the largest
     box: tuple[int, int, int, int] | None = None  # where it is: x, y, width, height in pixels
-    part: str | None = None  # of something new, by a memory: "motion", whose `value` is a rarity, or "appearance"
+    part: str | None = None  # of something new, by a memory "motion" or "appearance": a rarity; beside it "deviation"
     reason: str | None = None  # why the stream counts as lost
     away_seconds: float | None = None  # how long it was lost
     shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
@@ -52,10 +52,9 @@ class Event:
         return gallery(self.words(), [(as_jpeg(self.frame.whole[::step, ::step]), self.source)])
 
     def _how_new(self) -> str:
-        if self.part == "motion":
+        if self.part in ("motion", "appearance"):
             return f"{self.part}, normally {once_in(self.value or 0)}"
-        part = f"{self.part}, " if self.part else ""
-        return f"{part}{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
+        return f"{self.value:.1f} times" + (" the usual deviation" if self.end_seconds is None else "")
 
     def _what(self) -> str:
         anchor = printable(self.anchor or "")

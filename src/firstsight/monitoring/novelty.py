@@ -39,7 +39,7 @@ class Scored:
     # from 0, usually 1 to 5; None during the warm-up. By a memory: rarity, 2 is the rarest of a hundred times 4 s
     score: float | None
     box: tuple[int, int, int, int] | None = None  # by a memory: where, x, y, width, height in pixels
-    part: str | None = None  # by a memory: what is unusual, "motion"
+    part: str | None = None  # by a memory: what is unusual, "motion" or "appearance"
     deviation: float | None = None  # beside a memory: that of appearance, in multiples of the usual one
 
 
@@ -53,7 +53,7 @@ class NovelEpisode:
     peak_seconds: float  # when it was the most unusual
     novelty: float  # the largest, in multiples of the usual deviation; by a memory: rarity
     box: tuple[int, int, int, int] | None = None  # where it was then, x, y, width, height in pixels
-    part: str | None = None  # by a memory: what was unusual; of "appearance" `novelty` is a deviation
+    part: str | None = None  # by a memory: "motion" or "appearance"; beside it "deviation", which `novelty` then is
     heat: Heat | None = field(default=None, repr=False, compare=False)  # of the frame then
 
     def to_json(self) -> dict[str, Any]:
@@ -141,8 +141,8 @@ def detect_novelty(
         novel_from: without a memory: something is new from this multiple of the usual deviation; None is 8.
         memory: of what is normal before this camera, as `Memory.load(run)` gives it: motion is judged by it from the
             first frame on, and appearance by its deviation, as without one; give 8 frames a second or more.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         stays: also report what is left or taken.
         progress: called after each frame.
 
@@ -177,7 +177,7 @@ def sentry_for(
     return Sentry(
         encoder,
         appearance=Appearance(encoder) if looks else None,
-        judge=Judge(memory, view_index=1) if memory else None,
+        judge=Judge(memory, view_index=1, encoder=encoder, encoder_view_index=0) if memory else None,
         looks_from=new_from(novel_from),
         moves_from=rarer_than(false_alarms),
         stays=stays,
@@ -270,4 +270,4 @@ def _scored(frame: Frame, looked: Looked, *, by_memory: bool) -> Scored:
     if not by_memory:
         return Scored(frame.source, frame.seconds, frame.index, looked.score)
     at = frame.source, frame.seconds, frame.index
-    return Scored(*at, looked.score, looked.box, "motion", looked.deviation)
+    return Scored(*at, looked.score, looked.box, looked.part, looked.deviation)

@@ -30,6 +30,7 @@ class PlaceChange:
     begins: bool
     values: NDArray[np.float64]  # (rows, columns) of the whole grid, at its peak
     cells: Cells  # (rows, columns), those of the thing at its peak
+    part: str  # which gave the numbers then
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class _Thing:
     cells: Cells  # in the last frame in which it was there
     peak_cells: Cells
     values: NDArray[np.float64]  # of the whole grid at its peak
+    part: str = ""  # which gave the numbers then
     is_there: bool = True  # in the last frame
 
 
@@ -51,13 +53,15 @@ class Places:
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
         self._things: list[_Thing] = []
+        self._idle = TriggerState()  # of what is not there yet: it knows how far apart frames are
 
-    def update(self, values: NDArray[np.floating] | None, seconds: float) -> list[PlaceChange]:
+    def update(self, values: NDArray[np.floating] | None, seconds: float, part: str = "") -> list[PlaceChange]:
         """What begins or ends with one more frame.
 
         Args:
             values: (rows, columns), from 0; None if nothing can be judged.
             seconds: its time.
+            part: which gives the numbers.
         """
         known = self._things if values is None or not self._things else self._of_shape(values.shape)
         found = [] if values is None else _regions(values >= self._trigger.ends_below)
@@ -65,19 +69,20 @@ class Places:
         used = {number for number in of_thing if number is not None}
         begin = [number for number in range(len(found)) if number not in used]
         nothing = np.zeros((1, 1), np.bool_)
-        fresh = [_Thing(TriggerState(), nothing, nothing, np.zeros((1, 1))) for _ in begin]
+        fresh = [_Thing(self._idle, nothing, nothing, np.zeros((1, 1))) for _ in begin]
         changes, things = [], []
         for thing, number in zip([*known, *fresh], [*of_thing, *begin], strict=True):
-            after, change = self._followed(thing, None if number is None else found[number], values, seconds)
+            after, change = self._followed(thing, None if number is None else found[number], values, seconds, part)
             changes += [change] if change else []
             things += [after] if after.state.episode else []
         self._things = things
+        self._idle, _ = episodes.update(self._trigger, self._idle, None, seconds)
         return changes
 
     def finish(self) -> list[PlaceChange]:
         """What ends because no frame will follow."""
         ended = [_change(thing, episodes.finish(thing.state)) for thing in self._things]
-        self._things = []
+        self._things, self._idle = [], TriggerState()
         return [one for one in ended if one]
 
     def _of_shape(self, shape: tuple[int, ...]) -> list[_Thing]:
@@ -87,7 +92,7 @@ class Places:
         ]
 
     def _followed(
-        self, thing: _Thing, cells: Cells | None, values: NDArray[np.floating] | None, seconds: float
+        self, thing: _Thing, cells: Cells | None, values: NDArray[np.floating] | None, seconds: float, part: str
     ) -> tuple[_Thing, PlaceChange | None]:
         value = None if cells is None or values is None else float(values[cells].max())
         before = thing.state.episode
@@ -99,13 +104,13 @@ class Places:
                 or state.episode.peak > before.peak
                 or state.episode.start_seconds != before.start_seconds
             ):
-                thing = replace(thing, peak_cells=cells, values=values.astype(np.float64))
+                thing = replace(thing, peak_cells=cells, values=values.astype(np.float64), part=part)
         thing = replace(thing, state=state, is_there=cells is not None)
         return thing, _change(thing, change)
 
 
 def _change(thing: _Thing, change: episodes.Change | None) -> PlaceChange | None:
-    return PlaceChange(change.episode, change.begins, thing.values, thing.peak_cells) if change else None
+    return PlaceChange(change.episode, change.begins, thing.values, thing.peak_cells, thing.part) if change else None
 
 
 def _regions(new: Cells) -> list[Cells]:

@@ -46,7 +46,7 @@ class NewChange:
 
     episode: Episode  # so far
     begins: bool
-    part: str | None  # beside a memory: "motion", whose values are rarities, or "appearance"
+    part: str | None  # by a memory "motion" or "appearance", whose values are rarities; beside it "deviation"
     box: Box  # where it was the most unusual
     heat: Heat  # of the entire frame then
 
@@ -60,6 +60,7 @@ class Looked:
     box: Box | None  # by a memory: where motion is the rarest
     changes: tuple[NewChange, ...]
     view_events: tuple[ViewEvent, ...]
+    part: str = "motion"  # by a memory: which was the rarer
 
 
 class Sentry:
@@ -67,8 +68,8 @@ class Sentry:
 
     Args:
         encoder: whose view the first picture of each frame is; the last picture is of the entire frame.
-        appearance: judges it; None to judge motion alone.
-        judge: judges motion by a memory; None without a memory.
+        appearance: judges its deviation; None to judge by a memory alone.
+        judge: judges by a memory; None without one.
         looks_from: when the appearance is new.
         moves_from: when motion is.
         stays: also report what is left or taken.
@@ -100,8 +101,8 @@ class Sentry:
 
     def finish(self) -> tuple[list[NewChange], tuple[ViewEvent, ...]]:
         """What ends because no frame will follow for now. What is usual is kept."""
-        looking = self._changes(self._looking.finish(), "appearance")
-        return [*looking, *self._changes(self._moving.finish(), "motion")], self._view.finish()
+        looking = self._changes(self._looking.finish())
+        return [*looking, *self._changes(self._moving.finish())], self._view.finish()
 
     def _looked(
         self,
@@ -117,19 +118,20 @@ class Sentry:
         if judged.is_switching:  # what is under way goes on
             return Looked(0.0 if motion else None, None, None, (), events)
         if self._appearance:
-            changes += self._changes(self._looking.update(grid, frame.seconds), "appearance")
+            changes += self._changes(self._looking.update(grid, frame.seconds))
         deviation = None if grid is None else float(grid.max())
         if motion is None:
             return Looked(deviation, deviation, None, tuple(changes), events)
         rarities = None if nothing else motion.rarities
-        changes += self._changes(self._moving.update(rarities, frame.seconds), "motion")
-        return Looked(0.0 if nothing else motion.score, deviation, motion.box, tuple(changes), events)
+        changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
+        score = 0.0 if nothing else motion.score
+        return Looked(score, deviation, motion.box, tuple(changes), events, motion.part)
 
-    def _changes(self, changes: Sequence[PlaceChange], part: str) -> list[NewChange]:
-        return [self._change(one, part) for one in changes]
+    def _changes(self, changes: Sequence[PlaceChange]) -> list[NewChange]:
+        return [self._change(one) for one in changes]
 
-    def _change(self, one: PlaceChange, part: str) -> NewChange:
-        if part == "motion":
+    def _change(self, one: PlaceChange) -> NewChange:
+        if one.part:
             row, column = np.unravel_index(int(np.where(one.cells, one.values, -1).argmax()), one.values.shape)
             box = box_at(int(row), int(column), one.values.shape, self._size)
             heat = Heat(one.values, area_of(one.values.shape, self._size))
@@ -137,4 +139,5 @@ class Sentry:
             crop: Crop = self._encoder.view.crop(*self._size)
             heat = Heat(one.values, (crop.x, crop.y, crop.width, crop.height))
             box = heat.box(one.cells)
-        return NewChange(one.episode, one.begins, part if self._judge else None, box, heat)
+        part = (one.part or "deviation") if self._judge else None
+        return NewChange(one.episode, one.begins, part, box, heat)

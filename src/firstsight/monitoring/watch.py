@@ -90,8 +90,8 @@ class Watcher:
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
         memory: of what is normal before this camera: it judges motion from the first frame on.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
         clock: the time by this machine; called once for each arrival.
 
@@ -267,8 +267,8 @@ def watch(
         novel_from: something is new from this multiple of the usual deviation; None is 8.
         memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges motion from the first
             frame on; watch 8 frames a second or more then.
-        false_alarms: how often normal footage may be reported, as "2/h": then motion alone is judged, which the memory
-            calibrates. None is "1/day" for motion, and appearance beside it.
+        false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
+            "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.

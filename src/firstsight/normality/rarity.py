@@ -19,6 +19,7 @@ from firstsight.normality.motion import BLOCK_SECONDS
 
 _UNITS = {"s": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86_400, "day": 86_400, "week": 604_800}
 FALSE_ALARMS = "1/day"
+_SCORE_SECONDS = 0.25
 # With no footage to speak of, scores are in units of motion: 2 is the deviation of the largest in a block.
 _FEW_BLOCKS, _UNKNOWN_TAIL = 3, 2.0
 
@@ -54,6 +55,24 @@ class Rarity:
         beyond = half + (scores - self.middle) / self.tail / math.log(10)
         found: NDArray[np.float64] = np.where(scores < self.middle, below, beyond)
         return found
+
+
+class Trailing:
+    """The trailing mean of a number a frame, starting again with each file."""
+
+    def __init__(self) -> None:
+        self._value, self._last = 0.0, ("", 0.0)
+
+    def update(self, source: str, seconds: float, value: float) -> float:
+        """After one more frame."""
+        last_source, last_seconds = self._last
+        if source != last_source or seconds <= last_seconds:
+            self._value = value
+        else:
+            keep = float(np.exp(-(seconds - last_seconds) / _SCORE_SECONDS))
+            self._value = keep * self._value + (1 - keep) * value
+        self._last = source, seconds
+        return self._value
 
 
 def rate_of(given: str) -> float:

@@ -97,8 +97,8 @@ def _what(event: NovelEpisode | ViewChange) -> str:
         if event.shift is None:
             return ""
         return f"by {event.shift[0]:+.0%} of the width across and {event.shift[1]:+.0%} of the height down"
-    if event.part == "motion":
-        return f"its motion is normal {once_in(event.novelty)}"
+    if event.part in ("motion", "appearance"):
+        return f"its {event.part} is normal {once_in(event.novelty)}"
     return f"its appearance deviates by {event.novelty:.1f} times the usual"
 
 

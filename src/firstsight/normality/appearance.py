@@ -1,0 +1,300 @@
+"""Appearance before a fixed camera: what the encoder sees in cells that change, and how far that is from the normal.
+
+The maps of the encoder's first level are averaged over a grid. Of a cell that changes, or differs from what it usually
+shows, the difference from the usual is what has come. How far that is from the nearest that ever came in normal
+footage, in whichever cell, is how unusual it looks. What comes no further from the usual view than from anything
+normal counts by that: a faint thing is never far.
+
+Sources: Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022 (the nearest of remembered
+cells); Stauffer, Grimson, "Adaptive background mixture models", 1999 (a usual view, and how much each cell varies).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from firstsight import device
+from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError
+from firstsight.footage.frames import Frame
+from firstsight.normality.motion import blocks_of
+from firstsight.normality.rarity import Rarity, Trailing
+from firstsight.process import Precision
+
+LEVEL = 1  # finer than those that follow, which see a person as they see another
+# A person across a room fills a few of these cells; smaller ones show the noise of single patches.
+NUM_ROWS, NUM_COLUMNS = 6, 8
+# Between two frames that are compared: within it a person moves by a cell.
+DUE_SECONDS = 0.2
+# Later than that after the frame before, a change tells nothing of motion.
+MAX_GAP_SECONDS = 0.5
+# Times the usual square of a cell: what differs by less is its noise.
+_ACTIVE_FROM = 6.0
+# Smallest usual deviation: as a share of how much the cells of a view differ, and of their values, by rounding.
+_FLOOR, _ROUNDING = 0.03, 0.003
+_MAX_VECTORS = 4_000
+_MAX_BLOCKS = 20_000
+
+Cells = NDArray[np.float32]  # (maps, cells)
+Part = Literal["moving", "looking"]  # cells that change; cells that differ from the usual, whether they change or not
+
+
+@dataclass(frozen=True, eq=False)
+class Appearance:
+    """What a fixed camera usually shows, and what has come before it."""
+
+    usual: NDArray[np.float32]  # (maps, cells), the median
+    change: NDArray[np.float32]  # (cells,), the median square of the change between two frames 0.2 s apart, per map
+    spread: NDArray[np.float32]  # (cells,), the median square of the difference from the usual, per map
+    moving: NDArray[np.float32]  # (n, maps), differences from the usual in cells that changed
+    looking: NDArray[np.float32]  # (m, maps), of those that differed from the usual, whether they changed or not
+    largest: NDArray[np.float64]  # (blocks, 2), the largest distance of either part in 4 s that was left out
+    fingerprint: str  # of the encoder
+
+    def __post_init__(self) -> None:
+        maps, cells = self.usual.shape if self.usual.ndim == 2 else (0, 0)
+        shapes = (
+            self.change.shape,
+            self.spread.shape,
+            self.moving.shape[1:],
+            self.looking.shape[1:],
+            self.largest.shape[1:],
+        )
+        if not cells or shapes != ((cells,), (cells,), (maps,), (maps,), (2,)):
+            raise SettingsError(f"appearance of the shapes {self.usual.shape}, {shapes}; learn it again")
+        parts = (self.usual, self.change, self.spread, self.moving, self.looking, self.largest)
+        if not all(np.isfinite(part).all() for part in parts) or min(self.change.min(), self.spread.min()) < 0:
+            raise SettingsError("appearance with numbers that are not finite or below 0; learn it again")
+
+    def merged(self, other: "Appearance") -> "Appearance":
+        """Of both; of another encoder, the other alone."""
+        if (self.fingerprint, self.usual.shape) != (other.fingerprint, other.usual.shape):
+            return other
+        share = len(other.largest) / max(1, len(self.largest) + len(other.largest))
+        usual, change, spread = (
+            (first + np.float32(share) * (second - first))
+            for first, second in ((self.usual, other.usual), (self.change, other.change), (self.spread, other.spread))
+        )
+        moving = _bounded(np.concatenate([self.moving, other.moving]))
+        looking = _bounded(np.concatenate([self.looking, other.looking]))
+        largest = np.concatenate([self.largest, other.largest])[-_MAX_BLOCKS:]
+        return Appearance(usual, change, spread, moving, looking, largest, self.fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class Sights:
+    """What one clip, or a part of it, shows."""
+
+    cells: NDArray[np.float32]  # (frames, maps, cells)
+    seconds: NDArray[np.float64]
+
+    def part(self, indices: NDArray[np.intp]) -> "Sights":
+        """The frames with those indices."""
+        return Sights(self.cells[indices], self.seconds[indices])
+
+    def before(self) -> NDArray[np.float32]:
+        """(frames, maps, cells): the frame before each; not a number where none came in the half second before."""
+        before = np.concatenate([np.full_like(self.cells[:1], np.nan), self.cells[:-1]])
+        before[1:][np.diff(self.seconds) > MAX_GAP_SECONDS] = np.nan
+        return before
+
+
+class Sight:
+    """The frames of one camera as cells, five a second at most."""
+
+    def __init__(self, encoder: Encoder, view_index: int) -> None:
+        self._encoder, self._view_index = encoder, view_index
+        self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
+        self._last: Frame | None = None
+        self.grid = (NUM_ROWS, NUM_COLUMNS)  # of the last frames
+
+    def update(self, frames: Sequence[Frame]) -> list[Cells | None]:
+        """Of each frame; None of one that follows the last that was used within 0.2 s. Frames in order of time."""
+        due = [frame for frame in frames if self._is_due(frame)]
+        sizes = {frame.pictures[self._view_index].shape for frame in due}
+        found: dict[int, Cells] = {}
+        for size in sizes:  # files of other sizes
+            same = [frame for frame in due if frame.pictures[self._view_index].shape == size]
+            pictures = np.stack([frame.pictures[self._view_index] for frame in same])
+            features = self._encoder.features(pictures, level=LEVEL, precision=self._precision)
+            self.grid = min(NUM_ROWS, features.shape[2]), min(NUM_COLUMNS, features.shape[3])
+            found |= {id(frame): cells for frame, cells in zip(same, in_cells(features, self.grid), strict=True)}
+        return [found.get(id(frame)) for frame in frames]
+
+    def _is_due(self, frame: Frame) -> bool:
+        last = self._last
+        is_due = (
+            last is None or frame.source != last.source or not 0 <= frame.seconds - last.seconds < DUE_SECONDS - 0.01
+        )
+        if is_due:
+            self._last = frame
+        return is_due
+
+
+def in_cells(features: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Maps (N, maps, rows, columns) averaged over a grid: (N, maps, cells)."""
+    pooled: NDArray[np.float32] = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(features), grid).numpy()
+    return pooled.reshape(*features.shape[:2], -1)
+
+
+def learn_appearance(folds: Sequence[Sequence[Sights]], fingerprint: str) -> Appearance:
+    """What is normal in them, calibrated by what is left out: each fold is judged by what came in the others.
+
+    Args:
+        folds: of footage of a fixed camera, at least one frame in all; a single one cannot be left out.
+        fingerprint: of the encoder.
+    """
+    largest = [np.empty((0, 2))]
+    for number, fold in enumerate(folds if len(folds) > 1 else ()):
+        others = _learned([clip for other in (*folds[:number], *folds[number + 1 :]) for clip in other], fingerprint)
+        largest += [_largest(others, clip) for clip in fold]
+    everything = _learned([clip for fold in folds for clip in fold], fingerprint)
+    return replace(everything, largest=np.concatenate(largest)[-_MAX_BLOCKS:])
+
+
+def _learned(clips: Sequence[Sights], fingerprint: str) -> Appearance:
+    """Not calibrated."""
+    cells = np.concatenate([clip.cells for clip in clips])
+    usual = np.median(cells, axis=0).astype(np.float32)
+    spread = _usual_square(cells - usual, usual)
+    changes = np.concatenate([clip.cells - clip.before() for clip in clips])
+    changes = changes[np.isfinite(changes[:, 0, 0])]
+    change = _usual_square(changes, usual) if len(changes) else spread
+    empty = np.empty((0, len(usual)), np.float32)
+    view = Appearance(usual, change, spread, empty, empty, np.empty((0, 2)), fingerprint)
+    moving, looking = zip(*(_came(view, clip) for clip in clips), strict=True)
+    return replace(view, moving=_bounded(np.concatenate(moving)), looking=_bounded(np.concatenate(looking)))
+
+
+def _came(view: Appearance, clip: Sights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The differences from the usual in cells that change, and in those that differ: (n, maps) and (m, maps)."""
+    difference = clip.cells - view.usual
+    moving, looking = _active(view, difference, clip.cells - clip.before())
+    vectors = difference.transpose(0, 2, 1)
+    return vectors[moving], vectors[looking]
+
+
+def _largest(known: Appearance, clip: Sights) -> NDArray[np.float64]:
+    """(blocks, 2): the largest score of either part in each block of 4 s."""
+    found = distances(known, clip.cells, clip.before())
+    trailing = Trailing()
+    most = found["moving"].max(axis=1).astype(np.float64)
+    moving = np.array([trailing.update("clip", *one) for one in zip(clip.seconds, most, strict=True)])
+    looking = found["looking"].max(axis=1).astype(np.float64)
+    return np.array([(moving[block].max(), looking[block].max()) for block in blocks_of(clip.seconds)])
+
+
+def distances(
+    known: Appearance, cells: NDArray[np.float32], before: NDArray[np.float32]
+) -> dict[Part, NDArray[np.float32]]:
+    """How far what has come in each cell is from the nearest normal, 0 in cells that are not active.
+
+    Args:
+        known: what is normal.
+        cells: (frames, maps, cells).
+        before: (frames, maps, cells) of the frame before each; not a number where there is none.
+
+    Returns:
+        (frames, cells) of cells that change, and of those that differ from the usual.
+    """
+    difference = cells - known.usual
+    moving, looking = _active(known, difference, cells - before)
+    vectors = difference.transpose(0, 2, 1)
+    return {"moving": _away(vectors, moving, known.moving), "looking": _away(vectors, looking, known.looking)}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How rare the appearance of a frame is."""
+
+    rarity: float
+    box: tuple[int, int, int, int]  # of the rarest cell: x, y, width, height in pixels of the upright picture
+
+
+class Looks:
+    """Judges the appearance of the frames of one camera, one after the other.
+
+    Raises:
+        SettingsError: what is known is of another encoder.
+    """
+
+    def __init__(self, known: Appearance, encoder: Encoder, view_index: int) -> None:
+        if known.fingerprint != encoder.fingerprint:
+            raise SettingsError("the memory of what is normal is of another encoder; take both from the same run")
+        self._known, self._view, self._sight = known, encoder.view, Sight(encoder, view_index)
+        self._rarities = [Rarity.of(column) for column in known.largest.T]
+        self._trailing = Trailing()
+        self._before: tuple[Frame, Cells] | None = None
+        self._seen: Seen | None = None
+        self._of_motion = False  # whether that is what moves
+
+    def update(self, frames: Sequence[Frame], with_motion: Sequence[bool]) -> list[Seen | None]:
+        """Of some more frames, each as of the last that was compared: what moves, or without motion all that is there.
+
+        None of what the memory cannot be compared with.
+        """
+        found = []
+        for frame, cells, moves in zip(frames, self._sight.update(frames), with_motion, strict=True):
+            if cells is not None:
+                self._seen, self._of_motion = self._compared(frame, cells, with_motion=moves), moves
+            found.append(self._seen if moves == self._of_motion else None)
+        return found
+
+    def _compared(self, frame: Frame, cells: Cells, *, with_motion: bool) -> Seen | None:
+        if cells.shape != self._known.usual.shape:  # a file of another size
+            self._before = None
+            return None
+        last = self._before
+        fits = last and last[0].source == frame.source and 0 < frame.seconds - last[0].seconds <= MAX_GAP_SECONDS
+        before = last[1] if last and fits else np.full_like(cells, np.nan)
+        away = distances(self._known, cells[None], before[None])["moving" if with_motion else "looking"][0]
+        self._before = frame, cells
+        cell, score = int(away.argmax()), float(away.max())
+        if with_motion:
+            score = self._trailing.update(frame.source, frame.seconds, score)
+        return Seen(self._rarities[not with_motion](score), self._box_of(cell, frame.size))
+
+    def _box_of(self, cell: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        rows, columns = self._sight.grid
+        crop = self._view.crop(*size)
+        down, across = crop.height / rows, crop.width / columns
+        row, column = divmod(cell, columns)
+        return round(crop.x + column * across), round(crop.y + row * down), round(across), round(down)
+
+
+def _away(vectors: NDArray[np.float32], active: NDArray[np.bool_], normal: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The distance of active vectors (frames, cells, maps) to the nearest normal one, or to 0 if that is nearer."""
+    found = np.zeros(active.shape, np.float32)
+    chosen = torch.from_numpy(np.ascontiguousarray(vectors[active]))
+    away = chosen.norm(dim=1)
+    if len(normal) and len(chosen):
+        away = torch.minimum(away, torch.cdist(chosen, torch.from_numpy(normal)).amin(1))
+    found[active] = away.numpy()
+    return found
+
+
+def _active(
+    known: Appearance, difference: NDArray[np.float32], change: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Cells (frames, cells) that change, and that differ from the usual."""
+    moving = np.nan_to_num((change**2).mean(axis=1)) > _ACTIVE_FROM * known.change
+    return moving, (difference**2).mean(axis=1) > _ACTIVE_FROM * known.spread
+
+
+def _usual_square(differences: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(cells,): the median square per map; a cell that never varies counts as the median cell, and by rounding."""
+    squares = np.median((differences**2).mean(axis=1), axis=0)
+    floor = _FLOOR**2 * usual.var(axis=1).mean() + _ROUNDING**2 * (usual**2).mean() + np.finfo(np.float32).tiny
+    return np.asarray(squares + np.median(squares) + floor, np.float32)
+
+
+def _bounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """At most 4,000 of them, drawn at random."""
+    if len(vectors) <= _MAX_VECTORS:
+        return np.ascontiguousarray(vectors)
+    chosen = np.random.default_rng(0).choice(len(vectors), _MAX_VECTORS, replace=False)
+    return np.ascontiguousarray(vectors[np.sort(chosen)])

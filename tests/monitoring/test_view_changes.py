@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import PixelsError
-from firstsight.monitoring.view_changes import sketch
+from firstsight.monitoring.sketch import sketch
 from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, cells_of_crop
 from firstsight.pixels import Crop
 

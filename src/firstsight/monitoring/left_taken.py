@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from firstsight.monitoring.view_changes import HEIGHT, WIDTH, Floats
+from firstsight.monitoring.sketch import HEIGHT, WIDTH, Floats
 
 STAYS_SECONDS = 10.0  # somebody who waits or sits moves within that
 _STILL_LEVELS = 5.0  # grey levels from frame to frame; sketches average noise away

@@ -17,7 +17,7 @@ from firstsight.footage.source import Source, Spec, open_source
 from firstsight.monitoring.deviation import Appearance, new_from, rarer_than
 from firstsight.monitoring.event import plain
 from firstsight.monitoring.sentry import Heat, Looked, Sentry
-from firstsight.monitoring.view_changes import SketchView
+from firstsight.monitoring.sketch import SketchView
 from firstsight.monitoring.view_watch import ViewChangeKind
 from firstsight.normality.memory import Judge, Memory
 from firstsight.normality.motion import MotionView

@@ -17,20 +17,16 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from scipy import ndimage
 
-from firstsight.errors import PixelsError
 from firstsight.monitoring import light_steps
 from firstsight.monitoring.light_steps import SETTLING_SECONDS, Steps
-from firstsight.pixels import Crop
+from firstsight.monitoring.sketch import HEIGHT, WIDTH, Floats, Sketch
 
-HEIGHT, WIDTH = 120, 160  # of a sketch; 2 pixels of a picture 640 wide are half a pixel here
 NUM_ROWS, NUM_COLUMNS = 6, 8  # cells of 20x20 pixels: some 50 independent gradients, so chance correlates by 0.15
 _CELL = HEIGHT // NUM_ROWS
 _BORDER = 2  # pixels that a gradient reaches
 
-Floats = NDArray[np.float32]
 State = Literal["usual", "light", "moved", "covered", "dark"]
 
 # Of the structured cells: most of them, which a person close to the camera does not reach, and so many that it is
@@ -66,14 +62,6 @@ _RESTLESS_SHARE, _FOLLOWED_FRAMES = 0.2, 200
 
 
 @dataclass(frozen=True, eq=False)
-class Sketch:
-    """What is kept of a picture."""
-
-    light: Floats  # (HEIGHT, WIDTH), grey levels 0 to 255
-    pixels: NDArray[np.uint8]  # some of the picture's own, as they are, to see whether any changes
-
-
-@dataclass(frozen=True, eq=False)
 class Usual:
     """What the view usually is, after a frame."""
 
@@ -105,32 +93,6 @@ class Judged:
     is_switching: bool = False  # most of the view changed within half a second, so that nothing can be judged
     settled: NDArray[np.bool_] | None = None  # (NUM_ROWS, NUM_COLUMNS): what they show in another light is usual now
     starts_again: bool = False  # what is usual starts again, as the view was moved
-
-
-@dataclass(frozen=True)
-class SketchView:
-    """All of a frame in grey, at twice the size of a sketch at most: enough for `sketch`."""
-
-    channels: int = 1
-
-    def crop(self, width: int, height: int) -> Crop:
-        """All of a picture of that size."""
-        return Crop(0, 0, width, height, min(width, 2 * WIDTH), min(height, 2 * HEIGHT))
-
-
-def sketch(picture: NDArray[np.uint8]) -> Sketch:
-    """What is compared of a picture, uint8 (H, W, 1 or 3).
-
-    Raises:
-        PixelsError: another shape or dtype.
-    """
-    if picture.ndim != 3 or picture.shape[2] not in (1, 3) or picture.dtype != np.uint8 or not picture.size:
-        raise PixelsError(f"a picture of shape {picture.shape}, {picture.dtype}; valid is uint8 (H, W, 3) or (H, W, 1)")
-    image = Image.fromarray(picture if picture.shape[2] == 3 else picture[..., 0]).convert("L")
-    small = image.resize((WIDTH, HEIGHT), Image.Resampling.BOX, reducing_gap=2.0)
-    down, across = (max(1, side // most) for side, most in zip(picture.shape[:2], (HEIGHT, WIDTH), strict=True))
-    some = picture[down // 2 :: down, across // 2 :: across, picture.shape[2] // 2]
-    return Sketch(np.asarray(small, dtype=np.float32), np.ascontiguousarray(some))
 
 
 def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Judged]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from firstsight.monitoring import episodes, frozen, left_taken, view_changes
 from firstsight.monitoring.episodes import Trigger, TriggerState
+from firstsight.monitoring.sketch import sketch
 from firstsight.monitoring.view_changes import NUM_COLUMNS, NUM_ROWS, Judged, State
 from firstsight.pixels import Crop
 
@@ -70,7 +71,7 @@ class ViewWatch:
 
     def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
         """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it."""
-        one = view_changes.sketch(picture)
+        one = sketch(picture)
         self._usual, judged = view_changes.update(self._usual, one, seconds)
         events = [*self._moved(judged), *self._lasting(judged), *self._frozen(one.pixels, judged)]
         if judged.starts_again:

@@ -85,7 +85,9 @@ def show(page, view: str) -> None:
     else:
         page.wait_for_selector("section.model table caption")
     page.evaluate("window.scrollTo(0, 0)")
-    page.wait_for_load_state("networkidle")
+    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    if view in ("watch", "map"):
+        page.wait_for_selector(".axis-fixed canvas[data-busy='0']")
     page.wait_for_function("[...document.images].every(one => one.complete || one.loading === 'lazy')")
 
 

@@ -12,7 +12,7 @@ from firstsight.web.models import About, Models, learn_model
 
 
 def test_a_model_of_the_articles_method_that_is_stopped_can_be_resumed(tmp_path: Path) -> None:
-    clip = write_clip(tmp_path / "a.mp4", hue=20, num_frames=30, size=64)
+    clip = write_clip(tmp_path / "a.mp4", hue=20, num_frames=12, size=64)
     models = Models(tmp_path / "walks.library")
     folder = models.begin("first", About(("a.mp4",), (str(clip),), "article", 0))
     assert models.folder == tmp_path / "walks.models"

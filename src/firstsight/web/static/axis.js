@@ -157,6 +157,7 @@ export class Axis {
       }
     this.paintRuler(context);
     this.placeLabels(first, last);
+    this.canvas.dataset.busy = String(this.tiles.numRunning + this.tiles.wishes.length);
     this.canvas.dataset.painted = String(1 + Number(this.canvas.dataset.painted ?? 0));
   }
 

@@ -176,21 +176,22 @@ def export_command(
     ] = None,
     as_json: footage.Json = False,
 ) -> None:
-    """Write a library's vectors for other programs; with --to an encoder for another runtime.
+    """Write a library's vectors, or an encoder, for other programs.
 
     Each vector has its source, frame and time. A samples.json gets the thumbnails beside it, in the layout that
-    FiftyOne imports as FiftyOneDataset. An encoder takes frames, uint8 (N, H, W, 3), and gives vectors, with resizing
-    inside.
+    FiftyOne imports as FiftyOneDataset. With --to an encoder is written: it takes frames, uint8 (N, H, W, 3), and gives
+    vectors, with resizing inside.
 
     Example: `firstsight export walks.library --out walks.parquet`
     """
     if runtime is not None or size is not None:
+        footage.check_run(folder)
         _export_encoder(folder, out, runtime, size, as_json=as_json)
         return
+    footage.check_library(folder)
     from firstsight.api import Library
     from firstsight.export.tables import check_export
 
-    footage.check_library(folder)
     check_export(out)
     check_out(out)
     with Library.open(folder) as library, Display(notes()) as display:

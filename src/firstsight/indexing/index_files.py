@@ -14,7 +14,7 @@ from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.on_ray import OnRay, check_engine
 from firstsight.indexing.run import IndexingRun, Wanted
-from firstsight.indexing.writer import Embed, embed_source, only_first_interrupt
+from firstsight.indexing.writer import Embed, only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
@@ -206,11 +206,11 @@ def index(
 
 def _embedding(
     library: Store, run: IndexingRun, files: Wanted, *, on: str | None, progress: Report
-) -> AbstractContextManager[Embed]:
-    """What embeds the videos of a run."""
+) -> AbstractContextManager[Embed | None]:
+    """What embeds the videos of a run; None is this process."""
     videos = list(run.new_videos(files)) if on else []
     if on is None or not videos:
-        return nullcontext(embed_source)
+        return nullcontext(None)
     progress(Progress("starting Ray", 0, None))
     return OnRay(library, videos, address=on.partition(":")[2] or None)
 

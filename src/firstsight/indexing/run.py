@@ -156,9 +156,9 @@ class IndexingRun:
             if not (file.is_picture or stamp is None or known or passed_over or file.path in self._registry.partial):
                 yield file, sampling
 
-    def run(self, files: Wanted, *, embed: Embed = embed_source) -> None:
-        """Indexes all files, embedded so. When it is interrupted, what is done is kept."""
-        self._embed = embed
+    def run(self, files: Wanted, *, embed: Embed | None = None) -> None:
+        """Indexes all files, embedded so, by default in this process. When it is interrupted, what is done is kept."""
+        self._embed = embed or embed_source
         try:
             for file, sampling in files:
                 self._show(file.name)

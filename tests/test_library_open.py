@@ -73,6 +73,8 @@ ASKED: dict[str, Callable[[Library, np.ndarray, Any, Any], object]] = {
     "remove": lambda library, *_: library.remove("*"),
     "remove_missing": lambda library, *_: library.remove_missing(),
     "store": lambda library, *_: library.store,
+    "set_apart": lambda library, *_: library.set_apart("gate.mp4", "yard.mp4"),
+    "reunite": lambda library, *_: library.reunite("gate.mp4", "yard.mp4"),
 }
 
 

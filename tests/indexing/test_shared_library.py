@@ -206,7 +206,7 @@ class TestMending:
         made = filled(tmp_path / "library", {"still.png": 1, "walk.mp4": 20})
         made.library.tables.sources.drop_columns(["is_picture", "reason", "path_bytes"])
         config = made.library.path / CONFIG_FILE
-        config.write_text(config.read_text().replace('"format_version": 3', '"format_version": 1'))
+        config.write_text(config.read_text().replace('"format_version": 4', '"format_version": 1'))
         library = Store.open(made.library.path)
         assert [record.is_picture for record in library.sources] == [True, False]
         assert library.tables.is_of_older_version
@@ -215,7 +215,7 @@ class TestMending:
         again = Store.open(library.path)
         assert not again.tables.is_of_older_version
         assert again.sources == library.sources
-        assert json.loads(config.read_text())["format_version"] == 3
+        assert json.loads(config.read_text())["format_version"] == 4
 
     def test_where_all_is_well_nothing_is_written(self, tmp_path: Path) -> None:
         library = filled(tmp_path / "library", {"one": 30, "two": 20}).library

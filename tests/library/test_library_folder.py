@@ -61,7 +61,7 @@ def no_tables(folder: Path) -> None:
         (half_a_description, "library.json is damaged .*index the footage again"),
         (a_list, "does not describe a library"),
         (another_format, "does not describe a library"),
-        (another_version, "format version 9; this program reads versions 1 to 3"),
+        (another_version, "format version 9; this program reads versions 1 to 4"),
         (no_settings, "is damaged .*colour"),
         (no_tables, "cannot be used .*sources"),
     ],

@@ -14,8 +14,8 @@ def pin(page, seconds: float) -> None:
     """Seeks the first row by a click on the axis, and pins the frame."""
     page.wait_for_selector(".axis-scroll[data-ready]:not([data-ready='0'])")
     page.wait_for_function("document.querySelector('.player-time').textContent === '0:00.00'")
-    box = page.locator(".axis-scroll").bounding_box()
-    page.mouse.click(box["x"] + 10 + seconds * 20, box["y"] + 24 + 20 + 10)
+    # Of the element, once it stands still: what is above it may still grow.
+    page.locator(".axis-scroll").click(position={"x": 10 + seconds * 20, "y": 24 + 20 + 10})
     page.wait_for_function("document.querySelector('.player-time').textContent !== '0:00.00'")
     page.wait_for_function("document.querySelector('.player-stage').dataset.ready !== ''")
     page.keyboard.press("a")

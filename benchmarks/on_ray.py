@@ -67,12 +67,12 @@ def index(arguments: argparse.Namespace, folder: Path, name: str, on: str | None
     seconds = time.perf_counter() - begin
     made.close()
     with Store.open(folder / name) as library:
-        frames = library.timeline.frames
-        vectors = np.zeros((len(frames), library.dim), np.float32)
-        for positions, some in library.vectors(None):
-            vectors[positions] = some
+        frames = library.embeddings()
         names = [frames.source_of(row) for row in range(len(frames))]
-        return (list(zip(names, frames.frame_indices.tolist(), frames.seconds.tolist(), strict=True)), vectors), seconds
+        return (
+            list(zip(names, frames.frame_indices.tolist(), frames.seconds.tolist(), strict=True)),
+            frames.vectors,
+        ), seconds
 
 
 def compare(what: str, found: Rows, seconds: float, expected: Rows, alone: float) -> None:

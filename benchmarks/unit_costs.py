@@ -94,9 +94,7 @@ def costs(video: Path, *, rate: float) -> dict[str, float]:
 
 def changed_share(library: Store) -> float:
     """The share of frames that have changed since the last one kept."""
-    vectors = np.zeros((library.num_frames, library.dim), np.float32)
-    for positions, some in library.vectors(None):
-        vectors[positions] = some
+    vectors = library.embeddings().vectors
     threshold = np.quantile((vectors[1:] * vectors[:-1]).sum(axis=1), _USUAL)
     kept = [vectors[0]]
     for vector in vectors[1:]:

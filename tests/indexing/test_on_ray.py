@@ -135,11 +135,8 @@ if __name__ == "__main__":
 
 def rows_of_source(library: Store) -> list[tuple[int, float, np.ndarray]]:
     """Frame, time and vector of all rows, by source and time; vectors are stored in 16 bits."""
-    frames = library.timeline.frames
-    vectors = np.zeros((len(frames), library.dim), np.float32)
-    for positions, some in library.vectors(None):
-        vectors[positions] = some
-    return list(zip(frames.frame_indices.tolist(), frames.seconds.tolist(), vectors, strict=True))
+    frames = library.embeddings()
+    return list(zip(frames.frame_indices.tolist(), frames.seconds.tolist(), frames.vectors, strict=True))
 
 
 @needs_ray

@@ -42,9 +42,7 @@ class LayoutConfig:
     dim: int = _CELL_DIM
     in_place_dim: int = _IN_PLACE_DIM
     weight: float = 0.0  # of the layout in a similarity, 0 to 1; the vectors have the rest
-    unrelated: float = (
-        1.0  # minus the mean logarithm of the agreement of frames that have nothing to do with each other
-    )
+    unrelated: float = 1.0  # minus the mean logarithm of the agreement of frames of unrelated things
 
     def __post_init__(self) -> None:
         sizes = (self.rows, self.columns, self.dim, self.in_place_dim)

@@ -13,7 +13,7 @@ from scipy.fft import dctn
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.learning.learn import learn
-from firstsight.monitoring.deviation import in_cells
+from firstsight.normality.appearance import in_cells
 from firstsight.pixels import Crop, as_pictures, crop_and_resize, with_channels, writable
 from firstsight.quality.self_test import Similarities, by_cosine
 

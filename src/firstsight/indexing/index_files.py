@@ -13,8 +13,8 @@ from firstsight.files import check_path, listed
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.on_ray import OnRay, check_engine
-from firstsight.indexing.run import IndexingRun, Wanted
-from firstsight.indexing.writer import Embed, only_first_interrupt
+from firstsight.indexing.run import Elsewhere, IndexingRun, Wanted
+from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
@@ -189,8 +189,8 @@ def index(
     run = IndexingRun(library, num_files=len(files), total=total, report=progress, retry=retry)
     for failure in failures:
         run.fail(failure)
-    with _embedding(library, run, files, on=on, progress=progress) as embed:
-        run.run(files, embed=embed)
+    with _embedding(library, run, files, on=on, progress=progress) as elsewhere:
+        run.run(files, elsewhere=elsewhere)
     library.tables.keep_up_indices()
     _update_vector_index(library, run.outcome, progress)
     _check_any_readable(run.outcome)
@@ -206,11 +206,11 @@ def index(
 
 def _embedding(
     library: Store, run: IndexingRun, files: Wanted, *, on: str | None, progress: Report
-) -> AbstractContextManager[Embed | None]:
-    """What embeds the videos of a run; None is this process."""
+) -> AbstractContextManager[Elsewhere | None]:
+    """What embeds the videos of a run elsewhere; None if nothing does."""
     videos = list(run.new_videos(files)) if on else []
     if on is None or not videos:
-        return nullcontext(None)
+        return nullcontext()
     progress(Progress("starting Ray", 0, None))
     return OnRay(library, videos, address=on.partition(":")[2] or None)
 

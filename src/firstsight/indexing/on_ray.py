@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -32,7 +32,6 @@ from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.indexing.writer import (
-    Choice,
     EmbeddedBatch,
     ResumedSampling,
     ResumePointMissingError,
@@ -179,40 +178,32 @@ class OnRay:
         self._shards = deque(shard for file, sampling in videos for shard in shards_of(file.path, file.name, sampling))
         self._counts = Counter((shard.path, shard.sampling) for shard in self._shards)
         self._pending: deque[tuple[Shard, Any]] = deque()  # each with the reference to its result
-        self._printing = redirect_stdout(sys.stderr)
+        self._dim, self._open = library.dim, ExitStack()
         self._ray = _started(address)
+        self._open.callback(self._ray.shutdown)
         self._task = self._ray.put(Task.of(library))
         self._embed = self._ray.remote(_embed).options(num_cpus=1, max_retries=_MAX_RETRIES)
 
     def __enter__(self) -> Self:
-        self._printing.__enter__()
+        self._open.enter_context(redirect_stdout(sys.stderr))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ray.shutdown()
-        self._printing.__exit__(None, None, None)
+        self._open.close()
 
-    def __call__(
-        self,
-        encoder: Encoder,
-        source: Source,
-        *,
-        thumbnail_size: int,
-        choose: Choice = iter,
-        with_layouts: bool = False,
-    ) -> Iterator[EmbeddedBatch]:
-        """As `embed_source`, of which it takes the place: by shards, if those of the source are to come.
+    def __call__(self, source: Source) -> Iterator[EmbeddedBatch] | None:
+        """The batches of a video, once; None of what has no shards, or had them already.
 
         Raises:
             SourceError: it cannot be read.
-            ResumePointMissingError: the shards do not join; the next call reads it here.
+            ResumePointMissingError: its shards do not join.
         """
         files = source.files if isinstance(source, VideoFiles) else ()
-        video = (files[0].path, files[0].sampling) if len(files) == 1 and choose is iter else None
+        video = (files[0].path, files[0].sampling) if len(files) == 1 else None
         num_shards = self._counts.pop(video, 0) if video else 0
-        if video and num_shards:
-            return joined((self._result(video) for _ in range(num_shards)), dim=encoder.dim)
-        return embed_source(encoder, source, thumbnail_size=thumbnail_size, choose=choose, with_layouts=with_layouts)
+        if not video or not num_shards:
+            return None
+        return joined((self._result(video) for _ in range(num_shards)), dim=self._dim)
 
     def _result(self, video: tuple[Path, Sampling]) -> Embedded:
         """Of the video's next shard; those of videos before it that turned out to be copies are passed over."""

@@ -1,7 +1,7 @@
 """One run of indexing: each file is embedded, copied, renamed or left, whichever is the least work."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.writer import (
     Choice,
-    Embed,
     EmbeddedBatch,
     ResumePointMissingError,
     Writer,
@@ -124,6 +123,8 @@ _MAX_REASON = 300  # characters of why a file cannot be read
 
 # Files to index, and how each is sampled; None keeps its sampling in the library, or is the library's default.
 Wanted = Sequence[tuple[FootageFile, Sampling | None]]
+# Gives a source in the batches that another process made of it; None if it is to be embedded here.
+Elsewhere = Callable[[Source], Iterator[EmbeddedBatch] | None]
 
 
 class IndexingRun:
@@ -144,7 +145,7 @@ class IndexingRun:
         self._total = total  # frames to embed, if known
         self._registry = SourceRegistry(library.tables.records())
         self._pictures: list[SourceRecord] = []  # waiting to be embedded together
-        self._embed: Embed = embed_source
+        self._elsewhere: Elsewhere | None = None
 
     def new_videos(self, files: Wanted) -> Iterator[tuple[FootageFile, Sampling]]:
         """Those of the files that are embedded from their beginning, unless they turn out to be copies."""
@@ -156,9 +157,9 @@ class IndexingRun:
             if not (file.is_picture or stamp is None or known or passed_over or file.path in self._registry.partial):
                 yield file, sampling
 
-    def run(self, files: Wanted, *, embed: Embed | None = None) -> None:
-        """Indexes all files, embedded so, by default in this process. When it is interrupted, what is done is kept."""
-        self._embed = embed or embed_source
+    def run(self, files: Wanted, *, elsewhere: Elsewhere | None = None) -> None:
+        """Indexes all files, those embedded here that are not `elsewhere`. When interrupted, what is done is kept."""
+        self._elsewhere = elsewhere
         try:
             for file, sampling in files:
                 self._show(file.name)
@@ -334,12 +335,16 @@ class IndexingRun:
         self._finish(replace(record, duration_seconds=_plausible_end(stated, last, record.sampling)))
 
     def _embedded(self, source: Source, stored: Stored | None = None) -> Iterator[EmbeddedBatch]:
+        batches = self._elsewhere(source) if self._elsewhere and not stored else None
+        for some in self._embedded_here(source, stored) if batches is None else batches:
+            self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
+            yield some
+
+    def _embedded_here(self, source: Source, stored: Stored | None) -> Iterator[EmbeddedBatch]:
         size = self._library.config.thumbnail_size
         choose: Choice = (lambda frames: frames_after(frames, stored)) if stored else iter
         encoder, with_layouts = self._library.encoder, self._library.has_layouts
-        for some in self._embed(encoder, source, thumbnail_size=size, choose=choose, with_layouts=with_layouts):
-            self.outcome = replace(self.outcome, num_frames=self.outcome.num_frames + len(some.rows))
-            yield some
+        return embed_source(encoder, source, thumbnail_size=size, choose=choose, with_layouts=with_layouts)
 
     def _finish(self, record: SourceRecord, *, among: list[str] | None = None) -> None:
         before = self._registry.whole.get(record.path)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 import numpy as np
 
@@ -35,21 +34,6 @@ BATCH_SIZE = 64
 _SAME_SECONDS = 1e-6
 
 Choice = Callable[[Iterator[Frame]], Iterator[Frame]]
-
-
-class Embed(Protocol):
-    """Embeds a source, as `embed_source` does."""
-
-    def __call__(
-        self,
-        encoder: Encoder,
-        source: Source,
-        *,
-        thumbnail_size: int,
-        choose: Choice = iter,
-        with_layouts: bool = False,
-    ) -> Iterator["EmbeddedBatch"]:
-        """The source in batches."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from firstsight import device
@@ -28,11 +27,10 @@ from firstsight.footage.frames import Frame
 from firstsight.monitoring.episodes import Trigger
 from firstsight.monitoring.view_changes import Judged as JudgedView
 from firstsight.monitoring.view_watch import cells_of_crop, is_blind
+from firstsight.normality.appearance import grid_of, in_cells, least_square
 from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
 from firstsight.process import Precision
 
-# A person across a room fills a few of these cells; smaller ones show the noise of single patches.
-NUM_ROWS, NUM_COLUMNS = 6, 8
 # Shadows move through a view in tens of minutes, clouds in minutes.
 ADAPTING_SECONDS = 300.0
 # Times the usual deviation of a cell. In a quiet view the most unusual cell reaches 5; a person 15 and more.
@@ -46,11 +44,6 @@ _WARM_UP_FRAMES = 8
 DUE_SECONDS = 0.45
 # Squared deviations count up to so many times the usual square.
 _CUT = 2.0
-# Smallest usual deviation, as a share of how much the cells of a view differ among themselves. Between frames of a
-# still view that was filmed indoors each cell varies by 3 to 12 percent of that.
-_FLOOR = 0.03
-# The same for a view without any structure, as a share of the maps' values: by rounding.
-_ROUNDING = 0.003
 # After a stream was lost for a night, its first frame must not replace all that was learned.
 _MAX_STEP_SECONDS = 10.0
 
@@ -72,23 +65,12 @@ class Usual:
         return self.num_frames >= _WARM_UP_FRAMES and self.watched_seconds >= WARM_UP_SECONDS
 
 
-def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Maps (N, maps, rows, columns) averaged over a grid: (N, maps, cells). Maps with fewer cells keep their own."""
-    shape = _shape_of(features[0])
-    pooled: NDArray[np.float32] = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(features), shape).numpy()
-    return pooled.reshape(*features.shape[:2], -1)
-
-
-def _shape_of(maps: NDArray[np.float32]) -> tuple[int, int]:
-    return min(NUM_ROWS, maps.shape[1]), min(NUM_COLUMNS, maps.shape[2])
-
-
 def deviations(usual: Usual, cells: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """How unusual each of the cells (maps, cells) is, in multiples of the usual deviation; None during the warm-up."""
     if not usual.is_warm:
         return None
     square = ((cells - usual.mean) ** 2).mean(axis=0)
-    unusual: NDArray[np.float64] = np.sqrt(square / (usual.variance + _floor(usual)))
+    unusual: NDArray[np.float64] = np.sqrt(square / (usual.variance + least_square(usual.mean)))
     return unusual
 
 
@@ -117,7 +99,7 @@ def update(usual: Usual | None, cells: NDArray[np.float32], seconds: float) -> t
     score = None
     if usual.is_warm:
         share = -math.expm1(-step / ADAPTING_SECONDS)
-        usual_square = usual.variance + _floor(usual)
+        usual_square = usual.variance + least_square(usual.mean)
         unusual = square / usual_square
         score = float(np.sqrt(unusual.max()))
         difference *= np.sqrt(_CUT / np.maximum(unusual, _CUT))
@@ -157,14 +139,8 @@ def in_known_light(usual: Usual, cells: NDArray[np.float32]) -> Usual:
 
 def _looks_new(usual: Usual, mean: NDArray[np.float64], cells: NDArray[np.float32]) -> NDArray[np.bool_]:
     square = ((cells - mean) ** 2).mean(axis=0)
-    new: NDArray[np.bool_] = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + _floor(usual))
+    new: NDArray[np.bool_] = square >= (_UNTIL_SHARE * NEW_FROM) ** 2 * (usual.variance + least_square(usual.mean))
     return new
-
-
-def _floor(usual: Usual) -> float:
-    """The smallest usual squared deviation."""
-    structure, size = np.mean(usual.mean.var(axis=1)), np.mean(usual.mean**2)
-    return float(_FLOOR**2 * structure + _ROUNDING**2 * size + np.finfo(np.float32).tiny)
 
 
 def new_from(least: float | None = None) -> Trigger:
@@ -251,7 +227,7 @@ class Appearance:
             self._settled = view.settled if self._settled is None else self._settled | view.settled
 
     def _in_view(self, maps: NDArray[np.float32], frame: Frame, view: JudgedView) -> NDArray[np.float64] | None:
-        (cells,), shape = in_cells(maps[None]), _shape_of(maps)
+        (cells,), shape = in_cells(maps[None]), grid_of(maps)
         crop = self._encoder.view.crop(*frame.size)
         if self._settled is not None and self._usual is not None:
             self._usual = in_this_light(self._usual, cells, cells_of_crop(self._settled, crop, frame.size, shape))

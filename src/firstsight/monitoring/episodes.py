@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from firstsight.errors import SettingsError
 
 # From so long between two frames on, footage is a time lapse: a single frame may be all that shows a thing.
-LAPSE_SECONDS = 1.0
+_LAPSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def update(
     holds = value is not None and value >= (trigger.begins_from if episode is None else trigger.ends_below)
     if holds and value is not None:
         episode = _longer(episode, value, seconds)
-        is_lapse = min(lasts) >= max(trigger.min_seconds, LAPSE_SECONDS)
+        is_lapse = min(lasts) >= max(trigger.min_seconds, _LAPSE_SECONDS)
         is_long = is_lapse or seconds - episode.start_seconds >= trigger.min_seconds
         if not state.counts and is_long:
             return TriggerState(episode, True, seconds, lasts), Change(episode, begins=True)

@@ -6,7 +6,7 @@ still after it. So cells that changed with most others count as light while they
 view.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,4 +105,4 @@ def update(state: Steps, cells: NDArray[np.float32], seconds: float, *, foreign:
 
 def without(state: Steps, settled: NDArray[np.bool_]) -> Steps:
     """The state when those cells belong to the view."""
-    return Steps(**{**state.__dict__, "changed": state.changed & ~settled, "by_light": state.by_light & ~settled})
+    return replace(state, changed=state.changed & ~settled, by_light=state.by_light & ~settled)

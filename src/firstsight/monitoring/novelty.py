@@ -139,8 +139,8 @@ def detect_novelty(
         encoder: whose last level describes the frames, best one that was learned from this camera.
         source: one camera's footage, in order of time; two frames a second are enough.
         novel_from: without a memory: something is new from this multiple of the usual deviation; None is 8.
-        memory: of what is normal before this camera, as `Memory.load(run)` gives it: motion is judged by it from the
-            first frame on, and appearance by its deviation, as without one; give 8 frames a second or more.
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: motion and appearance are judged
+            by it from the first frame on, and the deviation beside it, as without one; give 8 frames a second or more.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: also report what is left or taken.

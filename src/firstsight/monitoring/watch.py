@@ -89,7 +89,7 @@ class Watcher:
         novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
-        memory: of what is normal before this camera: it judges motion from the first frame on.
+        memory: of what is normal before this camera: it judges from the first frame on.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
@@ -99,7 +99,7 @@ class Watcher:
         num_frames: so far.
         num_judged: of these, those after the ones that set the usual view, which make no event.
         latest: of the last frame, by the anchor's name its closeness, and under None how new it is; None during the
-            warm-up. With a memory that is the rarity of its motion.
+            warm-up. With a memory that is the rarity of the rarer part.
 
     Raises:
         SettingsError: neither anchors nor `novel`, or a threshold out of its range.
@@ -265,7 +265,7 @@ def watch(
         novel: whether something that the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: something is new from this multiple of the usual deviation; None is 8.
-        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges motion from the first
+        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges from the first
             frame on; watch 8 frames a second or more then.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.

@@ -11,7 +11,7 @@ cells); Stauffer, Grimson, "Adaptive background mixture models", 1999 (a usual v
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame
-from firstsight.normality.motion import blocks_of
+from firstsight.normality.motion import MAX_BLOCKS, blocks_of
 from firstsight.normality.rarity import Rarity, Trailing
 from firstsight.process import Precision
 
@@ -34,10 +34,12 @@ DUE_SECONDS = 0.2
 MAX_GAP_SECONDS = 0.5
 # Times the usual square of a cell: what differs by less is its noise.
 _ACTIVE_FROM = 6.0
-# Smallest usual deviation: as a share of how much the cells of a view differ, and of their values, by rounding.
-_FLOOR, _ROUNDING = 0.03, 0.003
+# Smallest usual deviation, as a share of how much the cells of a view differ among themselves. Between frames of a
+# still view that was filmed indoors each cell varies by 3 to 12 percent of that.
+_FLOOR = 0.03
+# The same for a view without any structure, as a share of the maps' values: by rounding.
+_ROUNDING = 0.003
 _MAX_VECTORS = 4_000
-_MAX_BLOCKS = 20_000
 
 Cells = NDArray[np.float32]  # (maps, cells)
 Part = Literal["moving", "looking"]  # cells that change; cells that differ from the usual, whether they change or not
@@ -81,7 +83,7 @@ class Appearance:
         )
         moving = _bounded(np.concatenate([self.moving, other.moving]))
         looking = _bounded(np.concatenate([self.looking, other.looking]))
-        largest = np.concatenate([self.largest, other.largest])[-_MAX_BLOCKS:]
+        largest = np.concatenate([self.largest, other.largest])[-MAX_BLOCKS:]
         return Appearance(usual, change, spread, moving, looking, largest, self.fingerprint)
 
 
@@ -121,8 +123,8 @@ class Sight:
             same = [frame for frame in due if frame.pictures[self._view_index].shape == size]
             pictures = np.stack([frame.pictures[self._view_index] for frame in same])
             features = self._encoder.features(pictures, level=LEVEL, precision=self._precision)
-            self.grid = min(NUM_ROWS, features.shape[2]), min(NUM_COLUMNS, features.shape[3])
-            found |= {id(frame): cells for frame, cells in zip(same, in_cells(features, self.grid), strict=True)}
+            self.grid = grid_of(features)
+            found |= {id(frame): cells for frame, cells in zip(same, in_cells(features), strict=True)}
         return [found.get(id(frame)) for frame in frames]
 
     def _is_due(self, frame: Frame) -> bool:
@@ -135,10 +137,24 @@ class Sight:
         return is_due
 
 
-def in_cells(features: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:
+def grid_of(maps: NDArray[np.float32]) -> tuple[int, int]:
+    """Rows and columns of the cells of maps (..., rows, columns). Maps with fewer cells keep their own."""
+    return min(NUM_ROWS, maps.shape[-2]), min(NUM_COLUMNS, maps.shape[-1])
+
+
+def in_cells(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Maps (N, maps, rows, columns) averaged over a grid: (N, maps, cells)."""
-    pooled: NDArray[np.float32] = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(features), grid).numpy()
+    maps = torch.from_numpy(features)
+    pooled: NDArray[np.float32] = torch.nn.functional.adaptive_avg_pool2d(maps, grid_of(features)).numpy()
     return pooled.reshape(*features.shape[:2], -1)
+
+
+def least_square(usual: NDArray[np.floating[Any]]) -> np.floating[Any]:
+    """The smallest usual squared deviation, of a map, in cells that usually show this (maps, cells)."""
+    least: np.floating[Any] = (
+        _FLOOR**2 * usual.var(axis=1).mean() + _ROUNDING**2 * (usual**2).mean() + np.finfo(np.float32).tiny
+    )
+    return least
 
 
 def learn_appearance(folds: Sequence[Sequence[Sights]], fingerprint: str) -> Appearance:
@@ -153,7 +169,7 @@ def learn_appearance(folds: Sequence[Sequence[Sights]], fingerprint: str) -> App
         others = _learned([clip for other in (*folds[:number], *folds[number + 1 :]) for clip in other], fingerprint)
         largest += [_largest(others, clip) for clip in fold]
     everything = _learned([clip for fold in folds for clip in fold], fingerprint)
-    return replace(everything, largest=np.concatenate(largest)[-_MAX_BLOCKS:])
+    return replace(everything, largest=np.concatenate(largest)[-MAX_BLOCKS:])
 
 
 def _learned(clips: Sequence[Sights], fingerprint: str) -> Appearance:
@@ -288,8 +304,7 @@ def _active(
 def _usual_square(differences: NDArray[np.float32], usual: NDArray[np.float32]) -> NDArray[np.float32]:
     """(cells,): the median square per map; a cell that never varies counts as the median cell, and by rounding."""
     squares = np.median((differences**2).mean(axis=1), axis=0)
-    floor = _FLOOR**2 * usual.var(axis=1).mean() + _ROUNDING**2 * (usual**2).mean() + np.finfo(np.float32).tiny
-    return np.asarray(squares + np.median(squares) + floor, np.float32)
+    return np.asarray(squares + np.median(squares) + least_square(usual), np.float32)
 
 
 def _bounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

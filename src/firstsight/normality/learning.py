@@ -20,9 +20,10 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.source import Spec, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.normality.appearance import Cells, Sight, Sights, learn_appearance
-from firstsight.normality.memory import MAX_BLOCKS, Memory, batches
+from firstsight.normality.memory import Memory, batches
 from firstsight.normality.motion import (
     BLOCK_SECONDS,
+    MAX_BLOCKS,
     Boxes,
     Motion,
     MotionView,

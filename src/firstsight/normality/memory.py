@@ -24,6 +24,7 @@ from firstsight.footage.source import Source
 from firstsight.normality.appearance import Appearance, Looks, Seen
 from firstsight.normality.motion import (
     BLOCK_SECONDS,
+    MAX_BLOCKS,
     Boxes,
     Motion,
     MotionView,
@@ -36,7 +37,6 @@ from firstsight.normality.motion import (
 from firstsight.normality.rarity import Rarity, Trailing
 
 _FORMAT = "firstsight-normal-1"
-MAX_BLOCKS = 20_000
 _KEPT = 0.5  # of a box's trailing mean from frame to frame
 _BOXES = (9, 12)  # that an appearance is placed in where there is no motion
 _MAX_BYTES = 2**26

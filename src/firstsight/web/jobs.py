@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -136,16 +136,13 @@ class Jobs:
 
     def _watch(self, number: int, process: "subprocess.Popen[str]") -> None:
         begin = time.monotonic()
-        assert process.stdout is not None
         last: dict[str, Any] = {}
-        for line in process.stdout:
-            with suppress(ValueError):
-                last = json.loads(line)
-                with self._lock:
-                    if self._jobs[number].state == "running":
-                        step = {name: last[name] for name in ("what", "done", "total", "detail") if name in last}
-                        self._put(replace(self._jobs[number], **step, seconds=time.monotonic() - begin), is_step=True)
-                self._on_change(self._jobs[number])
+        for last in lines_of(process):  # the last one states the end
+            with self._lock:
+                if self._jobs[number].state == "running":
+                    step = {name: last[name] for name in ("what", "done", "total", "detail") if name in last}
+                    self._put(replace(self._jobs[number], **step, seconds=time.monotonic() - begin), is_step=True)
+            self._on_change(self._jobs[number])
         code = process.wait()
         with self._lock:
             job = self._jobs[number]
@@ -185,6 +182,14 @@ def _read(file: Path) -> list[Job]:
         return [Job(**one) for one in json.loads(file.read_text(encoding="utf-8"))]
     except (OSError, ValueError, TypeError):
         return []
+
+
+def lines_of(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
+    """What a worker reports, until its output ends; what is no JSON, as a library may print, is passed over."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def end_worker(process: "subprocess.Popen[str]") -> None:

@@ -4,16 +4,14 @@ A process of its own watches it, as `firstsight watch` does, and ends when nobod
 """
 
 import base64
-import json
 import subprocess
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from typing import Any, Literal
 
 from firstsight.errors import LibraryError
-from firstsight.web.jobs import end_worker, start_worker
+from firstsight.web.jobs import end_worker, lines_of, start_worker
 
 State = Literal["off", "starting", "on", "ended", "failed"]
 _MAX_POINTS, _MAX_EVENTS = 2_400, 200  # ten minutes of curves
@@ -79,18 +77,15 @@ class Live:
         self._process = None
 
     def _read(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
         last: dict[str, Any] = {}
-        for line in process.stdout:
-            with suppress(ValueError):
-                last = json.loads(line)
-                with self._lock:
-                    if self._process is not process:
-                        return
-                    self._take(last)
-                    if time.monotonic() - self._asked > _UNASKED_SECONDS:
-                        self._end()
-                        self._state = "off"
+        for last in lines_of(process):
+            with self._lock:
+                if self._process is not process:
+                    return
+                self._take(last)
+                if time.monotonic() - self._asked > _UNASKED_SECONDS:
+                    self._end()
+                    self._state = "off"
         code = process.wait()
         with self._lock:
             if self._process is process:

@@ -12,9 +12,9 @@ from firstsight.errors import SettingsError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
 from firstsight.monitoring.novelty import detect_novelty
-from firstsight.normality.appearance import Appearance, Sights, distances, learn_appearance
+from firstsight.normality.appearance import Appearance, Seen, Sights, distances, learn_appearance
 from firstsight.normality.learning import learn_memory
-from firstsight.normality.memory import Judge, Judged, Memory, batches
+from firstsight.normality.memory import Judge, Judged, Memory, batches, placed
 
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(90, 130, (20, 30, 3), np.uint8), 8, 0), 8, 1)
 
@@ -125,3 +125,14 @@ def test_what_came_in_normal_footage_is_not_far_and_each_block_is_judged_by_the_
     new = cells[0, 20:21].copy()
     new[0, :, 2] *= -1
     assert distances(learned, new, cells[0, 19:20])["moving"].max() > 5
+
+
+@pytest.mark.parametrize("shape", [None, (4, 6), (20, 28)])
+@pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 7), (5, 0), (5, 7), (2, 3)])
+def test_what_is_rare_in_any_cell_is_rare_in_some_box(shape: tuple[int, int] | None, row: int, column: int) -> None:
+    seen = Seen(3.0, (80 * column, 80 * row, 80, 80))
+    both = placed(None if shape is None else np.full(shape, 0.5), seen, (640, 480))
+    rows, columns = np.nonzero(both == 3)
+    assert len(rows)
+    assert abs((rows.mean() + 0.5) / both.shape[0] - (row + 0.5) / 6) < 0.2
+    assert abs((columns.mean() + 0.5) / both.shape[1] - (column + 0.5) / 8) < 0.2

@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,7 @@ class Judge:
         score = self._rarity(self._trailing.update(frame.source, frame.seconds, value))
         rarities = self._rarities(heat, score)
         if seen is not None and seen.rarity > score:
-            return Judged(seen.rarity, seen.box, "appearance", heat, _with(rarities, seen, frame.size))
+            return Judged(seen.rarity, seen.box, "appearance", heat, placed(rarities, seen, frame.size))
         box = None
         if heat is not None:
             row, column = np.unravel_index(int(heat.argmax()), heat.shape)
@@ -220,16 +221,21 @@ class Judge:
         return self._rarity.of_each(self._trails * (score / largest if largest > 0 else 0.0))
 
 
-def _with(rarities: NDArray[np.float64] | None, seen: Seen, size: tuple[int, int]) -> NDArray[np.float64]:
-    """The rarities of motion, and that of the appearance in the boxes that it meets."""
+def placed(rarities: NDArray[np.float64] | None, seen: Seen, size: tuple[int, int]) -> NDArray[np.float64]:
+    """The rarities of motion, and that of the appearance in the boxes that it meets, or in the nearest ones."""
     both = np.zeros(_BOXES) if rarities is None else rarities.copy()
     left, top, width, height = area_of(both.shape, size)
     x, y, wide, high = seen.box
-    down, across = height / both.shape[0], width / both.shape[1]
-    rows = slice(max(0, int((y - top) // down)), max(1, -int((top - y - high) // down)))
-    columns = slice(max(0, int((x - left) // across)), max(1, -int((left - x - wide) // across)))
+    rows = _touched((y - top) / height, (y + high - top) / height, both.shape[0])
+    columns = _touched((x - left) / width, (x + wide - left) / width, both.shape[1])
     both[rows, columns] = np.maximum(both[rows, columns], seen.rarity)
     return both
+
+
+def _touched(start: float, end: float, num: int) -> slice:
+    """The parts of a side cut into so many that a span, in shares of it, touches; the nearest of a span outside."""
+    first = min(max(0, math.floor(start * num)), num - 1)
+    return slice(first, max(first + 1, min(num, math.ceil(end * num))))
 
 
 def _heats(

@@ -103,7 +103,7 @@ def main() -> None:
             for row in measured(Path(folder), arguments.seeds, arguments.clips):
                 rows.append(row)
                 print(json.dumps(row), flush=True)
-                RESULTS.write_text(json.dumps({**provenance(), "rows": rows}, indent=1) + "\n")
+                RESULTS.write_text(json.dumps({**provenance(), "rows": rows}) + "\n")
     print(table(json.loads(RESULTS.read_text())["rows"]))
 
 

@@ -172,6 +172,6 @@ def _plot(found: NoveltyScores, name: str, events: list[NovelEpisode | ViewChang
         end = event.start_seconds if event.end_seconds is None else event.end_seconds
         axes.axvspan(event.start_seconds, end, color=_colour(event), alpha=0.25, linewidth=1.5)
     axes.set(xlim=(seconds[0], max(seconds[-1], seconds[0] + 1e-3)), xlabel="seconds", ylim=(0, None))
-    axes.set_ylabel("rarity of motion" if by_memory else "deviation")
+    axes.set_ylabel("rarity" if by_memory else "deviation")
     axes.spines[["top", "right"]].set_visible(False)
     return figure_png(figure)

@@ -117,11 +117,11 @@ def _found_in(record: SourceRecord, library: Library, kind: str) -> list[Candida
         return []
 
 
-def _scenes(record: SourceRecord, library: Library) -> Iterator[Candidate]:
+def _scenes(record: SourceRecord, _: Library) -> Iterator[Candidate]:
     """Each change between two scenes, the weakest first."""
     from firstsight.scene_detection.scenes import detect_scenes
 
-    scenes = detect_scenes(record.path, encoder=library.encoder).scenes
+    scenes = detect_scenes(record.path).scenes
     pairs = [(before, after) for before, after in pairwise(scenes) if after.begins]
     for before, after in sorted(pairs, key=lambda pair: pair[1].strength):
         last = max(before.start_seconds, after.start_seconds - _BEFORE_SECONDS)

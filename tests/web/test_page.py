@@ -12,7 +12,7 @@ from firstsight.web.rows import stated_start
 
 def pin(page, seconds: float) -> None:
     """Seeks the first row by a click on the axis, and pins the frame."""
-    page.wait_for_selector(".axis-scroll[data-ready]:not([data-ready='0'])")
+    page.locator(".axis-label").first.click()  # once the frames are grouped, the page begins with a usual one
     page.wait_for_function("document.querySelector('.player-time').textContent === '0:00.00'")
     # Of the element, once it stands still: what is above it may still grow.
     page.locator(".axis-scroll").click(position={"x": 10 + seconds * 20, "y": 24 + 20 + 10})

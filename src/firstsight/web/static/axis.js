@@ -141,7 +141,6 @@ export class Axis {
 
   paint() {
     if (!this.width) return;
-    this.scroller.dataset.ready = this.rows.length; // rows of which a click names a time
     const context = this.canvas.getContext("2d"), density = window.devicePixelRatio || 1;
     this.makeRoom();
     context.setTransform(density, 0, 0, density, 0, 0);

@@ -202,7 +202,7 @@ def test_every_control_has_a_name(server: Server, open_page) -> None:
 def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_cancel(tmp_path: Path, open_page) -> None:
     footage = tmp_path / "new"
     footage.mkdir()
-    write_clip(footage / "a.mp4", hue=90, num_frames=80, size=64)
+    write_clip(footage / "a.mp4", hue=90, num_frames=40, size=64)
     expected = ("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
     with serving(footage, tmp_path / "state") as server:
         page = open_page(server)

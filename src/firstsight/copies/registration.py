@@ -9,11 +9,12 @@ technique", 1981; Baker, Matthews, "Lucas-Kanade 20 years on", 2004.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from firstsight.copies.signature import MIDDLE, Bars
 from firstsight.library.thumbnails import opened
@@ -60,11 +61,12 @@ def register(first: Frames, second: Frames) -> Registration:
     """Where the first lies in the second: both (T, SIDE, SIDE), frame by frame of the same time."""
     # Scale and shift across, scale and shift down, midway; and by how much each changes until the end.
     starts = [np.array([[scale, 0, scale, 0], [0, 0, 0, 0.0]]) for scale in _STARTS]
-    fitted = [_fitted(first, second, start, scales=_SCALES[:1]) for start in starts]
-    coarse = max(fitted, key=lambda parameters: _agreement(first, second, parameters, _SCALES[0]))
-    found = _fitted(first, second, coarse, scales=_SCALES[1:])
+    coarse, *finer = (_Details.of(first, second, sigma, step) for sigma, step in _SCALES)
+    found = max((_fitted(coarse, start) for start in starts), key=lambda parameters: _agreement(coarse, parameters))
+    for details in finer:
+        found = _fitted(details, found)
     scale_x, shift_x, scale_y, shift_y = _at_times(found, len(first)).T
-    return Registration(scale_x, shift_x, scale_y, shift_y, _agreement(first, second, found, _SCALES[-1]))
+    return Registration(scale_x, shift_x, scale_y, shift_y, _agreement(finer[-1], found))
 
 
 def _times(num: int) -> NDArray[np.float64]:
@@ -77,17 +79,43 @@ def _at_times(parameters: NDArray[np.float64], num: int) -> NDArray[np.float64]:
     return at_times
 
 
-def _details(frames: Frames, sigma: float) -> Frames:
-    fine, coarse = (gaussian_filter(frames, (0, width, width)) for width in (sigma, 2.5 * sigma))
-    details: Frames = fine - coarse
-    return details
+@dataclass(frozen=True, eq=False)
+class _Details:
+    """What both series show at one scale: the first on a grid, the second everywhere, to be sampled."""
+
+    positions: NDArray[np.float64]  # (n,), of the grid's rows and columns, from -1 to 1
+    first: Frames  # (T, n, n)
+    second: Frames
+    across: Frames  # slopes of the second
+    down: Frames
+
+    @classmethod
+    def of(cls, first: Frames, second: Frames, sigma: float, step: int) -> "_Details":
+        rows, positions = _grid(step)
+        details = _blurred(second, sigma) - _blurred(second, 2.5 * sigma)
+        wanted = _blurred(first, sigma, rows) - _blurred(first, 2.5 * sigma, rows)
+        down, across = (np.gradient(details, axis=axis) * np.float32((SIDE - 1) / 2) for axis in (1, 2))
+        return cls(positions, wanted, details, across, down)
 
 
-def _grid(step: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _blurred(frames: Frames, sigma: float, rows: slice = slice(None)) -> Frames:
+    """By a Gaussian; at some rows and columns."""
+    weights = _gaussian(sigma)[rows]
+    blurred: Frames = np.matmul(np.matmul(weights, frames), weights.T)
+    return blurred
+
+
+@cache
+def _gaussian(sigma: float) -> Frames:
+    """(SIDE, SIDE): the weight of each row of a picture in each row of the blurred one."""
+    weights: Frames = gaussian_filter1d(np.eye(SIDE, dtype=np.float32), sigma, axis=0)
+    return weights
+
+
+def _grid(step: int) -> tuple[slice, NDArray[np.float64]]:
     """Rows of pixels, and their positions between -1 and 1."""
-    rows = np.arange(step // 2, SIDE, step)
-    positions: NDArray[np.float64] = 2 * rows / (SIDE - 1) - 1
-    return rows, positions
+    positions: NDArray[np.float64] = 2 * np.arange(step // 2, SIDE, step) / (SIDE - 1) - 1
+    return slice(step // 2, SIDE, step), positions
 
 
 def _sampling(positions: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -104,34 +132,33 @@ def _sampled(
     return *_sampling(at[:, :1] * positions + at[:, 1:2]), *_sampling(at[:, 2:3] * positions + at[:, 3:])
 
 
-def _fitted(
-    first: Frames, second: Frames, parameters: NDArray[np.float64], *, scales: tuple[tuple[float, int], ...]
-) -> NDArray[np.float64]:
+def _values(frames: Frames, along_x: Frames, along_y: Frames) -> Frames:
+    """Of the frames, where the weights of `_sampled` point: (T, n, n)."""
+    values: Frames = np.matmul(np.matmul(along_y, frames), along_x.transpose(0, 2, 1))
+    return values
+
+
+def _fitted(details: _Details, parameters: NDArray[np.float64]) -> NDArray[np.float64]:
     """(2, 4), improved until it changes no more."""
-    found = parameters.copy()
-    num_free = 8 if len(first) > 1 else 4
-    times = _times(len(first))[:, None, None].astype(np.float32)
-    for sigma, step in scales:
-        rows, positions = _grid(step)
-        wanted = _details(first, sigma)[:, rows][:, :, rows]
-        details = _details(second, sigma)
-        down, across = (np.gradient(details, axis=axis) * np.float32((SIDE - 1) / 2) for axis in (1, 2))
-        for _ in range(_STEPS):
-            along_x, in_x, along_y, in_y = _sampled(_at_times(found, len(first)), positions)
-            inside = (in_y[:, :, None] & in_x[:, None]).astype(np.float32)
-            there, slope_x, slope_y = (
-                along_y @ one @ along_x.transpose(0, 2, 1) * inside for one in (details, across, down)
-            )
-            x, y = positions.astype(np.float32), positions.astype(np.float32)[:, None]
-            columns = [slope_x * x, slope_x, slope_y * y, slope_y]
-            if num_free == 8:
-                columns += [column * times for column in columns]
-            visible = wanted * inside
-            contrast = np.float32(np.linalg.norm(there) / max(float(np.linalg.norm(visible)), 1e-6))
-            change = _solved(columns, visible * contrast - there)
-            found.ravel()[:num_free] += change
-            if np.abs(change).max() < _CONVERGED:
-                break
+    found, num = parameters.copy(), len(details.first)
+    num_free = 8 if num > 1 else 4
+    times = _times(num)[:, None, None].astype(np.float32)
+    x, y = details.positions.astype(np.float32), details.positions.astype(np.float32)[:, None]
+    for _ in range(_STEPS):
+        along_x, in_x, along_y, in_y = _sampled(_at_times(found, num), details.positions)
+        inside = (in_y[:, :, None] & in_x[:, None]).astype(np.float32)
+        there, slope_x, slope_y = (
+            _values(what, along_x, along_y) * inside for what in (details.second, details.across, details.down)
+        )
+        columns = [slope_x * x, slope_x, slope_y * y, slope_y]
+        if num_free == 8:
+            columns += [column * times for column in columns]
+        visible = details.first * inside
+        contrast = np.float32(np.linalg.norm(there) / max(float(np.linalg.norm(visible)), 1e-6))
+        change = _solved(columns, visible * contrast - there)
+        found.ravel()[:num_free] += change
+        if np.abs(change).max() < _CONVERGED:
+            break
     return found
 
 
@@ -144,17 +171,16 @@ def _solved(columns: list[Frames], residual: Frames) -> NDArray[np.float64]:
     return np.clip(step, -_MAX_STEP, _MAX_STEP)
 
 
-def _agreement(first: Frames, second: Frames, parameters: NDArray[np.float64], scale: tuple[float, int]) -> float:
+def _agreement(details: _Details, parameters: NDArray[np.float64]) -> float:
     """Correlation of the changes in both series, where all frames overlap; -1 if that is too small a part."""
-    sigma, step = scale
-    rows, positions = _grid(step)
-    along_x, in_x, along_y, in_y = _sampled(_at_times(parameters, len(first)), positions)
+    num = len(details.first)
+    along_x, in_x, along_y, in_y = _sampled(_at_times(parameters, num), details.positions)
     inside = np.outer(in_y.all(axis=0), in_x.all(axis=0))
     if inside.mean() < _MIN_OVERLAP:
         return -1.0
-    one = _details(first, sigma)[:, rows][:, :, rows][:, inside]
-    other = (along_y @ _details(second, sigma) @ along_x.transpose(0, 2, 1))[:, inside]
-    if len(first) > 1:  # what stands still is the same in two takes of one camera
+    one = details.first[:, inside]
+    other = _values(details.second, along_x, along_y)[:, inside]
+    if num > 1:  # what stands still is the same in two takes of one camera
         one, other = one - one.mean(axis=0), other - other.mean(axis=0)
     lengths = float(np.linalg.norm(one)) * float(np.linalg.norm(other))
     return float((one * other).sum()) / lengths if lengths > 1e-6 else 0.0

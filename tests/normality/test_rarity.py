@@ -34,3 +34,19 @@ def test_rates_in_words() -> None:
     for wrong in ("1", "often", "0/h", "9/s", "1/fortnight"):
         with pytest.raises(SettingsError, match="valid is a number, a slash and a time"):
             rate_of(wrong)
+
+
+def test_rates_of_days_in_which_most_blocks_are_empty_are_those_that_occur() -> None:
+    random = np.random.default_rng(0)
+    busy = random.random(20_000) < 0.05
+    scores = np.where(busy, 1 + random.exponential(0.5, 20_000), random.uniform(0.0, 0.02, 20_000))
+    rarity = Rarity.of(scores[:10_000])
+    for rate in (0.02, 0.005, 0.002):
+        reached = np.mean([rarity(score) >= -math.log10(rate) for score in scores[10_000:]])
+        assert rate / 2 < reached < 2 * rate
+
+
+def test_equal_scores_and_empty_blocks_have_a_rarity() -> None:
+    rarity = Rarity.of(np.r_[np.zeros(90), np.ones(10)])
+    assert rarity(0.0) == 0.0
+    assert 0.8 < rarity(1.0) < rarity(1.5) < rarity(3.0)

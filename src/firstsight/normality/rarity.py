@@ -1,10 +1,13 @@
 """How rare a score is among those of normal footage, and the score that a rate of false alarms asks for.
 
 Normal footage is cut into blocks of 4 s. The largest score of each block, by a memory that was learned without it, is
-kept. Up to their median their own shares count; above it, an exponential tail with the mean excess over the median,
-enlarged by a standard error so that little footage promises less.
+kept. As far as blocks are many, their own shares count; above that, an exponential tail with the mean excess over it,
+enlarged by a standard error so that little footage promises less. The tail is of half of the blocks, of 30 if there are
+more than 60, and of n^(2/3) of n if that is more: what fits the tail of minutes does not fit that of days, in which
+most blocks are empty.
 
-Source: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, section 4 (excesses over a threshold).
+Sources: Coles, "An Introduction to Statistical Modeling of Extreme Values", 2001, section 4 (excesses over a
+threshold); Loretan, Phillips, "Testing the covariance stationarity of heavy-tailed time series", 1994 (n^(2/3)).
 """
 
 import math
@@ -22,38 +25,43 @@ FALSE_ALARMS = "1/day"
 _SCORE_SECONDS = 0.25
 # With no footage to speak of, scores are in units of motion: 2 is the deviation of the largest in a block.
 _FEW_BLOCKS, _UNKNOWN_TAIL = 3, 2.0
+_TAIL_BLOCKS = 30
+_MAX_STEPS = 64  # between the median and the tail
 
 
 @dataclass(frozen=True)
 class Rarity:
     """Turns scores into how rare they are: 2 is the rarest of a hundred blocks of 4 s."""
 
-    middle: float  # the median of the blocks' largest scores
-    tail: float  # mean excess over it
+    scores: tuple[float, ...]  # rising, of blocks that are more and more rare, the first one above 0
+    rarities: tuple[float, ...]  # of these, rising: minus the decimal logarithm of the share that reaches the score
+    tail: float  # mean excess over the last score
 
     @classmethod
     def of(cls, largest: NDArray[np.float64]) -> "Rarity":
         """From the largest score of each block of normal footage."""
-        if len(largest) < _FEW_BLOCKS:
-            return cls(max(float(largest.max(initial=0.0)), _UNKNOWN_TAIL), _UNKNOWN_TAIL)
-        middle = float(np.median(largest))
-        above = largest[largest > middle] - middle
+        num = len(largest)
+        if num < _FEW_BLOCKS:
+            return cls((max(float(largest.max(initial=0.0)), _UNKNOWN_TAIL),), (math.log10(2),), _UNKNOWN_TAIL)
+        in_tail = max(min(num / 2, _TAIL_BLOCKS), num ** (2 / 3))
+        shares = np.geomspace(0.5, in_tail / num, _MAX_STEPS if in_tail < num / 2 else 1)
+        quantiles = np.maximum(np.quantile(largest, 1 - shares), 1e-3)
+        scores, from_last = np.unique(quantiles[::-1], return_index=True)  # of equal scores the rarest
+        rarities = -np.log10(shares[::-1][from_last])
+        start = float(scores[-1])
+        above = largest[largest > start] - start
         tail = float(above.mean()) * (1 + 1 / math.sqrt(len(above))) if len(above) else 0.0
-        return cls(max(middle, 1e-3), max(tail, 0.1 * middle, 1e-3))
+        return cls(tuple(scores.tolist()), tuple(rarities.tolist()), max(tail, 0.1 * start, 1e-3))
 
     def __call__(self, score: float) -> float:
         """From 0: minus the decimal logarithm of the share of normal blocks whose largest score reaches this one."""
-        half = math.log10(2)
-        if score < self.middle:
-            return half * max(score, 0.0) / self.middle
-        return half + (score - self.middle) / self.tail / math.log(10)
+        return float(self.of_each(np.array([score]))[0])
 
     def of_each(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same of an array of scores."""
-        half = math.log10(2)
-        below = half * np.maximum(scores, 0.0) / self.middle
-        beyond = half + (scores - self.middle) / self.tail / math.log(10)
-        found: NDArray[np.float64] = np.where(scores < self.middle, below, beyond)
+        found: NDArray[np.float64] = np.interp(scores, (0.0, *self.scores), (0.0, *self.rarities))
+        beyond = scores > self.scores[-1]
+        found[beyond] = self.rarities[-1] + (scores[beyond] - self.scores[-1]) / self.tail / math.log(10)
         return found
 
 

@@ -1,5 +1,6 @@
 """`firstsight info`: what a run holds."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,16 +55,25 @@ def _measured(before: dict[str, Any] | None, after: dict[str, Any] | None) -> st
     return text + dead + collapsed
 
 
+def normal_facts(run: Path) -> dict[str, Any] | None:
+    """How much normal footage the run remembers, and which rate of false alarms that shows; None without a memory."""
+    from firstsight.normality.memory import Memory
+
+    memory = Memory.load(run)
+    return memory.promised() if memory else None
+
+
 def command(run: footage.Run, as_json: footage.Json = False) -> None:
     """Show how a run was learned, its levels, and how they ended.
 
     Example: `firstsight info runs/bikes`
     """
     from firstsight.encoder.encoder import Encoder
+    from firstsight.normality.memory import Memory
 
     encoder = Encoder.load(run)
     if as_json:
-        print_json({**encoder.model.config(), "provenance": encoder.provenance})
+        print_json({**encoder.model.config(), "provenance": encoder.provenance, "normal": normal_facts(run)})
         return
     for name, value in _facts(encoder.provenance).items():
         typer.echo(f"{name:<14}{printable(str(value))}")
@@ -72,6 +82,8 @@ def command(run: footage.Run, as_json: footage.Json = False) -> None:
     typer.echo(level_table(encoder))
     for line in outcome_lines(encoder.provenance.get("outcome", {})):
         typer.echo(line)
+    if memory := Memory.load(run):
+        typer.echo(memory.promise())
 
 
 def _facts(provenance: dict[str, object]) -> dict[str, object]:

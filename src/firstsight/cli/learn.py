@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from firstsight.cli import options as footage
-from firstsight.cli.info import level_table, outcome_lines
+from firstsight.cli.info import level_table, normal_facts, outcome_lines
 from firstsight.cli.options import check_run, check_sources
 from firstsight.cli.output import Display, notes, print_json
 from firstsight.errors import SettingsError
@@ -133,10 +133,62 @@ def _how_to_resume(folder: Path) -> str:
     return "interrupted; nothing is kept"
 
 
+def learn_first(run: Path, source: str, seconds: float) -> float | None:
+    """Learns what is normal from the first seconds of what is to be watched, and an encoder if there is no run yet.
+
+    Returns:
+        Where in a file to go on; None is all of it, because the run remembers already, or what is live.
+
+    Raises:
+        SettingsError: what can be read once, or a run that is a file.
+        typer.Exit: Ctrl-C before anything was read, or for the second time.
+    """
+    from firstsight.encoder.run_config import is_run
+    from firstsight.footage.finding import STANDARD_INPUT, is_live
+    from firstsight.learning import learn as learner
+    from firstsight.normality.memory import Memory
+
+    if source == STANDARD_INPUT:
+        raise SettingsError(
+            "--learn: a pipe is over once it was learned from; do that first: "
+            f"firstsight learn - --for TIME --out {run}"
+        )
+    if run.is_file():
+        raise SettingsError(f"--learn: {run} is a file, and keeps no memory; give a folder made by learn, or a new one")
+    with Display(notes()) as display:
+        if is_run(run) and Memory.load(run):
+            display.say(f"{run} remembers what is normal: nothing is learned first")
+            return None
+        try:
+            if is_run(run):
+                _remember(run, source, seconds, display)
+            else:
+                live, until = (seconds, None) if is_live(source) else (None, seconds)
+                learner.learn(source, out=run, live_seconds=live, end_seconds=until, progress=display.progress)
+        except KeyboardInterrupt:
+            display.say("interrupted; nothing is kept")
+            raise typer.Exit(130) from None
+    return None if is_live(source) else seconds
+
+
+def _remember(run: Path, source: str, seconds: float, display: Display) -> None:
+    from firstsight.encoder.encoder import Encoder
+    from firstsight.footage.finding import is_live
+    from firstsight.footage.source import open_source
+    from firstsight.normality.learning import keep_memory, learn_memory
+
+    live = is_live(source)
+    footage = open_source(source, end_seconds=None if live else seconds)
+    memory = learn_memory(
+        footage, encoder=Encoder.load(run), live_seconds=seconds if live else None, progress=display.progress
+    )
+    keep_memory(memory, run, progress=display.progress)
+
+
 def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
     outcome = encoder.provenance["outcome"]
     if as_json:
-        print_json({"run": str(folder), **outcome})
+        print_json({"run": str(folder), **outcome, "normal": normal_facts(folder)})
         return
     typer.echo(level_table(encoder))
     for line in (*outcome_lines(outcome), *_lost_lines(outcome)):

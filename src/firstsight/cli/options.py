@@ -196,12 +196,12 @@ def open_footage(
         )
 
 
-def duration_seconds(text: str) -> float:
+def duration_seconds(text: str, option: str = "--for") -> float:
     """The seconds of "600", "90s", "10min" or "2h". Raises a SettingsError for anything else."""
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match[1]) * _UNIT_SECONDS[match[2] or "s"] if match else 0.0
     if not 0 < seconds < float("inf"):
-        raise SettingsError(f"--for {text!r}; valid is a time such as 600, 90s, 10min or 2h")
+        raise SettingsError(f"{option} {text!r}; valid is a time such as 600, 90s, 10min or 2h")
     return seconds
 
 

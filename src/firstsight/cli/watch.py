@@ -1,18 +1,17 @@
 """`firstsight watch` and `novelty`: events before a still camera, live or in a recording."""
 
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firstsight.cli import options as footage
+from firstsight.cli.learn import learn_first
+from firstsight.cli.options import check_run
 from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
 from firstsight.errors import SettingsError
+from firstsight.progress import Ending
 from firstsight.text import counted, printable
 
 if TYPE_CHECKING:
@@ -33,28 +32,61 @@ Stays = Annotated[bool, typer.Option("--stays", help="Also report what is left i
 RATE, RATE_BY_MEMORY = 2.0, 12.5
 
 
-def memory_for(run: Path, false_alarms: str | None, *, by_deviation: bool) -> "Memory | None":
-    """The run's memory of what is normal; None if it has none, or a deviation is given to judge by instead.
+State = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        metavar="FILE",
+        help="Go on learning what is normal, from what shows no event, into this file; begin with it if it is there.",
+    ),
+]
+
+
+def memory_for(
+    run: Path, false_alarms: str | None, *, by_deviation: bool, state: Path | None = None
+) -> "Memory | None":
+    """The memory to judge by, of the state's file or else of the run; None if there is none, or a deviation is given to
+    judge by instead.
 
     Raises:
-        SettingsError: no such rate, or a rate and no memory.
+        SettingsError: no such rate, or a rate or a state and no memory.
+        RunError: a file is damaged.
     """
     from firstsight.normality.memory import Memory
-    from firstsight.normality.rarity import rate_of
 
-    if false_alarms is not None:
-        rate_of(false_alarms)
-    memory = None if by_deviation else Memory.load(run)
-    if memory is None and false_alarms is not None:
-        why = "a deviation is given as well" if by_deviation else f"{run} has no memory of what is normal"
+    if by_deviation:
+        check_no_deviation({"--false-alarms": false_alarms, "--state": state})
+        return None
+    memory = Memory.read(state) if state is not None and state.is_file() else Memory.load(run)
+    if memory is None and (false_alarms is not None or state is not None):
+        given = f"--false-alarms {false_alarms}" if false_alarms is not None else f"--state {state}"
         raise SettingsError(
-            f"--false-alarms {false_alarms}: {why}; leave one out, or learn from this fixed camera again"
+            f"{given}: {run} has no memory of what is normal; leave it out, or learn from this fixed camera: "
+            "firstsight watch --learn 10min"
         )
     return memory
 
 
+def check_no_deviation(given: dict[str, Any]) -> None:
+    """Raises a SettingsError if one of those options, which ask for a memory, is given beside a deviation."""
+    for name, value in given.items():
+        if value is not None:
+            raise SettingsError(f"{name} {value}: a deviation is given as well; leave one out")
+
+
+def check_rate(false_alarms: str | None) -> None:
+    """Raises a SettingsError if that is no rate of false alarms; None is not checked."""
+    from firstsight.normality.rarity import rate_of
+
+    if false_alarms is not None:
+        rate_of(false_alarms)
+
+
 def watch_command(
-    run: footage.Run,
+    run: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A folder made by learn, or an article weights file (.pth)."),
+    ],
     source: Annotated[
         str,
         footage.checked(
@@ -81,6 +113,15 @@ def watch_command(
         float | None, typer.Option(metavar="X", help="Deviation of what is new, in usual deviations; 8 by default.")
     ] = None,
     frames_per_second: footage.FramesPerSecond = None,
+    learn: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="First learn what is normal from so much of SOURCE, 10min or 2h, unless RUN remembers it; RUN is made "
+            "if it is not there. Implies --novel.",
+        ),
+    ] = None,
+    state: State = None,
     false_alarms: FalseAlarms = None,
     stays: Stays = False,
     speed: Annotated[
@@ -102,7 +143,13 @@ def watch_command(
     from the first five seconds, which make no event, and updated from then on; a run learned from this fixed camera
     remembers it and judges from the first frame. Ctrl-C ends it.
 
+    With --learn one command goes from nothing to watching: it learns from the first minutes of SOURCE, keeps that in
+    RUN, and watches what follows. Of a file, what follows is the rest of it. Ctrl-C while it reads keeps what was
+    learned from the frames until then, and ends. A RUN that remembers what is normal is watched by at once.
+
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
+
+    Example: `firstsight watch runs/hall rtsp://camera/1 --learn 10min --state hall.state --false-alarms 1/day`
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.footage.stream import Stream
@@ -111,22 +158,19 @@ def watch_command(
     from firstsight.monitoring.watch import Watcher
     from firstsight.searching.query import read_anchors
 
+    novel = novel or learn is not None
     if not anchors and not novel:
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
-    encoder, console = Encoder.load(run), notes()
-    vectors = read_anchors(anchors or [], encoder)
-    memory = memory_for(run, false_alarms, by_deviation=novel_from is not None) if novel else None
-    watcher = Watcher(
-        encoder,
-        anchors=vectors,
-        novel=novel,
-        match_from=match_from,
-        novel_from=novel_from,
-        memory=memory,
-        false_alarms=false_alarms,
-        stays=stays,
-    )
-    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+    if state is not None and not novel:
+        raise SettingsError(f"--state {state} is for what is new; give --novel as well, or leave it out")
+    check_rate(false_alarms)
+    check_out(state)
+    if learn is None:
+        check_run(run)
+    elif novel_from is not None:
+        check_no_deviation({"--learn": learn})
+    first = None if learn is None else footage.duration_seconds(learn, "--learn")
+    console, by_deviation = notes(), novel_from is not None
 
     def say(line: str) -> None:
         console.print(printable(line), markup=False)
@@ -137,67 +181,63 @@ def watch_command(
         open_outlets(
             destinations, lines=sys.stdout, as_json=as_json, notify=say, is_aborted=lambda: ending.num_signals > 1
         ) as outlets,
-        Stream(source, views=watcher.views, frames_per_second=rate, speed=speed) as stream,
     ):
-        say(f"watching {stream.name}; Ctrl-C ends it")
-        ended = send_all(watcher, stream, outlets, waiting=ending.interrupts)
-        dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
-        skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
-        kept = f", kept in {events_file}" if events_file else ""
-        events = counted(outlets.num_events, "event")
-        say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
-        say(judged_text(watcher.num_frames, watcher.num_judged) if memory is None else memory.promise())
+        start = None if first is None else _learned_until(run, source, first, ending)
+        encoder = Encoder.load(run)
+        vectors = read_anchors(anchors or [], encoder)
+        memory = memory_for(run, false_alarms, by_deviation=by_deviation, state=state) if novel else None
+        watcher = Watcher(
+            encoder,
+            anchors=vectors,
+            novel=novel,
+            match_from=match_from,
+            novel_from=novel_from,
+            memory=memory,
+            false_alarms=false_alarms,
+            stays=stays,
+            state=state,
+        )
+        rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+        watched, rate_of_stream = _rest(source, start, rate)
+        with Stream(watched, views=watcher.views, frames_per_second=rate_of_stream, speed=speed) as stream:
+            say(f"watching {stream.name}{'' if start is None else f' from {start:g} s on'}; Ctrl-C ends it")
+            ended = send_all(watcher, stream, outlets, waiting=ending.interrupts)
+            dropped = f", {stream.num_dropped} left out to keep up" if stream.num_dropped else ""
+            skipped = f", {stream.num_skipped} could not be decoded" if stream.num_skipped else ""
+            kept = f", kept in {events_file}" if events_file else ""
+            events = counted(outlets.num_events, "event")
+            say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
+            known = watcher.memory
+            say(judged_text(watcher.num_frames, watcher.num_judged) if known is None else known.promise(false_alarms))
     if ended == "interrupted":
         raise typer.Exit(130)
 
 
+def _learned_until(run: Path, source: str, seconds: float, ending: Ending) -> float | None:
+    """As `learn_first`; after Ctrl-C it reports what is kept, and ends."""
+    with ending.at_once():
+        start = learn_first(run, source, seconds)
+    if ending.num_signals:
+        line = f"interrupted: what was learned is kept in {run}; the same command watches by it"
+        notes().print(printable(line), markup=False)
+        raise typer.Exit(130)
+    return start
+
+
+def _rest(source: str, start: float | None, rate: float) -> "tuple[str | Source, float | None]":
+    """What is left to be watched after learning, and at which rate it is to be read."""
+    if start is None:
+        return source, rate
+    rest = footage.open_footage([source], start, None, None, rate)
+    if rest.num_frames() == 0:
+        line = f"all of {rest.name} was learned from, nothing is left to be watched; give --learn a shorter time"
+        notes().print(printable(line), markup=False)
+        raise typer.Exit(0)
+    return rest, None
+
+
 # What the last line begins with, by what ended it.
 _BEFORE = {"ended": "", "interrupted": "interrupted: ", "closed": "the reader of the events is gone: "}
-
-
-class Ending:
-    """Delays Ctrl-C, SIGTERM and SIGHUP until between two frames, so that an event is sent everywhere or nowhere.
-
-    A second signal shortens the wait for deliveries. A signal that was ignored before, as under nohup, stays ignored.
-
-    Attributes:
-        num_signals: received so far.
-    """
-
-    def __init__(self) -> None:
-        self.num_signals = 0
-        self._may_interrupt = False
-        self._before: dict[signal.Signals, Any] = {}
-
-    @contextmanager
-    def interrupts(self) -> Iterator[None]:
-        """Within it a signal raises KeyboardInterrupt, also one received before."""
-        self._may_interrupt = True
-        try:
-            if self.num_signals:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._may_interrupt = False
-
-    def _note(self, _number: int, _frame: object) -> None:
-        self.num_signals += 1
-        if self._may_interrupt:
-            self._may_interrupt = False
-            raise KeyboardInterrupt
-
-    def __enter__(self) -> Self:
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # the last is unknown to Windows
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 def novelty_command(
@@ -218,6 +258,7 @@ def novelty_command(
     start: footage.Start = None,
     end: footage.End = None,
     frames_per_second: footage.FramesPerSecond = None,
+    state: State = None,
     false_alarms: FalseAlarms = None,
     as_json: footage.Json = False,
 ) -> None:
@@ -242,7 +283,9 @@ def novelty_command(
     check_out(csv_file, html_file)
     if clips:
         check_out_folder(clips)
-    encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None)
+    check_rate(false_alarms)
+    check_out(state)
+    encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None, state=state)
     rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
     source = footage.open_footage(sources, start, end, None, rate)
     if clips:
@@ -255,17 +298,18 @@ def novelty_command(
             memory=memory,
             false_alarms=false_alarms,
             stays=stays,
+            state=state,
             progress=display.progress,
         )
         written = _cut(found, source, clips, display) if clips else ()
         if html_file:
             write_atomically(html_file, render_novelty_page(found, source).encode())
         if memory is not None and not as_json:
-            display.say(memory.promise())
+            display.say(memory.promise(false_alarms))
         elif found.episodes and not as_json:
             display.say(judged_text(len(found.frames), found.num_judged))
     if as_json:
-        print_json(found.to_json())
+        print_json({**found.to_json(), **({"normal": memory.promised(false_alarms)} if memory else {})})
     else:
         typer.echo(_table(found, by_memory=memory is not None))
     if csv_file:

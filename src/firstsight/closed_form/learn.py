@@ -1,9 +1,8 @@
 """The default method from footage to encoder: one pass that keeps a bounded sample, then `fit` on that."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar, get_args
 
@@ -18,7 +17,7 @@ from firstsight.encoder.run_folder import RunFolder
 from firstsight.errors import SettingsError, SourceError, check_choice, check_count
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ImageFiles
-from firstsight.footage.queues import Prefetched, prefetch
+from firstsight.footage.queues import live_frames, prefetch
 from firstsight.footage.source import Source
 from firstsight.footage.videos import ONE_IN, SEGMENT_FRAMES, VideoFile, VideoFiles
 from firstsight.process import Precision
@@ -133,8 +132,14 @@ class _Plan:
 
 
 _DEPTH = 32  # decoded frames kept ready
-_GRACE_SECONDS = 10.0  # that a live source may take longer, by the clock here
-_CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What else uses the frames of a live source while it is read, as it cannot be read again."""
+
+    views: tuple[View, ...]  # whose pictures follow the first one of each frame
+    use: Callable[[Frame], None]
 
 
 class BoundedSample:
@@ -161,8 +166,9 @@ class BoundedSample:
         sources: Sequence[Source],
         view: View,
         *,
-        report: Callable[[int], None],
+        report: Callable[[float], None],
         live_seconds: float | None = None,
+        beside: "Beside | None" = None,
     ) -> NDArray[np.uint8]:
         """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
 
@@ -170,8 +176,9 @@ class BoundedSample:
             sources: read once each, in order. A live one also ends with Ctrl-C or when it breaks, and what was
                 read until then is kept.
             view: always of one size.
-            report: called with the number of frames read.
+            report: called with the number of frames read; of a live source of a given time, with the seconds read.
             live_seconds: of a live source; None reads until it ends.
+            beside: what else uses the frames of a live source.
 
         Raises:
             SourceError: a source cannot be read.
@@ -181,27 +188,37 @@ class BoundedSample:
             if source.replayable:
                 self._read_file(source, view, report)
             else:
-                self._read_live(source, view, report, live_seconds)
+                self._read_live(source, (view, *(beside.views if beside else ())), report, live_seconds, beside)
         if len(self._kept) > self.max_frames:
             chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
             self._kept = [self._kept[index] for index in chosen]
         kept, self._kept = self._kept, []
         return np.stack(kept) if kept else np.empty((0, 1, 1, 1), np.uint8)
 
-    def _read_file(self, source: Source, view: View, report: Callable[[int], None]) -> None:
+    def _read_file(self, source: Source, view: View, report: Callable[[float], None]) -> None:
         with closing(source.read(view)) as reading, prefetch(reading, depth=_DEPTH) as frames:
             for frame in frames:
                 self._add(frame)
                 report(self.num_read)
             self._count_skipped(reading)
 
-    def _read_live(self, source: Source, view: View, report: Callable[[int], None], seconds: float | None) -> None:
-        before, reading = self.num_read, source.read(view)
+    def _read_live(
+        self,
+        source: Source,
+        views: tuple[View, ...],
+        report: Callable[[float], None],
+        seconds: float | None,
+        beside: "Beside | None",
+    ) -> None:
+        before, reading, first = self.num_read, source.read(*views), 0.0
         try:
-            with _ended_after(seconds, prefetch(reading, depth=_DEPTH)) as frames:
-                for frame in _first_seconds(frames, seconds):
+            with live_frames(reading, seconds=seconds) as frames:
+                for frame in frames:
+                    first = frame.seconds if self.num_read == before else first
                     self._add(frame)
-                    report(self.num_read)
+                    if beside:
+                        beside.use(frame)
+                    report(self.num_read if seconds is None else round(frame.seconds - first, 1))
         except (KeyboardInterrupt, SourceError) as error:
             if self.num_read == before:
                 raise
@@ -221,30 +238,6 @@ class BoundedSample:
         self.num_read += 1
 
 
-@contextmanager
-def _ended_after(seconds: float | None, frames: Prefetched[Frame]) -> Iterator[Prefetched[Frame]]:
-    """The frames, ended a little after that time by the clock here, as a camera that hangs gives none."""
-    timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
-    try:
-        yield frames
-    finally:
-        timer.cancel()
-        frames.close(wait_seconds=_CLOSING_SECONDS)
-
-
-def _first_seconds(frames: Iterator[Frame], seconds: float | None) -> Iterator[Frame]:
-    """The frames of the first seconds, by their own times."""
-    first: float | None = None
-    for frame in frames:
-        first = frame.seconds if first is None else first
-        if seconds is not None and frame.seconds - first >= seconds:
-            return
-        yield frame
-
-
 def learn_closed_form(
     sources: Sequence[Source],
     settings: ClosedFormSettings,
@@ -253,6 +246,7 @@ def learn_closed_form(
     progress: Report,
     *,
     live_seconds: float | None = None,
+    beside: Beside | None = None,
 ) -> Encoder:
     """An encoder from one bounded sample of the footage, saved if there is a folder.
 
@@ -263,6 +257,7 @@ def learn_closed_form(
         folder: of the run.
         progress: called now and then.
         live_seconds: of a live source; None reads until it ends or until Ctrl-C.
+        beside: what else uses the frames of a live source.
 
     Raises:
         SourceError: no footage, or too little of it.
@@ -272,12 +267,17 @@ def learn_closed_form(
     view = WholeFrame.for_size(*sources[0].size())
     sample, parts = BoundedSample(settings.max_frames), spread(sources, settings.max_frames)
     num_frames, total = count(sources), count(parts)
+    ends = total if live_seconds is None else live_seconds
     frames = sample.read(
-        parts, view, report=lambda done: progress(Progress("reading", done, total)), live_seconds=live_seconds
+        parts,
+        view,
+        report=lambda done: progress(Progress("reading", done, ends)),
+        live_seconds=live_seconds,
+        beside=beside,
     )
     if sample.cut_short_by:
         news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_read} frames that were read"
-        progress(Progress("reading", sample.num_read, total, news=(news,)))
+        progress(Progress("reading", sample.num_read, None, news=(news,)))
     learned = fit(
         frames,
         seed=provenance["seed"],

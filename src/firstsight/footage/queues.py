@@ -4,7 +4,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from queue import SimpleQueue
@@ -14,7 +14,7 @@ from firstsight.errors import SettingsError
 from firstsight.files import Closing
 
 if TYPE_CHECKING:
-    from firstsight.footage.frames import Frame, View
+    from firstsight.footage.frames import Frame, Reading, View
     from firstsight.footage.source import Source
 
 Item = TypeVar("Item")
@@ -120,6 +120,38 @@ def read_batches(source: "Source", *views: "View", size: int) -> Iterator[list["
     with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * size) as frames:
         while batch := list(islice(frames, size)):
             yield batch
+
+
+_DEPTH = 32  # frames of what is live kept ready
+_GRACE_SECONDS = 10.0  # that it may take longer, by the clock here
+_CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
+
+
+@contextmanager
+def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Iterator[Frame]]":
+    """The frames of the first seconds of what is live, by their own times; None is until it ends.
+
+    By the clock here it ends a little after that time, as a camera that hangs gives no frames.
+    """
+    frames = prefetch(reading, depth=_DEPTH)
+    timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield _first_seconds(frames, seconds)
+    finally:
+        timer.cancel()
+        frames.close(wait_seconds=_CLOSING_SECONDS)
+
+
+def _first_seconds(frames: "Iterator[Frame]", seconds: float | None) -> "Iterator[Frame]":
+    first: float | None = None
+    for frame in frames:
+        first = frame.seconds if first is None else first
+        if seconds is not None and frame.seconds - first >= seconds:
+            return
+        yield frame
 
 
 class EndedError(Exception):

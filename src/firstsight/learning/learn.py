@@ -12,19 +12,18 @@ import torch
 
 from firstsight.article.run import ArticleRun
 from firstsight.article.settings import ArticleOptions, ArticleSettings, article_settings
-from firstsight.closed_form.learn import ClosedFormSettings, learn_closed_form, sizes_of
+from firstsight.closed_form.learn import Beside, ClosedFormSettings, learn_closed_form, sizes_of
 from firstsight.device import choose_device
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_config import read_provenance
-from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
-from firstsight.errors import RunError, SettingsError, SourceError, check_choice, check_number, check_seed
+from firstsight.encoder.run_folder import RunFolder
+from firstsight.errors import RunError, SettingsError, check_choice, check_number, check_seed
 from firstsight.files import check_path
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.videos import VideoFiles
 from firstsight.from_json import from_json
-from firstsight.normality.learning import learn_memory
-from firstsight.normality.memory import Memory
+from firstsight.normality.learning import Learner, remember
+from firstsight.normality.motion import MotionView
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 
@@ -158,8 +157,13 @@ def learn(
     }
     progress(Progress("opening", 0, None, news=(_input_in_words(footage, chosen), *_until_when(footage, live_seconds))))
     if isinstance(chosen, ClosedFormSettings):
-        encoder = learn_closed_form([footage], chosen, provenance, folder, progress, live_seconds=live_seconds)
-        _remember([footage], encoder, folder, progress)
+        learner = None if footage.replayable else Learner(view_index=1, looks_index=0)
+        beside = Beside((MotionView(),), learner.add) if learner and folder else None
+        encoder = learn_closed_form(
+            [footage], chosen, provenance, folder, progress, live_seconds=live_seconds, beside=beside
+        )
+        if folder:
+            remember([footage], encoder, folder, learner=learner, progress=progress)
         return encoder
     run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
     return run.run(progress)
@@ -247,38 +251,8 @@ def extend(
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
     folder = RunFolder(run) if out is None else RunFolder.create(out, force=force)
     encoder = learn_closed_form(sources, settings, record, folder, progress)
-    _remember(sources, encoder, folder, progress)
+    remember(sources, encoder, folder, progress=progress)
     return encoder
-
-
-def _remember(sources: Sequence[Source], encoder: Encoder, folder: RunFolder | None, progress: Report) -> None:
-    """Keeps in the run what is normal before its camera, if that stands still; live footage cannot be read again."""
-    if folder is None or not all(isinstance(source, VideoFiles) for source in sources):
-        return
-    memory, why = None, "the camera moves, or its frames are too far apart"
-    try:
-        memory = _memory_of(sources, encoder, progress)
-    except SourceError as error:  # the encoder is learned and saved
-        why = str(error)
-    file = folder.folder / MEMORY_FILE
-    if memory is None:
-        file.unlink(missing_ok=True)
-        news = f"no memory of what is normal is kept: {why}"
-    else:
-        memory.save(file)
-        news = f"the camera stands still: what is normal is kept, {memory.promise()}"
-    progress(Progress("remembering what is normal", 1, 1, news=(news,)))
-
-
-def _memory_of(sources: Sequence[Source], encoder: Encoder, progress: Report) -> Memory | None:
-    """None as soon as a part is not of a fixed camera."""
-    memory = None
-    for source in sources:
-        more = learn_memory(source, encoder=encoder, progress=progress)
-        if more is None:
-            return None
-        memory = more if memory is None else memory.merged(more)
-    return memory
 
 
 def _sampling(

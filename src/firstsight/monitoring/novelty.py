@@ -6,6 +6,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
+from os import PathLike
 from typing import Any, cast
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from firstsight.monitoring.event import plain
 from firstsight.monitoring.sentry import Heat, Looked, Sentry
 from firstsight.monitoring.sketch import SketchView
 from firstsight.monitoring.view_watch import ViewChangeKind
+from firstsight.normality.growth import Growth
 from firstsight.normality.memory import Judge, Memory
 from firstsight.normality.motion import MotionView
 from firstsight.normality.rarity import FALSE_ALARMS
@@ -131,6 +133,7 @@ def detect_novelty(
     memory: Memory | None = None,
     false_alarms: str | None = None,
     stays: bool = False,
+    state: str | PathLike[str] | None = None,
     progress: Report = silent,
 ) -> NoveltyScores:
     """When a camera that stands still shows something that it has not shown before.
@@ -144,19 +147,26 @@ def detect_novelty(
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: also report what is left or taken.
+        state: a file in which the memory goes on learning, from what was judged and shows no event: at its end, and
+            every five minutes of that, it is written, with what other sessions and watchers of this camera have written
+            meanwhile. If there is none yet, it begins with `memory`.
         progress: called after each frame.
 
     Raises:
         SourceError: no footage, or none of it can be read.
+        RunError: the file of `state` is damaged, of another encoder, or cannot be written, or there is no memory.
         SettingsError: `novel_from` is not above 0, or no such rate of false alarms.
     """
-    found, footage, by_memory = _Found(), open_source(source), memory is not None
-    sentry = sentry_for(encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays)
+    found, footage, by_memory = _Found(), open_source(source), memory is not None or state is not None
+    sentry = sentry_for(
+        encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays, state=state
+    )
     total = footage.num_frames()
     for frame, looked in _look(sentry, footage, encoder, by_memory=by_memory):
         found.frames.append(_scored(frame, looked, by_memory=by_memory))
         found.add(frame, looked)
         progress(Progress("comparing frames", len(found.frames), total))
+    sentry.keep()
     return found.scores()
 
 
@@ -167,12 +177,15 @@ def sentry_for(
     novel_from: float | None = None,
     false_alarms: str | None = None,
     stays: bool = False,
+    state: str | PathLike[str] | None = None,
 ) -> Sentry:
     """The judge of one camera, whose frames have the pictures `views_for` names. Arguments as of `detect_novelty`.
 
     Raises:
-        SettingsError: as `detect_novelty`.
+        SettingsError, RunError: as `detect_novelty`.
     """
+    growth = None if state is None else Growth(state, memory, encoder)
+    memory = growth.memory if growth else memory
     looks = memory is None or false_alarms is None
     return Sentry(
         encoder,
@@ -181,6 +194,7 @@ def sentry_for(
         looks_from=new_from(novel_from),
         moves_from=rarer_than(false_alarms),
         stays=stays,
+        growth=growth,
     )
 
 

@@ -90,7 +90,7 @@ def send_all(
 
     Raises:
         SourceError: the stream breaks off.
-        RunError: the file cannot be written.
+        RunError: the file, or that of the watcher's state, cannot be written.
     """
     try:
         try:
@@ -103,6 +103,7 @@ def send_all(
             for event in watcher.finish():
                 with suppress(ClosedError):
                     outlets.send(event)
+            watcher.keep()
     except StopIteration:
         return "ended"
     except KeyboardInterrupt:

@@ -79,6 +79,11 @@ class Places:
         self._idle, _ = episodes.update(self._trigger, self._idle, None, seconds)
         return changes
 
+    @property
+    def is_calm(self) -> bool:
+        """Whether no episode is under way."""
+        return not any(thing.state.counts for thing in self._things)
+
     def finish(self) -> list[PlaceChange]:
         """What ends because no frame will follow."""
         ended = [_change(thing, episodes.finish(thing.state)) for thing in self._things]

@@ -17,7 +17,8 @@ from firstsight.monitoring.episodes import Episode, Trigger
 from firstsight.monitoring.places import PlaceChange, Places
 from firstsight.monitoring.view_changes import Judged as JudgedView
 from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, is_blind
-from firstsight.normality.memory import Judge, Judged
+from firstsight.normality.growth import Growth
+from firstsight.normality.memory import Judge, Judged, Memory
 from firstsight.normality.motion import area_of, box_at
 from firstsight.pixels import Crop
 
@@ -61,6 +62,7 @@ class Looked:
     changes: tuple[NewChange, ...]
     view_events: tuple[ViewEvent, ...]
     part: str = "motion"  # by a memory: which was the rarer
+    goes_on: bool = False  # by a memory: whether something new is under way
 
 
 class Sentry:
@@ -73,6 +75,7 @@ class Sentry:
         looks_from: when the appearance is new.
         moves_from: when motion is.
         stays: also report what is left or taken.
+        growth: learns on from what the judge has judged, where nothing happens; None learns nothing.
     """
 
     def __init__(
@@ -84,8 +87,9 @@ class Sentry:
         looks_from: Trigger,
         moves_from: Trigger,
         stays: bool = False,
+        growth: Growth | None = None,
     ) -> None:
-        self._encoder, self._appearance, self._judge = encoder, appearance, judge
+        self._encoder, self._appearance, self._judge, self._growth = encoder, appearance, judge, growth
         self._view = ViewWatch(stays=stays)
         self._looking, self._moving = Places(looks_from), Places(moves_from)
         self._size = (1, 1)
@@ -97,10 +101,37 @@ class Sentry:
         appearance, judge = self._appearance, self._judge
         looks = appearance.update(frames, judged_views, every=judge is None) if appearance else [None] * len(frames)
         moves = judge.update(frames) if judge else [None] * len(frames)
-        return [self._looked(*one) for one in zip(frames, views, looks, moves, strict=True)]
+        found = [self._looked(*one) for one in zip(frames, views, looks, moves, strict=True)]
+        if self._growth:
+            for frame, one, view, looked in zip(frames, moves, judged_views, found, strict=True):
+                if one:
+                    self._growth.update(frame, one, is_calm=self._is_calm(view, looked))
+            if self._growth.is_due:
+                self.keep()
+        return found
+
+    @property
+    def memory(self) -> Memory | None:
+        """What was learned, as of the last time that it was written; None without a growth."""
+        return self._growth.memory if self._growth else None
+
+    def keep(self) -> None:
+        """Writes what was learned since the last time, and judges by that from now on; nothing without a growth.
+
+        Raises:
+            RunError: its file was damaged meanwhile, or cannot be written.
+        """
+        if self._growth and self._judge:
+            self._judge.adopt(self._growth.save())
+
+    def _is_calm(self, view: JudgedView, looked: Looked) -> bool:
+        nothing = not looked.changes and not looked.view_events
+        return nothing and not looked.goes_on and not view.is_switching and not is_blind(view)
 
     def finish(self) -> tuple[list[NewChange], tuple[ViewEvent, ...]]:
         """What ends because no frame will follow for now. What is usual is kept."""
+        if self._growth:
+            self._growth.end_clip()
         looking = self._changes(self._looking.finish())
         return [*looking, *self._changes(self._moving.finish())], self._view.finish()
 
@@ -125,7 +156,8 @@ class Sentry:
         rarities = None if nothing else motion.rarities
         changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
         score = 0.0 if nothing else motion.score
-        return Looked(score, deviation, motion.box, tuple(changes), events, motion.part)
+        goes_on = not (self._looking.is_calm and self._moving.is_calm)
+        return Looked(score, deviation, motion.box, tuple(changes), events, motion.part, goes_on)
 
     def _changes(self, changes: Sequence[PlaceChange]) -> list[NewChange]:
         return [self._change(one) for one in changes]

@@ -11,13 +11,14 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from os import PathLike
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder, check_encoder
-from firstsight.errors import SettingsError, check_number
+from firstsight.errors import SettingsError, brief, check_number
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
@@ -93,6 +94,7 @@ class Watcher:
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
+        state: with `novel`, a file in which the memory goes on learning, as of `detect_novelty`.
         clock: the time by this machine; called once for each arrival.
 
     Attributes:
@@ -102,7 +104,8 @@ class Watcher:
             warm-up. With a memory that is the rarity of the rarer part.
 
     Raises:
-        SettingsError: neither anchors nor `novel`, or a threshold out of its range.
+        SettingsError: neither anchors nor `novel`, a threshold out of its range, or a state without `novel`.
+        RunError: the file of `state` is damaged, of another encoder, or cannot be read, or there is no memory.
     """
 
     def __init__(
@@ -116,18 +119,23 @@ class Watcher:
         memory: Memory | None = None,
         false_alarms: str | None = None,
         stays: bool = False,
+        state: str | PathLike[str] | None = None,
         clock: Callable[[], str] = wall_clock,
     ) -> None:
         if not anchors and not novel:
             raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
+        if state is not None and not novel:
+            raise SettingsError(f"state {brief(state)} is for what is new; give novel=True as well, or leave it out")
         self.num_frames = self.num_judged = 0
         self.latest: dict[str | None, float | None] = {}
         self._encoder = encoder
         self._anchors = dict(anchors or {})
         self._match = close_from(match_from)
-        self._by_memory = novel and memory is not None
-        self._sentry = sentry_for(encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays)
-        self._novel = novel
+        self._by_memory = novel and (memory is not None or state is not None)
+        self._sentry = sentry_for(
+            encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays, state=state
+        )
+        self._novel, self._memory = novel, memory
         self._usual: list[Usual | None] = [None] * len(self._anchors)  # before each anchor
         self._states = [TriggerState()] * len(self._anchors)
         self._clock = clock
@@ -170,6 +178,19 @@ class Watcher:
     def finish(self) -> list[Event]:
         """The events that end because no frame will follow; reported at the time of the last one."""
         return self._ended(self._last.seconds, self._last_time) if self._last else []
+
+    @property
+    def memory(self) -> Memory | None:
+        """What it judges by, with what was learned until now; None if it has no memory."""
+        return self._sentry.memory or self._memory
+
+    def keep(self) -> None:
+        """Writes what was learned into the file of `state`, after the last frame; nothing without one.
+
+        Raises:
+            RunError: it was damaged meanwhile, or cannot be written.
+        """
+        self._sentry.keep()
 
     def _ended(self, seconds: float, time: str) -> list[Event]:
         """The events that end with the last frame; reported at those times by the stream and by this machine."""
@@ -247,6 +268,7 @@ def watch(
     memory: Memory | None = None,
     false_alarms: str | None = None,
     stays: bool = False,
+    state: str | PathLike[str] | None = None,
     frames_per_second: float | None = 2.0,
     speed: float = 1.0,
     timeout_seconds: float = TIMEOUT_SECONDS,
@@ -270,6 +292,9 @@ def watch(
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
+        state: with `novel`, a file in which the memory goes on learning, from what was judged and shows no event: at
+            the end, and every five minutes of that, it is written, with what other sessions and watchers of this camera
+            have written meanwhile. If there is none yet, it begins with `memory`.
         frames_per_second: at most; an opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.
@@ -281,6 +306,8 @@ def watch(
     Raises:
         SettingsError: nothing to watch for, or an option outside its range.
         SourceError: an anchor cannot be read, or, with the first event, no such stream.
+        RunError: the file of `state` is damaged, of another encoder, or there is no memory; with an event, it cannot be
+            written.
         PixelsError: an anchor of another shape or dtype.
 
     Example:
@@ -298,6 +325,7 @@ def watch(
         memory=memory,
         false_alarms=false_alarms,
         stays=stays,
+        state=state,
     )
     rate = None if isinstance(source, Source) else frames_per_second
     stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)
@@ -311,8 +339,12 @@ def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Ev
             for arrival in stream:
                 yield from watcher.update(arrival)
         except GeneratorExit:  # closed by its consumer, which takes no more events
+            watcher.finish()
             raise
         except BaseException:
             yield from watcher.finish()
             raise
-        yield from watcher.finish()
+        else:
+            yield from watcher.finish()
+        finally:
+            watcher.keep()

@@ -9,8 +9,8 @@ Sources: Roth et al., "Towards total recall in industrial anomaly detection", CV
 cells); Stauffer, Grimson, "Adaptive background mixture models", 1999 (a usual view, and how much each cell varies).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -86,6 +86,27 @@ class Appearance:
         largest = np.concatenate([self.largest, other.largest])[-MAX_BLOCKS:]
         return Appearance(usual, change, spread, moving, looking, largest, self.fingerprint)
 
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """(2,): the distance of either part that half of the blocks reach; 0 if it is not calibrated."""
+        return np.median(self.largest, axis=0) if len(self.largest) else np.zeros(2)
+
+    def grown(
+        self, came: "Mapping[Part, Sequence[NDArray[np.float32]]]", distances: NDArray[np.float64]
+    ) -> "Appearance":
+        """With more that came in normal footage, as differences (n, maps) from this usual view.
+
+        Args:
+            came: of each part.
+            distances: (blocks, 2), the largest distance of either part in blocks of 4 s that were judged by this.
+        """
+        return replace(
+            self,
+            moving=_bounded(np.concatenate([self.moving, *came["moving"]])),
+            looking=_bounded(np.concatenate([self.looking, *came["looking"]])),
+            largest=np.concatenate([self.largest, distances])[-MAX_BLOCKS:],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Sights:
@@ -128,13 +149,15 @@ class Sight:
         return [found.get(id(frame)) for frame in frames]
 
     def _is_due(self, frame: Frame) -> bool:
-        last = self._last
-        is_due = (
-            last is None or frame.source != last.source or not 0 <= frame.seconds - last.seconds < DUE_SECONDS - 0.01
-        )
-        if is_due:
+        due = is_due(frame, self._last)
+        if due:
             self._last = frame
-        return is_due
+        return due
+
+
+def is_due(frame: Frame, last: Frame | None) -> bool:
+    """Whether the appearance of a frame is to be judged, after that of the last one."""
+    return last is None or frame.source != last.source or not 0 <= frame.seconds - last.seconds < DUE_SECONDS - 0.01
 
 
 def grid_of(maps: NDArray[np.float32]) -> tuple[int, int]:
@@ -229,6 +252,9 @@ class Seen:
 
     rarity: float
     box: tuple[int, int, int, int]  # of the rarest cell: x, y, width, height in pixels of the upright picture
+    cells: Cells = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)
+    away: Mapping[Part, NDArray[np.float32]] = field(default_factory=dict)  # (cells,), how far from the normal
+    scores: Mapping[Part, float] = field(default_factory=dict)  # the largest of each; of what moves a trailing mean
 
 
 class Looks:
@@ -241,12 +267,16 @@ class Looks:
     def __init__(self, known: Appearance, encoder: Encoder, view_index: int) -> None:
         if known.fingerprint != encoder.fingerprint:
             raise SettingsError("the memory of what is normal is of another encoder; take both from the same run")
-        self._known, self._view, self._sight = known, encoder.view, Sight(encoder, view_index)
-        self._rarities = [Rarity.of(column) for column in known.largest.T]
+        self._view, self._sight = encoder.view, Sight(encoder, view_index)
+        self.adopt(known)
         self._trailing = Trailing()
         self._before: tuple[Frame, Cells] | None = None
         self._seen: Seen | None = None
         self._of_motion = False  # whether that is what moves
+
+    def adopt(self, known: Appearance) -> None:
+        """Judges by this from now on."""
+        self._known, self._rarities = known, [Rarity.of(column) for column in known.largest.T]
 
     def update(self, frames: Sequence[Frame], with_motion: Sequence[bool]) -> list[Seen | None]:
         """Of some more frames, each as of the last that was compared: what moves, or without motion all that is there.
@@ -267,12 +297,14 @@ class Looks:
         last = self._before
         fits = last and last[0].source == frame.source and 0 < frame.seconds - last[0].seconds <= MAX_GAP_SECONDS
         before = last[1] if last and fits else np.full_like(cells, np.nan)
-        away = distances(self._known, cells[None], before[None])["moving" if with_motion else "looking"][0]
         self._before = frame, cells
-        cell, score = int(away.argmax()), float(away.max())
+        away = {part: found[0] for part, found in distances(self._known, cells[None], before[None]).items()}
+        scores = {part: float(found.max()) for part, found in away.items()}
         if with_motion:
-            score = self._trailing.update(frame.source, frame.seconds, score)
-        return Seen(self._rarities[not with_motion](score), self._box_of(cell, frame.size))
+            scores["moving"] = self._trailing.update(frame.source, frame.seconds, scores["moving"])
+        part: Part = "moving" if with_motion else "looking"
+        box = self._box_of(int(away[part].argmax()), frame.size)
+        return Seen(self._rarities[not with_motion](scores[part]), box, cells, away, scores)
 
     def _box_of(self, cell: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
         rows, columns = self._sight.grid

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import safetensors
@@ -23,6 +23,7 @@ from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source
 from firstsight.normality.appearance import Appearance, Looks, Seen
+from firstsight.normality.appearance import Part as LooksPart
 from firstsight.normality.motion import (
     BLOCK_SECONDS,
     MAX_BLOCKS,
@@ -35,7 +36,7 @@ from firstsight.normality.motion import (
     remembered,
     units_of,
 )
-from firstsight.normality.rarity import Rarity, Trailing
+from firstsight.normality.rarity import FALSE_ALARMS, Rarity, Trailing, rate_of
 
 _FORMAT = "firstsight-normal-1"
 _KEPT = 0.5  # of a box's trailing mean from frame to frame
@@ -79,13 +80,39 @@ class Memory:
         """How much normal footage the scores are calibrated on."""
         return len(self.largest) * BLOCK_SECONDS
 
-    def promise(self) -> str:
-        """For people: the lowest rate of false alarms that the footage has shown."""
-        minutes = self.seconds / 60
-        return (
-            f"calibrated on {minutes:.1f} min of normal footage, which can show one false alarm in that time; a lower "
-            "rate is extrapolated"
+    def promise(self, false_alarms: str | None = None) -> str:
+        """For people: which rate of false alarms the footage can show, and whether the one asked for is extrapolated.
+
+        Args:
+            false_alarms: the rate asked for, as "2/h"; None is "1/day".
+
+        Raises:
+            SettingsError: no such rate.
+        """
+        asked = FALSE_ALARMS if false_alarms is None else false_alarms
+        minutes = f"{self.seconds / 60:.{0 if self.seconds >= 600 else 1}f} min"
+        shown = (
+            f"at most one false alarm in {minutes} is proven" if len(self.largest) else "too little to prove any rate"
         )
+        is_extrapolated = self.promised(asked)["is_extrapolated"]
+        return (
+            f"{minutes} of normal footage: {shown}; {asked} is {'extrapolated' if is_extrapolated else 'within that'}"
+        )
+
+    def promised(self, false_alarms: str | None = None) -> dict[str, Any]:
+        """The same in numbers, for JSON: `seconds` of normal footage, `false_alarms` as asked for and in events a day,
+        the lowest rate that the footage can show, and whether the one asked for is below it. Errors are those of
+        `promise`.
+        """
+        asked = FALSE_ALARMS if false_alarms is None else false_alarms
+        rate, shown = rate_of(asked), 1 / self.seconds if len(self.largest) else None
+        return {
+            "seconds": self.seconds,
+            "false_alarms": asked,
+            "false_alarms_per_day": round(86_400 * rate, 4),
+            "proven_false_alarms_per_day": None if shown is None else round(86_400 * shown, 4),
+            "is_extrapolated": shown is None or rate < shown,
+        }
 
     def merged(self, other: "Memory") -> "Memory":
         """Of both: what is normal in either is normal."""
@@ -94,6 +121,19 @@ class Memory:
         looks = [one.appearance for one in (self, other) if one.appearance]
         appearance = looks[0].merged(looks[1]) if len(looks) > 1 else None  # of a part alone it would call the rest new
         return Memory(vectors, maxima, np.concatenate([self.largest, other.largest])[-MAX_BLOCKS:], appearance)
+
+    def grown(self, learned: "Sequence[Learned]") -> "Memory":
+        """With what came in further normal footage that it has judged, measured by the same units and usual view."""
+        if not learned:
+            return self
+        vectors = remembered([np.concatenate([self.vectors, *(one.vectors for one in learned)])], self.units)
+        largest = np.concatenate([self.largest, *(one.largest for one in learned)])[-MAX_BLOCKS:]
+        appearance = self.appearance
+        if appearance:
+            names: tuple[LooksPart, ...] = get_args(LooksPart)
+            parts = {name: [one.came[name] for one in learned if name in one.came] for name in names}
+            appearance = appearance.grown(parts, np.concatenate([one.distances for one in learned]))
+        return Memory(vectors, self.maxima, largest, appearance)
 
     def save(self, file: str | Path) -> None:
         """Writes it, atomically.
@@ -120,6 +160,11 @@ class Memory:
         file = file / MEMORY_FILE if file.is_dir() else file
         if not file.exists() or file.suffix != Path(MEMORY_FILE).suffix:
             return None
+        return cls.read(file)
+
+    @classmethod
+    def read(cls, file: Path) -> "Memory":
+        """The one in a file of any name. Errors are those of `load`."""
         try:
             content = read_regular(file, max_bytes=_MAX_BYTES)
             described = _described(content)
@@ -135,6 +180,16 @@ class Memory:
         except (ValueError, KeyError, TypeError, FirstsightError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0] if str(error) else "it lacks a part"
             raise RunError(f"{file} is damaged ({reason}); delete it, or learn again") from error
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """What came in a block of normal footage, which a memory has judged."""
+
+    vectors: NDArray[np.float32]  # (n, 4), as of a `Memory`
+    largest: NDArray[np.float64]  # (1,)
+    came: Mapping[LooksPart, NDArray[np.float32]]  # (n, maps) of each part of the appearance
+    distances: NDArray[np.float64]  # (1, 2), the largest of either part; (0, 2) if appearance was not judged
 
 
 def _described(content: bytes) -> dict[str, str]:
@@ -162,6 +217,9 @@ class Judged:
     part: Part  # which is the rarer
     heat: NDArray[np.float32] | None  # (rows, columns), units by which the motion of each box exceeds the normal
     rarities: NDArray[np.float64] | None = None  # (rows, columns), of the rarer part of each box, `score` at most
+    boxes: Boxes | None = None  # the motion that it has, of the last frame that was compared
+    trailing: float = 0.0  # the units by which that exceeds the normal, as a trailing mean
+    seen: Seen | None = None  # its appearance, of the last frame that was compared
 
 
 class Judge:
@@ -185,28 +243,36 @@ class Judge:
     ) -> None:
         self._motion, self._trailing = Motion(view_index), Trailing()
         self._trails: NDArray[np.float64] | None = None
-        self._vectors, self._units, self._rarity = memory.vectors, memory.units, memory.rarity
         looks = memory.appearance if encoder else None
         self._looks = Looks(looks, encoder, encoder_view_index) if encoder and looks else None
+        self.adopt(memory)
+
+    def adopt(self, memory: Memory) -> None:
+        """Judges by this one from now on, of the same camera and encoder."""
+        self._vectors, self._units, self._rarity = memory.vectors, memory.units, memory.rarity
+        if self._looks and memory.appearance:
+            self._looks.adopt(memory.appearance)
 
     def update(self, frames: Sequence[Frame]) -> list[Judged]:
         """Of some more frames in order of time. A frame that nothing can be judged by has score 0."""
         motion = self._motion.update(frames)
         heats = _heats(motion, self._vectors, self._units)
         seen = self._looks.update(frames, [one is not None for one in motion]) if self._looks else [None] * len(frames)
-        return [self._judged(*one) for one in zip(frames, heats, seen, strict=True)]
+        return [self._judged(*one) for one in zip(frames, motion, heats, seen, strict=True)]
 
-    def _judged(self, frame: Frame, heat: NDArray[np.float32] | None, seen: Seen | None) -> Judged:
+    def _judged(self, frame: Frame, boxes: Boxes | None, heat: NDArray[np.float32] | None, seen: Seen | None) -> Judged:
         value = 0.0 if heat is None else float(heat.max())
-        score = self._rarity(self._trailing.update(frame.source, frame.seconds, value))
+        trailing = self._trailing.update(frame.source, frame.seconds, value)
+        score = self._rarity(trailing)
         rarities = self._rarities(heat, score)
         if seen is not None and seen.rarity > score:
-            return Judged(seen.rarity, seen.box, "appearance", heat, placed(rarities, seen, frame.size))
+            both = placed(rarities, seen, frame.size)
+            return Judged(seen.rarity, seen.box, "appearance", heat, both, boxes, trailing, seen)
         box = None
         if heat is not None:
             row, column = np.unravel_index(int(heat.argmax()), heat.shape)
             box = box_at(int(row), int(column), heat.shape, frame.size)
-        return Judged(score, box, "motion", heat, rarities)
+        return Judged(score, box, "motion", heat, rarities, boxes, trailing, seen)
 
     def _rarities(self, heat: NDArray[np.float32] | None, score: float) -> NDArray[np.float64] | None:
         """Of each box, by its own trailing mean, so that what has stopped at one place counts nowhere else."""

@@ -27,7 +27,7 @@ MIN_GAP_SECONDS, MAX_GAP_SECONDS = 1 / 30, 0.26
 TRAILING_SECONDS = 0.2
 # Units: twice the standard deviation of the largest motion in so many seconds; people come and go in seconds.
 BLOCK_SECONDS = 4.0
-MAX_BLOCKS = 20_000  # whose largest scores a memory keeps
+MAX_BLOCKS = 151_200  # whose largest scores a memory keeps: a week
 # Below so many units nothing is unusual, nor worth remembering; two memories closer than the grid are one.
 _LEAST, _GRID = 0.5, 0.25
 # Picture heights a second that compression and noise move a still view by.

@@ -10,10 +10,13 @@ from contextlib import closing
 import av
 import numpy as np
 import pytest
+from library_made import small_encoder
 
 from firstsight.cli.options import duration_seconds
 from firstsight.errors import SettingsError, SourceError
 from firstsight.learning.learn import learn
+from firstsight.normality.learning import learn_memory
+from firstsight.normality.memory import Memory
 from firstsight.progress import Progress
 
 RATE = 25
@@ -39,14 +42,16 @@ class _Pipe:
         os.close(self._descriptor)
 
 
-def _feed(descriptor: int, num_frames: int | None) -> None:
-    """Writes a moving picture until nobody reads it any more, or so many frames."""
-    pictures = np.random.default_rng(0).integers(0, 256, (16, 64, 96, 3), np.uint8)
+NOISE = np.random.default_rng(0).integers(0, 256, (16, 64, 96, 3), np.uint8)
+
+
+def _feed(descriptor: int, num_frames: int | None, pictures: np.ndarray) -> None:
+    """Writes these pictures again and again until nobody reads them any more, or so many frames."""
     pipe, number = _Pipe(descriptor), 0
     with closing(pipe), av.open(pipe, "w", format="matroska") as container:
         stream = container.add_stream("mjpeg", rate=RATE, width=96, height=64, pix_fmt="yuvj420p")
         while not pipe.is_broken and (num_frames is None or number < num_frames):
-            frame = av.VideoFrame.from_ndarray(pictures[number % 16], format="rgb24")
+            frame = av.VideoFrame.from_ndarray(pictures[number % len(pictures)], format="rgb24")
             frame.pts, number = number, number + 1
             container.mux(stream.encode(frame))
 
@@ -56,9 +61,9 @@ def piped(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """Makes standard input a pipe into which so many frames are written, or frames without end."""
     opened: list[tuple[io.TextIOWrapper, threading.Thread]] = []
 
-    def pipe(num_frames: int | None = None) -> None:
+    def pipe(num_frames: int | None = None, pictures: np.ndarray = NOISE) -> None:
         reader, writer = os.pipe()
-        thread = threading.Thread(target=_feed, args=(writer, num_frames), daemon=True)
+        thread = threading.Thread(target=_feed, args=(writer, num_frames, pictures), daemon=True)
         thread.start()
         stdin = io.TextIOWrapper(os.fdopen(reader, "rb"))
         monkeypatch.setattr(sys, "stdin", stdin)
@@ -111,6 +116,43 @@ def test_a_second_time_the_keyboard_ends_it(piped, tmp_path) -> None:
     with pytest.raises(KeyboardInterrupt):
         learn("-", out=tmp_path / "run", progress=Interrupting(60, 60))
     assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def still() -> np.ndarray:
+    """A still view that something crosses in 2 s."""
+    view = np.kron(np.random.default_rng(1).integers(60, 160, (8, 12, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
+    pictures = np.repeat(view[None], 50, axis=0)
+    for index, picture in enumerate(pictures):
+        picture[20:36, index : index + 16] = (250, 20, 20)
+    return pictures
+
+
+def test_of_a_camera_that_stands_still_what_is_normal_is_kept_too(piped, tmp_path) -> None:
+    piped(pictures=still())
+    told = Interrupting()
+    encoder = learn("-", live_seconds=24, method="random", out=tmp_path / "run", progress=told)
+    memory = Memory.load(tmp_path / "run")
+    assert memory is not None
+    assert memory.appearance is not None
+    assert memory.appearance.fingerprint == encoder.fingerprint
+    assert memory.seconds == 24
+    assert told.news[-1].startswith("the camera stands still: what is normal is kept; 0.4 min of normal footage: ")
+
+
+@pytest.mark.parametrize("pressed", [False, True])
+def test_a_run_without_a_memory_learns_what_is_normal_from_what_is_live(piped, pressed: bool) -> None:
+    piped(pictures=still())
+    told: list[str] = []
+
+    def report(progress: Progress) -> None:
+        told.extend(progress.news)
+        if pressed and not told and progress.done >= 21:
+            raise KeyboardInterrupt
+
+    memory = learn_memory("-", encoder=small_encoder(), live_seconds=24, progress=report)
+    assert memory is not None
+    assert memory.seconds == (20 if pressed else 24)
+    assert told == ["reading ended by Ctrl-C"] * pressed
 
 
 def test_what_ends_by_itself_ends_sooner(piped) -> None:

@@ -159,10 +159,10 @@ def watch_command(
     from firstsight.searching.query import read_anchors
 
     novel = novel or learn is not None
-    if not anchors and not novel:
-        raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
     if state is not None and not novel:
         raise SettingsError(f"--state {state} is for what is new; give --novel as well, or leave it out")
+    if not anchors and not novel:
+        raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
     check_rate(false_alarms)
     check_out(state)
     if learn is None:

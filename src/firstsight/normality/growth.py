@@ -55,7 +55,7 @@ class Growth:
         memory: what is known by now.
 
     Raises:
-        RunError: the file is damaged, of another encoder, or cannot be read; or there is nothing to begin with.
+        RunError: the file is damaged, of another encoder, or cannot be read or made; or there is nothing to begin with.
     """
 
     def __init__(self, file: str | PathLike[str], memory: Memory | None, encoder: Encoder) -> None:
@@ -76,6 +76,8 @@ class Growth:
         self._was_calm = True  # the one before that
         self._last: Frame | None = None
         self._last_parts: tuple[Boxes | None, Seen | None] = (None, None)
+        if not self.file.exists():
+            self.save()
 
     def update(self, frame: Frame, judged: Judged, *, is_calm: bool) -> None:
         """Notes one more frame, in order of time.

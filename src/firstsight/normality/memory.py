@@ -91,13 +91,10 @@ class Memory:
         """
         asked = FALSE_ALARMS if false_alarms is None else false_alarms
         minutes = f"{self.seconds / 60:.{0 if self.seconds >= 600 else 1}f} min"
-        shown = (
-            f"at most one false alarm in {minutes} is proven" if len(self.largest) else "too little to prove any rate"
-        )
-        is_extrapolated = self.promised(asked)["is_extrapolated"]
-        return (
-            f"{minutes} of normal footage: {shown}; {asked} is {'extrapolated' if is_extrapolated else 'within that'}"
-        )
+        shown = f"{minutes} of normal footage: at most one false alarm in {minutes} is proven"
+        if not len(self.largest):
+            shown = "hardly any normal footage: no rate of false alarms is proven"
+        return f"{shown}; {asked} is {'extrapolated' if self.promised(asked)['is_extrapolated'] else 'within that'}"
 
     def promised(self, false_alarms: str | None = None) -> dict[str, Any]:
         """The same in numbers, for JSON: `seconds` of normal footage, `false_alarms` as asked for and in events a day,

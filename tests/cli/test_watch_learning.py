@@ -16,10 +16,10 @@ GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """40 s of a still view, 12.5 frames a second, that a square crosses again and again; at 30 s one falls fast."""
+    """48 s of a still view, 12.5 frames a second, that a square crosses again and again; at 30 s one falls fast."""
     path = tmp_path_factory.mktemp("street") / "street.mp4"
     with VideoWriter(path, size=(64, 48)) as writer:
-        for index in range(500):
+        for index in range(600):
             picture, seconds = GROUND.copy(), index / 12.5
             x = int(8 * seconds) % 52
             picture[4:16, x : x + 12] = (250, 20, 20)
@@ -67,7 +67,7 @@ def test_from_nothing_to_watching_and_on(firstsight, street: Path, tmp_path: Pat
     before, after = Memory.load(run), Memory.read(state)
     assert before is not None
     assert before.appearance is not None
-    assert after.seconds == before.seconds + 12  # but for the block of the event, and those around it
+    assert after.seconds == before.seconds + 8  # of 24 s, without the blocks of the event and those around it
     again = firstsight(*command)
     assert again.code == 0
     assert "remembers what is normal: nothing is learned first" in again.err

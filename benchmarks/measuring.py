@@ -1,5 +1,6 @@
 """Time on a machine that is busy with other things: variants take turns in one run, and are compared turn by turn."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -43,6 +44,9 @@ def in_turns(variants: Mapping[str, Callable[[], object]], *, turns: int) -> dic
     for turn in range(turns + 1):
         for name in list(variants)[:: 1 if turn % 2 else -1]:
             taken = cost(variants[name])
+            print(
+                f"turn {turn} of {turns}, {name}: {taken.wall:.2f} s, {taken.cpu:.2f} s of processors", file=sys.stderr
+            )
             if turn:
                 costs[name].append(taken)
     return costs

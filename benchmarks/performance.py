@@ -36,6 +36,8 @@ from unit_costs import repeated
 
 import firstsight
 from firstsight.article.model import untrained
+from firstsight.closed_form import pyramid
+from firstsight.closed_form.pyramid import PatchLevel
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.container import OpenVideo
 from firstsight.footage.orientation import Viewer
@@ -50,7 +52,9 @@ _SIDE = 1024  # of a matrix whose product is timed
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "decoding": [(OpenVideo, "_decoded")],
     "resizing": [(Viewer, "pictures")],
-    "embedding": [(Encoder, "_in_batches")],
+    "filter responses": [(PatchLevel, "responses")],
+    "second moments": [(pyramid, "_second_moments")],
+    "rest of embedding": [(Encoder, "_in_batches")],
     "thumbnails": [(writer, "as_jpeg")],
     "writing": [(Tables, name) for name in ("put", "add", "drop", "keep_up_indices", "compact")],
 }
@@ -98,10 +102,21 @@ def counting() -> Iterator[Clock]:
     with ExitStack() as patched:
         patched.enter_context(one_thread())
         patched.enter_context(mock.patch.object(OpenVideo, "use_all_threads"))
+        patched.enter_context(mock.patch.object(OpenVideo, "__init__", one_decoder(OpenVideo.__init__)))
         for part, places in PARTS.items():
             for owner, name in places:
                 patched.enter_context(mock.patch.object(owner, name, clock.counted(part, getattr(owner, name))))
         yield clock
+
+
+def one_decoder(begin: Callable[..., None]) -> Callable[..., None]:
+    """Opens a video without threads of FFmpeg's own."""
+
+    def opened(self: OpenVideo, container: Any, stream: Any) -> None:  # noqa: ANN401
+        stream.codec_context.thread_count = 1
+        begin(self, container, stream)
+
+    return opened
 
 
 def account(call: Callable[[], object]) -> Account:
@@ -126,6 +141,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         video = repeated(arguments.clip, Path(name) / "clip.mp4", size=SIZE, seconds=60 * arguments.minutes)
+        encoder = firstsight.learn(str(video), seed=0)
         result = {
             "machine": machine(),
             "seed": 0,
@@ -133,8 +149,8 @@ def main() -> None:
             "minutes": arguments.minutes,
             "limits": limits(video),
             "article": article_shares(),
-            "accounts": accounts(video, Path(name), turns=arguments.turns),
-            "indexing": beside_decoding(video, turns=arguments.turns),
+            "accounts": accounts(video, encoder, Path(name), turns=arguments.turns),
+            "indexing": beside_decoding(video, encoder, turns=arguments.turns),
         }
     arguments.json.write_text(json.dumps(result, indent=1) + "\n")
     print(report(result))
@@ -201,9 +217,8 @@ def article_shares() -> dict[str, dict[str, float]]:
     return shares
 
 
-def accounts(video: Path, folder: Path, *, turns: int) -> dict[str, dict[str, Any]]:
+def accounts(video: Path, encoder: Encoder, folder: Path, *, turns: int) -> dict[str, dict[str, Any]]:
     """By command the account of median processor time."""
-    encoder = firstsight.learn(str(video), seed=0)
     library = firstsight.Library.create(folder / "asked.library", str(video), encoder=encoder, frames_per_second=RATE)
     with library:
         picture = np.ascontiguousarray(firstsight.frame_at(str(video), 3.0).whole)
@@ -229,9 +244,8 @@ def accounts(video: Path, folder: Path, *, turns: int) -> dict[str, dict[str, An
     return {name: asdict(one) for name, one in middle.items()}
 
 
-def beside_decoding(video: Path, *, turns: int) -> dict[str, Any]:
+def beside_decoding(video: Path, encoder: Encoder, *, turns: int) -> dict[str, Any]:
     """Indexing as times of bare decoding, in turns."""
-    encoder = firstsight.learn(str(video), seed=0)
 
     def index(**sampling: Any) -> None:  # noqa: ANN401
         with tempfile.TemporaryDirectory() as name:

@@ -16,6 +16,14 @@ DEVICES = (("desktop", 1440, 900), ("phone", 360, 780))
 SCHEMES = ("light", "dark")
 VIEWS = ("watch", "map", "review", "live", "learn")
 _QUALITY = 84
+# Pins a frame of the row with the most frames, 85 % in, unless something is pinned.
+_PIN = """async () => {
+  const json = async (path, options) => (await fetch(`/api${path}`, options)).json();
+  if ((await json("/anchors")).length) return;
+  const rows = (await json("/library")).rows.toSorted((one, other) => other.end_seconds - one.end_seconds);
+  const body = JSON.stringify({ row: rows[0].id, seconds: 0.85 * rows[0].end_seconds, box: null });
+  await json("/anchors", { method: "POST", headers: { "content-type": "application/json" }, body });
+}"""
 _WATCHED_SECONDS = 8.0  # of a clip that is played as a camera, before its picture is taken
 
 
@@ -50,8 +58,8 @@ def prepare(page, address: str) -> None:
     page.goto(address)
     page.wait_for_function("document.querySelector('.fs-root')?.dataset.ready?.endsWith('+')")
     page.wait_for_selector(".player-stage:not([data-ready=''])[data-ready]")
-    if not page.locator(".anchors li").count():
-        page.keyboard.press("a")
+    page.evaluate(_PIN)
+    page.reload()
     page.wait_for_selector(".verdict:not(:has-text('comparing'))")
     page.locator("#tab-review").click()
     page.wait_for_selector("#panel-review :is(.primary, .answer)")
@@ -70,7 +78,7 @@ def show(page, view: str) -> None:
     if view == "watch":
         if page.locator(".anchor-show[aria-pressed=false]").count():
             page.locator(".anchor-show").first.click()
-        page.wait_for_selector(".moment")
+        page.locator(".moment").first.click()
         page.wait_for_selector(".elsewhere-open")
     elif view == "map":
         page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")

@@ -54,7 +54,7 @@ def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path, tmp_pat
     page = re.sub(r'src="data:[^"]*"', "src", (tmp_path / "twice.html").read_text())
     kept, copy = found["groups"][0]["keep"], found["groups"][0]["copies"][0]["source"]
     choice = page[page.index("Which to keep") : page.index("<h2>Copies")]
-    assert re.findall(r"<img|day\.mp4|mirror\.mp4", choice) == ["<img", kept, "<img", copy]
+    assert re.findall(r"<img|day\.mp4|mirror\.mp4", re.sub(r"<a [^>]*>", "", choice)) == ["<img", kept, "<img", copy]
     pair = page[page.index('<div class="pair">') :]
     assert re.findall(r"<div>(\w+\.mp4)", pair) == sorted([kept, copy])
     assert re.search(r"by chance in 1 of \d+ libraries", page)
@@ -89,8 +89,10 @@ def test_clusters_are_a_table_a_page_and_an_object(firstsight, library: Path, tm
     assert ran.code == 0, ran.err
     assert re.search(r"\d+ groups of 54 frames, mean silhouette -?0\.\d\d", ran.out)
     page = (tmp_path / "groups.html").read_text()
-    assert "data:image/jpeg;base64," in page
-    assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+    assert re.search(
+        r'<a href="file:///[^"]*\.mp4#t=[\d.]+" title="open it there"><img src="data:image/jpeg;base64,', page
+    )
+    assert not re.search(r"src\s*=\s*[\"'](?!data:)|href\s*=\s*[\"'](?!data:|file:)|url\(|@import|<script", page)
     found = json.loads(firstsight("clusters", library, "-k", 2, "--json").out)
     assert len(found["clusters"]) == 2
     assert sum(one["num_frames"] for one in found["clusters"]) == found["num_frames"] == 54

@@ -39,8 +39,9 @@ def test_csv_picture_and_page(firstsight, library: Path, tmp_path: Path) -> None
     page = (tmp_path / "map" / "map.html").read_text()
     assert page.count("<circle") == 40
     assert page.count("data:image/jpeg;base64,") > 5
+    assert re.search(r'<a href="file:///[^"]*/a%20%3Cb%3E\.mp4#t=0\.00"><circle', page)
     assert "a &lt;b&gt;.mp4 at 0.00 s" in page
-    assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+    assert not re.search(r"src\s*=\s*[\"'](?!data:)|href\s*=\s*[\"'](?!data:|file:)|url\(|@import|<script", page)
 
 
 def test_only_some_frames_as_json(firstsight, library: Path, tmp_path: Path) -> None:

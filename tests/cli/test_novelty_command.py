@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,7 @@ def test_events_are_shown_on_a_page_and_cut_out(firstsight, run_folder: Path, ha
     with open_source(clip).read() as reading:
         assert [frame.seconds for frame in reading][-1] == pytest.approx(5.4)  # with a second before and after
     page = (tmp_path / "new.html").read_text()
+    assert re.search(r'<a href="file:///[^"]*\.mp4#t=[\d.]+" title="open it there"><img', page)
     assert "Something new</b>, 8.00 s to 11.50 s" in page
     assert page.count("data:image/jpeg") == 2  # the frame, and where it is new
     assert "http" not in page.replace("http-equiv", "")

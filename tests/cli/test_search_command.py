@@ -135,7 +135,9 @@ def test_csv_page_and_clips(ask, tmp_path: Path) -> None:
     assert rows[0]["source"] == "day.mp4"
     page = (tmp_path / "found.html").read_text()
     assert page.count("data:image/jpeg;base64,") >= 2  # the query and a thumbnail
-    assert not re.search(r"(src|href)\s*=\s*[\"'](?!data:)|url\(|@import|<script", page)
+    assert not re.search(r"src\s*=\s*[\"'](?!data:)|href\s*=\s*[\"'](?!data:|file:)|url\(|@import|<script", page)
+    opens = re.findall(r'<a href="file://(/[^"#]+)#t=([\d.]+)" title="open it there"><img', page)
+    assert ("day.mp4", f"{float(rows[0]['best_seconds']):.2f}") in {(Path(path).name, at) for path, at in opens}
     assert re.search(r"something absent gets this close in <b>less than 0\.01 %</b> of searches", page)
     assert re.search(r"higher than of more than 99\.\d+ % of unrelated pairs", page)
     clips = sorted((tmp_path / "clips").iterdir())

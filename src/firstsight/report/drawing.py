@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import jinja2
@@ -70,6 +70,14 @@ def jpeg_uri(picture: Picture) -> str:
 def file_uri(content: bytes, kind: str) -> str:
     """A picture file of that kind, "png" or "jpeg", as a `data:` address."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def moment_uri(path: Path, seconds: float, *, is_picture: bool = False) -> str:
+    """Opens a file on this machine, a video at that time.
+
+    Source: W3C, "Media Fragments URI 1.0", 4.2.1, which browsers follow.
+    """
+    return path.absolute().as_uri() + ("" if is_picture else f"#t={max(0.0, seconds):.2f}")
 
 
 def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: EncoderView) -> Picture:

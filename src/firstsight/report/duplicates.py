@@ -10,7 +10,7 @@ import numpy as np
 from firstsight.copies.duplicates import Duplicates, RepeatedFrame
 from firstsight.copies.shared_footage import Shared
 from firstsight.library.store import Store
-from firstsight.report.drawing import file_uri, load_template
+from firstsight.report.drawing import file_uri, load_template, moment_uri
 
 # Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
 _MAX_GAP_SECONDS = 2.5
@@ -123,15 +123,21 @@ class _Pictures:
 
     def __init__(self, library: Store) -> None:
         self._library = library
-        self._ids = {record.name: record.id for record in library.sources}
+        self._records = {record.name: record for record in library.sources}
 
     def at(self, source: str, seconds: list[float]) -> list[dict[str, Any]]:
         """The frame nearest to each time."""
-        indices, times = self._library.tables.times_of([self._ids[source]])[self._ids[source]]
+        record = self._records[source]
+        indices, times = self._library.tables.times_of([record.id])[record.id]
         rows = [int(np.abs(times - one).argmin()) for one in seconds]
         jpegs = self._library.thumbnails([(source, int(indices[row])) for row in rows])
         return [
-            {"uri": file_uri(jpeg, "jpeg"), "seconds": float(times[row])} for jpeg, row in zip(jpegs, rows, strict=True)
+            {
+                "uri": file_uri(jpeg, "jpeg"),
+                "seconds": float(times[row]),
+                "opens": moment_uri(record.path, float(times[row]), is_picture=record.is_picture),
+            }
+            for jpeg, row in zip(jpegs, rows, strict=True)
         ]
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from firstsight.exploration.clusters import Cluster, Clusters
 from firstsight.exploration.layout import FrameMap, evenly_spaced
+from firstsight.library.records import SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
-from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template
+from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template, moment_uri
 from firstsight.text import shortened
 
 _CLUSTERS_TEMPLATE = "clusters_page.html"
@@ -41,12 +42,18 @@ def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
     names = [name for name, _ in frames]
     times = [cluster.exemplar_seconds, *(moment.best_seconds for moment in chosen)]
     uris = [file_uri(jpeg, "jpeg") for jpeg in library.thumbnails(frames)]
+    records = {record.name: record for record in library.sources}
     return {
         "share": 100 * cluster.share,
         "num_frames": cluster.num_frames,
         "num_moments": len(cluster.moments),
         "pictures": [
-            {"uri": uri, "name": name, "seconds": seconds}
+            {
+                "uri": uri,
+                "name": name,
+                "seconds": seconds,
+                "opens": moment_uri(records[name].path, seconds, is_picture=records[name].is_picture),
+            }
             for uri, name, seconds in zip(uris, names, times, strict=True)
         ],
         "silhouette": cluster.silhouette,
@@ -117,6 +124,11 @@ class _Drawing:
         named = [(self.shown.frames.sources[one], colour) for one, colour in zip(order, _COLOURS, strict=False)]
         num_more = len(order) - len(named)
         return [*named, *([(f"{num_more} more", _OTHERS)] if num_more else [])]
+
+    @cached_property
+    def records(self) -> dict[str, SourceRecord]:
+        """By name."""
+        return {record.name: record for record in self.library.sources}
 
     @cached_property
     def colours(self) -> list[str]:
@@ -219,8 +231,15 @@ def render_map_page(shown: FrameMap, library: Store) -> str:
 def _dot(drawing: _Drawing, row: int) -> dict[str, Any]:
     x, y = (round(_SIDE * float(value), 1) for value in drawing.dots[row])
     frames = drawing.shown.frames
-    title = f"{frames.source_of(row)} at {frames.seconds[row]:.2f} s"
-    return {"x": x, "y": y, "title": title, "colour": drawing.colours[row]}
+    record, seconds = drawing.records[frames.source_of(row)], float(frames.seconds[row])
+    opens = moment_uri(record.path, seconds, is_picture=record.is_picture)
+    return {
+        "x": x,
+        "y": y,
+        "title": f"{record.name} at {seconds:.2f} s",
+        "colour": drawing.colours[row],
+        "opens": opens,
+    }
 
 
 def _picture(drawing: _Drawing, one: _Thumbnail) -> dict[str, Any]:

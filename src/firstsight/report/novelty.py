@@ -15,7 +15,16 @@ from firstsight.footage.videos import VideoFiles
 from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
 from firstsight.monitoring.sentry import Heat
 from firstsight.normality.rarity import once_in
-from firstsight.report.drawing import Whole, draw_box, figure_png, file_uri, jpeg_uri, load_template, with_support
+from firstsight.report.drawing import (
+    Whole,
+    draw_box,
+    figure_png,
+    file_uri,
+    jpeg_uri,
+    load_template,
+    moment_uri,
+    with_support,
+)
 from firstsight.searching.regions import Box
 
 _TEMPLATE = "novelty_page.html"
@@ -107,11 +116,12 @@ def _of_new(event: NovelEpisode, footage: Source) -> list[dict[str, str]]:
     if picture is None:
         return []
     pixels, size = picture
-    shown = [{"uri": _boxed(pixels, event.box, size), "caption": f"at {event.peak_seconds:.2f} s"}]
+    opens = _opens(footage, event.peak_seconds)
+    shown = [{"uri": _boxed(pixels, event.box, size), "caption": f"at {event.peak_seconds:.2f} s", "opens": opens}]
     if event.heat is not None:
         support = on_frame(event.heat, size)
         hot = with_support(pixels, support, np.ones(support.shape, np.bool_))
-        shown.append({"uri": jpeg_uri(np.asarray(hot)), "caption": "where"})
+        shown.append({"uri": jpeg_uri(np.asarray(hot)), "caption": "where", "opens": opens})
     return shown
 
 
@@ -123,8 +133,16 @@ def _of_change(event: ViewChange, footage: Source) -> list[dict[str, str]]:
         picture = _picture(footage, seconds)
         if picture is not None:
             pixels, size = picture
-            shown.append({"uri": _boxed(pixels, event.box, size), "caption": f"{caption}, {seconds:.2f} s"})
+            uri, opens = _boxed(pixels, event.box, size), _opens(footage, seconds)
+            shown.append({"uri": uri, "caption": f"{caption}, {seconds:.2f} s", "opens": opens})
     return shown
+
+
+def _opens(footage: Source, seconds: float) -> str:
+    """The address of that moment; none if it is not known to be in one file."""
+    if isinstance(footage, VideoFiles) and len(footage.files) == 1:
+        return moment_uri(footage.files[0].path, seconds)
+    return ""
 
 
 def _picture(footage: Source, seconds: float) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
-from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template
+from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template, moment_uri
 from firstsight.searching.calibration import Background
 from firstsight.searching.search import Match, SearchResult
 from firstsight.searching.verdict import false_match_text, interval_text, unrelated_text, verdict
@@ -62,19 +62,25 @@ def _shown(match: Match, background: Background, library: Store) -> dict[str, An
 def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
     """The first, the best and the last frame of the moment, each once."""
     moment = match.moment
-    captions = {
-        moment.first_frame_index: f"from {moment.start_seconds:.2f} s",
-        moment.last_frame_index: f"to {moment.end_seconds:.2f} s",
-        moment.best_frame_index: f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
+    record = next(record for record in library.sources if record.name == moment.source)
+    frames = {
+        moment.first_frame_index: (moment.start_seconds, f"from {moment.start_seconds:.2f} s"),
+        moment.last_frame_index: (moment.end_seconds, f"to {moment.end_seconds:.2f} s"),
+        moment.best_frame_index: (
+            moment.best_seconds,
+            f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
+        ),
     }
-    indices, best = sorted(captions), moment.best_frame_index
+    indices, best = sorted(frames), moment.best_frame_index
+    jpegs = library.thumbnails([(moment.source, index) for index in indices])
     return [
         {
             "uri": _best_uri(jpeg, match) if index == best else file_uri(jpeg, "jpeg"),
             "is_best": index == best,
-            "caption": captions[index],
+            "caption": frames[index][1],
+            "opens": moment_uri(record.path, frames[index][0], is_picture=record.is_picture),
         }
-        for index, jpeg in zip(indices, library.thumbnails([(moment.source, index) for index in indices]), strict=True)
+        for index, jpeg in zip(indices, jpegs, strict=True)
     ]
 
 

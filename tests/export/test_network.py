@@ -1,5 +1,6 @@
 """An exported encoder gives the vectors of the encoder, by PyTorch and by the runtimes that are installed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import torch
 from library_made import layout_encoder, small_encoder
 
 from firstsight.article.model import untrained
+from firstsight.closed_form.projection import Projection
+from firstsight.closed_form.pyramid import PoolingConfig, part_dims
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import PixelsError, SettingsError
 from firstsight.export import network
@@ -37,6 +40,30 @@ def test_what_is_traced_gives_the_encoders_vectors(name: str) -> None:
     with torch.inference_mode():
         found = network._Exported(encoder, WIDTH, HEIGHT)(torch.from_numpy(shown)).numpy()
     assert_agree(found, encoder.encode(shown, precision="float32"))
+
+
+def mirrored_encoder() -> Encoder:
+    """What is read of a frame as `learn` chooses it: means over three grids, averaged with the mirror image."""
+    encoder = layout_encoder()
+    model: Any = encoder.model
+    pooling = PoolingConfig(mean_grids=(1, 2, 4), mirror=True)
+    num = sum(part_dims(model.network, pooling))
+    random = torch.randn((num, 16), generator=torch.Generator().manual_seed(0))
+    projection = Projection.of(random, mean=torch.zeros(num), deviation=torch.ones(num))
+    return Encoder(replace(model, pooling=pooling, projection=projection))
+
+
+@pytest.mark.parametrize("name", ["closed form", "mirrored", "article"])
+def test_the_traced_program_takes_any_number_of_frames(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder: Encoder = {**ENCODERS, "mirrored": mirrored_encoder}[name]()
+    programs: list[Any] = []
+    monkeypatch.setattr(network, "_writer", lambda _: lambda program, __: programs.append(program))
+    export_encoder(encoder, tmp_path / "encoder.onnx", to="onnx", size=(WIDTH, HEIGHT))
+    for num in (1, 5):
+        found = programs[0].module()(torch.from_numpy(frames(num))).numpy()
+        assert_agree(found, encoder.encode(frames(num), precision="float32"))
 
 
 def run_onnx(path: Path, shown: np.ndarray) -> np.ndarray:

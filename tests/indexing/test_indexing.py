@@ -12,11 +12,13 @@ from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import LibraryError, SourceError
+from firstsight.footage.sampling import Sampling
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import add, check_same_encoder, remove, remove_missing
 from firstsight.indexing.reindex import reindex
+from firstsight.indexing.writer import footage_to_embed
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.maintenance import compact, info
 from firstsight.library.store import Store
@@ -371,3 +373,31 @@ def test_compacting_gives_space_back_and_changes_no_row(
     assert same_rows(again.embeddings(), rows)
     assert again.thumbnails([("1.mp4", 50)]) == thumbnail
     assert not list(library.path.glob("tables-0123456789abcdef"))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "by_all"),
+    [
+        (Sampling(frames_per_second=2), True),
+        (Sampling(every=12), True),
+        (Sampling(frames_per_second=25), False),
+        (Sampling(every=1), False),
+        (Sampling(frames_per_second=2, keyframes=True), False),
+    ],
+)
+def test_all_threads_decode_where_decoding_is_most_of_the_work(clips: Path, sampling: Sampling, by_all: bool) -> None:
+    (file,) = footage_to_embed(clips, "clip", sampling).files
+    assert file.multithreaded == by_all
+
+
+def test_the_rows_do_not_depend_on_how_many_threads_decode(long: Path) -> None:
+    source = footage_to_embed(long, "long", Sampling(frames_per_second=2))
+    alone = replace(source, files=tuple(replace(file, multithreaded=False) for file in source.files))
+    encoder = small_encoder()
+    by_all, by_one = (
+        [some.rows for some in indexing_writer.embed_source(encoder, one, thumbnail_size=64)] for one in (source, alone)
+    )
+    assert [len(rows) for rows in by_all] == [40, 0]
+    for rows, others in zip(by_all, by_one, strict=True):
+        assert np.array_equal(rows.vectors, others.vectors)
+        assert (rows.frame_indices, rows.seconds, rows.jpegs) == (others.frame_indices, others.seconds, others.jpegs)

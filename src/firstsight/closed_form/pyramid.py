@@ -238,7 +238,7 @@ def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
 
 def of_mirror_image(means: Tensor, grid: int) -> Tensor:
     """The means of the mirror images, from means over a grid (N, cells * filters) as `pooled` gives them."""
-    return means.view(len(means), grid, grid, 2, -1).flip(2, 3).flatten(1)
+    return means.view(means.shape[0], grid, grid, 2, -1).flip(2, 3).flatten(1)
 
 
 def _level_parts(level: PatchLevel, responses: Tensor, config: PoolingConfig) -> list[Tensor]:

@@ -9,7 +9,6 @@ from firstsight.errors import FirstsightError, LibraryError, RunError
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
-from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.writer import (
     Choice,
@@ -18,6 +17,7 @@ from firstsight.indexing.writer import (
     Writer,
     can_resume,
     embed_source,
+    footage_to_embed,
     frames_after,
     resumed_sampling,
     stated_end,
@@ -320,7 +320,7 @@ class IndexingRun:
         """Embeds the frames of a video that are not stored yet."""
         stated, last = stated_end(record.path, name=record.name), stored.seconds if stored else 0.0
         sampling = resumed_sampling(record.sampling, stored) if stored else record.sampling
-        source = VideoFiles(record.name, (VideoFile(record.path, record.name, sampling),))
+        source = footage_to_embed(record.path, record.name, sampling)
         for some in self._embedded(source, stored):
             num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
             end = max(stated, last)

@@ -3,6 +3,7 @@
 A video whose indexing was interrupted continues where it stopped, with the same frames as if it had not.
 """
 
+import math
 import signal
 import threading
 import time
@@ -22,6 +23,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
+from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.library.records import FrameRows, LayoutRows, SourceRecord, Stored
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import Thumbnail, as_jpeg
@@ -67,6 +69,22 @@ def embed_source(
             yield EmbeddedBatch(_rows(encoder, batch, with_layouts=with_layouts), reading.num_skipped)
         nothing = FrameRows(np.empty((0, encoder.dim), np.float32), (), (), ())
         yield EmbeddedBatch(nothing, reading.num_skipped)
+
+
+# Of one frame in so many, or at most so many a second, decoding takes longer than all else: 12 frames of 720p are
+# decoded in 12 ms, and one is embedded in 4.
+_SPARSE_EVERY = 5
+_SPARSE_RATE = 5.0
+
+
+def footage_to_embed(path: Path, name: str, sampling: Sampling) -> VideoFiles:
+    """A video as it is read to be embedded: decoded by all threads where that is most of the work.
+
+    One thread decodes where arithmetic needs the processors, and of keyframes alone, which do not follow each other.
+    """
+    is_sparse = (sampling.every or 0) >= _SPARSE_EVERY or (sampling.frames_per_second or math.inf) <= _SPARSE_RATE
+    file = VideoFile(path, name, sampling, multithreaded=is_sparse and not sampling.keyframes)
+    return VideoFiles(name, (file,))
 
 
 def stated_end(path: Path, *, name: str) -> float:

@@ -151,6 +151,18 @@ def watch_command(
 
     Example: `firstsight watch runs/hall rtsp://camera/1 --learn 10min --state hall.state --false-alarms 1/day`
     """
+    novel = novel or learn is not None
+    if state is not None and not novel:
+        raise SettingsError(f"--state {state} is for what is new; give --novel as well, or leave it out")
+    if not anchors and not novel:
+        raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
+    if learn is None:
+        check_run(run)
+    elif novel_from is not None:
+        check_no_deviation({"--learn": learn})
+    first = None if learn is None else footage.duration_seconds(learn, "--learn")
+    check_out(state)
+    check_rate(false_alarms)
     from firstsight.encoder.encoder import Encoder
     from firstsight.footage.stream import Stream
     from firstsight.monitoring.deviation import judged_text
@@ -158,18 +170,6 @@ def watch_command(
     from firstsight.monitoring.watch import Watcher
     from firstsight.searching.query import read_anchors
 
-    novel = novel or learn is not None
-    if state is not None and not novel:
-        raise SettingsError(f"--state {state} is for what is new; give --novel as well, or leave it out")
-    if not anchors and not novel:
-        raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
-    check_rate(false_alarms)
-    check_out(state)
-    if learn is None:
-        check_run(run)
-    elif novel_from is not None:
-        check_no_deviation({"--learn": learn})
-    first = None if learn is None else footage.duration_seconds(learn, "--learn")
     console, by_deviation = notes(), novel_from is not None
 
     def say(line: str) -> None:

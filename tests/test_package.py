@@ -76,7 +76,9 @@ _IMPORTED_AS = {
 _ASKED_FOR = {"imagededup", "skvideo", "torchvision", "gi"}
 
 
-@pytest.mark.parametrize(("folder", "extras"), [("src", ["web"]), ("tests", ["dev"]), ("benchmarks", ["dev", "bench", "openvino"])])
+@pytest.mark.parametrize(
+    ("folder", "extras"), [("src", ["web"]), ("tests", ["dev"]), ("benchmarks", ["dev", "bench", "openvino"])]
+)
 def test_everything_imported_is_declared(folder: str, extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(one for name in extras for one in project["optional-dependencies"][name])]

@@ -19,6 +19,7 @@ from PIL import Image, ImageDraw, ImageFont
 from firstsight.comparison.neighbours import Neighbourhood
 from firstsight.encoder.encoder import Agreement, CellMatch
 from firstsight.encoder.model import EncoderView
+from firstsight.library.records import SourceRecord
 from firstsight.pixels import Crop, with_channels
 from firstsight.searching.regions import Box
 from firstsight.text import printable, shortened
@@ -78,6 +79,11 @@ def moment_uri(path: Path, seconds: float, *, is_picture: bool = False) -> str:
     Source: W3C, "Media Fragments URI 1.0", 4.2.1, which browsers follow.
     """
     return path.absolute().as_uri() + ("" if is_picture else f"#t={max(0.0, seconds):.2f}")
+
+
+def recorded_uri(record: SourceRecord, seconds: float) -> str:
+    """Opens a source of a library, a video at that time."""
+    return moment_uri(record.path, seconds, is_picture=record.is_picture)
 
 
 def with_crop_drawn(picture: Picture, size: tuple[int, int], preprocessing: EncoderView) -> Picture:

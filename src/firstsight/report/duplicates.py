@@ -10,7 +10,7 @@ import numpy as np
 from firstsight.copies.duplicates import Duplicates, RepeatedFrame
 from firstsight.copies.shared_footage import Shared
 from firstsight.library.store import Store
-from firstsight.report.drawing import file_uri, load_template, moment_uri
+from firstsight.report.drawing import file_uri, load_template, recorded_uri
 
 # Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
 _MAX_GAP_SECONDS = 2.5
@@ -135,7 +135,7 @@ class _Pictures:
             {
                 "uri": file_uri(jpeg, "jpeg"),
                 "seconds": float(times[row]),
-                "opens": moment_uri(record.path, float(times[row]), is_picture=record.is_picture),
+                "opens": recorded_uri(record, float(times[row])),
             }
             for jpeg, row in zip(jpegs, rows, strict=True)
         ]

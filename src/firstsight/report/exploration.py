@@ -15,7 +15,7 @@ from firstsight.exploration.layout import FrameMap, evenly_spaced
 from firstsight.library.records import SourceRecord
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
-from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template, moment_uri
+from firstsight.report.drawing import figure_png, figure_text, file_uri, load_template, recorded_uri
 from firstsight.text import shortened
 
 _CLUSTERS_TEMPLATE = "clusters_page.html"
@@ -52,7 +52,7 @@ def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
                 "uri": uri,
                 "name": name,
                 "seconds": seconds,
-                "opens": moment_uri(records[name].path, seconds, is_picture=records[name].is_picture),
+                "opens": recorded_uri(records[name], seconds),
             }
             for uri, name, seconds in zip(uris, names, times, strict=True)
         ],
@@ -232,14 +232,8 @@ def _dot(drawing: _Drawing, row: int) -> dict[str, Any]:
     x, y = (round(_SIDE * float(value), 1) for value in drawing.dots[row])
     frames = drawing.shown.frames
     record, seconds = drawing.records[frames.source_of(row)], float(frames.seconds[row])
-    opens = moment_uri(record.path, seconds, is_picture=record.is_picture)
-    return {
-        "x": x,
-        "y": y,
-        "title": f"{record.name} at {seconds:.2f} s",
-        "colour": drawing.colours[row],
-        "opens": opens,
-    }
+    title, opens = f"{record.name} at {seconds:.2f} s", recorded_uri(record, seconds)
+    return {"x": x, "y": y, "title": title, "colour": drawing.colours[row], "opens": opens}
 
 
 def _picture(drawing: _Drawing, one: _Thumbnail) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
-from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template, moment_uri
+from firstsight.report.drawing import draw_box, file_uri, jpeg_uri, load_template, recorded_uri
 from firstsight.searching.calibration import Background
 from firstsight.searching.search import Match, SearchResult
 from firstsight.searching.verdict import false_match_text, interval_text, unrelated_text, verdict
@@ -78,7 +78,7 @@ def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
             "uri": _best_uri(jpeg, match) if index == best else file_uri(jpeg, "jpeg"),
             "is_best": index == best,
             "caption": frames[index][1],
-            "opens": moment_uri(record.path, frames[index][0], is_picture=record.is_picture),
+            "opens": recorded_uri(record, frames[index][0]),
         }
         for index, jpeg in zip(indices, jpegs, strict=True)
     ]

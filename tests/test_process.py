@@ -4,7 +4,6 @@ import importlib
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +19,9 @@ from firstsight.process import describe_waiting, passive_waiting
 def _two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(process, "_SLEEPERS", process._Sleepers())  # what other tests left at work is not asked
     torch.set_num_threads(2)
     torch.ones(1_000_000).sum()  # so that the team of this thread is there
-
-
-def team_is_asleep() -> bool:
-    """Whether the thread that keeps the sleeping team is there; other threads of this process come and go."""
-    return any(thread.name == "firstsight-passive-waiting" for thread in threading.enumerate())
 
 
 needs_gnu_openmp = pytest.mark.skipif(
@@ -66,7 +61,7 @@ def test_more_threads_than_there_are_cores_sleep_meanwhile() -> None:
 @pytest.mark.usefixtures("_two_threads")
 def test_an_error_inside_ends_it_too() -> None:
     with pytest.raises(ValueError, match="inside"), passive_waiting():  # noqa: PT012  # both belong inside
-        assert team_is_asleep()
+        assert describe_waiting() == "passive"
         raise ValueError("inside")
     assert describe_waiting() == "default"
 
@@ -76,15 +71,16 @@ def test_an_error_inside_ends_it_too() -> None:
 def test_what_the_user_says_stays(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "active")
     with passive_waiting():
-        assert not team_is_asleep()
+        assert not process._SLEEPERS.are_there
         assert describe_waiting() == f"{name}=active"
 
 
 def test_one_thread_waits_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_SLEEPERS", process._Sleepers())
     for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
         monkeypatch.delenv(name, raising=False)
     with passive_waiting():
-        assert (team_is_asleep(), describe_waiting()) == (False, "default")
+        assert describe_waiting() == "default"
 
 
 @needs_gnu_openmp

@@ -1,6 +1,8 @@
 # Each target sets up what it needs (.venv) and then does its job. `make demo VIDEO=mine.mp4` uses your own footage.
 PYTHON ?= python3
 BIN := .venv/bin
+# Else each of the many processes of the tests compiles PyTorch's sources anew, which takes longer than their work.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-more attack check format bench screenshots clean
 

@@ -47,7 +47,7 @@ def expect_one_line(ran: object, words: str) -> None:
 
 
 def test_without_labels_a_table_and_a_verdict(firstsight, run_folder: Path, clip: Path) -> None:
-    ran = firstsight("evaluate", run_folder, clip, "--max-frames", 40)
+    ran = firstsight("evaluate", run_folder, clip, "--max-frames", 20)
     assert ran.code == 0, ran.err
     for name in _METHODS:
         assert re.search(rf"^ *{name} +\d+\.\d( ± \d+\.\d)?( +\d+\.\d){{4}} *$", ran.out, re.MULTILINE), ran.out

@@ -37,7 +37,7 @@ def textures(num: int, size: int = 40) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def learned(moving_square: np.ndarray) -> firstsight.Encoder:
-    return firstsight.learn(moving_square)
+    return firstsight.learn(moving_square[:120])
 
 
 def test_the_maps_of_a_level_are_uncorrelated_over_the_footage() -> None:
@@ -54,7 +54,7 @@ def test_the_maps_of_a_level_are_uncorrelated_over_the_footage() -> None:
 
 
 def test_the_same_seed_gives_the_same_encoder_bit_for_bit(moving_square: np.ndarray) -> None:
-    vectors = [firstsight.learn(moving_square[:40], seed=seed).encode(moving_square[:9]) for seed in (0, 0, 1)]
+    vectors = [firstsight.learn(moving_square[:12], seed=seed).encode(moving_square[:9]) for seed in (0, 0, 1)]
     np.testing.assert_array_equal(vectors[0], vectors[1])
     assert not np.allclose(vectors[0], vectors[2])
 
@@ -62,15 +62,15 @@ def test_the_same_seed_gives_the_same_encoder_bit_for_bit(moving_square: np.ndar
 def test_it_finds_the_frame_with_the_square_in_the_same_place(
     learned: firstsight.Encoder, moving_square: np.ndarray
 ) -> None:
-    vectors = learned.encode(moving_square)
-    neighbours = [int(np.argsort(-(vectors @ vectors[i]))[1]) for i in range(20, 180, 10)]
-    distance = [abs(neighbour - i) for neighbour, i in zip(neighbours, range(20, 180, 10), strict=True)]
+    vectors = learned.encode(moving_square[:120])
+    neighbours = [int(np.argsort(-(vectors @ vectors[i]))[1]) for i in range(20, 110, 5)]
+    distance = [abs(neighbour - i) for neighbour, i in zip(neighbours, range(20, 110, 5), strict=True)]
     assert np.median(distance) <= 2
 
 
 def test_order_is_seen(learned: firstsight.Encoder, moving_square: np.ndarray) -> None:
     ordered = learned.provenance["outcome"]["footage"]
-    mixed = moving_square[np.random.default_rng(0).permutation(len(moving_square))]
+    mixed = moving_square[:120][np.random.default_rng(0).permutation(120)]
     shuffled = firstsight.learn(mixed).provenance["outcome"]["footage"]
     assert ordered["ordered"]
     assert not shuffled["ordered"]
@@ -80,11 +80,11 @@ def test_order_is_seen(learned: firstsight.Encoder, moving_square: np.ndarray) -
 @pytest.mark.parametrize(
     ("frames", "warning"),
     [
-        (np.zeros((50, 40, 60, 3), np.uint8), "all alike"),
-        (np.full((50, 40, 60, 3), 128, np.uint8), "all alike"),
-        (np.repeat(textures(1), 50, axis=0), "all alike"),
+        (np.zeros((20, 40, 60, 3), np.uint8), "all alike"),
+        (np.full((20, 40, 60, 3), 128, np.uint8), "all alike"),
+        (np.repeat(textures(1), 20, axis=0), "all alike"),
         (
-            np.repeat(np.arange(50, dtype=np.uint8)[:, None, None, None], 40 * 40 * 3, 1).reshape(50, 40, 40, 3),
+            np.repeat(np.arange(20, dtype=np.uint8)[:, None, None, None], 40 * 40 * 3, 1).reshape(20, 40, 40, 3),
             "collapsed",
         ),
     ],
@@ -101,11 +101,11 @@ def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warn
     "frames",
     [
         textures(3),
-        textures(100),
-        textures(30)[..., 0],
-        np.random.default_rng(0).integers(0, 256, (40, 30, 50, 3), dtype=np.uint8),
-        textures(40, size=28),
-        np.repeat(textures(20), 6, axis=2),  # six times as wide as high
+        textures(60),
+        textures(12)[..., 0],
+        np.random.default_rng(0).integers(0, 256, (20, 30, 50, 3), dtype=np.uint8),
+        textures(15, size=28),
+        np.repeat(textures(10), 6, axis=2),  # six times as wide as high
     ],
 )
 def test_any_amount_size_and_shape_gives_unit_vectors(frames: np.ndarray) -> None:
@@ -123,7 +123,7 @@ def test_two_frames_are_too_few() -> None:
 
 
 def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
-    encoder = firstsight.learn(moving_square[:40], out=tmp_path / "run")
+    encoder = firstsight.learn(moving_square[:12], out=tmp_path / "run")
     loaded = firstsight.Encoder.load(tmp_path / "run")
     np.testing.assert_array_equal(loaded.encode(moving_square[:5]), encoder.encode(moving_square[:5]))
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "model.safetensors", "metrics.jsonl"}
@@ -225,7 +225,7 @@ def test_a_bounded_sample_is_spread_evenly(num: int, most: int, moving_square: n
 
 @pytest.mark.parametrize("size", [28, 96])
 def test_small_grey_pictures_of_16_bits_see_as_in_8(size: int) -> None:
-    frames = textures(24, size)[..., 0]
+    frames = textures(10, size)[..., 0]
     deep = frames.astype(np.uint16) * 257
     shallow_encoder, deep_encoder = firstsight.learn(frames), firstsight.learn(deep)
     np.testing.assert_array_equal(deep_encoder.encode(deep), shallow_encoder.encode(frames))

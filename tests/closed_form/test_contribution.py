@@ -42,7 +42,7 @@ def test_both_levels_are_kept_where_both_see() -> None:
 
 
 def test_nothing_is_asked_where_it_makes_no_sense() -> None:
-    learned = fit(np.zeros((50, 40, 60, 3), np.uint8), seed=0, precision="float32")
+    learned = fit(np.zeros((20, 40, 60, 3), np.uint8), seed=0, precision="float32")
     assert [(one.after_change, one.kept) for one in learned.contributions] == [(None, True)] * 2
 
 
@@ -61,6 +61,6 @@ def test_when_a_level_is_kept(before: list[tuple[float | None, bool]], stands_ou
 
 
 def test_the_first_levels_alone_see_what_they_saw() -> None:
-    network: Pyramid = fit(textures(60), seed=0, recipe=DEFAULT, precision="float32").model.network
+    network: Pyramid = fit(textures(20), seed=0, recipe=DEFAULT, precision="float32").model.network
     inputs = to_inputs(textures(3), torch.device("cpu"))
     torch.testing.assert_close(network.first(1)(inputs), network(inputs, level=1))

@@ -15,7 +15,7 @@ from firstsight.library.embeddings import Embeddings, embed
 
 @pytest.fixture(scope="module")
 def encoder(moving_square: np.ndarray) -> Encoder:
-    return firstsight.learn(moving_square[:100])
+    return firstsight.learn(moving_square[:30])
 
 
 def test_each_row_is_the_embedding_of_its_frame(encoder: Encoder, moving_square: np.ndarray) -> None:
@@ -30,10 +30,10 @@ def test_rows_of_several_videos_know_theirs(bikes: Path, tmp_path: Path) -> None
     names = ["a.mp4", "b.mp4"]
     for name in names:
         shutil.copy(bikes, tmp_path / name)
-    encoder = firstsight.learn(bikes, every=10)
+    encoder = firstsight.learn(bikes, every=25, method="random")
     found = embed(encoder, open_source(tmp_path, every=50))
     assert [found.source_of(row).endswith(names[row // 5]) for row in range(10)] == [True] * 10
-    np.testing.assert_array_equal(found.vectors[:5], found.vectors[5:])
+    np.testing.assert_allclose(found.vectors[:5], found.vectors[5:], atol=1e-5)
     assert found.seconds[:5].tolist() == pytest.approx([0, 2, 4, 6, 8])
 
 
@@ -48,4 +48,4 @@ def test_two_encoders_share_a_fingerprint_only_if_they_see_alike(
 ) -> None:
     encoder.save(tmp_path)
     assert Encoder.load(tmp_path).fingerprint == encoder.fingerprint
-    assert firstsight.learn(moving_square[:100], seed=1).fingerprint != encoder.fingerprint
+    assert firstsight.learn(moving_square[:30], seed=1).fingerprint != encoder.fingerprint

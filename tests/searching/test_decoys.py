@@ -26,7 +26,7 @@ SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
 
 @pytest.fixture(scope="module")
 def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=3)
+    return firstsight.learn(bikes, every=10)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def clips(bikes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def library_of(folder: Path, encoder: Encoder, clips: Path) -> Store:
-    library = Store.create(folder, encoder, frames_per_second=10)
+    library = Store.create(folder, encoder, frames_per_second=5)
     add(library, [clips])
     return library
 
@@ -68,7 +68,7 @@ def test_a_box_is_measured_by_several_windows_of_each_frame(encoder: Encoder, tm
             for index in range(10):
                 picture = np.zeros((120, 160, 3), np.uint8)
                 picture[:40, :50] = random.integers(0, 256, (4, 5, 3), np.uint8).repeat(10, 0).repeat(10, 1)
-                writer.write(picture, seconds=index / 10)
+                writer.write(picture, seconds=index / 5)
     library = library_of(tmp_path / "library", encoder, tmp_path)
     assert library.num_frames == 60
     background = region_background(library, match_region(encoder, Box(0, 0, 40, 30), (160, 120)))

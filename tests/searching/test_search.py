@@ -23,7 +23,7 @@ SHOTS = [0, 1.2, 3.04, 5.48, 7.48, 9.68, 10]
 
 @pytest.fixture(scope="module")
 def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=3)
+    return firstsight.learn(bikes, every=10)
 
 
 @pytest.fixture(scope="module")

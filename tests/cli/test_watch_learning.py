@@ -16,11 +16,11 @@ GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3
 
 @pytest.fixture(scope="module")
 def street(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """48 s of a still view, 12.5 frames a second, that a square crosses again and again; at 30 s one falls fast."""
+    """48 s of a still view, 6.25 frames a second, that a square crosses again and again; at 30 s one falls fast."""
     path = tmp_path_factory.mktemp("street") / "street.mp4"
     with VideoWriter(path, size=(64, 48)) as writer:
-        for index in range(600):
-            picture, seconds = GROUND.copy(), index / 12.5
+        for index in range(300):
+            picture, seconds = GROUND.copy(), index / 6.25
             x = int(8 * seconds) % 52
             picture[4:16, x : x + 12] = (250, 20, 20)
             if 30 <= seconds < 31:

@@ -19,7 +19,7 @@ from firstsight.normality.learning import learn_memory
 from firstsight.normality.memory import Memory
 from firstsight.progress import Progress
 
-RATE = 25
+RATE = 10  # frames a second
 
 
 class _Pipe:
@@ -121,9 +121,9 @@ def test_a_second_time_the_keyboard_ends_it(piped, tmp_path) -> None:
 def still() -> np.ndarray:
     """A still view that something crosses in 2 s."""
     view = np.kron(np.random.default_rng(1).integers(60, 160, (8, 12, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
-    pictures = np.repeat(view[None], 50, axis=0)
+    pictures = np.repeat(view[None], 2 * RATE, axis=0)
     for index, picture in enumerate(pictures):
-        picture[20:36, index : index + 16] = (250, 20, 20)
+        picture[20:36, 5 * index // 2 :][:, :16] = (250, 20, 20)
     return pictures
 
 

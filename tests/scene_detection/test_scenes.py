@@ -114,7 +114,7 @@ def test_memory_is_what_is_promised_and_of_one_video_at_a_time(monkeypatch: pyte
     assert several < short + 500_000
 
 
-@pytest.mark.parametrize("num", [1, 2, 3, 40, 150])
+@pytest.mark.parametrize("num", [1, 2, 40])
 @pytest.mark.parametrize("step_seconds", [0.0, 1e-320, 1e-6, 1e-3, 1e6])
 def test_times_decide_no_allocation(num: int, step_seconds: float) -> None:
     assert peak_bytes(Made(num, step_seconds=step_seconds), None) < 250e6

@@ -37,7 +37,7 @@ def textures(num: int, size: int = 40) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def learned(moving_square: np.ndarray) -> firstsight.Encoder:
-    return firstsight.learn(moving_square[:120])
+    return firstsight.learn(moving_square[:100])
 
 
 def test_the_maps_of_a_level_are_uncorrelated_over_the_footage() -> None:
@@ -62,15 +62,15 @@ def test_the_same_seed_gives_the_same_encoder_bit_for_bit(moving_square: np.ndar
 def test_it_finds_the_frame_with_the_square_in_the_same_place(
     learned: firstsight.Encoder, moving_square: np.ndarray
 ) -> None:
-    vectors = learned.encode(moving_square[:120])
-    neighbours = [int(np.argsort(-(vectors @ vectors[i]))[1]) for i in range(20, 110, 5)]
-    distance = [abs(neighbour - i) for neighbour, i in zip(neighbours, range(20, 110, 5), strict=True)]
+    vectors = learned.encode(moving_square[:100])
+    neighbours = [int(np.argsort(-(vectors @ vectors[i]))[1]) for i in range(20, 90, 5)]
+    distance = [abs(neighbour - i) for neighbour, i in zip(neighbours, range(20, 90, 5), strict=True)]
     assert np.median(distance) <= 2
 
 
 def test_order_is_seen(learned: firstsight.Encoder, moving_square: np.ndarray) -> None:
     ordered = learned.provenance["outcome"]["footage"]
-    mixed = moving_square[:120][np.random.default_rng(0).permutation(120)]
+    mixed = moving_square[:100][np.random.default_rng(0).permutation(100)]
     shuffled = firstsight.learn(mixed).provenance["outcome"]["footage"]
     assert ordered["ordered"]
     assert not shuffled["ordered"]
@@ -101,7 +101,7 @@ def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warn
     "frames",
     [
         textures(3),
-        textures(60),
+        textures(40),
         textures(12)[..., 0],
         np.random.default_rng(0).integers(0, 256, (20, 30, 50, 3), dtype=np.uint8),
         textures(15, size=28),

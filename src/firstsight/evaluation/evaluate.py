@@ -25,9 +25,7 @@ from firstsight.evaluation.questions import (
 )
 from firstsight.evaluation.sample import MIN_FRAMES, Sample, is_still, read_labels, take_sample
 from firstsight.files import check_path
-from firstsight.footage.image_folders import ImageFiles
-from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.videos import VideoFiles
+from firstsight.footage.source import Source, Spec, files_of, open_source
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import queries_among
 
@@ -307,11 +305,11 @@ def _learned_from(encoder: Encoder, footage: Source) -> dict[str, bool] | None:
     """Of each file of the footage whether the encoder learned from it; None if that is not known."""
     record: Mapping[str, Any] = encoder.provenance
     known = [part.get("paths") or [] for part in (record.get("footage") or {}, *(record.get("extended_by") or []))]
-    if not all(known) or not isinstance(footage, VideoFiles | ImageFiles):
+    files = files_of(footage)
+    if not all(known) or not files:
         return None
     paths = [Path(path).resolve() for some in known for path in some]
-    files = footage.files if isinstance(footage, ImageFiles) else [(file.path, file.name) for file in footage.files]
-    return {name: _is_among(path.resolve(), paths) for path, name in files}
+    return {name: _is_among(path.resolve(), paths) for name, path in files.items()}
 
 
 def _is_among(file: Path, paths: list[Path]) -> bool:

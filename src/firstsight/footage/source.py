@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
@@ -104,6 +105,17 @@ def open_source(
     if isinstance(spec, str | os.PathLike | Sequence):
         return _open_files(find_files(spec), sampling)
     return ArraySource.of(spec, sampling)
+
+
+def files_of(source: Source) -> dict[str, Path]:
+    """The files of footage by the names that their frames carry; none of a camera, a stream or an array."""
+    match source:
+        case VideoFiles():
+            return {file.name: file.path for file in source.files}
+        case ImageFiles():
+            return {name: path for path, name in source.files}
+        case _:
+            return {}
 
 
 def _open_live(endpoint: Endpoint, sampling: Sampling) -> Source:

@@ -1,7 +1,7 @@
 """A comparison as a folder: the timeline, its plot, a film and a page that explains them."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.files import make_folder, write_atomically
 from firstsight.footage.frames import Frame
-from firstsight.footage.source import Source
+from firstsight.footage.source import Source, files_of
 from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.health import findings
@@ -36,6 +36,7 @@ from firstsight.report.drawing import (
     file_uri,
     jpeg_uri,
     load_template,
+    moment_uri,
     png_uri,
     with_crop_drawn,
 )
@@ -145,22 +146,24 @@ _MOST_SHOWN = 344  # pixels of the longer side of a frame with its agreement
 
 
 def render_page(
-    encoder: Encoder, source_name: str, settings: CompareSettings, highlights: Highlights, plot: bytes
+    encoder: Encoder, source: Source, settings: CompareSettings, highlights: Highlights, plot: bytes
 ) -> str:
     """The page as HTML. The highlights' frames carry a view of the entire frame."""
     anchor = highlights.anchors[0].anchor
     width, height = anchor.size
     crop = encoder.view.crop(width, height)
     outcome, mean = encoder.provenance.get("outcome", {}), highlights.mean.value
-    filters = {"photo": lambda anchor: _photo(anchor, settings.box), "when": _when}
+    files = files_of(source)
+    of_anchors = files if isinstance(settings.anchor, EveryNFrames | BelowSimilarity | AtSeconds) else {}
+    filters = {"shown": lambda anchor: _shown(anchor, settings.box, of_anchors), "when": _when}
     return load_template(_TEMPLATE, filters).render(
-        source=source_name,
+        source=source.name,
         facts=_facts(encoder, settings, highlights),
         plot=file_uri(plot, "png"),
         anchors=highlights.anchors,
         num_more_anchors=highlights.num_anchors - len(highlights.anchors),
-        most=[_moment(encoder, one) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), mean)],
-        least=[_moment(encoder, one) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), mean)],
+        most=[_moment(encoder, one, files) for one in _outstanding(highlights.most_similar(_NUM_MOMENTS), mean)],
+        least=[_moment(encoder, one, files) for one in _outstanding(highlights.least_similar(_NUM_MOMENTS), mean)],
         scale=png_uri(agreement_scale()),
         crop_picture=jpeg_uri(with_crop_drawn(anchor.whole, anchor.size, encoder.view)),
         input_picture=png_uri(with_channels(anchor.pixels[None], 3)[0]),
@@ -226,12 +229,12 @@ def _outstanding(moments: list[Comparison], mean: float | None) -> list[Comparis
     return [one for one, value in zip(moments, similarities, strict=True) if abs(value - similarities[0]) <= reach]
 
 
-def _moment(encoder: Encoder, comparison: Comparison) -> dict[str, Any]:
+def _moment(encoder: Encoder, comparison: Comparison, files: Mapping[str, Path]) -> dict[str, Any]:
     return {
         "frame": comparison.frame,
         "similarity": comparison.similarity,
         "anchor": comparison.anchor,
-        "photo": _photo(comparison.frame, comparison.box),
+        **_shown(comparison.frame, comparison.box, files),
         **_agreement(encoder, comparison),
     }
 
@@ -253,11 +256,14 @@ def _reduced(picture: Picture) -> Picture:
     return np.asarray(image)
 
 
-def _photo(frame: Frame, box: Box | None) -> str:
+def _shown(frame: Frame, box: Box | None, files: Mapping[str, Path]) -> dict[str, str]:
+    """The frame, and what opens its file there, "" if it is in none of the files."""
     image = Image.fromarray(frame.whole)
     if box:
         draw_box(image, box, frame.size)
-    return jpeg_uri(np.asarray(image))
+    path, is_picture = files.get(frame.source), math.isnan(frame.seconds)
+    opens = moment_uri(path, frame.seconds, is_picture=is_picture) if path else ""
+    return {"uri": jpeg_uri(np.asarray(image)), "opens": opens}
 
 
 def _when(frame: Frame) -> str:
@@ -353,7 +359,7 @@ def write_comparison(
     progress(Progress("drawing", 0, None))
     plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
     write_atomically(folder / PLOT_FILE, plot)
-    page = render_page(encoder, source.name, settings, highlights, plot)
+    page = render_page(encoder, source, settings, highlights, plot)
     write_atomically(folder / PAGE_FILE, page.encode())
     return summary
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from firstsight.errors import FirstsightError
 from firstsight.footage.frame_at import frame_at
-from firstsight.footage.source import Source
+from firstsight.footage.source import Source, files_of
 from firstsight.footage.videos import VideoFiles
 from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
 from firstsight.monitoring.sentry import Heat
@@ -140,9 +140,8 @@ def _of_change(event: ViewChange, footage: Source) -> list[dict[str, str]]:
 
 def _opens(footage: Source, seconds: float) -> str:
     """The address of that moment; none if it is not known to be in one file."""
-    if isinstance(footage, VideoFiles) and len(footage.files) == 1:
-        return moment_uri(footage.files[0].path, seconds)
-    return ""
+    files = list(files_of(footage).values())
+    return moment_uri(files[0], seconds) if len(files) == 1 else ""
 
 
 def _picture(footage: Source, seconds: float) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:

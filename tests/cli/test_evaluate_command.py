@@ -58,7 +58,9 @@ def test_without_labels_a_table_and_a_verdict(firstsight, run_folder: Path, clip
     assert re.search(
         r"same frame \d+\.\d( ± \d+\.\d)? %; (better than|not better:|no clear difference from) ", lines[0]
     )
-    assert lines[1].startswith("same place: cannot be judged: nothing says which frames show the same place; give --l")
+    assert lines[1].startswith(
+        "same place: cannot be judged: nothing says which frames show the same place; `firstsight evaluate` takes --l"
+    )
     assert re.match(r"what is new: (newer \d|cannot be judged: \S)", lines[2])
     assert "figures in percent (--json: shares, 0 to 1)" in ran.out
 

@@ -283,7 +283,8 @@ def _place_question(
 
 def _same_place(asking: _Asking, question: Question | None) -> Use:
     if question is None:
-        why = "nothing says which frames show the same place; give --labels, or --second-pass for a route walked twice"
+        how = "`firstsight evaluate` takes --labels, or --second-pass for a route walked twice"
+        why = f"nothing says which frames show the same place; {how}"
         return Use(SAME_PLACE, _NOT_JUDGED + why)
     scores = asking.scores(question, asking.methods, SAME_PLACE)
     return Use(SAME_PLACE, against_baselines(scores), question, scores)

@@ -58,10 +58,11 @@ def test_the_colours_of_sources_differ_from_both_grounds(colour: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_share_a_style_and_fit_narrow_and_dark_screens(page: str) -> None:
-    text = (resources.files("firstsight.report") / page).read_text()
-    assert '{% include "style.css" %}' in text
-    assert '<meta name="viewport"' in text
-    assert "<title>firstsight: " in text
+    folder = resources.files("firstsight.report")
+    assert (folder / page).read_text().startswith('{% extends "base.html" %}\n')
+    base = (folder / "base.html").read_text()
+    assert '{% include "style.css" %}' in base
+    assert '<meta name="viewport"' in base
 
 
 def test_wide_neighbours_have_flat_rows_and_captions_with_names() -> None:

@@ -203,6 +203,14 @@ def test_kmeans_with_mirror_images_needs_half_the_centres() -> None:
     assert closest.max(dim=1).values.min() > 0.9
 
 
+@pytest.mark.parametrize(("ratio", "degree"), [(0.3, 1), (0.8, 1), (0.95, 0.5), (1.03, 0.2333), (1.05, 0), (9.0, 0)])
+def test_left_and_right_differ_by_degrees(ratio: float, degree: float) -> None:
+    kind = FootageKind(0.5, 0.5, ratio)
+    assert kind.handedness == pytest.approx(degree, abs=1e-3)
+    pooling = DEFAULT.pooling(kind)
+    assert (pooling.mirror, pooling.odd_weight) == (not degree, kind.handedness or 1.0)
+
+
 @pytest.mark.parametrize("num", [3, 10, 39, 700, 5000])
 def test_probe_indices(num: int) -> None:
     indices = probe_indices(num)

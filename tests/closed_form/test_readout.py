@@ -7,6 +7,7 @@ from torch import Tensor
 from firstsight.closed_form.filters import fit_level
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
 from firstsight.device import generator
+from firstsight.errors import SettingsError
 
 _FILTERS, _MAPS = 24, 12
 _READ = PoolingConfig(mean_grids=(1, 2, 4), covariance_grids=(1,))
@@ -55,3 +56,22 @@ def test_averaging_with_the_mirror_image_costs_no_second_look(network: Pyramid, 
     torch.testing.assert_close(both[-1], averages[-1][:, :num_kept], atol=2e-3, rtol=1e-3)
     # What is left out is of an even and an odd map: it cancels.
     torch.testing.assert_close(averages[-1][:, num_kept:], torch.zeros(5, (_MAPS // 2) ** 2), atol=2e-2, rtol=0)
+
+
+@pytest.mark.parametrize("weight", [0.25, 0.5])
+def test_what_the_mirror_image_changes_is_weighed(network: Pyramid, pictures: Tensor, weight: float) -> None:
+    weighed = PoolingConfig(_READ.mean_grids, _READ.covariance_grids, odd_weight=weight)
+    for inputs, others in ((pictures, pictures.flip(-1)), (pictures.flip(-1), pictures)):
+        whole, of_image, found = (
+            pooled(network, *read) for read in ((inputs, _READ), (others, _READ), (inputs, weighed))
+        )
+        for one, other, part in zip(whole, of_image, found, strict=True):
+            torch.testing.assert_close(part, (one + other) / 2 + weight * (one - other) / 2, atol=2e-3, rtol=1e-3)
+
+
+def test_a_weight_of_one_is_no_weight(network: Pyramid, pictures: Tensor) -> None:
+    given = pooled(network, pictures, PoolingConfig(_READ.mean_grids, _READ.covariance_grids, odd_weight=1.0))
+    for part, plain in zip(given, pooled(network, pictures, _READ), strict=True):
+        torch.testing.assert_close(part, plain, atol=0, rtol=0)
+    with pytest.raises(SettingsError, match="valid is above 0 to 1"):
+        PoolingConfig((1,), (1,), odd_weight=0.0)

@@ -47,7 +47,7 @@ class Recipe:
     learned_filters: bool = True  # else drawn
     decorrelate: bool = True  # maps made uncorrelated; else the 1x1 layers are drawn
     pairs: bool = True  # whiten what differs between pairs known to show the same thing
-    mirror: bool = True  # average with the mirror image, where the footage allows it
+    mirror: bool = True  # average with the mirror image, as far as the footage allows it
     mean_grids: tuple[int, ...] = (1, 2, 4)  # () leaves the means out
     covariances: bool = True
     drop: bool = True  # a level that adds nothing, and those after it
@@ -57,7 +57,11 @@ class Recipe:
 
     def pooling(self, kind: FootageKind) -> PoolingConfig:
         """What is read from the maps."""
-        return PoolingConfig(self.mean_grids, (1,) if self.covariances else (), mirror=kind.mirror and self.mirror)
+        handedness = kind.handedness if self.mirror else 1.0
+        covariance_grids = (1,) if self.covariances else ()
+        if not handedness:
+            return PoolingConfig(self.mean_grids, covariance_grids, mirror=True)
+        return PoolingConfig(self.mean_grids, covariance_grids, odd_weight=handedness)
 
 
 DEFAULT = Recipe()
@@ -87,7 +91,7 @@ class ClosedForm:
     def facts(self) -> dict[str, object]:
         """For the record of the run."""
         kind = self.kind
-        derived = {"ordered": kind.ordered, "mirror": kind.mirror}
+        derived = {"ordered": kind.ordered, "handedness": kind.handedness, "mirror": not kind.handedness}
         evidence = asdict(self.evidence) if self.evidence else {}
         evidence["pairs"] = len(evidence.get("pairs", ()))
         levels = [asdict(contribution) for contribution in self.contributions]

@@ -1,4 +1,4 @@
-"""The kind of footage: in order or not, mirrored without harm or not."""
+"""The kind of footage: in order or not, and how much left and right differ."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,8 +14,10 @@ _NUM_RUNS, _RUN_LENGTH = 16, 20  # of neighbouring frames that are compared
 _PROBE_DIM = 128
 # If the next frame were any frame, half of all others would be more similar: mean rank 0.5.
 _ORDERED_BELOW = 0.4
-# If left and right are exchangeable, the mirror image is as similar to its nearest other frame as the frame: ratio 1.
-_MIRROR_ABOVE = 0.9
+# If left and right can be exchanged, the mirror image is as similar to its nearest other frame as the frame: ratio 1,
+# and more where much is symmetric. The less it is, the more what tells them apart counts.
+_ALIKE_ABOVE, _UNLIKE_BELOW = 1.1, 0.8
+_NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class FootageKind:
         return min(self.rank_by_whole, self.rank_by_cells) < _ORDERED_BELOW
 
     @property
-    def mirror(self) -> bool:
-        """Whether left and right can be exchanged without harm."""
-        return self.mirror_ratio > _MIRROR_ABOVE
+    def handedness(self) -> float:
+        """How much it matters what is left and what is right: 0, not at all, or 0.2 to 1."""
+        degree = (_ALIKE_ABOVE - self.mirror_ratio) / (_ALIKE_ABOVE - _UNLIKE_BELOW)
+        return min(1.0, degree) if degree >= _NEGLIGIBLE else 0.0
 
 
 def probe_indices(num_frames: int) -> NDArray[np.intp]:

@@ -120,7 +120,7 @@ class ClosedFormModel:
         config: dict[str, Any] = {
             "preprocessing": asdict(self.view),
             "levels": [asdict(level) for level in self.network.configs],
-            "pooling": asdict(self.pooling),
+            "pooling": _without_defaults(self.pooling),
         }
         return {**config, "layout": asdict(self.layout.config)} if self.layout else config
 
@@ -185,6 +185,14 @@ class LayoutStage:
             known[columns.numpy()] = agreed
             fused[row] = torch.from_numpy(self.fused(cosines[row].numpy(), known))
         return fused
+
+
+def _without_defaults(pooling: PoolingConfig) -> dict[str, Any]:
+    """As plain JSON values; a weight of 1 is left out, as by earlier versions, so that their fingerprints stay."""
+    config = asdict(pooling)
+    if pooling.odd_weight == 1:
+        del config["odd_weight"]
+    return config
 
 
 def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ClosedFormModel:

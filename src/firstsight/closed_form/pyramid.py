@@ -200,8 +200,11 @@ class PoolingConfig:
     mean_grids: tuple[int, ...] = (1,)  # cells per side, each 1, 2 or 4: mean responses of the filters in each cell
     covariance_grids: tuple[int, ...] = (1,)  # cells per side: covariances of the maps in each cell
     mirror: bool = False  # average with the mirror image, without the values that this makes equal or zero
+    odd_weight: float = 1.0  # of what changes its sign in the mirror image, above 0 to 1; not read with `mirror`
 
     def __post_init__(self) -> None:
+        if not 0 < self.odd_weight <= 1:
+            raise SettingsError(f"an odd weight of {self.odd_weight}; valid is above 0 to 1")
         grids = (*self.mean_grids, *self.covariance_grids)
         if not grids or not set(grids) <= {1, 2, _FINEST}:
             raise SettingsError(f"{self}; valid is at least one grid, each of 1, 2 or {_FINEST} cells a side")
@@ -242,15 +245,17 @@ def of_mirror_image(means: Tensor, grid: int) -> Tensor:
 
 
 def _level_parts(level: PatchLevel, responses: Tensor, config: PoolingConfig) -> list[Tensor]:
-    parts = _grid_means(responses, config.mean_grids, mirror=config.mirror) if config.mean_grids else []
+    parts = _grid_means(responses, config) if config.mean_grids else []
     if config.covariance_grids:
         halves = level.halves(responses)
-        parts += [_covariances(level, halves, grid, mirror=config.mirror) for grid in config.covariance_grids]
+        parts += [_covariances(level, halves, grid, config) for grid in config.covariance_grids]
     return parts
 
 
-def _grid_means(responses: Tensor, grids: tuple[int, ...], *, mirror: bool) -> list[Tensor]:
+def _grid_means(responses: Tensor, config: PoolingConfig) -> list[Tensor]:
     """Square roots of the mean responses in each cell, (N, cells * filters) for each grid; with `mirror` half as many.
+
+    With an odd weight w the difference to the mirror image is w times as large: ((1 + w) x + (1 - w) x') / 2.
 
     The square root makes counts of rare and frequent things comparable. Source: power normalisation, Perronnin,
     Sanchez, Mensink, "Improving the Fisher kernel", 2010.
@@ -259,12 +264,14 @@ def _grid_means(responses: Tensor, grids: tuple[int, ...], *, mirror: bool) -> l
     cells = _cell_weights(rows, columns, responses.device).to(responses.dtype)
     finest = torch.matmul(cells, responses.flatten(1, 2)).float().view(num, _FINEST, _FINEST, filters)
     means = []
-    for grid in grids:
+    for grid in config.mean_grids:
         inner = _FINEST // grid
         cell = finest.view(num, grid, inner, grid, inner, filters).mean(dim=(2, 4)).flatten(1).sqrt()
-        if mirror:
-            both = (cell + of_mirror_image(cell, grid)) / 2
-            cell = both.view(num, grid * grid, filters)[:, :, : filters // 2].flatten(1)
+        own = (1 + (0.0 if config.mirror else config.odd_weight)) / 2
+        if own < 1:
+            cell = own * cell + (1 - own) * of_mirror_image(cell, grid)
+        if config.mirror:
+            cell = cell.view(num, grid * grid, filters)[:, :, : filters // 2].flatten(1)
         means.append(cell)
     return means
 
@@ -284,7 +291,7 @@ def _shares(length: int, device: torch.device) -> Tensor:
     return shares
 
 
-def _covariances(level: PatchLevel, halves: tuple[Tensor, Tensor], grid: int, *, mirror: bool) -> Tensor:
+def _covariances(level: PatchLevel, halves: tuple[Tensor, Tensor], grid: int, config: PoolingConfig) -> Tensor:
     """Second moments of all pairs of maps in each cell, with signed square root: (N, cells * pairs).
 
     Over the footage the maps are uncorrelated; a frame is characterised by how it departs from that. With `mirror`
@@ -300,17 +307,17 @@ def _covariances(level: PatchLevel, halves: tuple[Tensor, Tensor], grid: int, *,
                 top, bottom = rows * i // grid, rows * (i + 1) // grid
                 left, right = columns * j // grid, columns * (j + 1) // grid
                 even, odd = (half[:, top:bottom, left:right].flatten(1, 2) for half in halves)
-                moments = _second_moments(level, even, odd, mirror=mirror)
+                moments = _second_moments(level, even, odd, config)
                 cells.append(moments.sign() * moments.abs().sqrt())
     return torch.cat(cells, dim=1)
 
 
-def _second_moments(level: PatchLevel, even: Tensor, odd: Tensor, *, mirror: bool) -> Tensor:
+def _second_moments(level: PatchLevel, even: Tensor, odd: Tensor, config: PoolingConfig) -> Tensor:
     """Of the maps in a cell, (N, pairs), from x+ and x- there, (N, positions, filters / 2) each."""
     halves = _HalfMaps(even, level.mix_even, level.shift), _HalfMaps(odd, level.mix_odd, torch.zeros(()))
     moments = [_upper_triangle(_moments_of(half, half)) for half in halves]
-    if not mirror:
-        moments.append(_moments_of(*halves).flatten(1))
+    if not config.mirror:
+        moments.append(config.odd_weight**2 * _moments_of(*halves).flatten(1))  # a square root is taken
     return torch.cat(moments, dim=1)
 
 

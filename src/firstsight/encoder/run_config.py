@@ -50,6 +50,7 @@ class FootageFacts(TypedDict):
 
     ordered: bool
     mirror: bool
+    handedness: NotRequired[float]  # 0 to 1; earlier versions know only whether it is 0
     dim: int
     contributions: list[Contribution]
     evidence: NotRequired[Evidence]

@@ -152,7 +152,9 @@ def findings(outcome: Mapping[str, Any]) -> list[str]:
         return []
     kind, embedding = outcome["footage"], outcome["embedding"]
     order = "frames in order of time" if kind["ordered"] else "pictures in no order"
-    mirror = ", left and right alike" if kind["mirror"] else ""
+    handedness = kind.get("handedness", 1.0)  # runs of earlier versions know only all or nothing
+    differ = f", what tells left from right counts {100 * handedness:.0f} %" if handedness < 1 else ""
+    mirror = ", left and right alike" if kind["mirror"] else differ
     lines = [
         f"footage: {order}{mirror}",
         *_evidence_lines(kind.get("evidence", {})),

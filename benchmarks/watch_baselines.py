@@ -33,10 +33,9 @@ def scores(source: Source, before: Sequence[Source] = ()) -> tuple[NDArray[np.fl
         before: normal footage that MOG2 learns from first.
     """
     apply = _mog2()
-    for normal in before:
+    for normal in before if apply else ():
         for _, grey in _greys(normal):
-            if apply:
-                apply(grey)
+            apply(grey)
     seconds, found = [], []
     last: NDArray[np.float32] | None = None
     trailing = 0.0

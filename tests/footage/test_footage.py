@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,13 +73,12 @@ def test_the_transparency_of_vp9_is_not_seen(tmp_path):
     assert frames_of(path)[0].pixels.min() > 250  # FFmpeg's own decoder leaves the second picture, the alpha, alone
 
 
-_ENCODED = "import sys; from make import *; write_video(sys.argv[1], numbers(10), codec='libsvtav1')"
+_ENCODED = "import sys; from make import numbers, write_video; write_video(sys.argv[1], numbers(10), codec='libsvtav1')"
 
 
 def test_av1(tmp_path):
     """The encoder has a process of its own: for root it makes the thread that calls it a real-time one."""
-    path, helpers = tmp_path / "new.mp4", str(Path(__file__).parent)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([helpers, *sys.path])}
+    path, environment = tmp_path / "new.mp4", {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     subprocess.run([sys.executable, "-c", _ENCODED, path], check=True, capture_output=True, env=environment)
     assert [number_in(frame.pixels) for frame in frames_of(path)] == list(range(10))
 

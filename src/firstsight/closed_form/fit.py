@@ -15,7 +15,7 @@ from firstsight import device
 from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather, spread
 from firstsight.closed_form.filters import fit_filters, fit_level
-from firstsight.closed_form.footage_kind import FootageKind, classify_footage, probe_indices
+from firstsight.closed_form.footage_kind import NEGLIGIBLE, FootageKind, classify_footage, probe_indices
 from firstsight.closed_form.layout import Layout, Layouts, to_grey
 from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.pairs import KnownPairs, deviations_of, only_of
@@ -36,7 +36,6 @@ _CONTRIBUTION_FRAMES = 1_000  # that the projections for this are fitted to
 _CELL_FRAMES = 400  # that cells are fitted to
 _NUM_GREY_PATCHES = 30_000  # that grey filters are taken from: they have a third of the numbers
 _POSITIONAL = ("means 2x2", "means 4x4")
-_NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance: such parts are not read at all
 
 
 @dataclass(frozen=True)
@@ -59,9 +58,7 @@ class Recipe:
         """What is read from the maps."""
         handedness = kind.handedness if self.mirror else 1.0
         covariance_grids = (1,) if self.covariances else ()
-        if not handedness:
-            return PoolingConfig(self.mean_grids, covariance_grids, mirror=True)
-        return PoolingConfig(self.mean_grids, covariance_grids, odd_weight=handedness)
+        return PoolingConfig(self.mean_grids, covariance_grids, mirror=not handedness, odd_weight=handedness or 1.0)
 
 
 DEFAULT = Recipe()
@@ -203,7 +200,7 @@ def _weighed(
     """Parts that depend on the position in the frame weigh as much as position counts in the footage."""
     position = recipe.position if recipe.position is not None else evidence.position if evidence else 1.0
     num_levels = len(features.part_dims) // len(pooling.names)
-    if position < _NEGLIGIBLE and 1 in pooling.mean_grids:
+    if position < NEGLIGIBLE and 1 in pooling.mean_grids:
         kept = [name not in _POSITIONAL for name in pooling.names] * num_levels
         features = features.only(kept)
         pooling = replace(pooling, mean_grids=(1,))

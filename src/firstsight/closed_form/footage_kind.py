@@ -17,7 +17,7 @@ _ORDERED_BELOW = 0.4
 # If left and right can be exchanged, the mirror image is as similar to its nearest other frame as the frame: ratio 1,
 # and more where much is symmetric. The less it is, the more what tells them apart counts.
 _ALIKE_ABOVE, _UNLIKE_BELOW = 1.1, 0.8
-_NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance
+NEGLIGIBLE = 0.2  # a weight that leaves a twenty-fifth of the variance: such parts are not read at all
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class FootageKind:
     def handedness(self) -> float:
         """How much it matters what is left and what is right: 0, not at all, or 0.2 to 1."""
         degree = (_ALIKE_ABOVE - self.mirror_ratio) / (_ALIKE_ABOVE - _UNLIKE_BELOW)
-        return min(1.0, degree) if degree >= _NEGLIGIBLE else 0.0
+        return min(1.0, degree) if degree >= NEGLIGIBLE else 0.0
 
 
 def probe_indices(num_frames: int) -> NDArray[np.intp]:

@@ -168,7 +168,7 @@ class BoundedSample:
         *,
         report: Callable[[float], None],
         live_seconds: float | None = None,
-        beside: "Beside | None" = None,
+        beside: Beside | None = None,
     ) -> NDArray[np.uint8]:
         """The frames through the view, in order: uint8 (N, height, width, channels), N at most `max_frames`.
 
@@ -188,7 +188,7 @@ class BoundedSample:
             if source.replayable:
                 self._read_file(source, view, report)
             else:
-                self._read_live(source, (view, *(beside.views if beside else ())), report, live_seconds, beside)
+                self._read_live(source, view, report, live_seconds, beside)
         if len(self._kept) > self.max_frames:
             chosen = np.linspace(0, len(self._kept) - 1, self.max_frames).round().astype(int)
             self._kept = [self._kept[index] for index in chosen]
@@ -205,11 +205,12 @@ class BoundedSample:
     def _read_live(
         self,
         source: Source,
-        views: tuple[View, ...],
+        view: View,
         report: Callable[[float], None],
         seconds: float | None,
-        beside: "Beside | None",
+        beside: Beside | None,
     ) -> None:
+        views = (view, *beside.views) if beside else (view,)
         before, reading, first = self.num_read, source.read(*views), 0.0
         try:
             with live_frames(reading, seconds=seconds) as frames:

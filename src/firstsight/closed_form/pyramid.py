@@ -263,11 +263,11 @@ def _grid_means(responses: Tensor, config: PoolingConfig) -> list[Tensor]:
     num, rows, columns, filters = responses.shape
     cells = _cell_weights(rows, columns, responses.device).to(responses.dtype)
     finest = torch.matmul(cells, responses.flatten(1, 2)).float().view(num, _FINEST, _FINEST, filters)
+    own = (1 + (0.0 if config.mirror else config.odd_weight)) / 2
     means = []
     for grid in config.mean_grids:
         inner = _FINEST // grid
         cell = finest.view(num, grid, inner, grid, inner, filters).mean(dim=(2, 4)).flatten(1).sqrt()
-        own = (1 + (0.0 if config.mirror else config.odd_weight)) / 2
         if own < 1:
             cell = own * cell + (1 - own) * of_mirror_image(cell, grid)
         if config.mirror:

@@ -1,16 +1,18 @@
 """A GPU beside the CPU: do they agree, and how much faster is it? Needs a machine with CUDA.
 
-    python benchmarks/gpu.py [--json OUT.json]
+    python benchmarks/gpu.py [--video mine.mp4] [--json OUT.json]
 
 Both encoders are learned on the CPU from the same made footage (textures that move), then moved to the GPU: the cosine
-of each frame's two embeddings, in float32 and bfloat16, and frames a second; how far the similarities of the second
-stage are apart. The article's method also learns on both: how far its weights are apart after five steps.
+of each frame's two embeddings, in float32 and bfloat16, and frames a second, of 360x480 and of the size that the
+network reads; how far the similarities of the second stage are apart. With a video, both encoders embed it, decoding
+included. The article's method also learns on both: how far its weights are apart after five steps.
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,27 +26,32 @@ from firstsight.article.settings import ArticleSettings
 from firstsight.device import describe_machine, has_fast_bfloat16
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import to_inputs
+from firstsight.library.embeddings import embed
+from firstsight.process import Precision
 
 _SIZE, _NUM = (360, 480), 400
 _ARTICLE = {"method": "article", "frames_per_level": 40, "batch_size": 4}
 _STEPS = 5
+_TIMES = 8  # that small frames are repeated: several batches
 
 
 def main() -> None:
     """Prints a table; exits with 1 if GPU and CPU do not agree."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--video", type=Path, help="embed this as well, decoding included")
     parser.add_argument("--json", type=Path, help="write all figures here as well")
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         parser.error("this machine has no CUDA GPU: nothing is measured")
     frames = moving_textures(_NUM)
-    rows = [row for method in ({}, _ARTICLE) for row in compared(frames, method)]
+    rows = [row for method in ({}, _ARTICLE) for row in compared(frames, method, arguments.video)]
     apart, similarities = learning_apart(frames), similarities_apart(frames)
     machine = {**describe_machine(), "gpu": torch.cuda.get_device_name(), "fast_bfloat16": has_fast_bfloat16(_GPU)}
     print(f"{machine['gpu']}, PyTorch {machine['torch']}, {machine['num_cores']} cores")
-    print("| encoder | precision | least cosine GPU to CPU | CPU, frames/s | GPU, frames/s |\n|---|---|---|---|---|")
+    print("| encoder | precision | frames | least cosine GPU to CPU | CPU, frames/s | GPU, frames/s |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
-        print("| {encoder} | {precision} | {cosine:.6f} | {cpu:.0f} | {gpu:.0f} |".format(**row))
+        print("| {encoder} | {precision} | {frames} | {cosine:.6f} | {cpu:.0f} | {gpu:.0f} |".format(**row))
     print(f"the article's weights after {_STEPS} steps on both: relative distance {apart:.1e}")
     print(f"similarities of the closed form's second stage, in float32: at most {similarities:.1e} apart")
     if arguments.json:
@@ -68,19 +75,32 @@ def similarities_apart(frames: NDArray[np.uint8]) -> float:
     return float(np.abs(moved.similarities(chosen, chosen, precision="float32") - on_cpu).max())
 
 
-def compared(frames: NDArray[np.uint8], options: dict[str, object]) -> list[dict[str, object]]:
-    """Rows of one encoder: each precision on the GPU against float32 on the CPU."""
+def compared(frames: NDArray[np.uint8], options: dict[str, object], video: Path | None) -> Iterator[dict[str, object]]:
+    """Rows of one encoder: each precision and kind of frames on the GPU against the CPU."""
     encoder = firstsight.learn(frames, seed=0, device="cpu", **options)
-    expected, on_cpu = timed(lambda: encoder.encode(frames, precision="float32"))
+    inputs = np.tile(encoder.view.apply(frames), (_TIMES, 1, 1, 1))
+    asked: tuple[tuple[Precision, float], ...] = (("float32", 0.9999), ("bfloat16", 0.99))
+    works: list[tuple[str, str, float, Callable[[], NDArray[np.float32]]]] = []
+    for precision, cosine in asked:
+        encode = partial(encoder.encode, precision=precision)
+        works.append((precision, "360x480", cosine, partial(encode, frames)))
+        works.append((precision, "of the network's size", cosine, partial(encode, inputs)))
+    if video:
+        name = f"{video.name}, decoding included"
+        works.append((encoder.model.precision, name, 0.99, lambda: embed(encoder, str(video)).vectors))
+    on_cpu = [timed(work) for *_, work in works]
     encoder.to("cuda")
-    rows = []
-    for precision, asked in (("float32", 0.9999), ("bfloat16", 0.99)):
-        found, on_gpu = timed(lambda precision=precision: encoder.encode(frames, precision=precision))
-        cosine = float((found * expected).sum(axis=1).min())
-        name = "article" if options else "closed form"
-        rate = {"cpu": len(frames) / on_cpu, "gpu": len(frames) / on_gpu}
-        rows.append({"encoder": name, "precision": precision, "cosine": cosine, "asked": asked, **rate})
-    return rows
+    for (precision, kind, cosine, work), (expected, cpu) in zip(works, on_cpu, strict=True):
+        found, gpu = timed(work)
+        yield {
+            "encoder": "article" if options else "closed form",
+            "precision": precision,
+            "frames": kind,
+            "cosine": float((found * expected).sum(axis=1).min()),
+            "asked": cosine,
+            "cpu": len(found) / cpu,
+            "gpu": len(found) / gpu,
+        }
 
 
 def learning_apart(frames: NDArray[np.uint8]) -> float:

@@ -20,7 +20,6 @@ from firstsight.files import check_path
 from firstsight.pixels import as_pictures, single_picture, writable
 from firstsight.process import Precision, passive_waiting
 
-_BATCH_SIZE = 16  # fills the processor; larger only takes memory
 _FLAT = 8  # grey levels in a cell; the noise of coding in a black picture is below
 _MAX_KNOWN = 4_096  # frames, 25 kB each, that `similarities` keeps what it computed of
 
@@ -303,7 +302,7 @@ class Encoder:
         """What is computed of all frames, each float tensor as float32; also of no frame."""
         where, outputs = self.model.device, []
         with passive_waiting():
-            for batch in in_batches(frames, _BATCH_SIZE) if len(frames) else [frames]:
+            for batch in in_batches(frames, device.batch_size(where)) if len(frames) else [frames]:
                 inputs = to_inputs(self.view.apply(batch), where)
                 with torch.inference_mode(), device.arithmetic(where, precision):
                     parts = compute(inputs)

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from firstsight.device import sent
 from firstsight.encoder.descriptions import CellStage
 from firstsight.errors import PixelsError, SettingsError, check_count
 from firstsight.footage.frames import View
@@ -285,7 +286,7 @@ def level_number(level: int | None, num_levels: int) -> int:
 
 def to_inputs(pictures: NDArray[np.uint8], device: torch.device) -> Tensor:
     """Float32 (N, C, H, W) in [0, 1], channels last, of uint8 pictures (N, H, W, C)."""
-    tensor = torch.from_numpy(writable(pictures)).to(device).permute(0, 3, 1, 2)
+    tensor = sent(torch.from_numpy(writable(pictures)), device).permute(0, 3, 1, 2)
     return tensor.to(torch.float32, memory_format=torch.channels_last).div_(255)
 
 

@@ -34,7 +34,8 @@ def test_an_encoder_of_the_default_method_sees_the_same(library: Store, expected
     encoder = library.encoder
     assert encoder.fingerprint == expected["default_fingerprint"]
     inputs = encoder.view.apply(expected["frames"])
-    np.testing.assert_allclose(encoder.encode(inputs), expected["default"], atol=1e-5)
+    # Kept by a processor with bfloat16, which others emulate.
+    np.testing.assert_allclose(encoder.encode(inputs, precision="bfloat16"), expected["default"], atol=1e-4)
 
 
 def test_an_encoder_of_the_article_sees_the_same(expected: dict[str, Any]) -> None:

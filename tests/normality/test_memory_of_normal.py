@@ -56,6 +56,13 @@ def test_the_normal_is_not_rare_and_another_way_is_and_where(memory: Memory, tmp
     assert height == 32
 
 
+def test_the_rarest_place_is_as_rare_as_the_frame(memory: Memory, tmp_path: Path) -> None:
+    """Events come of places, and a rate of false alarms is of frames."""
+    for down in (False, True):
+        judged = [one for one in scores(memory, write(tmp_path / "a.mp4", seconds=4, speed=90, down=down)) if one.score]
+        assert [one.rarities.max() for one in judged] == pytest.approx([one.score for one in judged])
+
+
 def test_a_moving_camera_and_single_pictures_have_none(tmp_path: Path) -> None:
     assert learn_memory(write(tmp_path / "pan.mp4", seconds=4, speed=0, pan=3)) is None
     assert learn_memory(np.zeros((5, 48, 64, 3), np.uint8)) is None

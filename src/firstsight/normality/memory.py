@@ -261,7 +261,7 @@ class Judge:
         value = 0.0 if heat is None else float(heat.max())
         trailing = self._trailing.update(frame.source, frame.seconds, value)
         score = self._rarity(trailing)
-        rarities = self._rarities(heat, score)
+        rarities = self._rarities(heat, trailing)
         if seen is not None and seen.rarity > score:
             both = placed(rarities, seen, frame.size)
             return Judged(seen.rarity, seen.box, "appearance", heat, both, boxes, trailing, seen)
@@ -271,8 +271,11 @@ class Judge:
             box = box_at(int(row), int(column), heat.shape, frame.size)
         return Judged(score, box, "motion", heat, rarities, boxes, trailing, seen)
 
-    def _rarities(self, heat: NDArray[np.float32] | None, score: float) -> NDArray[np.float64] | None:
-        """Of each box, by its own trailing mean, so that what has stopped at one place counts nowhere else."""
+    def _rarities(self, heat: NDArray[np.float32] | None, trailing: float) -> NDArray[np.float64] | None:
+        """Of each box, by its own trailing mean, so that what has stopped at one place counts nowhere else.
+
+        The largest is that of the frame, which is rarer than `trailing` units.
+        """
         if heat is None:
             self._trails = None
             return None
@@ -281,7 +284,7 @@ class Judge:
             heat + (self._trails - heat) * _KEPT if same and self._trails is not None else heat.astype(np.float64)
         )
         largest = self._trails.max()
-        return self._rarity.of_each(self._trails * (score / largest if largest > 0 else 0.0))
+        return self._rarity.of_each(self._trails * (trailing / largest if largest > 0 else 0.0))
 
 
 def placed(rarities: NDArray[np.float64] | None, seen: Seen, size: tuple[int, int]) -> NDArray[np.float64]:

@@ -1,6 +1,7 @@
 """Events of the view: light that changes is none, a moved, covered, dark or frozen camera is one.
 
     python benchmarks/watch_events.py light     # made changes of light over real clips, and a real thing a minute later
+    python benchmarks/watch_events.py light --memory   # the same by a memory of the empty view, 12.5 frames a second
     python benchmarks/watch_events.py camera    # made covers, turns, bumps and frozen streams over real views
     python benchmarks/watch_events.py objects   # real objects pasted into real empty views, shadows, and real bottles
     python benchmarks/watch_events.py real      # all events of real clips
@@ -25,6 +26,10 @@ from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.stream import Stream
 from firstsight.monitoring.view_watch import ViewWatch
 from firstsight.monitoring.watch import Watcher
+from firstsight.normality.learning import Learner
+from firstsight.normality.memory import Memory
+from firstsight.normality.motion import MotionView
+from firstsight.pixels import crop_and_resize
 
 sys.path.insert(0, str(Path(__file__).parent))
 from view_cases import COVERED, DARK, FRAMES_PER_SECOND, MOVED, NO_ALARM, Drawn, Ground, case, noisy
@@ -45,19 +50,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("light", "camera", "objects", "real", "cost"))
     parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--memory", action="store_true", help="of light: by a memory of the empty view")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
-    {"light": light, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
-        arguments.data, random
-    )
+    if arguments.memory and arguments.part == "light":
+        light(arguments.data, random, fps=12.5, during=30, by_memory=True)
+    else:
+        {"light": light, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
+            arguments.data, random
+        )
 
 
-def pictures(path: Path, span: tuple[float, float], width: int = 640) -> tuple[np.ndarray, ...]:
-    """Two frames a second."""
-    source = firstsight.open_source(
-        path, frames_per_second=FRAMES_PER_SECOND, start_seconds=span[0] or None, end_seconds=span[1]
-    )
+def pictures(
+    path: Path, span: tuple[float, float], width: int = 640, fps: float = FRAMES_PER_SECOND
+) -> tuple[np.ndarray, ...]:
+    """Of a span of a clip."""
+    source = firstsight.open_source(path, frames_per_second=fps, start_seconds=span[0] or None, end_seconds=span[1])
     with source.read(PixelByPixel()) as reading:
         return tuple(resized(frame.pixels, width) for frame in reading)
 
@@ -73,24 +82,34 @@ def draw(random: np.random.Generator, other: np.ndarray, like: np.ndarray) -> Dr
     return Drawn(random.random(), random.random(), random.random(), resized(other, like.shape[1], like.shape[0]))
 
 
-def light(data: Path, random: np.random.Generator) -> None:
-    """Every change of light, and bumps, before three cameras; 60 s later something real comes."""
-    print("| camera | change | events | thing a minute later |\n|---|---|---|---|")
+def light(
+    data: Path,
+    random: np.random.Generator,
+    *,
+    fps: float = FRAMES_PER_SECOND,
+    during: float = 60,
+    by_memory: bool = False,
+) -> None:
+    """Every change of light, and bumps, before three cameras; so many seconds later something real comes."""
+    print("| camera | change | events | thing afterwards |\n|---|---|---|---|")
     told, false, num = 0, 0, 0
     for name, (empty, thing) in EMPTY_AND_THING.items():
         clip = data / "clips" / f"{name}.mp4"
-        ground, things = Ground(name, pictures(clip, empty), 1.0), pictures(clip, thing)
+        ground, things = Ground(name, pictures(clip, empty, fps=fps), 1.0), pictures(clip, thing, fps=fps)
         encoder = firstsight.learn(clip, method="random", seed=0)
+        memory = memory_of(encoder, ground, random, fps=fps) if by_memory else None
         for change_name, change in {**NO_ALARM, "bump": MOVED["bump"]}.items():
-            drawn, watcher, events = draw(random, things[0], things[0]), Watcher(encoder, novel=True), []
-            footage = list(case(ground, change, drawn=drawn, before=20, during=60, random=random))
+            drawn, events = draw(random, things[0], things[0]), []
+            watcher = Watcher(encoder, novel=True, memory=memory)
+            footage = list(case(ground, change, drawn=drawn, before=20, during=during, random=random, fps=fps))
             for index, one in enumerate(things):
-                shown = change(noisy(one, random, 1.0), 60 + index / 2, random, drawn)
-                footage.append((80 + index / 2, shown))
+                shown = change(noisy(one, random, 1.0), during + index / fps, random, drawn)
+                footage.append((20 + during + index / fps, shown))
             for seconds, picture in footage:
                 events += watcher.update(as_frame(encoder, picture, seconds))
-            before = [one.kind for one in events if one.seconds < 80 and not one.kind.endswith("ends")]
-            after = [one.kind for one in events if one.seconds >= 80 and not one.kind.endswith("ends")]
+            comes = 20 + during
+            before = [one.kind for one in events if one.seconds < comes and not one.kind.endswith("ends")]
+            after = [one.kind for one in events if one.seconds >= comes and not one.kind.endswith("ends")]
             is_told = bool({"novel begins", "left", "taken"} & set(after))
             wrong = [kind for kind in before if kind != "moved"]
             num, told, false = num + 1, told + is_told, false + bool(wrong)
@@ -101,6 +120,14 @@ def light(data: Path, random: np.random.Generator) -> None:
     print(f"\n{num} cases: {false} with an event that is not `moved`; the thing told in {told}")
 
 
+def memory_of(encoder: firstsight.Encoder, ground: Ground, random: np.random.Generator, *, fps: float) -> Memory | None:
+    """Of half a minute of the empty view."""
+    learner = Learner(view_index=1, looks_index=0)
+    for index in range(round(30 * fps)):
+        learner.add(as_frame(encoder, ground.at(index, random), index / fps))
+    return learner.finish(encoder)
+
+
 def words(kinds: list[str]) -> str:
     """How many of each kind."""
     return ", ".join(f"{kind} x{num}" if num > 1 else kind for kind, num in Counter(kinds).items()) or "-"
@@ -108,8 +135,10 @@ def words(kinds: list[str]) -> str:
 
 def as_frame(encoder: firstsight.Encoder, picture: np.ndarray, seconds: float) -> Frame:
     """As a stream would give it."""
-    size = picture.shape[1], picture.shape[0]
-    return Frame((encoder.view.apply(picture[None])[0], picture), seconds, round(seconds * 2), "made", size)
+    size, motion = (picture.shape[1], picture.shape[0]), MotionView()
+    grey = crop_and_resize(picture[None], motion.crop(*size), motion.channels)[0]
+    pictures = encoder.view.apply(picture[None])[0], grey, picture
+    return Frame(pictures, seconds, round(seconds * FRAMES_PER_SECOND), "made", size)
 
 
 def grounds(data: Path) -> list[Ground]:

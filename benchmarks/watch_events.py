@@ -24,6 +24,7 @@ from scipy import ndimage
 import firstsight
 from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.stream import Stream
+from firstsight.monitoring.event import Event
 from firstsight.monitoring.view_watch import ViewWatch
 from firstsight.monitoring.watch import Watcher
 from firstsight.normality.learning import Learner
@@ -108,9 +109,10 @@ def light(
             for seconds, picture in footage:
                 events += watcher.update(as_frame(encoder, picture, seconds))
             comes = 20 + during
-            before = [one.kind for one in events if one.seconds < comes and not one.kind.endswith("ends")]
-            after = [one.kind for one in events if one.seconds >= comes and not one.kind.endswith("ends")]
-            is_told = bool({"novel begins", "left", "taken"} & set(after))
+            begun = [one for one in events if not one.kind.endswith("ends")]
+            before = [in_words(one) for one in begun if one.seconds < comes]
+            after = [in_words(one) for one in begun if one.seconds >= comes]
+            is_told = any(one.kind in ("novel begins", "left", "taken") for one in begun if one.seconds >= comes)
             wrong = [kind for kind in before if kind != "moved"]
             num, told, false = num + 1, told + is_told, false + bool(wrong)
             print(
@@ -126,6 +128,11 @@ def memory_of(encoder: firstsight.Encoder, ground: Ground, random: np.random.Gen
     for index in range(round(30 * fps)):
         learner.add(as_frame(encoder, ground.at(index, random), index / fps))
     return learner.finish(encoder)
+
+
+def in_words(event: Event) -> str:
+    """Its kind and, by a memory, which part spoke."""
+    return f"{event.kind} ({event.part})" if event.part else event.kind
 
 
 def words(kinds: list[str]) -> str:

@@ -7,8 +7,8 @@ import pytest
 
 from firstsight.errors import PixelsError
 from firstsight.monitoring.sketch import sketch
-from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, cells_of_crop
-from firstsight.pixels import Crop
+from firstsight.monitoring.view_watch import ViewEvent, ViewWatch
+from firstsight.normality.motion import cells_in
 
 HEIGHT, WIDTH = 120, 160
 
@@ -117,8 +117,8 @@ def test_a_view_that_never_had_noise_cannot_freeze() -> None:
 def test_cells_of_a_crop_are_those_at_its_place() -> None:
     cells = np.zeros((6, 8), np.bool_)
     cells[:, 4:] = True
-    right = cells_of_crop(cells, Crop(320, 0, 320, 480, 64, 96), (640, 480), (6, 8))
-    both = cells_of_crop(cells, Crop(0, 0, 640, 480, 64, 48), (640, 480), (6, 8))
+    right = cells_in((320, 0, 320, 480), cells, (640, 480), (6, 8))
+    both = cells_in((0, 0, 640, 480), cells, (640, 480), (6, 8))
     assert right.all()
     assert np.array_equal(both, cells.ravel())
 

@@ -95,10 +95,10 @@ def test_of_appearance_what_is_rare_is_learned(memory: Memory, tmp_path: Path) -
     growth = Growth(tmp_path / "hall.state", memory, small_encoder())
     away = np.zeros(known.usual.shape[1], np.float32)
     away[5] = 99.0
-    cells = known.usual.copy()
-    cells[:, 5] += 9.0
+    came = np.zeros_like(known.usual)
+    came[:, 5] = 9.0
     for frame in frames(0.0, 4.0):
-        seen = Seen(0.0, (0, 0, 1, 1), cells, {"moving": away, "looking": away * 0}, {"moving": 99.0, "looking": 0.0})
+        seen = Seen(0.0, (0, 0, 1, 1), came, {"moving": away, "looking": away * 0}, {"moving": 99.0, "looking": 0.0})
         growth.update(frame, replace(judged(1.0), seen=seen), is_calm=True)
     growth.end_clip()
     grown = growth.save().appearance

@@ -26,8 +26,9 @@ from firstsight.errors import SettingsError, check_number
 from firstsight.footage.frames import Frame
 from firstsight.monitoring.episodes import Trigger
 from firstsight.monitoring.view_changes import Judged as JudgedView
-from firstsight.monitoring.view_watch import cells_of_crop, is_blind
+from firstsight.monitoring.view_watch import is_blind
 from firstsight.normality.appearance import grid_of, in_cells, least_square
+from firstsight.normality.motion import cells_in
 from firstsight.normality.rarity import FALSE_ALARMS, rarity_for, rate_of
 from firstsight.process import Precision
 
@@ -229,15 +230,16 @@ class Appearance:
     def _in_view(self, maps: NDArray[np.float32], frame: Frame, view: JudgedView) -> NDArray[np.float64] | None:
         (cells,), shape = in_cells(maps[None]), grid_of(maps)
         crop = self._encoder.view.crop(*frame.size)
+        area = crop.x, crop.y, crop.width, crop.height
         if self._settled is not None and self._usual is not None:
-            self._usual = in_this_light(self._usual, cells, cells_of_crop(self._settled, crop, frame.size, shape))
+            self._usual = in_this_light(self._usual, cells, cells_in(area, self._settled, frame.size, shape))
         self._settled = None
         self._usual = in_known_light(self._usual, cells) if self._usual else None
         deviation = deviations(self._usual, cells) if self._usual else None
         self._usual, _ = update(self._usual, cells, frame.seconds)
         if deviation is None:
             return None
-        by_light = cells_of_crop(view.only_light, crop, frame.size, shape)
+        by_light = cells_in(area, view.only_light, frame.size, shape)
         return (deviation * ~by_light).reshape(shape)
 
 

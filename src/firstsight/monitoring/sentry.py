@@ -17,6 +17,7 @@ from firstsight.monitoring.episodes import Episode, Trigger
 from firstsight.monitoring.places import PlaceChange, Places
 from firstsight.monitoring.view_changes import Judged as JudgedView
 from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, is_blind
+from firstsight.normality.appearance import Lighting
 from firstsight.normality.growth import Growth
 from firstsight.normality.memory import Judge, Judged, Memory
 from firstsight.normality.motion import area_of, box_at
@@ -100,7 +101,8 @@ class Sentry:
         judged_views = [judged for judged, _ in views]
         appearance, judge = self._appearance, self._judge
         looks = appearance.update(frames, judged_views, every=judge is None) if appearance else [None] * len(frames)
-        moves = judge.update(frames) if judge else [None] * len(frames)
+        lights = [_lighting(judged) for judged in judged_views]
+        moves = judge.update(frames, lights) if judge else [None] * len(frames)
         found = [self._looked(*one) for one in zip(frames, views, looks, moves, strict=True)]
         if self._growth:
             for frame, one, view, looked in zip(frames, moves, judged_views, found, strict=True):
@@ -173,3 +175,9 @@ class Sentry:
             box = heat.box(one.cells)
         part = (one.part or "deviation") if self._judge else None
         return NewChange(one.episode, one.begins, part, box, heat)
+
+
+def _lighting(view: JudgedView) -> Lighting:
+    """Of a frame: while light is switched, all of it; a moved view that is usual now is known in its light."""
+    settled = np.ones_like(view.only_light) if view.starts_again else view.settled
+    return Lighting(view.only_light | view.is_switching, settled)

@@ -11,7 +11,6 @@ from firstsight.monitoring import episodes, frozen, left_taken, view_changes
 from firstsight.monitoring.episodes import Trigger, TriggerState
 from firstsight.monitoring.sketch import sketch
 from firstsight.monitoring.view_changes import NUM_COLUMNS, NUM_ROWS, Judged, State
-from firstsight.pixels import Crop
 
 ViewKind = Literal[
     "moved",
@@ -151,25 +150,3 @@ def _is_nudged(judged: Judged) -> bool:
         return False
     across, down = judged.shift
     return abs(across) * NUM_COLUMNS <= _FIFTH and abs(down) * NUM_ROWS <= _FIFTH
-
-
-def cells_of_crop(
-    cells: NDArray[np.bool_], crop: Crop, size: tuple[int, int], shape: tuple[int, int]
-) -> NDArray[np.bool_]:
-    """For each cell of a grid over a crop of the frame, what the cell of the whole frame at its middle has.
-
-    Args:
-        cells: (NUM_ROWS, NUM_COLUMNS), over the frame.
-        crop: of the frame.
-        size: width and height of the frame.
-        shape: rows and columns of the grid over the crop.
-
-    Returns:
-        (rows * columns,).
-    """
-    rows, columns = shape
-    y = (crop.y + (np.arange(rows) + 0.5) / rows * crop.height) / size[1] * NUM_ROWS
-    x = (crop.x + (np.arange(columns) + 0.5) / columns * crop.width) / size[0] * NUM_COLUMNS
-    down, across = (np.minimum(one.astype(np.intp), most - 1) for one, most in ((y, NUM_ROWS), (x, NUM_COLUMNS)))
-    picked: NDArray[np.bool_] = cells[down][:, across].ravel()
-    return picked

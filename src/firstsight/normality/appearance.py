@@ -21,7 +21,7 @@ from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame
-from firstsight.normality.motion import MAX_BLOCKS, blocks_of
+from firstsight.normality.motion import MAX_BLOCKS, blocks_of, cells_in
 from firstsight.normality.rarity import Rarity, Trailing
 from firstsight.process import Precision
 
@@ -246,13 +246,21 @@ def distances(
     return {"moving": _away(vectors, moving, known.moving), "looking": _away(vectors, looking, known.looking)}
 
 
+@dataclass(frozen=True, eq=False)
+class Lighting:
+    """Where no more than the light of a frame is another: cells (rows, columns) over the whole of it."""
+
+    only: NDArray[np.bool_]  # nothing in them is new
+    settled: NDArray[np.bool_] | None = None  # what they show in this light is usual from now on
+
+
 @dataclass(frozen=True)
 class Seen:
     """How rare the appearance of a frame is."""
 
     rarity: float
     box: tuple[int, int, int, int]  # of the rarest cell: x, y, width, height in pixels of the upright picture
-    cells: Cells = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)
+    came: Cells = field(default_factory=lambda: np.empty((0, 0), np.float32), repr=False)  # beside the usual
     away: Mapping[Part, NDArray[np.float32]] = field(default_factory=dict)  # (cells,), how far from the normal
     scores: Mapping[Part, float] = field(default_factory=dict)  # the largest of each; of what moves a trailing mean
 
@@ -268,6 +276,8 @@ class Looks:
         if known.fingerprint != encoder.fingerprint:
             raise SettingsError("the memory of what is normal is of another encoder; take both from the same run")
         self._view, self._sight = encoder.view, Sight(encoder, view_index)
+        self._usual: Cells | None = None  # in another light than that of what is known
+        self._settled: NDArray[np.bool_] | None = None  # cells that show in this light what is usual
         self.adopt(known)
         self._trailing = Trailing()
         self._before: tuple[Frame, Cells] | None = None
@@ -276,35 +286,51 @@ class Looks:
 
     def adopt(self, known: Appearance) -> None:
         """Judges by this from now on."""
-        self._known, self._rarities = known, [Rarity.of(column) for column in known.largest.T]
+        self._known = known if self._usual is None else replace(known, usual=self._usual)
+        self._rarities = [Rarity.of(column) for column in known.largest.T]
 
-    def update(self, frames: Sequence[Frame], with_motion: Sequence[bool]) -> list[Seen | None]:
+    def update(
+        self, frames: Sequence[Frame], with_motion: Sequence[bool], lights: Sequence[Lighting | None]
+    ) -> list[Seen | None]:
         """Of some more frames, each as of the last that was compared: what moves, or without motion all that is there.
 
         None of what the memory cannot be compared with.
         """
         found = []
-        for frame, cells, moves in zip(frames, self._sight.update(frames), with_motion, strict=True):
+        for frame, cells, moves, light in zip(frames, self._sight.update(frames), with_motion, lights, strict=True):
+            if light is not None and light.settled is not None:
+                self._settled = light.settled if self._settled is None else self._settled | light.settled
             if cells is not None:
-                self._seen, self._of_motion = self._compared(frame, cells, with_motion=moves), moves
+                self._seen, self._of_motion = self._compared(frame, cells, light, with_motion=moves), moves
             found.append(self._seen if moves == self._of_motion else None)
         return found
 
-    def _compared(self, frame: Frame, cells: Cells, *, with_motion: bool) -> Seen | None:
+    def _compared(self, frame: Frame, cells: Cells, light: Lighting | None, *, with_motion: bool) -> Seen | None:
         if cells.shape != self._known.usual.shape:  # a file of another size
             self._before = None
             return None
+        if self._settled is not None:
+            self._usual = np.where(self._in_cells(self._settled, frame.size), cells, self._known.usual)
+            self._known, self._settled = replace(self._known, usual=self._usual), None
         last = self._before
         fits = last and last[0].source == frame.source and 0 < frame.seconds - last[0].seconds <= MAX_GAP_SECONDS
         before = last[1] if last and fits else np.full_like(cells, np.nan)
         self._before = frame, cells
         away = {part: found[0] for part, found in distances(self._known, cells[None], before[None]).items()}
+        if light is not None:
+            is_new = ~self._in_cells(light.only, frame.size)
+            away = {part: found * is_new for part, found in away.items()}
         scores = {part: float(found.max()) for part, found in away.items()}
         if with_motion:
             scores["moving"] = self._trailing.update(frame.source, frame.seconds, scores["moving"])
         part: Part = "moving" if with_motion else "looking"
         box = self._box_of(int(away[part].argmax()), frame.size)
-        return Seen(self._rarities[not with_motion](scores[part]), box, cells, away, scores)
+        return Seen(self._rarities[not with_motion](scores[part]), box, cells - self._known.usual, away, scores)
+
+    def _in_cells(self, cells: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Those of the whole frame, (rows, columns), in the cells of the encoder's view."""
+        crop = self._view.crop(*size)
+        return cells_in((crop.x, crop.y, crop.width, crop.height), cells, size, self._sight.grid)
 
     def _box_of(self, cell: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
         rows, columns = self._sight.grid

@@ -154,7 +154,7 @@ class Growth:
         for part, middle in zip(_PARTS, known.middles, strict=True):
             block.distances[part] = max(block.distances.get(part, 0.0), seen.scores[part])
             rare = seen.away[part] > middle
-            block.vectors[part].append((seen.cells - known.usual)[:, rare].T)
+            block.vectors[part].append(seen.came[:, rare].T)
 
     def _complete(self, block: _Block) -> None:
         if self._pending and self._was_calm and block.is_calm:

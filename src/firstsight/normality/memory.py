@@ -22,7 +22,7 @@ from firstsight.files import check_path, read_regular, write_atomically
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source
-from firstsight.normality.appearance import Appearance, Looks, Seen
+from firstsight.normality.appearance import Appearance, Lighting, Looks, Seen
 from firstsight.normality.appearance import Part as LooksPart
 from firstsight.normality.motion import (
     BLOCK_SECONDS,
@@ -32,6 +32,7 @@ from firstsight.normality.motion import (
     MotionView,
     area_of,
     box_at,
+    cells_in,
     excess,
     remembered,
     units_of,
@@ -250,11 +251,18 @@ class Judge:
         if self._looks and memory.appearance:
             self._looks.adopt(memory.appearance)
 
-    def update(self, frames: Sequence[Frame]) -> list[Judged]:
-        """Of some more frames in order of time. A frame that nothing can be judged by has score 0."""
+    def update(self, frames: Sequence[Frame], lights: Sequence[Lighting] = ()) -> list[Judged]:
+        """Of some more frames in order of time. A frame that nothing can be judged by has score 0.
+
+        Args:
+            frames: of one file or stream.
+            lights: of each frame; none if it is not known.
+        """
+        lit: Sequence[Lighting | None] = lights or [None] * len(frames)
         motion = self._motion.update(frames)
-        heats = _heats(motion, self._vectors, self._units)
-        seen = self._looks.update(frames, [one is not None for one in motion]) if self._looks else [None] * len(frames)
+        heats = [_lit(*one) for one in zip(_heats(motion, self._vectors, self._units), lit, frames, strict=True)]
+        moves = [one is not None for one in motion]
+        seen = self._looks.update(frames, moves, lit) if self._looks else [None] * len(frames)
         return [self._judged(*one) for one in zip(frames, motion, heats, seen, strict=True)]
 
     def _judged(self, frame: Frame, boxes: Boxes | None, heat: NDArray[np.float32] | None, seen: Seen | None) -> Judged:
@@ -313,6 +321,15 @@ def _heats(
         if one is not None and id(one) not in known:
             known[id(one)] = excess(one[None], vectors, units)[0]
     return [None if one is None else known[id(one)] for one in motion]
+
+
+def _lit(heat: NDArray[np.float32] | None, light: Lighting | None, frame: Frame) -> NDArray[np.float32] | None:
+    """Without the boxes in which only the light has changed."""
+    if heat is None or light is None:
+        return heat
+    rows, columns = heat.shape
+    only = cells_in(area_of(heat.shape, frame.size), light.only, frame.size, (rows, columns))
+    return heat * ~only.reshape(heat.shape)
 
 
 def batches(source: Source, *views: View) -> Iterator[list[Frame]]:

@@ -219,3 +219,25 @@ def excess(boxes: NDArray[np.float32], vectors: NDArray[np.float32], units: NDAr
     found[active] += beyond
     heat: NDArray[np.float32] = found.numpy()
     return heat
+
+
+def cells_in(
+    area: tuple[int, int, int, int], cells: NDArray[np.bool_], size: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.bool_]:
+    """For each cell of a grid over a part of the frame, what the cell of the whole frame at its middle has.
+
+    Args:
+        area: the part: x, y, width, height in pixels.
+        cells: of the whole frame, (rows, columns).
+        size: width and height of the frame.
+        shape: rows and columns of the grid over the part.
+
+    Returns:
+        (shape[0] * shape[1],).
+    """
+    left, top, width, height = area
+    y = (top + (np.arange(shape[0]) + 0.5) / shape[0] * height) / size[1] * cells.shape[0]
+    x = (left + (np.arange(shape[1]) + 0.5) / shape[1] * width) / size[0] * cells.shape[1]
+    down, across = (np.minimum(one.astype(np.intp), most - 1) for one, most in zip((y, x), cells.shape, strict=True))
+    picked: NDArray[np.bool_] = cells[down][:, across].ravel()
+    return picked

@@ -5,7 +5,17 @@ import pytest
 import torch
 
 from firstsight.footage.frames import Frame
-from firstsight.normality.motion import Motion, MotionView, blocks_of, box_at, excess, in_boxes, remembered, units_of
+from firstsight.normality.motion import (
+    Motion,
+    MotionView,
+    blocks_of,
+    box_at,
+    excess,
+    in_boxes,
+    of_things,
+    remembered,
+    units_of,
+)
 
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(0, 255, (20, 30), np.uint8), 8, 0), 8, 1)
 
@@ -19,6 +29,18 @@ def test_directions_stay_apart() -> None:
     flow[:, 0], flow[:, 1] = 2.0, -3.0
     right, down, left, up = in_boxes(flow)[0].amax(dim=(1, 2)).tolist()
     assert (right, down, left, up) == pytest.approx((2, 0, 0, 3))
+
+
+def test_what_moves_everywhere_is_no_thing() -> None:
+    """Noise, rain, a shaken camera. A thing among them moves as before; so does what fills the view, if it is fast."""
+    boxes = np.random.default_rng(0).uniform(0.01, 0.03, (2, 4, 17, 24)).astype(np.float32)
+    assert of_things(boxes).max() == 0
+    boxes[1, 0, 3:6, 3:6] = 0.5
+    beyond = of_things(boxes)
+    assert beyond[0].max() == 0
+    assert beyond[1, 0, 4, 4] == pytest.approx(0.44, abs=0.02)
+    assert (beyond[1] > 0).sum() == 9
+    assert of_things(np.full((4, 17, 24), 0.8, np.float32)).min() == pytest.approx(0.65)
 
 
 def test_speed_is_in_picture_heights_a_second_at_any_rate() -> None:

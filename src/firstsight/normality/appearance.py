@@ -290,14 +290,14 @@ class Looks:
         self._rarities = [Rarity.of(column) for column in known.largest.T]
 
     def update(
-        self, frames: Sequence[Frame], with_motion: Sequence[bool], lights: Sequence[Lighting | None]
+        self, frames: Sequence[Frame], with_motion: Sequence[bool], lights: Sequence[Lighting | None] = ()
     ) -> list[Seen | None]:
         """Of some more frames, each as of the last that was compared: what moves, or without motion all that is there.
 
-        None of what the memory cannot be compared with.
+        None of what the memory cannot be compared with. `lights` are of each frame; none if they are not known.
         """
-        found = []
-        for frame, cells, moves, light in zip(frames, self._sight.update(frames), with_motion, lights, strict=True):
+        found, lit = [], lights or [None] * len(frames)
+        for frame, cells, moves, light in zip(frames, self._sight.update(frames), with_motion, lit, strict=True):
             if light is not None and light.settled is not None:
                 self._settled = light.settled if self._settled is None else self._settled | light.settled
             if cells is not None:

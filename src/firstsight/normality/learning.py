@@ -33,6 +33,7 @@ from firstsight.normality.motion import (
     block_maxima,
     blocks_of,
     excess,
+    of_things,
     remembered,
     units_of,
 )
@@ -181,6 +182,7 @@ class Learner:
         clips = self.clips()
         if self.seconds < 1 or not clips or _share_at_rest(clips) < _SHARE_AT_REST:
             return None
+        clips = [replace(clip, boxes=of_things(clip.boxes)) for clip in clips]
         appearance, sights = None, self.sights(encoder) if encoder else []
         if encoder and sights:
             appearance = learn_appearance(_folds(sights) or [sights], encoder.fingerprint)

@@ -34,6 +34,7 @@ from firstsight.normality.motion import (
     box_at,
     cells_in,
     excess,
+    of_things,
     remembered,
     units_of,
 )
@@ -259,7 +260,7 @@ class Judge:
             lights: of each frame; none if it is not known.
         """
         lit: Sequence[Lighting | None] = lights or [None] * len(frames)
-        motion = self._motion.update(frames)
+        motion = _of_things(self._motion.update(frames))
         heats = [_lit(*one) for one in zip(_heats(motion, self._vectors, self._units), lit, frames, strict=True)]
         moves = [one is not None for one in motion]
         seen = self._looks.update(frames, moves, lit) if self._looks else [None] * len(frames)
@@ -310,6 +311,12 @@ def _touched(start: float, end: float, num: int) -> slice:
     """The parts of a side cut into so many that a span, in shares of it, touches; the nearest of a span outside."""
     first = min(max(0, math.floor(start * num)), num - 1)
     return slice(first, max(first + 1, min(num, math.ceil(end * num))))
+
+
+def _of_things(motion: Sequence[Boxes | None]) -> list[Boxes | None]:
+    """The same array for frames that share their motion."""
+    found = {id(one): of_things(one) for one in motion if one is not None}
+    return [None if one is None else found[id(one)] for one in motion]
 
 
 def _heats(

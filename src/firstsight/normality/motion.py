@@ -32,6 +32,9 @@ MAX_BLOCKS = 151_200  # whose largest scores a memory keeps: a week
 _LEAST, _GRID = 0.5, 0.25
 # Picture heights a second that compression and noise move a still view by.
 _NOISE = 0.02
+# Of noise, rain and a camera that shakes, no box has more than three times the motion of the median one; and more than
+# so much, in picture heights a second, is none of them.
+_EVERYWHERE, _MOST_EVERYWHERE = 3.0, 0.15
 _MAX_VECTORS = 2_000
 _BATCH = 4  # larger ones leave the processor's cache
 _CHUNK = 2**22
@@ -131,6 +134,13 @@ def in_boxes(flow: Tensor) -> Tensor:
     columns = max(_BOX, round(_NUM_ROWS * flow.shape[3] / flow.shape[2]))
     cells = functional.adaptive_avg_pool2d(directed, (_NUM_ROWS, columns))
     return functional.avg_pool2d(cells, _BOX, stride=1)
+
+
+def of_things(boxes: Boxes) -> Boxes:
+    """Motion (..., 4, rows, columns) beyond what moves everywhere that way, as noise, rain and a shaken camera do."""
+    everywhere = np.median(boxes, axis=(-2, -1), keepdims=True)
+    beyond: Boxes = np.maximum(boxes - np.minimum(_EVERYWHERE * everywhere, _MOST_EVERYWHERE), 0)
+    return beyond
 
 
 def box_at(row: int, column: int, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:

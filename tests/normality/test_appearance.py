@@ -104,15 +104,17 @@ def test_saved_and_loaded_it_is_the_same_and_merged_it_is_calibrated_on_both(mem
 
 
 def test_distances_are_to_the_nearest_normal_or_to_the_usual_and_0_where_nothing_changes() -> None:
-    usual, ones = np.zeros((2, 3), np.float32), np.ones(3, np.float32)
+    usual, ones = np.zeros((2, 5), np.float32), np.ones(5, np.float32)
     known = Appearance(usual, ones, ones, np.array([[8, 0]], np.float32), usual[:, :1].T[:0], np.empty((0, 2)), "a")
-    cells = np.array([[[10, 0, 1], [0, 6, 1]]], np.float32)  # maps by cells: (10, 0), (0, 6), (1, 1)
+    cells = np.array([[[10, 0, 1, 1, 1], [0, 6, 1, 1, 1]]], np.float32)  # maps by cells: (10, 0), (0, 6), (1, 1)
     found = distances(known, cells, np.zeros_like(cells))
-    assert found["moving"][0].tolist() == pytest.approx([2, 6, 0])
-    assert found["looking"][0].tolist() == pytest.approx([10, 6, 0])
+    assert found["moving"][0].tolist() == pytest.approx([2, 6, 0, 0, 0])
+    assert found["looking"][0].tolist() == pytest.approx([10, 6, 0, 0, 0])
+    assert distances(known, usual[None] + 4, usual[None])["moving"].max() == 0  # as by noise, rain or a shake
+    assert distances(known, usual[None] + 9, usual[None])["moving"].min() > 0  # more than that
     still = distances(known, cells, cells)
     assert still["moving"].max() == 0
-    assert still["looking"][0].tolist() == pytest.approx([10, 6, 0])
+    assert still["looking"][0].tolist() == pytest.approx([10, 6, 0, 0, 0])
 
 
 def test_what_came_in_normal_footage_is_not_far_and_each_block_is_judged_by_the_others() -> None:

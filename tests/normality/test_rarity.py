@@ -26,6 +26,16 @@ def test_higher_scores_are_rarer_and_little_footage_makes_nothing_rarer() -> Non
     assert Rarity.of(scores[:0])(6.0) < 2
 
 
+def test_minutes_in_which_nothing_moves_promise_no_more_than_the_least_tail() -> None:
+    """A day is extrapolated from them; faint noise later on is no event."""
+    calm = np.full(30, 0.1)
+    once_a_day = rarity_for(rate_of("1/day"))
+    assert Rarity.of(calm)(0.5) > once_a_day
+    assert Rarity.of(calm, least_tail=0.25)(2.0) < once_a_day < Rarity.of(calm, least_tail=0.25)(3.0)
+    lively = np.random.default_rng(0).exponential(2.0, 400)
+    assert Rarity.of(lively, least_tail=0.25) == Rarity.of(lively)
+
+
 def test_rates_in_words() -> None:
     assert rate_of("1/day") == 1 / 86_400
     assert rate_of(" 2 / h") == 2 / 3600

@@ -34,6 +34,9 @@ DUE_SECONDS = 0.2
 MAX_GAP_SECONDS = 0.5
 # Times the usual square of a cell: what differs by less is its noise.
 _ACTIVE_FROM = 6.0
+# Of noise, rain and a camera that shakes, few cells change by more than three times what the median cell does; what
+# changes by more than so many times its usual square is none of them.
+_EVERYWHERE, _MOST_EVERYWHERE = 3.0, 60.0
 # Smallest usual deviation, as a share of how much the cells of a view differ among themselves. Between frames of a
 # still view that was filmed indoors each cell varies by 3 to 12 percent of that.
 _FLOOR = 0.03
@@ -85,6 +88,12 @@ class Appearance:
         looking = _bounded(np.concatenate([self.looking, other.looking]))
         largest = np.concatenate([self.largest, other.largest])[-MAX_BLOCKS:]
         return Appearance(usual, change, spread, moving, looking, largest, self.fingerprint)
+
+    @property
+    def rarities(self) -> list[Rarity]:
+        """How rare a distance is, of either part; where hardly anything came, it varies by a cell's noise at least."""
+        noises = (float(np.sqrt(np.median(squares) * len(self.usual))) for squares in (self.change, self.spread))
+        return [Rarity.of(column, least_tail=noise) for column, noise in zip(self.largest.T, noises, strict=True)]
 
     @property
     def middles(self) -> NDArray[np.float64]:
@@ -287,7 +296,7 @@ class Looks:
     def adopt(self, known: Appearance) -> None:
         """Judges by this from now on."""
         self._known = known if self._usual is None else replace(known, usual=self._usual)
-        self._rarities = [Rarity.of(column) for column in known.largest.T]
+        self._rarities = known.rarities
 
     def update(
         self, frames: Sequence[Frame], with_motion: Sequence[bool], lights: Sequence[Lighting | None] = ()
@@ -355,7 +364,9 @@ def _active(
     known: Appearance, difference: NDArray[np.float32], change: NDArray[np.float32]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Cells (frames, cells) that change, and that differ from the usual."""
-    moving = np.nan_to_num((change**2).mean(axis=1)) > _ACTIVE_FROM * known.change
+    squares = np.nan_to_num((change**2).mean(axis=1)) / known.change
+    everywhere = np.median(squares, axis=1, keepdims=True)
+    moving = squares > np.clip(_EVERYWHERE * everywhere, _ACTIVE_FROM, _MOST_EVERYWHERE)
     return moving, (difference**2).mean(axis=1) > _ACTIVE_FROM * known.spread
 
 

@@ -43,6 +43,9 @@ from firstsight.normality.rarity import FALSE_ALARMS, Rarity, Trailing, rate_of
 _FORMAT = "firstsight-normal-1"
 _KEPT = 0.5  # of a box's trailing mean from frame to frame
 _BOXES = (9, 12)  # that an appearance is placed in where there is no motion
+# A unit is twice the deviation of the largest motion in a block, or its noise; of an exponential tail, whose deviation
+# is its mean, that is half a unit, and a score counts half of it.
+_LEAST_TAIL = 0.25
 _MAX_BYTES = 2**26
 _BATCH_SIZE = 32
 # The arrays of an `Appearance`, in order, and what their names in the file begin with.
@@ -75,7 +78,7 @@ class Memory:
     @property
     def rarity(self) -> Rarity:
         """How rare a score is."""
-        return Rarity.of(self.largest)
+        return Rarity.of(self.largest, least_tail=_LEAST_TAIL)
 
     @property
     def seconds(self) -> float:

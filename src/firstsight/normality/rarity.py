@@ -38,8 +38,13 @@ class Rarity:
     tail: float  # mean excess over the last score
 
     @classmethod
-    def of(cls, largest: NDArray[np.float64]) -> "Rarity":
-        """From the largest score of each block of normal footage."""
+    def of(cls, largest: NDArray[np.float64], *, least_tail: float = 1e-3) -> "Rarity":
+        """From the largest score of each block of normal footage.
+
+        Args:
+            largest: (blocks,).
+            least_tail: of a view in which hardly anything happens, whose own tail would promise too much.
+        """
         num = len(largest)
         if num < _FEW_BLOCKS:
             return cls((max(float(largest.max(initial=0.0)), _UNKNOWN_TAIL),), (math.log10(2),), _UNKNOWN_TAIL)
@@ -51,7 +56,7 @@ class Rarity:
         start = float(scores[-1])
         above = largest[largest > start] - start
         tail = float(above.mean()) * (1 + 1 / math.sqrt(len(above))) if len(above) else 0.0
-        return cls(tuple(scores.tolist()), tuple(rarities.tolist()), max(tail, 0.1 * start, 1e-3))
+        return cls(tuple(scores.tolist()), tuple(rarities.tolist()), max(tail, 0.1 * start, least_tail))
 
     def __call__(self, score: float) -> float:
         """From 0: minus the decimal logarithm of the share of normal blocks whose largest score reaches this one."""

@@ -15,6 +15,7 @@ import resource
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,12 +56,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
-    if arguments.memory and arguments.part == "light":
-        light(arguments.data, random, fps=12.5, during=30, by_memory=True)
-    else:
-        {"light": light, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
-            arguments.data, random
-        )
+    lit = partial(light, by_memory=arguments.memory)
+    {"light": lit, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
+        arguments.data, random
+    )
 
 
 def pictures(
@@ -83,15 +82,9 @@ def draw(random: np.random.Generator, other: np.ndarray, like: np.ndarray) -> Dr
     return Drawn(random.random(), random.random(), random.random(), resized(other, like.shape[1], like.shape[0]))
 
 
-def light(
-    data: Path,
-    random: np.random.Generator,
-    *,
-    fps: float = FRAMES_PER_SECOND,
-    during: float = 60,
-    by_memory: bool = False,
-) -> None:
-    """Every change of light, and bumps, before three cameras; so many seconds later something real comes."""
+def light(data: Path, random: np.random.Generator, *, by_memory: bool = False) -> None:
+    """Every change of light, and bumps, before three cameras; some time later something real comes."""
+    fps, during = (12.5, 30.0) if by_memory else (FRAMES_PER_SECOND, 60.0)
     print("| camera | change | events | thing afterwards |\n|---|---|---|---|")
     told, false, num = 0, 0, 0
     for name, (empty, thing) in EMPTY_AND_THING.items():

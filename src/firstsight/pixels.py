@@ -32,6 +32,11 @@ class Crop:
             raise PixelsError(f"crop {self} is empty or starts outside the picture: sizes from 1, positions from 0")
 
     @property
+    def area(self) -> tuple[int, int, int, int]:
+        """x, y, width, height in pixels of the picture."""
+        return self.x, self.y, self.width, self.height
+
+    @property
     def scale_x(self) -> float:
         """Source pixels per output pixel, left to right."""
         return self.width / self.out_width

@@ -51,7 +51,7 @@ def lamp(at: float) -> np.ndarray | float:
 
 
 def infrared(at: float) -> np.ndarray:
-    """All colours alike, as they were."""
+    """Other weights of the colours."""
     return np.array([1.0, 1.0, 1.0]) if at < CHANGES_AT else np.array([0.6, 0.9, 1.4])
 
 

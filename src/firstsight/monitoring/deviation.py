@@ -229,8 +229,7 @@ class Appearance:
 
     def _in_view(self, maps: NDArray[np.float32], frame: Frame, view: JudgedView) -> NDArray[np.float64] | None:
         (cells,), shape = in_cells(maps[None]), grid_of(maps)
-        crop = self._encoder.view.crop(*frame.size)
-        area = crop.x, crop.y, crop.width, crop.height
+        area = self._encoder.view.crop(*frame.size).area
         if self._settled is not None and self._usual is not None:
             self._usual = in_this_light(self._usual, cells, cells_in(area, self._settled, frame.size, shape))
         self._settled = None

@@ -101,8 +101,7 @@ class Sentry:
         judged_views = [judged for judged, _ in views]
         appearance, judge = self._appearance, self._judge
         looks = appearance.update(frames, judged_views, every=judge is None) if appearance else [None] * len(frames)
-        lights = [_lighting(judged) for judged in judged_views]
-        moves = judge.update(frames, lights) if judge else [None] * len(frames)
+        moves = judge.update(frames, list(map(_lighting, judged_views))) if judge else [None] * len(frames)
         found = [self._looked(*one) for one in zip(frames, views, looks, moves, strict=True)]
         if self._growth:
             for frame, one, view, looked in zip(frames, moves, judged_views, found, strict=True):
@@ -171,7 +170,7 @@ class Sentry:
             heat = Heat(one.values, area_of(one.values.shape, self._size))
         else:
             crop: Crop = self._encoder.view.crop(*self._size)
-            heat = Heat(one.values, (crop.x, crop.y, crop.width, crop.height))
+            heat = Heat(one.values, crop.area)
             box = heat.box(one.cells)
         part = (one.part or "deviation") if self._judge else None
         return NewChange(one.episode, one.begins, part, box, heat)

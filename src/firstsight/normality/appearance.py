@@ -338,8 +338,7 @@ class Looks:
 
     def _in_cells(self, cells: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
         """Those of the whole frame, (rows, columns), in the cells of the encoder's view."""
-        crop = self._view.crop(*size)
-        return cells_in((crop.x, crop.y, crop.width, crop.height), cells, size, self._sight.grid)
+        return cells_in(self._view.crop(*size).area, cells, size, self._sight.grid)
 
     def _box_of(self, cell: int, size: tuple[int, int]) -> tuple[int, int, int, int]:
         rows, columns = self._sight.grid

@@ -5,7 +5,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -263,11 +263,16 @@ class Judge:
             lights: of each frame; none if it is not known.
         """
         lit: Sequence[Lighting | None] = lights or [None] * len(frames)
-        motion = _of_things(self._motion.update(frames))
-        heats = [_lit(*one) for one in zip(_heats(motion, self._vectors, self._units), lit, frames, strict=True)]
+        motion = _once(of_things, self._motion.update(frames))
+        heats = [_lit(*one) for one in zip(_once(self._heat, motion), lit, frames, strict=True)]
         moves = [one is not None for one in motion]
         seen = self._looks.update(frames, moves, lit) if self._looks else [None] * len(frames)
         return [self._judged(*one) for one in zip(frames, motion, heats, seen, strict=True)]
+
+    def _heat(self, boxes: Boxes) -> NDArray[np.float32]:
+        """(rows, columns): the units by which the motion of each box exceeds the normal."""
+        heat: NDArray[np.float32] = excess(boxes[None], self._vectors, self._units)[0]
+        return heat
 
     def _judged(self, frame: Frame, boxes: Boxes | None, heat: NDArray[np.float32] | None, seen: Seen | None) -> Judged:
         value = 0.0 if heat is None else float(heat.max())
@@ -316,20 +321,14 @@ def _touched(start: float, end: float, num: int) -> slice:
     return slice(first, max(first + 1, min(num, math.ceil(end * num))))
 
 
-def _of_things(motion: Sequence[Boxes | None]) -> list[Boxes | None]:
-    """The same array for frames that share their motion."""
-    found = {id(one): of_things(one) for one in motion if one is not None}
-    return [None if one is None else found[id(one)] for one in motion]
-
-
-def _heats(
-    motion: Sequence[Boxes | None], vectors: NDArray[np.float32], units: NDArray[np.float32]
+def _once(
+    compute: Callable[[Boxes], NDArray[np.float32]], motion: Sequence[Boxes | None]
 ) -> list[NDArray[np.float32] | None]:
-    """Of each frame; frames that share their motion, as those that follow too fast, are computed once."""
+    """What is computed of each frame's motion; frames that share it, as those that follow too fast, share that."""
     known: dict[int, NDArray[np.float32]] = {}
     for one in motion:
         if one is not None and id(one) not in known:
-            known[id(one)] = excess(one[None], vectors, units)[0]
+            known[id(one)] = compute(one)
     return [None if one is None else known[id(one)] for one in motion]
 
 

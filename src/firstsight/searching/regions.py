@@ -101,7 +101,7 @@ def cells_of(box: Box, centres: Centres, crop: Crop) -> tuple[float, float, floa
     left, right = _along(box.x, box.width, crop.x, crop.scale_x, columns)
     top, bottom = _along(box.y, box.height, crop.y, crop.scale_y, rows)
     if right <= left or bottom <= top:
-        visible = Box(crop.x, crop.y, crop.width, crop.height)
+        visible = Box(*crop.area)
         raise SettingsError(f"box {box} is outside of the part of the picture that the encoder uses, {visible}")
     return left, top, right - left, bottom - top
 

@@ -192,6 +192,12 @@ def test_help_is_printed_before_anything_is_loaded(arguments: tuple) -> None:
     assert "firstsight" in done.stdout or "Usage" in done.stdout
 
 
+def test_novelty_loads_neither_the_library_nor_what_draws_pages(run_folder: Path, clip: Path) -> None:
+    program = f"import sys; sys.modules.update(dict.fromkeys(('lancedb', 'matplotlib')))\n{_PROGRAM}"
+    done = run(program, "novelty", run_folder, clip)
+    assert done.returncode == 0, done.stderr
+
+
 def test_commands_are_shown_in_groups_a_line_each(firstsight) -> None:
     shown = firstsight("--help").out
     for group in ("Learn an encoder:", "Keep a library:", "Watch a camera:"):

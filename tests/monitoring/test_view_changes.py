@@ -102,6 +102,17 @@ def test_a_camera_that_was_covered_shows_its_view_again() -> None:
     assert (second.start_seconds, second.end_seconds) == (10.0, 19.5)
 
 
+def test_pictures_that_follow_faster_than_16_a_second_are_as_the_one_before() -> None:
+    slow, fast = ViewWatch(), ViewWatch()
+    for index in range(120):
+        picture = noisy(VIEW if index < 60 else OTHER)
+        judged, events = slow.update(picture, index / 10)
+        at_once = [fast.update(picture if again == 0 else noisy(OTHER), index / 10 + again / 50) for again in range(3)]
+        assert [one.state for one, _ in at_once] == [judged.state] * 3
+        assert (at_once[0][0].starts_again, at_once[0][1]) == (judged.starts_again, events)
+        assert not any(one.starts_again or found for one, found in at_once[1:])
+
+
 def test_one_picture_again_and_again_is_frozen() -> None:
     frozen = noisy(VIEW)
     begins, ends = events_of(lambda index: frozen if index < 20 else noisy(VIEW), after=40, raw=True)

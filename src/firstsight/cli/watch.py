@@ -272,12 +272,10 @@ def novelty_command(
     Example: `firstsight novelty runs/hall hall.mp4 --html new.html --clips new`
     """
     from firstsight.encoder.encoder import Encoder
-    from firstsight.export.clips import files_to_cut
     from firstsight.export.tables import write_rounded
     from firstsight.files import write_atomically
     from firstsight.monitoring.deviation import judged_text, new_from
     from firstsight.monitoring.novelty import detect_novelty
-    from firstsight.report.novelty import render_novelty_page
 
     new_from(least)
     check_out(csv_file, html_file)
@@ -289,6 +287,8 @@ def novelty_command(
     rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
     source = footage.open_footage(sources, start, end, None, rate)
     if clips:
+        from firstsight.export.clips import files_to_cut
+
         files_to_cut(source)
     with Display(notes()) as display:
         found = detect_novelty(
@@ -303,6 +303,8 @@ def novelty_command(
         )
         written = _cut(found, source, clips, display) if clips else ()
         if html_file:
+            from firstsight.report.novelty import render_novelty_page
+
             write_atomically(html_file, render_novelty_page(found, source).encode())
         if memory is not None and not as_json:
             display.say(memory.promise(false_alarms))

@@ -222,7 +222,7 @@ class _Compared:
     only_light: NDArray[np.bool_]  # brighter or darker, and all its edges are where they were
     is_calm: NDArray[np.bool_]  # its edges are mostly where they were; where it has none, it had none
     altered: float  # share of all cells that have lost, gained or changed edges, or are flat in another light
-    gradients: tuple[NDArray[np.complex128], NDArray[np.complex128]]  # of the frame, of the usual view
+    gradients: tuple[NDArray[np.float64], NDArray[np.float64]]  # of the frame, of the usual view
 
     @property
     def gone(self) -> float:
@@ -232,11 +232,13 @@ class _Compared:
 
 
 def _compare(usual: Usual, light: Floats) -> _Compared:
-    now, then = gradients(light.astype(np.float64)), gradients(usual.light)
-    energy, usual_energy = _per_cell(np.abs(now) ** 2), _per_cell(np.abs(then) ** 2)
+    now, then = gradients(light), gradients(usual.light)
+    squares, usual_squares = (now**2).sum(axis=0), (then**2).sum(axis=0)
+    energy, usual_energy, shared = map(_per_cell, (squares, usual_squares, (now * then).sum(axis=0)))
     both = np.sqrt(energy * usual_energy) + usual.noise
-    signed = _per_cell((now * then.conj()).real) / both
-    correlation = np.maximum(signed, _strengths_correlate(np.abs(now), np.abs(then)))
+    signed = shared / both
+    strengths = np.sqrt(squares), np.sqrt(usual_squares)
+    correlation = np.maximum(signed, _correlation(*strengths, energy, usual_energy))
     brighter = _per_cell(light - usual.light)
     # Contrast is relative to light, as in half the light gradients are half as strong.
     level, usual_level = _per_cell(light), _per_cell(usual.light)
@@ -245,7 +247,7 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
         for one, of in ((energy, level), (usual_energy, usual_level))
     )
     is_structured = (usual_energy > 4 * usual.noise) & (usual.correlation > _STEADY)
-    scale = _per_cell((now * then.conj()).real) / np.maximum(usual_energy, 1e-9)
+    scale = shared / np.maximum(usual_energy, 1e-9)
     rest = energy - scale**2 * usual_energy  # of the frame's gradients, what no change of light explains
     least = np.maximum(_LIGHT, _DEVIATIONS * np.sqrt(usual.deviation))
     explained = rest < 4 * usual.noise * (1 + scale**2) + 0.1 * scale**2 * usual_energy
@@ -293,22 +295,25 @@ def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, 
     return ("light" if is_other_light.mean() >= _MANY else "usual"), None
 
 
-def gradients(light: NDArray[np.float64]) -> NDArray[np.complex128]:
-    """Gradients (H, W) as complex numbers, right and down, of the light (H, W) averaged over 2x2 pixels."""
-    averaged = light[:-1, :-1] + light[1:, :-1] + light[:-1, 1:] + light[1:, 1:]
-    found = np.zeros(light.shape, np.complex128)
-    found[1:-2, 1:-2] = (averaged[1:-1, 2:] - averaged[1:-1, :-2] + 1j * (averaged[2:, 1:-1] - averaged[:-2, 1:-1])) / 8
+def gradients(light: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Gradients (2, H, W), to the right and downwards, of the light (H, W) averaged over 2x2 pixels; 0 at the border."""
+    rows = light[:-1] + light[1:]
+    averaged = rows[:, :-1] + rows[:, 1:]
+    found = np.zeros((2, *light.shape))
+    np.subtract(averaged[1:-1, 2:], averaged[1:-1, :-2], out=found[0, 1:-2, 1:-2])
+    np.subtract(averaged[2:, 1:-1], averaged[:-2, 1:-1], out=found[1, 1:-2, 1:-2])
+    found /= 8
     return found
 
 
-def find_shift(now: NDArray[np.complex128], then: NDArray[np.complex128]) -> tuple[float, float] | None:
+def find_shift(now: NDArray[np.float64], then: NDArray[np.float64]) -> tuple[float, float] | None:
     """By how many pixels the first lies right of and below the second; None if no shift stands out.
 
     Args:
-        now: gradients (H, W) as complex numbers.
+        now: gradients (2, H, W).
         then: of the other picture.
     """
-    product = np.fft.fft2(now) * np.fft.fft2(then).conj()
+    product = np.fft.fft2(now[0] + 1j * now[1]) * np.fft.fft2(then[0] + 1j * then[1]).conj()
     surface = np.fft.ifft2(product / (np.abs(product) + 1e-9 + 0.01 * np.abs(product).mean())).real
     row, column = np.unravel_index(int(surface.argmax()), surface.shape)
     deviation = float(surface.std())
@@ -339,22 +344,38 @@ def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) 
 
 def _per_cell(values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Means (cells,) of values (HEIGHT, WIDTH), without the borders of cells, where the usual view may have seams."""
-    inner = values.reshape(NUM_ROWS, _CELL, NUM_COLUMNS, _CELL)[:, _BORDER:-_BORDER, :, _BORDER:-_BORDER]
-    means: NDArray[np.float64] = inner.mean(axis=(1, 3), dtype=np.float64)
+    means: NDArray[np.float64] = _SHARES[0] @ values @ _SHARES[1].T
     return means.ravel()
 
 
-def _even(found: NDArray[np.complex128]) -> NDArray[np.float64]:
+def _shares(num: int) -> NDArray[np.float64]:
+    """The share (num, pixels) of each pixel of a side in so many cells."""
+    inside = np.zeros((num, num, _CELL))
+    inside[np.arange(num), np.arange(num), _BORDER:-_BORDER] = 1 / (_CELL - 2 * _BORDER)
+    return inside.reshape(num, -1)
+
+
+_SHARES = _shares(NUM_ROWS), _shares(NUM_COLUMNS)
+
+
+def _even(found: NDArray[np.float64]) -> NDArray[np.float64]:
     """Squared gradient (cells,) of what brightens evenly across a cell, as the soft edge of the shadow of a cloud."""
-    means: NDArray[np.float64] = _per_cell(found.real) ** 2 + _per_cell(found.imag) ** 2
-    return means
+    across, down = map(_per_cell, found)
+    return across**2 + down**2
 
 
-def _strengths_correlate(now: NDArray[np.float64], then: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correlation of the strengths of gradients by cell: infrared turns dark on bright into bright on dark."""
+def _correlation(
+    now: NDArray[np.float64],
+    then: NDArray[np.float64],
+    energy: NDArray[np.float64],
+    usual_energy: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Correlation (cells,) of strengths of gradients (HEIGHT, WIDTH), whose mean squares by cell are the energies:
+    infrared turns dark on bright into bright on dark.
+    """
     first, second = _per_cell(now), _per_cell(then)
     product = _per_cell(now * then) - first * second
-    spread = (_per_cell(now**2) - first**2) * (_per_cell(then**2) - second**2)
+    spread = (energy - first**2) * (usual_energy - second**2)
     correlation: NDArray[np.float64] = product / (np.sqrt(np.maximum(spread, 0)) + 1e-6)
     return correlation
 
@@ -363,7 +384,7 @@ def _noise_of(light: Floats, last: Floats) -> float:
     """Squared gradient that noise has: half that of the difference of two frames, in the median cell; at least that of
     rounding to whole grey levels.
     """
-    change = np.abs(gradients((light - last).astype(np.float64))) ** 2
+    change = (gradients(light - last) ** 2).sum(axis=0)
     return max(float(np.median(_per_cell(change))) / 2, 0.05)
 
 

@@ -1,7 +1,7 @@
 """Follows the view of one stream, and says when it is moved, covered, dark or frozen, and what is left or taken."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +32,8 @@ _LASTING: tuple[tuple[Literal["covered", "dark"], ViewKind, ViewKind], ...] = (
 _TRIGGER = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=1.0, quiet_seconds=1.0)
 _AT_ONCE = Trigger(begins_from=0.5, ends_below=0.5, min_seconds=0.0, quiet_seconds=0.0)
 _FIFTH = 0.2
+# Between two pictures that are judged: what happens to a view lasts longer.
+_DUE_SECONDS = 0.06
 BLIND: tuple[State, ...] = ("moved", "covered", "dark")
 
 
@@ -67,11 +69,18 @@ class ViewWatch:
         self._liveliness: frozen.Liveliness | None = None
         self._before: left_taken.Before | None = None
         self._states: dict[str, TriggerState] = {}
+        self._last: Judged | None = None
 
     def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
-        """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it."""
+        """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it.
+
+        Pictures that follow faster than 16 a second are as the one before.
+        """
+        if self._last and 0 <= seconds - self._last.seconds < _DUE_SECONDS:
+            return replace(self._last, settled=None, starts_again=False), ()
         one = sketch(picture)
         self._usual, judged = view_changes.update(self._usual, one, seconds)
+        self._last = judged
         events = [*self._moved(judged), *self._lasting(judged), *self._frozen(one.pixels, judged)]
         if judged.starts_again:
             self._before = None
@@ -92,7 +101,7 @@ class ViewWatch:
             change = episodes.finish(self._states.get(name, TriggerState()))
             if change:
                 events.append(ViewEvent(ends, change.episode.start_seconds, change.episode.last_seconds))
-        self._states, self._liveliness, self._before = {}, None, None
+        self._states, self._liveliness, self._before, self._last = {}, None, None, None
         return tuple(events)
 
     def _moved(self, judged: Judged) -> list[ViewEvent]:

@@ -56,9 +56,11 @@ def polynomials(pictures: Tensor, spacing: int = 1) -> Tensor:
     *Source:* section 3; the weights are separable, and so are the six products with the basis.
     """
     vertical, horizontal = _fit_filters()
-    padded = functional.pad(pictures, (_RADIUS,) * 4, mode="replicate")
-    rows = functional.conv2d(padded, vertical, stride=(spacing, 1))
-    return functional.conv2d(rows, horizontal, stride=(1, spacing))
+    # One channel at a time, a product with a matrix takes half the time of a convolution.
+    down = torch.cat([_sliding(pictures.shape[2], weights, spacing) for weights in vertical])
+    rows = (down @ pictures[:, 0]).unflatten(1, (len(vertical), -1))
+    padded = functional.pad(rows, (_RADIUS, _RADIUS, 0, 0), mode="replicate")
+    return functional.conv2d(padded, horizontal, stride=(1, spacing))
 
 
 def optical_flow(before: Expansion, after: Expansion) -> Tensor:
@@ -114,25 +116,28 @@ def _displaced(second: Tensor, flow: Tensor, *, instead: Tensor) -> tuple[Tensor
 
 def _windowed(values: Tensor, width: int) -> Tensor:
     """Means over the window of that odd width around each pixel; the border is repeated."""
-    down, across = (_window_means(size, width) for size in values.shape[-2:])
+    down, across = (_sliding(size, (1 / width,) * width) for size in values.shape[-2:])
     return down @ values @ across.T
 
 
 @cache
-def _window_means(size: int, width: int) -> Tensor:
-    """(size, size): the share of each row in a window."""
-    members = torch.arange(size)[:, None] + torch.arange(-(width // 2), width // 2 + 1)
-    share = torch.full(members.shape, 1 / width)
-    return torch.zeros(size, size).scatter_add_(1, members.clamp(0, size - 1), share)
+def _sliding(size: int, weights: tuple[float, ...], spacing: int = 1) -> Tensor:
+    """(size / spacing, size): what sums a side of that size by those weights around each of its places, or around every
+    so many-th; the border is repeated.
+    """
+    half = len(weights) // 2
+    members = torch.arange(0, size, spacing)[:, None] + torch.arange(-half, half + 1)
+    shares = torch.tensor(weights).expand(members.shape)
+    return torch.zeros(len(members), size).scatter_add_(1, members.clamp(0, size - 1), shares)
 
 
 def _halved(pictures: Tensor) -> Tensor:
     """Half as large, rounded up, (N, 1, h, w), by a binomial filter."""
-    weights = torch.tensor([1.0, 3.0, 3.0, 1.0], dtype=pictures.dtype) / 8
     rows, columns = pictures.shape[-2:]
     padded = functional.pad(pictures, (1, 1 + columns % 2, 1, 1 + rows % 2), mode="replicate")
-    half = functional.conv2d(padded, weights[None, None, :, None], stride=(2, 1))
-    return functional.conv2d(half, weights[None, None, None], stride=(1, 2))
+    half = padded[..., 0:-3:2, :] + 3 * (padded[..., 1:-2:2, :] + padded[..., 2:-1:2, :]) + padded[..., 3::2, :]
+    both = half[..., 0:-3:2] + 3 * (half[..., 1:-2:2] + half[..., 2:-1:2]) + half[..., 3::2]
+    return both / 64
 
 
 def _resized(flow: Tensor, size: tuple[int, ...]) -> Tensor:
@@ -142,8 +147,10 @@ def _resized(flow: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 @cache
-def _fit_filters() -> tuple[Tensor, Tensor]:
-    """Filters (3, 1, n, 1) and (5, 3, 1, n) that make of a picture the coefficients of its fit."""
+def _fit_filters() -> tuple[tuple[tuple[float, ...], ...], Tensor]:
+    """Three vertical filters of n weights, and horizontal ones (5, 3, 1, n) of what these give: the coefficients of the
+    fit.
+    """
     at = torch.arange(-_RADIUS, _RADIUS + 1, dtype=torch.float64)
     weight = torch.exp(-(at**2) / (2 * _SIGMA**2))
     weight /= weight.sum()
@@ -155,4 +162,5 @@ def _fit_filters() -> tuple[Tensor, Tensor]:
     for row, (vertical, horizontal) in enumerate([(0, one), (0, first), (1, one), (0, second), (2, one), (1, first)]):
         products[row, vertical] = horizontal
     fit = torch.linalg.inv(metric)[1:] @ products.flatten(1)
-    return torch.stack([one, first, second])[:, None, :, None].float(), fit.reshape(5, 3, 1, -1).float()
+    vertical = tuple(tuple(weights.tolist()) for weights in (one, first, second))
+    return vertical, fit.reshape(5, 3, 1, -1).float()

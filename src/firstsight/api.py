@@ -25,9 +25,10 @@ from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS, Moment
 from firstsight.searching.nearest import Nearest, find_nearest
-from firstsight.searching.query import Picture, Query, read_anchors, read_query
+from firstsight.searching.query import Picture, Query, read_query
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
+from firstsight.searching.stored_query import stored_anchors, stored_query
 
 if TYPE_CHECKING:
     from firstsight.comparison.similarities import Similarities
@@ -217,7 +218,7 @@ class Library(Closing):
         """
         return search(
             self.store,
-            read_query(query, self.store if box is None else self.encoder),
+            stored_query(query, self.store) if box is None else read_query(query, self.encoder),
             box=None if box is None else Box.of(box),
             k=k,
             where=Where.of(sources, between),
@@ -232,7 +233,7 @@ class Library(Closing):
         self, query: Picture, *, k: int = 10, sources: Names | None = None, between: Between | None = None
     ) -> Nearest:
         """The k frames most like a picture, without a threshold. The query is as for `search`."""
-        vector = read_query(query, self.store).vector
+        vector = stored_query(query, self.store).vector
         return find_nearest(self.store, vector, k=k, where=Where.of(sources, between))
 
     def similarities(
@@ -244,7 +245,7 @@ class Library(Closing):
         """
         from firstsight.comparison.similarities import Similarities, similarity_table
 
-        vectors = read_anchors(anchors, self.store)
+        vectors = stored_anchors(anchors, self.store)
         frames = self.store.embeddings(Where.of(sources, between))
         return Similarities(self.store.name, similarity_table(frames, vectors))
 

@@ -192,9 +192,21 @@ def test_help_is_printed_before_anything_is_loaded(arguments: tuple) -> None:
     assert "firstsight" in done.stdout or "Usage" in done.stdout
 
 
-def test_novelty_loads_neither_the_library_nor_what_draws_pages(run_folder: Path, clip: Path) -> None:
-    program = f"import sys; sys.modules.update(dict.fromkeys(('lancedb', 'matplotlib')))\n{_PROGRAM}"
-    done = run(program, "novelty", run_folder, clip)
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"),
+    [
+        (("novelty", "RUN", "CLIP"), ("lancedb", "matplotlib")),
+        (("watch", "RUN", "CLIP", "--novel", "--speed", "0"), ("lancedb", "matplotlib")),
+        (("compare", "RUN", "CLIP", "--out", "OUT"), ("lancedb",)),
+    ],
+    ids=lambda some: some[0],
+)
+def test_what_keeps_no_library_loads_none(
+    run_folder: Path, clip: Path, tmp_path: Path, arguments: tuple, unneeded: tuple
+) -> None:
+    program = f"import sys; sys.modules.update(dict.fromkeys({unneeded!r}))\n{_PROGRAM}"
+    given = {"RUN": run_folder, "CLIP": clip, "OUT": tmp_path / "out"}
+    done = run(program, *(given.get(one, one) for one in arguments))
     assert done.returncode == 0, done.stderr
 
 

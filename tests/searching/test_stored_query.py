@@ -17,6 +17,7 @@ from firstsight.library.store import Store
 from firstsight.searching.decoys import background_of
 from firstsight.searching.query import read_anchors, read_query
 from firstsight.searching.search import search
+from firstsight.searching.stored_query import stored_anchors, stored_query
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def unloaded(library: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]
 def test_the_answer_is_that_of_the_encoder(library: Store, unloaded: Store, clips: Path) -> None:
     moment = f"{clips / '1.mp4'}@1.6"
     computed = search(library, read_query(moment, library.encoder), k=5, nearest=True)
-    stored = search(unloaded, read_query(moment, unloaded), k=5, nearest=True)
+    stored = search(unloaded, stored_query(moment, unloaded), k=5, nearest=True)
     assert stored.threshold == computed.threshold
     assert stored.nearest.is_query
     both = zip((*stored.matches, *stored.below), (*computed.matches, *computed.below), strict=True)
@@ -55,14 +56,15 @@ def test_the_answer_is_that_of_the_encoder(library: Store, unloaded: Store, clip
 
 def test_an_anchor_is_read_from_the_library_too(library: Store, unloaded: Store, clips: Path) -> None:
     moment = f"{clips / '2.mp4'}@0.4"
-    (stored,), (computed,) = (read_anchors(moment, by).values() for by in (unloaded, library.encoder))
+    (stored,), (computed,) = stored_anchors(moment, unloaded).values(), read_anchors(moment, library.encoder).values()
     np.testing.assert_allclose(stored, computed, atol=2e-3)
 
 
 def test_what_is_not_in_the_library_is_embedded(library: Store, clips: Path, tmp_path: Path) -> None:
     for name, seconds in (("1.mp4", 1.64), ("other.mp4", 1.6), ("changed.mp4", 1.6)):
         path = clips / name if name == "1.mp4" else write_video(tmp_path / name, seed=9, num_frames=60)
-        stored, computed = (read_query(f"{path}@{seconds}", by) for by in (library, library.encoder))
+        moment = f"{path}@{seconds}"
+        stored, computed = stored_query(moment, library), read_query(moment, library.encoder)
         assert len(stored.frame.pictures) == 2, name
         np.testing.assert_array_equal(stored.vector, computed.vector)
 
@@ -71,9 +73,9 @@ def test_a_file_that_has_changed_is_embedded_again(clips: Path, tmp_path: Path) 
     video = Path(shutil.copy(clips / "1.mp4", tmp_path))
     with Store.create(tmp_path / "library", small_encoder(), every=5) as library:
         add(library, [video])
-        before = read_query(f"{video}@1.6", library)
+        before = stored_query(f"{video}@1.6", library)
         write_video(video, seed=9)
-        after, computed = (read_query(f"{video}@1.6", by) for by in (library, library.encoder))
+        after, computed = stored_query(f"{video}@1.6", library), read_query(f"{video}@1.6", library.encoder)
     assert (len(before.frame.pictures), len(after.frame.pictures)) == (1, 2)
     np.testing.assert_array_equal(after.vector, computed.vector)
 
@@ -83,7 +85,7 @@ def test_another_encoder_in_the_folder_is_noticed(clips: Path, tmp_path: Path) -
         add(library, [clips / "1.mp4"])
         layout_encoder(seed=1).save(library.path / library.config.model)
     with Store.open(tmp_path / "library") as library, pytest.raises(LibraryError, match="holds encoder"):
-        search(library, read_query(f"{clips / '1.mp4'}@1.6", library))
+        search(library, stored_query(f"{clips / '1.mp4'}@1.6", library))
 
 
 IN_PYTHON = """

@@ -4,12 +4,12 @@ Cells that are new and touch, or nearly do, are one thing. From frame to frame t
 share, then by distance; each has a trigger of its own.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.spatial.distance import cdist
 
 from firstsight.monitoring import episodes
 from firstsight.monitoring.episodes import Episode, Trigger, TriggerState
@@ -150,7 +150,8 @@ def _with_fast(things: list[_Thing], found: list[Cells], pairs: list[int | None]
     rest = [number for number in range(len(found)) if number not in taken]
     if not lost or not rest:
         return pairs
-    far = cdist([_middle(things[number].cells) for number in lost], [_middle(found[number]) for number in rest])
+    before, now = _middles(things[number].cells for number in lost), _middles(found[number] for number in rest)
+    far = np.linalg.norm(before[:, None] - now, axis=2)
     most = [(_FAST if things[number].is_there else _FAR) * max(found[0].shape) for number in lost]
     for thing, region in zip(*np.unravel_index(np.argsort(far, axis=None, kind="stable"), far.shape), strict=True):
         is_near = far[thing, region] <= most[thing]
@@ -160,6 +161,6 @@ def _with_fast(things: list[_Thing], found: list[Cells], pairs: list[int | None]
     return pairs
 
 
-def _middle(cells: Cells) -> NDArray[np.float64]:
-    middle: NDArray[np.float64] = np.argwhere(cells).mean(axis=0)
-    return middle
+def _middles(regions: Iterable[Cells]) -> NDArray[np.float64]:
+    """(regions, 2): row and column."""
+    return np.stack([np.argwhere(cells).mean(axis=0) for cells in regions])

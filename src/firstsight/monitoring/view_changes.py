@@ -296,7 +296,7 @@ def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, 
 
 
 def gradients(light: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Gradients (2, H, W), to the right and downwards, of the light (H, W) averaged over 2x2 pixels; 0 at the border."""
+    """Gradients (2, H, W), right and down, of the light (H, W) averaged over 2x2 pixels; 0 at the border."""
     rows = light[:-1] + light[1:]
     averaged = rows[:, :-1] + rows[:, 1:]
     found = np.zeros((2, *light.shape))

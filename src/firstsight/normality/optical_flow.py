@@ -58,7 +58,7 @@ def polynomials(pictures: Tensor, spacing: int = 1) -> Tensor:
     vertical, horizontal = _fit_filters()
     # One channel at a time, a product with a matrix takes half the time of a convolution.
     down = torch.cat([_sliding(pictures.shape[2], weights, spacing) for weights in vertical])
-    rows = (down @ pictures[:, 0]).unflatten(1, (len(vertical), -1))
+    rows = (down @ pictures[:, 0]).view(len(pictures), len(vertical), -1, pictures.shape[3])
     padded = functional.pad(rows, (_RADIUS, _RADIUS, 0, 0), mode="replicate")
     return functional.conv2d(padded, horizontal, stride=(1, spacing))
 
@@ -162,5 +162,5 @@ def _fit_filters() -> tuple[tuple[tuple[float, ...], ...], Tensor]:
     for row, (vertical, horizontal) in enumerate([(0, one), (0, first), (1, one), (0, second), (2, one), (1, first)]):
         products[row, vertical] = horizontal
     fit = torch.linalg.inv(metric)[1:] @ products.flatten(1)
-    vertical = tuple(tuple(weights.tolist()) for weights in (one, first, second))
-    return vertical, fit.reshape(5, 3, 1, -1).float()
+    filters = tuple(tuple(weights.tolist()) for weights in (one, first, second))
+    return filters, fit.reshape(5, 3, 1, -1).float()

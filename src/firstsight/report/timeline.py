@@ -6,19 +6,21 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from firstsight.comparison.align import Alignment
 from firstsight.comparison.compare import Comparison
-from firstsight.comparison.similarities import Embedded
 from firstsight.errors import RunError
 from firstsight.report.drawing import figure_png, figure_text
 from firstsight.text import printable, shortened
+
+if TYPE_CHECKING:
+    from firstsight.comparison.align import Alignment
+    from firstsight.comparison.similarities import Embedded
 
 COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
 BOX_COLUMNS = ("x", "y", "width", "height")  # of the window most similar to the anchor's box, if it has one
@@ -144,7 +146,7 @@ _MAX_CELLS = 800  # a side of the picture; of longer videos the largest of each 
 _MIN_SIDE, _MAX_SIDE = 3.0, 9.0  # inches
 
 
-def alignment_picture(alignment: Alignment) -> bytes:
+def alignment_picture(alignment: "Alignment") -> bytes:
     """Two videos as PNG: darker is more similar than usual; the second video goes right, the first one down."""
     first, second, path = alignment.first, alignment.second, alignment.path
     (rows, down), (columns, across) = (_axis(one) for one in (first, second))
@@ -164,7 +166,7 @@ def alignment_picture(alignment: Alignment) -> bytes:
     return figure_png(figure)
 
 
-def _axis(video: Embedded) -> tuple[NDArray[np.float64], str]:
+def _axis(video: "Embedded") -> tuple[NDArray[np.float64], str]:
     """Where its frames lie on an axis, and the axis' name: seconds, or frames if the times do not rise, of pictures."""
     seconds = video.frames.seconds
     name = figure_text(video.name)

@@ -1,9 +1,9 @@
 """Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,6 @@ from firstsight.footage.finding import FrameReference, find_files, parse_referen
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.source import Source, open_source
-from firstsight.library.records import SourceRecord
-from firstsight.library.selection import Where
-from firstsight.library.source_files import stamp_of
-from firstsight.library.store import Store
 from firstsight.pixels import is_single, single_picture
 
 if TYPE_CHECKING:
@@ -29,8 +25,6 @@ if TYPE_CHECKING:
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
-# Times of one frame, read from the file and from the library, differ by rounding alone.
-SAME_SECONDS = 0.001
 _VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
@@ -44,70 +38,34 @@ class Query:
     described: Descriptions | None = None  # of this one picture, with what a second stage compares
 
 
-def read_query(picture: Picture, by: "Encoder | Store") -> Query:
+def read_query(picture: Picture, encoder: "Encoder") -> Query:
     """The picture or frame, given by name or as pixels, and its embedding.
 
     Args:
         picture: its name, or pixels.
-        by: the encoder; or a library, which has stored what its encoder makes of its own frames, so that for one of
-            them the encoder is not loaded.
+        encoder: whose embedding it is. Of a frame of a library `stored_query` needs none.
 
     Raises:
         SourceError: no such file, it cannot be read, or the video ends before that time.
         SettingsError: the time is not a number of seconds from 0.
         PixelsError: pixels of another shape or dtype, or too few.
     """
-    _check_picture(picture)
-    if isinstance(by, Store):
-        return _stored_query(picture, by) or read_query(picture, by.encoder)
-    views = (by.view, PixelByPixel())
+    check_picture(picture)
+    views = (encoder.view, PixelByPixel())
     if isinstance(picture, np.ndarray):
         reference = FrameReference(Path("picture"), None, is_file=False)
         frame = _still(open_source(single_picture(picture)), views)
     else:
         reference = parse_reference(str(picture))
         frame = frame_of(reference, views)
-    described = by.describe(frame.pixels[None])
+    described = encoder.describe(frame.pixels[None])
     return Query(reference, frame, described.vectors[0], described)
 
 
-def _stored_query(picture: Picture, library: Store) -> Query | None:
-    """Of a frame that the library holds, of a file that has not changed; None of any other picture."""
-    if isinstance(picture, np.ndarray):
-        return None
-    reference = parse_reference(str(picture))
-    record = record_of(library, reference.path)
-    if record is None:
-        return None
-    frame = frame_of(reference, (PixelByPixel(),))
-    (position,) = library.timeline.find(np.array([record.id]), np.array([frame.index]))
-    if position < 0 or abs(library.timeline.frames.seconds[position] - frame.seconds) > SAME_SECONDS:
-        return None
-    described = _stored(library, int(position))
-    return Query(reference, frame, described.vectors[0], described)
-
-
-def record_of(library: Store, path: Path) -> SourceRecord | None:
-    """The source of the library that is this file, unchanged since; None without one."""
-    absolute, stamp = Path(os.path.abspath(path)), stamp_of(path)  # noqa: PTH100  # a link stays a name of its own
-    return next((one for one in library.sources if one.path == absolute and one.stamp == stamp), None)
-
-
-def _stored(library: Store, position: int) -> Descriptions:
-    """What is stored of a frame of the library's timeline."""
-    frames = library.timeline.frames
-    seconds = float(frames.seconds[position])
-    where = Where((frames.source_of(position),), seconds, float(np.nextafter(seconds, np.inf)))
-    (vector,) = (own[positions == position] for positions, own in library.vectors(where) if position in positions)
-    return Descriptions(vector, *(library.layouts.parts_of(np.array([position])) if library.has_layouts else ()))
-
-
-def read_anchors(anchors: Picture | Sequence[Picture], by: "Encoder | Store") -> dict[str, NDArray[np.float32]]:
+def read_anchors(anchors: Picture | Sequence[Picture], encoder: "Encoder") -> dict[str, NDArray[np.float32]]:
     """The vector (dim,) of each anchor by its name: pictures, folders of pictures, or moments as `walk.mp4@83.2`.
 
     One picture, or one name, is one anchor; an array of pictures (N, H, W, 3) or (N, H, W) is N.
-
-    They are read `by` an encoder or a library, as by `read_query`.
 
     An anchor has the name of its file; where two files have the same name, each has its path. Pixels are called
     "picture", and where there are several, "picture 1" and so on.
@@ -117,12 +75,19 @@ def read_anchors(anchors: Picture | Sequence[Picture], by: "Encoder | Store") ->
         SettingsError: the same anchor twice, or an invalid time.
         PixelsError: pixels of another shape or dtype.
     """
+    return vectors_of(anchors, partial(read_query, encoder=encoder))
+
+
+def vectors_of(
+    anchors: Picture | Sequence[Picture], read: Callable[[Picture], Query]
+) -> dict[str, NDArray[np.float32]]:
+    """The vector of each anchor by its name, as of `read_anchors`, by queries that are read in that way."""
     one_by_one = [picture for given in _listed(anchors) for picture in _pictures_of(given)]
     files = [str(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)
         raise SettingsError(f"anchor {twice} is given twice; give each once")
-    queries = [read_query(picture, by) for picture in one_by_one]
+    queries = [read(picture) for picture in one_by_one]
     names = _names([query.reference.name for query in queries], one_by_one)
     return {name: query.vector for name, query in zip(names, queries, strict=True)}
 
@@ -138,7 +103,7 @@ def _listed(anchors: Picture | Sequence[Picture]) -> Sequence[Picture]:
     return anchors
 
 
-def _check_picture(given: object) -> None:
+def check_picture(given: object) -> None:
     """Raises a SourceError for what can be no picture; pixels and names are checked where they are read."""
     if not isinstance(given, str | PathLike | np.ndarray):
         raise SourceError(f"picture {brief(given)}; valid are {_VALID}")
@@ -146,7 +111,7 @@ def _check_picture(given: object) -> None:
 
 def _pictures_of(given: Picture) -> Sequence[Picture]:
     """The picture itself; of a folder its pictures."""
-    _check_picture(given)
+    check_picture(given)
     if isinstance(given, np.ndarray) or not is_folder(given):
         return [given]
     found = find_files(given)

@@ -24,8 +24,9 @@ from firstsight.searching.nearest import (
     compare_described,
     compare_proposed,
 )
-from firstsight.searching.query import SAME_SECONDS, Query, record_of
+from firstsight.searching.query import Query
 from firstsight.searching.regions import Box
+from firstsight.searching.stored_query import SAME_SECONDS, record_of
 from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
@@ -181,7 +182,7 @@ def search(
 
     Args:
         library: what is searched.
-        query: made by `read_query` with the library or, for a box, with its encoder.
+        query: made by `stored_query` or, for a box, by `read_query` with its encoder.
         box: search for what is in this box of the query's picture only, anywhere in every frame.
         k: how many moments, from 1.
         where: which frames; all by default.

@@ -15,7 +15,7 @@ from firstsight.errors import RunError
 from firstsight.footage.frames import Frame
 from firstsight.monitoring import outlets
 from firstsight.monitoring.event import Event
-from firstsight.monitoring.outlets import ClosedError, Destinations, EventLog, Outlets, open_outlets
+from firstsight.monitoring.outlets import ClosedError, Destinations, EventLog, Outlets, open_outlets, send_all
 from firstsight.monitoring.sending import Sender
 
 PICTURE = np.zeros((4, 6, 3), np.uint8)
@@ -129,3 +129,25 @@ def test_lines_that_cannot_be_printed_are_sent_elsewhere(tmp_path: Path, number:
             Outlets(log=log, senders=[], snapshots=None, lines=closed, as_json=True).send(event(2))
         Outlets(log=log, senders=[], snapshots=None, lines=None, as_json=True).send(event(3))
     assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_was_learned_is_kept_though_the_last_events_cannot_be_written() -> None:
+    kept = []
+
+    class Full:
+        def send(self, event: Event) -> None:
+            raise RunError(f"no space for {event.kind}")
+
+    class Learned:
+        def update(self, _arrival: object) -> list[Event]:
+            return []
+
+        def finish(self) -> list[Event]:
+            return [event(1), event(2)]
+
+        def keep(self) -> None:
+            kept.append("learned")
+
+    with pytest.raises(RunError, match="no space"):
+        send_all(Learned(), iter([1]), Full())
+    assert kept == ["learned"]

@@ -55,6 +55,34 @@ def test_things_that_meet_and_part_stay_two() -> None:
     assert len([1 for _, one in found if one.begins]) == 2
 
 
+def test_parts_of_a_thing_that_meet_before_they_count_are_one_event() -> None:
+    parts, whole = grid((0, 3), (4, 3)), grid(*((row, 3) for row in range(5)))
+    assert begun(parts, *[whole] * 6) == [0.0]
+
+
+def test_what_is_seen_beside_a_thing_for_a_moment_is_a_part_of_it() -> None:
+    places = Places(Trigger(8.0, 6.0, min_seconds=0.0))
+    frames = [grid((2, 1)), *[grid((2, 1), (2, 5))] * 3, *[grid((2, 1))] * 5, *[grid((2, 1), (2, 5))] * 10]
+    began = [
+        (index / 8, one.episode.start_seconds)
+        for index, values in enumerate(frames)
+        for one in places.update(values, index / 8)
+        if one.begins
+    ]
+    assert began == [(0.0, 0.0), (1.625, 1.125)]
+
+
+def test_what_is_told_by_other_numbers_begins_when_that_is_over() -> None:
+    places, told = Places(TRIGGER), grid((2, 2)) > 8
+    found = [
+        (index / 2, one.episode.start_seconds)
+        for index in range(12)
+        for one in places.update(grid((2, 1), (5, 7)), index / 2, told=told if index < 8 else None)
+        if one.begins
+    ]
+    assert found == [(1.0, 0.0), (4.0, 0.0)]
+
+
 def test_an_event_has_its_largest_value_and_where_it_was() -> None:
     found = changes(grid((2, 1)), grid((2, 1), (2, 2), value=50.0), grid((2, 1)), None)
     end = found[-1][1]

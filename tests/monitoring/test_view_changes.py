@@ -7,7 +7,7 @@ import pytest
 
 from firstsight.errors import PixelsError
 from firstsight.monitoring.sketch import sketch
-from firstsight.monitoring.view_watch import ViewEvent, ViewWatch
+from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, is_blind
 from firstsight.normality.motion import cells_in
 
 HEIGHT, WIDTH = 120, 160
@@ -102,6 +102,54 @@ def test_a_camera_that_was_covered_shows_its_view_again() -> None:
     assert (second.start_seconds, second.end_seconds) == (10.0, 19.5)
 
 
+def looked(watch: ViewWatch, view: np.ndarray, *, start: float, seconds: float, fps: float = 2.0) -> list[tuple]:
+    """How each picture of a view is judged, and its events."""
+    return [watch.update(noisy(view), start + index / fps) for index in range(round(seconds * fps))]
+
+
+def kinds_of(found: list[tuple]) -> list[str]:
+    return [one.kind for _, events in found for one in events]
+
+
+def test_a_view_that_moved_as_a_file_ended_is_usual_soon_in_the_next_one() -> None:
+    watch = ViewWatch()
+    looked(watch, VIEW, start=0, seconds=90)
+    assert kinds_of(looked(watch, OTHER, start=90, seconds=1.5)) == ["moved"]
+    watch.finish()
+    blind = [is_blind(judged) for judged, _ in looked(watch, OTHER, start=0, seconds=20)]
+    assert blind[0]
+    assert not any(blind[10:])
+
+
+def test_a_camera_that_was_turned_as_the_stream_was_lost_is_moved() -> None:
+    watch = ViewWatch()
+    looked(watch, VIEW, start=0, seconds=10, fps=4)
+    found = looked(watch, OTHER, start=10, seconds=0.5, fps=4)
+    watch.finish()
+    assert kinds_of(found + looked(watch, OTHER, start=40, seconds=5, fps=4)) == ["moved"]
+
+
+@pytest.mark.parametrize("grey", [120.0, 6.0])
+@pytest.mark.parametrize("seconds", [10, 40])
+def test_a_camera_that_was_turned_while_it_was_covered_is_moved(grey: float, seconds: int) -> None:
+    watch = ViewWatch()
+    looked(watch, VIEW, start=0, seconds=10)
+    looked(watch, np.full(VIEW.shape, grey), start=10, seconds=seconds)
+    assert "moved" in kinds_of(looked(watch, OTHER, start=10 + seconds, seconds=10))
+
+
+@pytest.mark.parametrize("fps", [2.0, 5.0, 12.5])
+def test_somebody_who_stands_there_as_the_light_is_switched_is_no_light(fps: float) -> None:
+    watch, person, cells = ViewWatch(), VIEW.copy(), np.zeros((6, 8), np.bool_)
+    person[42:98, 62:98] = OTHER[42:98, 62:98]
+    cells[2:5, 3:5] = True
+    looked(watch, VIEW, start=0, seconds=6, fps=fps)
+    looked(watch, person, start=6, seconds=6, fps=fps)
+    after = [judged for judged, _ in looked(watch, 0.6 * person, start=12, seconds=6, fps=fps)]
+    assert (after[-1].only_light & cells).sum() <= 1
+    assert sum((judged.settled & cells).sum() for judged in after if judged.settled is not None) <= 1
+
+
 def test_pictures_that_follow_faster_than_16_a_second_are_as_the_one_before() -> None:
     slow, fast = ViewWatch(), ViewWatch()
     for index in range(120):
@@ -118,6 +166,13 @@ def test_one_picture_again_and_again_is_frozen() -> None:
     begins, ends = events_of(lambda index: frozen if index < 20 else noisy(VIEW), after=40, raw=True)
     assert (begins.kind, ends.kind) == ("frozen begins", "frozen ends")
     assert begins.start_seconds <= 12
+
+
+def test_while_a_stream_is_frozen_every_picture_is_judged_so() -> None:
+    watch, frozen = ViewWatch(), noisy(VIEW)
+    looked(watch, VIEW, start=0, seconds=10)
+    judged = [watch.update(frozen, 10 + index / 2)[0].is_frozen for index in range(20)]
+    assert all(judged[5:])
 
 
 def test_a_view_that_never_had_noise_cannot_freeze() -> None:

@@ -9,7 +9,9 @@ from library_made import small_encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Back, Lost
+from firstsight.monitoring.novelty import sentry_for
 from firstsight.monitoring.watch import Watcher
+from firstsight.normality.memory import Memory
 
 ENCODER = small_encoder()
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
@@ -107,6 +109,19 @@ def test_what_has_begun_ends_with_its_file() -> None:
             ("match ends", "stairs"),
         ]
         assert (events[1].seconds, events[1].end_seconds, events[2].start_seconds) == (9.5, 9.5, 15.0)
+
+
+def test_a_short_file_is_judged_by_its_own_frames() -> None:
+    memory = Memory(np.zeros((0, 4), np.float32), np.full((10, 4), 0.02), np.ones(100))
+    judge = sentry_for(ENCODER, memory=memory)
+    for name, seconds, pixels in [("a", 8.0, GROUND), ("b", 0.4, GROUND), ("c", 0.4, RED), ("d", 0.4, GROUND)]:
+        frames = [
+            Frame((ENCODER.view.apply(pixels[None])[0], pixels[..., :1], pixels), index / 12.5, index, name, (64, 48))
+            for index in range(round(seconds * 12.5))
+        ]
+        deviations = [one.deviation for one in judge.update(frames)]
+        judge.finish()
+        assert (max(one or 0.0 for one in deviations) > 8) == (name == "c"), name
 
 
 @pytest.mark.parametrize("num", [0, 1, 2])

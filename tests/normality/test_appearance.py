@@ -12,6 +12,7 @@ from firstsight.errors import SettingsError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
 from firstsight.monitoring.novelty import detect_novelty
+from firstsight.monitoring.sentry import largest_box
 from firstsight.normality.appearance import Appearance, Seen, Sights, distances, learn_appearance
 from firstsight.normality.learning import learn_memory
 from firstsight.normality.memory import Judge, Judged, Memory, batches, placed
@@ -138,3 +139,6 @@ def test_what_is_rare_in_any_cell_is_rare_in_some_box(shape: tuple[int, int] | N
     assert len(rows)
     assert abs((rows.mean() + 0.5) / both.shape[0] - (row + 0.5) / 6) < 0.2
     assert abs((columns.mean() + 0.5) / both.shape[1] - (column + 0.5) / 8) < 0.2
+    x, y, width, height = largest_box(both, both > 1, (640, 480))
+    if shape != (4, 6) and 0 < row < 5 and 0 < column < 7:
+        assert (x + width / 2, y + height / 2) == pytest.approx((80 * column + 40, 80 * row + 40), abs=15)

@@ -124,6 +124,15 @@ def test_two_watchers_of_one_file_keep_what_both_have_learned(memory: Memory, tm
     assert one.memory.seconds == memory.seconds + 8  # nothing new: the file is not read again
 
 
+def test_a_file_that_another_encoder_has_replaced_is_refused(memory: Memory, tmp_path: Path) -> None:
+    growth = Growth(tmp_path / "hall.state", memory, small_encoder())
+    blocks(growth, "cccc")
+    assert memory.appearance is not None
+    replace(memory, appearance=replace(memory.appearance, fingerprint="another")).save(growth.file)
+    with pytest.raises(RunError, match="another encoder"):
+        growth.save()
+
+
 def test_a_time_lapse_teaches_nothing(memory: Memory, tmp_path: Path) -> None:
     growth = Growth(tmp_path / "hall.state", memory, small_encoder())
     for index in range(40):

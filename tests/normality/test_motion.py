@@ -10,6 +10,7 @@ from firstsight.normality.motion import (
     MotionView,
     blocks_of,
     box_at,
+    boxes_for,
     excess,
     in_boxes,
     of_things,
@@ -29,6 +30,15 @@ def test_directions_stay_apart() -> None:
     flow[:, 0], flow[:, 1] = 2.0, -3.0
     right, down, left, up = in_boxes(flow)[0].amax(dim=(1, 2)).tolist()
     assert (right, down, left, up) == pytest.approx((2, 0, 0, 3))
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (333, 251), (64, 48), (1920, 400), (120, 700)])
+def test_how_many_boxes_a_picture_has_is_known_before_anything_moves(size: tuple[int, int]) -> None:
+    crop = MotionView().crop(*size)
+    picture = np.random.default_rng(0).integers(0, 255, (crop.out_height, crop.out_width, 1), np.uint8)
+    _, boxes = Motion().update([Frame((picture,), index / 10, index, "a.mp4", size) for index in range(2)])
+    assert boxes is not None
+    assert boxes.shape[1:] == boxes_for(size)
 
 
 def test_what_moves_everywhere_is_no_thing() -> None:

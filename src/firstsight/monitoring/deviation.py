@@ -180,7 +180,7 @@ class Appearance:
         self._encoder = encoder
         self._precision: Precision = "bfloat16" if device.has_fast_bfloat16() else "float32"
         self._usual: Usual | None = None
-        self._last_due: float | None = None
+        self._last_due: Frame | None = None  # the last frame that was judged
         self._last_grid: NDArray[np.float64] | None = None  # None during the warm-up
         self._settled: NDArray[np.bool_] | None = None  # cells of the view that show what is usual from now on
 
@@ -215,9 +215,10 @@ class Appearance:
     def _is_due(self, frame: Frame, view: JudgedView, *, every: bool) -> bool:
         if is_blind(view):
             return False
-        is_early = self._last_due is not None and 0 <= frame.seconds - self._last_due < DUE_SECONDS
+        last = self._last_due
+        is_early = last and frame.source == last.source and 0 <= frame.seconds - last.seconds < DUE_SECONDS
         is_due = every or view.starts_again or not is_early
-        self._last_due = frame.seconds if is_due else self._last_due
+        self._last_due = frame if is_due else last
         return is_due
 
     def _settle(self, view: JudgedView) -> None:

@@ -100,10 +100,12 @@ def send_all(
                 for event in watcher.update(arrival):
                     outlets.send(event)
         finally:
-            for event in watcher.finish():
-                with suppress(ClosedError):
-                    outlets.send(event)
-            watcher.keep()
+            try:
+                for event in watcher.finish():
+                    with suppress(ClosedError):
+                        outlets.send(event)
+            finally:
+                watcher.keep()
     except StopIteration:
         return "ended"
     except KeyboardInterrupt:

@@ -1,9 +1,11 @@
 """Episodes place by place: two things at two places of a view are two episodes, and a thing that moves is one.
 
 Cells that are new and touch, or nearly do, are one thing. From frame to frame things are paired by the cells that they
-share, then by distance; each has a trigger of its own.
+share, then by distance; each has a trigger of its own. What comes while another thing is there may be a part of that:
+it counts once it has been apart for half a second.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -20,6 +22,7 @@ _AROUND = np.ones((3, 3), np.bool_)
 # Of the longer side of the grid: so far from where it was a thing may be found again; farther if it was there in the
 # frame before, as a car at two frames a second.
 _FAR, _FAST = 0.25, 1.0
+_APART_SECONDS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,15 @@ class _Thing:
     is_there: bool = True  # in the last frame
 
 
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """The numbers of a frame."""
+
+    values: NDArray[np.floating] | None
+    seconds: float
+    part: str
+
+
 class Places:
     """The episodes of a grid of numbers a frame.
 
@@ -55,24 +67,35 @@ class Places:
         self._things: list[_Thing] = []
         self._idle = TriggerState()  # of what is not there yet: it knows how far apart frames are
 
-    def update(self, values: NDArray[np.floating] | None, seconds: float, part: str = "") -> list[PlaceChange]:
+    def update(
+        self, values: NDArray[np.floating] | None, seconds: float, part: str = "", *, told: Cells | None = None
+    ) -> list[PlaceChange]:
         """What begins or ends with one more frame.
 
         Args:
             values: (rows, columns), from 0; None if nothing can be judged.
             seconds: its time.
             part: which gives the numbers.
+            told: (rows, columns), where something new is under way by other numbers: what touches it begins only when
+                that is over.
         """
         known = self._things if values is None or not self._things else self._of_shape(values.shape)
         found = [] if values is None else _regions(values >= self._trigger.ends_below)
-        of_thing = _paired(known, found)
+        largest = [] if values is None else [float(values[cells].max()) for cells in found]
+        known, of_thing = _without_parts(known, _paired(known, found))
         used = {number for number in of_thing if number is not None}
-        begin = [number for number in range(len(found)) if number not in used]
+        begin = sorted(set(range(len(found))) - used, key=lambda number: -largest[number])
         nothing = np.zeros((1, 1), np.bool_)
         fresh = [_Thing(self._idle, nothing, nothing, np.zeros((1, 1))) for _ in begin]
-        changes, things = [], []
+        told = None if told is None else ndimage.binary_dilation(told, _AROUND)
+        changes: list[PlaceChange] = []
+        things: list[_Thing] = []
         for thing, number in zip([*known, *fresh], [*of_thing, *begin], strict=True):
-            after, change = self._followed(thing, None if number is None else found[number], values, seconds, part)
+            cells = None if number is None else found[number]
+            is_told = told is not None and cells is not None and bool((cells & told).any())
+            is_beside = any(other.state.counts for other in (*known, *things) if other is not thing)
+            trigger = self._trigger_for(is_told=is_told, is_beside=is_beside)
+            after, change = _followed(trigger, thing, cells, _Grid(values, seconds, part))
             changes += [change] if change else []
             things += [after] if after.state.episode else []
         self._things = things
@@ -83,6 +106,12 @@ class Places:
     def is_calm(self) -> bool:
         """Whether no episode is under way."""
         return not any(thing.state.counts for thing in self._things)
+
+    @property
+    def under_way(self) -> Cells | None:
+        """The cells (rows, columns) of all episodes under way; None without one."""
+        cells = [thing.cells for thing in self._things if thing.state.counts]
+        return np.any([one for one in cells if one.shape == cells[0].shape], axis=0) if cells else None
 
     def finish(self) -> list[PlaceChange]:
         """What ends because no frame will follow."""
@@ -96,22 +125,28 @@ class Places:
             for thing in self._things
         ]
 
-    def _followed(
-        self, thing: _Thing, cells: Cells | None, values: NDArray[np.floating] | None, seconds: float, part: str
-    ) -> tuple[_Thing, PlaceChange | None]:
-        value = None if cells is None or values is None else float(values[cells].max())
-        before = thing.state.episode
-        state, change = episodes.update(self._trigger, thing.state, value, seconds)
-        if cells is not None and values is not None and state.episode:
-            thing = replace(thing, cells=cells)
-            if (
-                before is None
-                or state.episode.peak > before.peak
-                or state.episode.start_seconds != before.start_seconds
-            ):
-                thing = replace(thing, peak_cells=cells, values=values.astype(np.float64), part=part)
-        thing = replace(thing, state=state, is_there=cells is not None)
-        return thing, _change(thing, change)
+    def _trigger_for(self, *, is_told: bool, is_beside: bool) -> Trigger:
+        """When a thing begins that meets what is told already, or comes beside others."""
+        if is_told:
+            return replace(self._trigger, min_seconds=math.inf)
+        if is_beside:
+            return replace(self._trigger, min_seconds=max(self._trigger.min_seconds, _APART_SECONDS))
+        return self._trigger
+
+
+def _followed(trigger: Trigger, thing: _Thing, cells: Cells | None, grid: _Grid) -> tuple[_Thing, PlaceChange | None]:
+    """A thing after one more frame, in which it has these cells, and what that begins or ends."""
+    values = grid.values
+    value = None if cells is None or values is None else float(values[cells].max())
+    before = thing.state.episode
+    state, change = episodes.update(trigger, thing.state, value, grid.seconds)
+    episode = state.episode
+    if cells is not None and values is not None and episode:
+        thing = replace(thing, cells=cells)
+        if before is None or episode.peak > before.peak or episode.start_seconds != before.start_seconds:
+            thing = replace(thing, peak_cells=cells, values=values.astype(np.float64), part=grid.part)
+    thing = replace(thing, state=state, is_there=cells is not None)
+    return thing, _change(thing, change)
 
 
 def _change(thing: _Thing, change: episodes.Change | None) -> PlaceChange | None:
@@ -159,6 +194,25 @@ def _with_fast(things: list[_Thing], found: list[Cells], pairs: list[int | None]
             pairs[lost[thing]] = rest[region]
             taken.add(rest[region])
     return pairs
+
+
+def _without_parts(things: list[_Thing], pairs: list[int | None]) -> tuple[list[_Thing], list[int | None]]:
+    """Without things that meet another before they count: they were a part of it."""
+    kept = [
+        number
+        for number, thing in enumerate(things)
+        if pairs[number] is None or thing.state.counts or not _meets(number, things, pairs)
+    ]
+    return [things[number] for number in kept], [pairs[number] for number in kept]
+
+
+def _meets(number: int, things: list[_Thing], pairs: list[int | None]) -> bool:
+    """Whether a thing shares its region with one that counts, or that came before it."""
+    return any(
+        pairs[other] == pairs[number] and (things[other].state.counts or other < number)
+        for other in range(len(things))
+        if other != number
+    )
 
 
 def _middles(regions: Iterable[Cells]) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from firstsight.monitoring.view_watch import ViewEvent, ViewWatch, is_blind
 from firstsight.normality.appearance import Lighting
 from firstsight.normality.growth import Growth
 from firstsight.normality.memory import Judge, Judged, Memory
-from firstsight.normality.motion import area_of, box_at
+from firstsight.normality.motion import area_of, box_at, cells_in, covered_by
 from firstsight.pixels import Crop
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels of the upright picture
@@ -127,7 +127,7 @@ class Sentry:
 
     def _is_calm(self, view: JudgedView, looked: Looked) -> bool:
         nothing = not looked.changes and not looked.view_events
-        return nothing and not looked.goes_on and not view.is_switching and not is_blind(view)
+        return nothing and not looked.goes_on and not view.is_frozen and not is_blind(view)
 
     def finish(self) -> tuple[list[NewChange], tuple[ViewEvent, ...]]:
         """What ends because no frame will follow for now. What is usual is kept."""
@@ -149,24 +149,33 @@ class Sentry:
         changes: list[NewChange] = []
         if judged.is_switching:  # what is under way goes on
             return Looked(0.0 if motion else None, None, None, (), events)
+        if motion:
+            rarities = None if nothing else motion.rarities
+            changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
         if self._appearance:
-            changes += self._changes(self._looking.update(grid, frame.seconds))
+            told = None if grid is None else self._told(grid.shape)
+            changes += self._changes(self._looking.update(grid, frame.seconds, told=told))
         deviation = None if grid is None else float(grid.max())
         if motion is None:
             return Looked(deviation, deviation, None, tuple(changes), events)
-        rarities = None if nothing else motion.rarities
-        changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
         score = 0.0 if nothing else motion.score
         goes_on = not (self._looking.is_calm and self._moving.is_calm)
         return Looked(score, deviation, motion.box, tuple(changes), events, motion.part, goes_on)
+
+    def _told(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+        """In a grid of that shape over the encoder's view, where the memory has something new under way."""
+        boxes = self._moving.under_way
+        if boxes is None:
+            return None
+        area = self._encoder.view.crop(*self._size).area
+        return cells_in(area, covered_by(boxes), self._size, shape).reshape(shape)
 
     def _changes(self, changes: Sequence[PlaceChange]) -> list[NewChange]:
         return [self._change(one) for one in changes]
 
     def _change(self, one: PlaceChange) -> NewChange:
         if one.part:
-            row, column = np.unravel_index(int(np.where(one.cells, one.values, -1).argmax()), one.values.shape)
-            box = box_at(int(row), int(column), one.values.shape, self._size)
+            box = largest_box(one.values, one.cells, self._size)
             heat = Heat(one.values, area_of(one.values.shape, self._size))
         else:
             crop: Crop = self._encoder.view.crop(*self._size)
@@ -174,6 +183,15 @@ class Sentry:
             box = heat.box(one.cells)
         part = (one.part or "deviation") if self._judge else None
         return NewChange(one.episode, one.begins, part, box, heat)
+
+
+def largest_box(values: NDArray[np.float64], cells: NDArray[np.bool_], size: tuple[int, int]) -> Box:
+    """Where a frame of that size has its largest value within some boxes of a map (rows, columns); the middle of
+    several that have it, as where an appearance is placed.
+    """
+    own = np.where(cells, values, -1)
+    row, column = np.argwhere(own == own.max()).mean(axis=0)
+    return box_at(row, column, values.shape, size)
 
 
 def _lighting(view: JudgedView) -> Lighting:

@@ -57,8 +57,8 @@ _RESTLESS_SECONDS = 30.0
 # For so long after the light has changed, cells that keep their edges are no news: clouds come again.
 _UNSTEADY_SECONDS = 60.0
 _MAX_STEP_SECONDS = 10.0
-# Leaves in the wind are no thing: cells that do not keep their edges in more than this share of the last frames.
-_RESTLESS_SHARE, _FOLLOWED_FRAMES = 0.2, 200
+# Leaves in the wind are no thing: cells that do not keep their edges in more than this share of the last time.
+_RESTLESS_SHARE, _FOLLOWED_SECONDS = 0.2, 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +74,11 @@ class Usual:
     seconds: float  # of the last frame
     steps: Steps  # in which the light was switched
     state: State = "usual"
-    since: float = 0.0  # when the state began
+    since: float = 0.0  # when it was last seen to be moved, or no longer
     still_since: float = 0.0  # since when each frame is like the one before
     lit_seconds: float = -math.inf  # when the light last was another
     foreign: NDArray[np.bool_] | None = None  # (cells,), and beside them: they did not show the usual edges
-    restless: NDArray[np.float64] | None = None  # (cells,), share of the frames in which they do not
+    restless: NDArray[np.float64] | None = None  # (cells,), share of the time in which they do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +93,7 @@ class Judged:
     is_switching: bool = False  # most of the view changed within half a second, so that nothing can be judged
     settled: NDArray[np.bool_] | None = None  # (NUM_ROWS, NUM_COLUMNS): what they show in another light is usual now
     starts_again: bool = False  # what is usual starts again, as the view was moved
+    is_frozen: bool = False  # one picture again and again
 
 
 def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Judged]:
@@ -101,11 +102,12 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
     Args:
         usual: after the frame before; None for the first.
         one: the frame.
-        seconds: its time; where it is before the last frame's, as in the next file, no time passes.
+        seconds: its time; where it is before the last frame's, what is usual is resumed.
     """
     none = np.zeros((NUM_ROWS, NUM_COLUMNS), np.bool_)
     if usual is None:
         return _begun(one.light, seconds), Judged("usual", seconds, 0.0, none)
+    usual = resumed(usual, seconds) if seconds < usual.seconds else usual
     noise = _noise_of(one.light, usual.last)
     compared = _compare(usual, one.light)
     if usual.num_frames < _WARM_UP_FRAMES:
@@ -132,7 +134,8 @@ def update(usual: Usual | None, one: Sketch, seconds: float) -> tuple[Usual, Jud
         judged = replace(judged, settled=_as_grid(settled))
     is_known = state in ("usual", "light") and not steps.is_switching
     if is_known:
-        restless = restless + (~compared.is_calm - restless) / _FOLLOWED_FRAMES
+        share = -math.expm1(-_step(usual, seconds) / _FOLLOWED_SECONDS)
+        restless = restless + share * (~compared.is_calm - restless)
         usual = replace(usual, foreign=unlike, restless=restless)
     usual = replace(usual, steps=steps, lit_seconds=lit)
     return _after(usual, one.light, compared, judged, noise)
@@ -142,16 +145,28 @@ def _after(usual: Usual, light: Floats, compared: "_Compared", judged: Judged, n
     """What is usual after a frame that was judged; what is covered or dark teaches nothing."""
     seconds, state = judged.seconds, judged.state
     still = seconds if _is_moving(light, usual, noise) else usual.still_since
-    since = seconds if (state == "usual") != (usual.state == "usual") else usual.since
+    since = seconds if (state == "moved") != (usual.state == "moved") else usual.since
     marked = replace(usual, state=state, since=since, still_since=still)
     if state == "usual":
-        step = min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
-        share = -math.expm1(-step / ADAPTING_SECONDS)
+        share = -math.expm1(-_step(usual, seconds) / ADAPTING_SECONDS)
         return _followed(marked, light, compared, noise, seconds, share=share), judged
     settled = seconds - max(since, still) >= SETTLING_SECONDS or seconds - since >= _RESTLESS_SECONDS
     if state == "moved" and settled:
         return _begun(light, seconds), replace(judged, starts_again=True)
     return replace(marked, last=light, seconds=seconds), judged
+
+
+def _step(usual: Usual, seconds: float) -> float:
+    """The time since the last frame that counts."""
+    return min(max(seconds - usual.seconds, 0.0), _MAX_STEP_SECONDS)
+
+
+def resumed(usual: Usual, seconds: float) -> Usual:
+    """What is usual before a frame that does not follow the last one, as that of the next file or of a stream that was
+    lost: how long something has lasted is counted from now on.
+    """
+    lit = usual.lit_seconds if seconds >= usual.seconds else -math.inf
+    return replace(usual, seconds=seconds, since=seconds, still_since=seconds, lit_seconds=lit)
 
 
 def _begun(light: Floats, seconds: float) -> Usual:

@@ -69,7 +69,7 @@ class ViewWatch:
         self._liveliness: frozen.Liveliness | None = None
         self._before: left_taken.Before | None = None
         self._states: dict[str, TriggerState] = {}
-        self._last: Judged | None = None
+        self._last: Judged | None = None  # also after `finish`
 
     def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
         """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it.
@@ -79,9 +79,10 @@ class ViewWatch:
         if self._last and 0 <= seconds - self._last.seconds < _DUE_SECONDS:
             return replace(self._last, settled=None, starts_again=False), ()
         one = sketch(picture)
-        self._usual, judged = view_changes.update(self._usual, one, seconds)
-        self._last = judged
+        usual = view_changes.resumed(self._usual, seconds) if self._usual and not self._last else self._usual
+        self._usual, judged = view_changes.update(usual, one, seconds)
         events = [*self._moved(judged), *self._lasting(judged), *self._frozen(one.pixels, judged)]
+        self._last = judged = replace(judged, is_frozen=bool(self._liveliness and self._liveliness.is_frozen))
         if judged.starts_again:
             self._before = None
         if self._stays:

@@ -60,14 +60,13 @@ class Growth:
 
     def __init__(self, file: str | PathLike[str], memory: Memory | None, encoder: Encoder) -> None:
         self.file = Path(check_path(file, name="state", error=RunError))
-        known = self._read() or memory
+        self._fingerprint = encoder.fingerprint
+        known = self._read() or (memory and self._of_encoder(memory))
         if known is None:
             raise RunError(
                 f"there is no {self.file} yet, and the run has no memory of what is normal to begin with; learn one "
                 "from this fixed camera: firstsight watch --learn 10min"
             )
-        if known.appearance and known.appearance.fingerprint != encoder.fingerprint:
-            raise RunError(f"{self.file} was learned with another encoder; give the run of that, or another file")
         self.memory = known
         self.num_learned = 0  # blocks
         self._learned: list[Learned] = []
@@ -129,7 +128,12 @@ class Growth:
     def _read(self) -> Memory | None:
         if self.file.is_dir():
             raise RunError(f"{self.file} is a folder; give the name of a file for what is normal")
-        return Memory.read(self.file) if self.file.exists() else None
+        return self._of_encoder(Memory.read(self.file)) if self.file.exists() else None
+
+    def _of_encoder(self, memory: Memory) -> Memory:
+        if memory.appearance and memory.appearance.fingerprint != self._fingerprint:
+            raise RunError(f"{self.file} was learned with another encoder; give the run of that, or another file")
+        return memory
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

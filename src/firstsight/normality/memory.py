@@ -32,6 +32,7 @@ from firstsight.normality.motion import (
     MotionView,
     area_of,
     box_at,
+    boxes_for,
     cells_in,
     excess,
     of_things,
@@ -42,7 +43,6 @@ from firstsight.normality.rarity import FALSE_ALARMS, Rarity, Trailing, rate_of
 
 _FORMAT = "firstsight-normal-1"
 _KEPT = 0.5  # of a box's trailing mean from frame to frame
-_BOXES = (9, 12)  # that an appearance is placed in where there is no motion
 # A unit is twice the deviation of the largest motion in a block, or its noise; of an exponential tail, whose deviation
 # is its mean, that is half a unit, and a score counts half of it.
 _LEAST_TAIL = 0.25
@@ -306,7 +306,7 @@ class Judge:
 
 def placed(rarities: NDArray[np.float64] | None, seen: Seen, size: tuple[int, int]) -> NDArray[np.float64]:
     """The rarities of motion, and that of the appearance in the boxes that it meets, or in the nearest ones."""
-    both = np.zeros(_BOXES) if rarities is None else rarities.copy()
+    both = np.zeros(boxes_for(size)) if rarities is None else rarities.copy()
     left, top, width, height = area_of(both.shape, size)
     x, y, wide, high = seen.box
     rows = _touched((y - top) / height, (y + high - top) / height, both.shape[0])

@@ -131,8 +131,8 @@ def in_boxes(flow: Tensor) -> Tensor:
     """Flow (N, 2, h, w) as motion in four directions, averaged over boxes that overlap: (N, 4, rows, columns)."""
     right_down = flow.clamp_min(0)
     directed = torch.cat([right_down, right_down - flow], dim=1)
-    columns = max(_BOX, round(_NUM_ROWS * flow.shape[3] / flow.shape[2]))
-    cells = functional.adaptive_avg_pool2d(directed, (_NUM_ROWS, columns))
+    rows, columns = _boxes_of(*flow.shape[2:])
+    cells = functional.adaptive_avg_pool2d(directed, (rows + _BOX - 1, columns + _BOX - 1))
     return functional.avg_pool2d(cells, _BOX, stride=1)
 
 
@@ -143,7 +143,7 @@ def of_things(boxes: Boxes) -> Boxes:
     return beyond
 
 
-def box_at(row: int, column: int, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
+def box_at(row: float, column: float, shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The box (x, y, width, height) in pixels of a picture of that size (width, height), of a map of that shape."""
     down, across = size[1] / (shape[0] + _BOX - 1), size[0] / (shape[1] + _BOX - 1)
     return round(column * across), round(row * down), round(_BOX * across), round(_BOX * down)
@@ -154,6 +154,26 @@ def area_of(shape: tuple[int, ...], size: tuple[int, int]) -> tuple[int, int, in
     down, across = size[1] / (shape[0] + _BOX - 1), size[0] / (shape[1] + _BOX - 1)
     edge = (_BOX - 1) / 2
     return round(edge * across), round(edge * down), round(shape[1] * across), round(shape[0] * down)
+
+
+def boxes_for(size: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of the map of boxes of a picture of that size (width, height)."""
+    crop = MotionView().crop(*size)
+    return _boxes_of(-(-crop.out_height // 2), -(-crop.out_width // 2))
+
+
+def _boxes_of(height: int, width: int) -> tuple[int, int]:
+    """The same, of flow of that height and width."""
+    return _NUM_ROWS - _BOX + 1, max(_BOX, round(_NUM_ROWS * width / height)) - _BOX + 1
+
+
+def covered_by(boxes: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The cells of the whole frame that those of a map's boxes cover, 3 rows and columns more than the map has."""
+    rows, columns = boxes.shape
+    covered = np.zeros((rows + _BOX - 1, columns + _BOX - 1), np.bool_)
+    for down, across in np.ndindex(_BOX, _BOX):
+        covered[down : down + rows, across : across + columns] |= boxes
+    return covered
 
 
 def block_maxima(boxes: NDArray[np.float32], seconds: NDArray[np.float64]) -> NDArray[np.float64]:

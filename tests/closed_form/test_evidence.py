@@ -3,10 +3,12 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from firstsight.closed_form.evidence import _symmetric_sums, _with_each, explain
+from firstsight.closed_form.evidence import Judge, Sample, _symmetric_sums, _with_each, explain, rate
+from firstsight.closed_form.layout import Layouts
 
 
 def _lists(num: int, *, shift: tuple[float, float], share: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -74,3 +76,19 @@ def test_sums_over_all_sets() -> None:
             if column in chosen
         )
         assert value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("num", [5, 12, 24, 40, 60, 100])
+def test_no_frame_is_a_candidate_of_itself_or_of_its_neighbours(num: int) -> None:
+    sample = Sample.of(num)
+    random = np.random.default_rng(0)
+    vectors, in_place = (
+        torch.nn.functional.normalize(torch.from_numpy(random.standard_normal((len(sample.numbers), 16))).float())
+        for _ in range(2)
+    )
+    cells = torch.from_numpy(random.integers(-7, 8, (len(sample.numbers), 2, 4, 6, 8)).astype(np.int8))
+    window = min(32, num // 4)
+    lists = rate(vectors, Judge(sample, Layouts(cells, in_place)), window=window)
+    away = np.abs(sample.numbers[lists.positions.numpy()] - sample.numbers[sample.queries][:, None])
+    assert away.min() > window
+    assert lists.ratings.shape[1] >= min(20, num // 3)

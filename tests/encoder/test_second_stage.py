@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from library_made import layout_encoder
 
 import firstsight
 from firstsight.article.model import untrained
@@ -70,3 +71,10 @@ def test_an_encoder_without_a_second_stage_compares_by_the_cosine() -> None:
     vectors = article.encode(frames)
     np.testing.assert_allclose(article.similarities(frames, frames), vectors @ vectors.T, atol=1e-5)
     assert article.describe(frames).cells is None
+
+
+def test_a_precision_asked_for_is_kept_whatever_came_before(frames: np.ndarray) -> None:
+    fresh = layout_encoder().similarities(frames, frames, precision="float32")
+    used = layout_encoder()
+    used.similarities(frames, frames, precision="bfloat16")
+    np.testing.assert_array_equal(used.similarities(frames, frames, precision="float32"), fresh)

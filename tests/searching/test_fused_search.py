@@ -7,13 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from library_made import layout_encoder, write_videos
+from PIL import Image
 
 from firstsight.errors import LibraryError
 from firstsight.indexing.index_files import add
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
+from firstsight.library.vector_index import Proposed
 from firstsight.searching import nearest
+from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of, decoys_of
 from firstsight.searching.moments import best_of_moments, moments_of, taken_in_turn
 from firstsight.searching.nearest import Judge, compare_all, compare_described, find_nearest
@@ -226,3 +229,45 @@ def test_decoys_in_a_mirror_keep_what_is_above_above() -> None:
         assert decoy.shape == picture.shape
         assert decoy[:12].mean() > 150
         assert decoy[-12:].mean() < 50
+
+
+def test_frames_that_are_not_judged_never_match(tmp_path: Path) -> None:
+    """25 pictures of one view, and 75 of its parts in another order, whose vectors are nearly the same."""
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 256, (12, 16, 3)).repeat(4, 0).repeat(4, 1)
+    for number in range(100):
+        picture = blocks + random.integers(-12, 13, blocks.shape)
+        if number >= 25:
+            parts = blocks.reshape(12, 4, 16, 4, 3).swapaxes(1, 2).reshape(192, 4, 4, 3)[random.permutation(192)]
+            picture = parts.reshape(12, 16, 4, 4, 3).swapaxes(1, 2).reshape(blocks.shape)
+        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{number:02}.png")
+    with Store.create(tmp_path / "library", layout_encoder(weight=0.5)) as library:
+        add(library, [tmp_path])
+        query = read_query(blocks.astype(np.uint8), library.encoder)
+        judge = Judge.of(library)
+        assert judge is not None
+        assert query.described is not None
+        found = compare_described(judge, query.described, threshold=0.7, gap_seconds=2.0)
+        matching = np.flatnonzero(found.similarities >= 0.7)
+        names = sorted(found.frames.source_of(row) for row in matching.tolist())
+    assert names == [f"{number:02}.png" for number in range(25)]
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.5, 0.7])
+def test_moments_found_by_an_index_have_their_true_ends(
+    library: Store, query: Query, threshold: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embeddings, ids = library.embeddings(), np.array([source.id for source in library.sources])
+
+    def propose(_tables: object, vector: np.ndarray, *, k: int, num_probes: int) -> Proposed:
+        best = np.argsort(-(embeddings.vectors @ vector))[:k]
+        return Proposed(ids[embeddings.source_indices[best]], embeddings.frame_indices[best], embeddings.vectors[best])
+
+    background = Background(np.linspace(-0.5, 0.5, 50, dtype=np.float32), np.full(9, threshold, np.float32), 4)
+    monkeypatch.setitem(library.derived, "background.npz", background)
+    exact = search(library, query, gap_seconds=0.1)
+    monkeypatch.setattr(nearest, "propose", propose)
+    monkeypatch.setattr(nearest, "_NUM_PROPOSED", 12)
+    monkeypatch.setattr(library, "num_probes", 1)
+    by_index = search(library, query, gap_seconds=0.1)
+    assert [one.moment for one in by_index.matches] == [one.moment for one in exact.matches]

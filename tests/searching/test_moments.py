@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from firstsight.errors import SettingsError
 from firstsight.library.embeddings import Embeddings
-from firstsight.searching.moments import Moment, find_moments
+from firstsight.searching.moments import Moment, find_moments, nearest_moments
 
 
 def footage(steps: list[list[float]]) -> Embeddings:
@@ -158,3 +158,12 @@ def test_what_is_not_valid(num: int, gap: float) -> None:
 def test_a_gap_that_is_none_is_named_alone(gap: float) -> None:
     with pytest.raises(SettingsError, match=f"^a gap of {gap} s within a moment; valid is a number of seconds from 0$"):
         find_moments(np.zeros(1), footage([[]]), threshold=0.5, gap_seconds=gap)
+
+
+def test_the_nearest_that_are_no_match_are_apart_from_those_that_are() -> None:
+    scores = np.array([0.1, 0.45, 0.6, 0.4, 0.7, 0.45, 0.2, 0.3])
+    frames = footage([[1.0] * (len(scores) - 1)])
+    (match,) = find_moments(scores, frames, threshold=0.5, gap_seconds=2.0)
+    below = nearest_moments(scores, frames, k=3, below=0.5, gap_seconds=2.0)
+    assert all(not match.start_seconds - 2 <= one.best_seconds <= match.end_seconds for one in below)
+    assert [one.score for one in below] == [0.3]

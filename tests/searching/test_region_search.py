@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from library_made import layout_encoder
+from PIL import Image
 
 import firstsight
 from firstsight.encoder.encoder import Encoder
@@ -159,3 +161,17 @@ def test_a_library_without_cells_makes_the_maps_again(
         assert isinstance(match_box(store, box, SIZE), RegionMatcher)
         result = search(store, read_query(text, older), box=box)
     assert (result.nearest.seconds, result.nearest.box) == (2.0, box)
+
+
+_LAYOUT = layout_encoder()
+
+
+@pytest.mark.parametrize("encoder", [_LAYOUT, Encoder(replace(_LAYOUT.model, layout=None))], ids=["cells", "maps"])
+def test_where_no_picture_has_contrast_a_box_is_no_match(encoder: Encoder, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "black.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    with Store.create(tmp_path / "library", encoder) as store:
+        add(store, [tmp_path / "black.png"])
+        result = search(store, read_query(pixels, encoder), box=Box(0, 0, 48, 40))
+    assert not result.matches
+    assert not len(result.background.decoys)

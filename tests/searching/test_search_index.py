@@ -4,18 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_made import Filled, filled, unit
+from library_made import Filled, filled, put, small_encoder, unit
 from PIL import Image
 
 from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
 from firstsight.library.selection import Where
+from firstsight.library.set_apart import Part, set_apart
+from firstsight.library.store import Store
 from firstsight.library.vector_index import FACTS_FILE, build
 from firstsight.searching import nearest as candidates
 from firstsight.searching.calibration import Background
 from firstsight.searching.nearest import compare_all, compare_proposed
 from firstsight.searching.query import Query
-from firstsight.searching.search import SearchResult, search
+from firstsight.searching.search import SearchResult, part_of_query, search
 
 
 @pytest.fixture
@@ -103,3 +105,26 @@ def test_scores_are_those_of_the_stored_vectors(made: Filled) -> None:
 def test_without_an_index_there_is_no_proposal(tmp_path: Path) -> None:
     made = filled(tmp_path / "library", {"a.mp4": 20})
     assert compare_proposed(made.library, made.vectors[0], threshold=0.5, num_sources=1) is None
+
+
+@pytest.mark.parametrize("k", [1, 2, 9])
+def test_what_was_set_apart_keeps_nothing_else_from_being_found(
+    tmp_path: Path, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four sources of one view, each further from it; the two nearest are not the same, somebody has said."""
+    monkeypatch.setattr(candidates, "_NUM_PROPOSED", 120)
+    random, library = np.random.default_rng(0), Store.create(tmp_path / "library", small_encoder())
+    view = random.standard_normal(library.dim)
+    for number in range(4):
+        vectors = unit(view + (0.1 + 0.05 * number) * random.standard_normal((120, library.dim)))
+        put(library, f"{number}.mp4", vectors, number=number + 1)
+    library.refresh()
+    build(library.tables, num_groups=4)
+    library.refresh()
+    made = Filled(library, np.empty(0), np.empty(0), np.empty(0), np.empty(0))
+    asked_for = part_of_query(asked(made, unit(view), threshold=0.8).query)
+    for source in library.sources[:2]:
+        set_apart(library.path, asked_for, Part(source.content, name=source.name))
+    by_index, exact = (how(made, unit(view), threshold=0.8, k=k) for how in (asked, exactly))
+    assert [one.source for one in by_index.matches] == ["2.mp4", "3.mp4"][:k]
+    assert shown(by_index) == shown(exact)

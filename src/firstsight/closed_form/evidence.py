@@ -90,6 +90,11 @@ def _long_lag(num_frames: int) -> int:
     return max(2, min(_LONG, num_frames // 4))
 
 
+def _window(sample: Sample, order: float) -> int:
+    """Frames before and after one that are no candidates, as far as the footage is in order; half of it is, at most."""
+    return max(1, min(round(_LONG * order), (int(sample.numbers[-1]) + 1) // 4))
+
+
 def spread(num: int, most: int) -> NDArray[np.intp]:
     """At most so many of the numbers 0 to num - 1, spread evenly."""
     return np.unique(np.linspace(0, num - 1, most).round().astype(np.intp))
@@ -123,7 +128,8 @@ def rate(vectors: Tensor, judge: Judge, *, window: int, rows: Sequence[int] | No
     near = torch.from_numpy(np.abs(sample.numbers[queries][:, None] - sample.numbers[None])) <= window
     cosines = vectors[asked] @ vectors.T
     placed = (in_place[asked] @ in_place.T).masked_fill(near, -2)
-    chosen = candidates(cosines.masked_fill(near, -2), placed, NUM_CANDIDATES)
+    num_left = int((~near).sum(dim=1).min()) if len(near) else 0
+    chosen = candidates(cosines.masked_fill(near, -2), placed, max(1, min(NUM_CANDIDATES, num_left)))
     num, long = chosen.shape[1], _long_lag(int(sample.numbers[-1]) + 1)
     ratings = torch.full((len(rows), num + 4, 3), float("nan"), dtype=torch.float64)
     for number, (row, query) in enumerate(zip(rows, queries, strict=True)):
@@ -292,7 +298,7 @@ def gather(vectors: Tensor, judge: Judge) -> Evidence:
     mixture = explain(first.ratings)
     nexts, next_shares = _next(first)
     order, next_posterior = _share_of_matches(nexts / mixture.scale, mixture)
-    lists = rate(vectors, judge, window=max(1, round(_LONG * order)))
+    lists = rate(vectors, judge, window=_window(judge.sample, order))
     nexts, _ = _next(lists)
     mixture = explain(lists.ratings, nexts, order)
     weight, unrelated = _trust(mixture, lists, order * len(nexts))
@@ -322,7 +328,7 @@ def cross_fitted(evidence: Evidence, judge: Judge, vectors: Callable[[Callable[[
         judge: of the sample.
         vectors: gives those of the sample (S, dim), fitted to the pairs in time of the chosen frame numbers alone.
     """
-    sample, window = judge.sample, max(1, round(_LONG * evidence.order))
+    sample, window = judge.sample, _window(judge.sample, evidence.order)
     length = max(1, -(-(int(sample.numbers[-1]) + 1) // _NUM_BLOCKS))
     parts, blocks = [], sample.numbers[sample.queries] // length % 2
     for half in (0, 1):

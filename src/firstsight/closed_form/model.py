@@ -85,7 +85,7 @@ class ClosedFormModel:
     @property
     def second_stage(self) -> "LayoutStage | None":
         """None for a model of a version without it."""
-        return LayoutStage(self.layout.config, self.layout.spread) if self.layout else None
+        return LayoutStage(self.layout.config, self.layout.spread.cpu()) if self.layout else None
 
     def maps(self, inputs: Tensor, level: int) -> Tensor:
         """The maps of one level (N, maps, rows, columns)."""

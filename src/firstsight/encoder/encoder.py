@@ -218,7 +218,7 @@ class Encoder:
     def _known_of(self, frames: NDArray[np.uint8], precision: Precision | None) -> list[Tensor]:
         """The parts of `describe`, kept for frames that come again."""
         pictures = as_pictures(frames)
-        keys = _keys(pictures)
+        keys = _keys(pictures, precision or self.model.precision)
         rows = {key: self._known[key] for key in keys if key in self._known}
         new = list({key: index for index, key in enumerate(keys) if key not in rows}.values())
         if new:
@@ -272,7 +272,7 @@ class Encoder:
         pictures = as_pictures(frames)
         flat, *others = self._in_batches(pictures, self.model.describe, self.model.precision)
         parts = [torch.from_numpy(part) for part in (_unit(flat), *others)]
-        self._keep(dict(zip(_keys(pictures), zip(*parts, strict=True), strict=True)))
+        self._keep(dict(zip(_keys(pictures, self.model.precision), zip(*parts, strict=True), strict=True)))
         return flat
 
     def compared_level(self, level: int | None) -> int | None:
@@ -315,10 +315,10 @@ class Encoder:
         return f"Encoder({self.view}, levels: {levels}, embedding: {self.dim} numbers, learned by {method})"
 
 
-def _keys(pictures: NDArray[np.uint8]) -> list[bytes]:
-    """A digest of each picture."""
-    shape = repr(pictures.shape[1:]).encode()[:16]
-    return [hashlib.blake2b(picture.tobytes(), person=shape).digest() for picture in pictures]
+def _keys(pictures: NDArray[np.uint8], precision: Precision) -> list[bytes]:
+    """A digest of each picture and of the precision that it is embedded with."""
+    shape, salt = repr(pictures.shape[1:]).encode()[:16], precision.encode()
+    return [hashlib.blake2b(picture.tobytes(), person=shape, salt=salt).digest() for picture in pictures]
 
 
 def _cells_that_show(picture: NDArray[np.uint8], grid: tuple[int, int]) -> Tensor:

@@ -73,7 +73,8 @@ def nearest_moments(
     below: float,
     gap_seconds: float = GAP_SECONDS,
 ) -> tuple[Moment, ...]:
-    """The k best frames below a score, the best first: each a moment of its own, and no two neighbours.
+    """The k best frames below a score, the best first: each a moment of its own, and no two neighbours; nor is any a
+    neighbour of a frame that does not score less.
 
     Args:
         scores: (N,), higher is closer; minus infinity of a frame that is not chosen.
@@ -87,7 +88,7 @@ def nearest_moments(
     rows = np.flatnonzero((scores < below) & (scores > -np.inf))
     order = rows[np.argsort(-scores[rows], kind="stable")]
     chosen: list[int] = []
-    is_left = np.ones(len(scores), np.bool_)
+    is_left = ~near_frames(frames, np.flatnonzero(scores >= below), gap_seconds)
     for row in order.tolist():
         if not is_left[row]:
             continue
@@ -100,6 +101,21 @@ def nearest_moments(
         is_left[of_source][near] = False
         is_left[max(of_source.start, row - 1) : min(of_source.stop, row + 2)] = False
     return tuple(_moment(np.array([row]), scores, frames) for row in chosen)
+
+
+def near_frames(frames: Embeddings, rows: NDArray[np.intp], gap_seconds: float) -> NDArray[np.bool_]:
+    """(N,): which frames are no further than the gap from one of these, or the next to it, in the same source."""
+    counts = np.zeros(len(frames) + 1, np.int64)
+    for number in np.unique(frames.source_indices[rows]):
+        first, last = np.searchsorted(frames.source_indices, [number, number + 1])
+        own = rows[(rows >= first) & (rows < last)]
+        seconds = frames.seconds[first:last]
+        begin = np.searchsorted(seconds, frames.seconds[own] - gap_seconds, "left") + first
+        end = np.searchsorted(seconds, frames.seconds[own] + gap_seconds, "right") + first
+        np.add.at(counts, np.minimum(begin, np.maximum(own - 1, first)), 1)
+        np.add.at(counts, np.maximum(end, np.minimum(own + 2, last)), -1)
+    near: NDArray[np.bool_] = np.cumsum(counts)[:-1] > 0
+    return near
 
 
 def _end_seconds(frames: Embeddings, row: int) -> float:

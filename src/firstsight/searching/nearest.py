@@ -21,7 +21,7 @@ from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
-from firstsight.searching.moments import Moment, best_of_moments, moments_of, taken_in_turn
+from firstsight.searching.moments import Moment, best_of_moments, moments_of, near_frames, taken_in_turn
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
@@ -91,12 +91,22 @@ def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_so
     frames = library.timeline.frames
     similarities = np.full(len(frames), -np.inf, np.float32)
     similarities[positions[is_visible]] = found = (rows.vectors[is_visible] @ vector).clip(-1, 1)
-    is_complete = int((found >= threshold).sum()) < _NUM_PROPOSED // 2
-    if not is_complete:
-        order = positions[is_visible][np.argsort(-found)]
-        best = list(dict.fromkeys(frames.source_indices[order].tolist()))[:num_sources]
+    proposed = Compared(similarities, frames, None, is_complete=int((found >= threshold).sum()) < _NUM_PROPOSED // 2)
+    return (
+        proposed if proposed.is_complete else _with_best_sources(library, vector, proposed, similarities, num_sources)
+    )
+
+
+def _with_best_sources(
+    library: Store, vector: Floats, proposed: Compared, scores: Floats, num_sources: int
+) -> Compared:
+    """What was proposed, and all frames of as many sources, those of the frames (N,) that score best."""
+    frames, order = proposed.frames, np.argsort(-scores, kind="stable")
+    best = list(dict.fromkeys(frames.source_indices[order[scores[order] > -np.inf]].tolist()))[:num_sources]
+    similarities = proposed.similarities.copy()
+    if best:
         _compare(library, vector, Where(tuple(frames.sources[number] for number in best)), similarities)
-    return Compared(similarities, frames, None, is_complete=is_complete)
+    return replace(proposed, similarities=similarities)
 
 
 def _compare(library: Store, vector: Floats, where: Where | None, similarities: Floats) -> None:
@@ -143,6 +153,7 @@ def compare_described(
     threshold: float,
     gap_seconds: float,
     proposed: Compared | None = None,
+    num_sources: int = 0,
     where: Where | None = None,
     without: frozenset[str] = frozenset(),
 ) -> Compared:
@@ -154,6 +165,7 @@ def compare_described(
         threshold: lowest similarity of a match.
         gap_seconds: as for `find_moments`.
         proposed: compare these alone, which a vector index found among all; what is in place then proposes none.
+        num_sources: and, if some match, how many of the best sources to compare completely.
         where: which frames; all by default.
         without: names of sources to leave out.
 
@@ -162,18 +174,21 @@ def compare_described(
     """
     if described.cells is None or described.in_place is None:
         raise SettingsError("a query without a layout; make it with `read_query` and the library's own encoder")
-    library = judge.library
-    cosines = proposed or compare_all(library, described.vectors[0], where=where, without=without)
-    in_place = cosines.similarities
-    if proposed is None:
-        in_place = np.full_like(cosines.similarities, -np.inf)
-        for positions, vectors in library.in_place():
-            in_place[positions] = vectors @ described.in_place[0]
-        in_place[cosines.similarities == -np.inf] = -np.inf
-    search = _Judging(judge, described.cells[0], cosines, in_place, threshold)
-    search.judge_moments()
-    search.judge_around(gap_seconds)
-    return replace(cosines, similarities=search.similarities, is_complete=search.is_complete)
+    library, vector = judge.library, described.vectors[0]
+    if proposed:
+        found = _Judging(judge, described.cells[0], proposed, proposed.similarities, threshold).found(gap_seconds)
+        num_matches = int((found.similarities >= threshold).sum())
+        if not num_matches:
+            return found
+        wider = _with_best_sources(library, vector, proposed, found.similarities, num_sources)
+        found = _Judging(judge, described.cells[0], wider, wider.similarities, threshold).found(gap_seconds)
+        return replace(found, is_complete=found.is_complete and num_matches < _NUM_PROPOSED // 2)
+    cosines = compare_all(library, vector, where=where, without=without)
+    in_place = np.full_like(cosines.similarities, -np.inf)
+    for positions, vectors in library.in_place():
+        in_place[positions] = vectors @ described.in_place[0]
+    in_place[cosines.similarities == -np.inf] = -np.inf
+    return _Judging(judge, described.cells[0], cosines, in_place, threshold).found(gap_seconds)
 
 
 class _Judging:
@@ -183,11 +198,18 @@ class _Judging:
         self, judge: Judge, cells: NDArray[np.int8], cosines: Compared, in_place: Floats, threshold: float
     ) -> None:
         self._judge, self._cells, self._threshold = judge, cells, threshold
-        self._cosines, self._in_place, self._frames = cosines.similarities, in_place, cosines.frames
+        self._compared, self._cosines, self._in_place = cosines, cosines.similarities, in_place
+        self._frames = cosines.frames
         self._is_chosen = self._cosines > -np.inf
         self._agreements = np.full(len(self._cosines), np.nan, np.float32)
-        self._least = np.float32(1)  # of the candidates
+        self._least = np.float32(1)  # of all candidates judged
         self.is_complete = True
+
+    def found(self, gap_seconds: float) -> Compared:
+        """What was compared, by its fused similarities."""
+        self.judge_moments()
+        self.judge_around(gap_seconds)
+        return replace(self._compared, similarities=self.similarities, is_complete=self.is_complete)
 
     @property
     def similarities(self) -> Floats:
@@ -214,6 +236,7 @@ class _Judging:
             num *= 2
             new = self._candidates(moments, num)
             self._take(new)
+            self._least = np.fmin(self._least, self._agreements[new].min(initial=1))
 
     def _candidates(self, moments: NDArray[np.int64], num: int) -> Rows:
         first, second = (best_of_moments(scores[None], moments, num) for scores in (self._cosines, self._in_place))
@@ -224,26 +247,12 @@ class _Judging:
         """Frames around matches, ever further, until those that are near are judged and match no more."""
         reach = gap_seconds
         while self.is_complete:
-            near = self._near(np.flatnonzero(self._is_match), gap_seconds)
+            near = near_frames(self._frames, np.flatnonzero(self._is_match), gap_seconds)
             if not (near & self._is_chosen & ~self._is_judged).any():
                 return
-            further = self._near(np.flatnonzero(self._is_match), reach)
+            further = near_frames(self._frames, np.flatnonzero(self._is_match), reach)
             self._take(np.flatnonzero(further & self._is_chosen & ~self._is_judged))
             reach *= 2
-
-    def _near(self, rows: Rows, gap_seconds: float) -> NDArray[np.bool_]:
-        """(N,): which frames are no further than the gap from one of these, or the next to it, in the same source."""
-        frames, counts = self._frames, np.zeros(len(self._frames) + 1, np.int64)
-        for number in np.unique(frames.source_indices[rows]):
-            first, last = np.searchsorted(frames.source_indices, [number, number + 1])
-            own = rows[(rows >= first) & (rows < last)]
-            seconds = frames.seconds[first:last]
-            begin = np.searchsorted(seconds, frames.seconds[own] - gap_seconds, "left") + first
-            end = np.searchsorted(seconds, frames.seconds[own] + gap_seconds, "right") + first
-            np.add.at(counts, np.minimum(begin, np.maximum(own - 1, first)), 1)
-            np.add.at(counts, np.maximum(end, np.minimum(own + 2, last)), -1)
-        near: NDArray[np.bool_] = np.cumsum(counts)[:-1] > 0
-        return near
 
     def _take(self, rows: Rows) -> None:
         room = _MAX_JUDGED - int(self._is_judged.sum())

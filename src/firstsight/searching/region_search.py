@@ -246,12 +246,14 @@ def region_background(
 def _measure(library: Store, matcher: Matcher, progress: Report) -> Background:
     frames = library.timeline.frames
     decoys, origins = _decoys(matcher, library)
+    if not len(origins):  # no picture has contrast
+        return Background(np.empty(0, np.float32), np.empty(0, np.float32), num_sources=len(library.sources))
     measure = Measurement(decoys, content_groups(library), far_seconds(frames.seconds))
     both, num, pairs, num_done = np.concatenate([decoys.vectors, origins]), len(origins), [], 0
     for rows, best, _ in _bests(library, matcher, both, np.ones(len(frames), np.bool_)):
         similarities = best.T
         measure.add(frames[rows], similarities[:num], similarities[num:])
-        pairs.append(similarities[:num][rows[0] % max(1, num) :][:_PAIRS_A_FRAME].ravel())
+        pairs.append(similarities[:num][rows[0] % num :][:_PAIRS_A_FRAME].ravel())
         num_done += len(rows)
         progress(Progress("measuring", num_done, len(frames)))
     together = np.sort(np.concatenate([np.empty(0, np.float32), *pairs]))

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, check_count, check_seconds
 from firstsight.library.selection import Where
@@ -207,6 +208,7 @@ def search(
         raise LibraryError(f"{library.name} holds no frame; put footage into it with `firstsight index`")
     own = _own_names(library, query)
     without = own if not_itself else frozenset[str]()
+    apart = set_apart_from(library, lambda: part_of_query(query, box))
     if box is not None:
         from firstsight.searching.region_search import compare_box  # its arithmetic takes seconds to load
 
@@ -225,8 +227,9 @@ def search(
             where=where,
             without=without,
             nearest=nearest,
+            apart=apart,
         )
-    compared, num_apart = without_apart(library, compared, lambda: part_of_query(query, box), threshold=threshold)
+    compared, num_apart = without_apart(compared, apart, threshold=threshold)
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold, gap_seconds=gap_seconds)
     num_below = (k if nearest else 1) - len(moments)
     below = nearest_moments(
@@ -267,26 +270,34 @@ def part_of_moment(library: Store, moment: Moment) -> Part:
     return part_of_source(library.source(moment.source), moment.start_seconds, moment.end_seconds)
 
 
-def without_apart(
-    library: Store, compared: Compared, query: Callable[[], Part], *, threshold: float
-) -> tuple[Compared, int]:
-    """What was compared, without frames that were judged not to be the same as the query; and how many would match.
+def set_apart_from(library: Store, query: Callable[[], Part]) -> NDArray[np.bool_] | None:
+    """(N,): which frames of the library were judged not to be the same as the query; None if nothing was.
 
-    The query is asked for only if anything was judged, as a file's hash takes its reading. Where nothing else is left,
-    all is kept below the threshold: there is always a nearest frame.
+    The query is asked for only if anything was judged, as a file's hash takes its reading.
     """
     pairs = read_pairs(library.path)
     others = others_of(pairs, query()) if pairs else []
-    if not others:
+    frames = library.timeline.frames
+    return frames_of(others, library.sources, frames.source_indices, frames.seconds) if others else None
+
+
+def without_apart(compared: Compared, apart: NDArray[np.bool_] | None, *, threshold: float) -> tuple[Compared, int]:
+    """What was compared, without those frames; and how many of them would match.
+
+    Where nothing else is left, all is kept below the threshold: there is always a nearest frame.
+    """
+    if apart is None:
         return compared, 0
-    frames = compared.frames
-    apart = frames_of(others, library.sources, frames.source_indices, frames.seconds)
-    left = np.where(apart, np.float32(-np.inf), compared.similarities)
+    left = _left(compared, apart)
     if not (left > -np.inf).any():
         below = np.nextafter(np.float32(threshold), np.float32(-1))
         left = np.minimum(compared.similarities, below).astype(np.float32)
     num_apart = int((apart & (compared.similarities >= threshold)).sum())
     return replace(compared, similarities=left), num_apart
+
+
+def _left(compared: Compared, apart: NDArray[np.bool_]) -> NDArray[np.float32]:
+    return np.where(apart, np.float32(-np.inf), compared.similarities)
 
 
 def _compare(
@@ -299,24 +310,34 @@ def _compare(
     where: Where | None,
     without: frozenset[str],
     nearest: bool,
+    apart: NDArray[np.bool_] | None,
 ) -> Compared:
     """By the vector index, if there is one and it proposes all that can count; else all chosen frames."""
     judge, by_index = Judge.of(library), None
     if not where and not without:
         least = np.inf if judge else threshold  # of a cosine
         by_index = compare_proposed(library, query.vector, threshold=least, num_sources=k + 1)
-    if judge is None:
-        if by_index and not _may_lack(by_index, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
-            return by_index
-        return compare_all(library, query.vector, where=where, without=without)
-    described = query.described or library.encoder.describe(query.frame.pixels[None])
+
+    def compare(proposed: Compared | None = None) -> Compared:
+        if judge is None:
+            return proposed or compare_all(library, query.vector, where=where, without=without)
+        return compare_described(
+            judge,
+            query.described or library.encoder.describe(query.frame.pixels[None]),
+            threshold=threshold,
+            gap_seconds=gap_seconds,
+            proposed=proposed,
+            num_sources=k + 1,
+            where=where,
+            without=without,
+        )
+
     if by_index:
-        found = compare_described(judge, described, threshold=threshold, gap_seconds=gap_seconds, proposed=by_index)
-        if not _may_lack(found, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
+        found = compare(by_index)
+        left = found if apart is None else replace(found, similarities=_left(found, apart))
+        if not _may_lack(left, k=k, threshold=threshold, gap_seconds=gap_seconds, nearest=nearest):
             return found
-    return compare_described(
-        judge, described, threshold=threshold, gap_seconds=gap_seconds, where=where, without=without
-    )
+    return compare()
 
 
 def _may_lack(compared: Compared, *, k: int, threshold: float, gap_seconds: float, nearest: bool) -> bool:

@@ -19,7 +19,14 @@ from firstsight.searching.nearest import Judge, chosen_frames, compare_all, comp
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
-from firstsight.searching.search import FALSE_MATCH_RATE, Match, match_threshold, matches_of, without_apart
+from firstsight.searching.search import (
+    FALSE_MATCH_RATE,
+    Match,
+    match_threshold,
+    matches_of,
+    set_apart_from,
+    without_apart,
+)
 from firstsight.web.rows import state_of
 
 _ELSEWHERE_SECONDS = 5.0  # what is nearer in time is not elsewhere
@@ -70,7 +77,7 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, p
             compared = compare_all(store, query.vector)
         else:
             compared = compare_described(judge, query.described, threshold=threshold, gap_seconds=GAP_SECONDS)
-    compared, _ = without_apart(store, compared, lambda: part, threshold=threshold)
+    compared, _ = without_apart(compared, set_apart_from(store, lambda: part), threshold=threshold)
     moments = find_moments(compared.similarities, compared.frames, threshold=threshold)
     near = nearest_moments(compared.similarities, compared.frames, k=_NUM_NEAR, below=threshold)
     shown = moments[:MAX_MOMENTS] or near[:_NUM_NEAREST]

@@ -5,24 +5,29 @@
     python benchmarks/watch_events.py camera    # made covers, turns, bumps and frozen streams over real views
     python benchmarks/watch_events.py objects   # real objects pasted into real empty views, shadows, and real bottles
     python benchmarks/watch_events.py real      # all events of real clips
-    python benchmarks/watch_events.py cost      # processor time and memory of an hour at five frames a second
+    python benchmarks/watch_events.py cost --minutes 60   # processor time and memory of watching 720p with all parts on
 
 Each prints a table. Everything drawn follows from --seed.
 """
 
 import argparse
-import resource
+import os
+import re
+import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image
 from scipy import ndimage
 
 import firstsight
+from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.stream import Stream
 from firstsight.monitoring.event import Event
@@ -53,11 +58,13 @@ def main() -> None:
     parser.add_argument("part", choices=("light", "camera", "objects", "real", "cost"))
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--memory", action="store_true", help="of light: by a memory of the empty view")
+    parser.add_argument("--minutes", type=int, default=60, help="of cost: how much footage, an even number")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
     lit = partial(light, by_memory=arguments.memory)
-    {"light": lit, "camera": camera, "objects": objects, "real": real, "cost": cost}[arguments.part](
+    costs = partial(cost, minutes=arguments.minutes)
+    {"light": lit, "camera": camera, "objects": objects, "real": real, "cost": costs}[arguments.part](
         arguments.data, random
     )
 
@@ -279,16 +286,71 @@ def real(data: Path, _: np.random.Generator) -> None:
     print(f"28 clips of a room with one person: {dict(kinds)}")
 
 
-def cost(data: Path, random: np.random.Generator) -> None:
-    """An hour of 720p at five frames a second through all that looks at the view."""
-    frames = [resized(one, 1280, 720) for one in pictures(data / "clips" / f"{CLIPS[0]}.mp4", (0, 12))]
-    made, watch = [noisy(one, random, 1.0) for one in frames], ViewWatch()
-    begun = time.process_time()
-    for index in range(18000):
-        watch.update(made[index % len(made)], index / 5)
-        if index in (2000, 17999):
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(f"after {index + 1} frames: {memory:.0f} MiB at most, {time.process_time() - begun:.0f} CPU seconds")
+def cost(data: Path, _: np.random.Generator, *, minutes: int) -> None:
+    """Footage of 720p at 25 frames a second, of which `firstsight watch` judges 5 a second by all that it has."""
+    program = [sys.executable, "-c", "from firstsight.cli.main import main; main()"]
+    with tempfile.TemporaryDirectory() as kept:
+        folder = Path(kept)
+        part = again_and_again(data / "clips" / f"{CLIPS[0]}.mp4", folder / "part.mp4", seconds=120)
+        video = joined(part, folder / "video.mp4", times=minutes // 2)
+        subprocess.run([*program, "learn", str(part), "--out", str(folder / "run")], check=True, capture_output=True)
+        command = [
+            *program,
+            "watch",
+            str(folder / "run"),
+            str(video),
+            "--novel",
+            "--stays",
+            "--fps",
+            "5",
+            "--speed",
+            "0",
+        ]
+        begun, most = os.times(), 0.0
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+            status, number = Path(f"/proc/{process.pid}/status"), 0
+            while process.poll() is None:
+                time.sleep(5)
+                memory = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
+                number, most = number + 1, float(memory[1]) / 1024 if memory else most
+                if number % 12 == 0:
+                    print(f"after {number // 12} min of watching: {most:.0f} MiB at most", flush=True)
+            assert process.stderr is not None
+            print(process.stderr.read().splitlines()[-2:])
+        ended = os.times()
+        used = sum(ended[2:4]) - sum(begun[2:4])  # of children
+        print(f"{minutes} min: {used:.0f} s of processor time in {ended.elapsed - begun.elapsed:.0f} s, {most:.0f} MiB")
+
+
+def again_and_again(clip: Path, path: Path, *, seconds: int) -> Path:
+    """The clip's frames, forwards and backwards, as 720p at 25 frames a second, with the noise of a sensor."""
+    frames = [resized(one, 1280, 720) for one in pictures(clip, (0, 20), 1280, fps=12.5)]
+    noise = [np.random.default_rng(number).normal(0, 1, (720, 1280, 1)).astype(np.float32) for number in range(8)]
+    with VideoWriter(path, size=(1280, 720)) as writer:
+        for index in range(seconds * 25):
+            place = index // 2 % (2 * len(frames) - 2)
+            picture = frames[min(place, 2 * len(frames) - 2 - place)] + noise[index % 8]
+            writer.write(np.clip(picture, 0, 255).astype(np.uint8), seconds=index / 25)
+    return path
+
+
+def joined(part: Path, path: Path, *, times: int) -> Path:
+    """A video so many times after itself, copied without decoding."""
+    with av.open(str(path), "w") as output:
+        stream, offset = None, 0
+        for _ in range(times):
+            with av.open(str(part)) as given:
+                source = given.streams.video[0]
+                stream = stream or output.add_stream_from_template(source)
+                last = 0
+                for packet in given.demux(source):
+                    if packet.dts is None:
+                        continue
+                    last = max(last, packet.pts + packet.duration)
+                    packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
+                    output.mux(packet)
+                offset += last
+    return path
 
 
 if __name__ == "__main__":

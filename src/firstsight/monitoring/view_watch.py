@@ -69,7 +69,7 @@ class ViewWatch:
         self._liveliness: frozen.Liveliness | None = None
         self._before: left_taken.Before | None = None
         self._states: dict[str, TriggerState] = {}
-        self._last: Judged | None = None  # also after `finish`
+        self._last: Judged | None = None  # after `finish` None again
 
     def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
         """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it.

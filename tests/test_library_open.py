@@ -13,7 +13,7 @@ from PIL import Image
 
 import firstsight
 from firstsight import Library
-from firstsight.errors import LibraryError
+from firstsight.errors import LibraryError, SourceError
 from firstsight.text import json_line
 
 
@@ -137,3 +137,13 @@ def test_a_source_that_broke_is_listed_with_its_old_frames_and_its_failure(libra
     assert library.num_frames == 40
     library.remove("gate.mp4")
     assert [source.name for source in library.sources] == ["yard.mp4"]
+
+
+def test_it_can_be_used_after_footage_that_could_not_be_added_to_a_new_encoder(
+    library: Library, picture: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    with pytest.raises(SourceError):
+        library.reindex(small_encoder(seed=1), [tmp_path / "bad.mp4"])
+    assert library.encoder.fingerprint == small_encoder(seed=1).fingerprint
+    assert library.search(picture).nearest.source == "gate.mp4"

@@ -151,19 +151,24 @@ class Library(Closing):
 
         By default the encoder is learned from all of them. A rate applies to the new sources only.
         """
-        from firstsight.indexing.reindex import reindex
+        from firstsight.indexing.reindex import reindex, reopened
 
-        self._store, self.indexed = reindex(
-            self.store,
-            encoder,
-            sources,
-            frames_per_second=frames_per_second,
-            every=every,
-            keyframes=keyframes,
-            seed=seed,
-            on=on,
-            progress=progress,
-        )
+        before = self.store
+        try:
+            self._store, self.indexed = reindex(
+                before,
+                encoder,
+                sources,
+                frames_per_second=frames_per_second,
+                every=every,
+                keyframes=keyframes,
+                seed=seed,
+                on=on,
+                progress=progress,
+            )
+        finally:
+            if self._store is before:
+                self._store = reopened(before)
         return self.indexed
 
     def remove(self, *names: Name) -> tuple[SourceRecord, ...]:

@@ -9,7 +9,8 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.library.folder import CONFIG_FILE, writing
+from firstsight.library.folder import CONFIG_FILE, remove_library, writing
+from firstsight.library.maintenance import compact
 from firstsight.library.store import Store
 
 
@@ -146,3 +147,22 @@ def test_two_cannot_write_at_once(tmp_path: Path) -> None:
         pass
     with writing(library.path):
         pass
+
+
+@pytest.mark.parametrize("name", ["model", "model-2025", "tables-2025"])
+def test_folders_of_the_user_are_never_taken_for_its_own(name: str, tmp_path: Path) -> None:
+    kept = tmp_path / "mine" / name / "weights.pt"
+    kept.parent.mkdir(parents=True)
+    kept.touch()
+    with pytest.raises(LibraryError, match="holds something else"):
+        Store.create(tmp_path / "mine", small_encoder())
+    assert kept.exists()
+
+
+def test_compacting_and_removing_leave_what_is_not_its_own(tmp_path: Path) -> None:
+    with Store.create(tmp_path / "library", small_encoder()) as library:
+        for name in ("model-2025", "tables-2025"):
+            (library.path / name).mkdir()
+        compact(library)
+    remove_library(library.path)
+    assert sorted(path.name for path in library.path.iterdir()) == ["model-2025", "tables-2025"]

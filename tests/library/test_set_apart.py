@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -96,3 +97,13 @@ def test_a_judgement_holds_for_frames_nearby_in_time(tmp_path: Path) -> None:
     assert not pair.first.is_about(Part("query", 4.0, 4.0))
     assert not pair.first.is_about(Part("query"))
     assert pair.second.covers(np.array([9.0, 9.6, 12.4, 13.0])).tolist() == [False, True, True, False]
+
+
+def test_of_judgements_made_at_once_none_is_lost(tmp_path: Path) -> None:
+    def judge(number: int) -> None:
+        for index in range(20):
+            set_apart(tmp_path, Part(f"{number}-{index}"), Part("other"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(judge, range(4)))
+    assert len(read_pairs(tmp_path)) == 80

@@ -72,12 +72,12 @@ def test_what_is_seen_beside_a_thing_for_a_moment_is_a_part_of_it() -> None:
     assert began == [(0.0, 0.0), (1.625, 1.125)]
 
 
-def test_what_is_told_by_other_numbers_begins_when_that_is_over() -> None:
-    places, told = Places(TRIGGER), grid((2, 2)) > 8
+def test_what_is_reported_by_other_numbers_begins_when_that_is_over() -> None:
+    places, reported = Places(TRIGGER), grid((2, 2)) > 8
     found = [
         (index / 2, one.episode.start_seconds)
         for index in range(12)
-        for one in places.update(grid((2, 1), (5, 7)), index / 2, told=told if index < 8 else None)
+        for one in places.update(grid((2, 1), (5, 7)), index / 2, reported=reported if index < 8 else None)
         if one.begins
     ]
     assert found == [(1.0, 0.0), (4.0, 0.0)]

@@ -145,3 +145,32 @@ def test_what_cannot_be_reviewed_is_refused_in_a_line(server: Server, path: str,
         answer = client.post(path, json=content)
         assert answer.status_code == status
         assert "\n" not in answer.json()["error"]
+
+
+def test_an_answer_outlives_one_that_is_refused(tmp_path: Path) -> None:
+    def refused(_: object) -> None:
+        raise LibraryError("there is no such anchor, or not any more")
+
+    one = candidate("near", "", Place("a.mp4", 1.0, 0.5, 2.0), contents="a")
+    answers = Answers(tmp_path, parts=refused)
+    answers.give(one, "yes")
+    with pytest.raises(LibraryError):
+        answers.give(one, "no")
+    for after in (answers, Answers(tmp_path, parts=refused)):
+        assert [each.answer for each in after.all()] == ["yes"]
+
+
+def test_what_was_renamed_or_away_is_searched_again(tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    write_cut(footage / "cut.mp4")
+    with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
+        away = (footage / "cut.mp4").rename(tmp_path / "away.mp4")
+        find_candidates(library, ["scene"], tmp_path / "found.json")
+        assert not read_found(tmp_path / "found.json").done
+        away.rename(footage / "cut.mp4")
+        find_candidates(library, ["scene"], tmp_path / "found.json")
+        (footage / "cut.mp4").rename(footage / "renamed.mp4")
+        library.add(footage)
+        find_candidates(library, ["scene"], tmp_path / "found.json")
+    assert [one.first.source for one in read_found(tmp_path / "found.json").candidates] == ["renamed.mp4"]

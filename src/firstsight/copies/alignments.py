@@ -83,7 +83,7 @@ def find_alignments(
     found = []
     for of_pair in _by_pair(matches):
         rows = of_pair
-        while len(rows):
+        while evidence[rows].any():  # where a source is as like itself, nothing speaks for the other
             chosen = _best_offset(matches, evidence, rows)
             alignment = _alignment(matches, evidence, chosen, num_ticks, num_passages)
             if alignment.evidence < least - math.log(num_passages):

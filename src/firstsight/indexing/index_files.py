@@ -1,7 +1,6 @@
 """Footage of a library: create one that learns its encoder, add files, remove sources."""
 
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,7 +14,7 @@ from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.on_ray import OnRay, check_engine
 from firstsight.indexing.run import Elsewhere, IndexingRun, Wanted
 from firstsight.indexing.writer import only_first_interrupt
-from firstsight.library.folder import LibraryConfig, check_free
+from firstsight.library.folder import LibraryConfig, check_free, remove_library
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
 from firstsight.library.source_files import FootageFile, find_footage, state_of
@@ -86,7 +85,7 @@ def create(
             return library, index(library, wanted, failures=failures, total=total, on=on, progress=progress)
     except SourceError:
         library.close()
-        shutil.rmtree(path, ignore_errors=True)
+        remove_library(library.path)
         raise
 
 

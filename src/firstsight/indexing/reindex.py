@@ -53,7 +53,8 @@ def reindex(
 
     Raises:
         SettingsError: nothing to learn from; a rate without sources; or a seed outside its range.
-        SourceError: no source can be read, or some cannot be reached; the library stays as it is.
+        SourceError: no source can be read, or some cannot be reached; the library stays as it is. Or none of the
+            further ones can be read; the library has the new encoder then.
         LibraryError: the disk is full, or another process is writing to the library.
     """
     seed, on = check_seed(seed), check_engine(on)
@@ -82,6 +83,15 @@ def reindex(
         progress=progress,
     )
     return library, indexed
+
+
+def reopened(library: Store) -> Store:
+    """A library that may have been closed: if adding fails after the new encoder is there, that has closed it."""
+    try:
+        library.check_open()
+    except LibraryError:
+        return Store.open(library.path)
+    return library
 
 
 def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report) -> tuple[Store, Indexed]:
@@ -164,5 +174,5 @@ def _settle(new: Store) -> None:
 
 def files_of(library: Store) -> list[tuple[FootageFile, Sampling]]:
     """The files of a library, and how each is sampled."""
-    records = [*library.sources, *library.partial_sources]
+    records = {one.path: one for one in (*library.partial_sources, *library.sources)}.values()
     return [(FootageFile(one.path, one.name, is_picture=one.is_picture), one.sampling) for one in records]

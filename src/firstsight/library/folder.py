@@ -8,6 +8,7 @@ tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
 import json
 import os
 import re
+import shutil
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -87,10 +88,12 @@ FORMAT_VERSION = 4
 _READ_VERSIONS = (1, 2, 3, 4)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
+SET_APART_LOCK = ".set-apart.lock"
 MODEL_FOLDER = "model"
 _MADE_BY = "give a folder made by `firstsight index`"
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{16}")
+_OF_AN_ENCODER = re.compile(r"(tables|model)-[0-9a-f]{16}")
 _MAX_DIM = 65_536
 _MAX_THUMBNAIL_SIZE = 4_096
 
@@ -219,12 +222,33 @@ def check_free(folder: Path) -> None:
         raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file; give the name of a folder for the library")
-    if folder.exists() and any(not _left_behind(path) for path in _entries(folder)):
+    if folder.exists() and _foreign(folder):
         raise LibraryError(f"{folder} is not a library, and holds something else; choose a new folder, or an empty one")
 
 
-def _left_behind(path: Path) -> bool:
-    return path.name == MODEL_FOLDER or path.name.startswith(("tables-", "model-", LOCK_FILE, f".{CONFIG_FILE}"))
+def remove_library(folder: Path) -> None:
+    """Removes what a library keeps in its folder, and the folder, if nothing else is in it."""
+    foreign = _foreign(folder)
+    for path in _entries(folder):
+        if path not in foreign:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    if not foreign:
+        folder.rmdir()
+
+
+def is_of_an_encoder(path: Path) -> bool:
+    """Whether a library named a folder so, for the tables or the model of one encoder."""
+    return _OF_AN_ENCODER.fullmatch(path.name) is not None
+
+
+def _foreign(folder: Path) -> list[Path]:
+    """What is in a folder and of no library. Tables come first, so without them a model is somebody else's."""
+    entries = _entries(folder)
+    own = {MODEL_FOLDER, CONFIG_FILE} if any(map(is_of_an_encoder, entries)) else set()
+    hidden = (LOCK_FILE, f".{CONFIG_FILE}", SET_APART_LOCK)
+    return [
+        path for path in entries if not (path.name in own or is_of_an_encoder(path) or path.name.startswith(hidden))
+    ]
 
 
 def _entries(folder: Path) -> list[Path]:

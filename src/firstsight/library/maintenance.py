@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from firstsight.errors import FirstsightError, LibraryError
-from firstsight.library.folder import MODEL_FOLDER, LibraryConfig, check_inside, is_read, read_config, tables_folder
+from firstsight.library.folder import LibraryConfig, check_inside, is_of_an_encoder, is_read, read_config, tables_folder
 from firstsight.library.records import MAX_LENGTH_ERROR, SourceRecord, num_bad_layouts, shown
 from firstsight.library.source_files import FileState, stamp_of, state_of
 from firstsight.library.store import Store
@@ -334,8 +334,7 @@ def compact(library: Store) -> Compacted:
 def _unused(library: Store) -> list[Path]:
     """Folders of tables and models of other encoders."""
     used = {tables_folder(library.path, library.fingerprint), library.path / library.config.model}
-    there = (*library.path.glob("tables-*"), *library.path.glob(f"{MODEL_FOLDER}-*"))
-    return [path for path in there if path not in used]
+    return [path for path in library.path.iterdir() if is_of_an_encoder(path) and path not in used]
 
 
 def remove_unread(folder: Path) -> bool:

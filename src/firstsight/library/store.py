@@ -123,10 +123,10 @@ class Store(Closing):
         rate = Sampling(frames_per_second=frames_per_second, every=every)
         config = LibraryConfig(encoder.fingerprint, encoder.dim, rate.frames_per_second, rate.every)
         config = replace(config, keyframes=keyframes)
-        shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
-        encoder.save(path / MODEL_FOLDER)
         folder = tables_folder(path, config.fingerprint)
         tables = Tables.create(folder, dim=config.dim, layout=LayoutSizes.of(encoder))
+        shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
+        encoder.save(path / MODEL_FOLDER)
         write_config(path, config)
         return cls(path, config, tables, name=str(given))
 

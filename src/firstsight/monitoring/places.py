@@ -68,7 +68,7 @@ class Places:
         self._idle = TriggerState()  # of what is not there yet: it knows how far apart frames are
 
     def update(
-        self, values: NDArray[np.floating] | None, seconds: float, part: str = "", *, told: Cells | None = None
+        self, values: NDArray[np.floating] | None, seconds: float, part: str = "", *, reported: Cells | None = None
     ) -> list[PlaceChange]:
         """What begins or ends with one more frame.
 
@@ -76,8 +76,8 @@ class Places:
             values: (rows, columns), from 0; None if nothing can be judged.
             seconds: its time.
             part: which gives the numbers.
-            told: (rows, columns), where something new is under way by other numbers: what touches it begins only when
-                that is over.
+            reported: (rows, columns), where something new is under way by other numbers: what touches it begins only
+                when that is over.
         """
         known = self._things if values is None or not self._things else self._of_shape(values.shape)
         found = [] if values is None else _regions(values >= self._trigger.ends_below)
@@ -87,14 +87,14 @@ class Places:
         begin = sorted(set(range(len(found))) - used, key=lambda number: -largest[number])
         nothing = np.zeros((1, 1), np.bool_)
         fresh = [_Thing(self._idle, nothing, nothing, np.zeros((1, 1))) for _ in begin]
-        told = None if told is None else ndimage.binary_dilation(told, _AROUND)
+        reported = None if reported is None else ndimage.binary_dilation(reported, _AROUND)
         changes: list[PlaceChange] = []
         things: list[_Thing] = []
         for thing, number in zip([*known, *fresh], [*of_thing, *begin], strict=True):
             cells = None if number is None else found[number]
-            is_told = told is not None and cells is not None and bool((cells & told).any())
+            is_reported = reported is not None and cells is not None and bool((cells & reported).any())
             is_beside = any(other.state.counts for other in (*known, *things) if other is not thing)
-            trigger = self._trigger_for(is_told=is_told, is_beside=is_beside)
+            trigger = self._trigger_for(is_reported=is_reported, is_beside=is_beside)
             after, change = _followed(trigger, thing, cells, _Grid(values, seconds, part))
             changes += [change] if change else []
             things += [after] if after.state.episode else []
@@ -125,9 +125,9 @@ class Places:
             for thing in self._things
         ]
 
-    def _trigger_for(self, *, is_told: bool, is_beside: bool) -> Trigger:
-        """When a thing begins that meets what is told already, or comes beside others."""
-        if is_told:
+    def _trigger_for(self, *, is_reported: bool, is_beside: bool) -> Trigger:
+        """When a thing begins that meets what is reported already, or comes beside others."""
+        if is_reported:
             return replace(self._trigger, min_seconds=math.inf)
         if is_beside:
             return replace(self._trigger, min_seconds=max(self._trigger.min_seconds, _APART_SECONDS))

@@ -153,8 +153,8 @@ class Sentry:
             rarities = None if nothing else motion.rarities
             changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
         if self._appearance:
-            told = None if grid is None else self._told(grid.shape)
-            changes += self._changes(self._looking.update(grid, frame.seconds, told=told))
+            reported = None if grid is None else self._reported(grid.shape)
+            changes += self._changes(self._looking.update(grid, frame.seconds, reported=reported))
         deviation = None if grid is None else float(grid.max())
         if motion is None:
             return Looked(deviation, deviation, None, tuple(changes), events)
@@ -162,7 +162,7 @@ class Sentry:
         goes_on = not (self._looking.is_calm and self._moving.is_calm)
         return Looked(score, deviation, motion.box, tuple(changes), events, motion.part, goes_on)
 
-    def _told(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
+    def _reported(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
         """In a grid of that shape over the encoder's view, where the memory has something new under way."""
         boxes = self._moving.under_way
         if boxes is None:

@@ -66,9 +66,7 @@ class Anchors:
     def get(self, number: str) -> Anchor:
         """The anchor of that id. Raises a LibraryError if there is none."""
         with self._lock:
-            if number not in self._anchors:
-                raise LibraryError("there is no such anchor, or not any more")
-            return self._anchors[number]
+            return self._at(number)
 
     def add(
         self, picture: Picture, *, name: str, box: Box | None = None, source: str = "", seconds: float = 0.0
@@ -94,15 +92,15 @@ class Anchors:
 
     def rename(self, number: str, name: str) -> Anchor:
         """The same anchor under another name."""
-        anchor = replace(self.get(number), name=_name(name))
         with self._lock:
+            anchor = replace(self._at(number), name=_name(name))
             self._save({**self._anchors, number: anchor})
         return anchor
 
     def remove(self, number: str) -> None:
         """Removes one, and its picture."""
-        self.get(number)
         with self._lock:
+            self._at(number)
             self._save({key: anchor for key, anchor in self._anchors.items() if key != number})
             (self._folder / f"{number}.png").unlink(missing_ok=True)
 
@@ -113,6 +111,11 @@ class Anchors:
             return read_upload(read_regular(self._folder / f"{anchor.id}.png"))
         except OSError as error:
             raise LibraryError(f"the picture of the anchor {anchor.name} is gone; remove it") from error
+
+    def _at(self, number: str) -> Anchor:
+        if number not in self._anchors:
+            raise LibraryError("there is no such anchor, or not any more")
+        return self._anchors[number]
 
     def _save(self, anchors: dict[str, Anchor]) -> None:
         content = json.dumps([asdict(anchor) for anchor in anchors.values()], indent=1)
@@ -151,8 +154,11 @@ def box_of_shares(shares: tuple[float, float, float, float], picture: Picture) -
     """
     height, width = picture.shape[:2]
     x, y, across, down = shares
-    if not all(map(np.isfinite, shares)) or across <= 0 or down <= 0 or x + across <= 0 or y + down <= 0:
+    if not all(map(np.isfinite, shares)) or across <= 0 or down <= 0:
         raise SettingsError("the box is empty; draw it again")
+    right, bottom = min(x + across, 1.0), min(y + down, 1.0)
+    x, y = max(x, 0.0), max(y, 0.0)
+    if x >= right or y >= bottom:
+        raise SettingsError("the box is beside the picture; draw it again")
     left, top = (int(np.clip(round(one), 0, side - 1)) for one, side in ((x * width, width), (y * height, height)))
-    right, bottom = round((x + across) * width), round((y + down) * height)
-    return Box(left, top, max(1, min(right, width) - left), max(1, min(bottom, height) - top))
+    return Box(left, top, max(1, round(right * width) - left), max(1, round(bottom * height) - top))

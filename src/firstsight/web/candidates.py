@@ -61,7 +61,7 @@ def candidate(kind: Kind, detail: str, first: Place, second: Place | None = None
 class Found:
     """What the job has found so far."""
 
-    done: tuple[str, ...] = ()  # what was searched: kind and hash of the file
+    done: tuple[str, ...] = ()  # what was searched: kind, and hash and name of the file
     candidates: tuple[Candidate, ...] = ()
 
 
@@ -87,9 +87,9 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
     """
     check_kinds(kinds)
     found, records = read_found(out), library.store.sources
-    known, contents = {record.name for record in records}, {record.content for record in records}
+    known, keys = {record.name for record in records}, {_key(kind, one) for kind in _OF_SOURCE for one in records}
     kept = tuple(one for one in found.candidates if {at.source for at in one.places} <= known)
-    found = Found(tuple(one for one in found.done if one.rpartition(" ")[2] in contents), kept)
+    found = Found(tuple(key for key in found.done if key in keys), kept)
     _write(out, found)
     if "copy" in kinds:
         others = tuple(one for one in found.candidates if one.kind != "copy")
@@ -99,10 +99,10 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
     for kind in (one for one in get_args(Kind) if one in kinds and one in _OF_SOURCE):
         for number, record in enumerate(videos):
             progress(Progress(f"{_WORDS[kind]} in {printable(record.name)}", number, len(videos)))
-            key = f"{kind} {record.content}"
-            if key not in found.done:
-                some = tuple(_found_in(record, library, kind))
-                found = Found((*found.done, key), found.candidates + some)
+            key = _key(kind, record)
+            some = None if key in found.done else _found_in(record, library, kind)
+            if some is not None:
+                found = Found((*found.done, key), (*found.candidates, *some))
                 _write(out, found)
     return f"{counted(len(found.candidates), 'moment')} to judge"
 
@@ -110,11 +110,17 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
 _WORDS: dict[str, str] = {"scene": "scenes", "new": "what is new"}
 
 
-def _found_in(record: SourceRecord, library: Library, kind: str) -> list[Candidate]:
+def _key(kind: str, record: SourceRecord) -> str:
+    """Of a search: candidates name their source, so one of another name is searched again."""
+    return f"{kind} {record.content} {record.name}"
+
+
+def _found_in(record: SourceRecord, library: Library, kind: str) -> list[Candidate] | None:
+    """None if the file is gone, or cannot be read, for now."""
     try:
         return list(_OF_SOURCE[kind](record, library))[:_MAX_OF_SOURCE]
-    except FirstsightError:  # a file that is gone or cannot be read any more has nothing to show
-        return []
+    except FirstsightError:
+        return None
 
 
 def _scenes(record: SourceRecord, _: Library) -> Iterator[Candidate]:

@@ -129,7 +129,8 @@ class Jobs:
                 self._put(replace(self._jobs[waiting[0]], state="running", error=""))
                 self._process = process = start_worker(self._jobs[waiting[0]].task)
             try:
-                self._watch(waiting[0], process)
+                with process:
+                    self._watch(waiting[0], process)
             finally:
                 with self._lock:
                     self._process = self._running = None
@@ -171,7 +172,7 @@ class Jobs:
         write_atomically(self._file, json.dumps([asdict(job) for job in self._jobs.values()]).encode())
 
     def _forget_old(self) -> None:
-        over = sorted(job.id for job in self._jobs.values() if job.is_over)
+        over = sorted(job.id for job in self._jobs.values() if job.is_over and job.id != self._running)
         for number in over[:-_KEPT]:
             del self._jobs[number]
 
@@ -189,7 +190,9 @@ def lines_of(process: "subprocess.Popen[str]") -> Iterator[dict[str, Any]]:
     assert process.stdout is not None
     for line in process.stdout:
         with suppress(ValueError):
-            yield json.loads(line)
+            said = json.loads(line)
+            if isinstance(said, dict):
+                yield said
 
 
 def end_worker(process: "subprocess.Popen[str]") -> None:

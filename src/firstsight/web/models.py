@@ -41,7 +41,7 @@ class Models:
     def names(self) -> list[str]:
         """In the order in which they were begun."""
         found = [path.parent for path in self.folder.glob(f"*/{_ABOUT}") if _NAME.fullmatch(path.parent.name)]
-        return [path.name for path in sorted(found, key=lambda path: (path.stat().st_ctime, path.name))]
+        return [path.name for path in sorted(found, key=lambda path: ((path / _ABOUT).stat().st_mtime_ns, path.name))]
 
     def at(self, name: str) -> Path:
         """The folder of a model. Raises a LibraryError if there is none."""
@@ -53,8 +53,9 @@ class Models:
         """The folder of a new model. Raises a SettingsError if the name is taken, or has other letters."""
         if not _NAME.fullmatch(name):
             raise SettingsError(f"name {name!r}; valid are 1 to 40 letters, digits, - and _, without others")
-        if (self.folder / name).exists():
+        if (self.folder / name / _ABOUT).exists():
             raise SettingsError(f"there is a model {name} already; choose another name, or remove it")
+        shutil.rmtree(self.folder / name, ignore_errors=True)  # of one that was removed while it was learning
         write_atomically(self.folder / name / _ABOUT, json.dumps(asdict(about)).encode())
         return self.folder / name
 

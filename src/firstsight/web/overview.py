@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,12 @@ def write_overview(library: Library, out: Path, *, progress: Report = silent) ->
 def read_overview(file: Path, state: str) -> Overview | None:
     """What was written of a library in that state; None if nothing was."""
     try:
-        with np.load(file, allow_pickle=False) as content:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             written, groups = json.loads(str(content["about"]))
             if written != state:
                 return None
             return Overview(state, groups, content["labels"], content["points"], content["positions"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
 

@@ -77,8 +77,8 @@ class Answers:
         """
         check_choice("answer", answer, get_args(Answer))
         with self._lock:
+            apart = self._parts(candidate) if answer == "no" else None  # may fail, before anything has changed
             self._take_back(self._answers.pop(candidate.id, None))
-            apart = self._parts(candidate) if answer == "no" else None
             if apart:
                 set_apart(self._library, *apart)
             now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -121,14 +121,16 @@ class Review:
         self._workspace = workspace
         self._file = workspace.state_folder / "candidates.json"
         self._answers: Answers | None = None
+        self._lock = threading.Lock()
 
     @property
     def answers(self) -> Answers:
         """Those of the library. Raises a LibraryError while there is none."""
-        if self._answers is None:
-            self._workspace.anchors.all()
-            self._answers = Answers(self._workspace.folder, parts=self._parts_of)
-        return self._answers
+        with self._lock:
+            if self._answers is None:
+                self._workspace.anchors.all()
+                self._answers = Answers(self._workspace.folder, parts=self._parts_of)
+            return self._answers
 
     def candidates(self) -> list[Candidate]:
         """What a job found to be judged, and what nearly matches the anchors that were compared."""
@@ -165,8 +167,8 @@ class Review:
         return self._workspace.jobs.add("review", "looking for what to review", task)
 
     def _follow(self, answered: Answered) -> Answered:
-        if answered.candidate.anchor is not None:
-            self._workspace.forget(answered.candidate.anchor)
+        if answered.apart or answered.candidate.anchor is not None:
+            self._workspace.forget_all()  # what is set apart from one may be from others, too
         return answered
 
     def _near(self, anchor: Anchor, scores: Scores) -> list[Candidate]:

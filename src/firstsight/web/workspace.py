@@ -255,21 +255,26 @@ class Workspace:
 
     def scores(self, anchor_id: str) -> Scores:
         """The curve and the matches of an anchor, in what is shown now."""
-        anchor, known = self.anchors.get(anchor_id), self._scores.get(anchor_id)
+        anchor, scores = self.anchors.get(anchor_id), self._scores
+        known = scores.get(anchor_id)
         if known is None or known.state != self.snapshot.state:
             picture, part = self.anchors.picture(anchor_id), self.part_of(anchor)
 
             def compared(store: Store) -> Scores:
-                again = self._scores.get(anchor_id)  # another thread may have asked meanwhile
+                again = scores.get(anchor_id)  # another thread may have asked meanwhile
                 is_known = again is not None and again.state == state_of(store)
                 return again if again is not None and is_known else score(store, picture, anchor.region, part=part)
 
-            known = self._scores[anchor_id] = self.ask(compared)
+            known = scores[anchor_id] = self.ask(compared)
         return known
 
     def forget(self, anchor_id: str) -> None:
         """Drops what was computed of a removed anchor."""
         self._scores.pop(anchor_id, None)
+
+    def forget_all(self) -> None:
+        """Drops what was computed of all anchors; what is being computed is not kept."""
+        self._scores = {}
 
     def show_latest(self) -> None:
         """Shows the sources that are complete by now."""

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from firstsight.monitoring import light_steps
 from firstsight.monitoring.light_steps import SETTLING_SECONDS, Steps
-from firstsight.monitoring.sketch import HEIGHT, WIDTH, Floats, Sketch
+from firstsight.monitoring.sketch import HEIGHT, WIDTH, Floats, Sketch, find_shift, gradients
 
 NUM_ROWS, NUM_COLUMNS = 6, 8  # cells of 20x20 pixels: some 50 independent gradients, so chance correlates by 0.15
 _CELL = HEIGHT // NUM_ROWS
@@ -308,37 +308,6 @@ def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, 
     least = np.maximum(_LIGHT, _DEVIATIONS * np.sqrt(usual.deviation))
     is_other_light = (np.abs(compared.brighter) > least) & compared.is_calm
     return ("light" if is_other_light.mean() >= _MANY else "usual"), None
-
-
-def gradients(light: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Gradients (2, H, W), right and down, of the light (H, W) averaged over 2x2 pixels; 0 at the border."""
-    rows = light[:-1] + light[1:]
-    averaged = rows[:, :-1] + rows[:, 1:]
-    found = np.zeros((2, *light.shape))
-    np.subtract(averaged[1:-1, 2:], averaged[1:-1, :-2], out=found[0, 1:-2, 1:-2])
-    np.subtract(averaged[2:, 1:-1], averaged[:-2, 1:-1], out=found[1, 1:-2, 1:-2])
-    found /= 8
-    return found
-
-
-def find_shift(now: NDArray[np.float64], then: NDArray[np.float64]) -> tuple[float, float] | None:
-    """By how many pixels the first lies right of and below the second; None if no shift stands out.
-
-    Args:
-        now: gradients (2, H, W).
-        then: of the other picture.
-    """
-    product = np.fft.fft2(now[0] + 1j * now[1]) * np.fft.fft2(then[0] + 1j * then[1]).conj()
-    surface = np.fft.ifft2(product / (np.abs(product) + 1e-9 + 0.01 * np.abs(product).mean())).real
-    row, column = np.unravel_index(int(surface.argmax()), surface.shape)
-    deviation = float(surface.std())
-    # The largest of 19,200 Gaussian values is 4 deviations; twice that is none of them.
-    if surface[row, column] < 8 * deviation:
-        return None
-    height, width = surface.shape
-    across = int(column) - width if column > width // 2 else int(column)
-    down = int(row) - height if row > height // 2 else int(row)
-    return float(across), float(down)
 
 
 def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) -> bool:

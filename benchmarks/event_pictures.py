@@ -23,7 +23,7 @@ import firstsight
 from firstsight.footage.encoding import VideoWriter
 from firstsight.monitoring.event import Event
 from firstsight.normality.memory import Memory
-from firstsight.report.drawing import draw_box
+from firstsight.report.drawing import draw_box, figure_png
 from firstsight.searching.regions import Box
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -120,9 +120,7 @@ def sheet(events: list[Event]) -> bytes:
     for axes in figure.axes:
         axes.set(xticks=[], yticks=[])
         axes.set_frame_on(False)
-    png = io.BytesIO()
-    figure.savefig(png, format="png")
-    return png.getvalue()
+    return figure_png(figure)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ Each prints a table. Everything drawn follows from --seed.
 
 import argparse
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from firstsight.normality.motion import MotionView
 from firstsight.pixels import crop_and_resize
 
 sys.path.insert(0, str(Path(__file__).parent))
+from peak_memory import peak_megabytes
 from view_cases import COVERED, DARK, FRAMES_PER_SECOND, MOVED, NO_ALARM, Drawn, Ground, case, noisy
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -308,11 +309,12 @@ def cost(data: Path, _: np.random.Generator, *, minutes: int) -> None:
         ]
         begun, most = os.times(), 0.0
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-            status, number = Path(f"/proc/{process.pid}/status"), 0
+            number = 0
             while process.poll() is None:
+                with suppress(OSError, StopIteration):  # it has just ended
+                    most = peak_megabytes(process.pid)
                 time.sleep(5)
-                memory = re.search(r"VmHWM:\s+(\d+)", status.read_text()) if status.exists() else None
-                number, most = number + 1, float(memory[1]) / 1024 if memory else most
+                number += 1
                 if number % 12 == 0:
                     print(f"after {number // 12} min of watching: {most:.0f} MiB at most", flush=True)
             assert process.stderr is not None

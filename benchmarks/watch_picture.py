@@ -1,6 +1,5 @@
 """A picture of what is new over time, beside what was marked by eye, with the frame of each event."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import firstsight
 from firstsight.footage.source import open_source
 from firstsight.monitoring.deviation import NEW_FROM
 from firstsight.monitoring.novelty import detect_novelty
+from firstsight.report.drawing import figure_png
 
 _RATE = 2.0
 
@@ -39,6 +39,4 @@ def draw(encoder: firstsight.Encoder, clip: Path, spans: Sequence[tuple[float, f
             axes.axvline(event.seconds, ymax=0.62, color="#b03a2e", linewidth=0.8)
     axes.set(xlabel="seconds", ylabel="deviation from the usual", ylim=(0, top * 1.6), xlim=(0, seconds[-1]))
     axes.spines[["top", "right"]].set_visible(False)
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png")
-    return picture.getvalue()
+    return figure_png(figure)

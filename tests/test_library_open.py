@@ -147,3 +147,10 @@ def test_it_can_be_used_after_footage_that_could_not_be_added_to_a_new_encoder(
         library.reindex(small_encoder(seed=1), [tmp_path / "bad.mp4"])
     assert library.encoder.fingerprint == small_encoder(seed=1).fingerprint
     assert library.search(picture).nearest.source == "gate.mp4"
+
+
+def test_a_library_that_was_closed_stays_closed(library: Library) -> None:
+    library.close()
+    for _ in range(2):
+        with pytest.raises(LibraryError, match="is closed"):
+            library.reindex(small_encoder(seed=1))

@@ -154,6 +154,7 @@ class Library(Closing):
         from firstsight.indexing.reindex import reindex, reopened
 
         before = self.store
+        before.check_open()
         try:
             self._store, self.indexed = reindex(
                 before,

@@ -5,7 +5,8 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -17,6 +18,7 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 # Not allowed in a name on every file system; becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
+_LOCK_SECONDS = 30.0
 
 
 class Closing:
@@ -193,3 +195,22 @@ def open_regular(path: Path, *, name: str) -> BinaryIO:
 
 def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Within it no other process that asks for the same writes the file, which need not be there yet.
+
+    Raises:
+        RunError: another one has held it for 30 s, or its folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
+            yield
+    except Timeout as error:
+        raise RunError(f"{file} is held by another process for {_LOCK_SECONDS:g} s; end that") from error
+    except (OSError, NotImplementedError) as error:
+        raise RunError(f"{file} cannot be written; choose a folder that can be, with free space") from error

@@ -92,6 +92,16 @@ def test_models_keep_their_order_and_one_that_ended_late_blocks_no_name(tmp_path
     assert models.names() == ["first", "second"]
 
 
+def test_a_run_that_the_user_has_put_there_is_no_model_to_be_replaced(tmp_path: Path) -> None:
+    models = Models(tmp_path / "walks.library")
+    weights = models.folder / "mine" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.touch()
+    with pytest.raises(SettingsError, match="there is a model mine already"):
+        models.begin("mine", About(sources=("a.mp4",), paths=("/a.mp4",), method="default", seed=0))
+    assert weights.exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + bytes(40)])
 def test_a_damaged_map_is_made_again(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "overview.npz").write_bytes(content)

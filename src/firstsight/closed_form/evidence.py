@@ -51,6 +51,11 @@ class Sample:
         numbers = np.unique(np.concatenate([inside, spread(num_frames, _NUM_REFERENCES)]))
         return cls(numbers, np.searchsorted(numbers, queries))
 
+    @property
+    def num_frames(self) -> int:
+        """Of the footage, whose last frame is in every sample."""
+        return int(self.numbers[-1]) + 1
+
     def beside(self, query: int, lag: int) -> list[int]:
         """The positions of the frames that are so many before and after, as far as there are such."""
         wanted = [self.numbers[query] - lag, self.numbers[query] + lag]
@@ -92,7 +97,7 @@ def _long_lag(num_frames: int) -> int:
 
 def _window(sample: Sample, order: float) -> int:
     """Frames before and after one that are no candidates, as far as the footage is in order; half of it is, at most."""
-    return max(1, min(round(_LONG * order), (int(sample.numbers[-1]) + 1) // 4))
+    return max(1, min(round(_LONG * order), sample.num_frames // 4))
 
 
 def spread(num: int, most: int) -> NDArray[np.intp]:
@@ -130,7 +135,7 @@ def rate(vectors: Tensor, judge: Judge, *, window: int, rows: Sequence[int] | No
     placed = (in_place[asked] @ in_place.T).masked_fill(near, -2)
     num_left = int((~near).sum(dim=1).min()) if len(near) else 0
     chosen = candidates(cosines.masked_fill(near, -2), placed, max(1, min(NUM_CANDIDATES, num_left)))
-    num, long = chosen.shape[1], _long_lag(int(sample.numbers[-1]) + 1)
+    num, long = chosen.shape[1], _long_lag(sample.num_frames)
     ratings = torch.full((len(rows), num + 4, 3), float("nan"), dtype=torch.float64)
     for number, (row, query) in enumerate(zip(rows, queries, strict=True)):
         beside = {
@@ -329,7 +334,7 @@ def cross_fitted(evidence: Evidence, judge: Judge, vectors: Callable[[Callable[[
         vectors: gives those of the sample (S, dim), fitted to the pairs in time of the chosen frame numbers alone.
     """
     sample, window = judge.sample, _window(judge.sample, evidence.order)
-    length = max(1, -(-(int(sample.numbers[-1]) + 1) // _NUM_BLOCKS))
+    length = max(1, -(-sample.num_frames // _NUM_BLOCKS))
     parts, blocks = [], sample.numbers[sample.queries] // length % 2
     for half in (0, 1):
         rows = np.flatnonzero(blocks == half).tolist()

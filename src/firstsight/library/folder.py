@@ -88,7 +88,6 @@ FORMAT_VERSION = 4
 _READ_VERSIONS = (1, 2, 3, 4)
 CONFIG_FILE = "library.json"
 LOCK_FILE = ".library.lock"
-SET_APART_LOCK = ".set-apart.lock"
 MODEL_FOLDER = "model"
 _MADE_BY = "give a folder made by `firstsight index`"
 
@@ -228,11 +227,12 @@ def check_free(folder: Path) -> None:
 
 def remove_library(folder: Path) -> None:
     """Removes what a library keeps in its folder, and the folder, if nothing else is in it."""
-    foreign = _foreign(folder)
-    for path in _entries(folder):
-        if path not in foreign:
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    if not foreign:
+    with suppress(OSError):
+        for path in set(_entries(folder)) - set(_foreign(folder)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         folder.rmdir()
 
 
@@ -245,7 +245,7 @@ def _foreign(folder: Path) -> list[Path]:
     """What is in a folder and of no library. Tables come first, so without them a model is somebody else's."""
     entries = _entries(folder)
     own = {MODEL_FOLDER, CONFIG_FILE} if any(map(is_of_an_encoder, entries)) else set()
-    hidden = (LOCK_FILE, f".{CONFIG_FILE}", SET_APART_LOCK)
+    hidden = (LOCK_FILE, f".{CONFIG_FILE}")
     return [
         path for path in entries if not (path.name in own or is_of_an_encoder(path) or path.name.startswith(hidden))
     ]

@@ -4,19 +4,16 @@ Sources are known by the hash of their files, so a judgement holds when a file i
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import write_atomically
+from firstsight.errors import LibraryError, SettingsError
+from firstsight.files import locked, write_atomically
 from firstsight.from_json import from_json, read_json
-from firstsight.library.folder import SET_APART_LOCK
 from firstsight.library.records import SourceRecord
 
 _FILE = "set-apart.json"  # in the library
@@ -99,7 +96,7 @@ def read_pairs(folder: Path) -> tuple[Pair, ...]:
 
 def set_apart(folder: Path, first: Part, second: Part) -> None:
     """Remembers that two are not the same. Raises a RunError if it cannot be written."""
-    with _locked(folder):
+    with locked(folder / _FILE):
         pairs = read_pairs(folder)
         if not any(pair.is_of(first, second) for pair in pairs):
             _write(folder, (*pairs, Pair(first, second)))
@@ -107,21 +104,12 @@ def set_apart(folder: Path, first: Part, second: Part) -> None:
 
 def reunite(folder: Path, first: Part, second: Part) -> bool:
     """Forgets it again; whether there was something to forget."""
-    with _locked(folder):
+    with locked(folder / _FILE):
         pairs = read_pairs(folder)
         left = tuple(pair for pair in pairs if not pair.is_of(first, second))
         if len(left) < len(pairs):
             _write(folder, left)
     return len(left) < len(pairs)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / SET_APART_LOCK):
-            yield
-    except (OSError, NotImplementedError) as error:
-        raise RunError(f"{folder / _FILE} cannot be written; check the permissions of its folder") from error
 
 
 def _write(folder: Path, pairs: tuple[Pair, ...]) -> None:

@@ -6,20 +6,17 @@ that scores of all days can be compared. More becomes normal motion and appearan
 last week.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError
-from firstsight.files import check_path
+from firstsight.files import check_path, locked
 from firstsight.footage.frames import Frame
 from firstsight.normality.appearance import Part, Seen
 from firstsight.normality.memory import Judged, Learned, Memory
@@ -27,7 +24,6 @@ from firstsight.normality.motion import BLOCK_SECONDS, Boxes, remembered
 
 # Blocks that were learned before they are written: 5 min, what a failure of the power costs.
 BLOCKS_A_SAVE = 75
-_LOCK_SECONDS = 30.0
 _PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -119,7 +115,7 @@ class Growth:
             RunError: the file was damaged meanwhile, or cannot be written.
         """
         if self._learned or not self.file.exists():
-            with self._locked():
+            with locked(self.file):
                 self.memory = (self._read() or self.memory).grown(self._learned)
                 self.memory.save(self.file)
             self._learned = []
@@ -134,17 +130,6 @@ class Growth:
         if memory.appearance and memory.appearance.fingerprint != self._fingerprint:
             raise RunError(f"{self.file} was learned with another encoder; give the run of that, or another file")
         return memory
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        try:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.file.with_name(f".{self.file.name}.lock"), timeout=_LOCK_SECONDS):
-                yield
-        except Timeout as error:
-            raise RunError(f"{self.file} is held by another process for {_LOCK_SECONDS:g} s; end that") from error
-        except (OSError, NotImplementedError) as error:
-            raise RunError(f"{self.file} cannot be written; choose a folder that can be, with free space") from error
 
     def _note(self, block: _Block, judged: Judged) -> None:
         last_boxes, last_seen = self._last_parts

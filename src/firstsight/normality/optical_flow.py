@@ -56,7 +56,7 @@ def polynomials(pictures: Tensor, spacing: int = 1) -> Tensor:
     *Source:* section 3; the weights are separable, and so are the six products with the basis.
     """
     vertical, horizontal = _fit_filters()
-    # One channel at a time, a product with a matrix takes half the time of a convolution.
+    # Of a single channel a product with a matrix is faster than a convolution.
     down = torch.cat([_sliding(pictures.shape[2], weights, spacing) for weights in vertical])
     rows = (down @ pictures[:, 0]).view(len(pictures), len(vertical), -1, pictures.shape[3])
     padded = functional.pad(rows, (_RADIUS, _RADIUS, 0, 0), mode="replicate")

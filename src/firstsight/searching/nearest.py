@@ -92,9 +92,9 @@ def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_so
     similarities = np.full(len(frames), -np.inf, np.float32)
     similarities[positions[is_visible]] = found = (rows.vectors[is_visible] @ vector).clip(-1, 1)
     proposed = Compared(similarities, frames, None, is_complete=int((found >= threshold).sum()) < _NUM_PROPOSED // 2)
-    return (
-        proposed if proposed.is_complete else _with_best_sources(library, vector, proposed, similarities, num_sources)
-    )
+    if proposed.is_complete:
+        return proposed
+    return _with_best_sources(library, vector, proposed, similarities, num_sources)
 
 
 def _with_best_sources(
@@ -174,21 +174,25 @@ def compare_described(
     """
     if described.cells is None or described.in_place is None:
         raise SettingsError("a query without a layout; make it with `read_query` and the library's own encoder")
-    library, vector = judge.library, described.vectors[0]
+    library, vector, cells = judge.library, described.vectors[0], described.cells[0]
+
+    def judged(compared: Compared, in_place: Floats) -> Compared:
+        return _Judging(judge, cells, compared, in_place, threshold).found(gap_seconds)
+
     if proposed:
-        found = _Judging(judge, described.cells[0], proposed, proposed.similarities, threshold).found(gap_seconds)
+        found = judged(proposed, proposed.similarities)
         num_matches = int((found.similarities >= threshold).sum())
         if not num_matches:
             return found
         wider = _with_best_sources(library, vector, proposed, found.similarities, num_sources)
-        found = _Judging(judge, described.cells[0], wider, wider.similarities, threshold).found(gap_seconds)
+        found = judged(wider, wider.similarities)
         return replace(found, is_complete=found.is_complete and num_matches < _NUM_PROPOSED // 2)
     cosines = compare_all(library, vector, where=where, without=without)
     in_place = np.full_like(cosines.similarities, -np.inf)
     for positions, vectors in library.in_place():
         in_place[positions] = vectors @ described.in_place[0]
     in_place[cosines.similarities == -np.inf] = -np.inf
-    return _Judging(judge, described.cells[0], cosines, in_place, threshold).found(gap_seconds)
+    return judged(cosines, in_place)
 
 
 class _Judging:

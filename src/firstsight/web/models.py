@@ -53,11 +53,12 @@ class Models:
         """The folder of a new model. Raises a SettingsError if the name is taken, or has other letters."""
         if not _NAME.fullmatch(name):
             raise SettingsError(f"name {name!r}; valid are 1 to 40 letters, digits, - and _, without others")
-        if (self.folder / name / _ABOUT).exists():
+        folder = self.folder / name
+        if folder.exists() and {path.name for path in folder.iterdir()} - {_RUN, _VERDICT, _LEVELS}:
             raise SettingsError(f"there is a model {name} already; choose another name, or remove it")
-        shutil.rmtree(self.folder / name, ignore_errors=True)  # of one that was removed while it was learning
-        write_atomically(self.folder / name / _ABOUT, json.dumps(asdict(about)).encode())
-        return self.folder / name
+        shutil.rmtree(folder, ignore_errors=True)  # what one has written that was removed while it was learning
+        write_atomically(folder / _ABOUT, json.dumps(asdict(about)).encode())
+        return folder
 
     def remove(self, name: str) -> None:
         """Removes it, and its files. Raises a LibraryError if there is none."""

@@ -112,6 +112,45 @@ class TestAgain:
         (videos / "1.mp4").unlink()
         assert did(add(library, [videos]))["unchanged"] == ["0.mp4", "2.mp4", "twin.mp4"]
 
+    @pytest.mark.parametrize("name", ["1.mp4", "twin.mp4"])
+    def test_of_two_copies_the_one_that_was_renamed_leaves_no_name_behind(
+        self, library: Store, videos: Path, name: str
+    ) -> None:
+        shutil.copy(videos / "1.mp4", videos / "twin.mp4")
+        add(library, [videos])
+        (videos / name).rename(videos / "9.mp4")
+        outcome = did(add(library, [videos]))
+        assert (outcome["moved"], outcome.get("copied")) == (["9.mp4"], None)
+        left = {"1.mp4", "twin.mp4"} - {name}
+        assert {record.name for record in library.sources} == {"0.mp4", "2.mp4", "9.mp4"} | left
+
+    def test_a_folder_that_was_renamed_keeps_its_rows(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        outcome = did(add(library, [videos.rename(videos.with_name("footage"))]))
+        assert outcome == {"moved": ["footage/0.mp4", "footage/1.mp4", "footage/2.mp4"]}
+        assert {record.path.parent.name for record in library.sources} == {"footage"}
+
+    def test_a_copy_of_what_lies_on_a_share_that_is_not_mounted_does_not_take_its_place(
+        self, library: Store, videos: Path
+    ) -> None:
+        share = videos.with_name("share")
+        shutil.copytree(videos, share / "day")
+        add(library, [share])
+        share.rename(videos.with_name("elsewhere"))
+        outcome = did(add(library, [videos]))
+        assert outcome == {"copied": ["0.mp4", "1.mp4", "2.mp4"]}
+        assert len(library.sources) == 6
+
+    def test_what_can_be_read_again_is_no_failure_any_more(self, library: Store, videos: Path) -> None:
+        add(library, [videos])
+        path, aside = videos / "1.mp4", videos.with_name("aside")
+        path.rename(aside)
+        path.write_text("no video")
+        assert len(add(library, [videos]).failures) == 1
+        aside.replace(path)  # with its time of change
+        assert did(add(library, [videos])) == {"unchanged": ["0.mp4", "1.mp4", "2.mp4"]}
+        assert info(library).failed == ()
+
     def test_a_file_whose_content_changed_is_embedded_anew(self, library: Store, videos: Path) -> None:
         add(library, [videos])
         shutil.copy(write_video(videos.parent / "other.mp4", seed=7, num_frames=150), videos / "1.mp4")
@@ -254,6 +293,18 @@ class TestInterrupted:
         assert add(library, [long], every=1).num_frames == 500
         assert library.tables.frames.count_rows() == library.num_frames == 500
         np.testing.assert_array_equal(library.embeddings().frame_indices, np.arange(500))
+
+    def test_a_file_moved_to_where_another_was_interrupted_leaves_nothing_of_that(
+        self, library: Store, videos: Path, long: Path
+    ) -> None:
+        add(library, [videos])
+        other = Path(shutil.copy(long, videos / "other.mp4"))
+        with pytest.raises(KeyboardInterrupt):
+            add(library, [other], every=1, progress=interrupt(130))
+        assert info(library).partial == ("other.mp4",)
+        (videos / "1.mp4").replace(other)
+        assert did(add(library, [videos]))["moved"] == ["other.mp4"]
+        assert info(library).partial == ()
 
     def test_old_rows_are_shown_until_the_new_ones_are_whole(self, library: Store, long: Path) -> None:
         add(library, [long])

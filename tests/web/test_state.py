@@ -3,20 +3,28 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from library_made import layout_encoder
+from PIL import Image
 
+from firstsight.api import Library
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.web import jobs
 from firstsight.web.anchors import Anchors, box_of_shares
 from firstsight.web.jobs import Job, Jobs
 from firstsight.web.models import About, Models
 from firstsight.web.overview import read_overview
+from firstsight.web.routes import FrameAnchor, routes_of
+from firstsight.web.workspace import Workspace
 
 PICTURE = np.zeros((20, 30, 3), np.uint8)
+TILES = "tracks/{track}/{level}/{number}"
 
 
 def worker(program: str) -> Callable[[dict], "subprocess.Popen[str]"]:
@@ -57,6 +65,19 @@ def test_a_cancelled_job_that_is_still_ending_is_not_forgotten(tmp_path: Path, m
     queue.cancel(first.id)
     last = queue.add("learn", "last", {"number": -1})
     wait_for(lambda: next(job for job in queue.all() if job.id == last.id).state == "running")
+    queue.close()
+
+
+def test_who_cancels_may_wait_for_the_worker_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = tmp_path / "late"
+    ends_late = "import sys, time; print('{}', flush=True); sys.stdin.read(); time.sleep(1)"
+    monkeypatch.setattr(jobs, "start_worker", worker(f"{ends_late}; open({str(late)!r}, 'w')"))
+    queue = Jobs(tmp_path / "jobs.json", on_change=ignore)
+    job = queue.add("learn", "one", {})
+    queue.start()
+    wait_for(lambda: queue.all()[0].state == "running")
+    assert queue.cancel(job.id, wait_seconds=60).state == "cancelled"
+    assert late.exists()
     queue.close()
 
 
@@ -106,3 +127,86 @@ def test_a_run_that_the_user_has_put_there_is_no_model_to_be_replaced(tmp_path: 
 def test_a_damaged_map_is_made_again(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "overview.npz").write_bytes(content)
     assert read_overview(tmp_path / "overview.npz", "state") is None
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of three pictures, "b" to "d"."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, name in enumerate("bcd", start=1):
+        add_picture(folder / f"{name}.png", seed=number)
+    return folder
+
+
+def add_picture(path: Path, *, seed: int) -> None:
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)).save(path)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    Library.create(tmp_path / "library", pictures, encoder=layout_encoder()).close()
+    opened = Workspace(tmp_path / "library")
+    yield opened
+    opened.close()
+
+
+def route(workspace: Workspace, path: str, *, method: str = "GET") -> Callable[..., Any]:
+    """The function of the REST API that answers there."""
+    return next(one.endpoint for one in routes_of(workspace).routes if one.path == path and method in one.methods)
+
+
+def pin(workspace: Workspace, *, seconds: float) -> dict[str, Any]:
+    (row,) = workspace.snapshot.rows
+    return route(workspace, "/api/anchors", method="POST")(FrameAnchor(row=row.id, seconds=seconds))
+
+
+def index_again(workspace: Workspace, pictures: Path) -> None:
+    with Library.open(workspace.folder) as library:
+        library.add(pictures)
+    workspace.show_latest()
+
+
+def test_an_anchor_among_pictures_is_the_same_picture_when_there_are_more(workspace: Workspace, pictures: Path) -> None:
+    pinned = pin(workspace, seconds=1.0)
+    assert (pinned["source"], pinned["seconds"]) == ("c.png", 0.0)
+    anchor = workspace.anchors.get(pinned["id"])
+    before = workspace.part_of(anchor)
+    of_old = replace(anchor, source=workspace.snapshot.rows[0].name, seconds=1.0)  # as older versions noted it
+    assert workspace.part_of(of_old) == before
+    add_picture(pictures / "a.png", seed=0)
+    index_again(workspace, pictures)
+    assert workspace.part_of(anchor) == before
+    assert before.content == workspace.snapshot.rows[0].records[2].content
+
+
+def test_browsers_keep_only_what_its_address_names(workspace: Workspace, pictures: Path) -> None:
+    strip, tiles = (route(workspace, f"/api/{path}") for path in ("rows/{row_id}/strip/{level}/{number}", TILES))
+    (row,) = workspace.snapshot.rows
+    kept, other = (strip(row.id, 0, 0, version=version) for version in (row.version, "older"))
+    assert "immutable" in kept.headers["cache-control"]
+    assert other.headers["cache-control"] == tiles("frames", 0, 0, row.id).headers["cache-control"] == "no-store"
+    add_picture(pictures / "c.png", seed=9)
+    index_again(workspace, pictures)
+    (now,) = workspace.snapshot.rows
+    assert len(now.positions) == len(row.positions)
+    assert now.version != row.version
+    assert strip(now.id, 0, 0, version=now.version).body != kept.body
+
+
+def test_what_was_compared_is_drawn_where_it_was(
+    workspace: Workspace, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures arrive while an anchor is compared: its curve is that of the frames that it was compared with."""
+    tiles, (row,) = route(workspace, f"/api/{TILES}"), workspace.snapshot.rows
+    pinned = pin(workspace, seconds=1.0)["id"]
+    before, known = tiles(pinned, 0, 0, row.id).body, workspace.scores(pinned)
+    assert np.count_nonzero(np.frombuffer(before, np.uint8)) == 3
+    add_picture(pictures / "e.png", seed=5)
+    index_again(workspace, pictures)
+    assert workspace.snapshot.num_frames == 4
+    monkeypatch.setattr(workspace, "scores", lambda _: known)
+    assert tiles(pinned, 0, 0, row.id).body == before
+    monkeypatch.undo()
+    assert np.count_nonzero(np.frombuffer(tiles(pinned, 0, 0, row.id).body, np.uint8)) == 4

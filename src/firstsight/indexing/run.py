@@ -1,6 +1,7 @@
 """One run of indexing: each file is embedded, copied, renamed or left, whichever is the least work."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,16 +20,15 @@ from firstsight.indexing.writer import (
     embed_source,
     footage_to_embed,
     frames_after,
+    plausible_end,
     resumed_sampling,
     stated_end,
 )
-from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, latest, rate_in_words
-from firstsight.library.source_files import FootageFile, content_hash, free_name, stamp_of, storable
+from firstsight.library.records import SourceRecord, Stamp, Stored, latest, rate_in_words
+from firstsight.library.source_files import FootageFile, content_hash, free_name, has_moved, stamp_of, storable
 from firstsight.library.store import Store
 from firstsight.progress import Progress, Report
 from firstsight.text import printable
-
-_RowsKey = tuple[str, float | None, int | None, bool]
 
 
 class SourceRegistry:
@@ -45,32 +45,33 @@ class SourceRegistry:
         self.whole: dict[Path, SourceRecord] = {}
         self.partial = latest(records, "partial")
         self.failed = latest(records, "failed")
-        self._by_rows: dict[_RowsKey, SourceRecord] = {}
-        self._by_content: dict[str, SourceRecord] = {}
+        self._by_content: dict[str, dict[Path, SourceRecord]] = defaultdict(dict)
+        self._may_be_gone: dict[str, list[SourceRecord]] = defaultdict(list)  # by content
         self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
         self._new_names: dict[Path, str] = {}  # of files that are not in the library yet
         self._last_id = max((record.id for record in records), default=0)
         for record in latest(records, "whole").values():
             self.register(record)
+            self._may_be_gone[record.content].append(record)
 
     def register(self, record: SourceRecord) -> None:
         """Adds a complete source; it replaces another one at its path."""
         if before := self.whole.get(record.path):
             self.forget(before)
         self.whole[record.path] = record
-        self._by_rows[_rows_key(record.content, record.sampling)] = record
-        self._by_content[record.content] = record
+        self._by_content[record.content][record.path] = record
         self._names.add(record.name)
 
     def forget(self, record: SourceRecord) -> None:
         """Removes a source."""
         del self.whole[record.path]
         self._names.discard(record.name)
-        key = _rows_key(record.content, record.sampling)
-        if self._by_rows.get(key) == record:
-            del self._by_rows[key]
-        if self._by_content.get(record.content) == record:
-            del self._by_content[record.content]
+        del self._by_content[record.content][record.path]
+
+    def take_attempts(self, path: Path) -> list[int]:
+        """The ids of an interrupted and of a failed attempt at that file, which are of no use any more."""
+        attempts = self.partial.pop(path, None), self.failed.pop(path, None)
+        return [one.id for one in attempts if one]
 
     def at(self, path: Path) -> SourceRecord | None:
         """The record of that file: whole before partial before failed."""
@@ -78,11 +79,23 @@ class SourceRegistry:
 
     def with_same_rows(self, content: str, sampling: Sampling) -> SourceRecord | None:
         """A complete source of the same content and sampling: it has the same rows."""
-        return self._by_rows.get(_rows_key(content, sampling))
+        copies = self._by_content.get(content, {}).values()
+        return next((one for one in copies if one.sampling == sampling), None)
 
-    def of_content(self, content: str) -> SourceRecord | None:
-        """A complete source of the same content, with any sampling."""
-        return self._by_content.get(content)
+    def moved_to(self, path: Path, content: str, sampling: Sampling | None) -> SourceRecord | None:
+        """The complete source that is at that path now: of that content, and its own file is gone.
+
+        Args:
+            path: of a file that is not in the library.
+            content: of it.
+            sampling: that the source must have; None: any.
+        """
+        if path in self.whole:
+            return None
+        copies = self._may_be_gone.get(content, [])
+        copies[:] = [one for one in copies if self.whole.get(one.path) == one and stamp_of(one.path) is None]
+        alike = (one for one in copies if sampling in (None, one.sampling))
+        return next((one for one in alike if has_moved(one.path, path)), None)
 
     def name_for(self, file: FootageFile) -> str:
         """The file's name in the library; for a new file its own, made unique and reserved."""
@@ -110,13 +123,7 @@ class SourceRegistry:
         )
 
 
-def _rows_key(content: str, sampling: Sampling) -> _RowsKey:
-    return content, sampling.frames_per_second, sampling.every, sampling.keyframes
-
-
 _PICTURES_AT_ONCE = 256
-# A stated end is plausible up to so much later than twice the last frame.
-_PLAUSIBLE_SECONDS = 60
 # Of a coded frame in which nothing changes.
 _MIN_BYTES_A_FRAME = 4
 _MAX_REASON = 300  # characters of why a file cannot be read
@@ -221,9 +228,8 @@ class IndexingRun:
         self._store(self._registry.new_record(file, stamp, content, sampling), is_given=is_given)
 
     def _leave(self, known: SourceRecord) -> None:
-        """Leaves an unchanged source, and drops an interrupted attempt at another version of it."""
-        if partial := self._registry.partial.pop(known.path, None):
-            self._tables.drop([partial.id])
+        """Leaves an unchanged source, and drops attempts at another version of it."""
+        self._drop_attempts(known.path)
         self.outcome.unchanged.append(known.name)
         if not known.is_picture and known.sampling != self._usual:
             self.outcome.own_rate.append(known.name)
@@ -231,8 +237,8 @@ class IndexingRun:
     def _store(self, record: SourceRecord, *, is_given: bool) -> None:
         """A file without rows under its path."""
         same = self._registry.with_same_rows(record.content, record.sampling)
-        before = same or (None if is_given else self._registry.of_content(record.content))
-        if before and record.path not in self._registry.whole and stamp_of(before.path) is None:
+        before = self._registry.moved_to(record.path, record.content, record.sampling if is_given else None)
+        if before:
             self._move(before, record)
         elif same:
             self._copy(same, record)
@@ -241,12 +247,18 @@ class IndexingRun:
         else:
             self._embed_video(record)
 
+    def _drop_attempts(self, path: Path) -> None:
+        """Drops what an interrupted and a failed attempt at that file left."""
+        if attempts := self._registry.take_attempts(path):
+            self._tables.drop(attempts)
+
     def _note(self, record: SourceRecord) -> None:
         """Writes a change of a source other than of its rows."""
         self._writer.note(record, instead_of=self._failed_at(record.path))
         self._registry.register(record)
 
     def _move(self, before: SourceRecord, record: SourceRecord) -> None:
+        self._drop_attempts(record.path)
         self._registry.forget(before)
         moved = replace(before.at(record.path, record.stamp), name=record.name)
         self._note(moved)
@@ -254,8 +266,7 @@ class IndexingRun:
 
     def _copy(self, same: SourceRecord, record: SourceRecord) -> None:
         self._writer.write()
-        if partial := self._registry.partial.pop(record.path, None):
-            self._tables.drop([partial.id])
+        self._drop_attempts(record.path)
         for rows in self._tables.rows_of(same.id):
             self._writer.add(record, rows)
         counts = {name: getattr(same, name) for name in ("num_frames", "duration_seconds", "num_skipped")}
@@ -291,7 +302,7 @@ class IndexingRun:
         for some in self._embedded(source):
             for row, position in enumerate(some.rows.frame_indices):
                 record = replace(records[position], num_frames=1)
-                self._writer.add(record, _picture(some.rows, row))
+                self._writer.add(record, some.rows.picture(row))
                 self._finish(record)
                 del left[record.id]
 
@@ -332,7 +343,7 @@ class IndexingRun:
         if record.num_skipped:
             self.outcome.lost[record.name] = record.num_skipped
             self._report_line(f"{record.name}: {record.num_skipped} frames could not be decoded")
-        self._finish(replace(record, duration_seconds=_plausible_end(stated, last, record.sampling)))
+        self._finish(replace(record, duration_seconds=plausible_end(stated, last, record.sampling)))
 
     def _embedded(self, source: Source, stored: Stored | None = None) -> Iterator[EmbeddedBatch]:
         batches = self._elsewhere(source) if self._elsewhere and not stored else None
@@ -383,18 +394,6 @@ class IndexingRun:
         self._report(Progress("embedding", self.outcome.num_frames, self._total, state, news))
 
 
-def _picture(rows: FrameRows, row: int) -> FrameRows:
-    """One of several pictures as a source of its own, at 0 s."""
-    layouts = rows.layouts[row : row + 1] if rows.layouts else None
-    return FrameRows(rows.vectors[row : row + 1], (0,), (0.0,), (rows.jpegs[row],), layouts)
-
-
 def _in_words(error: Exception) -> str:
     """An error of another library, in one line."""
     return f"{type(error).__name__} {(str(error).splitlines() or [''])[0]}".strip()
-
-
-def _plausible_end(stated: float, last: float, sampling: Sampling) -> float:
-    """The end that a container states, in seconds, or the last frame if that is far earlier."""
-    step = (sampling.every or 0) + 1 / (sampling.frames_per_second or 1)  # seconds, at a frame a second or more
-    return stated if last <= stated <= 2 * last + step + _PLAUSIBLE_SECONDS else last

@@ -97,6 +97,16 @@ def stated_end(path: Path, *, name: str) -> float:
         return video.end_seconds or 0.0
 
 
+# A stated end is plausible up to so much later than twice the last frame.
+_PLAUSIBLE_SECONDS = 60
+
+
+def plausible_end(stated: float, last: float, sampling: Sampling) -> float:
+    """The end that a container states, in seconds, or the last frame if that is far earlier."""
+    step = (sampling.every or 0) + 1 / (sampling.frames_per_second or 1)  # seconds, at a frame a second or more
+    return stated if last <= stated <= 2 * last + step + _PLAUSIBLE_SECONDS else last
+
+
 def _rows(encoder: Encoder, batch: list[Frame], *, with_layouts: bool) -> FrameRows:
     pictures = np.stack([frame.pixels for frame in batch])
     described = encoder.describe(pictures) if with_layouts else Descriptions(encoder.encode(pictures))

@@ -220,6 +220,11 @@ class FrameRows:
     def __len__(self) -> int:
         return len(self.vectors)
 
+    def picture(self, row: int) -> "FrameRows":
+        """One of several pictures as a source of its own, at 0 s."""
+        layouts = self.layouts[row : row + 1] if self.layouts else None
+        return FrameRows(self.vectors[row : row + 1], (0,), (0.0,), (self.jpegs[row],), layouts)
+
     def frames_table(self, source: int) -> pa.Table:
         """For the table of frames."""
         columns = [self._ids(source), pa.array(self.frame_indices, pa.int64()), pa.array(self.seconds, pa.float64())]

@@ -99,6 +99,19 @@ def state_of(path: Path) -> FileState:
     return "unreachable" if listed else "gone"
 
 
+def has_moved(before: Path, now: Path) -> bool:
+    """Whether the file at `now`, of the same content, is the one that was at `before`, rather than a copy of it.
+
+    It is if the folder of `before` can be read and has it no more, or if a folder above it has another name now. A
+    share that is not mounted still has its files: what is found elsewhere meanwhile is a copy.
+    """
+    state = state_of(before)
+    missing = next((folder for folder in reversed(before.parents) if not os.path.lexists(folder)), None)
+    if state != "unreachable" or missing is None or not now.is_relative_to(missing.parent):
+        return state == "gone"
+    return now.relative_to(missing.parent).parts[1:] == before.relative_to(missing.parent).parts[1:]
+
+
 def check_unchanged(record: SourceRecord) -> None:
     """Checks a source before its file is read again; a file with only a new time is unchanged.
 

@@ -33,8 +33,8 @@ class Anchor:
     colour: int  # 0 to 7, of the page's palette
     size: tuple[int, int]  # of its picture, width and height
     box: tuple[int, int, int, int] | None = None  # x, y, width, height in the pixels of its picture
-    source: str = ""  # of a frame of the library: the name of its row
-    seconds: float = 0.0  # and its time in the row
+    source: str = ""  # of a frame of the library: its source, or in old ones its row
+    seconds: float = 0.0  # and its time there
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id) or not 0 <= self.colour < NUM_COLOURS:

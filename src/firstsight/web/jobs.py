@@ -100,8 +100,8 @@ class Jobs:
             self._lock.notify_all()
             return job
 
-    def cancel(self, number: int) -> Job:
-        """Cancels a job; what it finished is kept. Does nothing if it is over.
+    def cancel(self, number: int, *, wait_seconds: float = 0.0) -> Job:
+        """Cancels a job; what it finished is kept. Does nothing if it is over. Waits at most so long for its worker.
 
         Raises:
             SettingsError: there is none of that number.
@@ -114,7 +114,8 @@ class Jobs:
                 self._put(replace(job, state="cancelled"))
                 if self._running == number:
                     self._stop_worker()
-            return self._jobs[number]
+            self._lock.wait_for(lambda: self._running != number, wait_seconds)
+            return self._jobs.get(number, job)
 
     def _work(self) -> None:
         while True:
@@ -134,6 +135,7 @@ class Jobs:
             finally:
                 with self._lock:
                     self._process = self._running = None
+                    self._lock.notify_all()
 
     def _watch(self, number: int, process: "subprocess.Popen[str]") -> None:
         begin = time.monotonic()

@@ -12,6 +12,8 @@ from firstsight.web.jobs import Job
 from firstsight.web.models import About, Method, Models
 from firstsight.web.workspace import Workspace
 
+_MAX_END_SECONDS = 10.0  # for a worker to end, before the files that it writes are removed
+
 RowId = Annotated[str, Field(max_length=40)]
 
 
@@ -56,7 +58,7 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
         folder = str(models.at(name))
         for job in workspace.jobs.all():
             if job.kind == "learn" and job.task["folder"] == folder and not job.is_over:
-                workspace.jobs.cancel(job.id)
+                workspace.jobs.cancel(job.id, wait_seconds=_MAX_END_SECONDS)
         models.remove(name)
         return Response(status_code=204)
 

@@ -21,12 +21,13 @@ from firstsight.web.anchors import box_of_shares
 from firstsight.web.model_routes import add_models
 from firstsight.web.pictures import as_shown, bounded, read_upload
 from firstsight.web.review_routes import add_review
-from firstsight.web.rows import Row
+from firstsight.web.rows import Row, Snapshot
 from firstsight.web.scores import Scores, elsewhere
 from firstsight.web.workspace import Workspace
 
 _MAX_ROWS = 64  # of a request for tiles
 _FOREVER = {"cache-control": "private, max-age=31536000, immutable"}  # its address changes with its content
+_NEVER = {"cache-control": "no-store"}
 _A_WHILE = {"cache-control": "private, max-age=60"}
 ATLAS_SIDE, ATLAS_COLUMNS = 64, 16
 
@@ -139,10 +140,11 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
         return Response(workspace.pictures(row, [nearest])[0], media_type="image/jpeg", headers=headers)
 
     @router.get("/rows/{row_id}/strip/{level}/{number}")
-    def strip(row_id: str, level: int, number: int) -> Response:
-        """16 stored pictures side by side, of 2**level seconds each."""
-        content = workspace.strip(workspace.row(row_id), level=level, number=number)
-        return Response(content, media_type="image/jpeg", headers=_FOREVER)
+    def strip(row_id: str, level: int, number: int, version: str = "") -> Response:
+        """16 stored pictures side by side, of 2**level seconds each; kept by browsers if the row's version is named."""
+        row = workspace.row(row_id)
+        content = workspace.strip(row, level=level, number=number)
+        return Response(content, media_type="image/jpeg", headers=_FOREVER if version == row.version else _NEVER)
 
     @router.get("/tracks/{track}/{level}/{number}")
     def tiles(track: str, level: int, number: int, rows: str) -> Response:
@@ -154,14 +156,15 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
         ids = rows.split(",")
         if len(ids) > _MAX_ROWS:
             raise SettingsError(f"{len(ids)} rows; valid are up to {_MAX_ROWS}")
-        values, largest = _track(workspace, track)
+        shown, values, largest = _track(workspace, track)
+        seen = [shown.by_id.get(workspace.row(one).id) for one in ids]
         found = [
             tracks.binned(row, values[row.positions], level=level, number=number, largest=largest)
-            if len(row.positions)
+            if row is not None and len(row.positions)
             else np.zeros(tracks.NUM_BINS, np.uint8)
-            for row in map(workspace.row, ids)
+            for row in seen
         ]
-        return Response(np.concatenate(found).tobytes(), media_type="application/octet-stream", headers=_FOREVER)
+        return Response(np.concatenate(found).tobytes(), media_type="application/octet-stream", headers=_NEVER)
 
 
 def _add_map(router: APIRouter, workspace: Workspace) -> None:
@@ -171,10 +174,10 @@ def _add_map(router: APIRouter, workspace: Workspace) -> None:
 
         x and y (uint16, 0 to 65,535), row number (uint32), seconds (float32), group (uint8; 0 of none).
         """
-        overview, (numbers, seconds) = workspace.overview, workspace.snapshot.places
+        overview = workspace.overview
         if overview is None:
             return Response(status_code=204)
-        at = overview.positions
+        at, (numbers, seconds) = overview.positions, workspace.snapshot_at(overview.state).places
         positions = np.rint(overview.points.clip(0, 1) * 65_535).astype("<u2")
         order = np.lexsort((seconds[at], numbers[at]))
         columns = (*positions.T, numbers[at].astype("<u4"), seconds[at].astype("<f4"), overview.labels[at])
@@ -184,11 +187,11 @@ def _add_map(router: APIRouter, workspace: Workspace) -> None:
     @router.get("/map/similarity/{anchor_id}")
     def similarity(anchor_id: str) -> Response:
         """How alike each point of the map is to an anchor: a byte each, 255 of 1, in the order of `/map`."""
-        overview, (numbers, seconds) = workspace.overview, workspace.snapshot.places
-        if overview is None:
+        overview, scores = workspace.overview, workspace.scores(anchor_id)
+        if overview is None or scores.state != overview.state:
             return Response(status_code=204)
-        at = overview.positions
-        values = tracks.as_bytes(workspace.scores(anchor_id).similarities)[at][np.lexsort((seconds[at], numbers[at]))]
+        at, (numbers, seconds) = overview.positions, workspace.snapshot_at(overview.state).places
+        values = tracks.as_bytes(scores.similarities)[at][np.lexsort((seconds[at], numbers[at]))]
         return Response(values.tobytes(), media_type="application/octet-stream")
 
     @router.get("/map/atlas/{number}")
@@ -198,15 +201,18 @@ def _add_map(router: APIRouter, workspace: Workspace) -> None:
         return Response(content, media_type="image/jpeg", headers=_A_WHILE)
 
 
-def _track(workspace: Workspace, track: str) -> tuple[tracks.Bytes, bool]:
-    """The bytes (N,) of the timeline's frames, and whether the largest of a bin counts."""
+def _track(workspace: Workspace, track: str) -> tuple[Snapshot, tracks.Bytes, bool]:
+    """What was shown, the bytes (N,) of its frames, and whether the largest of a bin counts."""
+    shown, overview = workspace.snapshot, workspace.overview
     if track == "frames":
-        return np.ones(workspace.snapshot.num_frames, np.uint8), True
+        return shown, np.ones(shown.num_frames, np.uint8), True
     if track == "groups":
-        overview, num = workspace.overview, workspace.snapshot.num_frames
-        is_known = overview is not None and len(overview.labels) == num
-        return (overview.labels if overview is not None and is_known else np.zeros(num, np.uint8)), False
-    return tracks.as_bytes(workspace.scores(track).similarities), True
+        is_known = overview is not None and overview.state == shown.state
+        return shown, overview.labels if overview and is_known else np.zeros(shown.num_frames, np.uint8), False
+    scores = workspace.scores(track)
+    shown = workspace.snapshot_at(scores.state)
+    is_known = scores.state == shown.state
+    return shown, tracks.as_bytes(scores.similarities if is_known else np.zeros(shown.num_frames, np.float32)), True
 
 
 def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
@@ -221,8 +227,11 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         row = workspace.row(given.row)
         pixels = bounded(workspace.frame(row, given.seconds).pixels)
         box = None if given.box is None else box_of_shares(given.box, pixels)
-        name = given.name or row.name.rpartition("/")[2]
-        return asdict(workspace.anchors.add(pixels, name=name, box=box, source=row.name, seconds=given.seconds))
+        name, source, seconds = given.name or row.name.rpartition("/")[2], row.name, given.seconds
+        if row.records:
+            record, seconds = row.record_at(given.seconds)
+            source = record.name
+        return asdict(workspace.anchors.add(pixels, name=name, box=box, source=source, seconds=seconds))
 
     @router.post("/anchors/picture", status_code=201)
     def pin_picture(

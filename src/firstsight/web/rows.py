@@ -59,6 +59,11 @@ class Row:
         """When its last frame ends, or the file as far as it is known."""
         return max(self.duration_seconds, float(self.ends[-1]) if len(self.seconds) else 0.0)
 
+    @cached_property
+    def version(self) -> str:
+        """8 letters that change when its frames do."""
+        return _hash_of(self.records, num_bytes=4)
+
     def nearest(self, seconds: float) -> int:
         """Which of its frames, 0 to N - 1, is nearest to a time.
 
@@ -81,6 +86,7 @@ class Row:
             "id": self.id,
             "name": self.name,
             "kind": self.kind,
+            "version": self.version,
             "num_frames": len(self.positions),
             "end_seconds": self.end_seconds,
             "is_indexed": self.path is None,
@@ -129,8 +135,12 @@ def state_of(store: Store | None) -> str:
     """16 letters that change when the complete sources do."""
     if store is None:
         return "0" * 16
-    content = [store.fingerprint, *(f"{one.id}:{one.num_frames}:{one.modified_ns}" for one in store.sources)]
-    return hashlib.blake2b("\n".join(content).encode(), digest_size=8).hexdigest()
+    return _hash_of(store.sources, store.fingerprint, num_bytes=8)
+
+
+def _hash_of(sources: Sequence[SourceRecord], *more: str, num_bytes: int) -> str:
+    content = [*more, *(f"{one.id}:{one.num_frames}:{one.modified_ns}" for one in sources)]
+    return hashlib.blake2b("\n".join(content).encode(), digest_size=num_bytes).hexdigest()
 
 
 def snapshot_of(store: Store | None, files: Sequence[FootageFile]) -> Snapshot:

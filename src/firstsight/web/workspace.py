@@ -8,7 +8,7 @@ import hashlib
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -43,6 +43,7 @@ Value = TypeVar("Value")
 _ASPECT = 16 / 9  # until a thumbnail is known
 _MAX_MEASURED = 500  # rows whose aspect is measured
 _MAX_STRIPS = 2_000  # kept in memory, some 50 kB each
+_KEPT_SNAPSHOTS = 8  # while footage is indexed there is a new one a second, and an anchor takes some to be compared
 _LOOK_EVERY_SECONDS = 1.0  # for sources that a job has completed
 
 
@@ -69,7 +70,7 @@ class Workspace:
         self._ask_lock = threading.Lock()  # of the handle for comparisons
         self._library: Library | None = None
         self._asked: Library | None = None
-        self._snapshot: Snapshot | None = None
+        self._snapshots: deque[Snapshot] = deque(maxlen=_KEPT_SNAPSHOTS)
         self._overview: Overview | None = None
         self._aspects: dict[str, float] = {}
         self._strips: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
@@ -108,8 +109,12 @@ class Workspace:
     def snapshot(self) -> Snapshot:
         """What is shown now."""
         with self._lock:
-            assert self._snapshot is not None  # since __init__
-            return self._snapshot
+            return self._snapshots[-1]  # there is one since __init__
+
+    def snapshot_at(self, state: str) -> Snapshot:
+        """What was shown in a state of the library; what is shown now if that was long ago."""
+        with self._lock:
+            return next((one for one in self._snapshots if one.state == state), self._snapshots[-1])
 
     @property
     def overview(self) -> Overview | None:
@@ -129,10 +134,11 @@ class Workspace:
 
     def part_of(self, anchor: Anchor) -> Part:
         """What an anchor is to judgements: its file and time, or itself; and its box."""
-        row, box = self.snapshot.by_name.get(anchor.source), None if anchor.region is None else str(anchor.region)
+        shown, box = self.snapshot, None if anchor.region is None else str(anchor.region)
+        row, start = shown.by_source.get(anchor.source) or (shown.by_name.get(anchor.source), 0.0)
         if row is None or not row.records:
             return Part(f"anchor {anchor.id}", box=box, name=anchor.name)
-        record, seconds = row.record_at(anchor.seconds)
+        record, seconds = row.record_at(start + anchor.seconds)
         return replace(part_of_source(record, seconds, seconds), box=box)
 
     def watch_row(self, row: Row, *, speed: float) -> None:
@@ -177,7 +183,7 @@ class Workspace:
     def pictures(self, row: Row, frames: list[int]) -> list[bytes]:
         """The stored JPEG of frames 0 to N - 1 of a row."""
         with self._lock:
-            return tracks.thumbnails(self._shown(), row, frames)
+            return tracks.thumbnails(self._shown(), self._as_shown(row), frames)
 
     def at_positions(self, positions: NDArray[np.int64]) -> list[bytes]:
         """The stored JPEG of frames of the timeline."""
@@ -194,20 +200,25 @@ class Workspace:
         def make() -> bytes:
             aspect = self.aspect(row)
             with self._lock:
-                return tracks.strip(self._shown(), row, level=level, number=number, aspect=aspect)
+                return tracks.strip(self._shown(), self._as_shown(row), level=level, number=number, aspect=aspect)
 
-        return self._kept((row.id, len(row.positions), level, number), make)
+        return self._kept((row.id, row.version, level, number), make)
 
     def atlas(self, number: int, *, side: int, columns: int) -> bytes:
         """A JPEG of the pictures of the map's points, `columns` squared at a time."""
         overview = self.overview
         if overview is None:
             raise LibraryError("the map is not ready yet")
-        at, (numbers, seconds) = overview.positions, self.snapshot.places
+        at, (numbers, seconds) = overview.positions, self.snapshot_at(overview.state).places
         some = at[np.lexsort((seconds[at], numbers[at]))][number * columns**2 : (number + 1) * columns**2]
-        return self._kept(
-            (overview.state, number, side), lambda: tracks.atlas(self.at_positions(some), side=side, columns=columns)
-        )
+
+        def make() -> bytes:
+            with self._lock:
+                if self._overview is not overview:
+                    raise LibraryError("the map is made again, as the library has changed")
+                return tracks.atlas(self.at_positions(some), side=side, columns=columns)
+
+        return self._kept((overview.state, number, side), make)
 
     def _kept(self, key: tuple[object, ...], make: Callable[[], bytes]) -> bytes:
         with self._lock:
@@ -284,10 +295,18 @@ class Workspace:
             elif self._library is not None:
                 self._library.refresh()
             store = None if self._library is None else self._library.store
-            if self._snapshot is None or state_of(store) != self._snapshot.state:
-                self._snapshot = snapshot_of(store, self._files)
-            if self._overview is None or self._overview.state != self._snapshot.state:
-                self._overview = read_overview(self.state_folder / "overview.npz", self._snapshot.state)
+            state = state_of(store)
+            if not self._snapshots or self._snapshots[-1].state != state:
+                self._snapshots.append(snapshot_of(store, self._files))
+            if self._overview is None or self._overview.state != state:
+                self._overview = read_overview(self.state_folder / "overview.npz", state)
+
+    def _as_shown(self, row: Row) -> Row:
+        """The row with its frames as they are now. Raises a LibraryError if they are others."""
+        now = self.row(row.id)
+        if now.version != row.version:
+            raise LibraryError(f"{row.name} has changed; ask again")
+        return now
 
     def _shown(self) -> Store:
         if self._library is None:

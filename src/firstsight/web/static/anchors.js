@@ -13,7 +13,7 @@ export class AnchorPanel {
     this.list = h("ul", { class: "anchors", "aria-label": "Anchors" });
     this.results = h("section", { class: "results", "aria-label": "Moments", "aria-live": "polite" });
     parent.append(this.drop, this.file, this.list, this.results);
-    on("library", () => this.refresh());
+    for (const event of ["library", "judged"]) on(event, () => this.refresh());
     on("anchors", () => this.show());
     on("selection", () => this.show());
     on("position", () => this.mark());
@@ -26,7 +26,7 @@ export class AnchorPanel {
     for (const anchor of state.anchors) if (!anchor.result) this.compare(anchor);
   }
 
-  // The library has changed: what was compared is compared again, and stays in sight meanwhile.
+  // The library has changed, or what counts as a match: what was compared is compared again, and stays in sight meanwhile.
   async refresh() {
     for (const anchor of state.anchors) anchor.isOld = true;
     await this.load().catch((error) => this.report(error));

@@ -34,6 +34,7 @@ export class Axis {
     this.listen();
     new ResizeObserver(() => this.resize()).observe(this.scroller);
     on("library", () => this.onLibrary());
+    on("judged", () => { this.tiles.clear(); this.draw(); });
     for (const event of ["anchors", "selection"]) on(event, () => this.draw());
     on("position", (by) => { if (by !== "axis") this.reveal(); this.draw(); });
     on("theme", () => this.draw());
@@ -213,8 +214,8 @@ export class Axis {
     const step = 2 ** level, pixels = step / this.scale, span = step * NUM_SLOTS;
     const last = Math.min(row.end_seconds, this.seconds(this.width));
     for (let number = Math.max(0, Math.floor(this.start / span)); number * span < last; number++) {
-      const key = `${row.id}/${row.num_frames}/${level}/${number}`;
-      const image = this.tiles.get(key, () => loadImage(`/api/rows/${row.id}/strip/${level}/${number}?v=${row.num_frames}`));
+      const key = `${row.id}/${row.version}/${level}/${number}`;
+      const image = this.tiles.get(key, () => loadImage(`/api/rows/${row.id}/strip/${level}/${number}?version=${row.version}`));
       if (!image) continue;
       const slot = image.width / NUM_SLOTS;
       for (let one = 0; one < NUM_SLOTS; one++) {
@@ -231,11 +232,10 @@ export class Axis {
   paintTrack(context, index, track, each) {
     const exact = Math.max(-10, Math.min(30, Math.ceil(Math.log2(this.scale))));
     const block = Math.floor(index / BLOCK), ids = this.rows.slice(block * BLOCK, (block + 1) * BLOCK).map((one) => one.id);
-    const version = state.library.state + (state.library.groups ? "+" : "-");
     const end = Math.min(this.rows[index].end_seconds, this.seconds(this.width));
     const span = 2 ** exact * NUM_BINS;
     for (let number = Math.max(0, Math.floor(this.start / span)); number * span < end; number++) {
-      let found = this.tiles.get(`${track}/${exact}/${number}/${block}`, () => loadTrack(track, exact, number, ids, version));
+      let found = this.tiles.get(`${track}/${exact}/${number}/${block}`, () => loadTrack(track, exact, number, ids));
       let level = exact, tile = number;
       while (!found && level < exact + 5) {
         level += 1;

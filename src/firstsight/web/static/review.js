@@ -1,7 +1,7 @@
 // The review queue: one thing after the other, large, answered by y, n or u; the server keeps every answer.
 import { get, send } from "./api.js";
 import { counted, h, timeText } from "./dom.js";
-import { on, seek, state } from "./state.js";
+import { emit, on, seek, state } from "./state.js";
 
 const KINDS = {
   new: { name: "New", asks: "Is this something new?", sides: ["the event", "before"] },
@@ -25,7 +25,7 @@ export class Review {
     this.chips = h("div", { class: "chips", role: "group", "aria-label": "What to review" });
     this.body = h("div", { class: "review-body", "aria-live": "polite" });
     parent.append(this.chips, this.body);
-    on("view", (name) => name === "review" && this.load());
+    on("view", (name) => (name === "review" ? this.load() : this.leave()));
     on("library", () => state.view === "review" && this.load());
     on("anchors", () => state.view === "review" && !this.isBusy && this.load());
     on("jobs", () => this.onJobs());
@@ -53,9 +53,16 @@ export class Review {
     }
   }
 
+  // Answers have changed what matches the anchors.
+  leave() {
+    if (!this.hasJudged) return;
+    this.hasJudged = false;
+    emit("judged");
+  }
+
   async change(ask) {
     if (this.isBusy) return;
-    this.isBusy = true;
+    this.isBusy = this.hasJudged = true;
     try {
       await ask();
       this.report(null);

@@ -62,5 +62,4 @@ export async function loadImage(path) {
   return image;
 }
 
-export const loadTrack = (track, level, number, rows, version) =>
-  getBytes(`/tracks/${track}/${level}/${number}?rows=${rows.join(",")}&v=${version}`);
+export const loadTrack = (track, level, number, rows) => getBytes(`/tracks/${track}/${level}/${number}?rows=${rows.join(",")}`);

@@ -56,6 +56,15 @@ def test_by_seconds_a_label_holds_until_the_next(source: Source, tmp_path: Path)
     assert found == [None, "a", "a", "b", "b", None, None]
 
 
+def test_a_label_that_ended_begins_another_visit(source: Source, tmp_path: Path) -> None:
+    """The same label stated again goes on; a stretch without one interrupts it."""
+    labels = labels_of(tmp_path, source, "file,seconds,label\n2.png,1,a\n2.png,2,a\n2.png,3,\n2.png,4,a\n")
+    frames = [seen("cats/2.png", seconds=seconds) for seconds in (1.5, 2.5, 4.5)]
+    assert {labels.of(frame) for frame in frames} == {"a"}
+    first, second, third = map(labels.visit_of, frames)
+    assert first == second < third
+
+
 def test_files_that_are_not_there_are_told(source: Source, tmp_path: Path) -> None:
     found = labels_of(tmp_path, source, "file,label\n2.png,a\n9.png,b\n8.png,b\n9.png,b\n")
     assert len(found.notes) == 1

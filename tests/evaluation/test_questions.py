@@ -113,6 +113,15 @@ def test_labels_that_change_within_a_video_are_looked_for_in_another_stretch() -
     assert any("1 labels have one video or visit each, such as c" in note for note in question.notes)
 
 
+def test_a_stretch_without_a_label_parts_two_visits() -> None:
+    labels = tuple("a" * 20 + "b" * 20)
+    sample = sample_of(np.array([" ab".index(label) for label in labels]), labels=labels)
+    with pytest.raises(SettingsError, match="nowhere else"):
+        labels_question(sample, seed=0)
+    apart = replace(sample, visits=tuple([0] * 10 + [2] * 10 + [3] * 10 + [5] * 10))
+    assert len(labels_question(apart, seed=0).score(one_hot, sample.inputs).per_query) == 40
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [("a" * 30, "all 30 frames have the label 'a'"), ("a" * 15 + "b" * 15, "nowhere else to be found")],

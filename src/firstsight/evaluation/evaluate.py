@@ -203,7 +203,7 @@ def evaluate(
         encoder,
         footage,
         max_frames=max_frames,
-        label_of=given.of if given else None,
+        labels=given,
         progress=progress,
     )
     place = _place_question(sample, labels, second_pass_seconds, seed)

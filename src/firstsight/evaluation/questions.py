@@ -61,7 +61,8 @@ def self_test_question(sample: Sample, *, ordered: bool, seed: int) -> Question:
 
 def labels_question(sample: Sample, *, seed: int) -> Question:
     """Has the nearest frame the same label? Only outside the query's own run: the uninterrupted frames of one file
-    with one label, which is the entire video if it has one label, and the picture itself for pictures.
+    with one label, which is the entire video if it has one label, and the picture itself for pictures. A stretch that
+    is stated to have no label interrupts it.
 
     Args:
         sample: with labels.
@@ -73,7 +74,8 @@ def labels_question(sample: Sample, *, seed: int) -> Question:
     names, labels = np.unique(np.array(sample.labels), return_inverse=True)
     if len(names) < 2:
         raise SettingsError(f"all {len(sample)} frames have the label {str(names[0])!r}; give at least two labels")
-    groups = np.concatenate([[0], np.cumsum((np.diff(labels) != 0) | (np.diff(sample.sources) != 0))])
+    parts = [labels, sample.sources, *([np.array(sample.visits)] if sample.visits else [])]
+    groups = np.concatenate([[0], np.cumsum(np.any([np.diff(one) != 0 for one in parts], axis=0))])
     notes = (*_notes_on(names, labels, groups), *_note_on_copies(sample, groups))
     random = np.random.default_rng(seed)
     # Among equally similar frames the earlier counts as nearer; random order keeps that independent of the label.

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -35,6 +36,7 @@ class Labels:
 
     of: Callable[[Frame], str | None]  # None: it has none
     notes: tuple[str, ...] = ()  # for people, a line each
+    visit_of: Callable[[Frame], int] = lambda _: 0  # another one where the label has ended and begins again
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ def _csv_labels(path: Path, files: Sequence[tuple[Path, str]]) -> Labels:
         raise SettingsError(f"{path} has no label for any file of the source: {what}")
     num_unknown = len(set(unknown_files))
     note = f"{num_unknown} of its files are not in the source, such as {unknown_files[0]}" if unknown_files else ""
-    return Labels(_lookup(rows, position, path), (f"{path}: {note}",) if note else ())
+    return _lookup(rows, position, path, notes=(f"{path}: {note}",) if note else ())
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:
@@ -129,7 +131,7 @@ def _number(text: str, column: str, where: str) -> float:
     return value
 
 
-def _lookup(rows: list[_Row], position: str | None, path: Path) -> Callable[[Frame], str | None]:
+def _lookup(rows: list[_Row], position: str | None, path: Path, *, notes: tuple[str, ...]) -> Labels:
     by_file: dict[str, dict[float, str]] = defaultdict(dict)
     for row in rows:
         at = 0.0 if row.at is None else row.at
@@ -138,18 +140,20 @@ def _lookup(rows: list[_Row], position: str | None, path: Path) -> Callable[[Fra
             raise SettingsError(
                 f"{path} gives {row.name}{where} two labels, {by_file[row.name][at]!r} and {row.label!r}"
             )
+    if position == "frame":
+        return Labels(lambda frame: by_file.get(frame.source, {}).get(frame.index) or None, notes)
     starts = {name: sorted(labels) for name, labels in by_file.items()}
+    spans = {name: [""] + [labels[start] for start in starts[name]] for name, labels in by_file.items()}
+    visits = {name: [0, *accumulate(int(a != b) for a, b in pairwise(own))] for name, own in spans.items()}
 
-    def label_of(frame: Frame) -> str | None:
-        labels = by_file.get(frame.source)
-        if labels is None:
-            return None
-        if position == "frame":
-            return labels.get(frame.index) or None
-        before = bisect_right(starts[frame.source], frame.seconds if position else 0.0)
-        return (labels[starts[frame.source][before - 1]] or None) if before else None
+    def span_of(frame: Frame) -> int:
+        return bisect_right(starts[frame.source], frame.seconds if position else 0.0)
 
-    return label_of
+    return Labels(
+        lambda frame: (spans[frame.source][span_of(frame)] or None) if frame.source in spans else None,
+        notes,
+        lambda frame: visits[frame.source][span_of(frame)],
+    )
 
 
 MIN_FRAMES = 20
@@ -170,6 +174,7 @@ class Sample:
     of_pictures: bool  # files or an array of pictures, rather than video
     num_read: int  # frames
     num_unlabelled: int  # of these had no label and were left out
+    visits: tuple[int, ...] = ()  # of each, see `Labels`; empty if not asked for
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -180,7 +185,7 @@ def take_sample(
     source: Source,
     *,
     max_frames: int,
-    label_of: Callable[[Frame], str | None] | None = None,
+    labels: Labels | None = None,
     progress: Report = silent,
 ) -> Sample:
     """At most so many frames of the source; without labels also frames half a second later, where these are apart.
@@ -189,7 +194,7 @@ def take_sample(
         encoder: whose view of a frame to take.
         source: read once.
         max_frames: to keep.
-        label_of: gives a frame its label; frames without one are left out. None asks for no labels.
+        labels: of the frames; those without one are left out. None asks for no labels.
         progress: called after each frame.
 
     Raises:
@@ -197,18 +202,18 @@ def take_sample(
     """
     full = _full_view(source)
     views = (full,) if encoder.view.shows_whole_frame else (encoder.view, full)
-    keeper = _Keeper(max_frames, with_neighbours=label_of is None)
+    keeper = _Keeper(max_frames, with_neighbours=labels is None)
     num_read, num_unlabelled, total = 0, 0, source.num_frames()
     with closing(source.read(*views)) as reading, prefetch(reading, depth=_DEPTH) as frames:
         for frame in frames:
             num_read += 1
-            if label_of and label_of(frame) is None:
+            if labels and labels.of(frame) is None:
                 num_unlabelled += 1
             else:
                 keeper.add(frame)
             progress(Progress("reading", num_read, total))
     if num_read - num_unlabelled < MIN_FRAMES:
-        what = f"{num_read - num_unlabelled} frames{' with a label' if label_of else ''}"
+        what = f"{num_read - num_unlabelled} frames{' with a label' if labels else ''}"
         raise SourceError(f"{source.name} has {what} to ask about; give at least {MIN_FRAMES}")
     kept = keeper.kept()
     numbers = {name: number for number, name in enumerate(dict.fromkeys(frame.source for frame in kept))}
@@ -218,10 +223,11 @@ def take_sample(
         seconds=np.array([frame.seconds for frame in kept]),
         sources=np.array([numbers[frame.source] for frame in kept]),
         names=tuple(numbers),
-        labels=tuple(label_of(frame) or "" for frame in kept) if label_of else (),
+        labels=tuple(labels.of(frame) or "" for frame in kept) if labels else (),
         of_pictures=isinstance(source, ImageFiles | ArraySource),
         num_read=num_read,
         num_unlabelled=num_unlabelled,
+        visits=tuple(map(labels.visit_of, kept)) if labels else (),
     )
 
 

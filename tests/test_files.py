@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from firstsight.errors import RunError
-from firstsight.files import write_atomically
+from firstsight.files import safe_name, write_atomically
 
 # In a process of its own, because no file may grow there beyond 1,000 bytes, as on a disk with no more room.
 _ON_A_FULL_DISK = """
@@ -103,3 +103,29 @@ def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
     assert stat.S_ISCHR((tmp_path / "device").stat().st_mode)
     os.close(terminal)
     os.close(device)
+
+
+def test_what_this_process_holds_open_goes_on_where_it_is(tmp_path: Path) -> None:
+    """As `--out /dev/stdout` does, whether that is a pipe or a file."""
+    with (tmp_path / "out").open("wb", buffering=0) as file:
+        file.write(b"before ")
+        write_atomically(Path(f"/dev/fd/{file.fileno()}"), b"content")
+        file.write(b" after")
+    assert (tmp_path / "out").read_bytes() == b"before content after"
+    reader, writer = os.pipe()
+    write_atomically(Path(f"/dev/fd/{writer}"), b"content")
+    assert os.read(reader, 100) == b"content"
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_longest_name_can_be_written(tmp_path: Path) -> None:
+    write_atomically(tmp_path / ("x" * 251 + ".csv"), b"content")
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"content"]
+
+
+def test_a_part_of_a_name_is_short_whatever_its_letters() -> None:
+    for letter in "xé\U00020000":
+        part = safe_name(letter * 300)
+        assert 150 < len(part.encode()) <= 160
+        assert set(part) == {letter}

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,10 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 
 # Not allowed in a name on every file system; becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
+_MAX_PART = 160  # of the 255 bytes of a name
+# What this process holds open already, and Linux shows as files.
+_OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+_STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 _LOCK_SECONDS = 30.0
 
 
@@ -111,34 +116,60 @@ def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
         return file.read(state.st_size)
 
 
+FileIdentity = tuple[int, int, int, int]
+
+
+def file_identity(path: Path) -> FileIdentity | None:
+    """Device, inode, size and time of a file, which change when it is written to or replaced; None without a file."""
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
 def safe_name(text: str) -> str:
-    """The text as a part of a file's name."""
-    return _UNSAFE.sub("_", text)
+    """The text as a part of a file's name, of at most 160 bytes."""
+    return _UNSAFE.sub("_", text).encode()[:_MAX_PART].decode(errors="ignore")
+
+
+def unfinished(path: Path) -> Path:
+    """A name beside that of the file, for its content until it is complete."""
+    return path.with_name(f".{secrets.token_hex(8)}.unfinished")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Writes the file atomically: a reader finds the old content or the new one, never a part.
 
     A new file has the permissions that `open` would give it; a file that is replaced keeps its own. A link stays, and
-    what it points to is replaced. A device or a FIFO, such as /dev/stdout, is written to, as it cannot be replaced.
+    what it points to is replaced. A device, a FIFO or /dev/stdout is written to, as it cannot be replaced.
 
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        target = path.resolve()
-        if target.exists() and special_file(target.stat().st_mode) and not target.is_dir():
+        if (number := open_file(path)) is not None:
+            sys.stdout.flush()
+            with os.fdopen(os.dup(number), "wb") as file:  # goes on where it is: nothing written before is lost
+                file.write(content)
+        elif path.exists() and not path.is_dir() and special_file(path.stat().st_mode):
             path.write_bytes(content)
         else:
-            _replace(target, content)
+            _replace(path.resolve(), content)
     except (OSError, RuntimeError) as error:  # a circle of links is a RuntimeError
         reason = getattr(error, "strerror", None) or "it is a circle of links"
         raise RunError(f"{path} cannot be written: {reason}; choose a folder that can be, with free space") from error
 
 
+def open_file(path: Path) -> int | None:
+    """The number of a file that this process holds open, as /dev/stdout is; None of any other."""
+    found = _OPEN_FILE.fullmatch(str(path))
+    return int(found[1]) if found else _STANDARD.get(str(path))
+
+
 def _replace(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = unfinished(path)
     try:
         with temporary.open("xb") as file:
             if path.is_file():

@@ -171,6 +171,17 @@ def test_subspace_iteration_agrees_with_the_exact_problem() -> None:
     torch.testing.assert_close(directions.T @ directions, torch.eye(50), atol=1e-4, rtol=0)
 
 
+def test_frames_that_are_there_twice_change_no_direction() -> None:
+    """As slides, or a film stored at twice its rate: there are fewer directions than frames."""
+    features = torch.randn(20, 400, generator=generator(0))
+    once = projection_without_pairs(features.clone(), [400])
+    twice = projection_without_pairs(features.repeat(2, 1), [400])
+    assert once.dim == twice.dim == 19
+    others = torch.randn(50, 400, generator=generator(1))
+    alike = [torch.nn.functional.normalize(one([others]), dim=1) for one in (once, twice)]
+    torch.testing.assert_close(*(rows @ rows.T for rows in alike), atol=0.02, rtol=0)
+
+
 def test_a_direction_that_differs_within_pairs_counts_less() -> None:
     features = torch.randn(1200, 6, generator=generator(0))
     restless = torch.randn(1200, 6, generator=generator(1)) * torch.tensor([3.0, 0.1, 0.1, 0.1, 0.1, 0.1])

@@ -119,3 +119,23 @@ def test_a_picture_that_is_gone_meanwhile_ends_nothing(
     (found,) = nearest_pictures(encoder, source, [tmp_path / "a" / "1.png"])
     assert [one.frame.source for one in found.neighbours] == ["c/1.png"]
     assert [line.startswith("b/1.png") for line in caplog.messages] == [True]
+
+
+def test_an_anchor_is_read_with_the_black_and_white_of_its_folder(encoder: Encoder, tmp_path: Path) -> None:
+    """Of 12 bits in 16, of which a picture alone would be nearly black."""
+    random = np.random.default_rng(0)
+    for index in range(5):
+        small = Image.fromarray(random.integers(0, 256, (7, 7), dtype=np.uint8)).resize((28, 28))
+        Image.fromarray(np.asarray(small).astype(np.uint16) * 16).save(tmp_path / f"{index}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "3.png").read_bytes())
+    (found,) = nearest_pictures(encoder, tmp_path, [tmp_path / "3.png"])
+    assert found.neighbours[0].frame.source == "copy.png"
+    assert found.neighbours[0].similarity == pytest.approx(1, abs=1e-3)
+
+
+def test_anchors_are_one_or_several_files(encoder: Encoder, folder: Path) -> None:
+    anchor = folder / "0" / "3.png"
+    one, several = (nearest_pictures(encoder, folder, given, k=3) for given in (str(anchor), [anchor]))
+    assert [found.anchor for found in one] == [found.anchor for found in several] == [str(anchor)]
+    with pytest.raises(SettingsError, match="no anchor"):
+        nearest_pictures(encoder, folder, [])

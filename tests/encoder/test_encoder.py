@@ -65,6 +65,20 @@ def test_a_seed_gives_pytorchs_own_initialisation() -> None:
         assert torch.equal(mine.bias, theirs.bias)
 
 
+def test_making_and_loading_an_encoder_leaves_pytorchs_own_numbers_alone(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    small_encoder().save(tmp_path / "run")
+    Encoder.load(tmp_path / "run")
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_run_of_any_seed_of_pytorch_can_be_loaded(tmp_path: Path) -> None:
+    Encoder(small_encoder().model, provenance={"seed": 2**60}).save(tmp_path / "run")
+    assert Encoder.load(tmp_path / "run").provenance["seed"] == 2**60
+
+
 def test_cell_centres_are_the_articles() -> None:
     levels = article_levels()
     for number, (step, offset, size) in enumerate(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from library_made import layout_encoder
 
 import firstsight
@@ -31,6 +32,19 @@ def test_a_frame_is_most_like_itself_and_next_its_twin(encoder: Encoder, frames:
     assert similarities.max() <= 1
     others = similarities - 2 * np.eye(80)
     assert (others.argmax(axis=1) == (np.arange(80) + 40) % 80).mean() == 1
+
+
+def test_frames_without_anything_in_common_stay_so_beside_many_copies(frames: np.ndarray) -> None:
+    encoder = layout_encoder(weight=0.9)
+    others = np.concatenate([frames[1:11], frames[:1].repeat(25, axis=0)])
+    query, references = (
+        tuple(map(torch.from_numpy, (found.cells, found.in_place)))
+        for found in map(encoder.describe, (frames[:1], others))
+    )
+    cosines = torch.tensor([[0.05] * 10 + [1.0] * 25])
+    similarities = encoder.model.second_stage.similarities(cosines, query, references)[0]
+    assert similarities[:10].max() < 0.1
+    assert similarities[10:].min() > 0.99
 
 
 def test_frames_that_come_again_are_not_computed_again_and_count_the_same(

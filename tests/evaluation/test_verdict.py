@@ -146,6 +146,8 @@ def test_what_it_learned_from_is_known_by_path_folder_or_pattern(bikes: Path, tm
     assert known(["a/2.mp4"]) == [False, True, False]
     assert known(["a"]) == [True, True, False]
     assert known(["*/1.mp4"]) == [True, False, True]
+    assert known(["**/2.mp4"]) == [False, True, False]
+    assert known(["b*"]) == [False, False, True]
     assert known(["a/2.mp4"], ["b"]) == [False, True, True]
     assert known([]) is None
     assert _learned_from(SimpleNamespace(provenance={}), footage) is None

@@ -9,6 +9,7 @@ import pytest
 
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
+from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.source import open_source
 from firstsight.library.records import SourceRecord
@@ -105,3 +106,17 @@ def test_what_cannot_be_cut_leaves_nothing_behind(bikes: Path, tmp_path: Path) -
     with pytest.raises(RunError, match="cannot be written"):
         cut(Stretch(bikes, 0, 1), tmp_path / "missing" / "clip.mp4")
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
+
+
+def test_clips_of_long_names_are_cut_with_the_others(bikes: Path, tmp_path: Path) -> None:
+    long = Path(shutil.copy(bikes, tmp_path / ("x" * 250 + ".mp4")))
+    written = write_clips([Stretch(path, 0, 0.2) for path in (bikes, long, bikes)], tmp_path / "clips")
+    assert len(written) == len(list((tmp_path / "clips").iterdir())) == 3
+
+
+def test_pictures_that_the_encoder_refuses_are_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(RunError, match="17408x64 pixels are not encoded"),
+        VideoWriter(tmp_path / "wide.mp4", size=(17_408, 64)) as writer,
+    ):
+        writer.write(np.zeros((64, 17_408, 3), np.uint8), seconds=0.0)

@@ -100,6 +100,15 @@ def test_of_many_short_videos_some_are_read_whole(folder: Path) -> None:
     assert found == 3 * list(range(0, 40, 3))
 
 
+def test_a_short_video_beside_a_long_one_gets_a_stretch_at_most(long: Path, folder: Path) -> None:
+    """As where a clip is added to many hours."""
+    short = write_video(folder / "beside.mp4", numbers(200), options={"g": "12", "preset": "ultrafast"})
+    for alone, num in ((open_source(short), 20), (open_source(short, end_seconds=1.6), 14)):
+        _, part = spread([open_source([long] * 20), alone], WANTED)
+        found, _, _ = read(part)
+        assert len(found) == num
+
+
 def test_pictures_are_thinned_and_an_array_is_left_as_it_is(folder: Path) -> None:
     pictures = np.stack(list(numbers(150)))
     (folder / "pictures").mkdir()

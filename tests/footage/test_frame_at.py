@@ -144,3 +144,11 @@ def test_of_several_videos_the_first_that_lasts_so_long(tmp_path):
     assert [(frame.source, frame.index) for frame in found] == [("a.mp4", 12), ("b.mp4", 50)]
     with pytest.raises(SourceError, match=r"a\.mp4 is over before 9 s"):
         frame_at(tmp_path, 9, views=VIEWS)
+
+
+def test_pictures_count_whatever_the_sampling(tmp_path):
+    for number in range(20):
+        Image.new("L", (30, 20), 10 * number).save(tmp_path / f"{number:02d}.png")
+    array = np.arange(20, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    for source in (open_source(tmp_path, every=10), open_source(array, every=10)):
+        assert [frame_at(source, t, views=VIEWS).index for t in (0, 3, 12.5, 19)] == [0, 3, 12, 19]

@@ -3,12 +3,12 @@ import pytest
 from PIL import Image
 
 from firstsight.errors import SourceError
-from firstsight.footage.images import read_image
+from firstsight.footage.images import read_image, read_picture
 
 
 def saved(path, pixels, mode=None, **options):
     Image.fromarray(pixels, mode).save(path, **options) if mode else Image.fromarray(pixels).save(path, **options)
-    return read_image(path, name=path.name)
+    return read_picture(path, name=path.name).pixels
 
 
 RAMP = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)

@@ -125,6 +125,13 @@ class TestStandardInput:
         with pytest.raises(SourceError, match=r"^standard input is not a video: [^\n]+ give it by its name$"):
             open_source("-")
 
+    def test_a_playlist_opens_no_other_file(self, tmp_path, piped, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_video(tmp_path / "a.mp4", numbers(5))
+        piped(b"ffconcat version 1.0\nfile a.mp4\n")
+        with pytest.raises(SourceError, match="is not a video"):
+            open_source("-")
+
     def test_an_mp4_with_its_index_at_the_end(self, bikes, piped):
         piped(bikes.read_bytes())
         with pytest.raises(SourceError, match=r"no frame that can be decoded; an MP4 file with its index at the end"):
@@ -195,6 +202,20 @@ class TestCameras:
         missing.close()
         with pytest.raises(SourceError, match=r"camera 97 .*; plug it in"):
             missing.size()
+
+    def test_are_closed_with_a_reading_that_has_not_begun(self):
+        source = LiveSource(Endpoint("camera 0", "testsrc=size=96x64:rate=25", "lavfi"), Sampling())
+        source.size()
+        closed = []
+        source._opened.closing.callback(lambda: closed.append(True))
+        with source.read(Whole()):
+            pass
+        assert closed == [True]
+
+    def test_a_file_called_as_one_of_windows_is_no_camera(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        write_video(tmp_path / "video=hall.mp4", numbers(5))
+        assert len(list(open_source("video=hall.mp4"))) == 5
 
     def test_give_frames_as_a_device_of_ffmpeg_does(self):
         generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from firstsight.errors import SourceError
-from firstsight.footage import images
+from firstsight.footage import image_folders, images
 from firstsight.footage.finding import IMAGE_SUFFIXES
 from firstsight.footage.frames import PixelByPixel
 from firstsight.footage.images import read_image, read_picture
@@ -236,3 +236,34 @@ def test_memory_of_a_large_picture_is_that_of_decoding_it(tmp_path, name, mode, 
     kilobytes, width, height, num_bytes = map(int, printed.split())
     assert (width, height) == size
     assert kilobytes * 1024 < 4 * num_decoded + num_bytes + 60e6
+
+
+def test_levels_are_measured_again_when_the_pictures_have_changed(tmp_path):
+    """As in a notebook or a server, which read a folder more than once."""
+    ramp = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    for factor in (1, 16):
+        for name in "ab":
+            Image.fromarray(ramp * factor).save(tmp_path / f"{name}.png")
+        first, *_ = open_source(tmp_path)
+        assert (first.pixels.min(), first.pixels.max(), len(np.unique(first.pixels))) == (0, 255, 256)
+
+
+def test_levels_are_looked_up_once_in_a_reading(tmp_path, monkeypatch):
+    for number in range(6):
+        Image.fromarray(np.full((8, 8), 100 * number, np.uint16)).save(tmp_path / f"{number}.png")
+    asked = []
+    found = image_folders.levels_of_files
+    monkeypatch.setattr(image_folders, "levels_of_files", lambda *given: asked.append(given) or found(*given))
+    assert len(list(open_source(tmp_path))) == 6
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_white_may_be_zero_in_a_tiff(tmp_path, dtype):
+    """As of X-rays; Pillow turns 8 bits round itself."""
+    values = np.arange(256, dtype=dtype)[None].repeat(8, 0) * (1 if dtype == np.uint8 else 257)
+    path = tmp_path / "x.tif"
+    Image.fromarray(values).save(path, tiffinfo={262: 0})
+    with Image.open(path) as image:
+        assert image.tag_v2[262] == 0
+    assert read_picture(path, name="x").pixels[0, :, 0].tolist() == list(range(255, -1, -1))

@@ -28,18 +28,18 @@ class Level(nn.Module):
     def __init__(self, config: LevelConfig, *, generator: torch.Generator) -> None:
         super().__init__()
         self.config = config
-        self.hidden = nn.Conv2d(
-            config.in_channels,
-            config.hidden_maps or config.maps,
-            config.kernel_size,
-            padding=config.border,
-            padding_mode="zeros" if config.padding == "none" else "reflect",
-        )
-        _initialise(self.hidden, generator)
-        self.maps: nn.Module = nn.Identity()
-        if config.hidden_maps is not None:
-            self.maps = nn.Conv2d(config.hidden_maps, config.maps, 1)
-            _initialise(self.maps, generator)
+        with torch.random.fork_rng(devices=[]):  # making a convolution draws weights that are replaced
+            self.hidden = nn.Conv2d(
+                config.in_channels,
+                config.hidden_maps or config.maps,
+                config.kernel_size,
+                padding=config.border,
+                padding_mode="zeros" if config.padding == "none" else "reflect",
+            )
+            self.maps = nn.Identity() if config.hidden_maps is None else nn.Conv2d(config.hidden_maps, config.maps, 1)
+        for convolution in (self.hidden, self.maps):
+            if isinstance(convolution, nn.Conv2d):
+                _initialise(convolution, generator)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Maps (N, maps, H', W') of inputs (N, in_channels, H, W), with H' = config.out_size(H)."""

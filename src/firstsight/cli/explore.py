@@ -186,6 +186,10 @@ def export_command(
     """
     if runtime is not None or size is not None:
         footage.check_run(folder)
+        if sources or between:
+            from firstsight.errors import SettingsError
+
+            raise SettingsError("--source and --between choose frames of a library; leave them out with --to")
         _export_encoder(folder, out, runtime, size, as_json=as_json)
         return
     footage.check_library(folder)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from firstsight.errors import SettingsError
+from firstsight.files import open_file
 from firstsight.text import json_line, printable
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def check_out_folder(folder: Path) -> None:
 def _why_not_writable(file: Path) -> str:
     if file.is_dir():
         return "it is a folder; give the name of a file in it"
+    if open_file(file) is not None:
+        return ""
     above = next(parent for parent in file.absolute().parents if os.path.lexists(parent))
     if not above.is_dir():
         return f"{printable(above)} is no folder; choose another"

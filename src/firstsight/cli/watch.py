@@ -197,7 +197,7 @@ def watch_command(
             stays=stays,
             state=state,
         )
-        rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+        rate = _rate(frames_per_second, memory)
         watched, rate_of_stream = _rest(source, start, rate)
         with Stream(watched, views=watcher.views, frames_per_second=rate_of_stream, speed=speed) as stream:
             say(f"watching {stream.name}{'' if start is None else f' from {start:g} s on'}; Ctrl-C ends it")
@@ -211,6 +211,12 @@ def watch_command(
             say(judged_text(watcher.num_frames, watcher.num_judged) if known is None else known.promise(false_alarms))
     if ended == "interrupted":
         raise typer.Exit(130)
+
+
+def _rate(given: float | None, memory: "Memory | None") -> float:
+    """Frames a second that are judged."""
+    usual = RATE if memory is None else RATE_BY_MEMORY
+    return usual if given is None else given
 
 
 def _learned_until(run: Path, source: str, seconds: float, ending: Ending) -> float | None:
@@ -284,7 +290,7 @@ def novelty_command(
     check_rate(false_alarms)
     check_out(state)
     encoder, memory = Encoder.load(run), memory_for(run, false_alarms, by_deviation=least is not None, state=state)
-    rate = frames_per_second or (RATE if memory is None else RATE_BY_MEMORY)
+    rate = _rate(frames_per_second, memory)
     source = footage.open_footage(sources, start, end, None, rate)
     if clips:
         from firstsight.export.clips import files_to_cut

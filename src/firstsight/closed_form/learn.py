@@ -108,9 +108,9 @@ class _Plan:
         return source
 
     def _files(self, source: VideoFiles) -> Iterator[VideoFile]:
-        """At least one."""
+        """At least a segment of one."""
         files = [changed for file in source.files if (changed := self._file(file))]
-        yield from files or source.files[:1]
+        yield from files or [self._segments(source.files[0], 1)]
 
     def _file(self, file: VideoFile) -> VideoFile | None:
         """What to read of the file, if anything."""
@@ -124,11 +124,13 @@ class _Plan:
         self._owed += num_frames * self._segments_a_frame
         num_segments = int(self._owed)
         self._owed -= num_segments
-        if not num_segments:
-            return None
-        if num_segments * SEGMENT_FRAMES >= num_frames:
-            return replace(thinned, sampling=replace(file.sampling, one_in=ONE_IN))
-        return replace(thinned, num_segments=num_segments)
+        return self._segments(file, num_segments) if num_segments else None
+
+    def _segments(self, file: VideoFile, num: int) -> VideoFile:
+        """So many segments of a file; all of it, if it is no longer than these."""
+        is_short = num * SEGMENT_FRAMES >= (file.num_frames() or 0)
+        sampling = replace(file.sampling, one_in=ONE_IN if is_short else self._one_in)
+        return replace(file, sampling=sampling, num_segments=0 if is_short else num, multithreaded=True)
 
 
 _DEPTH = 32  # decoded frames kept ready

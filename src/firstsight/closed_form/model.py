@@ -133,6 +133,9 @@ class ClosedFormModel:
         return tensors
 
 
+_LEAST_COSINE = 1e-6
+
+
 @dataclass(frozen=True, eq=False)
 class LayoutStage:
     """A `SecondStage`: the 20 best of vectors and of vectors in place are compared by their layout."""
@@ -173,7 +176,8 @@ class LayoutStage:
     def similarities(self, cosines: Tensor, queries: tuple[Tensor, ...], references: tuple[Tensor, ...]) -> Tensor:
         """(1 - w) cosine + w agreement, with the weight w.
 
-        A reference that is no candidate counts as the candidate that agrees least.
+        A reference that is no candidate counts as the candidate that agrees least; where that one agrees, as among many
+        copies of the query, in the proportion of its own cosine to the best.
         """
         if not self.weight:
             return cosines
@@ -181,9 +185,12 @@ class LayoutStage:
         fused = torch.empty_like(cosines)
         for row, columns in enumerate(chosen):
             agreed = self.agreement(queries[0][row].numpy(), references[0][columns].numpy())
-            known = np.full(len(cosines[row]), agreed.min(), np.float32)
+            own, least = cosines[row].numpy(), float(agreed.min())
+            known = np.full(len(own), least, np.float32)
+            if least > 0:
+                known *= (own / max(float(own.max()), _LEAST_COSINE)).clip(0, 1)
             known[columns.numpy()] = agreed
-            fused[row] = torch.from_numpy(self.fused(cosines[row].numpy(), known))
+            fused[row] = torch.from_numpy(self.fused(own, known))
         return fused
 
 

@@ -100,7 +100,7 @@ class Space:
             weights: of each part, as a factor of its deviation; None: all 1.
         """
         mean, scale, deviation = _equalise(features, part_dims, weights)
-        _, basis = principal(features, min(_MAX_INNER_DIM, max(2, len(features) // 2)))
+        _, basis = of_rank(*principal(features, min(_MAX_INNER_DIM, max(2, len(features) // 2))))
         return cls(mean, deviation, scale, basis, features @ basis)
 
     def to_inner(self, raw: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ class Space:
     def _matrix(self, kinds: list[Deviations], rows: Tensor | slice) -> Tensor:
         whitening = _whitening(kinds)
         whitened = self.values[rows] @ whitening
-        variances, directions = principal(whitened, _num_dims(len(self.values), len(self.mean)))
+        variances, directions = of_rank(*principal(whitened, _num_dims(len(self.values), len(self.mean))))
         matrix: Tensor = whitening @ (directions / variances.pow(_POWER_WITH_PAIRS / 2))
         return matrix
 
@@ -127,7 +127,7 @@ class Space:
 def projection_without_pairs(features: Tensor, part_dims: list[int], weights: list[float] | None = None) -> Projection:
     """The projection for features (N, dim) of which no pairs are known; the arguments are those of `Space.of`."""
     mean, scale, deviation = _equalise(features, part_dims, weights)
-    variances, directions = principal(features, _num_dims(*features.shape))
+    variances, directions = of_rank(*principal(features, _num_dims(*features.shape)))
     return Projection.of(
         scale[:, None] * directions / variances.pow(_POWER_WITHOUT / 2), mean=mean, deviation=deviation
     )
@@ -172,6 +172,15 @@ def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     least = max(1e-12, 1e-7 * float(variances[0]))
     return variances[:dim].clamp_min(least), directions[:, :dim]
 
+
+def of_rank(variances: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+    """Those of `principal` along which rows vary at all; where many frames are the same there are fewer than wanted."""
+    num = max(1, int((variances > _LEAST_SHARE * variances[0]).sum()))
+    return variances[:num], directions[:, :num]
+
+
+# Of the largest variance; what is less is rounding.
+_LEAST_SHARE = 1e-6
 
 # Up to this side an exact eigenvalue problem is faster than an approximate one: of few directions, and of many.
 _EXACT, _EXACT_OF_MANY = 1200, 2500

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SourceError, check_choice, check_count
+from firstsight.errors import SettingsError, SourceError, check_choice, check_count
+from firstsight.files import listed
 from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
@@ -85,13 +86,16 @@ def nearest_pictures(
         For each anchor its neighbours; of equally similar ones the earlier in the source comes first.
 
     Raises:
-        SettingsError: k below 1, or no such measure.
+        SettingsError: k below 1, no such measure, or no anchor.
         SourceError: an anchor cannot be read, or there is no picture to compare it with.
     """
     measure = measure or measure_of(encoder)
     check_count("{} neighbours", k)
     check_choice("measure", measure, get_args(Measure))
-    footage, paths = open_source(source), [Path(one) for one in anchors]
+    paths = [Path(one) for one in listed(anchors, name="anchor")]
+    if not paths:
+        raise SettingsError("no anchor is given; give a picture file, or several")
+    footage = open_source(source)
     pictures = [read_image(path, name=str(path))[None] for path in paths]
     vectors = np.concatenate([_vectors(encoder, picture, measure) for picture in pictures])
     own = [_names_of(footage, path) for path in paths]
@@ -108,8 +112,8 @@ def nearest_pictures(
         raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
     views = [encoder.view.apply(picture)[0] for picture in pictures]
     return tuple(
-        Neighbourhood(str(anchor), _label_of(path, source), pixels, tuple(row))
-        for anchor, path, pixels, row in zip(anchors, paths, views, nearest, strict=True)
+        Neighbourhood(str(path), _label_of(path, source), pixels, tuple(row))
+        for path, pixels, row in zip(paths, views, nearest, strict=True)
     )
 
 

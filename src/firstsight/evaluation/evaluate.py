@@ -1,9 +1,11 @@
 """An encoder beside the baselines, on the same questions, and a verdict in words for each use."""
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from glob import glob
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -309,13 +311,19 @@ def _learned_from(encoder: Encoder, footage: Source) -> dict[str, bool] | None:
     files = files_of(footage)
     if not all(known) or not files:
         return None
-    paths = [Path(path).resolve() for some in known for path in some]
+    paths = [path for some in known for one in some for path in _named(one)]
     return {name: _is_among(path.resolve(), paths) for name, path in files.items()}
 
 
+def _named(path: str) -> list[Path]:
+    """The file or folder of that name, or those that fit the pattern."""
+    found = [path] if os.path.lexists(path) else glob(path, recursive=True)  # noqa: PTH207  # an absolute pattern
+    return [Path(one).resolve() for one in found]
+
+
 def _is_among(file: Path, paths: list[Path]) -> bool:
-    """Whether it is one of the files, in one of the folders, or fits one of the patterns."""
-    return any(file == path or path in file.parents or file.match(str(path)) for path in paths)
+    """Whether it is one of the files, or in one of the folders."""
+    return any(file == path or path in file.parents for path in paths)
 
 
 def _more_clips(find_again: Use, sample: Sample, learned_from: Mapping[str, bool] | None) -> str:

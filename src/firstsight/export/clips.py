@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from firstsight.errors import PixelsError, RunError, SettingsError, SourceError
-from firstsight.files import make_folder, safe_name, write_atomically
+from firstsight.files import make_folder, safe_name, unfinished, write_atomically
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel
@@ -195,15 +195,15 @@ def cut(stretch: Stretch, out: Path) -> None:
         RunError: it cannot be written.
         SourceError: the video is gone, has changed since it was indexed, or cannot be read there.
     """
-    unfinished = out.with_name(f".{out.name}")
+    part = unfinished(out)
     try:
         with closing(_frames(stretch)) as frames:
-            _write(frames, unfinished)
-        unfinished.replace(out)
+            _write(frames, part)
+        part.replace(out)
     except OSError as error:
         raise RunError(f"{printable(out)} cannot be written: {error.strerror}; choose another folder") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -14,26 +14,24 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
-from av.codec.context import Flags
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from firstsight.errors import SourceError
 from firstsight.files import check_regular
-from firstsight.footage.container_checks import options_of, problem_with, stated_facts
+from firstsight.footage.container_checks import options_of, problem_with, stated_facts, video_stream
 from firstsight.footage.timestamps import OutputOrder, PacketClock, first_stamp, stamp_of
 
 # A file that is damaged so badly that this many reads in a row fail has ended.
 _MAX_FAILED_READS = 100
 
-# Formats that FFmpeg draws as video: text and ANSI art.
-_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
-
 # Formats whose clock runs from anywhere, so that zero is the first stamp: MPEG transport and program streams, cameras.
 _RUNNING_CLOCK_FORMATS = {"mpegts", "mpeg", "video4linux2,v4l2", "avfoundation", "dshow"}
+
+# Decoders that give nothing for a frame without those that it depends on; others give it marked as corrupt.
+_SILENT_DECODERS = {"mpeg1video", "mpeg2video"}
 
 # Formats that state decoding times alone; FFmpeg would invent presentation times in the order of decoding.
 _DECODING_TIME_FORMATS = {"avi", "asf"}
@@ -68,18 +66,6 @@ class SeekMissedError(Exception):
     """Seeking to a landing failed: read the file from the beginning."""
 
 
-FileIdentity = tuple[int, int, int, int]
-
-
-def file_identity(path: Path) -> FileIdentity | None:
-    """Device, inode, size and time of a file, which change when it is written to or replaced; None without a file."""
-    try:
-        state = path.stat()
-    except (OSError, ValueError):
-        return None
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
-
-
 class Undecodable:
     """A packet that the decoder refused."""
 
@@ -110,6 +96,7 @@ class OpenVideo:
     def _begin(self) -> None:
         """Forgets what was read before the current position."""
         self._waiting.clear()
+        self._aspects = list[tuple[int, Fraction]]()  # stamp from which on pixels have that aspect
         self._zero = self._first_zero
         frame_seconds = 1 / (self.frames_per_second or USUAL_FRAMES_PER_SECOND)
         self._clock = PacketClock(self._time_base, frame_seconds=frame_seconds)
@@ -181,11 +168,16 @@ class OpenVideo:
                 self._stream.codec_context.flush_buffers()
                 yield number, next((one for one in frames if isinstance(one, VideoFrame)), Undecodable())
 
-    def landing_before(self, seconds: float) -> Landing:
+    @property
+    def may_begin_broken(self) -> bool:
+        """Whether its decoder gives nothing for frames that lack what they depend on, as where a broadcast was cut."""
+        return self._stream.codec_context.name in _SILENT_DECODERS
+
+    def landing_before(self, seconds: float, *, first_seconds: float = -math.inf) -> Landing:
         """The last keyframe at or before a time, found by reading packets without decoding them.
 
-        The beginning of the file where stamps are missing or start again. The index counts packets, which is wrong for
-        broadcasts that keep the two fields of a frame in separate packets.
+        The beginning of the file where stamps are missing or start again. The index counts packets from `first_seconds`
+        on, which is wrong for broadcasts that keep the two fields of a frame in separate packets.
         """
         landing, num_passed, last_dts = Landing(), 0, None
         if not self._has_presentation_times and self._stream.codec_context.reorder_depth > 0:
@@ -194,13 +186,14 @@ class OpenVideo:
             stamp, dts = self.stamp(packet), packet.dts
             if stamp is None or (dts is not None and last_dts is not None and self._is_broken_off(last_dts, dts)):
                 return Landing()
+            is_shown = not packet.is_discard and stamp >= first_seconds
             if dts is not None and self._seconds(dts) >= seconds:
                 break  # all that follows is shown later
             if packet.is_keyframe and stamp <= seconds:
                 landing = Landing(packet.pts if dts is None else dts, stamp, num_passed, packet.pos)
             elif stamp < landing.seconds:
-                landing = replace(landing, index=landing.index + (not packet.is_discard))
-            num_passed += not packet.is_discard
+                landing = replace(landing, index=landing.index + is_shown)
+            num_passed += is_shown
             last_dts = last_dts if dts is None else dts
         return landing
 
@@ -279,6 +272,7 @@ class OpenVideo:
             if moved_ticks is not None:  # another recording begins
                 yield from self._decoded(None)
                 self._stream.codec_context.flush_buffers()
+                self._aspects.clear()
                 self._order = self._order and OutputOrder()
                 self._zero -= moved_ticks * self._time_base
             self._check_landing(packet)
@@ -299,7 +293,19 @@ class OpenVideo:
             return [Undecodable()]
         if self._order:
             self._set_stamps(self._order, frames, packet)
+        if self._has_running_clock:
+            self._note_aspects(frames, packet)
         return [*frames]
+
+    def _note_aspects(self, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
+        """Notes on frames another pixel aspect than the first: broadcasts change between 4:3 and 16:9."""
+        now = self._stream.codec_context.sample_aspect_ratio
+        if packet is not None and now and (not self._aspects or now != self._aspects[-1][1]):
+            self._aspects.append((stamp_of(packet) or 0, now))
+        for frame in frames:
+            known = [aspect for since, aspect in self._aspects if since <= (stamp_of(frame) or 0)]
+            if known and known[-1] != self.pixel_aspect:
+                frame.opaque = Fraction(*known[-1].as_integer_ratio())  # a new one: PyAV knows it by its identity
 
     def _set_stamps(self, order: OutputOrder, frames: list[VideoFrame], packet: "Packet[VideoStream] | None") -> None:
         """Sets the stamps that follow from the order in which frames come out of the decoder."""
@@ -378,23 +384,8 @@ def open_stream(
         raise SourceError(f"{name} {problem_with(address, error)}") from error
     with container:
         try:
-            yield OpenVideo(container, _video_stream(container, name))
+            yield OpenVideo(container, video_stream(container, name))
         except av.ExitError as error:
             raise SourceError(f"{name} gave nothing for {timeout_seconds or 0:g} s") from error
         except av.FFmpegError as error:
             raise SourceError(f"{name} cannot be decoded: {error.strerror}") from error
-
-
-def _video_stream(container: InputContainer, name: str) -> VideoStream:
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-    if container.format.name in _TEXT_FORMATS:
-        raise SourceError(f"{name} is not a video: it is text")
-    if not streams:
-        raise SourceError(f"{name} is not a video: it has sound or other data, but no pictures")
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise SourceError(f"{name} cannot be decoded: this build of FFmpeg has no decoder for it; convert it to H.264")
-    stream.codec_context.flags |= Flags.output_corrupt  # so that damaged frames are counted
-    # Threads for entire frames took an eighth more processor time on two cores, which learning needs as well.
-    stream.thread_type = "SLICE"
-    return stream

@@ -1,5 +1,6 @@
-"""What a container states, checked against its size; and files that name other files, which are not opened."""
+"""What a container holds and states, checked against its size; and files that name others, which are not opened."""
 
+import math
 import re
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -7,8 +8,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import av
+from av.codec.context import Flags
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
+
+from firstsight.errors import SourceError
+
+# Formats that FFmpeg draws as video: text and ANSI art.
+_TEXT_FORMATS = {"tty", "bin", "xbin", "adf", "idf"}
 
 # The fastest cameras take so many frames a second and more, but nothing is played so fast.
 _MAX_FRAMES_PER_SECOND = 10_000.0
@@ -22,6 +30,9 @@ _MIN_INDEXED = 0.9
 # After the last frame in AVI comes the index: bytes a frame, and as many for its sounds.
 _INDEX_BYTES = 64
 
+# Frames that are decoded before a part that an edit list shows begins, or after it has ended: a group of pictures.
+_MAX_PREROLL = 600
+
 # How Matroska tags durations: "00:00:04.040000000".
 _CLOCK_TIME = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
@@ -34,11 +45,14 @@ class StatedFacts:
     end_seconds: float | None
     frames_per_second: float | None
     count: int | None  # frames, with those that an edit list leaves out
+    num_edited: int | None  # frames, where an edit list leaves some out or shows some twice
     counts_slots: bool  # the count may hold slots without a frame
     max_count: int | None  # frames that fit into the file
 
     def num_frames(self) -> int | None:
         """How many frames there are, without those that an edit list leaves out."""
+        if self.num_edited is not None:
+            return self.num_edited
         counts = (self.count, self.num_frames_after(self.start_seconds))
         return min((count for count in counts if count), default=None)
 
@@ -55,6 +69,22 @@ class StatedFacts:
         return replace(self, start_seconds=0.0, end_seconds=end)
 
 
+def video_stream(container: InputContainer, name: str) -> VideoStream:
+    """The stream of pictures to read, set up. Raises a SourceError if there is none, or none that can be decoded."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if container.format.name in _TEXT_FORMATS:
+        raise SourceError(f"{name} is not a video: it is text")
+    if not streams:
+        raise SourceError(f"{name} is not a video: it has sound or other data, but no pictures")
+    stream = streams[0]
+    if stream.codec_context is None:
+        raise SourceError(f"{name} cannot be decoded: this build of FFmpeg has no decoder for it; convert it to H.264")
+    stream.codec_context.flags |= Flags.output_corrupt  # so that damaged frames are counted
+    # Threads for entire frames took an eighth more processor time on two cores, which learning needs as well.
+    stream.thread_type = "SLICE"
+    return stream
+
+
 def stated_facts(container: InputContainer, stream: VideoStream, *, start_seconds: float) -> StatedFacts:
     """What the container states of its video stream, which begins at that time."""
     max_count = container.size // _MIN_FRAME_BYTES if container.size > 0 else None
@@ -67,6 +97,7 @@ def stated_facts(container: InputContainer, stream: VideoStream, *, start_second
         end_seconds=_stated_end(container, stream, start_seconds),
         frames_per_second=_stated_rate(stream),
         count=count if count > 0 and (max_count is None or count <= max_count) else None,
+        num_edited=_num_edited(container, stream),
         counts_slots=has_slots and not num_indexed,
         max_count=max_count,
     )
@@ -80,9 +111,40 @@ def _stated_rate(stream: VideoStream) -> float | None:
     return float(rate) if rate and 0 < rate <= _MAX_FRAMES_PER_SECOND else None
 
 
+def _has_edits(container: InputContainer) -> bool:
+    return container.format.name.startswith("mov,")
+
+
+def _num_edited(container: InputContainer, stream: VideoStream) -> int | None:
+    """How many frames an edit list shows; None if it shows all, or there is none: then the index has all of them."""
+    if not _has_edits(container) or not stream.frames:
+        return None
+    entries = stream.index_entries
+    ends = (*range(min(_MAX_PREROLL, len(entries))), *range(max(0, len(entries) - _MAX_PREROLL), len(entries)))
+    if len(entries) == stream.frames and not any(entries[number].is_discard for number in ends):
+        return None  # without reading all: there may be a million
+    num_shown = sum(not entry.is_discard for entry in entries)
+    return num_shown if num_shown not in (0, stream.frames) else None
+
+
+def _shown_seconds(stream: VideoStream) -> float:
+    """From the first frame in the index that is shown to the last."""
+    entries = stream.index_entries
+    first, last = (
+        next((entries[number].timestamp for number in numbers if not entries[number].is_discard), 0)
+        for numbers in (range(len(entries)), reversed(range(len(entries))))
+    )
+    return float((last - first) * (stream.time_base or 0))
+
+
 def _stated_end(container: InputContainer, stream: VideoStream, start_seconds: float) -> float | None:
     if stream.duration is not None and stream.time_base is not None:
-        return start_seconds + float(stream.duration * stream.time_base)
+        duration = float(stream.duration * stream.time_base)
+        if not start_seconds or not _has_edits(container) or not len(stream.index_entries):
+            return start_seconds + duration
+        # The duration may include the time before the first frame.
+        step = 1 / (_stated_rate(stream) or math.inf)
+        return min(start_seconds + duration, max(duration, start_seconds + _shown_seconds(stream) + step))
     if tag := _CLOCK_TIME.fullmatch(stream.metadata.get("DURATION", "")):
         hours, minutes, seconds = tag.groups()
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
@@ -127,8 +189,8 @@ _PLAYLIST_BYTES = 1_000
 
 
 def options_of(address: str | BinaryIO) -> dict[str, str]:
-    """FFmpeg's options that keep a file from making it open others."""
-    return dict(_ALONE) if isinstance(address, str) and address.startswith(_FILE) else {}
+    """FFmpeg's options that keep a file, or what is piped in, from making it open others."""
+    return {} if isinstance(address, str) and not address.startswith(_FILE) else dict(_ALONE)
 
 
 def problem_with(address: str | BinaryIO, error: av.FFmpegError) -> str:

@@ -8,14 +8,13 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
+from firstsight.files import FileIdentity, file_identity
 from firstsight.footage.container import (
     USUAL_FRAMES_PER_SECOND,
-    FileIdentity,
     Landing,
     OpenVideo,
     SeekMissedError,
     Undecodable,
-    file_identity,
     open_video,
 )
 from firstsight.footage.frames import Events, Frame, Skipped, View
@@ -148,8 +147,14 @@ def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
 
 @lru_cache(maxsize=1024)  # held-out footage is read repeatedly, and finding its start takes time
 def _landing(path: Path, name: str, seconds: float, _identity: FileIdentity | None) -> Landing:
+    first_seconds = -math.inf
     with open_video(path, name=name) as video:
-        return video.landing_before(seconds)
+        if not video.may_begin_broken:
+            return video.landing_before(seconds)
+        if first := video.first_frame():
+            first_seconds = video.stamp(first) or -math.inf
+    with open_video(path, name=name) as video:
+        return video.landing_before(seconds, first_seconds=first_seconds)
 
 
 def _decode_from(
@@ -182,7 +187,7 @@ def decode_on(
             yield event
         elif event.seconds >= end_seconds:
             return
-        elif sampler.keeps(event.index, event.seconds):
+        elif event.seconds >= start_seconds and sampler.keeps(event.index, event.seconds):
             yield shown(event, viewer, name=name)
 
 
@@ -214,7 +219,7 @@ def located(
     start_seconds: float = -math.inf,
     now: Callable[[], float] | None = None,
 ) -> Generator[Decoded | Skipped, None, int]:
-    """The frames from a time on, with times, durations and indices.
+    """The frames from a time on, with times, durations and indices; of interlaced ones also the one before.
 
     Returns:
         The index after the last.
@@ -225,6 +230,7 @@ def located(
     index, seconds = landing.index, landing.seconds
     has_landed = landing.ticks is None
     lasting = _Durations(video)
+    before: Decoded | None = None
     for frame, timed_seconds in _on_arrival(video, now) if now else _timed(video, landing):
         if timed_seconds is not None:
             seconds = timed_seconds
@@ -235,10 +241,14 @@ def located(
             has_landed = True
         elif not has_landed:
             continue
+        is_intact = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
+        event = Decoded(frame, seconds, index) if is_intact else Skipped(num_frames=1)  # type: ignore[arg-type]
         if seconds >= start_seconds:
-            is_intact = isinstance(frame, VideoFrame) and not frame.is_corrupt and timed_seconds is not None
-            event = Decoded(frame, seconds, index) if is_intact else Skipped(num_frames=1)  # type: ignore[arg-type]
-            yield from [event] if now else lasting.put(event)
+            for one in (before, event) if before else (event,):
+                yield from [one] if now else lasting.put(one)
+            before = None
+        else:
+            before = event if isinstance(event, Decoded) and event.frame.interlaced_frame else None
         index += 1
     if not has_landed:
         raise SeekMissedError

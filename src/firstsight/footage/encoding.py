@@ -25,10 +25,10 @@ class VideoWriter(Closing):
     """
 
     def __init__(self, path: Path, *, size: tuple[int, int]) -> None:
-        self.path = path
+        self.path, self._size = path, size
         try:
             self._container = av.open(f"file:{path}", "w", format="mp4")
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
         self._stream = self._container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "23"})
         self._stream.width, self._stream.height = size
@@ -48,14 +48,16 @@ class VideoWriter(Closing):
                 self._mux(None)
             finally:  # a full disk must not leave the file open
                 self._container.close()
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
         try:
             self._container.mux(self._stream.encode(frame))
-        except OSError as error:
+        except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: OSError) -> RunError:
+    def _failed(self, error: OSError | av.FFmpegError) -> RunError:
+        if not isinstance(error, OSError):  # of the encoder
+            return RunError(f"{self.path} cannot be written: {self._size[0]}x{self._size[1]} pixels are not encoded")
         return RunError(f"{self.path} cannot be written: {error.strerror or error}; choose another folder")

@@ -37,7 +37,7 @@ PathLike = str | os.PathLike[str]
 STANDARD_INPUT = "-"
 # Cameras speak RTSP; streaming programs RTMP; web cameras, players' lists and files HTTP; broadcasts UDP.
 _ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp)://\S+", re.IGNORECASE)
-# Names of cameras on Linux; a number is the n-th camera, unless there is a file of that name.
+# Names of cameras on Linux; a number is the n-th camera; unless there is a file of that name.
 _CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
 
 
@@ -48,7 +48,7 @@ def is_address(text: str) -> bool:
 
 def is_camera(text: str) -> bool:
     """Whether the text is a camera's number or device."""
-    return _CAMERA.fullmatch(text) is not None and not (text.isdigit() and Path(text).exists())
+    return _CAMERA.fullmatch(text) is not None and (text.startswith("/dev/") or not os.path.exists(text))  # noqa: PTH110  # `Path` raises
 
 
 def is_live(text: str) -> bool:

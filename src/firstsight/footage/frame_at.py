@@ -1,5 +1,6 @@
 """The frame nearest to a time, found by seeking instead of reading all before it."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -32,7 +33,7 @@ def frame_at(
 ) -> Frame:
     """The frame nearest to a time, of two that are equally near the earlier one.
 
-    All frames of a video count, whatever its sampling; of several videos, the first that lasts so long is used.
+    All frames and pictures count, whatever the sampling; of several videos, the first that lasts so long is used.
     Pictures count as one a second.
 
     Args:
@@ -145,7 +146,8 @@ def _check_end(last: Decoded, seconds: float, *, name: str, stated_end: float | 
 
 
 def _of_pictures(source: ImageFiles | ArraySource, seconds: float, views: tuple[View, ...]) -> Frame:
-    position = min(source.positions, key=lambda position: abs(position - seconds))
+    num = len(source.files) if isinstance(source, ImageFiles) else len(source.pictures)
+    position = min(num - 1, math.ceil(seconds - 0.5))
     if seconds > position + 2:
         raise _too_late(source.name, seconds, position + 1)
     with closing(replace(source, positions=(position,)).read(*views)) as reading:

@@ -1,7 +1,7 @@
 """Frames, views of them, and a reading: an iterator of frames that counts what it yields and what it skips."""
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Protocol, Self
 
@@ -82,12 +82,13 @@ class Reading(Closing):
     Memory does not grow with the duration of the video. Not to be shared between threads.
     """
 
-    def __init__(self, events: Events) -> None:
+    def __init__(self, events: Events, *, on_close: Callable[[], None] | None = None) -> None:
         self.num_frames = 0  # yielded so far
         self.num_skipped = 0  # damaged or missing frames so far
         self.skipped_by_source: dict[str, int] = {}  # the same, by file
         self.skipped_sources: list[str] = []  # one line for each skipped file
         self._events = events
+        self._on_close = on_close
 
     def __iter__(self) -> Self:
         return self
@@ -114,7 +115,9 @@ class Reading(Closing):
 
     def close(self) -> None:
         """Closes the open file; no more frames follow."""
-        self._events.close()
+        self._events.close()  # which does nothing before the first frame
+        if self._on_close:
+            self._on_close()
 
 
 class _Readable(Protocol):

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +73,12 @@ class ImageFiles:
     def _events(self, views: tuple[View, ...]) -> Events:
         reasons: list[str] = []
         remarks = _Remarks()
+        levels_of = lru_cache(maxsize=None)(self._levels)  # once in a reading: there may be a million files
         for position in self.positions:
             path, name = self.files[position]
+            folder = None if self.share_levels else path.parent
             try:
-                picture = read_picture(path, name=name, levels=partial(self._levels, path, remarks))
+                picture = read_picture(path, name=name, levels=partial(levels_of, folder, remarks))
                 frame = _frame(picture, views, position=position, name=name)
             except (SourceError, PixelsError) as error:
                 if len(self.files) == 1:
@@ -94,11 +96,12 @@ class ImageFiles:
     def _none_readable(self, reasons: list[str]) -> str:
         return reasons[0] if len(self.files) == 1 else f"none of {self.name} can be read; the first: {reasons[0]}"
 
-    def _levels(self, path: Path, remarks: "_Remarks", kind: str) -> Levels:
-        if self.share_levels:
-            measured = levels_of_files(tuple(path for path, _ in self.files), kind)
+    def _levels(self, folder: Path | None, remarks: "_Remarks", kind: str) -> Levels:
+        """Of the pictures in a folder, or of all files."""
+        if folder is None:
+            measured = levels_of_files([path for path, _ in self.files], kind)
         else:
-            measured = levels_of_folder(path.parent, kind)
+            measured = levels_of_folder(folder, kind)
         if measured.remark:
             remarks.log(measured.remark)
         return measured.levels

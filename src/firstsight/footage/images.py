@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from firstsight.errors import SourceError
-from firstsight.files import open_regular
+from firstsight.files import FileIdentity, file_identity, open_regular
 from firstsight.footage.finding import is_picture
 from firstsight.text import printable
 
@@ -34,6 +34,8 @@ MAX_MEGAPIXELS = 250
 _FULL_SIZE_PIXELS = 64_000_000
 
 _STRIP_PIXELS = 1_000_000  # converted at once
+
+_PHOTOMETRIC = 262  # TIFF's tag of what 0 means
 
 # By EXIF orientation: turns of 90 degrees to the left, and whether the picture is mirrored before.
 _TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (3, False), 7: (3, True), 8: (1, False)}
@@ -66,8 +68,8 @@ class Picture:
 
 
 def read_image(path: Path, *, name: str) -> NDArray[np.uint8]:
-    """The pixels of `read_picture`, with integers as 16 bits and floating point as 0 to 1."""
-    return read_picture(path, name=name).pixels
+    """The pixels of `read_picture`, with the black and white of its folder."""
+    return read_picture(path, name=name, levels=lambda kind: levels_of_folder(path.parent, kind).levels).pixels
 
 
 def read_picture(path: Path, *, name: str, levels: LevelsOf = FULL_LEVELS.__getitem__) -> Picture:
@@ -199,8 +201,8 @@ def _as_pixels(image: Image.Image, levels: LevelsOf) -> tuple[NDArray[np.uint8],
 def _conversion(image: Image.Image, levels: LevelsOf) -> tuple[Callable[[Image.Image], NDArray[np.uint8]], int]:
     """How a strip becomes 8 bits, and how many channels it has then."""
     if kind := kind_of_numbers(image):
-        black_and_white = levels(kind)
-        return lambda strip: _to_bytes(np.asarray(strip), black_and_white), 1
+        black_and_white, is_negative = levels(kind), _has_white_zero(image) and kind == "integers"
+        return lambda strip: _to_bytes(np.asarray(strip), black_and_white, is_negative=is_negative), 1
     is_grey = image.mode in ("1", "L", "LA")
     channels = 1 if is_grey else 3
     if image.has_transparency_data:
@@ -209,13 +211,19 @@ def _conversion(image: Image.Image, levels: LevelsOf) -> tuple[Callable[[Image.I
     return lambda strip: np.asarray(strip.convert(mode)).reshape(strip.height, strip.width, channels), channels
 
 
-def _to_bytes(values: NDArray[np.generic], levels: Levels) -> NDArray[np.uint8]:
+def _has_white_zero(image: Image.Image) -> bool:
+    """Whether it is a TIFF in which 0 is white, as of X-rays; Pillow turns only 8 bits round."""
+    tags = getattr(image, "tag_v2", {})
+    return tags.get(_PHOTOMETRIC) == 0
+
+
+def _to_bytes(values: NDArray[np.generic], levels: Levels, *, is_negative: bool) -> NDArray[np.uint8]:
     is_usual = levels in FULL_LEVELS.values()  # for the same pixels as ever
     exact: NDArray[np.floating] = values.astype(np.float32 if is_usual else np.float64)
     exact[~np.isfinite(exact)] = levels.low
     brightness = (exact - levels.low) * (255 / (levels.high - levels.low))
     pixels: NDArray[np.uint8] = np.rint(brightness.clip(0, 255)).astype(np.uint8)
-    return pixels[..., None]
+    return (255 - pixels if is_negative else pixels)[..., None]
 
 
 def _over_black(image: Image.Image) -> NDArray[np.uint8]:
@@ -258,9 +266,10 @@ def full_levels(kind: str) -> Measured:
     return Measured(FULL_LEVELS[kind])
 
 
-def levels_of_files(paths: tuple[Path, ...], kind: str) -> Measured:
-    """The levels for all of these pictures together."""
-    return _levels(paths).get(kind) or full_levels(kind)
+def levels_of_files(paths: Sequence[Path], kind: str) -> Measured:
+    """The levels for all of these pictures together, measured again when one of those that are measured has changed."""
+    measured = tuple(_evenly_spaced(paths))
+    return _levels(measured, tuple(map(file_identity, measured))).get(kind) or full_levels(kind)
 
 
 def levels_of_folder(folder: Path, kind: str) -> Measured:
@@ -279,9 +288,9 @@ def _pictures_in(folder: Path, _changed_ns: int) -> tuple[Path, ...]:
 
 
 @lru_cache(maxsize=64)
-def _levels(paths: tuple[Path, ...]) -> dict[str, Measured]:
+def _levels(paths: tuple[Path, ...], _identities: tuple[FileIdentity | None, ...]) -> dict[str, Measured]:
     """The levels by kind of numbers."""
-    ranges = [found for path in _evenly_spaced(paths) if (found := _range_of(path))]
+    ranges = [found for path in paths if (found := _range_of(path))]
     by_kind = groupby(sorted(ranges, key=lambda found: found.kind), lambda found: found.kind)
     return {kind: _chosen(kind, list(of_kind)) for kind, of_kind in by_kind}
 

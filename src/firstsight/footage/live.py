@@ -159,7 +159,7 @@ class LiveSource:
         if self._reading is not None:
             given = f"gave {self._reading.num_frames} frames"
             raise SourceError(f"{self.name} {given} and can be read once: save it to a file first")
-        self._reading = Reading(self._events(views))
+        self._reading = Reading(self._events(views), on_close=self.close)
         return self._reading
 
     def size(self) -> tuple[int, int]:

@@ -76,11 +76,12 @@ class Viewer:
 
     def pictures(self, frame: VideoFrame) -> tuple[NDArray[np.uint8], ...]:
         """The frame through every view: uint8 (H, W, C) each, upright and with square pixels."""
-        state = (layout(frame), frame.rotation)
+        pixel_aspect = frame.opaque if isinstance(frame.opaque, Fraction) else self._pixel_aspect  # see `OpenVideo`
+        state = (layout(frame), frame.rotation, pixel_aspect)
         if state != self._state:
             self._orientation = _orientation(frame)
-            self.size = upright_size(frame, self._pixel_aspect)
-            self._graphs = [_view_graph(view, frame, self._pixel_aspect) for view in self._views]
+            self.size = upright_size(frame, pixel_aspect)
+            self._graphs = [_view_graph(view, frame, pixel_aspect) for view in self._views]
             self._state = state
         return tuple(self._orientation.upright(_through(graph, frame)) for graph in self._graphs)
 

@@ -265,6 +265,9 @@ class PacketClock:
         following = deque["Packet[VideoStream]"]()
         while packet := following.popleft() if following else next(packets, None):
             moved_ticks = None
+            if packet.is_discard:  # an edit list leaves it out: the next part need not follow it
+                yield packet, None
+                continue
             if self._last is None or packet.dts is None or not self._is_jump(self._last - packet.dts):
                 self._note(packet)
             else:
@@ -285,7 +288,8 @@ class PacketClock:
                 self.reached = jump.reached
                 self._note_first(packet)
                 return False
-        return all(later.dts is None or later.dts < (self._last or 0) for later in following)
+        shown = [later.dts for later in following if later.dts is not None and not later.is_discard]
+        return all(dts < (self._last or 0) for dts in shown)
 
     def _start_again(self, packet: "Packet[VideoStream]") -> int:
         """Notes the first packet of another recording; returns the ticks by which it moves to follow the one before."""

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from firstsight.errors import PixelsError, SourceError
-from firstsight.footage.container import FileIdentity, Landing, OpenVideo, SeekMissedError, file_identity, open_video
+from firstsight.files import FileIdentity, file_identity
+from firstsight.footage.container import Landing, OpenVideo, SeekMissedError, open_video
 from firstsight.footage.decoding import Decoded, decode, decode_keyframes, deinterlaced, located, shown
 from firstsight.footage.finding import LeftOut
 from firstsight.footage.frames import Events, Frame, Reading, Skipped, View, iterate

@@ -138,3 +138,15 @@ def test_an_anchor_that_is_none_is_known_before_anything_is_looked_at(
     ran = firstsight("similarities", clips / "monday.mp4", *anchor, "--model", clips / "run")
     assert ran.code == 2
     assert "nowhere.png" in ran.err
+
+
+def test_a_library_keeps_its_rate(firstsight, clips: Path, tmp_path: Path) -> None:
+    made = tmp_path / "a.library"
+    assert firstsight("index", made, clips / "monday.mp4", "--model", clips / "run").code == 0
+    ran = firstsight(
+        "similarities", made, "--for", f"{clips / 'monday.mp4'}@1", "--out", tmp_path / "x.csv", "--fps", 5
+    )
+    assert ran.code == 2
+    assert "--fps is for footage" in ran.err
+    ran = firstsight("align", made, clips / "monday.mp4", "--model", clips / "run", "--fps", 2)
+    assert ran.code == 0

@@ -214,6 +214,8 @@ def test_a_count_out_of_range_is_named(firstsight, run_folder: Path, clip: Path,
     ("options", "message"),
     [
         (["--to", "tensorrt"], "valid are onnx, openvino"),
+        (["--to", "onnx", "--source", "a.mp4"], "choose frames of a library"),
+        (["--to", "onnx", "--between", "0-5"], "choose frames of a library"),
         (["--to", "onnx", "--size", "720p"], "as 1280x720"),
         (["--size", "1280x720"], "give --to onnx"),
     ],

@@ -60,6 +60,14 @@ def test_as_text(firstsight, run_folder: Path, hall: Path) -> None:
     assert out == "nothing new; 5 of 16 frames were judged: the first 5 s, 8 frames or more, set the usual view\n"
 
 
+@pytest.mark.parametrize("command", ["novelty", "watch"])
+def test_a_rate_of_nothing_is_one_line(firstsight, run_folder: Path, hall: Path, command: str) -> None:
+    options = ["--novel", "--speed", 0] if command == "watch" else []
+    ran = firstsight(command, run_folder, hall, "--fps", 0, *options)
+    assert ran.code == 2
+    assert "valid is a number above 0" in ran.err
+
+
 def test_a_threshold_of_nothing_is_one_line(firstsight, run_folder: Path, hall: Path) -> None:
     ran = firstsight("novelty", run_folder, hall, "--least", 0)
     assert ran.code == 2

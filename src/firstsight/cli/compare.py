@@ -146,13 +146,25 @@ def _print_summary(summary: "Summary") -> None:
 _LINES = 12  # of the table on the screen
 
 
+_USUAL_RATE = 2.0
+
+
+def _rate(given: float | None, *targets: str) -> float:
+    """Frames a second of footage. Raises a SettingsError if one is given and there are libraries alone."""
+    from firstsight.library.folder import is_library
+
+    if given is not None and all(is_library(Path(target)) for target in targets):
+        raise SettingsError("--fps is for footage; a library has the frames that it was made with, so leave it out")
+    return _USUAL_RATE if given is None else given
+
+
 def align_command(
     first: Annotated[str, footage.checked(footage.check_target, metavar="A", text="A video, or a library of one.")],
     second: Annotated[str, footage.checked(footage.check_target, metavar="B", text="Another.")],
     model: footage.Model = None,
     out: Annotated[Path | None, typer.Option(metavar="PNG", help="Draw the similarities and the path.")] = None,
     csv_file: Annotated[Path | None, typer.Option("--csv", metavar="FILE", help="Write the pairs of moments.")] = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
     as_json: footage.Json = False,
 ) -> None:
     """Find the part that two videos share, moment by moment.
@@ -169,9 +181,10 @@ def align_command(
     if csv_file:
         check_ending(csv_file, (".csv", ".parquet"))
     check_out(out, csv_file)
+    rate = _rate(frames_per_second, first, second)
     encoder = Encoder.load(model) if model else None
     with Display(notes()) as display:
-        found = align(first, second, encoder=encoder, frames_per_second=frames_per_second, progress=display.progress)
+        found = align(first, second, encoder=encoder, frames_per_second=rate, progress=display.progress)
     if as_json:
         print_json(found.to_json())
     else:
@@ -224,7 +237,7 @@ def similarities_command(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Ends in .csv or .parquet.")],
     model: footage.Model = None,
-    frames_per_second: footage.FramesPerSecond = 2.0,
+    frames_per_second: footage.FramesPerSecond = None,
     as_json: footage.Json = False,
 ) -> None:
     """Write how similar every frame is to each anchor.
@@ -239,10 +252,11 @@ def similarities_command(
 
     check_ending(out, (".csv", ".parquet"))
     check_out(out)
+    rate = _rate(frames_per_second, target)
     encoder = Encoder.load(model) if model else None
     with Display(notes()) as display:
         found = measure_similarities(
-            target, anchors, encoder=encoder, frames_per_second=frames_per_second, progress=display.progress
+            target, anchors, encoder=encoder, frames_per_second=rate, progress=display.progress
         )
     content = found.to_json()
     if as_json:

@@ -96,7 +96,7 @@ class OpenVideo:
     def _begin(self) -> None:
         """Forgets what was read before the current position."""
         self._waiting.clear()
-        self._aspects = list[tuple[int, Fraction]]()  # stamp from which on pixels have that aspect
+        self._aspects = deque[tuple[int, Fraction]](maxlen=16)  # stamp from which on pixels have that aspect
         self._zero = self._first_zero
         frame_seconds = 1 / (self.frames_per_second or USUAL_FRAMES_PER_SECOND)
         self._clock = PacketClock(self._time_base, frame_seconds=frame_seconds)

@@ -147,12 +147,12 @@ def landing_of(path: Path, *, name: str, seconds: float) -> Landing:
 
 @lru_cache(maxsize=1024)  # held-out footage is read repeatedly, and finding its start takes time
 def _landing(path: Path, name: str, seconds: float, _identity: FileIdentity | None) -> Landing:
-    first_seconds = -math.inf
     with open_video(path, name=name) as video:
         if not video.may_begin_broken:
             return video.landing_before(seconds)
-        if first := video.first_frame():
-            first_seconds = video.stamp(first) or -math.inf
+        first = video.first_frame()
+        stamp = None if first is None else video.stamp(first)
+        first_seconds = -math.inf if stamp is None else stamp
     with open_video(path, name=name) as video:
         return video.landing_before(seconds, first_seconds=first_seconds)
 

@@ -37,7 +37,7 @@ PathLike = str | os.PathLike[str]
 STANDARD_INPUT = "-"
 # Cameras speak RTSP; streaming programs RTMP; web cameras, players' lists and files HTTP; broadcasts UDP.
 _ADDRESS = re.compile(r"(rtsps?|rtmps?|https?|udp|tcp)://\S+", re.IGNORECASE)
-# Names of cameras on Linux; a number is the n-th camera; unless there is a file of that name.
+# Names of cameras on Linux; a number is the n-th camera. A file of that name comes first.
 _CAMERA = re.compile(r"/dev/video\d+|/dev/v4l/.+|\d+|video=.+")
 
 

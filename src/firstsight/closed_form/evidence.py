@@ -205,9 +205,10 @@ def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tens
         odds = _odds(values, shift, inverse)
         sums = _symmetric_sums(odds, most)
         prior = counts / ways
-        evidence = (sums * prior).sum(dim=1)
+        by_count = sums[-1] * prior
+        evidence = by_count.sum(dim=1)
         posterior = (_with_each(odds, sums, prior) / evidence[:, None]).clamp(0, 1)
-        counts = ((sums * prior) / evidence[:, None]).mean(dim=0)
+        counts = (by_count / evidence[:, None]).mean(dim=0)
         base = _log_likelihood(values, known - shift, known_weights, covariance, inverse)
         last, likelihood = likelihood, float(evidence.log().sum()) + base
         weight = posterior.sum() + known_weights.sum()
@@ -236,21 +237,32 @@ def _odds(values: Tensor, shift: Tensor, inverse: Tensor) -> Tensor:
     return (values @ weights - shift @ weights / 2).clamp(-_MAX_EXPONENT, _MAX_EXPONENT).exp()
 
 
-def _symmetric_sums(odds: Tensor, most: int) -> Tensor:
-    """Elementary symmetric polynomials e_0 to e_most of each row, (L, most + 1): sums over all sets of m matches."""
+def _symmetric_sums(odds: Tensor, most: int) -> list[Tensor]:
+    """Elementary symmetric polynomials e_0 to e_most of the first 0 to n columns, (L, most + 1) each.
+
+    They are sums over all sets of m matches among these candidates.
+    """
     sums = torch.zeros(len(odds), most + 1, dtype=odds.dtype)
     sums[:, 0] = 1
+    found = [sums]
     for column in odds.T:
-        sums[:, 1:] = sums[:, 1:] + column[:, None] * sums[:, :-1]
-    return sums
+        sums = torch.cat([sums[:, :1], sums[:, 1:] + column[:, None] * sums[:, :-1]], dim=1)
+        found.append(sums)
+    return found
 
 
-def _with_each(odds: Tensor, sums: Tensor, prior: Tensor) -> Tensor:
-    """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size."""
-    total, without = torch.zeros_like(odds), torch.ones_like(odds)
-    for size in range(1, sums.shape[1]):
-        total = total + prior[size] * odds * without
-        without = (sums[:, size : size + 1] - odds * without).clamp_min(0)
+def _with_each(odds: Tensor, sums: list[Tensor], prior: Tensor) -> Tensor:
+    """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size.
+
+    Sets among the candidates before it, by `sums`, times those among the ones after it: nothing is taken away, so no
+    digit is lost where some odds are large.
+    """
+    total, nothing = torch.empty_like(odds), odds.new_zeros(len(odds), 1)
+    # By how many come before and with it, a: the sums over sets of b behind it of their odds times prior[a + b].
+    behind = torch.cat([prior[1:].expand(len(odds), -1), nothing], dim=1)
+    for column in reversed(range(odds.shape[1])):
+        total[:, column] = odds[:, column] * (sums[column] * behind).sum(dim=1)
+        behind = behind + odds[:, column : column + 1] * torch.cat([behind[:, 1:], nothing], dim=1)
     return total
 
 

@@ -23,7 +23,7 @@ from firstsight.files import read_regular
 Made = TypeVar("Made")
 
 _MAX_BYTES = 64 * 2**20  # of a file; a configuration has a few thousand
-_MAX_INTEGER = 2**53  # above it JSON's numbers are not exact
+_MAX_NUMBER = 2**64  # PyTorch's seeds are below
 
 
 def read_json(file: Path) -> Any:  # noqa: ANN401  # JSON
@@ -86,7 +86,7 @@ def _is_plain(kind: Any, value: object) -> bool:  # noqa: ANN401
     """Whether it is such a number, text, truth value or null. A truth value is no number; an integer is a float."""
     if kind in {int, float}:
         valid = (int,) if kind is int else (int, float)
-        return type(value) in valid and abs(value) <= _MAX_INTEGER  # type: ignore[arg-type]  # which no NaN is
+        return type(value) in valid and abs(value) <= _MAX_NUMBER  # type: ignore[arg-type]  # which no NaN is
     return isinstance(kind, type) and isinstance(value, kind)
 
 

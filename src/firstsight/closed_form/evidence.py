@@ -186,11 +186,10 @@ def explain(ratings: Tensor, known: Tensor | None = None, known_weight: float = 
     ]
     if len(known):
         starts.append((known * known_weights[:, None]).sum(dim=0) / known_weights.sum().clamp_min(1e-9))
-    return max((_maximised(values, known, known_weights, start, scale) for start in starts), key=_likelihood)
-
-
-def _likelihood(mixture: Mixture) -> float:
-    return mixture.likelihood
+    return max(
+        (_maximised(values, known, known_weights, start, scale) for start in starts),
+        key=lambda mixture: mixture.likelihood,
+    )
 
 
 def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tensor, scale: Tensor) -> Mixture:
@@ -238,10 +237,7 @@ def _odds(values: Tensor, shift: Tensor, inverse: Tensor) -> Tensor:
 
 
 def _symmetric_sums(odds: Tensor, most: int) -> list[Tensor]:
-    """Elementary symmetric polynomials e_0 to e_most of the first 0 to n columns, (L, most + 1) each.
-
-    They are sums over all sets of m matches among these candidates.
-    """
+    """Elementary symmetric polynomials e_0 to e_most of the first 0 to n columns: sums over all sets of m matches."""
     sums = torch.zeros(len(odds), most + 1, dtype=odds.dtype)
     sums[:, 0] = 1
     found = [sums]
@@ -252,17 +248,13 @@ def _symmetric_sums(odds: Tensor, most: int) -> list[Tensor]:
 
 
 def _with_each(odds: Tensor, sums: list[Tensor], prior: Tensor) -> Tensor:
-    """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size.
-
-    Sets among the candidates before it, by `sums`, times those among the ones after it: nothing is taken away, so no
-    digit is lost where some odds are large.
-    """
-    total, nothing = torch.empty_like(odds), odds.new_zeros(len(odds), 1)
-    # By how many come before and with it, a: the sums over sets of b behind it of their odds times prior[a + b].
-    behind = torch.cat([prior[1:].expand(len(odds), -1), nothing], dim=1)
+    """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size."""
+    # Nothing is subtracted from a sum over all: where some odds are large, no digit would be left.
+    total, zero = torch.empty_like(odds), odds.new_zeros(len(odds), 1)
+    behind = torch.cat([prior[1:].expand(len(odds), -1), zero], dim=1)  # sums over sets behind, by how many come before
     for column in reversed(range(odds.shape[1])):
         total[:, column] = odds[:, column] * (sums[column] * behind).sum(dim=1)
-        behind = behind + odds[:, column : column + 1] * torch.cat([behind[:, 1:], nothing], dim=1)
+        behind = behind + odds[:, column : column + 1] * torch.cat([behind[:, 1:], zero], dim=1)
     return total
 
 

@@ -95,7 +95,7 @@ class Provenance(TypedDict):
 
     method: NotRequired[str | None]
     settings: NotRequired[dict[str, Any]]
-    seed: NotRequired[Any]  # `device.generator` checks it; older versions took any that PyTorch takes
+    seed: NotRequired[int]
     held_out: NotRequired[float | None]
     source: NotRequired[str]
     weights_file: NotRequired[str]

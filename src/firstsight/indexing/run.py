@@ -95,7 +95,7 @@ class SourceRegistry:
         copies = self._may_be_gone.get(content, [])
         copies[:] = [one for one in copies if self.whole.get(one.path) == one and stamp_of(one.path) is None]
         alike = (one for one in copies if sampling in (None, one.sampling))
-        return next((one for one in alike if has_moved(one.path, path)), None)
+        return next((one for one in alike if has_moved(one.path)), None)
 
     def name_for(self, file: FootageFile) -> str:
         """The file's name in the library; for a new file its own, made unique and reserved."""

@@ -99,17 +99,25 @@ def state_of(path: Path) -> FileState:
     return "unreachable" if listed else "gone"
 
 
-def has_moved(before: Path, now: Path) -> bool:
-    """Whether the file at `now`, of the same content, is the one that was at `before`, rather than a copy of it.
+def has_moved(before: Path) -> bool:
+    """Whether a file of the same content elsewhere is the one that was at `before`, rather than a copy of it.
 
-    It is if the folder of `before` can be read and has it no more, or if a folder above it has another name now. A
-    share that is not mounted still has its files: what is found elsewhere meanwhile is a copy.
+    It is not where `before` may lie on a share that is not mounted: what is left of its folders is empty, or is where
+    shares are mounted.
     """
     state = state_of(before)
-    missing = next((folder for folder in reversed(before.parents) if not os.path.lexists(folder)), None)
-    if state != "unreachable" or missing is None or not now.is_relative_to(missing.parent):
+    if state != "unreachable":
         return state == "gone"
-    return now.relative_to(missing.parent).parts[1:] == before.relative_to(missing.parent).parts[1:]
+    left = next(folder for folder in before.parents if os.path.lexists(folder))
+    try:
+        is_empty = not any(left.iterdir())
+    except OSError:
+        return False
+    return not (is_empty or left in _MOUNTED_IN or left.parent in _MOUNTED_IN[:2])
+
+
+# The first two have a folder for each user in between: "/media/anna/stick".
+_MOUNTED_IN = tuple(map(Path, ("/media", "/run/media", "/mnt", "/Volumes")))
 
 
 def check_unchanged(record: SourceRecord) -> None:

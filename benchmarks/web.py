@@ -19,7 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -98,8 +99,9 @@ def timed(ask: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def in_the_page(folder: Path, state: Path) -> tuple[Seconds, tuple[int, int]]:
-    """Seconds of each kind of step, and megabytes of the server before and after."""
+@contextmanager
+def served(folder: Path, state: Path) -> Iterator[tuple[str, int]]:
+    """A server of the library once its map is there: its address, with the token, and the number of its process."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "FIRSTSIGHT_TOKEN": TOKEN}
     code = "from firstsight.cli.main import main; main()"
     command = [sys.executable, "-c", code, "serve", str(folder), "--port", "0"]
@@ -108,18 +110,23 @@ def in_the_page(folder: Path, state: Path) -> tuple[Seconds, tuple[int, int]]:
             assert server.stdout
             address = re.findall(r"http://\S+", server.stdout.readline())[0]
             wait_for_groups(address.partition("/?")[0])
-            with sync_playwright() as playwright:
-                arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
-                browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-                pages = [browser.new_page(viewport={"width": 1440, "height": 900}) for _ in range(_OPENED)]
-                found = {"first paint": [timed(lambda page=page: opened(page, address)) for page in pages]}
-                before = resident_megabytes(server.pid)
-                on_the_axis(pages[-1], found)
-                on_the_map(pages[-1], found)
-                return found, (before, resident_megabytes(server.pid))
+            yield address, server.pid
         finally:
             server.terminate()
             server.wait(60)
+
+
+def in_the_page(folder: Path, state: Path) -> tuple[Seconds, tuple[int, int]]:
+    """Seconds of each kind of step, and megabytes of the server before and after."""
+    with served(folder, state) as (address, server), sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        pages = [browser.new_page(viewport={"width": 1440, "height": 900}) for _ in range(_OPENED)]
+        found = {"first paint": [timed(lambda page=page: opened(page, address)) for page in pages]}
+        before = resident_megabytes(server)
+        on_the_axis(pages[-1], found)
+        on_the_map(pages[-1], found)
+        return found, (before, resident_megabytes(server))
 
 
 def wait_for_groups(address: str) -> None:

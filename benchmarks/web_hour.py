@@ -4,16 +4,13 @@
 
 The clips are indexed by an encoder of random filters. Then a program does what a person does, in a random order that
 follows from --seed, without a pause: it changes the view, zooms and moves the axis, hovers over it, jumps to a moment,
-plays, pins a frame or a box as an anchor and removes it, draws a lasso around a part of the map, answers and takes back
+plays, pins a frame as an anchor and removes it, draws a lasso around a part of the map, answers and takes back
 in the review. Printed every five minutes and at the end: actions so far, megabytes of the server (resident set),
 of all processes of the browser (proportional set), and of the page's own heap after its garbage is collected.
 """
 
 import argparse
-import os
 import re
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import CDPSession, Page, sync_playwright
-from web import TOKEN, opened, resident_megabytes, wait_for_groups
+from web import opened, resident_megabytes, served
 
 import firstsight
 from firstsight.api import Library
@@ -46,27 +43,15 @@ def main() -> None:
 
 def clicked(library: Path, state: Path, seconds: float, random: np.random.Generator) -> None:
     """Serves the library, and clicks for so long."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(state), "FIRSTSIGHT_TOKEN": TOKEN}
-    code = "from firstsight.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "serve", str(library), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
-        try:
-            assert server.stdout
-            address = re.findall(r"http://\S+", server.stdout.readline())[0]
-            wait_for_groups(address.partition("/?")[0])
-            with sync_playwright() as playwright:
-                flags = ["--no-sandbox", "--enable-unsafe-swiftshader", "--mute-audio"]
-                browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-                page = browser.new_page(viewport={"width": 1440, "height": 900})
-                problems: list[str] = []
-                page.on("pageerror", lambda error: problems.append(str(error)))
-                opened(page, address)
-                session = page.context.new_cdp_session(page)
-                act(page, session, server.pid, seconds, random)
-                print(f"errors of the page: {problems[:3] or 'none'}")
-        finally:
-            server.terminate()
-            server.wait(60)
+    with served(library, state) as (address, server), sync_playwright() as playwright:
+        flags = ["--no-sandbox", "--enable-unsafe-swiftshader", "--mute-audio"]
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        problems: list[str] = []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        opened(page, address)
+        act(page, page.context.new_cdp_session(page), server, seconds, random)
+        print(f"errors of the page: {problems[:3] or 'none'}")
 
 
 def act(page: Page, session: CDPSession, server: int, seconds: float, random: np.random.Generator) -> None:

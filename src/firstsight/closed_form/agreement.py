@@ -127,10 +127,11 @@ def matched(query: Cells, others: Cells) -> Matched:
     num, nets, rows, columns, dim = others.shape
     cells = rows * columns
     one = _unit(query).reshape(nets, cells, dim)
-    many = _unit(others).swapaxes(0, 1).reshape(nets, num * cells, dim)
-    similarities = (many @ one.swapaxes(1, 2)).reshape(nets * num, rows, columns, rows, columns)
-    support = _summed_with_neighbours(similarities).reshape(nets, num, cells, cells)
-    support *= 1 / _shares(rows, columns)
+    many = _unit(others).reshape(num, nets, cells, dim).transpose(1, 2, 0, 3).reshape(nets, cells * num, dim)
+    # The frames come last, so that what a shift adds lies in long runs.
+    similarities = (one @ many.swapaxes(1, 2)).reshape(nets, rows, columns, rows, columns, num)
+    sums = _summed_with_neighbours(similarities).reshape(nets, cells, cells, num).transpose(0, 3, 2, 1)
+    support = np.multiply(sums, 1 / _shares(rows, columns), order="C")  # (nets, num, cells of others, cells of query)
     support[..., np.arange(cells), np.arange(cells)] += _TIE
     partner = support.argmax(axis=3)
     best = np.take_along_axis(support, partner[..., None], axis=3)[..., 0]
@@ -162,11 +163,11 @@ def supported(first: Cells, second: Cells) -> Floats:
 
 
 def _summed_with_neighbours(values: Floats) -> Floats:
-    """Sums over the shifts of both frames together, of (N, rows, columns, rows, columns)."""
+    """Sums over the shifts of both frames together, of (nets, rows, columns, rows, columns, num)."""
     for first, second in ((1, 3), (2, 4)):
         length, summed = values.shape[first], values.copy()
         for shift in range(1, min(_REACH, length - 1) + 1):
-            ahead, behind = [slice(None)] * 5, [slice(None)] * 5
+            ahead, behind = [slice(None)] * 6, [slice(None)] * 6
             ahead[first] = ahead[second] = slice(shift, length)
             behind[first] = behind[second] = slice(0, length - shift)
             summed[tuple(behind)] += values[tuple(ahead)]
@@ -179,7 +180,7 @@ def _summed_with_neighbours(values: Floats) -> Floats:
 def _inside(rows: int, columns: int) -> Floats:
     """The number of shifts that stay inside both frames, (cells, cells)."""
     cells = rows * columns
-    return _summed_with_neighbours(np.ones((1, rows, columns, rows, columns), np.float32)).reshape(cells, cells)
+    return _summed_with_neighbours(np.ones((1, rows, columns, rows, columns, 1), np.float32)).reshape(cells, cells)
 
 
 @cache

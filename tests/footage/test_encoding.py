@@ -1,6 +1,9 @@
 """Pictures out."""
 
 import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,3 +32,21 @@ def test_a_file_whose_end_cannot_be_written_is_closed_all_the_same(tmp_path: Pat
     with pytest.raises(RunError, match=r"a\.mp4 cannot be written: No space left on device"):
         writer.close()
     assert full.is_closed
+
+
+def test_the_same_pictures_give_the_same_file_whatever_was_in_memory(tmp_path: Path) -> None:
+    program = (
+        "import sys, numpy as np\n"
+        "from pathlib import Path\n"
+        "from firstsight.footage.encoding import VideoWriter\n"
+        "ground = np.random.default_rng(0).integers(60, 120, (48, 64, 3), np.uint8)\n"
+        "with VideoWriter(Path(sys.argv[1]), size=(64, 48)) as writer:\n"
+        "    for index in range(50, 200):\n"
+        "        picture, x, y = ground.copy(), int(24 + 20 * np.sin(index / 9)), int(18 + 14 * np.cos(index / 7))\n"
+        "        picture[y : y + 10, x : x + 10] = (250, 200, 40 + index // 2)\n"
+        "        writer.write(picture, seconds=index / 25)\n"
+    )
+    for fill in (0, 85, 255):  # glibc fills memory that is asked for with that byte
+        command = [sys.executable, "-c", program, str(tmp_path / f"{fill}.mp4")]
+        subprocess.run(command, check=True, env={**os.environ, "MALLOC_PERTURB_": str(fill)})
+    assert len({(tmp_path / f"{fill}.mp4").read_bytes() for fill in (0, 85, 255)}) == 1

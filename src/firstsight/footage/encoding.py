@@ -11,10 +11,12 @@ from firstsight.errors import RunError
 from firstsight.files import Closing
 
 _TIME_BASE = Fraction(1, 90_000)
+# Without B-frames, as with them x264 reads memory that it has not set: the same pictures would not give the same file.
+_OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0"}
 
 
 class VideoWriter(Closing):
-    """Writes an MP4 file of pictures with their times.
+    """Writes an MP4 file of pictures with their times. The same pictures and times give the same file.
 
     Args:
         path: the file, which is replaced.
@@ -30,7 +32,7 @@ class VideoWriter(Closing):
             self._container = av.open(f"file:{path}", "w", format="mp4")
         except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
-        self._stream = self._container.add_stream("libx264", rate=25, options={"preset": "veryfast", "crf": "23"})
+        self._stream = self._container.add_stream("libx264", rate=25, options=_OPTIONS)
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = _TIME_BASE

@@ -106,7 +106,7 @@ def test_until_the_keyboard_says_so(piped, tmp_path) -> None:
     assert "standard input: reading until it ends or until Ctrl-C; --for 10min sets a time" in told.news
     assert told.news[-2:] == [
         "reading ended by Ctrl-C; learning from the 60 frames that were read",
-        "no memory of what is normal is kept: the camera moves, or its frames are too far apart",
+        "no memory of what is normal is kept: the camera moves, its frames are too far apart, or it is under a second",
     ]
     assert (tmp_path / "run" / "model.safetensors").exists()
 

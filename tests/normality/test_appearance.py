@@ -104,6 +104,15 @@ def test_saved_and_loaded_it_is_the_same_and_merged_it_is_calibrated_on_both(mem
     assert memory.merged(replace(again, appearance=None)).appearance is None
 
 
+def test_merged_uncalibrated_both_have_a_share_in_what_is_usual() -> None:
+    ones, none = np.ones(5, np.float32), np.empty((0, 2), np.float32)
+    dark, light = (
+        Appearance(np.full((2, 5), usual, np.float32), ones, ones, none, none, np.empty((0, 2)), "a")
+        for usual in (0, 9)
+    )
+    assert dark.merged(light).usual.tolist() == [[4.5] * 5] * 2
+
+
 def test_distances_are_to_the_nearest_normal_or_to_the_usual_and_0_where_nothing_changes() -> None:
     usual, ones = np.zeros((2, 5), np.float32), np.ones(5, np.float32)
     known = Appearance(usual, ones, ones, np.array([[8, 0]], np.float32), usual[:, :1].T[:0], np.empty((0, 2)), "a")

@@ -53,7 +53,7 @@ def judged(value: float, *, with_motion: bool = True) -> Judged:
     """Motion to the right in one box of so many picture heights a second."""
     boxes = np.zeros((4, 2, 2), np.float32)
     boxes[0, 0, 0] = value
-    return Judged(0.0, None, "motion", None, boxes=boxes if with_motion else None, trailing=value)
+    return Judged(0.0, None, "motion", boxes=boxes if with_motion else None, trailing=value)
 
 
 def blocks(growth: Growth, calm: str, values: float | list[float] = 2.0, *, start: float = 0.0) -> None:
@@ -62,6 +62,12 @@ def blocks(growth: Growth, calm: str, values: float | list[float] = 2.0, *, star
         value = values[number] if isinstance(values, list) else values
         for frame in frames(start + 4.0 * number, 4.0):
             growth.update(frame, judged(value), is_calm=is_calm == "c")
+
+
+def num_blocks(growth: Growth) -> int:
+    """Learned since it began."""
+    before = len(growth.memory.largest)
+    return len(growth.save().largest) - before
 
 
 @pytest.mark.parametrize(
@@ -73,7 +79,7 @@ def test_learned_is_what_is_calm_with_what_is_around_it(
     growth = Growth(tmp_path / "hall.state", memory, small_encoder())
     blocks(growth, calm)
     growth.end_clip()
-    assert growth.num_learned == num_learned
+    assert num_blocks(growth) == num_learned
 
 
 def test_what_was_learned_is_normal_and_measured_by_the_same_units(memory: Memory, tmp_path: Path) -> None:
@@ -139,7 +145,21 @@ def test_a_time_lapse_teaches_nothing(memory: Memory, tmp_path: Path) -> None:
         frame = Frame((PICTURE,), 2.0 * index, index, "hall", (64, 48))
         growth.update(frame, judged(0.0, with_motion=False), is_calm=True)
     growth.end_clip()
-    assert growth.num_learned == 0
+    assert num_blocks(growth) == 0
+
+
+def test_what_a_gap_cuts_short_is_no_block_and_what_is_nearly_full_is_one(memory: Memory, tmp_path: Path) -> None:
+    """However long the gap is, and whether time goes on after it or begins again."""
+    bursts, runs = (Growth(tmp_path / name, memory, small_encoder()) for name in ("bursts", "runs"))
+    for number in range(20):
+        for frame in frames(10.0 * number, 0.5):
+            bursts.update(frame, judged(2.0), is_calm=True)
+    for _ in range(5):
+        for frame in frames(0.0, 3.75):
+            runs.update(frame, judged(2.0), is_calm=True)
+    for growth in (bursts, runs):
+        growth.end_clip()
+    assert (num_blocks(bursts), num_blocks(runs)) == (0, 5)
 
 
 def test_it_is_written_every_five_minutes(memory: Memory, tmp_path: Path) -> None:

@@ -68,6 +68,21 @@ def test_a_moving_camera_and_single_pictures_have_none(tmp_path: Path) -> None:
     assert learn_memory(np.zeros((5, 48, 64, 3), np.uint8)) is None
 
 
+def test_a_recording_that_begins_with_a_turn_of_the_camera_is_remembered(tmp_path: Path) -> None:
+    with VideoWriter(tmp_path / "a.mp4", size=(240, 160)) as writer:
+        for index in range(250):
+            writer.write(np.roll(GROUND, 3 * min(index, 12), axis=1), seconds=index / 12.5)
+    assert learn_memory(tmp_path / "a.mp4") is not None
+
+
+def test_many_short_clips_prove_no_more_than_they_last(tmp_path: Path) -> None:
+    for number in range(10):
+        write(tmp_path / f"{number}.mp4", seconds=1.3, speed=20 * number)
+    memory = learn_memory(tmp_path)
+    assert memory is not None
+    assert memory.seconds <= 12
+
+
 def test_saved_and_loaded_it_is_the_same_and_damage_is_found(memory: Memory, tmp_path: Path) -> None:
     memory.save(tmp_path / "normal.safetensors")
     for again in (Memory.load(tmp_path), Memory.load(tmp_path / "normal.safetensors")):
@@ -76,7 +91,14 @@ def test_saved_and_loaded_it_is_the_same_and_damage_is_found(memory: Memory, tmp
         assert np.array_equal(again.largest, memory.largest)
     assert Memory.load(tmp_path / "nothing") is None
     content = (tmp_path / "normal.safetensors").read_bytes()
-    for damaged in (content[:40], content[:-9], b"", content.replace(b"firstsight-normal-1", b"firstsight-normal-9")):
+    deep = (200_000).to_bytes(8, "little") + b"[" * 200_001
+    for damaged in (
+        content[:40],
+        content[:-9],
+        b"",
+        content.replace(b"firstsight-normal-1", b"firstsight-normal-9"),
+        deep,
+    ):
         (tmp_path / "normal.safetensors").write_bytes(damaged)
         with pytest.raises(RunError, match="is damaged"):
             Memory.load(tmp_path)

@@ -13,6 +13,7 @@ from firstsight.normality.motion import (
     boxes_for,
     excess,
     in_boxes,
+    largest_of,
     of_things,
     remembered,
     units_of,
@@ -96,6 +97,15 @@ def test_units_are_twice_the_deviation_of_the_largest_in_a_block_and_above_the_n
 def test_blocks_of_four_seconds_and_a_rest() -> None:
     assert [len(one) for one in blocks_of(np.arange(0, 9, 0.5))] == [8, 10]
     assert [len(one) for one in blocks_of(np.arange(0, 2, 0.5))] == [4]
+
+
+def test_short_clips_are_put_together_until_they_are_a_block() -> None:
+    """24 s in clips of 1.2 s are no more blocks than 24 s in one; each block has its largest score."""
+    seconds = np.linspace(0, 1.2, 16)
+    short = [(np.full((16, 1), float(number)), seconds) for number in range(20)]
+    assert [one.tolist() for one in largest_of(short)] == [[3], [7], [11], [15], [19]]
+    assert len(largest_of([(np.zeros((300, 1)), np.linspace(0, 24, 300, endpoint=False))])) == 6
+    assert largest_of(short[:2]) == largest_of([]) == []
 
 
 def test_the_view_is_never_larger_than_the_picture_and_the_box_is_in_its_pixels() -> None:

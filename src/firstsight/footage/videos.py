@@ -1,7 +1,7 @@
 """Video files as a source."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice, pairwise
@@ -228,6 +228,44 @@ def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
         if num_frames:
             return
     raise SourceError(_nothing_in(file))
+
+
+def spans_of(source: VideoFiles) -> list[tuple[VideoFile, float, float]]:
+    """When each file that can be opened begins and ends, in seconds; none if that is not known of one."""
+    spans = []
+    for file in source.files:
+        try:
+            with open_video(file.path, name=file.name) as video:
+                first, last = video.start_seconds, video.end_seconds
+        except SourceError:
+            continue  # reading reports why
+        if last is None:
+            return []
+        start, end = max(first, file.sampling.start_seconds or first), min(last, file.sampling.end_seconds or last)
+        if end > start:
+            spans.append((file, start, end))
+    return spans
+
+
+def spread(
+    spans: Sequence[tuple[VideoFile, float, float]], *, every: float, piece_seconds: float | None = None
+) -> tuple[VideoFile, ...]:
+    """Pieces of some footage, which begin so many seconds after each other.
+
+    Args:
+        spans: the footage, as of `spans_of`.
+        every: seconds, above 0.
+        piece_seconds: that each piece lasts at most; None lasts until its file ends.
+    """
+    pieces, at = [], 0.0
+    for file, start, end in spans:
+        while at < end - start:
+            begin = start + at
+            until = end if piece_seconds is None else min(begin + piece_seconds, end)
+            pieces.append(replace(file, sampling=replace(file.sampling, start_seconds=begin, end_seconds=until)))
+            at += every
+        at -= end - start
+    return tuple(pieces)
 
 
 def _passes(file: VideoFile, views: tuple[View, ...]) -> Iterator[Events]:

@@ -21,7 +21,7 @@ from firstsight import device
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.footage.frames import Frame
-from firstsight.normality.motion import MAX_BLOCKS, blocks_of, cells_in
+from firstsight.normality.motion import MAX_BLOCKS, cells_in, largest_of
 from firstsight.normality.rarity import Rarity, Trailing
 from firstsight.process import Precision
 
@@ -79,7 +79,8 @@ class Appearance:
         """Of both; of another encoder, the other alone."""
         if (self.fingerprint, self.usual.shape) != (other.fingerprint, other.usual.shape):
             return other
-        share = len(other.largest) / max(1, len(self.largest) + len(other.largest))
+        blocks = len(self.largest) + len(other.largest)
+        share = len(other.largest) / blocks if blocks else 0.5
         usual, change, spread = (
             (first + np.float32(share) * (second - first))
             for first, second in ((self.usual, other.usual), (self.change, other.change), (self.spread, other.spread))
@@ -196,12 +197,12 @@ def learn_appearance(folds: Sequence[Sequence[Sights]], fingerprint: str) -> App
         folds: of footage of a fixed camera, at least one frame in all; a single one cannot be left out.
         fingerprint: of the encoder.
     """
-    largest = [np.empty((0, 2))]
+    scored = []
     for number, fold in enumerate(folds if len(folds) > 1 else ()):
         others = _learned([clip for other in (*folds[:number], *folds[number + 1 :]) for clip in other], fingerprint)
-        largest += [_largest(others, clip) for clip in fold]
+        scored += [(_scores(others, clip), clip.seconds) for clip in fold]
     everything = _learned([clip for fold in folds for clip in fold], fingerprint)
-    return replace(everything, largest=np.concatenate(largest)[-MAX_BLOCKS:])
+    return replace(everything, largest=np.array(largest_of(scored)[-MAX_BLOCKS:], np.float64).reshape(-1, 2))
 
 
 def _learned(clips: Sequence[Sights], fingerprint: str) -> Appearance:
@@ -226,14 +227,13 @@ def _came(view: Appearance, clip: Sights) -> tuple[NDArray[np.float32], NDArray[
     return vectors[moving], vectors[looking]
 
 
-def _largest(known: Appearance, clip: Sights) -> NDArray[np.float64]:
-    """(blocks, 2): the largest score of either part in each block of 4 s."""
+def _scores(known: Appearance, clip: Sights) -> NDArray[np.float64]:
+    """(frames, 2): the score of either part."""
     found = distances(known, clip.cells, clip.before())
     trailing = Trailing()
     most = found["moving"].max(axis=1).astype(np.float64)
     moving = np.array([trailing.update("clip", *one) for one in zip(clip.seconds, most, strict=True)])
-    looking = found["looking"].max(axis=1).astype(np.float64)
-    return np.array([(moving[block].max(), looking[block].max()) for block in blocks_of(clip.seconds)])
+    return np.stack([moving, found["looking"].max(axis=1)], axis=1, dtype=np.float64)
 
 
 def distances(

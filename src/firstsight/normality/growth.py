@@ -57,14 +57,13 @@ class Growth:
     def __init__(self, file: str | PathLike[str], memory: Memory | None, encoder: Encoder) -> None:
         self.file = Path(check_path(file, name="state", error=RunError))
         self._fingerprint = encoder.fingerprint
-        known = self._read() or (memory and self._of_encoder(memory))
+        known = self._read() or (memory and self._of_encoder(memory, "the memory of what is normal"))
         if known is None:
             raise RunError(
                 f"there is no {self.file} yet, and the run has no memory of what is normal to begin with; learn one "
                 "from this fixed camera: firstsight watch --learn 10min"
             )
         self.memory = known
-        self.num_learned = 0  # blocks
         self._learned: list[Learned] = []
         self._block: _Block | None = None  # that is not full
         self._pending: _Block | None = None  # the one before, whose successor is not known
@@ -82,10 +81,11 @@ class Growth:
             judged: by `memory`.
             is_calm: whether nothing happens in it.
         """
-        last, self._last = self._last, frame
+        last = self._last
         gap = frame.seconds - last.seconds if last and last.source == frame.source else -1.0
         if not 0 <= gap < BLOCK_SECONDS:
             self.end_clip()
+        self._last = frame
         if self._block and frame.seconds - self._block.start_seconds >= BLOCK_SECONDS:
             self._complete(self._block)
             self._block = None
@@ -124,11 +124,11 @@ class Growth:
     def _read(self) -> Memory | None:
         if self.file.is_dir():
             raise RunError(f"{self.file} is a folder; give the name of a file for what is normal")
-        return self._of_encoder(Memory.read(self.file)) if self.file.exists() else None
+        return self._of_encoder(Memory.read(self.file), str(self.file)) if self.file.exists() else None
 
-    def _of_encoder(self, memory: Memory) -> Memory:
+    def _of_encoder(self, memory: Memory, name: str) -> Memory:
         if memory.appearance and memory.appearance.fingerprint != self._fingerprint:
-            raise RunError(f"{self.file} was learned with another encoder; give the run of that, or another file")
+            raise RunError(f"{name} was learned with another encoder; give the run of that encoder, or another one")
         return memory
 
     def _note(self, block: _Block, judged: Judged) -> None:
@@ -164,4 +164,3 @@ class Growth:
             largest if block.distances else np.empty((0, len(_PARTS))),
         )
         self._learned.append(learned)
-        self.num_learned += 1

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
 from firstsight.errors import SourceError
-from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import live_frames
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.videos import VideoFile, VideoFiles
+from firstsight.footage.videos import VideoFiles, spans_of, spread
 from firstsight.normality.appearance import Sight, Sights, is_due, learn_appearance
 from firstsight.normality.memory import Memory, batches
 from firstsight.normality.motion import (
@@ -33,6 +32,7 @@ from firstsight.normality.motion import (
     block_maxima,
     blocks_of,
     excess,
+    largest_of,
     of_things,
     remembered,
     units_of,
@@ -204,7 +204,7 @@ def _memory_of(clips: Sequence[Clip]) -> Memory:
 def _left_out(clips: Sequence[Clip]) -> NDArray[np.float64]:
     """The largest score in each block, by a memory of the other clips."""
     folds = _folds(clips)
-    found = []
+    scored = []
     for number, fold in enumerate(folds):
         others = [part for other, fold in enumerate(folds) if other != number for part in fold]
         memory = _memory_of(others)
@@ -212,8 +212,8 @@ def _left_out(clips: Sequence[Clip]) -> NDArray[np.float64]:
             heat = excess(part.boxes, memory.vectors, memory.units).max((1, 2)).astype(np.float64)
             trailing = Trailing()
             scores = np.array([trailing.update("clip", *one) for one in zip(part.seconds, heat, strict=True)])
-            found += [scores[block].max() for block in blocks_of(part.seconds)]
-    return np.array(found[-MAX_BLOCKS:], np.float64)
+            scored.append((scores[:, None], part.seconds))
+    return np.array(largest_of(scored)[-MAX_BLOCKS:], np.float64).reshape(-1)
 
 
 _Part = TypeVar("_Part", Clip, Sights)
@@ -265,7 +265,7 @@ def learn_memory(
     if isinstance(footage, VideoFiles):
         if not _rests(footage):
             return None
-        footage = _spread(footage)
+        footage = _parts_of(footage)
     total, num = footage.num_frames(), 0
     for frames in batches(footage, *views):
         num += len(frames)
@@ -325,7 +325,7 @@ def keep_memory(
     memory: Memory | None,
     run: Path,
     *,
-    why: str = "the camera moves, or its frames are too far apart",
+    why: str = "the camera moves, its frames are too far apart, or it is under a second",
     progress: Report = silent,
 ) -> None:
     """Writes it into the folder of a run, or deletes the one that is there if there is none, and reports that and why.
@@ -355,13 +355,14 @@ def _memory_of_all(sources: Sequence[Source], encoder: Encoder, progress: Report
 
 
 def _rests(source: VideoFiles) -> bool:
-    """Whether the camera stands still, by a few frames of a few files: a walk costs no more than that."""
-    step = -(-len(source.files) // _PROBES)
+    """Whether the camera stands still, by a few frames at a few times: a walk costs no more than that."""
+    spans = spans_of(source)
+    total = sum(end - start for _, start, end in spans)
+    probes = spread(spans, every=total / _PROBES) if total else source.files[:: -(-len(source.files) // _PROBES)]
     learner = Learner()
-    for file in source.files[::step]:
-        one = replace(source, files=(file,))
+    for file in probes:
         try:
-            with closing(one.read(MotionView())) as reading:
+            with closing(replace(source, files=(file,)).read(MotionView())) as reading:
                 learner.update(list(islice(reading, _PROBE_FRAMES)))
         except SourceError:
             continue
@@ -369,29 +370,11 @@ def _rests(source: VideoFiles) -> bool:
     return bool(clips) and _share_at_rest(clips) >= _SHARE_AT_REST
 
 
-def _spread(source: VideoFiles) -> VideoFiles:
+def _parts_of(source: VideoFiles) -> VideoFiles:
     """Pieces of 20 s spread over all of it, if it is longer than five minutes."""
-    spans: list[tuple[VideoFile, float, float]] = []
-    for file in source.files:
-        try:
-            with open_video(file.path, name=file.name) as video:
-                first, last = video.start_seconds, video.end_seconds
-        except SourceError:
-            continue  # reading reports why
-        if last is None:
-            return source
-        start, end = max(first, file.sampling.start_seconds or first), min(last, file.sampling.end_seconds or last)
-        if end > start:
-            spans.append((file, start, end))
+    spans = spans_of(source)
     total = sum(end - start for _, start, end in spans)
     if total <= _MAX_SECONDS:
         return source
-    pieces, at, every = [], 0.0, total / (_MAX_SECONDS / _PIECE_SECONDS)
-    for file, start, end in spans:
-        while at < end - start:
-            begin = start + at
-            until = min(begin + _PIECE_SECONDS, end)
-            pieces.append(replace(file, sampling=replace(file.sampling, start_seconds=begin, end_seconds=until)))
-            at += every
-        at -= end - start
-    return replace(source, files=tuple(pieces))
+    every = total / (_MAX_SECONDS / _PIECE_SECONDS)
+    return replace(source, files=spread(spans, every=every, piece_seconds=_PIECE_SECONDS))

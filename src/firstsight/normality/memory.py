@@ -39,7 +39,7 @@ from firstsight.normality.motion import (
     remembered,
     units_of,
 )
-from firstsight.normality.rarity import FALSE_ALARMS, Rarity, Trailing, rate_of
+from firstsight.normality.rarity import FALSE_ALARMS, Rarity, Trailing, num_parts_of, of_either, rate_of
 
 _FORMAT = "firstsight-normal-1"
 _KEPT = 0.5  # of a box's trailing mean from frame to frame
@@ -79,6 +79,12 @@ class Memory:
     def rarity(self) -> Rarity:
         """How rare a score is."""
         return Rarity.of(self.largest, least_tail=_LEAST_TAIL)
+
+    @property
+    def num_parts(self) -> float:
+        """In so many parts that had nothing to do with each other rare things come: 1 to 2, see `of_either`."""
+        looks = self.appearance
+        return 1.0 if looks is None else num_parts_of(self.largest, looks.largest[:, 0])
 
     @property
     def seconds(self) -> float:
@@ -179,7 +185,7 @@ class Memory:
             )
         except OSError as error:
             raise RunError(f"{file} cannot be read ({error.strerror}); check its rights and disk") from error
-        except (ValueError, KeyError, TypeError, FirstsightError, safetensors.SafetensorError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError, FirstsightError, safetensors.SafetensorError) as error:
             reason = str(error).splitlines()[0] if str(error) else "it lacks a part"
             raise RunError(f"{file} is damaged ({reason}); delete it, or learn again") from error
 
@@ -214,11 +220,10 @@ def _appearance(tensors: Mapping[str, NDArray[Any]], fingerprint: str) -> Appear
 class Judged:
     """How unusual a frame is."""
 
-    score: float  # rarity of the rarer part: from 0; 2 is the rarest of a hundred blocks of 4 s
+    score: float  # how rare it is that any part is as rare: from 0; 2 is the rarest of a hundred blocks of 4 s
     box: tuple[int, int, int, int] | None  # x, y, width, height in pixels of the upright picture; None if nothing is
     part: Part  # which is the rarer
-    heat: NDArray[np.float32] | None  # (rows, columns), units by which the motion of each box exceeds the normal
-    rarities: NDArray[np.float64] | None = None  # (rows, columns), of the rarer part of each box, `score` at most
+    rarities: NDArray[np.float64] | None = None  # (rows, columns), likewise, of each box, `score` at most
     boxes: Boxes | None = None  # the motion that it has, of the last frame that was compared
     trailing: float = 0.0  # the units by which that exceeds the normal, as a trailing mean
     seen: Seen | None = None  # its appearance, of the last frame that was compared
@@ -252,6 +257,7 @@ class Judge:
     def adopt(self, memory: Memory) -> None:
         """Judges by this one from now on, of the same camera and encoder."""
         self._vectors, self._units, self._rarity = memory.vectors, memory.units, memory.rarity
+        self._num_parts = memory.num_parts if self._looks else 1.0
         if self._looks and memory.appearance:
             self._looks.adopt(memory.appearance)
 
@@ -277,16 +283,17 @@ class Judge:
     def _judged(self, frame: Frame, boxes: Boxes | None, heat: NDArray[np.float32] | None, seen: Seen | None) -> Judged:
         value = 0.0 if heat is None else float(heat.max())
         trailing = self._trailing.update(frame.source, frame.seconds, value)
-        score = self._rarity(trailing)
-        rarities = self._rarities(heat, trailing)
-        if seen is not None and seen.rarity > score:
-            both = placed(rarities, seen, frame.size)
-            return Judged(seen.rarity, seen.box, "appearance", heat, both, boxes, trailing, seen)
+        rarity, rarities = self._rarity(trailing), self._rarities(heat, trailing)
+        part: Part = "motion"
         box = None
-        if heat is not None:
+        if seen is not None and seen.rarity > rarity:
+            rarity, rarities, box, part = seen.rarity, placed(rarities, seen, frame.size), seen.box, "appearance"
+        elif heat is not None:
             row, column = np.unravel_index(int(heat.argmax()), heat.shape)
             box = box_at(int(row), int(column), heat.shape, frame.size)
-        return Judged(score, box, "motion", heat, rarities, boxes, trailing, seen)
+        score = float(of_either(np.array(rarity), self._num_parts))
+        rarities = None if rarities is None else of_either(rarities, self._num_parts)
+        return Judged(score, box, part, rarities, boxes, trailing, seen)
 
     def _rarities(self, heat: NDArray[np.float32] | None, trailing: float) -> NDArray[np.float64] | None:
         """Of each box, by its own trailing mean, so that what has stopped at one place counts nowhere else.

@@ -189,6 +189,30 @@ def blocks_of(seconds: NDArray[np.float64]) -> list[NDArray[np.intp]]:
     return [np.flatnonzero(number == one) for one in np.unique(number)]
 
 
+def largest_of(clips: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> list[NDArray[np.float64]]:
+    """The largest scores in each 4 s of clips. Those shorter than half of that are put together; a rest is left out.
+
+    Args:
+        clips: scores (frames, n) and seconds (frames,) of each.
+
+    Returns:
+        (n,) of each block.
+    """
+    found, rest = [], (0.0, np.zeros(0))
+    for scores, seconds in clips:
+        lasts = float(seconds[-1] - seconds[0])
+        if lasts >= BLOCK_SECONDS / 2:
+            found += [scores[block].max(axis=0) for block in blocks_of(seconds)]
+            continue
+        so_far, most = rest
+        most = np.maximum(most, scores.max(axis=0)) if len(most) else scores.max(axis=0)
+        rest = so_far + lasts, most
+        if rest[0] >= BLOCK_SECONDS:
+            found.append(most)
+            rest = 0.0, np.zeros(0)
+    return found
+
+
 def units_of(maxima: NDArray[np.float64]) -> NDArray[np.float32]:
     """Of each direction what varies between blocks: twice the standard deviation of their maxima, above the noise."""
     units: NDArray[np.float32] = np.maximum(2 * maxima.std(axis=0), _NOISE).astype(np.float32)

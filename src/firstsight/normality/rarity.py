@@ -23,10 +23,11 @@ from firstsight.normality.motion import BLOCK_SECONDS
 _UNITS = {"s": 1, "min": 60, "h": 3600, "hour": 3600, "d": 86_400, "day": 86_400, "week": 604_800}
 FALSE_ALARMS = "1/day"
 _SCORE_SECONDS = 0.25
-# With no footage to speak of, scores are in units of motion: 2 is the deviation of the largest in a block.
-_FEW_BLOCKS, _UNKNOWN_TAIL = 3, 2.0
+# With no footage to speak of, the score that half of the blocks reach, and the tail, are so many least tails.
+_FEW_BLOCKS, _UNKNOWN = 3, 8.0
 _TAIL_BLOCKS = 30
 _MAX_STEPS = 64  # between the median and the tail
+_LEAST_SHARE = 1e-8  # below it, parts add up
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,19 @@ class Rarity:
     tail: float  # mean excess over the last score
 
     @classmethod
-    def of(cls, largest: NDArray[np.float64], *, least_tail: float = 1e-3) -> "Rarity":
+    def of(cls, largest: NDArray[np.float64], *, least_tail: float) -> "Rarity":
         """From the largest score of each block of normal footage.
 
         Args:
             largest: (blocks,).
-            least_tail: of a view in which hardly anything happens, whose own tail would promise too much.
+            least_tail: of a view in which hardly anything happens, whose own tail would promise too much; in the unit
+                of the scores.
         """
         num = len(largest)
         if num < _FEW_BLOCKS:
-            return cls((max(float(largest.max(initial=0.0)), _UNKNOWN_TAIL),), (math.log10(2),), _UNKNOWN_TAIL)
-        in_tail = max(min(num / 2, _TAIL_BLOCKS), num ** (2 / 3))
+            unknown = _UNKNOWN * least_tail
+            return cls((max(float(largest.max(initial=0.0)), unknown),), (math.log10(2),), unknown)
+        in_tail = _num_in_tail(num)
         shares = np.geomspace(0.5, in_tail / num, _MAX_STEPS if in_tail < num / 2 else 1)
         quantiles = np.maximum(np.quantile(largest, 1 - shares), 1e-3)
         scores, from_last = np.unique(quantiles[::-1], return_index=True)  # of equal scores the rarest
@@ -98,7 +101,7 @@ def rate_of(given: str) -> float:
     rate = float(match[1]) / _UNITS[match[2]] if match and match[2] in _UNITS else 0.0
     if not 0 < rate * BLOCK_SECONDS < 0.5:
         raise SettingsError(
-            f"false alarms {brief(given)}; valid is a number, a slash and a time, at most 7/min: 1/day, 2/h, 1/week"
+            f"false alarms {brief(given)}; valid is a number, a slash and a time, less than 7.5/min: 1/day, 2/h, 1/week"
         )
     return rate
 
@@ -106,6 +109,42 @@ def rate_of(given: str) -> float:
 def rarity_for(rate: float) -> float:
     """The rarity that normal footage reaches so often a second."""
     return -math.log10(rate * BLOCK_SECONDS)
+
+
+def of_either(rarities: NDArray[np.float64], num_parts: float) -> NDArray[np.float64]:
+    """How rare it is that one of several parts is as rare as that: -log10(1 - (1 - p)^n) of p = 10^-rarity.
+
+    Args:
+        rarities: of the rarer part.
+        num_parts: n, of parts that had nothing to do with each other; 1 if they always come together.
+
+    Source: Smith, "Max-stable processes and spatial extremes", 1990 (n is the extremal coefficient).
+    """
+    share = np.maximum(10.0**-rarities, _LEAST_SHARE)
+    with np.errstate(divide="ignore"):  # all of normal footage reaches 0
+        times = -np.expm1(num_parts * np.log1p(-share)) / share
+    found: NDArray[np.float64] = rarities - np.log10(times)
+    return found
+
+
+def num_parts_of(first: NDArray[np.float64], second: NDArray[np.float64]) -> float:
+    """The n of `of_either`, 1 to 2: blocks in the tail of either part, over those of one; 2 if that is not known.
+
+    Args:
+        first: (blocks,), the largest scores of one part.
+        second: those of the other part in the same blocks.
+    """
+    if len(first) != len(second) or len(first) < _FEW_BLOCKS:
+        return 2.0
+    in_tail = round(_num_in_tail(len(first)))
+    tails = [one > np.sort(one)[-in_tail - 1] for one in (first, second)]
+    most = max(int(tail.sum()) for tail in tails)
+    return float((tails[0] | tails[1]).sum() / most) if most else 2.0
+
+
+def _num_in_tail(num: int) -> float:
+    """Of so many blocks."""
+    return max(min(num / 2, _TAIL_BLOCKS), float(num ** (2 / 3)))
 
 
 def once_in(rarity: float) -> str:

@@ -1,8 +1,9 @@
 """Errors for users. Each message is one line: what was given, what is valid, what to do."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral, Real
+from os import PathLike
 
 _MAX_SHOWN = 240  # characters of a value in a message: paths are long, and their ends count
 
@@ -95,6 +96,20 @@ def check_seconds(what: str, value: object) -> float:
         SettingsError: it is not.
     """
     return check_number(what, value, "a number of seconds from 0", lambda seconds: seconds >= 0)
+
+
+def check_used(options: Mapping[str, object], purpose: str, *, is_used: bool) -> None:
+    """Raises a SettingsError if an option is given, neither None nor False, and what it is for is not used.
+
+    Args:
+        options: values by name.
+        purpose: what they are for and how that is asked for, in words: "what is new; give novel=True as well".
+        is_used: whether that is asked for.
+    """
+    for name, value in options.items():
+        if value is not None and value is not False and not is_used:
+            shown = "" if value is True else f" {value if isinstance(value, PathLike) else brief(value)}"
+            raise SettingsError(f"{name}{shown} is for {purpose}, or leave it out")
 
 
 def brief(value: object) -> str:

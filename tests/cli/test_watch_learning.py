@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from firstsight.footage.encoding import VideoWriter
 from firstsight.normality.memory import Memory
@@ -38,6 +39,41 @@ def learned(tmp_path_factory: pytest.TempPathFactory, street: Path) -> Path:
     run = tmp_path_factory.mktemp("learned") / "street"
     learn(street, end_seconds=24, method="random", out=run)
     return run
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--learn", "5s", "--for", "hall.png", "--match-from", 7), "a match from closeness 7"),
+        (("--learn", "5s", "--speed", -1), "speed -1"),
+        (("--for", "hall.png", "--stays"), "--stays is for what is new; give --novel as well"),
+        (("--for", "hall.png", "--false-alarms", "2/h"), "--false-alarms '2/h' is for what is new"),
+        (("--novel", "--match-from", 0.4), "--match-from 0.4 is for anchors; give --for as well"),
+    ],
+)
+def test_options_are_checked_before_anything_is_learned(
+    firstsight, street: Path, learned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 48)).save("hall.png")
+    run = tmp_path / "new" if "--learn" in options else learned
+    ran = firstsight("watch", run, street, *options)
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.err
+    assert not (tmp_path / "new").exists()
+
+
+def test_ctrl_c_while_what_is_normal_is_learned_says_what_is_kept(
+    firstsight, street: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("firstsight.normality.learning._memory_of_all", interrupted)
+    ran = firstsight("learn", street, "--method", "random", "--out", tmp_path / "run")
+    assert ran.code == 130
+    assert "run is kept, what is normal before its camera is not" in ran.err.replace("\n", " ")
+    assert (tmp_path / "run" / "model.safetensors").exists()
 
 
 def test_from_nothing_to_watching_and_on(firstsight, street: Path, tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_lines_that_cannot_be_printed_are_sent_elsewhere(tmp_path: Path, number:
 def test_what_was_learned_is_kept_though_the_last_events_cannot_be_written() -> None:
     kept = []
 
-    class Full:
+    class Full(Outlets):
         def send(self, event: Event) -> None:
             raise RunError(f"no space for {event.kind}")
 
@@ -149,5 +149,27 @@ def test_what_was_learned_is_kept_though_the_last_events_cannot_be_written() -> 
             kept.append("learned")
 
     with pytest.raises(RunError, match="no space"):
-        send_all(Learned(), iter([1]), Full())
+        send_all(Learned(), iter([1]), Full(log=None, senders=[], snapshots=None, lines=None, as_json=False))
     assert kept == ["learned"]
+
+
+def test_what_keeps_an_event_from_one_destination_keeps_the_next_from_none(tmp_path: Path) -> None:
+    class Closed(io.StringIO):
+        def flush(self) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with EventLog(tmp_path / "e.jsonl") as log:
+        opened = Outlets(log=log, senders=[], snapshots=None, lines=Closed(), as_json=True)
+        with pytest.raises(ClosedError):
+            opened.send_each([event(1), event(2)])
+    assert [strict(line)["seconds"] for line in (tmp_path / "e.jsonl").read_text().splitlines()] == [1, 2]
+    with EventLog(Path("/dev/full")) as log, pytest.raises(RunError):
+        Outlets(log=log, senders=[], snapshots=None, lines=Closed(), as_json=True).send_each([event(1), event(2)])
+
+
+def test_a_line_that_was_cut_off_spoils_none_after_it(tmp_path: Path) -> None:
+    (tmp_path / "e.jsonl").write_text('{"kind": "no')
+    for line in ("1", "2"):
+        with EventLog(tmp_path / "e.jsonl") as log:
+            log.write(line)
+    assert (tmp_path / "e.jsonl").read_text().splitlines() == ['{"kind": "no', "1", "2"]

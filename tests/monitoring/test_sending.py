@@ -273,6 +273,9 @@ def test_a_program_ends_with_the_sender_and_all_it_has_started(
 def test_what_is_no_address_and_no_command_is_refused() -> None:
     with pytest.raises(SettingsError, match="begins with http"):
         to_webhook("ftp://127.0.0.1/")
+    for address in ("http://", "https://[bad", "http://host:abc/"):
+        with pytest.raises(SettingsError, match="and a host"):
+            to_webhook(address)
     with pytest.raises(SettingsError, match="close it"):
         to_command("say 'hello")
     with pytest.raises(SettingsError, match="is empty"):

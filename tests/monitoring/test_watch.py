@@ -1,6 +1,7 @@
 """A watcher of a made-up stream: what comes, goes, is lost and is back."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,6 +45,36 @@ def test_what_comes_and_goes_is_an_event_once_each() -> None:
     assert begun.value == pytest.approx(1, abs=0.05)
     assert events[0].frame.seconds == 8.5
     assert (watcher.num_frames, watcher.num_judged) == (40, 29)
+
+
+def test_frames_without_a_view_are_not_judged_and_set_nothing() -> None:
+    """A minute of darkness after 15 s."""
+    watcher, random = Watcher(ENCODER, novel=True), np.random.default_rng(0)
+    view = np.repeat(np.repeat(random.integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+    for time in np.arange(0, 75, 0.5):
+        picture = view + random.integers(0, 9, view.shape, np.uint8) if time < 15 else np.zeros_like(view)
+        shown = frame(picture, float(time))
+        watcher.update(replace(shown, pictures=(*shown.pictures, picture)))
+    setting_usual = watcher.num_frames - watcher.num_judged - watcher.num_blind
+    assert setting_usual == 11
+    assert 110 <= watcher.num_blind <= 120
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"stays": True}, "stays is for what is new; give novel=True as well, or leave it out"),
+        ({"novel_from": 3}, "novel_from 3 is for what is new"),
+        ({"false_alarms": "2/h"}, "false_alarms '2/h' is for what is new"),
+        ({"state": Path("a.state")}, "state a.state is for what is new"),
+        ({"novel": True, "anchors": None, "match_from": 0.4}, "match_from 0.4 is for anchors"),
+        ({"novel": True, "false_alarms": "2/h"}, "false alarms '2/h' need a memory"),
+        ({"novel": True, "novel_from": 3, "false_alarms": "2/h"}, "leave one out"),
+    ],
+)
+def test_what_would_do_nothing_is_refused(given: dict, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        Watcher(ENCODER, **{"anchors": ANCHORS, **given})
 
 
 def test_what_has_begun_ends_at_the_end() -> None:

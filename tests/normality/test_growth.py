@@ -195,9 +195,7 @@ def test_a_recording_and_a_stream_teach_the_same_over_sessions(memory: Memory, t
     clip = write(tmp_path / "more.mp4", seconds=12, speed=9)
     asked = {"memory": memory, "false_alarms": "1/day"}
     detect_novelty(small_encoder(), clip, state=tmp_path / "a.state", **asked)
-    events = watching(
-        small_encoder(), clip, novel=True, state=tmp_path / "b.state", speed=0, frames_per_second=None, **asked
-    )
+    events = watching(small_encoder(), clip, novel=True, state=tmp_path / "b.state", speed=0, **asked)
     assert [event.kind for event in events] == []
     first, second = (Memory.read(tmp_path / name) for name in ("a.state", "b.state"))
     np.testing.assert_allclose(first.largest, second.largest, rtol=1e-4)  # rounded as batches are

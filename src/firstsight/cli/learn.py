@@ -130,6 +130,15 @@ def _how_to_resume(folder: Path) -> str:
 
     if can_be_resumed(folder):
         return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"
+    return _what_is_kept(folder)
+
+
+def _what_is_kept(folder: Path) -> str:
+    """After Ctrl-C while the encoder was learned, or while what is normal was."""
+    from firstsight.encoder.run_config import is_run
+
+    if is_run(folder):
+        return f"interrupted; the encoder in {printable(folder)} is kept, what is normal before its camera is not"
     return "interrupted; nothing is kept"
 
 
@@ -166,7 +175,7 @@ def learn_first(run: Path, source: str, seconds: float) -> float | None:
                 live, until = (seconds, None) if is_live(source) else (None, seconds)
                 learner.learn(source, out=run, live_seconds=live, end_seconds=until, progress=display.progress)
         except KeyboardInterrupt:
-            display.say("interrupted; nothing is kept")
+            display.say(_what_is_kept(run))
             raise typer.Exit(130) from None
     return None if is_live(source) else seconds
 

@@ -10,7 +10,7 @@ from firstsight.cli import options as footage
 from firstsight.cli.learn import learn_first
 from firstsight.cli.options import check_run
 from firstsight.cli.output import Display, check_out, check_out_folder, notes, print_json, say_written
-from firstsight.errors import SettingsError
+from firstsight.errors import SettingsError, check_used
 from firstsight.progress import Ending
 from firstsight.text import counted, printable
 
@@ -28,10 +28,6 @@ FalseAlarms = Annotated[
     ),
 ]
 Stays = Annotated[bool, typer.Option("--stays", help="Also report what is left in the view or taken from it.")]
-# Frames a second, by default: things come into a view within a second; motion is found between neighbouring frames.
-RATE, RATE_BY_MEMORY = 2.0, 12.5
-
-
 State = Annotated[
     Path | None,
     typer.Option(
@@ -152,8 +148,9 @@ def watch_command(
     Example: `firstsight watch runs/hall rtsp://camera/1 --learn 10min --state hall.state --false-alarms 1/day`
     """
     novel = novel or learn is not None
-    if state is not None and not novel:
-        raise SettingsError(f"--state {state} is for what is new; give --novel as well, or leave it out")
+    for_novel = {"--novel-from": novel_from, "--false-alarms": false_alarms, "--stays": stays, "--state": state}
+    check_used(for_novel, "what is new; give --novel as well", is_used=novel)
+    check_used({"--match-from": match_from}, "anchors; give --for as well", is_used=bool(anchors))
     if not anchors and not novel:
         raise SettingsError("nothing to watch for; give --for ANCHOR, or --novel, or both")
     if learn is None:
@@ -164,12 +161,14 @@ def watch_command(
     check_out(state)
     check_rate(false_alarms)
     from firstsight.encoder.encoder import Encoder
-    from firstsight.footage.stream import Stream
+    from firstsight.footage.stream import Stream, check_speed
     from firstsight.monitoring.deviation import judged_text
     from firstsight.monitoring.outlets import Destinations, open_outlets, send_all
-    from firstsight.monitoring.watch import Watcher
+    from firstsight.monitoring.watch import Watcher, close_from
     from firstsight.searching.query import read_anchors
 
+    close_from(match_from)  # before minutes of learning
+    check_speed(speed)
     console, by_deviation = notes(), novel_from is not None
 
     def say(line: str) -> None:
@@ -208,15 +207,17 @@ def watch_command(
             events = counted(outlets.num_events, "event")
             say(f"{_BEFORE[ended]}{counted(watcher.num_frames, 'frame')} watched{dropped}{skipped}; {events}{kept}")
             known = watcher.memory
-            say(judged_text(watcher.num_frames, watcher.num_judged) if known is None else known.promise(false_alarms))
+            of_deviation = judged_text(watcher.num_frames, watcher.num_judged, watcher.num_blind)
+            say(of_deviation if known is None else known.promise(false_alarms))
     if ended == "interrupted":
         raise typer.Exit(130)
 
 
 def _rate(given: float | None, memory: "Memory | None") -> float:
     """Frames a second that are judged."""
-    usual = RATE if memory is None else RATE_BY_MEMORY
-    return usual if given is None else given
+    from firstsight.monitoring.watch import frames_per_second_for
+
+    return frames_per_second_for(by_memory=memory is not None) if given is None else given
 
 
 def _learned_until(run: Path, source: str, seconds: float, ending: Ending) -> float | None:
@@ -315,7 +316,7 @@ def novelty_command(
         if memory is not None and not as_json:
             display.say(memory.promise(false_alarms))
         elif found.episodes and not as_json:
-            display.say(judged_text(len(found.frames), found.num_judged))
+            display.say(judged_text(len(found.frames), found.num_judged, found.num_blind))
     if as_json:
         print_json({**found.to_json(), **({"normal": memory.promised(false_alarms)} if memory else {})})
     else:
@@ -344,7 +345,7 @@ def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
         return "\n".join([f"nothing new in {len(found.frames)} frames", *of_view])
     if not found.episodes:
         nothing = "nothing new; " if found.num_judged else ""
-        return "\n".join([nothing + judged_text(len(found.frames), found.num_judged), *of_view])
+        return "\n".join([nothing + judged_text(len(found.frames), found.num_judged, found.num_blind), *of_view])
     with_files = len({frame.source for frame in found.frames}) > 1
     lines = ["   start       end      most   novelty" + "  of        " * by_memory + "  file" * with_files]
     for new in found.episodes:

@@ -108,6 +108,12 @@ class Back:
 Arrival = Frame | Lost | Back
 
 
+def check_speed(speed: float) -> float:
+    """That speed of a recording; a SettingsError if it is none."""
+    valid = "0, as fast as possible, or a factor above it such as 1"
+    return check_number("speed {}", speed, valid, lambda factor: factor >= 0)
+
+
 class Stream(Closing, Iterator[Arrival]):
     """An iterator over what arrives, to be closed, which a `with` block does.
 
@@ -151,17 +157,15 @@ class Stream(Closing, Iterator[Arrival]):
     ) -> None:
         valid = "a number of seconds above 0"
         timeout_seconds = check_number("time-out {} s", timeout_seconds, valid, lambda seconds: seconds > 0)
-        valid = "0, as fast as possible, or a factor above it such as 1"
-        speed = check_number("speed {}", speed, valid, lambda factor: factor >= 0)
         self.num_skipped = 0
         self._timeout_seconds = timeout_seconds
         self._backoff = backoff or Backoff()
-        self._speed = speed
+        self._speed = check_speed(speed)
         self._begun = time.monotonic()
         self._heard = self._begun  # when the last frame arrived, used or not
         self._stopped = threading.Event()
         self._has_begun = False
-        self._pace = _Pace(speed)
+        self._pace = _Pace(self._speed)
         self._box: Newest[Frame | Broken] = Newest()
         self._last_seconds: float | None = None
         self._endpoint, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))

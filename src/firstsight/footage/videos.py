@@ -259,8 +259,7 @@ def spread(
     """
     pieces, at = [], 0.0
     for file, start, end in spans:
-        while at < end - start:
-            begin = start + at
+        while (begin := start + at) < end:
             until = end if piece_seconds is None else min(begin + piece_seconds, end)
             pieces.append(replace(file, sampling=replace(file.sampling, start_seconds=begin, end_seconds=until)))
             at += every

@@ -165,12 +165,12 @@ def rarer_than(false_alarms: str | None = None) -> Trigger:
     return Trigger(begins_from, _UNTIL_SHARE * begins_from, min_seconds=0.0)
 
 
-def judged_text(num_frames: int, num_judged: int) -> str:
-    """For people, how many frames were judged, and why the others were not."""
+def judged_text(num_frames: int, num_judged: int, num_blind: int = 0) -> str:
+    """For people, how many frames were judged, and why the others were not: so many of them showed no view."""
     first = f"the first {WARM_UP_SECONDS:g} s, {_WARM_UP_FRAMES} frames or more, set the usual view"
-    if not num_judged:
-        return f"0 of {num_frames} frames were judged: {first}; more footage is needed"
-    return f"{num_judged} of {num_frames} frames were judged: {first}"
+    blind = f", and {num_blind} showed none to judge" if num_blind else ""
+    more = "" if num_judged else "; more footage is needed"
+    return f"{num_judged} of {num_frames} frames were judged: {first}{blind}{more}"
 
 
 class Appearance:

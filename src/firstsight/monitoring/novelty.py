@@ -12,6 +12,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SettingsError, brief
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import read_batches
 from firstsight.footage.source import Source, Spec, open_source
@@ -38,11 +39,13 @@ class Scored:
     source: str  # name of the file
     seconds: float
     frame_index: int
-    # from 0, usually 1 to 5; None during the warm-up. By a memory: rarity, 2 is the rarest of a hundred times 4 s
+    # from 0, usually 1 to 5; None during the warm-up, and while there is no view. By a memory: rarity, 2 is the rarest
+    # of a hundred times 4 s
     score: float | None
     box: tuple[int, int, int, int] | None = None  # by a memory: where, x, y, width, height in pixels
     part: str | None = None  # by a memory: what is unusual, "motion" or "appearance"
     deviation: float | None = None  # beside a memory: that of appearance, in multiples of the usual one
+    is_blind: bool = False  # whether there is no view to judge: the camera is moved, covered or dark, or light switches
 
 
 @dataclass(frozen=True)
@@ -94,23 +97,30 @@ class NoveltyScores:
 
     @property
     def num_judged(self) -> int:
-        """Frames after those that set the usual view, which have no score."""
+        """Frames with a score: neither of those that set the usual view, nor without a view to judge."""
         return sum(one.score is not None for one in self.frames)
 
+    @property
+    def num_blind(self) -> int:
+        """Frames without a view to judge; by a memory, which gives them the score 0, they are judged as well."""
+        return sum(one.is_blind for one in self.frames)
+
     def to_json(self) -> dict[str, Any]:
-        """The number of frames, how many of them were judged and how many set the usual view, the episodes, and what
-        happened to the view.
+        """The number of frames, how many of them were judged, showed no view, and set the usual one, the episodes, and
+        what happened to the view.
         """
+        setting_usual = sum(one.score is None and not one.is_blind for one in self.frames)
         return {
             "num_frames": len(self.frames),
             "num_judged": self.num_judged,
-            "num_setting_usual": len(self.frames) - self.num_judged,
+            "num_blind": self.num_blind,
+            "num_setting_usual": setting_usual,
             "episodes": [one.to_json() for one in self.episodes],
             "view_changes": [one.to_json() for one in self.view_changes],
         }
 
     def to_arrow(self) -> pa.Table:
-        """A row a frame; `novelty` is null during the warm-up. By a memory `deviation` is that of appearance."""
+        """A row a frame; `novelty` is null where there is no score. By a memory `deviation` is that of appearance."""
         frames = self.frames
         deviations = pa.array([one.deviation for one in frames], pa.float64())
         return pa.table(
@@ -155,7 +165,8 @@ def detect_novelty(
     Raises:
         SourceError: no footage, or none of it can be read.
         RunError: the file of `state` is damaged, of another encoder, or cannot be written, or there is no memory.
-        SettingsError: `novel_from` is not above 0, or no such rate of false alarms.
+        SettingsError: `novel_from` is not above 0, no such rate of false alarms, or one without a memory or beside
+            `novel_from`.
     """
     found, footage, by_memory = _Found(), open_source(source), memory is not None or state is not None
     sentry = sentry_for(
@@ -163,6 +174,7 @@ def detect_novelty(
     )
     total = footage.num_frames()
     for frame, looked in _look(sentry, footage, encoder, by_memory=by_memory):
+        sentry.keep(if_due=True)
         found.frames.append(_scored(frame, looked, by_memory=by_memory))
         found.add(frame, looked)
         progress(Progress("comparing frames", len(found.frames), total))
@@ -184,6 +196,10 @@ def sentry_for(
     Raises:
         SettingsError, RunError: as `detect_novelty`.
     """
+    if false_alarms is not None and novel_from is not None:
+        raise SettingsError(f"false alarms {brief(false_alarms)} and novel from {novel_from}; leave one out")
+    if false_alarms is not None and memory is None and state is None:
+        raise SettingsError(f"false alarms {brief(false_alarms)} need a memory of what is normal; give one, or neither")
     growth = None if state is None else Growth(state, memory, encoder)
     memory = growth.memory if growth else memory
     looks = memory is None or false_alarms is None
@@ -251,8 +267,8 @@ def score_novelty(
         >>> for one in score_novelty(encoder, "hall.mp4"):  # doctest: +SKIP
         ...     print(one.seconds, one.score)
     """
-    sentry = sentry_for(encoder, memory=memory, false_alarms=None if appearance else FALSE_ALARMS)
     by_memory = memory is not None
+    sentry = sentry_for(encoder, memory=memory, false_alarms=FALSE_ALARMS if by_memory and not appearance else None)
     for frame, looked in _look(sentry, open_source(source), encoder, by_memory=by_memory):
         yield _scored(frame, looked, by_memory=by_memory)
 
@@ -282,6 +298,6 @@ def _ended(sentry: Sentry, frame: Frame, looked: Looked) -> tuple[Frame, Looked]
 
 def _scored(frame: Frame, looked: Looked, *, by_memory: bool) -> Scored:
     if not by_memory:
-        return Scored(frame.source, frame.seconds, frame.index, looked.score)
+        return Scored(frame.source, frame.seconds, frame.index, looked.score, is_blind=looked.is_blind)
     at = frame.source, frame.seconds, frame.index
-    return Scored(*at, looked.score, looked.box, looked.part, looked.deviation)
+    return Scored(*at, looked.score, looked.box, looked.part, looked.deviation, looked.is_blind)

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from io import FileIO
@@ -56,15 +56,36 @@ class Outlets:
         self.num_events += 1
         if self.snapshots and event.frame:
             event = self.snapshots.add(event, event.frame, self.num_events)
-        line = json_line(event.to_json())
+        line, failed = json_line(event.to_json()), None
         try:
             if self.log:
                 self.log.write(line)
-        finally:
-            for sender in self.senders:
-                sender.send(line.encode())
+        except RunError as error:
+            failed = error
+        for sender in self.senders:
+            sender.send(line.encode())
+        try:
             if self.lines is not None:
                 _print(self.lines, line if self.as_json else event.words())
+        except ClosedError as error:
+            raise failed or error from None
+        if failed:
+            raise failed
+
+    def send_each(self, events: Iterable[Event]) -> None:
+        """Sends them one after the other; what keeps one from a destination keeps no other from it.
+
+        Raises:
+            RunError, ClosedError: as `send`, after the last one; an unwritable file before closed lines.
+        """
+        failed: list[RunError | ClosedError] = []
+        for event in events:
+            try:
+                self.send(event)
+            except (RunError, ClosedError) as error:
+                failed.append(error)
+        if failed:
+            raise next((error for error in failed if isinstance(error, RunError)), failed[0])
 
 
 Ended = Literal["ended", "interrupted", "closed"]
@@ -97,13 +118,12 @@ def send_all(
             while True:
                 with waiting():
                     arrival = next(stream)
-                for event in watcher.update(arrival):
-                    outlets.send(event)
+                outlets.send_each(watcher.update(arrival))
+                watcher.keep(if_due=True)
         finally:
             try:
-                for event in watcher.finish():
-                    with suppress(ClosedError):
-                        outlets.send(event)
+                with suppress(ClosedError):
+                    outlets.send_each(watcher.finish())
             finally:
                 watcher.keep()
     except StopIteration:
@@ -175,14 +195,15 @@ def _close(sender: Sender, notify: Notify, is_aborted: Callable[[], bool]) -> No
 class EventLog:
     """A file to which lines are appended without a buffer.
 
-    If it is rotated or removed meanwhile, the next line goes into a new file at its path.
+    If it is rotated or removed meanwhile, the next line goes into a new file at its path. A line that was cut off when
+    the file was last written stays one of its own.
 
     Raises:
         RunError: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._begins = path, True
         self._file = self._opened()
 
     def write(self, line: str) -> None:
@@ -196,6 +217,9 @@ class EventLog:
             self._file = self._opened()
         rest = line.encode() + b"\n"
         try:
+            if self._begins and not _ends_a_line(self._path):
+                rest = b"\n" + rest
+            self._begins = False
             while rest:
                 rest = rest[self._file.write(rest) :]
         except OSError as error:
@@ -208,6 +232,7 @@ class EventLog:
             return False
 
     def _opened(self) -> FileIO:
+        self._begins = True
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return self._path.open("ab", buffering=0)
@@ -220,6 +245,16 @@ class EventLog:
 
     def __exit__(self, *_: object) -> None:
         self._file.close()
+
+
+def _ends_a_line(path: Path) -> bool:
+    """Whether the file ends with a whole line; what is empty, no regular file or cannot be read does."""
+    with suppress(OSError):
+        if path.is_file() and path.stat().st_size:
+            with path.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() == b"\n"
+    return True
 
 
 class Snapshots:

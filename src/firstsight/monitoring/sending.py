@@ -186,6 +186,15 @@ def _one_line(reason: str) -> str:
     return printable(" ".join(reason.split()))
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        parts.port  # noqa: B018, which raises an error unless it is a number or none
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def to_webhook(
     url: str,
     *,
@@ -206,8 +215,8 @@ def to_webhook(
     Raises:
         SettingsError: another kind of address.
     """
-    if not url.lower().startswith(("http://", "https://")):
-        raise SettingsError(f"webhook {url!r}; valid is an address that begins with http:// or https://")
+    if not _is_address(url):
+        raise SettingsError(f"webhook {url!r}; valid is an address that begins with http:// or https://, and a host")
     opener = urllib.request.build_opener(_PostsAgain)
 
     def post(message: bytes) -> None:

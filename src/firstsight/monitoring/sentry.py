@@ -1,7 +1,8 @@
 """Judges the frames of one camera: what is new and where, and what happens to its view.
 
 Novelty is judged place by place, and only where there is a view to judge: while the camera is moved, covered or dark,
-and for a second after light is switched, nothing is new; nor is anything in cells in which only the light has changed.
+and for half a second after light is switched, nothing is new; nor is anything in cells in which only the light has
+changed.
 """
 
 from collections.abc import Sequence
@@ -64,6 +65,7 @@ class Looked:
     view_events: tuple[ViewEvent, ...]
     part: str = "motion"  # by a memory: which was the rarer
     goes_on: bool = False  # by a memory: whether something new is under way
+    is_blind: bool = False  # whether there is no view to judge: then nothing is new, and without a memory no score
 
 
 class Sentry:
@@ -107,8 +109,6 @@ class Sentry:
             for frame, one, view, looked in zip(frames, moves, judged_views, found, strict=True):
                 if one:
                     self._growth.update(frame, one, is_calm=self._is_calm(view, looked))
-            if self._growth.is_due:
-                self.keep()
         return found
 
     @property
@@ -116,13 +116,16 @@ class Sentry:
         """What was learned, as of the last time that it was written; None without a growth."""
         return self._growth.memory if self._growth else None
 
-    def keep(self) -> None:
+    def keep(self, *, if_due: bool = False) -> None:
         """Writes what was learned since the last time, and judges by that from now on; nothing without a growth.
+
+        Args:
+            if_due: only if it is enough to be worth it.
 
         Raises:
             RunError: its file was damaged meanwhile, or cannot be written.
         """
-        if self._growth and self._judge:
+        if self._growth and self._judge and (self._growth.is_due or not if_due):
             self._judge.adopt(self._growth.save())
 
     def _is_calm(self, view: JudgedView, looked: Looked) -> bool:
@@ -148,7 +151,7 @@ class Sentry:
         nothing = is_blind(judged)
         changes: list[NewChange] = []
         if judged.is_switching:  # what is under way goes on
-            return Looked(0.0 if motion else None, None, None, (), events)
+            return Looked(0.0 if motion else None, None, None, (), events, is_blind=True)
         if motion:
             rarities = None if nothing else motion.rarities
             changes += self._changes(self._moving.update(rarities, frame.seconds, motion.part))
@@ -157,10 +160,10 @@ class Sentry:
             changes += self._changes(self._looking.update(grid, frame.seconds, reported=reported))
         deviation = None if grid is None else float(grid.max())
         if motion is None:
-            return Looked(deviation, deviation, None, tuple(changes), events)
+            return Looked(deviation, deviation, None, tuple(changes), events, is_blind=nothing)
         score = 0.0 if nothing else motion.score
         goes_on = not (self._looking.is_calm and self._moving.is_calm)
-        return Looked(score, deviation, motion.box, tuple(changes), events, motion.part, goes_on)
+        return Looked(score, deviation, motion.box, tuple(changes), events, motion.part, goes_on, is_blind=nothing)
 
     def _reported(self, shape: tuple[int, int]) -> NDArray[np.bool_] | None:
         """In a grid of that shape over the encoder's view, where the memory has something new under way."""

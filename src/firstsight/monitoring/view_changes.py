@@ -292,14 +292,17 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
 
 def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, tuple[float, float] | None]:
     cells = compared.is_structured
+    is_dark = light.mean() < min(_DARK, usual.light.mean() / 2)
     if cells.sum() < NUM_COLUMNS:  # hardly anything that could move or vanish
+        if is_dark and compared.altered >= _MOST:
+            return "dark", None
         return ("light" if compared.only_light.mean() >= _MANY else "usual"), None
     if compared.gone >= _MANY:
         shift = find_shift(*compared.gradients)
         if shift is not None and max(map(abs, shift)) >= _LEAST_SHIFT and _fits(usual, light, shift, compared.gone):
             return "moved", (shift[0] / WIDTH, shift[1] / HEIGHT)
     if min(compared.gone, compared.altered) >= _MOST:
-        if light.mean() < min(_DARK, usual.light.mean() / 2):
+        if is_dark:
             return "dark", None
         if compared.sharpness < _FLAT:
             return "covered", None

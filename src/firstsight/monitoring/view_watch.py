@@ -70,6 +70,8 @@ class ViewWatch:
         self._before: left_taken.Before | None = None
         self._states: dict[str, TriggerState] = {}
         self._last: Judged | None = None  # after `finish` None again
+        self._frozen_since = 0.0  # the last picture that differed from the one before
+        self._is_told = False  # that the view was moved, until it is the usual one again or what it shows is usual
 
     def update(self, picture: NDArray[np.uint8], seconds: float) -> tuple[Judged, tuple[ViewEvent, ...]]:
         """How the view is in one more picture, uint8 (H, W, C), and what begins or ends with it.
@@ -77,7 +79,8 @@ class ViewWatch:
         Pictures that follow faster than 16 a second are as the one before.
         """
         if self._last and 0 <= seconds - self._last.seconds < _DUE_SECONDS:
-            return replace(self._last, settled=None, starts_again=False), ()
+            state: State = "usual" if self._last.starts_again else self._last.state
+            return replace(self._last, state=state, settled=None, starts_again=False), ()
         one = sketch(picture)
         usual = view_changes.resumed(self._usual, seconds) if self._usual and not self._last else self._usual
         self._usual, judged = view_changes.update(usual, one, seconds)
@@ -101,14 +104,18 @@ class ViewWatch:
         for name, _, ends in (*_LASTING, ("frozen", "", "frozen ends")):
             change = episodes.finish(self._states.get(name, TriggerState()))
             if change:
-                events.append(ViewEvent(ends, change.episode.start_seconds, change.episode.last_seconds))
+                since = self._frozen_since if name == "frozen" else change.episode.start_seconds
+                events.append(ViewEvent(ends, since, change.episode.last_seconds))
         self._states, self._liveliness, self._before, self._last = {}, None, None, None
         return tuple(events)
 
     def _moved(self, judged: Judged) -> list[ViewEvent]:
         change = self._trigger("moved", _TRIGGER, judged.state == "moved", judged.seconds)
-        if change is None or not change.begins:
+        if judged.state == "usual" or judged.starts_again:
+            self._is_told = False
+        if change is None or not change.begins or self._is_told:
             return []
+        self._is_told = not judged.starts_again
         return [ViewEvent("moved", change.episode.start_seconds, shift=judged.shift)]
 
     def _lasting(self, judged: Judged) -> list[ViewEvent]:
@@ -123,7 +130,12 @@ class ViewWatch:
         self._liveliness = frozen.update(self._liveliness, pixels, judged.seconds)
         is_frozen = self._liveliness.is_frozen and judged.state not in ("covered", "dark")
         change = self._trigger("frozen", _AT_ONCE, is_frozen, judged.seconds)
-        return [_event(change, "frozen begins", "frozen ends")] if change else []
+        if change and change.begins:
+            self._frozen_since = self._liveliness.alive_seconds
+        if change is None:
+            return []
+        event = _event(change, "frozen begins", "frozen ends")
+        return [replace(event, start_seconds=self._frozen_since)]
 
     def _trigger(self, name: str, trigger: Trigger, holds: bool, seconds: float) -> episodes.Change | None:
         before = self._states.get(name, TriggerState())

@@ -12,13 +12,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from os import PathLike
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.backoff import Backoff
 from firstsight.encoder.encoder import Encoder, check_encoder
-from firstsight.errors import SettingsError, brief, check_number
+from firstsight.errors import SettingsError, check_number, check_used
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.live import TIMEOUT_SECONDS
 from firstsight.footage.source import Source, Spec
@@ -76,6 +77,11 @@ def closeness(usual: Usual | None, similarity: float, seconds: float) -> tuple[U
     return after, (similarity - mean) / way
 
 
+def frames_per_second_for(*, by_memory: bool) -> float:
+    """How many a second are judged: things come into a view within a second; motion is found between neighbours."""
+    return 12.5 if by_memory else 2.0
+
+
 def wall_clock() -> str:
     """Now, ISO 8601 in UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -99,12 +105,13 @@ class Watcher:
 
     Attributes:
         num_frames: so far.
-        num_judged: of these, those after the ones that set the usual view, which make no event.
+        num_judged: of these, those with a score: after the ones that set the usual view, and with a view to judge.
+        num_blind: those without a view to judge, as the camera is moved, covered or dark.
         latest: of the last frame, by the anchor's name its closeness, and under None how new it is; None during the
             warm-up. With a memory that is the rarity of the rarer part.
 
     Raises:
-        SettingsError: neither anchors nor `novel`, a threshold out of its range, or a state without `novel`.
+        SettingsError: neither anchors nor `novel`, a threshold out of its range, or an option for what is not watched.
         RunError: the file of `state` is damaged, of another encoder, or cannot be read, or there is no memory.
     """
 
@@ -124,9 +131,10 @@ class Watcher:
     ) -> None:
         if not anchors and not novel:
             raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
-        if state is not None and not novel:
-            raise SettingsError(f"state {brief(state)} is for what is new; give novel=True as well, or leave it out")
-        self.num_frames = self.num_judged = 0
+        for_novel = {"novel_from": novel_from, "false_alarms": false_alarms, "stays": stays, "state": state}
+        check_used(for_novel, "what is new; give novel=True as well", is_used=novel)
+        check_used({"match_from": match_from}, "anchors; give them as well", is_used=bool(anchors))
+        self.num_frames = self.num_judged = self.num_blind = 0
         self.latest: dict[str | None, float | None] = {}
         self._encoder = encoder
         self._anchors = dict(anchors or {})
@@ -170,6 +178,7 @@ class Watcher:
             (looked,) = self._sentry.update([arrival])
             self.latest[None] = looked.score
             is_judged &= looked.score is not None
+            self.num_blind += looked.is_blind
             events += [_new_event(one, arrival, arrival.seconds, now) for one in looked.changes]
             events += [_view_event(one, arrival, arrival.seconds, now) for one in looked.view_events]
         self.num_judged += self._by_memory or is_judged
@@ -184,13 +193,16 @@ class Watcher:
         """What it judges by, with what was learned until now; None if it has no memory."""
         return self._sentry.memory or self._memory
 
-    def keep(self) -> None:
-        """Writes what was learned into the file of `state`, after the last frame; nothing without one.
+    def keep(self, *, if_due: bool = False) -> None:
+        """Writes what was learned into the file of `state`; nothing without one.
+
+        Args:
+            if_due: only if it is enough to be worth it: during, not after the last frame.
 
         Raises:
             RunError: it was damaged meanwhile, or cannot be written.
         """
-        self._sentry.keep()
+        self._sentry.keep(if_due=if_due)
 
     def _ended(self, seconds: float, time: str) -> list[Event]:
         """The events that end with the last frame; reported at those times by the stream and by this machine."""
@@ -269,7 +281,7 @@ def watch(
     false_alarms: str | None = None,
     stays: bool = False,
     state: str | PathLike[str] | None = None,
-    frames_per_second: float | None = 2.0,
+    frames_per_second: float | Literal["auto"] | None = "auto",
     speed: float = 1.0,
     timeout_seconds: float = TIMEOUT_SECONDS,
     backoff: Backoff | None = None,
@@ -288,14 +300,15 @@ def watch(
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: something is new from this multiple of the usual deviation; None is 8.
         memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges from the first
-            frame on; watch 8 frames a second or more then.
+            frame on.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
         state: with `novel`, a file in which the memory goes on learning, from what was judged and shows no event: at
             the end, and every five minutes of that, it is written, with what other sessions and watchers of this camera
             have written meanwhile. If there is none yet, it begins with `memory`.
-        frames_per_second: at most; an opened source keeps its own rate.
+        frames_per_second: at most; "auto" is 2, and 12.5 with a memory or a state, which judge motion and need 8 or
+            more; None is all. An opened source keeps its own rate.
         speed: of a video: 2 plays it twice as fast, 0 as fast as possible.
         timeout_seconds: without a picture, before a stream counts as lost.
         backoff: pauses before it is connected again.
@@ -327,7 +340,9 @@ def watch(
         stays=stays,
         state=state,
     )
-    rate = None if isinstance(source, Source) else frames_per_second
+    by_memory = novel and (memory is not None or state is not None)
+    rate = frames_per_second_for(by_memory=by_memory) if frames_per_second == "auto" else frames_per_second
+    rate = None if isinstance(source, Source) else rate
     stream = partial(Stream, source, views=watcher.views, frames_per_second=rate, speed=speed)
     open_stream = partial(stream, timeout_seconds=timeout_seconds, backoff=backoff)
     return _events(watcher, open_stream)
@@ -338,6 +353,7 @@ def _events(watcher: Watcher, open_stream: Callable[[], Stream]) -> Generator[Ev
         try:
             for arrival in stream:
                 yield from watcher.update(arrival)
+                watcher.keep(if_due=True)
         except GeneratorExit:  # closed by its consumer, which takes no more events
             watcher.finish()
             raise

@@ -3,8 +3,9 @@
 Where the encoder has a second stage whose agreement counts, a frame's similarity to a picture is fused: (1 - w) cosine
 + w agreement, with the stage's weight w. Agreement is judged for 20 frames, taken in turn from two lists: the best
 frame of each moment by its cosine, and by its similarity in place. Frames next to each other in time are alike, and
-would leave the judge no choice. Every other frame counts as the one judged that agrees least, so none of them is the
-best. From frames that match the judge goes on: to further moments, and to the frames around, as far as they match.
+would leave the judge no choice. From frames that match the judge goes on: to further moments, and to the frames around,
+as far as they match. Every other frame counts as the candidate judged that agrees least, so none of them is the best,
+and stays below the threshold: where the judge stops early there may be more matches, but none that was not judged.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class Compared:
     similarities: Floats  # (N,), -1 to 1; minus infinity of a frame that is not chosen, or was not compared
     frames: Embeddings  # N, by source and in order of time, without vectors
     chosen: NDArray[np.bool_] | None  # (N,), which are chosen; None is all
-    is_complete: bool  # every match was compared; otherwise there may be more in sources that are less alike
+    is_complete: bool  # every match was compared; otherwise there may be more
     # Of a search for a box: the box in a moment's best frame, and the size of that frame.
     locate: Callable[[Moment], tuple[Box | None, tuple[int, int] | None]] = lambda _: (None, None)
 
@@ -218,8 +219,11 @@ class _Judging:
     @property
     def similarities(self) -> Floats:
         """(N,), minus infinity of a frame that is not chosen."""
-        known = np.where(self._is_judged, self._agreements, self._least)
-        found: Floats = np.where(self._is_chosen, self._judge.stage.fused(self._cosines, known), np.float32(-np.inf))
+        is_judged = self._is_judged
+        fused = self._judge.stage.fused(self._cosines, np.where(is_judged, self._agreements, self._least))
+        no_match = np.nextafter(np.float32(self._threshold), np.float32(-np.inf))
+        known = np.where(is_judged, fused, np.minimum(fused, no_match))
+        found: Floats = np.where(self._is_chosen, known, np.float32(-np.inf))
         return found
 
     @property
@@ -233,19 +237,17 @@ class _Judging:
     def judge_moments(self) -> None:
         """The 20 candidates of both lists; and as many again as long as some of the last ones match."""
         moments, num = moments_of(self._frames), NUM_CANDIDATES
-        new = self._candidates(moments, num)
-        self._take(new)
-        self._least = self._agreements[new].min(initial=1)
-        while len(new) and self._is_match[new].any() and self.is_complete:
+        while self._judge_candidates(moments, num) and self.is_complete:
             num *= 2
-            new = self._candidates(moments, num)
-            self._take(new)
-            self._least = np.fmin(self._least, self._agreements[new].min(initial=1))
 
-    def _candidates(self, moments: NDArray[np.int64], num: int) -> Rows:
+    def _judge_candidates(self, moments: NDArray[np.int64], num: int) -> bool:
+        """Whether some match of those that were not judged before."""
         first, second = (best_of_moments(scores[None], moments, num) for scores in (self._cosines, self._in_place))
         rows = taken_in_turn(first, second, num)[0]
-        return rows[~self._is_judged[rows]]
+        new = rows[~self._is_judged[rows]]
+        self._take(new)
+        self._least = np.fmin.reduce(self._agreements[new], initial=self._least)  # NaN of those there was no room for
+        return bool(self._is_match[new].any())
 
     def judge_around(self, gap_seconds: float) -> None:
         """Frames around matches, ever further, until those that are near are judged and match no more."""

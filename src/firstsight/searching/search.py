@@ -112,7 +112,7 @@ class SearchResult:
     false_match_rate: float  # of searches whose answer is absent, the share that get a match
     num_frames: int  # searched
     num_sources: int
-    is_complete: bool  # otherwise there are more matches than `num_matches`, none of them better
+    is_complete: bool  # otherwise there may be more matches than `num_matches`, which were not compared
     background: Background  # of the complete library
     box: Box | None = None  # of the query's picture, if only that was searched for
     num_apart: int = 0  # frames that would match, but were judged not to be the same: see `Library.set_apart`

@@ -19,7 +19,7 @@ def verdict(result: SearchResult) -> str:
 def _found(result: SearchResult) -> str:
     if result.is_match:
         found = "1 moment matches" if result.num_matches == 1 else f"{result.num_matches:,} moments match"
-        found = found if result.is_complete else f"{result.num_matches:,} moments and more match"
+        found = found if result.is_complete else f"At least {found}"
         itself = " The first is the query itself." if result.matches[0].is_query else ""
         return f"{found}, of similarity {result.threshold:.3f} or more.{itself}"
     moment = result.nearest.moment

@@ -141,6 +141,20 @@ class TestAgain:
         assert outcome == {"copied": ["0.mp4", "1.mp4", "2.mp4"]}
         assert len(library.sources) == 6
 
+    def test_what_lay_in_a_folder_that_is_empty_now_counts_as_missing_only_when_the_user_is_sure(
+        self, library: Store, videos: Path
+    ) -> None:
+        share = videos.with_name("share")
+        shutil.copytree(videos, share)
+        add(library, [share])
+        shutil.rmtree(share)
+        share.mkdir()  # as the empty folder in which it is mounted
+        assert did(add(library, [videos / "1.mp4"])) == {"copied": ["videos/1.mp4"]}
+        assert len(library.sources) == 4
+        assert remove_missing(library).doubtful == ("0.mp4", "1.mp4", "2.mp4")
+        assert len(remove_missing(library, is_sure=True).removed) == 3
+        assert [record.path for record in library.sources] == [videos / "1.mp4"]
+
     def test_what_can_be_read_again_is_no_failure_any_more(self, library: Store, videos: Path) -> None:
         add(library, [videos])
         path, aside = videos / "1.mp4", videos.with_name("aside")

@@ -106,14 +106,14 @@ def has_moved(before: Path) -> bool:
     shares are mounted.
     """
     state = state_of(before)
-    if state != "unreachable":
-        return state == "gone"
+    if state == "there":
+        return False
     left = next(folder for folder in before.parents if os.path.lexists(folder))
     try:
         is_empty = not any(left.iterdir())
     except OSError:
         return False
-    return not (is_empty or left in _MOUNTED_IN or left.parent in _MOUNTED_IN[:2])
+    return not is_empty and (state == "gone" or not (left in _MOUNTED_IN or left.parent in _MOUNTED_IN[:2]))
 
 
 # The first two have a folder for each user in between: "/media/anna/stick".

@@ -65,6 +65,15 @@ def test_a_label_that_ended_begins_another_visit(source: Source, tmp_path: Path)
     assert first == second < third
 
 
+def test_by_frame_too_a_label_that_ended_begins_another_visit(source: Source, tmp_path: Path) -> None:
+    """Frames of which nothing is stated interrupt none: labels may be of every tenth frame."""
+    labels = labels_of(tmp_path, source, "file,frame,label\n2.png,0,a\n2.png,10,a\n2.png,15,\n2.png,20,a\n2.png,21,b\n")
+    frames = [seen("cats/2.png", index=index) for index in (0, 10, 20, 21)]
+    assert [labels.of(frame) for frame in frames] == ["a", "a", "a", "b"]
+    first, second, third, other = map(labels.visit_of, frames)
+    assert first == second < third < other
+
+
 def test_files_that_are_not_there_are_told(source: Source, tmp_path: Path) -> None:
     found = labels_of(tmp_path, source, "file,label\n2.png,a\n9.png,b\n8.png,b\n9.png,b\n")
     assert len(found.notes) == 1

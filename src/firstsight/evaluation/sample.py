@@ -140,20 +140,22 @@ def _lookup(rows: list[_Row], position: str | None, path: Path, *, notes: tuple[
             raise SettingsError(
                 f"{path} gives {row.name}{where} two labels, {by_file[row.name][at]!r} and {row.label!r}"
             )
-    if position == "frame":
-        return Labels(lambda frame: by_file.get(frame.source, {}).get(frame.index) or None, notes)
     starts = {name: sorted(labels) for name, labels in by_file.items()}
     spans = {name: [""] + [labels[start] for start in starts[name]] for name, labels in by_file.items()}
     visits = {name: [0, *accumulate(int(a != b) for a, b in pairwise(own))] for name, own in spans.items()}
 
     def span_of(frame: Frame) -> int:
-        return bisect_right(starts[frame.source], frame.seconds if position else 0.0)
+        at = {None: 0.0, "frame": frame.index, "seconds": frame.seconds}[position]
+        return bisect_right(starts[frame.source], at)
 
-    return Labels(
-        lambda frame: (spans[frame.source][span_of(frame)] or None) if frame.source in spans else None,
-        notes,
-        lambda frame: visits[frame.source][span_of(frame)],
-    )
+    def label_of(frame: Frame) -> str | None:
+        if frame.source not in spans:
+            return None
+        if position == "frame":
+            return by_file[frame.source].get(frame.index) or None
+        return spans[frame.source][span_of(frame)] or None
+
+    return Labels(label_of, notes, lambda frame: visits[frame.source][span_of(frame)])
 
 
 MIN_FRAMES = 20

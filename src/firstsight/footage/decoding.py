@@ -22,6 +22,9 @@ from firstsight.footage.orientation import Viewer, build_graph, layout
 from firstsight.footage.sampling import Sampler, Sampling
 from firstsight.footage.timestamps import TimeLine
 
+# So much earlier than a keyframe is later than any frame before it.
+JUST_BEFORE = 1e-6
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -97,7 +100,9 @@ def decode(
         SourceError: the file is not a video.
         PixelsError: its frames are too small for a view.
     """
-    landing = landing_of(path, name=name, seconds=sampling.start_seconds) if sampling.start_seconds else Landing()
+    start = sampling.start_seconds
+    # If the first frame is a keyframe, from the keyframe before: to deinterlace it, the frame before is needed.
+    landing = landing_of(path, name=name, seconds=start - JUST_BEFORE) if start else Landing()
     try:
         yield from _decode_from(landing, path, name, views, sampling, multithreaded=multithreaded)
     except SeekMissedError:

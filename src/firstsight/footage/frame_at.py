@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import SourceError, check_seconds
 from firstsight.footage.container import Landing, SeekMissedError, open_video
-from firstsight.footage.decoding import Decoded, deinterlaced, landing_of, located, shown
+from firstsight.footage.decoding import JUST_BEFORE, Decoded, deinterlaced, landing_of, located, shown
 from firstsight.footage.frames import Frame, PixelByPixel, Skipped, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles
 from firstsight.footage.orientation import Viewer
@@ -20,9 +20,6 @@ from firstsight.footage.videos import VideoFile, VideoFiles
 
 # A file that ends sooner than it states has lost the rest; a time in the rest is at most so far from its last frame.
 _LOST_SECONDS = 10.0
-
-# So much earlier than a keyframe is later than any frame before it.
-_JUST_BEFORE = 1e-6
 
 
 def frame_at(
@@ -78,7 +75,7 @@ def _of_video(file: VideoFile, seconds: float, views: tuple[View, ...]) -> Frame
                 return frame
         except SeekMissedError:
             break
-        landing = landing_of(file.path, name=file.name, seconds=landing.seconds - _JUST_BEFORE)
+        landing = landing_of(file.path, name=file.name, seconds=landing.seconds - JUST_BEFORE)
     if frame := _from(Landing(), file, seconds, views):
         return frame
     raise SourceError(f"{file.name} has no frame that can be decoded: it is empty or damaged")

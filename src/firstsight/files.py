@@ -20,6 +20,7 @@ _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY
 # Not allowed in a name on every file system; becomes an underscore.
 _UNSAFE = re.compile(r"[^\w.-]+")
 _MAX_PART = 160  # of the 255 bytes of a name
+_UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished")
 # What this process holds open already, and Linux shows as files.
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
@@ -136,6 +137,11 @@ def safe_name(text: str) -> str:
 def unfinished(path: Path) -> Path:
     """A name beside that of the file, for its content until it is complete."""
     return path.with_name(f".{secrets.token_hex(8)}.unfinished")
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether it has such a name: a process was killed while it wrote, or writes now."""
+    return _UNFINISHED.fullmatch(path.name) is not None
 
 
 def write_atomically(path: Path, content: bytes) -> None:

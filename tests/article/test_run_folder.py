@@ -14,6 +14,7 @@ from firstsight.article.run import Footage
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import LEARNING_FILE
 from firstsight.errors import FirstsightError, RunError, SettingsError
+from firstsight.files import unfinished
 from firstsight.footage.encoding import VideoWriter
 from firstsight.learning.learn import extend, resume
 from firstsight.progress import Progress
@@ -73,7 +74,11 @@ def test_a_folder_of_other_files_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "learning.safetensors", ".model.safetensors.0a1b2c3d"])
+@pytest.mark.parametrize(
+    "name",
+    ["metrics.jsonl", "learning.safetensors", ".model.safetensors.0a1b2c3d", unfinished(Path("config.json")).name],
+    ids=["metrics", "state", "part of weights", "part of any"],
+)
 def test_what_a_killed_run_left_is_no_hindrance(moving_square: np.ndarray, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("")
     firstsight.learn(moving_square[:20], out=tmp_path, **SMALL)

@@ -9,6 +9,7 @@ import pytest
 from library_made import small_encoder
 
 from firstsight.errors import LibraryError, SettingsError
+from firstsight.files import unfinished
 from firstsight.library.folder import CONFIG_FILE, remove_library, writing
 from firstsight.library.maintenance import compact
 from firstsight.library.store import Store
@@ -115,7 +116,7 @@ def test_none_is_made_over_another(tmp_path: Path) -> None:
 
 def test_one_is_made_where_an_attempt_was_killed(tmp_path: Path) -> None:
     Store.create(tmp_path / "library", small_encoder(seed=1))
-    (tmp_path / "library" / CONFIG_FILE).unlink()
+    (tmp_path / "library" / CONFIG_FILE).rename(unfinished(tmp_path / "library" / CONFIG_FILE))
     library = Store.create(tmp_path / "library", small_encoder(), every=3)
     assert Store.open(library.path).encoder.fingerprint == small_encoder().fingerprint
     assert (library.config.frames_per_second, library.config.every) == (None, 3)
@@ -164,5 +165,6 @@ def test_compacting_and_removing_leave_what_is_not_its_own(tmp_path: Path) -> No
         for name in ("model-2025", "tables-2025"):
             (library.path / name).mkdir()
         compact(library)
+    unfinished(library.path / CONFIG_FILE).touch()
     remove_library(library.path)
     assert sorted(path.name for path in library.path.iterdir()) == ["model-2025", "tables-2025"]

@@ -15,6 +15,7 @@ from PIL import Image
 
 from firstsight.api import Library
 from firstsight.errors import LibraryError, SettingsError
+from firstsight.files import unfinished
 from firstsight.web import jobs
 from firstsight.web.anchors import Anchors, box_of_shares
 from firstsight.web.jobs import Job, Jobs
@@ -109,6 +110,7 @@ def test_models_keep_their_order_and_one_that_ended_late_blocks_no_name(tmp_path
     assert models.names() == ["second", "first"]
     models.remove("second")
     (models.folder / "second" / "run").mkdir(parents=True)
+    unfinished(models.folder / "second" / "about.json").touch()
     models.begin("second", about)
     assert models.names() == ["first", "second"]
 

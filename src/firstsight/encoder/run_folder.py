@@ -14,7 +14,7 @@ from typing import Any
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_config import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import check_path, make_folder, write_atomically
+from firstsight.files import check_path, is_unfinished, make_folder, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -93,7 +93,7 @@ def can_be_resumed(folder: Path) -> bool:
 
 def _other_files(folder: Path) -> list[str]:
     """Files that no run killed early leaves; a config without a run is another program's."""
-    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    names = [path.name for path in folder.iterdir() if not is_unfinished(path)] if folder.exists() else []
     ours = [name for name in _OURS if name != CONFIG_FILE]
     return sorted(
         name for name in names if name not in ours and not name.startswith(tuple(f".{one}." for one in _OURS))

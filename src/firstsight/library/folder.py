@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import read_regular, write_atomically
+from firstsight.files import is_unfinished, read_regular, write_atomically
 from firstsight.footage.sampling import Sampling
 
 _LOCK_FILE = ".readers.lock"
@@ -244,11 +244,8 @@ def is_of_an_encoder(path: Path) -> bool:
 def _foreign(folder: Path) -> list[Path]:
     """What is in a folder and of no library. Tables come first, so without them a model is somebody else's."""
     entries = _entries(folder)
-    own = {MODEL_FOLDER, CONFIG_FILE} if any(map(is_of_an_encoder, entries)) else set()
-    hidden = (LOCK_FILE, f".{CONFIG_FILE}")
-    return [
-        path for path in entries if not (path.name in own or is_of_an_encoder(path) or path.name.startswith(hidden))
-    ]
+    own = {LOCK_FILE, *((MODEL_FOLDER, CONFIG_FILE) if any(map(is_of_an_encoder, entries)) else ())}
+    return [path for path in entries if not (path.name in own or is_of_an_encoder(path) or is_unfinished(path))]
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from firstsight.encoder.run_config import read_provenance
 from firstsight.encoder.run_folder import METRICS_FILE, can_be_resumed
 from firstsight.errors import FirstsightError, LibraryError, SettingsError
-from firstsight.files import write_atomically
+from firstsight.files import is_unfinished, write_atomically
 from firstsight.from_json import from_json, read_json
 from firstsight.progress import Progress, Report, silent
 
@@ -54,7 +54,8 @@ class Models:
         if not _NAME.fullmatch(name):
             raise SettingsError(f"name {name!r}; valid are 1 to 40 letters, digits, - and _, without others")
         folder = self.folder / name
-        if folder.exists() and {path.name for path in folder.iterdir()} - {_RUN, _VERDICT, _LEVELS}:
+        left = [path.name for path in folder.iterdir() if not is_unfinished(path)] if folder.exists() else []
+        if set(left) - {_RUN, _VERDICT, _LEVELS}:
             raise SettingsError(f"there is a model {name} already; choose another name, or remove it")
         shutil.rmtree(folder, ignore_errors=True)  # what one has written that was removed while it was learning
         write_atomically(folder / _ABOUT, json.dumps(asdict(about)).encode())

@@ -258,14 +258,22 @@ def test_levels_are_looked_up_once_in_a_reading(tmp_path, monkeypatch):
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_white_may_be_zero_in_a_tiff(tmp_path, dtype):
+@pytest.mark.parametrize(("dtype", "step"), [(np.uint8, 1), (np.uint16, 257), (np.float32, 1 / 255)])
+def test_white_may_be_zero_in_a_tiff(tmp_path, dtype, step):
     """As of X-rays; Pillow turns 8 bits round itself."""
-    values = np.arange(256, dtype=dtype)[None].repeat(8, 0) * (1 if dtype == np.uint8 else 257)
-    path = tmp_path / "x.tif"
+    path = white_is_zero(tmp_path / "x.tif", (np.arange(256) * step).astype(dtype)[None].repeat(8, 0))
+    assert read_picture(path, name="x").pixels[0, :, 0].tolist() == list(range(255, -1, -1))
+
+
+def test_values_that_are_no_numbers_are_black_where_white_is_zero_too(tmp_path):
+    path = white_is_zero(tmp_path / "nan.tif", np.array([[0, np.nan, 1, np.inf]], np.float32))
+    assert read_picture(path, name="nan").pixels.ravel().tolist() == [255, 0, 0, 0]
+
+
+def white_is_zero(path, values):
     Image.fromarray(values).save(path)
     tag = struct.pack("<HHI", 262, 3, 1)
     content = path.read_bytes()
     assert content.count(tag + b"\1\0") == 1
     path.write_bytes(content.replace(tag + b"\1\0", tag + b"\0\0"))
-    assert read_picture(path, name="x").pixels[0, :, 0].tolist() == list(range(255, -1, -1))
+    return path

@@ -201,7 +201,7 @@ def _as_pixels(image: Image.Image, levels: LevelsOf) -> tuple[NDArray[np.uint8],
 def _conversion(image: Image.Image, levels: LevelsOf) -> tuple[Callable[[Image.Image], NDArray[np.uint8]], int]:
     """How a strip becomes 8 bits, and how many channels it has then."""
     if kind := kind_of_numbers(image):
-        black_and_white, is_negative = levels(kind), _has_white_zero(image) and kind == "integers"
+        black_and_white, is_negative = levels(kind), _has_white_zero(image)
         return lambda strip: _to_bytes(np.asarray(strip), black_and_white, is_negative=is_negative), 1
     is_grey = image.mode in ("1", "L", "LA")
     channels = 1 if is_grey else 3
@@ -220,7 +220,7 @@ def _has_white_zero(image: Image.Image) -> bool:
 def _to_bytes(values: NDArray[np.generic], levels: Levels, *, is_negative: bool) -> NDArray[np.uint8]:
     is_usual = levels in FULL_LEVELS.values()  # for the same pixels as ever
     exact: NDArray[np.floating] = values.astype(np.float32 if is_usual else np.float64)
-    exact[~np.isfinite(exact)] = levels.low
+    exact[~np.isfinite(exact)] = levels.high if is_negative else levels.low  # black
     brightness = (exact - levels.low) * (255 / (levels.high - levels.low))
     pixels: NDArray[np.uint8] = np.rint(brightness.clip(0, 255)).astype(np.uint8)
     return (255 - pixels if is_negative else pixels)[..., None]

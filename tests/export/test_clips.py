@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from make import write_video
 
 from firstsight.errors import RunError, SourceError
 from firstsight.export.clips import Stretch, cut, write_clips
@@ -103,7 +104,7 @@ def test_what_cannot_be_cut_leaves_nothing_behind(bikes: Path, tmp_path: Path) -
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="another folder"):
         write_clips([Stretch(bikes, 0, 1)], tmp_path / "file")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError, match=r"missing/clip\.mp4 cannot be written"):
         cut(Stretch(bikes, 0, 1), tmp_path / "missing" / "clip.mp4")
     assert {path.name for path in tmp_path.iterdir()} == {"file"}
 
@@ -120,3 +121,11 @@ def test_pictures_that_the_encoder_refuses_are_one_line(tmp_path: Path) -> None:
         VideoWriter(tmp_path / "wide.mp4", size=(17_408, 64)) as writer,
     ):
         writer.write(np.zeros((64, 17_408, 3), np.uint8), seconds=0.0)
+
+
+def test_the_clip_that_was_asked_for_is_named_where_its_pictures_are_refused(tmp_path: Path) -> None:
+    wide = write_video(tmp_path / "wide.mkv", [np.zeros((64, 17_408, 3), np.uint8)], codec="ffv1", pix_fmt="bgr0")
+    with pytest.raises(RunError) as error:
+        cut(Stretch(wide, 0, 1), tmp_path / "clip.mp4")
+    assert str(error.value) == f"{tmp_path / 'clip.mp4'} cannot be written: 17408x64 pixels are not encoded"
+    assert list(tmp_path.iterdir()) == [wide]

@@ -198,7 +198,7 @@ def cut(stretch: Stretch, out: Path) -> None:
     part = unfinished(out)
     try:
         with closing(_frames(stretch)) as frames:
-            _write(frames, part)
+            _write(frames, part, name=printable(out))
         part.replace(out)
     except OSError as error:
         raise RunError(f"{printable(out)} cannot be written: {error.strerror}; choose another folder") from error
@@ -234,11 +234,11 @@ def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
             yield frame
 
 
-def _write(frames: Iterator[Frame], path: Path) -> None:
+def _write(frames: Iterator[Frame], path: Path, *, name: str) -> None:
     first = next(frames, None)
     if first is None:
-        raise SourceError(f"there is no frame to put into {printable(path.name)}; give an earlier start")
-    with VideoWriter(path, size=(first.pixels.shape[1], first.pixels.shape[0])) as writer:
+        raise SourceError(f"there is no frame to put into {name}; give an earlier start")
+    with VideoWriter(path, size=(first.pixels.shape[1], first.pixels.shape[0]), name=name) as writer:
         writer.write(first.pixels, seconds=0.0)
         shown = 0.0
         for frame in frames:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from firstsight.errors import RunError
 from firstsight.files import Closing
+from firstsight.text import printable
 
 _TIME_BASE = Fraction(1, 90_000)
 # Without B-frames, as with them x264 reads memory that it has not set: the same pictures would not give the same file.
@@ -21,13 +22,14 @@ class VideoWriter(Closing):
     Args:
         path: the file, which is replaced.
         size: width and height of every picture, both even.
+        name: of the file, in errors; its path by default.
 
     Raises:
         RunError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, *, size: tuple[int, int]) -> None:
-        self.path, self._size = path, size
+    def __init__(self, path: Path, *, size: tuple[int, int], name: str = "") -> None:
+        self.path, self._size, self._name = path, size, name or printable(path)
         try:
             self._container = av.open(f"file:{path}", "w", format="mp4")
         except (OSError, av.FFmpegError) as error:
@@ -61,5 +63,5 @@ class VideoWriter(Closing):
 
     def _failed(self, error: OSError | av.FFmpegError) -> RunError:
         if not isinstance(error, OSError):  # of the encoder
-            return RunError(f"{self.path} cannot be written: {self._size[0]}x{self._size[1]} pixels are not encoded")
-        return RunError(f"{self.path} cannot be written: {error.strerror or error}; choose another folder")
+            return RunError(f"{self._name} cannot be written: {self._size[0]}x{self._size[1]} pixels are not encoded")
+        return RunError(f"{self._name} cannot be written: {error.strerror or error}; choose another folder")

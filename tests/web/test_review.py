@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,6 +130,34 @@ def test_a_near_miss_that_was_judged_no_is_not_found_again(server: Server, libra
         assert client.post("/api/review/undo").json()["id"] == near[0]["id"]
         assert read_pairs(library_folder) == ()
         client.delete(f"/api/anchors/{anchor['id']}")
+
+
+def test_an_answer_to_one_near_miss_leaves_the_others_in_the_queue(server: Server) -> None:
+    with server.client() as client:
+
+        def left() -> list[str]:
+            return [one["id"] for one in client.get("/api/review").json()["queue"]]
+
+        def pinned(row: dict[str, Any], seconds: float) -> str:
+            number = client.post("/api/anchors", json={"row": row["id"], "seconds": seconds}).json()["id"]
+            client.get(f"/api/anchors/{number}/moments")
+            return number
+
+        anchors = [pinned(row, seconds) for row in client.get("/api/library").json()["rows"] for seconds in (3.0, 6.0)]
+        first, second, *others = left()
+        client.post(f"/api/review/{first}", json={"answer": "yes"})
+        assert left() == [second, *others]
+        client.post(f"/api/review/{second}", json={"answer": "no"})
+        assert left() == others
+        for anchor in anchors:
+            client.get(f"/api/anchors/{anchor}/moments")
+        assert set(others) <= set(left())
+        client.post("/api/review/undo")
+        client.post("/api/review/undo")
+        assert {first, second, *others} <= set(left())
+        for anchor in anchors:
+            client.delete(f"/api/anchors/{anchor}")
+        assert left() == []
 
 
 @pytest.mark.parametrize(

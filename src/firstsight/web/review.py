@@ -67,6 +67,10 @@ class Answers:
         with self._lock:
             return list(self._answers.values())
 
+    def apart(self) -> list[tuple[Part, Part]]:
+        """What the answers have set apart."""
+        return [one.apart for one in self.all() if one.apart]
+
     def give(self, candidate: Candidate, answer: str) -> Answered:
         """Answers; another answer to the same replaces the first.
 
@@ -121,6 +125,8 @@ class Review:
         self._workspace = workspace
         self._file = workspace.state_folder / "candidates.json"
         self._answers: Answers | None = None
+        self._state = ""  # of the library, to which the near misses belong
+        self._near_misses: dict[str, Candidate] = {}  # by id
         self._lock = threading.Lock()
 
     @property
@@ -138,10 +144,7 @@ class Review:
         if not known:
             return []
         found = [one for one in read_found(self._file).candidates if {at.source for at in one.places} <= known.keys()]
-        for anchor in self._workspace.anchors.all():
-            scores = self._workspace.known_scores(anchor)
-            found += [] if scores is None else self._near(anchor, scores)
-        return found
+        return found + self._near()
 
     def get(self, number: str) -> Candidate:
         """The candidate of that id. Raises a LibraryError if there is none."""
@@ -152,11 +155,12 @@ class Review:
 
     def answer(self, number: str, answer: str) -> Answered:
         """Answers a candidate; what depends on it is computed again. Errors are those of `get` and `Answers.give`."""
-        return self._follow(self.answers.give(self.get(number), answer))
+        one = self.get(number)
+        return self._follow(lambda: self.answers.give(one, answer))
 
     def undo(self) -> Answered:
         """Takes back the latest answer. Raises a LibraryError if there is none."""
-        return self._follow(self.answers.undo())
+        return self._follow(self.answers.undo)
 
     def look_for(self, kinds: list[str]) -> Job:
         """The job that looks for candidates. Raises a SettingsError for kinds that none finds."""
@@ -166,12 +170,28 @@ class Review:
         task = {"kind": "review", "library": folder, "kinds": sorted(set(kinds)), "out": out}
         return self._workspace.jobs.add("review", "looking for what to review", task)
 
-    def _follow(self, answered: Answered) -> Answered:
-        if answered.apart or answered.candidate.anchor is not None:
+    def _follow(self, change: Callable[[], Answered]) -> Answered:
+        """Changes an answer; if others are set apart then, what was computed of the anchors is not true any more."""
+        before = self.answers.apart()
+        answered = change()
+        if self.answers.apart() != before:
+            self._near()  # these stay to be judged until the anchors are compared again
             self._workspace.forget_all()  # what is set apart from one may be from others, too
         return answered
 
-    def _near(self, anchor: Anchor, scores: Scores) -> list[Candidate]:
+    def _near(self) -> list[Candidate]:
+        """What nearly matched an anchor in what is shown now, whenever it was compared."""
+        state, anchors = self._workspace.snapshot.state, self._workspace.anchors.all()
+        known = [(anchor, self._workspace.known_scores(anchor)) for anchor in anchors]
+        found = [one for anchor, scores in known if scores is not None for one in self._nearly(anchor, scores)]
+        with self._lock:
+            if self._state != state:
+                self._state, self._near_misses = state, {}
+            self._near_misses.update((one.id, one) for one in found)
+            kept = {anchor.id for anchor in anchors}
+            return [one for one in self._near_misses.values() if one.anchor in kept]
+
+    def _nearly(self, anchor: Anchor, scores: Scores) -> list[Candidate]:
         part = self._workspace.part_of(anchor)
         detail = f"similarity {{:.2f}} to {anchor.name}; a match begins at {scores.threshold:.2f}"
         return [

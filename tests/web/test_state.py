@@ -19,6 +19,7 @@ from firstsight.files import unfinished
 from firstsight.web import jobs
 from firstsight.web.anchors import Anchors, box_of_shares
 from firstsight.web.jobs import Job, Jobs
+from firstsight.web.model_routes import NewModel
 from firstsight.web.models import About, Models
 from firstsight.web.overview import read_overview
 from firstsight.web.routes import FrameAnchor, routes_of
@@ -80,6 +81,21 @@ def test_who_cancels_may_wait_for_the_worker_to_end(tmp_path: Path, monkeypatch:
     assert queue.cancel(job.id, wait_seconds=60).state == "cancelled"
     assert late.exists()
     queue.close()
+
+
+def test_a_model_is_removed_once_its_cancelled_worker_has_saved(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = tmp_path / "late"
+    saves_late = "import sys, time; print('{}', flush=True); sys.stdin.read(); time.sleep(1)"
+    monkeypatch.setattr(jobs, "start_worker", worker(f"{saves_late}; open({str(late)!r}, 'w')"))
+    learn = route(workspace, "/api/models", method="POST")
+    job = learn(NewModel(name="hall", rows=[workspace.snapshot.rows[0].id]))
+    workspace.jobs.start()
+    wait_for(lambda: next(one for one in workspace.jobs.all() if one.id == job["id"]).state == "running")
+    workspace.jobs.cancel(job["id"])
+    route(workspace, "/api/models/{name}", method="DELETE")("hall")
+    assert late.exists()
 
 
 def test_an_anchor_that_was_removed_cannot_be_renamed(tmp_path: Path) -> None:

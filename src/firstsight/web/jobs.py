@@ -19,8 +19,10 @@ from typing import Any, Literal
 
 from firstsight.errors import SettingsError
 from firstsight.files import write_atomically
+from firstsight.web.worker import SAVING_SECONDS
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
+END_SECONDS = SAVING_SECONDS + 5.0  # after which a worker that was stopped has ended, whatever it did
 _KEPT = 20  # finished jobs whose record is kept
 _SAVE_EVERY_SECONDS = 1.0
 
@@ -80,7 +82,7 @@ class Jobs:
             self._stop_worker()
             self._lock.notify_all()
         if self._thread.is_alive():
-            self._thread.join(10)
+            self._thread.join(END_SECONDS)
 
     def all(self) -> list[Job]:
         """The newest first."""
@@ -102,6 +104,8 @@ class Jobs:
 
     def cancel(self, number: int, *, wait_seconds: float = 0.0) -> Job:
         """Cancels a job; what it finished is kept. Does nothing if it is over. Waits at most so long for its worker.
+
+        That may still save what it has when the job is over.
 
         Raises:
             SettingsError: there is none of that number.

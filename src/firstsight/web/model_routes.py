@@ -8,11 +8,9 @@ from pydantic import BaseModel, Field
 
 from firstsight.errors import SettingsError
 from firstsight.text import printable
-from firstsight.web.jobs import Job
+from firstsight.web.jobs import END_SECONDS, Job
 from firstsight.web.models import About, Method, Models
 from firstsight.web.workspace import Workspace
-
-_MAX_END_SECONDS = 10.0  # for a worker to end, before the files that it writes are removed
 
 RowId = Annotated[str, Field(max_length=40)]
 
@@ -57,8 +55,8 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
         """Stops and removes a model, and its files."""
         folder = str(models.at(name))
         for job in workspace.jobs.all():
-            if job.kind == "learn" and job.task["folder"] == folder and not job.is_over:
-                workspace.jobs.cancel(job.id, wait_seconds=_MAX_END_SECONDS)
+            if job.kind == "learn" and job.task["folder"] == folder:
+                workspace.jobs.cancel(job.id, wait_seconds=END_SECONDS)  # one that is over may still save
         models.remove(name)
         return Response(status_code=204)
 

@@ -13,7 +13,7 @@ from firstsight.errors import FirstsightError
 from firstsight.progress import Cancelled, Progress
 
 _STEP_SECONDS = 0.2  # between lines, at least
-_SAVING_SECONDS = 15.0  # for work that saves its state
+SAVING_SECONDS = 15.0  # for work that saves its state
 _GRACE_SECONDS = 3.0  # for a step that reports nothing; then the process ends, which libraries survive
 
 
@@ -50,7 +50,7 @@ class _Lines:
         self._is_cancelled.set()
         if self.interrupts:
             os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(_SAVING_SECONDS if self.interrupts else _GRACE_SECONDS)
+        time.sleep(SAVING_SECONDS if self.interrupts else _GRACE_SECONDS)
         os._exit(1)
 
 

@@ -213,6 +213,18 @@ def test_browsers_keep_only_what_its_address_names(workspace: Workspace, picture
     assert strip(now.id, 0, 0, version=now.version).body != kept.body
 
 
+def test_a_renamed_file_or_folder_is_shown_as_it_is_named_now(workspace: Workspace, pictures: Path) -> None:
+    (row,), before = workspace.snapshot.rows, workspace.snapshot.state
+    (pictures / "c.png").rename(pictures / "ca.png")
+    index_again(workspace, pictures)
+    assert "ca.png" in workspace.snapshot.by_source
+    assert workspace.snapshot.state != before
+    assert workspace.snapshot.rows[0].version != row.version
+    moved = pictures.rename(pictures.with_name("moved"))
+    index_again(workspace, moved)
+    assert {record.path.parent for record in workspace.snapshot.rows[0].records} == {moved}
+
+
 def test_what_was_compared_is_drawn_where_it_was(
     workspace: Workspace, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ class Row:
 
     @cached_property
     def version(self) -> str:
-        """8 letters that change when its frames do."""
+        """8 letters that change when its frames or its files do."""
         return _hash_of(self.records, num_bytes=4)
 
     def nearest(self, seconds: float) -> int:
@@ -132,15 +132,16 @@ class Snapshot:
 
 
 def state_of(store: Store | None) -> str:
-    """16 letters that change when the complete sources do."""
+    """16 letters that change when the complete sources do, or their names and places."""
     if store is None:
         return "0" * 16
     return _hash_of(store.sources, store.fingerprint, num_bytes=8)
 
 
 def _hash_of(sources: Sequence[SourceRecord], *more: str, num_bytes: int) -> str:
-    content = [*more, *(f"{one.id}:{one.num_frames}:{one.modified_ns}" for one in sources)]
-    return hashlib.blake2b("\n".join(content).encode(), digest_size=num_bytes).hexdigest()
+    shown = [f"{one.id}:{one.num_frames}:{one.modified_ns}:{one.name}:{one.path}" for one in sources]
+    content = "\n".join([*more, *shown]).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(content, digest_size=num_bytes).hexdigest()
 
 
 def snapshot_of(store: Store | None, files: Sequence[FootageFile]) -> Snapshot:

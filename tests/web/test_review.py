@@ -17,8 +17,8 @@ from web_server import Server
 from firstsight.api import Library
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.encoding import VideoWriter
-from firstsight.library.set_apart import read_pairs
-from firstsight.web.candidates import Found, Place, candidate, find_candidates, read_found
+from firstsight.library.set_apart import Part, read_pairs
+from firstsight.web.candidates import Candidate, Found, Place, candidate, find_candidates, read_found
 from firstsight.web.review import Answers
 
 
@@ -187,6 +187,39 @@ def test_an_answer_outlives_one_that_is_refused(tmp_path: Path) -> None:
         answers.give(one, "no")
     for after in (answers, Answers(tmp_path, parts=refused)):
         assert [each.answer for each in after.all()] == ["yes"]
+
+
+def parts_of_near(one: Candidate) -> tuple[Part, Part] | None:
+    return (Part("a"), Part("b")) if one.kind == "near" else None
+
+
+def test_a_change_that_fails_loses_no_answer(tmp_path: Path) -> None:
+    near, scene = (candidate(kind, "", Place("a.mp4", 1.0, 0.5, 2.0), contents="a") for kind in ("near", "scene"))
+    answers = Answers(tmp_path, parts=parts_of_near)
+    answers.give(near, "no")
+    pairs = (tmp_path / "set-apart.json").read_bytes()
+    (tmp_path / "set-apart.json").write_bytes(b"damaged")
+    for change in (lambda: answers.give(near, "yes"), answers.undo):
+        with pytest.raises(LibraryError, match="damaged"):
+            change()
+    answers.give(scene, "yes")
+    for after in (answers, Answers(tmp_path, parts=parts_of_near)):
+        assert [(each.candidate.kind, each.answer) for each in after.all()] == [("near", "no"), ("scene", "yes")]
+    (tmp_path / "set-apart.json").write_bytes(pairs)
+    answers.give(near, "yes")
+    assert read_pairs(tmp_path) == ()
+
+
+def test_two_who_have_the_library_open_lose_no_answer_of_each_other(tmp_path: Path) -> None:
+    first, second, third = (candidate("scene", "", Place(name, 1.0, 0.5, 2.0), contents=name) for name in "abc")
+    here, there = (Answers(tmp_path, parts=parts_of_near) for _ in range(2))
+    here.give(first, "yes")
+    here.give(second, "no")
+    there.give(third, "yes")
+    there.give(first, "unsure")
+    assert [(each.candidate, each.answer) for each in here.all()] == [(second, "no"), (third, "yes"), (first, "unsure")]
+    assert here.undo().candidate == first
+    assert [each.candidate for each in there.all()] == [second, third]
 
 
 def test_what_was_renamed_or_away_is_searched_again(tmp_path: Path) -> None:

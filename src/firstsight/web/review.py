@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from firstsight.errors import LibraryError, SettingsError, check_choice
-from firstsight.files import write_atomically
+from firstsight.files import locked, write_atomically
 from firstsight.from_json import from_json, read_json
 from firstsight.library.set_apart import Part, part_of_source, reunite, set_apart
 from firstsight.web.anchors import Anchor
@@ -50,7 +50,7 @@ class _Content:
 
 
 class Answers:
-    """The answers of a library, in memory and in its folder. All methods may be called from any thread.
+    """The answers in the folder of a library, which others may open, too. All methods may be called from any thread.
 
     Args:
         library: its folder.
@@ -58,14 +58,11 @@ class Answers:
     """
 
     def __init__(self, library: Path, *, parts: Parts) -> None:
-        self._library, self._parts = library, parts
-        self._lock = threading.Lock()
-        self._answers = {one.candidate.id: one for one in _read(library / FILE)}
+        self._library, self._file, self._parts = library, library / FILE, parts
 
     def all(self) -> list[Answered]:
         """In the order in which they were given."""
-        with self._lock:
-            return list(self._answers.values())
+        return _read(self._file)
 
     def apart(self) -> list[tuple[Part, Part]]:
         """What the answers have set apart."""
@@ -80,42 +77,45 @@ class Answers:
             SettingsError: another answer than yes, no, unsure.
         """
         check_choice("answer", answer, get_args(Answer))
-        with self._lock:
+        given: Any = answer
+        with locked(self._file):
+            answers = {one.candidate.id: one for one in self.all()}
             apart = self._parts(candidate) if answer == "no" else None  # may fail, before anything has changed
-            self._take_back(self._answers.pop(candidate.id, None))
+            self._take_back(answers.pop(candidate.id, None))
             if apart:
                 set_apart(self._library, *apart)
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            given: Any = answer
-            answered = self._answers[candidate.id] = Answered(candidate, given, now, apart)
-            self._save()
+            answered = Answered(candidate, given, datetime.now(UTC).isoformat(timespec="seconds"), apart)
+            self._write([*answers.values(), answered])
         return answered
 
     def undo(self) -> Answered:
         """Takes back the latest answer. Raises a LibraryError if there is none."""
-        with self._lock:
-            if not self._answers:
+        with locked(self._file):
+            answers = self.all()
+            if not answers:
                 raise LibraryError("there is no answer to take back")
-            latest = self._answers.pop(next(reversed(self._answers)))
+            *left, latest = answers
             self._take_back(latest)
-            self._save()
+            self._write(left)
         return latest
 
     def _take_back(self, answered: Answered | None) -> None:
         if answered and answered.apart:
             reunite(self._library, *answered.apart)
 
-    def _save(self) -> None:
-        content = _Content(tuple(self._answers.values()))
-        write_atomically(self._library / FILE, json.dumps(asdict(content)).encode())
+    def _write(self, answers: list[Answered]) -> None:
+        """Last of all, so that a change which fails before leaves the answers as they were."""
+        write_atomically(self._file, json.dumps(asdict(_Content(tuple(answers)))).encode())
 
 
-def _read(file: Path) -> tuple[Answered, ...]:
-    """Those that were given; none if there are none, or the file is damaged."""
+def _read(file: Path) -> list[Answered]:
+    """Those that were given; none of a damaged file. Raises a LibraryError if it cannot be read."""
     try:
-        return from_json(_Content, read_json(file), name=FILE).answers
-    except (OSError, ValueError, SettingsError):
-        return ()
+        return list(from_json(_Content, read_json(file), name=FILE).answers)
+    except (FileNotFoundError, ValueError, SettingsError):
+        return []
+    except OSError as error:  # it may hold answers, and is not to be replaced
+        raise LibraryError(f"{file} cannot be read: {error.strerror}; allow it, or remove it") from error
 
 
 class Review:
@@ -124,7 +124,6 @@ class Review:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._file = workspace.state_folder / "candidates.json"
-        self._answers: Answers | None = None
         self._state = ""  # of the library, to which the near misses belong
         self._near_misses: dict[str, Candidate] = {}  # by id
         self._lock = threading.Lock()
@@ -132,11 +131,8 @@ class Review:
     @property
     def answers(self) -> Answers:
         """Those of the library. Raises a LibraryError while there is none."""
-        with self._lock:
-            if self._answers is None:
-                self._workspace.anchors.all()
-                self._answers = Answers(self._workspace.folder, parts=self._parts_of)
-            return self._answers
+        self._workspace.anchors.all()  # raises without a library
+        return Answers(self._workspace.folder, parts=self._parts_of)
 
     def candidates(self) -> list[Candidate]:
         """What a job found to be judged, and what nearly matches the anchors that were compared."""

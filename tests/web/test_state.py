@@ -108,6 +108,16 @@ def test_an_anchor_that_was_removed_cannot_be_renamed(tmp_path: Path) -> None:
     assert [one.name for one in Anchors(tmp_path).all()] == ["new"]
 
 
+def test_two_who_have_the_library_open_lose_no_anchor_of_each_other(tmp_path: Path) -> None:
+    here, there = Anchors(tmp_path), Anchors(tmp_path)
+    first, second = here.add(PICTURE, name="first"), there.add(PICTURE, name="second")
+    assert first.colour != second.colour
+    there.rename(first.id, "renamed")
+    assert [one.name for one in here.all()] == ["renamed", "second"]
+    here.remove(second.id)
+    assert [one.name for one in there.all()] == ["renamed"]
+
+
 def test_a_box_lies_in_its_picture() -> None:
     assert str(box_of_shares((0.5, 0.5, 9.0, 1e308), PICTURE)) == "15,10,15,10"
     assert str(box_of_shares((-0.5, 0.0, 1.0, 0.5), PICTURE)) == "0,0,15,10"

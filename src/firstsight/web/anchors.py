@@ -3,7 +3,8 @@
 import json
 import re
 import secrets
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from firstsight.errors import FirstsightError, LibraryError, SettingsError
-from firstsight.files import read_regular, write_atomically
+from firstsight.files import locked, read_regular, write_atomically
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 from firstsight.web.pictures import Picture, as_png, read_upload
@@ -47,7 +48,7 @@ class Anchor:
 
 
 class Anchors:
-    """The anchors of a library, in memory and in its folder. All methods may be called from any thread.
+    """The anchors in the folder of a library, which others may open, too. All methods may be called from any thread.
 
     Args:
         library: its folder.
@@ -55,18 +56,15 @@ class Anchors:
 
     def __init__(self, library: Path) -> None:
         self._folder = library / FOLDER
-        self._lock = threading.Lock()
-        self._anchors = {anchor.id: anchor for anchor in _read(self._folder / _FILE)}
+        self._file = self._folder / _FILE
 
     def all(self) -> list[Anchor]:
         """In the order in which they were made."""
-        with self._lock:
-            return list(self._anchors.values())
+        return _read(self._file)
 
     def get(self, number: str) -> Anchor:
         """The anchor of that id. Raises a LibraryError if there is none."""
-        with self._lock:
-            return self._at(number)
+        return _at({one.id: one for one in self.all()}, number)
 
     def add(
         self, picture: Picture, *, name: str, box: Box | None = None, source: str = "", seconds: float = 0.0
@@ -78,31 +76,29 @@ class Anchors:
         """
         if box is not None:
             box.check_inside((picture.shape[1], picture.shape[0]))
-        with self._lock:
-            if len(self._anchors) >= MAX_ANCHORS:
+        with self._changed() as anchors:
+            if len(anchors) >= MAX_ANCHORS:
                 raise SettingsError(f"there are {MAX_ANCHORS} anchors already; remove one")
-            used = [anchor.colour for anchor in self._anchors.values()]
+            used = [anchor.colour for anchor in anchors.values()]
             colour = min(range(NUM_COLOURS), key=lambda one: (used.count(one), one))
             corners = None if box is None else astuple(box)
             size = picture.shape[1], picture.shape[0]
             anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds)
             write_atomically(self._folder / f"{anchor.id}.png", as_png(picture))
-            self._save({**self._anchors, anchor.id: anchor})
+            anchors[anchor.id] = anchor
         return anchor
 
     def rename(self, number: str, name: str) -> Anchor:
         """The same anchor under another name."""
-        with self._lock:
-            anchor = replace(self._at(number), name=_name(name))
-            self._save({**self._anchors, number: anchor})
+        with self._changed() as anchors:
+            anchor = anchors[number] = replace(_at(anchors, number), name=_name(name))
         return anchor
 
     def remove(self, number: str) -> None:
         """Removes one, and its picture."""
-        with self._lock:
-            self._at(number)
-            self._save({key: anchor for key, anchor in self._anchors.items() if key != number})
-            (self._folder / f"{number}.png").unlink(missing_ok=True)
+        with self._changed() as anchors:
+            del anchors[_at(anchors, number).id]
+        (self._folder / f"{number}.png").unlink(missing_ok=True)
 
     def picture(self, number: str) -> Picture:
         """Of an anchor (H, W, 3). Raises a FirstsightError if it is gone or damaged."""
@@ -112,15 +108,20 @@ class Anchors:
         except OSError as error:
             raise LibraryError(f"the picture of the anchor {anchor.name} is gone; remove it") from error
 
-    def _at(self, number: str) -> Anchor:
-        if number not in self._anchors:
-            raise LibraryError("there is no such anchor, or not any more")
-        return self._anchors[number]
+    @contextmanager
+    def _changed(self) -> Iterator[dict[str, Anchor]]:
+        """Those of the file, by id, which are written as they are at the end of the block."""
+        with locked(self._file):
+            anchors = {one.id: one for one in self.all()}
+            yield anchors
+            content = json.dumps([asdict(anchor) for anchor in anchors.values()], indent=1)
+            write_atomically(self._file, content.encode())
 
-    def _save(self, anchors: dict[str, Anchor]) -> None:
-        content = json.dumps([asdict(anchor) for anchor in anchors.values()], indent=1)
-        write_atomically(self._folder / _FILE, content.encode())
-        self._anchors = anchors
+
+def _at(anchors: dict[str, Anchor], number: str) -> Anchor:
+    if number not in anchors:
+        raise LibraryError("there is no such anchor, or not any more")
+    return anchors[number]
 
 
 def _name(given: str) -> str:
@@ -129,12 +130,14 @@ def _name(given: str) -> str:
 
 
 def _read(file: Path) -> list[Anchor]:
-    """Those that were saved; none if there are none, or the file is damaged."""
+    """Those that were saved; none of a damaged file. Raises a LibraryError if it cannot be read."""
     try:
         content: list[dict[str, Any]] = json.loads(read_regular(file).decode())
         return [_anchor(one) for one in content]
-    except (OSError, ValueError, TypeError, KeyError, FirstsightError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, FirstsightError):
         return []
+    except OSError as error:  # it may hold anchors, and is not to be replaced
+        raise LibraryError(f"{file} cannot be read: {error.strerror}; allow it, or remove it") from error
 
 
 def _anchor(content: dict[str, Any]) -> Anchor:

@@ -75,7 +75,6 @@ class Workspace:
         self._aspects: dict[str, float] = {}
         self._strips: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._scores: dict[str, Scores] = {}
-        self._anchors: Anchors | None = None
         self.live = Live()
         self._looked = 0.0
         self._is_open = True
@@ -128,9 +127,7 @@ class Workspace:
         with self._lock:
             if self._library is None:
                 raise LibraryError("the library is still being made; wait until the encoder is learned")
-            if self._anchors is None:
-                self._anchors = Anchors(self.folder)
-            return self._anchors
+            return Anchors(self.folder)
 
     def part_of(self, anchor: Anchor) -> Part:
         """What an anchor is to judgements: its file and time, or itself; and its box."""

@@ -201,12 +201,29 @@ def test_an_anchor_among_pictures_is_the_same_picture_when_there_are_more(worksp
     assert (pinned["source"], pinned["seconds"]) == ("c.png", 0.0)
     anchor = workspace.anchors.get(pinned["id"])
     before = workspace.part_of(anchor)
-    of_old = replace(anchor, source=workspace.snapshot.rows[0].name, seconds=1.0)  # as older versions noted it
-    assert workspace.part_of(of_old) == before
+    row_alone = {"source": workspace.snapshot.rows[0].name, "seconds": 1.0}
+    for noted in (row_alone, {}):  # by older versions
+        assert workspace.part_of(replace(anchor, content="", **noted)) == before
     add_picture(pictures / "a.png", seed=0)
     index_again(workspace, pictures)
     assert workspace.part_of(anchor) == before
     assert before.content == workspace.snapshot.rows[0].records[2].content
+
+
+def test_judgements_of_an_anchor_stay_with_its_file_whatever_that_is_called(
+    workspace: Workspace, pictures: Path
+) -> None:
+    anchor = workspace.anchors.get(pin(workspace, seconds=1.0)["id"])
+    part = workspace.part_of(anchor)
+    (pictures / "c.png").rename(pictures / "renamed.png")
+    add_picture(pictures / "c.png", seed=9)
+    index_again(workspace, pictures)
+    assert workspace.snapshot.by_source.keys() == {"b.png", "c.png", "d.png", "renamed.png"}
+    assert workspace.part_of(anchor) == part
+    with Library.open(workspace.folder) as library:
+        library.remove("renamed.png")
+    workspace.show_latest()
+    assert workspace.part_of(anchor) == part
 
 
 def test_browsers_keep_only_what_its_address_names(workspace: Workspace, pictures: Path) -> None:

@@ -36,6 +36,7 @@ class Anchor:
     box: tuple[int, int, int, int] | None = None  # x, y, width, height in the pixels of its picture
     source: str = ""  # of a frame of the library: its source, or in old ones its row
     seconds: float = 0.0  # and its time there
+    content: str = ""  # and the hash of the file, which keeps it when it is renamed; of old ones not known
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id) or not 0 <= self.colour < NUM_COLOURS:
@@ -67,9 +68,16 @@ class Anchors:
         return _at({one.id: one for one in self.all()}, number)
 
     def add(
-        self, picture: Picture, *, name: str, box: Box | None = None, source: str = "", seconds: float = 0.0
+        self,
+        picture: Picture,
+        *,
+        name: str,
+        box: Box | None = None,
+        source: str = "",
+        seconds: float = 0.0,
+        content: str = "",
     ) -> Anchor:
-        """A new one, of a picture (H, W, 3).
+        """A new one, of a picture (H, W, 3); of a frame with its source, its time there, and the hash of the file.
 
         Raises:
             SettingsError: there are 64 already, or the box is not in the picture.
@@ -83,7 +91,7 @@ class Anchors:
             colour = min(range(NUM_COLOURS), key=lambda one: (used.count(one), one))
             corners = None if box is None else astuple(box)
             size = picture.shape[1], picture.shape[0]
-            anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds)
+            anchor = Anchor(secrets.token_hex(6), _name(name), colour, size, corners, source, seconds, content)
             write_atomically(self._folder / f"{anchor.id}.png", as_png(picture))
             anchors[anchor.id] = anchor
         return anchor

@@ -227,11 +227,13 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         row = workspace.row(given.row)
         pixels = bounded(workspace.frame(row, given.seconds).pixels)
         box = None if given.box is None else box_of_shares(given.box, pixels)
-        name, source, seconds = given.name or row.name.rpartition("/")[2], row.name, given.seconds
+        name = given.name or row.name.rpartition("/")[2]
+        source, seconds, content = row.name, given.seconds, ""
         if row.records:
             record, seconds = row.record_at(given.seconds)
-            source = record.name
-        return asdict(workspace.anchors.add(pixels, name=name, box=box, source=source, seconds=seconds))
+            source, content = record.name, record.content
+        added = workspace.anchors.add(pixels, name=name, box=box, source=source, seconds=seconds, content=content)
+        return asdict(added)
 
     @router.post("/anchors/picture", status_code=201)
     def pin_picture(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from firstsight.api import Library
 from firstsight.errors import FirstsightError, LibraryError, SettingsError, SourceError, brief
-from firstsight.footage.finding import is_address
+from firstsight.footage.finding import is_address, is_picture
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame
 from firstsight.library.folder import is_library
@@ -132,6 +132,9 @@ class Workspace:
     def part_of(self, anchor: Anchor) -> Part:
         """What an anchor is to judgements: its file and time, or itself; and its box."""
         shown, box = self.snapshot, None if anchor.region is None else str(anchor.region)
+        if anchor.content:
+            seconds = None if is_picture(Path(anchor.source)) else anchor.seconds
+            return Part(anchor.content, seconds, seconds, box, name=anchor.source)
         row, start = shown.by_source.get(anchor.source) or (shown.by_name.get(anchor.source), 0.0)
         if row is None or not row.records:
             return Part(f"anchor {anchor.id}", box=box, name=anchor.name)

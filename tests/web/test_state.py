@@ -1,5 +1,7 @@
 """What the web app keeps: jobs, anchors, models, groups; whatever happens meanwhile or was damaged."""
 
+import io
+import json
 import subprocess
 import sys
 import time
@@ -151,10 +153,36 @@ def test_a_run_that_the_user_has_put_there_is_no_model_to_be_replaced(tmp_path: 
     assert weights.exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"PK\x03\x04" + bytes(40)])
+def map_file(*, before: bytes = b"", after: bytes = b"") -> bytes:
+    """A map as it is written, of no frame; with other bytes in place of some."""
+    content = io.BytesIO()
+    nothing = dict.fromkeys(("labels", "points", "positions"), np.empty(0, np.float32))
+    np.savez(content, **nothing, about=json.dumps(["state", []]))
+    assert before in content.getvalue()
+    return content.getvalue().replace(before, after) if before else content.getvalue()
+
+
+def entry(*, flags: int = 0, method: int = 0) -> bytes:
+    """How the directory of an archive of NumPy begins to describe a file."""
+    return b"PK\x01\x02" + bytes([45, 3, 45, 0, flags, 0, method, 0])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"PK", b"PK\x03\x04" + bytes(40)),
+        map_file(before=entry(), after=entry(flags=1)),  # "encrypted"
+        map_file(before=entry(), after=entry(method=99)),
+    ],
+)
 def test_a_damaged_map_is_made_again(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "overview.npz").write_bytes(content)
     assert read_overview(tmp_path / "overview.npz", "state") is None
+
+
+def test_a_map_that_is_whole_is_read(tmp_path: Path) -> None:
+    (tmp_path / "overview.npz").write_bytes(map_file())
+    assert read_overview(tmp_path / "overview.npz", "state") is not None
 
 
 @pytest.fixture

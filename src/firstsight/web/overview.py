@@ -2,7 +2,6 @@
 
 import io
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,14 +57,14 @@ def write_overview(library: Library, out: Path, *, progress: Report = silent) ->
 
 
 def read_overview(file: Path, state: str) -> Overview | None:
-    """What was written of a library in that state; None if nothing was."""
+    """What was written of a library in that state; None if nothing was, or it is damaged."""
     try:
         with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
             written, groups = json.loads(str(content["about"]))
             if written != state:
                 return None
             return Overview(state, groups, content["labels"], content["points"], content["positions"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # a damaged archive raises almost any, and is made again
         return None
 
 

@@ -18,8 +18,9 @@ from firstsight.api import Library
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.encoding import VideoWriter
 from firstsight.library.set_apart import Part, read_pairs
-from firstsight.web.candidates import Candidate, Found, Place, candidate, find_candidates, read_found
-from firstsight.web.review import Answers
+from firstsight.web.candidates import Candidate, Found, Place, candidate, find_candidates, read_found, still_true
+from firstsight.web.review import Answers, Review
+from firstsight.web.workspace import Workspace
 
 
 def write_cut(path: Path) -> None:
@@ -78,7 +79,8 @@ def candidates(server: Server, library_folder: Path, state_folder: Path) -> Iter
         first, second = library.store.sources
     copy = candidate("copy", "perhaps", Place(first.name, 3, 2, 4), Place(second.name, 5, 4, 6), contents="1")
     scene = candidate("scene", "cut", Place(second.name, 1, 0, 1), Place(second.name, 1.2, 1, 4), contents="2")
-    (folder / "candidates.json").write_text(json.dumps(asdict(Found((), (copy, scene)))))
+    done = [f"{kind} {record.content} {record.name}" for kind in ("copy", "scene") for record in (first, second)]
+    (folder / "candidates.json").write_text(json.dumps(asdict(Found(tuple(done), (copy, scene)))))
     yield
     (folder / "candidates.json").unlink()
     with server.client() as client:
@@ -236,3 +238,44 @@ def test_what_was_renamed_or_away_is_searched_again(tmp_path: Path) -> None:
         library.add(footage)
         find_candidates(library, ["scene"], tmp_path / "found.json")
     assert [one.first.source for one in read_found(tmp_path / "found.json").candidates] == ["renamed.mp4"]
+
+
+def test_what_was_found_in_a_file_that_has_changed_is_left_out_until_it_is_searched_again(tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    write_video(footage / "a.mp4", seed=1)
+    shutil.copy(footage / "a.mp4", footage / "b.mp4")
+    write_cut(footage / "cut.mp4")
+    with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
+        find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
+        found = read_found(tmp_path / "found.json")
+        assert {"copy", "scene"} <= {one.kind for one in found.candidates}
+        assert still_true(found, library.store.sources) == found
+        write_video(footage / "b.mp4", seed=2)
+        write_video(footage / "cut.mp4", seed=3)
+        library.add(footage)
+        left = still_true(found, library.store.sources)
+        assert {at.source for one in left.candidates for at in one.places} <= {"a.mp4"}
+        find_candidates(library, ["new"], tmp_path / "found.json")
+        assert "copy" not in {one.kind for one in read_found(tmp_path / "found.json").candidates}
+        of_older = {"done": [key.rpartition(" ")[0] for key in found.done], "candidates": asdict(found)["candidates"]}
+        (tmp_path / "found.json").write_text(json.dumps(of_older))
+        assert still_true(read_found(tmp_path / "found.json"), library.store.sources) == Found()
+
+
+def test_files_of_one_content_are_judged_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    write_cut(footage / "a.mp4")
+    shutil.copy(footage / "a.mp4", footage / "b.mp4")
+    Library.create(tmp_path / "library", footage, encoder=small_encoder()).close()
+    workspace = Workspace(tmp_path / "library")
+    with Library.open(tmp_path / "library") as library:
+        assert find_candidates(library, ["scene"], workspace.state_folder / "candidates.json") == "1 moment to judge"
+        (one,) = Review(workspace).candidates()
+        library.remove(one.first.source)
+    workspace.show_latest()
+    (other,) = Review(workspace).candidates()
+    workspace.close()
+    assert one.id == other.id
+    assert {one.first.source, other.first.source} == {"a.mp4", "b.mp4"}

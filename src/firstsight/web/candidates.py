@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -73,6 +73,14 @@ def read_found(file: Path) -> Found:
         return Found()
 
 
+def still_true(found: Found, records: Iterable[SourceRecord]) -> Found:
+    """Without what was found in files that have changed since, or are gone."""
+    keys = {(kind, one.name): _key(kind, one) for one in records for kind in FOUND_BY_JOB}
+    done = {*found.done} & {*keys.values()}
+    kept = (one for one in found.candidates if {keys.get((one.kind, at.source)) for at in one.places} <= done)
+    return Found(tuple(key for key in found.done if key in done), tuple(kept))
+
+
 def check_kinds(kinds: Sequence[str]) -> None:
     """Raises a SettingsError for a kind that no job finds, or none."""
     if not kinds or not set(kinds) <= set(FOUND_BY_JOB):
@@ -86,14 +94,13 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
     What was searched before, and has not changed, is not searched again.
     """
     check_kinds(kinds)
-    found, records = read_found(out), library.store.sources
-    known, keys = {record.name for record in records}, {_key(kind, one) for kind in _OF_SOURCE for one in records}
-    kept = tuple(one for one in found.candidates if {at.source for at in one.places} <= known)
-    found = Found(tuple(key for key in found.done if key in keys), kept)
+    records = library.store.sources
+    found = still_true(read_found(out), records)
     _write(out, found)
     if "copy" in kinds:
         others = tuple(one for one in found.candidates if one.kind != "copy")
-        found = Found(found.done, others + tuple(_copies(library, progress)))
+        searched = dict.fromkeys((*found.done, *(_key("copy", one) for one in records)))
+        found = Found(tuple(searched), others + tuple(_copies(library, progress)))
         _write(out, found)
     videos = [record for record in records if not record.is_picture]
     for kind in (one for one in get_args(Kind) if one in kinds and one in _OF_SOURCE):
@@ -104,7 +111,7 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
             if some is not None:
                 found = Found((*found.done, key), (*found.candidates, *some))
                 _write(out, found)
-    return f"{counted(len(found.candidates), 'moment')} to judge"
+    return f"{counted(len({one.id for one in found.candidates}), 'moment')} to judge"
 
 
 _WORDS: dict[str, str] = {"scene": "scenes", "new": "what is new"}

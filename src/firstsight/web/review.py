@@ -13,7 +13,7 @@ from firstsight.files import locked, write_atomically
 from firstsight.from_json import from_json, read_json
 from firstsight.library.set_apart import Part, part_of_source, reunite, set_apart
 from firstsight.web.anchors import Anchor
-from firstsight.web.candidates import Candidate, Place, candidate, check_kinds, read_found
+from firstsight.web.candidates import Candidate, Place, candidate, check_kinds, read_found, still_true
 from firstsight.web.jobs import Job
 from firstsight.web.scores import Scores
 from firstsight.web.workspace import Workspace
@@ -136,11 +136,11 @@ class Review:
 
     def candidates(self) -> list[Candidate]:
         """What a job found to be judged, and what nearly matches the anchors that were compared."""
-        known = self._workspace.snapshot.by_source
-        if not known:
+        records = self._workspace.snapshot.records
+        if not records:
             return []
-        found = [one for one in read_found(self._file).candidates if {at.source for at in one.places} <= known.keys()]
-        return found + self._near()
+        found = still_true(read_found(self._file), records.values()).candidates
+        return list({one.id: one for one in (*found, *self._near())}.values())  # files of one content show the same
 
     def get(self, number: str) -> Candidate:
         """The candidate of that id. Raises a LibraryError if there is none."""
@@ -206,7 +206,7 @@ class Review:
 
     def _parts_of(self, one: Candidate) -> tuple[Part, Part] | None:
         """The two that a "no" sets apart: two files, or an anchor and a moment."""
-        records = {record.name: record for row in self._workspace.snapshot.rows for record in row.records}
+        records = self._workspace.snapshot.records
         if any(at.source not in records for at in one.places):
             return None
         if one.kind == "copy" and one.second is not None:

@@ -118,6 +118,11 @@ class Snapshot:
         return found
 
     @cached_property
+    def records(self) -> dict[str, SourceRecord]:
+        """What is known of each source, by name."""
+        return {record.name: record for row in self.rows for record in row.records}
+
+    @cached_property
     def by_name(self) -> dict[str, Row]:
         """The rows, by what people call them."""
         return {row.name: row for row in self.rows}

@@ -86,6 +86,15 @@ def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, cl
     assert len(background_of(library).decoys) != len(first.decoys)
 
 
+def test_a_measurement_whose_file_is_damaged_is_made_again(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
+    library = library_of(tmp_path / "library", encoder, clips / "plain")
+    first, (file,) = background_of(library), library.path.rglob("background.npz")
+    entry = b"PK\x01\x02\x2d\x03\x2d\x00"  # of the archive's directory
+    assert entry + b"\x00" in file.read_bytes()
+    file.write_bytes(file.read_bytes().replace(entry + b"\x00", entry + b"\x01"))  # "encrypted"
+    assert background_of(Store.open(library.path)).decoys == pytest.approx(first.decoys, abs=1e-6)
+
+
 def test_of_few_frames_nothing_is_measured_and_that_is_said(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
     library = Store.create(tmp_path / "library", encoder, every=1_000)
     add(library, [clips / "plain" / "0.mp4", clips / "plain" / "1.mp4"])

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from library_made import small_encoder, write_video
-from web_server import Server
+from library_made import layout_encoder, small_encoder, write_video
+from web_server import Server, write_clip
 
 from firstsight.api import Library
 from firstsight.errors import LibraryError, SettingsError
@@ -279,3 +279,27 @@ def test_files_of_one_content_are_judged_once(tmp_path: Path, monkeypatch: pytes
     workspace.close()
     assert one.id == other.id
     assert {one.first.source, other.first.source} == {"a.mp4", "b.mp4"}
+
+
+def test_a_near_miss_is_the_same_when_its_file_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    for name, hue in (("gate.mp4", 20), ("yard.mp4", 230)):
+        write_clip(footage / name, hue=hue)
+    Library.create(tmp_path / "library", footage, encoder=layout_encoder(), frames_per_second=5).close()
+    workspace = Workspace(tmp_path / "library")
+    review, row = Review(workspace), workspace.snapshot.rows[0]
+    anchor = workspace.anchors.add(workspace.frame(row, 3.0).pixels, name="pinned")
+    workspace.scores(anchor.id)
+    before = review.candidates()
+    (footage / "yard.mp4").rename(footage / "renamed.mp4")
+    with Library.open(workspace.folder) as library:
+        library.add(footage)
+    workspace.show_latest()
+    workspace.scores(anchor.id)
+    after = review.candidates()
+    workspace.close()
+    assert {one.first.source for one in before} == {"yard.mp4"}
+    assert {one.first.source for one in after} == {"renamed.mp4"}
+    assert {one.id for one in after} == {one.id for one in before}

@@ -188,7 +188,7 @@ class Review:
             return [one for one in self._near_misses.values() if one.anchor in kept]
 
     def _nearly(self, anchor: Anchor, scores: Scores) -> list[Candidate]:
-        part = self._workspace.part_of(anchor)
+        part, records = self._workspace.part_of(anchor), self._workspace.snapshot.records
         detail = f"similarity {{:.2f}} to {anchor.name}; a match begins at {scores.threshold:.2f}"
         return [
             replace(
@@ -196,12 +196,12 @@ class Review:
                     "near",
                     detail.format(one.similarity),
                     Place(one.source, one.seconds, one.start_seconds, one.end_seconds),
-                    contents=f"{part.content} {part.start_seconds} {part.box} {one.source}",
+                    contents=f"{part.content} {part.start_seconds} {part.box} {records[one.source].content}",
                 ),
                 anchor=anchor.id,
             )
             for one in scores.near
-            if one.similarity >= _NEAR_SHARE * scores.threshold
+            if one.similarity >= _NEAR_SHARE * scores.threshold and one.source in records
         ]
 
     def _parts_of(self, one: Candidate) -> tuple[Part, Part] | None:

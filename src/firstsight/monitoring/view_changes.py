@@ -292,17 +292,15 @@ def _compare(usual: Usual, light: Floats) -> _Compared:
 
 def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, tuple[float, float] | None]:
     cells = compared.is_structured
-    is_dark = light.mean() < min(_DARK, usual.light.mean() / 2)
     if cells.sum() < NUM_COLUMNS:  # hardly anything that could move or vanish
-        if is_dark and compared.altered >= _MOST:
-            return "dark", None
-        return ("light" if compared.only_light.mean() >= _MANY else "usual"), None
+        is_dark = compared.altered >= _MOST and _is_dark(usual, light)
+        return "dark" if is_dark else "light" if compared.only_light.mean() >= _MANY else "usual", None
     if compared.gone >= _MANY:
         shift = find_shift(*compared.gradients)
         if shift is not None and max(map(abs, shift)) >= _LEAST_SHIFT and _fits(usual, light, shift, compared.gone):
             return "moved", (shift[0] / WIDTH, shift[1] / HEIGHT)
     if min(compared.gone, compared.altered) >= _MOST:
-        if is_dark:
+        if _is_dark(usual, light):
             return "dark", None
         if compared.sharpness < _FLAT:
             return "covered", None
@@ -311,6 +309,10 @@ def _state_of(usual: Usual, light: Floats, compared: _Compared) -> tuple[State, 
     least = np.maximum(_LIGHT, _DEVIATIONS * np.sqrt(usual.deviation))
     is_other_light = (np.abs(compared.brighter) > least) & compared.is_calm
     return ("light" if is_other_light.mean() >= _MANY else "usual"), None
+
+
+def _is_dark(usual: Usual, light: Floats) -> bool:
+    return bool(light.mean() < min(_DARK, usual.light.mean() / 2))
 
 
 def _fits(usual: Usual, light: Floats, shift: tuple[float, float], gone: float) -> bool:

@@ -1,12 +1,14 @@
 """Copies of clips, made here: found however they were altered; two takes of one camera are none."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from library_made import small_encoder
 
+from firstsight.copies.choose_best import Facts, differences
 from firstsight.copies.duplicates import Duplicates, find_duplicates
 from firstsight.copies.passages import at_ticks
 from firstsight.copies.shared_footage import which_is_covered
@@ -182,3 +184,10 @@ def test_one_file_of_several_names_is_no_copy(tmp_path: Path) -> None:
         add(library, [tmp_path / "film" / "copy.mp4"])
         (group,) = find_duplicates(library).groups
         assert {group.keep, *(copy.source for copy in group.copies)} == {"z.mp4", "copy.mp4"}
+
+
+def test_a_copy_that_is_joined_through_others_states_what_sets_it_apart_from_them() -> None:
+    kept = Facts("film.mp4", 14.0, 30.0, 0.0, (128, 96), 9_000, 0, 0, 0, 0)
+    copy = replace(kept, name="part.mp4", size=(108, 82), num_cropped=3)
+    assert differences(copy, kept, None) == ("cropped", "108x82 instead of 128x96")
+    assert differences(replace(kept, name="same.mp4"), kept, None) == ("re-encoded",)

@@ -172,15 +172,18 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
 
 
 def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...]:
-    """In words, how a copy differs from the one that is kept; at least "re-encoded", or "identical files"."""
+    """In words, how a copy differs from the one that is kept; at least "re-encoded", or "identical files".
+
+    Without a pair, as they are joined through others, by what sets them apart from these.
+    """
     if pair and pair.finding == "identical files":
         return ("identical files",)
     found = {
-        "mirrored": bool(pair and pair.mirrored),
+        "mirrored": pair.mirrored if pair else copy.num_mirrored > kept.num_mirrored,
         "colours lost": copy.is_dull(kept.hues),
-        "cropped": bool(pair and pair.cropped == copy.name),
-        "something put on it": bool(pair and pair.covered == copy.name),
-        "dimmed at times": bool(pair and pair.faded == copy.name),
+        "cropped": pair.cropped == copy.name if pair else copy.num_cropped > kept.num_cropped,
+        "something put on it": pair.covered == copy.name if pair else copy.num_covered > kept.num_covered,
+        "dimmed at times": pair.faded == copy.name if pair else copy.num_faded > kept.num_faded,
         "bars": copy.bars > kept.bars + _MIN_BARS,
         f"{_text(copy.size)} instead of {_text(kept.size)}": bool(copy.size and kept.size) and copy.size != kept.size,
         f"{kept.seconds - copy.seconds:.1f} s shorter": copy.seconds * _CLEARLY < kept.seconds,

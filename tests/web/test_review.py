@@ -31,11 +31,16 @@ def write_cut(path: Path) -> None:
             writer.write(grounds[index // 50], seconds=index / 25)
 
 
+def copies_and_a_cut(folder: Path) -> Path:
+    """The folder with a video, its copy, and one with a cut."""
+    write_video(folder / "a.mp4", seed=1)
+    shutil.copy(folder / "a.mp4", folder / "b.mp4")
+    write_cut(folder / "cut.mp4")
+    return folder
+
+
 def test_copies_and_scenes_are_found_once_and_kept_source_by_source(tmp_path: Path) -> None:
-    footage = tmp_path / "footage"
-    write_video(footage / "a.mp4", seed=1)
-    shutil.copy(footage / "a.mp4", footage / "b.mp4")
-    write_cut(footage / "cut.mp4")
+    footage = copies_and_a_cut(tmp_path / "footage")
     with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
         find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
         found = read_found(tmp_path / "found.json")
@@ -241,10 +246,7 @@ def test_what_was_renamed_or_away_is_searched_again(tmp_path: Path) -> None:
 
 
 def test_what_was_found_in_a_file_that_has_changed_is_left_out_until_it_is_searched_again(tmp_path: Path) -> None:
-    footage = tmp_path / "footage"
-    write_video(footage / "a.mp4", seed=1)
-    shutil.copy(footage / "a.mp4", footage / "b.mp4")
-    write_cut(footage / "cut.mp4")
+    footage = copies_and_a_cut(tmp_path / "footage")
     with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
         find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
         found = read_found(tmp_path / "found.json")

@@ -230,7 +230,10 @@ def _events_of(file: VideoFile, views: tuple[View, ...]) -> Events:
     raise SourceError(_nothing_in(file))
 
 
-def spans_of(source: VideoFiles) -> list[tuple[VideoFile, float, float]]:
+Span = tuple[VideoFile, float, float]  # of a file, from second to second
+
+
+def spans_of(source: VideoFiles) -> list[Span]:
     """When each file that can be opened begins and ends, in seconds; none if that is not known of one."""
     spans = []
     for file in source.files:
@@ -247,9 +250,7 @@ def spans_of(source: VideoFiles) -> list[tuple[VideoFile, float, float]]:
     return spans
 
 
-def spread(
-    spans: Sequence[tuple[VideoFile, float, float]], *, every: float, piece_seconds: float | None = None
-) -> tuple[VideoFile, ...]:
+def spread(spans: Sequence[Span], *, every: float, piece_seconds: float | None = None) -> tuple[VideoFile, ...]:
     """Pieces of some footage, which begin so many seconds after each other.
 
     Args:

@@ -202,8 +202,10 @@ class EventLog:
         RunError: it cannot be written.
     """
 
+    _begins: bool  # whether nothing was written since it was opened
+
     def __init__(self, path: Path) -> None:
-        self._path, self._begins = path, True
+        self._path = path
         self._file = self._opened()
 
     def write(self, line: str) -> None:

@@ -20,7 +20,7 @@ from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.queues import live_frames
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.videos import VideoFiles, spans_of, spread
+from firstsight.footage.videos import Span, VideoFiles, spans_of, spread
 from firstsight.normality.appearance import Sight, Sights, is_due, learn_appearance
 from firstsight.normality.memory import Memory, batches
 from firstsight.normality.motion import (
@@ -263,9 +263,10 @@ def learn_memory(
         _read_live(learner, footage, views, live_seconds, progress)
         return learner.finish(encoder)
     if isinstance(footage, VideoFiles):
-        if not _rests(footage):
+        spans = spans_of(footage)
+        if not _rests(footage, spans):
             return None
-        footage = _parts_of(footage)
+        footage = _parts_of(footage, spans)
     total, num = footage.num_frames(), 0
     for frames in batches(footage, *views):
         num += len(frames)
@@ -354,9 +355,8 @@ def _memory_of_all(sources: Sequence[Source], encoder: Encoder, progress: Report
     return memory
 
 
-def _rests(source: VideoFiles) -> bool:
+def _rests(source: VideoFiles, spans: Sequence[Span]) -> bool:
     """Whether the camera stands still, by a few frames at a few times: a walk costs no more than that."""
-    spans = spans_of(source)
     total = sum(end - start for _, start, end in spans)
     probes = spread(spans, every=total / _PROBES) if total else source.files[:: -(-len(source.files) // _PROBES)]
     learner = Learner()
@@ -370,9 +370,8 @@ def _rests(source: VideoFiles) -> bool:
     return bool(clips) and _share_at_rest(clips) >= _SHARE_AT_REST
 
 
-def _parts_of(source: VideoFiles) -> VideoFiles:
+def _parts_of(source: VideoFiles, spans: Sequence[Span]) -> VideoFiles:
     """Pieces of 20 s spread over all of it, if it is longer than five minutes."""
-    spans = spans_of(source)
     total = sum(end - start for _, start, end in spans)
     if total <= _MAX_SECONDS:
         return source

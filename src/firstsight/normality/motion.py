@@ -198,18 +198,19 @@ def largest_of(clips: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]])
     Returns:
         (n,) of each block.
     """
-    found, rest = [], (0.0, np.zeros(0))
+    found: list[NDArray[np.float64]] = []
+    short: list[NDArray[np.float64]] = []
+    total = 0.0
     for scores, seconds in clips:
         lasts = float(seconds[-1] - seconds[0])
         if lasts >= BLOCK_SECONDS / 2:
             found += [scores[block].max(axis=0) for block in blocks_of(seconds)]
             continue
-        so_far, most = rest
-        most = np.maximum(most, scores.max(axis=0)) if len(most) else scores.max(axis=0)
-        rest = so_far + lasts, most
-        if rest[0] >= BLOCK_SECONDS:
-            found.append(most)
-            rest = 0.0, np.zeros(0)
+        short.append(scores.max(axis=0))
+        total += lasts
+        if total >= BLOCK_SECONDS:
+            found.append(np.max(short, axis=0))
+            short, total = [], 0.0
     return found
 
 

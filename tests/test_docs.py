@@ -1,10 +1,11 @@
 """The documents cannot rot: Python in them runs, command lines are real ones, and what they name is there."""
 
 import contextlib
+import functools
 import io
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 
+import firstsight
 from firstsight.cli import search as search_command
 from firstsight.cli.main import app
 
@@ -60,9 +62,22 @@ def written_lines() -> list[tuple[str, str]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def learn() -> Callable[..., firstsight.Encoder]:
+    """`firstsight.learn`; what several blocks learn alike, from the same clip by the same seed, is learned once."""
+    return functools.cache(firstsight.learn)
+
+
 @pytest.mark.parametrize(("document", "kind", "code", "printed"), BLOCKS, ids=lambda value: value[:20])
 def test_python_prints_what_is_said(
-    document: str, kind: str, code: str, printed: str, bikes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    document: str,
+    kind: str,
+    code: str,
+    printed: str,
+    bikes: Path,
+    learn: Callable[..., firstsight.Encoder],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert kind, "a block says what it is, such as ```python"
     if kind != "python":
@@ -70,6 +85,7 @@ def test_python_prints_what_is_said(
         return
     (tmp_path / "bikes.mp4").symlink_to(bikes)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(firstsight, "learn", learn)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
         exec(compile(code, document, "exec"), {"np": np})

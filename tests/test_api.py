@@ -15,6 +15,7 @@ from PIL import Image
 import firstsight
 from firstsight import Library
 from firstsight.errors import FirstsightError, LibraryError, PixelsError, SettingsError, SourceError
+from firstsight.footage.encoding import VideoWriter
 from firstsight.progress import Cancelled, Progress
 from firstsight.searching.regions import Box
 from firstsight.text import json_line
@@ -41,7 +42,7 @@ def boxes(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) -
     """A video by an encoder that finds boxes."""
     folder = tmp_path_factory.mktemp("boxes")
     clip = write_video(folder / "walk.mp4", seed=0)
-    encoder = firstsight.learn(moving_square[::4], method="random")
+    encoder = firstsight.learn(moving_square[::20], method="random")
     return Library.create(folder / "library", clip, encoder=encoder, frames_per_second=5)
 
 
@@ -53,8 +54,10 @@ def picture(clips: Path) -> np.ndarray:
 def test_the_product_in_one_block(tmp_path: Path, bikes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("clips").mkdir()
-    shutil.copy(bikes, "clips/bikes.mp4")
-    write_video(Path("clips/bottle-detection.mp4"), seed=1)
+    with VideoWriter(Path("clips/bikes.mp4"), size=(640, 272)) as writer:  # all of it, at two frames a second
+        for index, frame in enumerate(firstsight.open_source(bikes, frames_per_second=2)):
+            writer.write(frame.pixels, seconds=index / 2)
+    write_video(Path("clips/bottle-detection.mp4"), seed=1, num_frames=25)
     write_video(Path("more/walk.mp4"), seed=2)
     with firstsight.Library.create("clips.library", "clips/", seed=0) as library:
         assert library.indexed.added == ["bikes.mp4", "bottle-detection.mp4"]
@@ -67,7 +70,7 @@ def test_the_product_in_one_block(tmp_path: Path, bikes: Path, monkeypatch: pyte
         assert library.nearest(picture, k=3).frames[0].seconds == 3.0
         assert library.add("more/").added == ["walk.mp4"]
         (removed,) = library.remove("bottle-detection.mp4")
-        assert removed.num_frames == 8
+        assert removed.num_frames == 2
         assert [source.name for source in library.sources] == ["bikes.mp4", "walk.mp4"]
         results = (
             library.duplicates(),

@@ -23,7 +23,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray) -
         with VideoWriter(root / name, size=(64, 48)) as writer:
             for index, frame in enumerate(frames):
                 writer.write(frame, seconds=index / 25)
-    package.learn(moving_square[::4], method="random", out=root / "run")
+    package.learn(moving_square[::20], method="random", out=root / "run")
     return root
 
 

@@ -267,11 +267,11 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(
 
 
 def test_the_default_method_tells_what_the_footage_is(firstsight, clip: Path, tmp_path: Path) -> None:
-    ran = firstsight("learn", clip, "--every", 5, "--out", tmp_path / "run")
+    ran = firstsight("learn", clip, "--every", 10, "--out", tmp_path / "run")
     assert ran.code == 0, ran.err
     assert "the network gets all of each 64x48 picture" in ran.err
     assert "footage: frames in order of time" in ran.out
-    ran = firstsight("compare", tmp_path / "run", clip, "--every", 5, "--anchor-at", 2, "--out", tmp_path / "out")
+    ran = firstsight("compare", tmp_path / "run", clip, "--every", 20, "--anchor-at", 2, "--out", tmp_path / "out")
     assert ran.code == 0, ran.err
     page = (tmp_path / "out" / "report.html").read_text()
     assert "the read-out of all levels" in page
@@ -289,7 +289,7 @@ def test_learn_without_footage(firstsight) -> None:
 
 
 def test_page_and_film_show_where_frames_agree_with_their_anchor(firstsight, clip: Path, tmp_path: Path) -> None:
-    assert firstsight("learn", clip, "--method", "random", "--every", 10, "--out", tmp_path / "run").code == 0
+    assert firstsight("learn", clip, "--method", "random", "--every", 20, "--out", tmp_path / "run").code == 0
     out = {}
     for name, options in (("plain", ()), ("agreement", ("--agreement",))):
         ran = firstsight(

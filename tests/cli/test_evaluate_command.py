@@ -104,9 +104,9 @@ def test_a_csv_that_leaves_some_without_a_label(firstsight, run: Path, pictures:
 
 
 def test_a_second_pass(firstsight, run_folder: Path, moving_square: np.ndarray, tmp_path: Path) -> None:
-    for index in range(60):
-        Image.fromarray(moving_square[index % 30 * 2]).save(tmp_path / f"{index:02}.png")
-    ran = firstsight("evaluate", run_folder, tmp_path, "--second-pass", 30, "--json")
+    for index in range(40):
+        Image.fromarray(moving_square[index % 20 * 3]).save(tmp_path / f"{index:02}.png")
+    ran = firstsight("evaluate", run_folder, tmp_path, "--second-pass", 20, "--json")
     assert ran.code == 0, ran.err
     content = json.loads(ran.out)
     assert content["scores"]["16x16 thumbnail"]["on path"] == 1

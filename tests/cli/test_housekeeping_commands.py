@@ -29,7 +29,7 @@ def footage(tmp_path_factory: pytest.TempPathFactory, moving_square: np.ndarray)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory, footage: Path, moving_square: np.ndarray) -> Path:
-    encoder = package.learn(moving_square[::4], method="random")
+    encoder = package.learn(moving_square[::20], method="random")
     with Store.create(tmp_path_factory.mktemp("libraries") / "squares", encoder) as library:
         add(library, [footage])
     return library.path

@@ -70,7 +70,7 @@ def test_ctrl_c_while_what_is_normal_is_learned_says_what_is_kept(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("firstsight.normality.learning._memory_of_all", interrupted)
-    ran = firstsight("learn", street, "--method", "random", "--out", tmp_path / "run")
+    ran = firstsight("learn", street, "--end", 9, "--method", "random", "--out", tmp_path / "run")
     assert ran.code == 130
     assert "run is kept, what is normal before its camera is not" in ran.err.replace("\n", " ")
     assert (tmp_path / "run" / "model.safetensors").exists()

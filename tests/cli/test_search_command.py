@@ -77,7 +77,7 @@ def test_on_a_narrow_terminal_names_are_shortened_and_elsewhere_complete(
     assert "12,10,20,18" in printed[80][1]
     assert name in printed[None][1]
     assert len(printed[80]) == len(printed[None]) == 1 + len(result.matches) + len(result.below) + bool(result.below)
-    ran = firstsight("search", tmp_path / "library", f"{footage / 'day.mp4'}@3.2")
+    ran = firstsight("search", tmp_path / "library", f"{footage / 'day.mp4'}@3.2", "--box", "12,10,20,18", "--nearest")
     assert name in ran.out
 
 

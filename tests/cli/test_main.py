@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from firstsight.cli.main import ending_at_the_second_ctrl_c
+from firstsight.footage.encoding import VideoWriter
 
 _PROGRAM = "from firstsight.cli.main import main; main()"
 # Presses Ctrl-C so many times as soon as the network begins to learn: at once, while the first is being dealt with.
@@ -192,22 +194,31 @@ def test_help_is_printed_before_anything_is_loaded(arguments: tuple) -> None:
     assert "firstsight" in done.stdout or "Usage" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("arguments", "unneeded"),
-    [
-        (("novelty", "RUN", "CLIP"), ("lancedb", "matplotlib")),
-        (("watch", "RUN", "CLIP", "--novel", "--speed", "0"), ("lancedb", "matplotlib")),
-        (("compare", "RUN", "CLIP", "--out", "OUT"), ("lancedb",)),
-    ],
-    ids=lambda some: some[0],
-)
-def test_what_keeps_no_library_loads_none(
-    run_folder: Path, clip: Path, tmp_path: Path, arguments: tuple, unneeded: tuple
-) -> None:
-    program = f"import sys; sys.modules.update(dict.fromkeys({unneeded!r}))\n{_PROGRAM}"
-    given = {"RUN": run_folder, "CLIP": clip, "OUT": tmp_path / "out"}
-    done = run(program, *(given.get(one, one) for one in arguments))
+# Several commands one after the other, what they do not need out of reach; the last of them draws.
+_WITHOUT_A_LIBRARY = """
+import json, sys
+
+sys.modules.update(lancedb=None, matplotlib=None)
+from firstsight.cli.main import run
+
+for arguments in json.loads(sys.argv[1]):
+    if arguments[0] == "compare":
+        del sys.modules["matplotlib"]
+    sys.argv = ["firstsight", *arguments]
+    code = run()
+    assert code == 0, (arguments, code)
+"""
+
+
+def test_what_keeps_no_library_loads_none(run_folder: Path, clip: Path, tmp_path: Path) -> None:
+    commands = [
+        ("novelty", run_folder, clip),
+        ("watch", run_folder, clip, "--novel", "--speed", 0),
+        ("compare", run_folder, clip, "--out", tmp_path / "out"),
+    ]
+    done = run(_WITHOUT_A_LIBRARY, json.dumps([list(map(str, one)) for one in commands]))
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "timeline.png").exists()
 
 
 def test_commands_are_shown_in_groups_a_line_each(firstsight) -> None:
@@ -356,8 +367,14 @@ def test_json_is_json(
     assert isinstance(strictly(ran.out), dict)
 
 
-def test_json_of_a_library_is_json(firstsight, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_of_a_library_is_json(
+    firstsight, moving_square: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    clip = tmp_path / "moving square.mp4"
+    with VideoWriter(clip, size=(64, 48)) as writer:
+        for index, frame in enumerate(moving_square[::12]):
+            writer.write(frame, seconds=index / 5)
     for arguments in (
         ("index", "walks.library", clip, "--fps", 5),
         ("library", "info", "walks.library"),

@@ -34,7 +34,7 @@ def hall(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(hall: Path) -> firstsight.Encoder:
-    return firstsight.learn(hall, seed=0, every=4)
+    return firstsight.learn(hall, seed=0, every=8)
 
 
 @pytest.fixture(scope="module")

@@ -200,7 +200,7 @@ def test_numbers_of_numpy_are_written_as_numbers(made: Library, clip: Path, tmp_
         clip,
         out=tmp_path / "run",
         every=np.int64(5),
-        end_seconds=np.float32(3),
+        end_seconds=np.float32(1),
         seed=np.int64(3),
         max_frames=np.int64(50),
     )

@@ -29,7 +29,7 @@ def every(frames: np.ndarray) -> list:
         colour_histogram(),
         hog(frames),
         mean_colours(),
-        random_filters(frames),
+        random_filters(frames[:4]),
     ]
 
 
@@ -93,7 +93,7 @@ def thumbnail_mean(frames: np.ndarray) -> np.ndarray:
 
 def test_random_filters_are_those_of_the_seed(every: list, frames: np.ndarray) -> None:
     first = every[-1].encode(frames)
-    again, other = (random_filters(frames, seed=seed).encode(frames) for seed in (0, 1))
+    again, other = (random_filters(frames[:4], seed=seed).encode(frames) for seed in (0, 1))
     np.testing.assert_array_equal(first, again)
     assert not np.allclose(first, other)
 

@@ -194,6 +194,6 @@ def test_on_real_footage_a_thumbnail_is_neither_blind_nor_perfect(bikes) -> None
 
 
 def test_learning_from_footage_is_worth_it_and_an_encoder_fits_in(moving_square: np.ndarray) -> None:
-    encoder = firstsight.learn(moving_square[:50])
+    encoder = firstsight.learn(moving_square[:20])
     test = self_test(by_cosine(encoder.encode), moving_square[:80], Times.of_positions(80), generator=generator(0))
     assert test.neighbours > 0.8

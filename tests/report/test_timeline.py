@@ -62,12 +62,12 @@ def test_cells_of_an_alignment_lie_around_their_frames(positions, starts, edges)
 
 
 def test_plotting_a_long_one_takes_bounded_memory(tmp_path):
-    num = 60_000  # forty minutes, a new anchor at every frame
+    num = 30_000  # twenty minutes, a new anchor at every frame
     path = written(tmp_path / "t.csv", np.arange(num) / 25, np.full(num, "0.5"), range(num))
     plot_timeline(written(tmp_path / "short.csv", [0, 1], [0.5, 0.6], [0, 0]), title="fonts and such are loaded")
     tracemalloc.start()
     try:
         plot_timeline(path, title="long")
-        assert tracemalloc.get_traced_memory()[1] < 20e6  # its lines as Python lists would take 30 MB
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # its lines as Python lists would take 15 MB
     finally:
         tracemalloc.stop()

@@ -21,7 +21,7 @@ def test_bikes_prints_where_the_clip_lies(bikes: Path) -> None:
 @pytest.mark.usefixtures("bikes")  # the clips that the demo takes pictures of come in one package
 def test_the_demo_makes_one_page_that_needs_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make_page = runpy.run_path(str(EXAMPLES / "demo.py"))["make_page"]
-    video = write_video(tmp_path / "<b>walk.mp4", seed=0, num_frames=50)
+    video = write_video(tmp_path / "<b>walk.mp4", seed=0, num_frames=30)
     (tmp_path / "demo" / "clips.library").mkdir(parents=True)  # of a run before
     page = make_page(tmp_path / "demo", video=video, num_frames=20)
     text = page.read_text(encoding="utf-8")
@@ -38,16 +38,16 @@ def test_the_demo_makes_one_page_that_needs_nothing_else(tmp_path: Path, capsys:
 
 def test_the_film_moves(tmp_path: Path) -> None:
     make_film = runpy.run_path(str(EXAMPLES / "film.py"))["make_film"]
-    clip = write_video(tmp_path / "walk.mp4", seed=0, num_frames=40)
-    make_film(clip, tmp_path / "film.webp", anchor_seconds=1.0, every=8)
+    clip = write_video(tmp_path / "walk.mp4", seed=0, num_frames=10)
+    make_film(clip, tmp_path / "film.webp", anchor_seconds=0.2, every=2)
     with Image.open(tmp_path / "film.webp") as film:
         assert (film.n_frames, film.width) == (5, 128)
 
 
 def test_the_pictures_of_agreement_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_moments = runpy.run_path(str(EXAMPLES / "agreement.py"))["write_moments"]
-    clip = write_video(tmp_path / "walk.mp4", seed=0, num_frames=30)
-    write_moments(clip, [(0.4, 0.4), (0.4, 1.0)], tmp_path / "pair.jpg")
+    clip = write_video(tmp_path / "walk.mp4", seed=0, num_frames=12)
+    write_moments(clip, [(0.2, 0.2), (0.2, 0.4)], tmp_path / "pair.jpg")
     assert re.search(r"^  100 % agrees, \d+ matches$", capsys.readouterr().out, re.MULTILINE)
     with Image.open(tmp_path / "pair.jpg") as picture:
         assert picture.height == 2 * 180 + 8

@@ -17,9 +17,9 @@ def clips(moving_square: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("clips")
     paths = [folder / "first.mp4", folder / "second.mp4"]
     for path, frames in zip(paths, (moving_square[:12], moving_square[150:164]), strict=True):
-        with VideoWriter(path, size=(64, 48)) as writer:
+        with VideoWriter(path, size=(32, 24)) as writer:
             for index, frame in enumerate(frames):
-                writer.write(frame, seconds=index / 25)
+                writer.write(np.ascontiguousarray(frame[::2, ::2]), seconds=index / 25)
     return paths
 
 
@@ -28,7 +28,8 @@ def test_extending_learns_from_all_the_footage(clips: list[Path], tmp_path: Path
     extended = extend(tmp_path, clips[1])
     at_once = firstsight.learn(clips)
     assert extended.provenance["outcome"]["frames_learned_from"] == 26
-    np.testing.assert_array_equal(extended.encode(moving_square), at_once.encode(moving_square))
+    frames = moving_square[::20, ::2, ::2]
+    np.testing.assert_array_equal(extended.encode(frames), at_once.encode(frames))
     assert Encoder.load(tmp_path).fingerprint == extended.fingerprint
 
 
@@ -41,7 +42,7 @@ def test_it_can_be_extended_again_with_a_part(clips: list[Path], tmp_path: Path)
 
 
 def test_what_cannot_be_extended_says_why(clips: list[Path], tmp_path: Path, moving_square: np.ndarray) -> None:
-    firstsight.learn(moving_square[:12], out=tmp_path / "array")
+    firstsight.learn(moving_square[:4], out=tmp_path / "array")
     with pytest.raises(RunError, match="cannot be read again"):
         extend(tmp_path / "array", clips[0])
     firstsight.learn(

@@ -92,7 +92,7 @@ class Interrupting:
 def test_for_a_time(piped, tmp_path) -> None:
     piped()
     told = Interrupting()
-    encoder = learn("-", live_seconds=4, method="random", out=tmp_path / "run", progress=told)
+    encoder = learn("-", live_seconds=4, method="random", max_frames=8, out=tmp_path / "run", progress=told)
     assert encoder.provenance["outcome"]["frames_in_a_pass"] == 4 * RATE
     assert not [line for line in told.news if "reading" in line]
     assert (tmp_path / "run" / "model.safetensors").exists()
@@ -101,7 +101,7 @@ def test_for_a_time(piped, tmp_path) -> None:
 def test_until_the_keyboard_says_so(piped, tmp_path) -> None:
     piped()
     told = Interrupting(60)
-    encoder = learn("-", method="random", out=tmp_path / "run", progress=told)
+    encoder = learn("-", method="random", max_frames=8, out=tmp_path / "run", progress=told)
     assert encoder.provenance["outcome"]["frames_in_a_pass"] == 60
     assert "standard input: reading until it ends or until Ctrl-C; --for 10min sets a time" in told.news
     assert told.news[-2:] == [
@@ -130,7 +130,7 @@ def still() -> np.ndarray:
 def test_of_a_camera_that_stands_still_what_is_normal_is_kept_too(piped, tmp_path) -> None:
     piped(pictures=still())
     told = Interrupting()
-    encoder = learn("-", live_seconds=24, method="random", out=tmp_path / "run", progress=told)
+    encoder = learn("-", live_seconds=24, method="random", max_frames=8, out=tmp_path / "run", progress=told)
     memory = Memory.load(tmp_path / "run")
     assert memory is not None
     assert memory.appearance is not None
@@ -157,7 +157,7 @@ def test_a_run_without_a_memory_learns_what_is_normal_from_what_is_live(piped, p
 
 def test_what_ends_by_itself_ends_sooner(piped) -> None:
     piped(80)
-    assert learn("-", live_seconds=3600, method="random").provenance["outcome"]["frames_in_a_pass"] == 80
+    assert learn("-", live_seconds=3600, method="random", max_frames=8).provenance["outcome"]["frames_in_a_pass"] == 80
 
 
 def test_files_are_not_read_for_a_time(bikes, piped) -> None:

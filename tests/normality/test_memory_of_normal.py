@@ -139,7 +139,7 @@ def test_watching_tells_the_same_as_a_recording(memory: Memory, tmp_path: Path) 
 def test_a_run_keeps_what_is_normal_and_loses_it_with_a_walk(tmp_path: Path) -> None:
     still = write(tmp_path / "still.mp4", seconds=8, speed=40)
     run = tmp_path / "run"
-    learn(str(still), method="random", out=run)
+    learn(str(still), method="random", max_frames=8, out=run)
     assert Memory.load(run) is not None
     extend(run, str(write(tmp_path / "pan.mp4", seconds=4, speed=0, pan=3)))
     assert Memory.load(run) is None

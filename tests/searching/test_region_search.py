@@ -49,7 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> Encoder:
-    return firstsight.learn(folder, seed=0)
+    return firstsight.learn(folder, seed=0, every=4)
 
 
 @pytest.fixture(scope="module")

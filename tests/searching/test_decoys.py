@@ -1,11 +1,12 @@
 """Decoys that count and those that do not: black frames, pictures that look the same upside down, copies."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import PixelByPixel
@@ -25,8 +26,8 @@ SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
 
 
 @pytest.fixture(scope="module")
-def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=10)
+def encoder(bikes_encoder: Encoder) -> Encoder:
+    return bikes_encoder
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,25 @@ def library_of(folder: Path, encoder: Encoder, clips: Path) -> Store:
     return library
 
 
-def test_black_frames_move_no_threshold(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
-    plain, black = (library_of(tmp_path / kind, encoder, clips / kind) for kind in ("plain", "black"))
-    thresholds = [background_of(library).threshold(0.05) for library in (plain, black)]
+@pytest.fixture(scope="module")
+def measured(encoder: Encoder, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Background]:
+    """A library of the plain clips, and its background, which it has kept."""
+    with library_of(tmp_path_factory.mktemp("measured") / "library", encoder, clips / "plain") as library:
+        return library.path, background_of(library)
+
+
+@pytest.fixture
+def plain(measured: tuple[Path, Background], tmp_path: Path) -> Iterator[Store]:
+    """A copy of that library."""
+    with Store.open(shutil.copytree(measured[0], tmp_path / "plain")) as library:
+        yield library
+
+
+def test_black_frames_move_no_threshold(
+    encoder: Encoder, clips: Path, measured: tuple[Path, Background], tmp_path: Path
+) -> None:
+    black = library_of(tmp_path / "black", encoder, clips / "black")
+    thresholds = [background.threshold(0.05) for background in (measured[1], background_of(black))]
     assert thresholds[1] == pytest.approx(thresholds[0], abs=0.1)
     assert thresholds[1] < 0.8
     result = search(black, read_query(f"{clips / 'black' / '2.mp4'}@2.0", encoder))
@@ -75,24 +92,25 @@ def test_a_box_is_measured_by_several_windows_of_each_frame(encoder: Encoder, tm
     assert len(background.decoys) >= 30  # of sixty frames: one window in five shows something
 
 
-def test_what_is_measured_is_kept_until_the_footage_changes(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
-    library = library_of(tmp_path / "library", encoder, clips / "plain")
+def test_what_is_measured_is_kept_until_the_footage_changes(
+    plain: Store, clips: Path, measured: tuple[Path, Background]
+) -> None:
     reported: list[Progress] = []
-    first = background_of(library)
-    again = background_of(Store.open(library.path), progress=reported.append)
+    first, again = measured[1], background_of(plain, progress=reported.append)
     assert reported == []
     assert again.threshold(0.05) == pytest.approx(first.threshold(0.05), abs=1e-6)
-    add(library, [clips / "black" / "0.mp4"])
-    assert len(background_of(library).decoys) != len(first.decoys)
+    add(plain, [clips / "black" / "0.mp4"])
+    assert len(background_of(plain).decoys) != len(first.decoys)
 
 
-def test_a_measurement_whose_file_is_damaged_is_made_again(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
-    library = library_of(tmp_path / "library", encoder, clips / "plain")
-    first, (file,) = background_of(library), library.path.rglob("background.npz")
+def test_a_measurement_whose_file_is_damaged_is_made_again(plain: Store, measured: tuple[Path, Background]) -> None:
+    first, (file,) = measured[1], plain.path.rglob("background.npz")
     entry = b"PK\x01\x02\x2d\x03\x2d\x00"  # of the archive's directory
     assert entry + b"\x00" in file.read_bytes()
     file.write_bytes(file.read_bytes().replace(entry + b"\x00", entry + b"\x01"))  # "encrypted"
-    assert background_of(Store.open(library.path)).decoys == pytest.approx(first.decoys, abs=1e-6)
+    reported: list[Progress] = []
+    assert background_of(plain, progress=reported.append).decoys == pytest.approx(first.decoys, abs=1e-6)
+    assert reported
 
 
 def test_of_few_frames_nothing_is_measured_and_that_is_said(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
@@ -105,10 +123,9 @@ def test_of_few_frames_nothing_is_measured_and_that_is_said(encoder: Encoder, cl
     assert result.matches[0].is_query
 
 
-def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, clips: Path, tmp_path: Path) -> None:
-    library = library_of(tmp_path / "library", encoder, clips / "plain")
+def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, plain: Store, clips: Path) -> None:
     query = read_query(f"{clips / 'plain' / '0.mp4'}@0.4", encoder)
-    usual, nearest = (search(library, query, k=6, nearest=is_nearest) for is_nearest in (False, True))
+    usual, nearest = (search(plain, query, k=6, nearest=is_nearest) for is_nearest in (False, True))
     assert nearest.matches == usual.matches
     assert usual.below == ()
     assert len(nearest.matches) + len(nearest.below) >= 5  # one of each clip at least

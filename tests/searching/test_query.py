@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
 from firstsight.footage.finding import FrameReference, parse_reference
@@ -17,8 +16,8 @@ from firstsight.searching.query import read_query
 
 
 @pytest.fixture(scope="module")
-def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=10)
+def encoder(bikes_encoder: Encoder) -> Encoder:
+    return bikes_encoder
 
 
 @pytest.fixture(scope="module")

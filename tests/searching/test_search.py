@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import firstsight
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
 from firstsight.indexing.index_files import add
@@ -22,8 +21,8 @@ SHOTS = [0, 1.2, 3.04, 5.48, 7.48, 9.68, 10]
 
 
 @pytest.fixture(scope="module")
-def encoder(bikes: Path) -> Encoder:
-    return firstsight.learn(bikes, every=10)
+def encoder(bikes_encoder: Encoder) -> Encoder:
+    return bikes_encoder
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ _WRONG = (None, -1, 0, 3, 10**9, 10**30, 10**400, 0.5, 1e308, float("nan"), True
 @pytest.fixture(scope="module")
 def runs(moving_square: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
-    firstsight.learn(moving_square[:40], out=folder / "default")
+    firstsight.learn(moving_square[:12], out=folder / "default")
     firstsight.learn(moving_square, out=folder / "article", **_SMALL)
     return {"default": folder / "default", "article": folder / "article"}
 

@@ -29,7 +29,7 @@ def test_the_keywords_are_the_fields() -> None:
 
 def test_a_setting_of_the_articles_chooses_its_method(moving_square: np.ndarray) -> None:
     assert firstsight.learn(moving_square[:20], **SMALL).provenance["method"] == "article"
-    assert firstsight.learn(moving_square[:20]).provenance["method"] == "default"
+    assert firstsight.learn(moving_square[:4]).provenance["method"] == "default"
 
 
 def test_a_run_holds_encoder_settings_and_a_line_a_check(tmp_path: Path, moving_square: np.ndarray) -> None:

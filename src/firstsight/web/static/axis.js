@@ -169,7 +169,8 @@ export class Axis {
     context.fillRect(left, top, right - left, strip);
     context.save();
     context.beginPath();
-    context.rect(left, top - 2, right - left, this.rowHeight);
+    // The words on a row whose length is not known yet go on beyond it.
+    context.rect(left, top - 2, (row.end_seconds ? right : this.width) - left, this.rowHeight);
     context.clip();
     if (row.is_indexed) {
       this.paintStrip(context, row, top);

@@ -252,5 +252,5 @@ def test_a_bounded_sample_is_spread_evenly(num: int, most: int, moving_square: n
 def test_small_grey_pictures_of_16_bits_see_as_in_8(size: int) -> None:
     frames = textures(4, size)[..., 0]
     deep = frames.astype(np.uint16) * 257
-    shallow_encoder, deep_encoder = (firstsight.learn(each, method="random") for each in (frames, deep))
+    shallow_encoder, deep_encoder = (firstsight.learn(each) for each in (frames, deep))
     np.testing.assert_array_equal(deep_encoder.encode(deep), shallow_encoder.encode(frames))

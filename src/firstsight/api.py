@@ -25,10 +25,9 @@ from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS, Moment
 from firstsight.searching.nearest import Nearest, find_nearest
-from firstsight.searching.query import Picture, Query, read_query
+from firstsight.searching.query import Picture, Query, read_query, stored_anchors, stored_query
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
-from firstsight.searching.stored_query import stored_anchors, stored_query
 
 if TYPE_CHECKING:
     from firstsight.comparison.similarities import Similarities

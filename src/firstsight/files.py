@@ -4,15 +4,17 @@ import errno
 import os
 import re
 import secrets
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError, brief
+from firstsight.object_store import LeaseHeldError, ObjectPath, leased, local, to_path
 
 # So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -64,7 +66,7 @@ def check_path(path: object, *, name: str, error: type[FirstsightError] = Settin
     except OSError as reason:
         if reason.errno == errno.ENAMETOOLONG:
             raise error(f"{name} {brief(text)} has {len(text)} characters, too many here; shorten it") from None
-    return Path(text)
+    return to_path(text)
 
 
 def listed(given: object, *, name: str) -> list[str | os.PathLike[str]]:
@@ -88,6 +90,26 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(path)  # noqa: PTH112  # `Path` raises
 
 
+def remove_folder(folder: Path) -> None:
+    """Removes a folder and all that is in it, as far as that can be done."""
+    if isinstance(folder, ObjectPath):
+        with suppress(OSError):
+            folder.remove_all()
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in it."""
+    if isinstance(folder, ObjectPath):
+        return folder.num_bytes()
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def make_folder(folder: Path, *, purpose: str = "") -> None:
     """Makes the folder if there is none; `purpose`, such as "the clips", is for the message.
 
@@ -108,7 +130,7 @@ def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
         OSError: there is none, or it cannot be read.
         ValueError: it is no regular file, or larger than `max_bytes`.
     """
-    with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+    with open(os.open(local(path), _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
         state = os.fstat(file.fileno())
         if not stat.S_ISREG(state.st_mode):
             raise ValueError("it is no regular file")
@@ -153,9 +175,12 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RunError: the folder cannot be made or written to, or the disk is full.
     """
+    path = to_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if (number := open_file(path)) is not None:
+        if isinstance(path, ObjectPath):
+            path.write_bytes(content)
+        elif (number := open_file(path)) is not None:
             sys.stdout.flush()
             with os.fdopen(os.dup(number), "wb") as file:  # goes on where it is: nothing written before is lost
                 file.write(content)
@@ -203,18 +228,23 @@ def special_file(mode: int) -> str:
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "no plain file")
 
 
-def check_regular(path: Path, *, name: str) -> None:
+def check_regular(path: Path, *, name: str) -> Path:
     """Checks that a path, behind links too, is a regular file, without opening it.
+
+    Returns:
+        The path; of an object in a store that of a copy on this machine, which may go once others are asked for.
 
     Raises:
         SourceError: it is a FIFO, a socket, a device or a folder, or cannot be read.
     """
     try:
-        mode = path.stat().st_mode
+        found = local(path)
+        mode = found.stat().st_mode
     except (OSError, ValueError) as error:
         raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
     if kind := special_file(mode):
         raise SourceError(f"{name} cannot be read: it is {kind}, not a file")
+    return found
 
 
 def open_regular(path: Path, *, name: str) -> BinaryIO:
@@ -223,9 +253,9 @@ def open_regular(path: Path, *, name: str) -> BinaryIO:
     Raises:
         SourceError: there is none, it is not a regular file, or it cannot be read.
     """
-    check_regular(path, name=name)
+    found = check_regular(path, name=name)
     try:
-        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS))
+        return open(found, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS))
     except OSError as error:
         raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
 
@@ -244,10 +274,14 @@ def locked(file: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
+        if isinstance(file, ObjectPath):
+            with leased(file.with_name(f".{file.name}.lock"), wait_seconds=_LOCK_SECONDS):
+                yield
+            return
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
             yield
-    except Timeout as error:
+    except (Timeout, LeaseHeldError) as error:
         raise RunError(f"{file} is held by another process for {_LOCK_SECONDS:g} s; end that") from error
     except (OSError, NotImplementedError) as error:
         raise RunError(f"{file} cannot be written; choose a folder that can be, with free space") from error

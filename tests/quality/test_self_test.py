@@ -6,8 +6,7 @@ import torch
 
 import firstsight
 from firstsight.device import generator
-from firstsight.quality.perturb import perturbed
-from firstsight.quality.self_test import SelfTest, Times, by_cosine, found_again, self_test
+from firstsight.quality.self_test import SelfTest, Times, by_cosine, found_again, perturbed, self_test
 
 
 def pictures(num: int, *, seed: int = 0, height: int = 40, width: int = 64) -> np.ndarray:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
-from firstsight.footage.finding import FrameReference, parse_reference
+from firstsight.footage.reference import FrameReference, parse_reference
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings, embed
 from firstsight.searching.query import read_query

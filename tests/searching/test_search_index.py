@@ -7,8 +7,8 @@ import pytest
 from library_made import Filled, filled, put, small_encoder, unit
 from PIL import Image
 
-from firstsight.footage.finding import FrameReference
 from firstsight.footage.frames import Frame
+from firstsight.footage.reference import FrameReference
 from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part, set_apart
 from firstsight.library.store import Store

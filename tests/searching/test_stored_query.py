@@ -15,9 +15,8 @@ from firstsight.errors import LibraryError
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.searching.decoys import background_of
-from firstsight.searching.query import read_anchors, read_query
+from firstsight.searching.query import read_anchors, read_query, stored_anchors, stored_query
 from firstsight.searching.search import search
-from firstsight.searching.stored_query import stored_anchors, stored_query
 
 
 @pytest.fixture(scope="module")

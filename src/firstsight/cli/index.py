@@ -53,7 +53,9 @@ def command(
     """
     from firstsight.indexing.writer import only_first_interrupt
     from firstsight.library.folder import is_library
+    from firstsight.object_store import to_path
 
+    folder = to_path(folder)
     with only_first_interrupt(), Display(notes()) as display:
         try:
             library, outcome = _index(

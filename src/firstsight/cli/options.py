@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from firstsight.errors import MAX_SEED, LibraryError, RunError, SettingsError, check_seed
+from firstsight.object_store import is_there, to_path
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def check_run(run: MaybePath) -> MaybePath:
     """Raises a RunError if there is neither a run nor a weights file; None is not checked."""
     if run is None:
         return run
+    run = to_path(run)
     if not run.exists():
         raise RunError(
             f"no run at {printable(run)}; give a folder made by `firstsight learn`, or an article weights file (.pth)"
@@ -60,7 +62,8 @@ def check_run(run: MaybePath) -> MaybePath:
 
 def check_library(folder: Path) -> Path:
     """Raises a LibraryError if there is no such folder."""
-    if not folder.exists():
+    folder = to_path(folder)
+    if not is_there(folder):
         raise LibraryError(f"there is no library at {printable(folder)}; give a folder made by `firstsight index`")
     return folder
 
@@ -88,12 +91,12 @@ def check_source(source: str) -> str:
 
 def check_target(target: str) -> str:
     """Raises a SourceError if there is neither a library nor footage."""
-    return target if (Path(target) / "library.json").is_file() else check_source(target)
+    return target if is_there(to_path(target) / "library.json") else check_source(target)
 
 
 def check_query(text: str) -> str:
     """Raises a SourceError or SettingsError if there is no such picture, or frame of a video."""
-    from firstsight.footage.finding import parse_reference
+    from firstsight.footage.reference import parse_reference
 
     parse_reference(text)
     return text
@@ -120,7 +123,7 @@ def check_any_source(sources: list[str] | None) -> list[str] | None:
     """Raises a SourceError if none of the footage exists; where some does, indexing reports the rest."""
     from firstsight.footage.finding import find_all, is_live
 
-    if sources and not any(is_live(source) or Path(source).exists() for source in sources):
+    if sources and not any(is_live(source) or is_there(to_path(source)) for source in sources):
         for source in sources:
             find_all(source)
     return sources

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from firstsight.comparison.running_statistics import RunningStatistics, largest
 from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import SettingsError, SourceError, brief, check_count, check_number, check_seconds
-from firstsight.footage.finding import parse_reference
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.queues import prefetch
+from firstsight.footage.reference import parse_reference
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.pixels import crop_and_resize, single_picture
 from firstsight.searching.query import Picture, frame_of

@@ -332,9 +332,8 @@ def open_video(path: Path, *, name: str, multithreaded: bool = False) -> Iterato
     Raises:
         SourceError: the file is not a video, cannot be read, or is a playlist; no other file or address is opened.
     """
-    check_regular(path, name=name)
     # With its protocol, a name that holds ":" or "%" is neither an address nor a numbered sequence.
-    address = f"file:{path}"
+    address = f"file:{check_regular(path, name=name)}"
     with ExitStack() as opened:
         video = opened.enter_context(open_stream(address, name=name))
         if video.is_all_cut_off():

@@ -3,9 +3,8 @@
 Loads neither NumPy nor PyAV, so that the command line refuses a mistyped path at once.
 """
 
-# ruff: noqa: PTH112, PTH113, PTH114  # `os.path` answers False where `Path` raises for want of permission
+# ruff: noqa: PTH112, PTH114  # `os.path` answers False where `Path` raises for want of permission
 import glob
-import math
 import os
 import re
 import stat
@@ -15,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from firstsight.errors import SettingsError, SourceError, brief
+from firstsight.errors import SourceError, brief
 from firstsight.files import special_file
+from firstsight.object_store import ObjectPath, to_path
 from firstsight.text import printable
 
 # Recognised in folders and by name; Pillow reads all of these wherever it is installed.
@@ -134,6 +134,8 @@ def find_all(spec: PathLike) -> FoundFiles:
         SourceError: it does not exist or cannot be read, or no video or picture is in it.
     """
     text = os.fspath(spec)
+    if isinstance(path := to_path(text), ObjectPath):
+        return _in_store(path)
     kind = _kind(text)
     if kind == "file":
         path = Path(text)
@@ -146,6 +148,32 @@ def find_all(spec: PathLike) -> FoundFiles:
         what = "nothing matches the pattern" if glob.has_magic(text) else "there is no file or folder"
         raise SourceError(f"{what} {brief(text)}: {_VALID}")
     return _footage([Path(match) for match in matches], root=None, where=f" matching {printable(text)}")
+
+
+def _in_store(path: ObjectPath) -> FoundFiles:
+    """As `find_all`, of an object store; of a pattern the folder is what comes before it."""
+    parts = path.parts
+    num_fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    root, pattern = type(path)(*parts[:num_fixed]), "/".join(parts[num_fixed:])
+    try:
+        if not pattern and path.is_file():
+            return FoundFiles("", (FoundFile(path, printable(path.name), is_picture(path)),))
+        found = {file: file.relative_to(root).as_posix() for file in root.files(pattern)}
+    except FileNotFoundError:
+        found = {}
+    except OSError as error:
+        raise SourceError(f"{brief(str(path))} cannot be read ({error.strerror}): {_VALID}") from error
+    kinds = {file: "hidden file" if file.name.startswith(".") else _kind_by_name(file) for file in found}
+    left_out = tuple(LeftOut(printable(found[file]), kind) for file, kind in kinds.items() if kind)
+    files = sorted((file for file, kind in kinds.items() if not kind), key=lambda file: _natural(found[file]))
+    where = f" matching {printable(str(path))}" if pattern else f" in {printable(str(root))}/"
+    return _found(where, {file: printable(found[file]) for file in files}, left_out)
+
+
+def _kind_by_name(path: Path) -> str:
+    """Why a file of that name is not read in a folder; empty if it is."""
+    suffix = path.suffix.lower()
+    return "" if suffix in VIDEO_SUFFIXES | IMAGE_SUFFIXES else _UNREAD.get(suffix, "file of no known kind")
 
 
 def summary(left_out: Sequence[LeftOut]) -> str:
@@ -222,7 +250,6 @@ class _Search:
 
     def _visit(self, path: Path, found: list[Path], *, is_start: bool) -> list[Path]:
         """Notes a file; returns what is in a folder."""
-        suffix = path.suffix.lower()
         try:
             state = path.stat()
             if stat.S_ISDIR(state.st_mode):
@@ -232,10 +259,10 @@ class _Search:
             return []
         if what := special_file(state.st_mode):
             self.left_out[path] = what.split(maxsplit=1)[1]
-        elif suffix in VIDEO_SUFFIXES or suffix in IMAGE_SUFFIXES:
-            found.append(path)
+        elif kind := _kind_by_name(path):
+            self.left_out[path] = kind
         else:
-            self.left_out[path] = _UNREAD.get(suffix, "file of no known kind")
+            found.append(path)
         return []
 
     def _children(self, folder: Path, identity: tuple[int, int], *, is_start: bool) -> list[Path]:
@@ -292,15 +319,17 @@ def _footage(starts: Iterable[Path], *, root: Path | None, where: str) -> FoundF
         raise SourceError(f"folder {str(root)!r} cannot be read: you have no permission")
     root = root or _common_folder([*search.files] or [*search.left_out])
     left_out = tuple(LeftOut(_name(path, root), kind) for path, kind in sorted(search.left_out.items()))
-    if not search.files:
+    return _found(where, {path: _name(path, root) for path in search.files}, left_out)
+
+
+def _found(where: str, names: dict[Path, str], left_out: tuple[LeftOut, ...]) -> FoundFiles:
+    if not names:
         beside = f"; {summary(left_out)}" if left_out else ""
         raise SourceError(
             f"there is no video or picture{where}: "
             f"valid are files such as .mp4, .mov, .mkv, .avi, .jpg and .png{beside}"
         )
-    return FoundFiles(
-        where, tuple(FoundFile(path, _name(path, root), is_picture(path)) for path in search.files), left_out
-    )
+    return FoundFiles(where, tuple(FoundFile(path, name, is_picture(path)) for path, name in names.items()), left_out)
 
 
 def _counted(count: int, kind: str) -> str:
@@ -315,62 +344,10 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _common_folder(paths: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([path.absolute().parent for path in paths]))
+    return Path(os.path.commonpath([os.path.abspath(path.parent) for path in paths]))  # noqa: PTH100  # as `relpath`
 
 
 def _natural(text: str) -> list[tuple[int, int, str]]:
     """A sorting key by which "take 2" comes before "take 10"."""
     parts = re.split(r"(\d+)", text.casefold())
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts if part]
-
-
-_VALID_REFERENCE = "valid are a picture, or a video and a time in seconds such as walk.mp4@83.2"
-
-
-@dataclass(frozen=True)
-class FrameReference:
-    """A picture file, or a moment of a video file."""
-
-    path: Path
-    seconds: float | None  # None for a picture
-    is_file: bool = True  # otherwise pixels, and the path is no more than what to call them
-
-    @property
-    def name(self) -> str:
-        """As a person would write it."""
-        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
-
-
-def parse_reference(text: str) -> FrameReference:
-    """What `photo.jpg` or `walk.mp4@83.2` names. A file whose own name holds an @ is taken as it is.
-
-    Raises:
-        SourceError: there is no such file; a video without a time; a picture with one.
-        SettingsError: what follows the @ is not a number of seconds from 0.
-    """
-    if os.path.isfile(text):
-        return _without_time(text)
-    name, at, time = text.rpartition("@")
-    if not at:
-        raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
-    if not os.path.isfile(name):
-        raise SourceError(f"there is no file {brief(name)} nor {brief(text)}: {_VALID_REFERENCE}")
-    if find_files(name).are_images:
-        raise SourceError(f"{name} is a picture and has no time: leave out @{time}")
-    return FrameReference(Path(name), _seconds(time, text))
-
-
-def _without_time(text: str) -> FrameReference:
-    if not find_files(text).are_images:
-        raise SourceError(f"{text} is not a picture, so it needs a time: write {text}@12.5 for the frame at 12.5 s")
-    return FrameReference(Path(text), None)
-
-
-def _seconds(time: str, text: str) -> float:
-    try:
-        seconds = float(time)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds < math.inf:
-        raise SettingsError(f"{time!r} in {text!r} is not a time: {_VALID_REFERENCE}")
-    return seconds

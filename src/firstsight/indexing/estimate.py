@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from firstsight.footage.container import open_video
 from firstsight.footage.sampling import Sampling
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import FootageFile, stamp_of
+from firstsight.object_store import ObjectPath
 from firstsight.text import printable
 
 # A thumbnail of 160 pixels as JPEG, with what else a row holds: source, frame and time. Measured on walks and traffic.
@@ -21,6 +23,7 @@ _BYTES_A_NUMBER = 2
 _BYTES_OF_LIBRARY = 6_000_000
 # A plausible duration and the number of frames at the stated rate differ by at most this factor.
 _MAX_DISAGREEMENT = 10
+UNLIMITED = sys.maxsize  # bytes, where nothing tells how many are left
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Estimate:
     largest: str  # the source with the most frames
     largest_bytes: int  # on disk, of its frames
     num_bytes: int  # on disk
-    free_bytes: int
+    free_bytes: int  # or `UNLIMITED`
 
     def check(self) -> None:
         """Checks that the frames fit on the disk, without the largest source, whose stated duration may be wrong.
@@ -52,12 +55,12 @@ class Estimate:
         """For people: the work to be done for so many sources, and doubts about it."""
         if not self.num_sources:
             return self.doubts
-        unknown = f" and those of {self.num_unknown} that state no duration" if self.num_unknown else ""
+        unknown = f" and those of {self.num_unknown} of unknown length" if self.num_unknown else ""
         work = (
             f"{self.num_sources} of {num_sources} sources are new or changed: about {self.num_frames} frames{unknown}"
         )
-        room = f"{megabytes(self.num_bytes)} on disk of {megabytes(self.free_bytes)} free"
-        return [f"{work}, {room}", *self.doubts]
+        room = "" if self.free_bytes == UNLIMITED else f" on disk of {megabytes(self.free_bytes)} free"
+        return [f"{work}, {megabytes(self.num_bytes)}{room}", *self.doubts]
 
     @property
     def doubts(self) -> list[str]:
@@ -110,7 +113,7 @@ def estimate(
         largest=largest,
         largest_bytes=most * bytes_a_frame,
         num_bytes=_BYTES_OF_LIBRARY + num_frames * bytes_a_frame,
-        free_bytes=shutil.disk_usage(_existing(folder)).free,
+        free_bytes=_free_bytes(folder),
     )
 
 
@@ -136,6 +139,8 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
     """None if not stated, infinity if implausible, 0 for a file that cannot be read."""
     if file.is_picture:
         return 1
+    if isinstance(file.path, ObjectPath):
+        return None  # to count them it would have to be copied here
     try:
         with open_video(file.path, name=file.name) as video:
             start, end = video.start_seconds, video.end_seconds
@@ -150,9 +155,12 @@ def _num_frames(file: FootageFile, sampling: Sampling) -> float | None:
         return None
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest parent that exists."""
-    return next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+def _free_bytes(folder: Path) -> int:
+    """On the disk of the folder, or of the nearest parent that exists; an object store is never full."""
+    if isinstance(folder, ObjectPath):
+        return UNLIMITED
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Another encoder for a library: everything in it is re-embedded, and exchanged atomically."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 
 from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
-from firstsight.files import listed
+from firstsight.files import listed, remove_folder
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import FootageSpec, add, find, index, learned_from
@@ -160,8 +159,8 @@ def _give_up(new: Store) -> None:
     """Removes all files of a failed attempt."""
     folder = new.tables.folder
     new.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.rmtree(new.path / new.config.model, ignore_errors=True)
+    remove_folder(folder)
+    remove_folder(new.path / new.config.model)
 
 
 def _settle(new: Store) -> None:
@@ -169,7 +168,7 @@ def _settle(new: Store) -> None:
     old = new.path / new.config.model
     new.encoder.save(new.path / MODEL_FOLDER)
     write_config(new.path, replace(new.config, model=MODEL_FOLDER))
-    shutil.rmtree(old, ignore_errors=True)
+    remove_folder(old)
 
 
 def files_of(library: Store) -> list[tuple[FootageFile, Sampling]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from firstsight.errors import FirstsightError, LibraryError
+from firstsight.object_store import ObjectPath
 from firstsight.progress import INTERRUPTIONS
 
 CHECK = "`firstsight library check LIBRARY` lists what is damaged; else index the footage again into another folder"
@@ -63,6 +64,8 @@ def check_files(folder: Path) -> None:
     Raises:
         LibraryError: something is neither a regular file nor a folder, or a table's newest list of files is incomplete.
     """
+    if isinstance(folder, ObjectPath):
+        return  # an object is there as a whole, or is not there
     for entry in _entries(folder):
         if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
             raise LibraryError(

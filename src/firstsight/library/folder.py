@@ -8,7 +8,6 @@ tables-FINGERPRINT/ frames, thumbnails and sources, by LanceDB
 import json
 import os
 import re
-import shutil
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import is_unfinished, read_regular, write_atomically
+from firstsight.files import is_unfinished, read_regular, remove_folder, write_atomically
 from firstsight.footage.sampling import Sampling
+from firstsight.object_store import LeaseHeldError, ObjectPath, leased, to_path
 
 _LOCK_FILE = ".readers.lock"
 
 
 class ReadLock:
-    """A shared lock of every process that has the tables of a folder open; no effect on systems without such locks."""
+    """A shared lock of every process that has the tables of a folder open; no effect where there are no such locks."""
 
     def __init__(self, folder: Path) -> None:
         self._handle = _open(folder / _LOCK_FILE)
@@ -55,6 +55,8 @@ def is_read(folder: Path) -> bool:
 
 
 def _open(path: Path) -> int | None:
+    if isinstance(path, ObjectPath):
+        return None
     for flags in (os.O_RDWR | os.O_CREAT, os.O_RDONLY):  # a library may be on a read-only disk
         with suppress(OSError):
             return os.open(path, flags, 0o666)
@@ -198,9 +200,9 @@ def writing(folder: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        with FileLock(folder / LOCK_FILE, timeout=0):
+        with leased(folder / LOCK_FILE) if isinstance(folder, ObjectPath) else FileLock(folder / LOCK_FILE, timeout=0):
             yield
-    except Timeout as error:
+    except (Timeout, LeaseHeldError) as error:
         raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
     except (PermissionError, NotImplementedError) as error:
         raise LibraryError(f"{folder} cannot be written to; check its permissions") from error
@@ -208,7 +210,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 def is_library(folder: Path) -> bool:
     """Whether the folder has the settings of a library."""
-    return os.path.exists(folder / CONFIG_FILE)  # noqa: PTH110  # `Path` raises where no file can have that name
+    path = to_path(folder)
+    if isinstance(path, ObjectPath):
+        return bool((path / CONFIG_FILE).is_file())
+    return os.path.exists(path / CONFIG_FILE)  # noqa: PTH110  # `Path` raises where no file can have that name
 
 
 def check_free(folder: Path) -> None:
@@ -230,7 +235,7 @@ def remove_library(folder: Path) -> None:
     with suppress(OSError):
         for path in set(_entries(folder)) - set(_foreign(folder)):
             if path.is_dir():
-                shutil.rmtree(path)
+                remove_folder(path)
             else:
                 path.unlink()
         folder.rmdir()

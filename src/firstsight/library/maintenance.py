@@ -1,9 +1,7 @@
 """Maintenance of a library: check it, list its sources and the state of their files, free disk space."""
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from firstsight.errors import FirstsightError, LibraryError
+from firstsight.files import folder_size, remove_folder
 from firstsight.library.folder import LibraryConfig, check_inside, is_of_an_encoder, is_read, read_config, tables_folder
 from firstsight.library.records import MAX_LENGTH_ERROR, SourceRecord, num_bad_layouts, shown
 from firstsight.library.source_files import FileState, stamp_of, state_of
@@ -250,15 +249,6 @@ def source_state(record: SourceRecord) -> str:
     return "changed" if has_changed(record) else state_of(record.path)
 
 
-def folder_size(folder: Path) -> int:
-    """Bytes of all files in it."""
-    total = 0
-    for path in folder.rglob("*"):
-        with suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
-    return total
-
-
 @dataclass(frozen=True)
 class Sources(Sequence[SourceRecord]):
     """All sources of a library: complete, interrupted and failed ones."""
@@ -341,5 +331,5 @@ def remove_unread(folder: Path) -> bool:
     """Removes a folder of unused tables or of a model; False if a process reads it."""
     if folder.name.startswith("tables-") and is_read(folder):
         return False
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_folder(folder)
     return True

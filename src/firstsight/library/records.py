@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from firstsight.closed_form.agreement import NUM_NETWORKS, LayoutConfig
 from firstsight.encoder.descriptions import Descriptions
-from firstsight.errors import LibraryError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
@@ -352,3 +352,15 @@ def embeddings_of(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # n
         source_indices[order],
         tuple(record.name for record in chosen),
     )
+
+
+def check_numbers(record: SourceRecord) -> None:
+    """Raises LibraryError if a count, a duration or a rate is impossible."""
+    counts = (record.num_bytes, record.num_frames, record.num_skipped)
+    try:
+        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
+        _ = record.sampling
+    except SettingsError:
+        is_possible = False
+    if not is_possible:
+        raise LibraryError(f"a source has an impossible number of frames, duration or rate: {CHECK}")

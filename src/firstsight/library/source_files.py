@@ -14,6 +14,7 @@ from firstsight.errors import SourceError
 from firstsight.footage.finding import LeftOut, find_all, other_names, summary
 from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
+from firstsight.object_store import ObjectPath, is_there, local, to_absolute
 from firstsight.text import printable
 
 _HASH_BYTES = 16  # of blake2b: enough that no two files share them by chance
@@ -63,7 +64,7 @@ def _files_of(source: str | os.PathLike[str]) -> list[FootageFile]:
     found = find_all(source)
     if found.left_out:
         _LOG.warning(summary(found.left_out))
-    absolute = [Path(os.path.abspath(file.path)) for file in found.files]  # noqa: PTH100  # a link stays a name of its own
+    absolute = [to_absolute(file.path) for file in found.files]
     return [
         FootageFile(path, storable(file.name), file.is_picture)
         for path, file in zip(absolute, found.files, strict=True)
@@ -91,6 +92,8 @@ def state_of(path: Path) -> FileState:
     """
     if stamp_of(path) is not None:
         return "there"
+    if isinstance(path, ObjectPath):
+        return "gone" if is_there(path.bucket) else "unreachable"
     try:
         with os.scandir(path.parent) as entries:
             listed = any(entry.name == path.name for entry in entries)
@@ -108,6 +111,8 @@ def has_moved(before: Path) -> bool:
     state = state_of(before)
     if state == "there":
         return False
+    if isinstance(before, ObjectPath):
+        return state == "gone"
     left = next(folder for folder in before.parents if os.path.lexists(folder))
     try:
         is_empty = not any(left.iterdir())
@@ -149,7 +154,7 @@ def content_hash(path: Path, *, name: str) -> str:
     """
     digest = hashlib.blake2b(digest_size=_HASH_BYTES)
     try:
-        with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+        with open(os.open(local(path), _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
             state = os.fstat(file.fileno())
             if not stat.S_ISREG(state.st_mode):
                 raise SourceError(f"{printable(name)} is not a file: valid are videos and pictures")

@@ -1,6 +1,5 @@
 """The store of a library: embedded frames of many sources on disk."""
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import LibraryError, RunError, SettingsError, brief
-from firstsight.files import Closing, check_path
+from firstsight.files import Closing, check_path, remove_folder
 from firstsight.footage.sampling import Sampling
 from firstsight.library.damage import translated_errors
 from firstsight.library.embeddings import Embeddings
@@ -125,7 +124,7 @@ class Store(Closing):
         config = replace(config, keyframes=keyframes)
         folder = tables_folder(path, config.fingerprint)
         tables = Tables.create(folder, dim=config.dim, layout=LayoutSizes.of(encoder))
-        shutil.rmtree(path / MODEL_FOLDER, ignore_errors=True)
+        remove_folder(path / MODEL_FOLDER)
         encoder.save(path / MODEL_FOLDER)
         write_config(path, config)
         return cls(path, config, tables, name=str(given))

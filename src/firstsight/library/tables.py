@@ -15,12 +15,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import LibraryError
 from firstsight.footage.finding import is_picture
 from firstsight.library.damage import CHECK, check_columns, check_files, translated_errors
 from firstsight.library.folder import ReadLock
 from firstsight.library.records import (
-    MAX_SECONDS,
     THUMBNAILS,
     FrameRows,
     LayoutRows,
@@ -29,6 +28,7 @@ from firstsight.library.records import (
     Status,
     Stored,
     ThumbnailRows,
+    check_numbers,
     frames_schema,
     packed_of,
     seconds_of,
@@ -37,6 +37,7 @@ from firstsight.library.records import (
     vectors_of,
 )
 from firstsight.library.source_files import storable
+from firstsight.object_store import ObjectPath, storage_options, to_path
 
 Item = TypeVar("Item")
 
@@ -45,6 +46,8 @@ _ROWS_AT_ONCE = 1_024
 _KEYS_AT_ONCE = 5_000
 # Old versions are kept so long for processes about to read them; while a process reads, all are kept.
 _KEPT_FOR = timedelta(minutes=10)
+# In an object store nobody knows who reads.
+_KEPT_IN_STORE = timedelta(days=1)
 _FOR_EVER = timedelta(days=36_500)
 # Scanning so many rows beside an index is faster than updating it.
 _MAX_UNINDEXED = 4_096
@@ -95,7 +98,7 @@ class Tables:
             else:
                 check_files(folder)
             self._readers = ReadLock(folder)  # before the tables: what they show is kept from now on
-            database = lancedb.connect(str(folder))
+            database = lancedb.connect(str(folder), storage_options=storage_options(folder))
             schemas = (
                 ("sources", _SOURCES),
                 ("frames", frames_schema(dim)),
@@ -345,7 +348,9 @@ class Tables:
             for table in tables:
                 table.optimize(cleanup_older_than=_FOR_EVER)
             # A process that opens the library from now on gets the version just written.
-            if not self._readers.is_only_one():
+            if isinstance(self.folder, ObjectPath):
+                kept_for = max(kept_for, _KEPT_IN_STORE)
+            elif not self._readers.is_only_one():
                 return False
             for table in tables:
                 table.optimize(cleanup_older_than=kept_for)
@@ -378,22 +383,10 @@ def _record(row: dict[str, Any]) -> SourceRecord:
     if row["status"] not in get_args(Status):
         raise LibraryError(f"a source has status {row['status']!r}; valid are {', '.join(get_args(Status))}: {CHECK}")
     known = {name: value for name, value in row.items() if name in _FIELDS}
-    path = Path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
+    path = to_path(os.fsdecode(row["path_bytes"]) if row.get("path_bytes") else row["path"])
     known |= {"path": path, "reason": row.get("reason") or "", "keyframes": bool(row.get("keyframes"))}
     if row.get("is_picture") is None:  # of an older version: by its name
         known["is_picture"] = is_picture(path)
     record = SourceRecord(**known)
-    _check_numbers(record)
+    check_numbers(record)
     return record
-
-
-def _check_numbers(record: SourceRecord) -> None:
-    """Raises LibraryError if a count, a duration or a rate is impossible."""
-    counts = (record.num_bytes, record.num_frames, record.num_skipped)
-    try:
-        is_possible = min(counts) >= 0 and 0 <= record.duration_seconds <= MAX_SECONDS
-        _ = record.sampling
-    except SettingsError:
-        is_possible = False
-    if not is_possible:
-        raise LibraryError(f"a source has an impossible number of frames, duration or rate: {CHECK}")

@@ -30,7 +30,7 @@ from PIL import Image
 
 from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import RunError
-from firstsight.files import write_atomically
+from firstsight.files import read_regular, write_atomically
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import BATCH_ROWS, Store
 from firstsight.library.thumbnails import as_picture
@@ -379,7 +379,7 @@ def _state_of_sources(library: Store) -> str:
 def _read(file: Path, state: str, *, num_sources: int) -> Background | None:
     """What was kept of that state; None if there is no such file, or it is damaged or of another state."""
     try:
-        with np.load(file) as kept:
+        with np.load(io.BytesIO(read_regular(file))) as kept:
             if str(kept["state"]) != state:
                 return None
             pairs, decoys = (np.asarray(kept[name], np.float32) for name in ("pairs", "decoys"))

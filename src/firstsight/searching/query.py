@@ -1,4 +1,7 @@
-"""Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`."""
+"""Queries and anchors: a picture, or a frame of a video written as `video.mp4@83.2`.
+
+Of a frame that a library holds, what its encoder makes of it is stored, so none is loaded.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import closing
@@ -14,10 +17,16 @@ from numpy.typing import NDArray
 from firstsight.encoder.descriptions import Descriptions
 from firstsight.errors import SettingsError, SourceError, brief
 from firstsight.files import is_folder
-from firstsight.footage.finding import FrameReference, find_files, parse_reference
+from firstsight.footage.finding import find_files
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
+from firstsight.footage.reference import FrameReference, parse_reference
 from firstsight.footage.source import Source, open_source
+from firstsight.library.records import SourceRecord
+from firstsight.library.selection import Where
+from firstsight.library.source_files import stamp_of
+from firstsight.library.store import Store
+from firstsight.object_store import to_absolute
 from firstsight.pixels import is_single, single_picture
 
 if TYPE_CHECKING:
@@ -25,6 +34,8 @@ if TYPE_CHECKING:
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
+# Times of one frame, read from the file and from the library, differ by rounding alone.
+SAME_SECONDS = 0.001
 _VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
@@ -148,3 +159,45 @@ def frame_of(reference: FrameReference, views: tuple[View, ...]) -> Frame:
 def _still(source: Source, views: tuple[View, ...]) -> Frame:
     with closing(source.read(*views)) as reading:
         return next(reading)
+
+
+def stored_query(picture: Picture, library: Store) -> Query:
+    """As `read_query` by the library's encoder, which is loaded only if the picture is no frame of the library."""
+    check_picture(picture)
+    return _of_own_frame(picture, library) or read_query(picture, library.encoder)
+
+
+def stored_anchors(anchors: Picture | Sequence[Picture], library: Store) -> dict[str, NDArray[np.float32]]:
+    """As `read_anchors` by the library's encoder, likewise."""
+    return vectors_of(anchors, partial(stored_query, library=library))
+
+
+def record_of(library: Store, path: Path) -> SourceRecord | None:
+    """The source of the library that is this file, unchanged since; None without one."""
+    absolute, stamp = to_absolute(path), stamp_of(path)
+    return next((one for one in library.sources if one.path == absolute and one.stamp == stamp), None)
+
+
+def _of_own_frame(picture: Picture, library: Store) -> Query | None:
+    """Of a frame that the library holds, of a file that has not changed; None of any other picture."""
+    if isinstance(picture, np.ndarray):
+        return None
+    reference = parse_reference(str(picture))
+    record = record_of(library, reference.path)
+    if record is None:
+        return None
+    frame = frame_of(reference, (PixelByPixel(),))
+    (position,) = library.timeline.find(np.array([record.id]), np.array([frame.index]))
+    if position < 0 or abs(library.timeline.frames.seconds[position] - frame.seconds) > SAME_SECONDS:
+        return None
+    described = _stored(library, int(position))
+    return Query(reference, frame, described.vectors[0], described)
+
+
+def _stored(library: Store, position: int) -> Descriptions:
+    """What is stored of a frame of the library's timeline."""
+    frames = library.timeline.frames
+    seconds = float(frames.seconds[position])
+    where = Where((frames.source_of(position),), seconds, float(np.nextafter(seconds, np.inf)))
+    (vector,) = (own[positions == position] for positions, own in library.vectors(where) if position in positions)
+    return Descriptions(vector, *(library.layouts.parts_of(np.array([position])) if library.has_layouts else ()))

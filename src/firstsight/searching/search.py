@@ -25,9 +25,8 @@ from firstsight.searching.nearest import (
     compare_described,
     compare_proposed,
 )
-from firstsight.searching.query import Query
+from firstsight.searching.query import SAME_SECONDS, Query, record_of
 from firstsight.searching.regions import Box
-from firstsight.searching.stored_query import SAME_SECONDS, record_of
 from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05

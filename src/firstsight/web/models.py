@@ -13,6 +13,7 @@ from firstsight.encoder.run_folder import METRICS_FILE, can_be_resumed
 from firstsight.errors import FirstsightError, LibraryError, SettingsError
 from firstsight.files import is_unfinished, write_atomically
 from firstsight.from_json import from_json, read_json
+from firstsight.object_store import to_path
 from firstsight.progress import Progress, Report, silent
 
 Method = Literal["default", "article", "random"]
@@ -152,7 +153,7 @@ def _pictures(encoder: Any, path: str) -> list[dict[str, Any]]:  # noqa: ANN401 
     from firstsight.footage.frame_at import frame_at
     from firstsight.report.levels import level_stories
 
-    stories = level_stories(encoder, frame_at(Path(path), 0.0, views=(encoder.view,)).pixels)
+    stories = level_stories(encoder, frame_at(to_path(path), 0.0, views=(encoder.view,)).pixels)
     return [
         {"level": one.number, "shape": one.shape, "filters": one.after.filters, "maps": one.after.maps}
         for one in stories

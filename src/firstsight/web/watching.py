@@ -2,7 +2,6 @@
 
 import base64
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,7 +66,7 @@ def watch_live(library: Library, source: str, *, speed: float, write: Callable[.
 
 def _pictures(library: Library) -> dict[str, Picture]:
     """Of each anchor, by its id, the picture, or what is in its box."""
-    anchors = Anchors(Path(library.path))
+    anchors = Anchors(library.path)
     found = {}
     for one in anchors.all():
         picture = anchors.picture(one.id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import FirstsightError
+from firstsight.object_store import remove_copies, to_path
 from firstsight.progress import Cancelled, Progress
 
 _STEP_SECONDS = 0.2  # between lines, at least
@@ -60,7 +61,7 @@ def run_index(task: dict[str, Any], lines: _Lines) -> str:
     from firstsight.library.folder import is_library
     from firstsight.searching.decoys import background_of
 
-    folder, footage = Path(task["library"]), task["footage"]
+    folder, footage = to_path(task["library"]), task["footage"]
     if is_library(folder):
         library = Library.open(folder)
         library.add(footage, progress=lines)
@@ -133,5 +134,6 @@ def main(arguments: list[str]) -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
+    remove_copies()
     sys.stdout.flush()
     os._exit(code)  # as the command line does

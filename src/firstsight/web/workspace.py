@@ -28,6 +28,7 @@ from firstsight.library.set_apart import Part, part_of_source
 from firstsight.library.source_files import FootageFile, check_unchanged, find_footage
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import opened
+from firstsight.object_store import to_absolute
 from firstsight.text import printable
 from firstsight.web import tracks
 from firstsight.web.anchors import Anchor, Anchors
@@ -60,7 +61,7 @@ class Workspace:
     """
 
     def __init__(self, path: Path) -> None:
-        path = path.absolute()
+        path = to_absolute(path)
         self.footage = None if is_library(path) else path
         self.folder = path if self.footage is None else library_beside(path)
         self.name = path.name

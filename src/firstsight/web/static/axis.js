@@ -155,8 +155,14 @@ export class Axis {
         this.paintRow(context, index, this.top(number) + LABEL);
         this.start += offset;
       }
+    if (!state.library) {
+      context.fillStyle = this.colours.muted;
+      context.font = "12px system-ui";
+      context.fillText("loading …", SIDE, RULER + 24);
+    }
     this.paintRuler(context);
     this.placeLabels(first, last);
+    this.canvas.dataset.lanes = String(this.lanes.length);
     this.canvas.dataset.busy = String(this.tiles.numRunning + this.tiles.wishes.length);
     this.canvas.dataset.painted = String(1 + Number(this.canvas.dataset.painted ?? 0));
   }

@@ -1,0 +1,78 @@
+"""An object store for the tests: a server of S3's protocol in this process, which refuses one request in twenty."""
+
+import itertools
+import logging
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+from firstsight import object_store
+
+BUCKET = "walks"
+_REFUSED = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+
+
+class Server:
+    """What it was asked.
+
+    Attributes:
+        num_asked: requests.
+        num_refused: of them.
+        refuses_all: whether each is refused for want of permission.
+    """
+
+    def __init__(self, *, refuse_every: int) -> None:
+        self.num_asked = self.num_refused = 0
+        self.refuses_all = False
+        self._app = DomainDispatcherApplication(create_backend_app)
+        self._count = itertools.count(1)
+        self._refuse_every = refuse_every
+
+    def __call__(self, environment: dict[str, Any], start: Any) -> Iterable[bytes]:
+        """Answers a request, by WSGI."""
+        self.num_asked = next(self._count)
+        if self.refuses_all:
+            start("403 Forbidden", [("Content-Type", "application/xml")])
+            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        if self.num_asked % self._refuse_every == 0:
+            self.num_refused += 1
+            start("503 Slow Down", [("Content-Type", "application/xml")])
+            return [_REFUSED]
+        return self._app(environment, start)
+
+    def put(self, file: Path, name: str) -> str:
+        """Uploads a file; its address."""
+        boto3.client("s3").upload_file(str(file), BUCKET, name)
+        return f"s3://{BUCKET}/{name}"
+
+
+@contextmanager
+def object_store_server(*, refuse_every: int = 20) -> Iterator[Server]:
+    """A server with an empty bucket; this process and its children ask it, whatever store they mean."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = Server(refuse_every=refuse_every)
+    listening = make_server("127.0.0.1", 0, server, threaded=True)
+    thread = threading.Thread(target=listening.serve_forever, daemon=True)
+    thread.start()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patch.setenv(name, "of-the-tests")
+        for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+            patch.setenv(name, "us-east-1")
+        patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{listening.port}")
+        object_store._files.cache_clear()  # of another server
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        try:
+            yield server
+        finally:
+            object_store._files.cache_clear()
+            listening.shutdown()
+            thread.join()
+            listening.server_close()

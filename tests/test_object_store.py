@@ -1,0 +1,213 @@
+"""Paths of an object store beside those of this machine; copies; leases."""
+
+import os
+import pickle
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from object_store_made import BUCKET, Server, object_store_server
+
+from firstsight import object_store
+from firstsight.errors import SettingsError
+from firstsight.files import check_regular, folder_size, locked, read_regular, remove_folder, write_atomically
+from firstsight.object_store import LeaseHeldError, ObjectPath, is_there, leased, local, to_absolute, to_path
+
+ROOT = f"s3://{BUCKET}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    with object_store_server() as made:
+        yield made
+
+
+def of_store(text: str) -> ObjectPath:
+    path = to_path(text)
+    assert isinstance(path, ObjectPath)
+    return path
+
+
+@pytest.mark.parametrize("text", ["s3://walks/a/b.mp4", Path("s3://walks/a/b.mp4"), "s3:/walks/a/b.mp4"])
+def test_an_address_is_a_path_and_is_written_as_an_address(text: str | Path) -> None:
+    path = to_path(text)
+    assert str(path) == f"{path}" == path.as_posix() == "s3://walks/a/b.mp4"
+    assert isinstance(path, ObjectPath)
+    assert isinstance(path.parent / "c", ObjectPath)
+    assert (str(path.parent), path.name, path.suffix, str(path.bucket)) == ("s3://walks/a", "b.mp4", ".mp4", ROOT)
+    assert path.is_absolute()
+    assert path.absolute() == path.resolve() == to_absolute(str(path)) == path
+    assert pickle.loads(pickle.dumps(path)) == path
+    assert {path: 1}[to_path("s3://walks/a/b.mp4")] == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["walks/a", "/s3/walks", "s3", "s3:", "s3://", "file.s3://x", "C:/walks", "http://a/b"]
+)
+def test_any_other_path_is_of_this_machine(text: str) -> None:
+    assert not isinstance(to_path(text), ObjectPath)
+    assert to_path(text) == Path(text)
+
+
+def test_a_folder_of_a_store_behaves_as_one_on_disk(server: Server, tmp_path: Path) -> None:
+    answers = [_used(folder) for folder in (tmp_path / "here", of_store(f"{ROOT}/here"))]
+    assert answers[0] == answers[1]
+
+
+def _used(folder: Path) -> list[object]:
+    """What the methods that the library uses answer, one after the other."""
+    found: list[object] = [folder.exists(), is_there(folder / "a")]
+    write_atomically(folder / "a.txt", b"first")
+    write_atomically(folder / "under" / "b.txt", b"other")
+    write_atomically(folder / "a.txt", b"second")
+    found += [folder.is_dir(), folder.is_file(), (folder / "a.txt").is_file(), (folder / "a.txt").is_dir()]
+    found += [(folder / "c").exists(), sorted(path.name for path in folder.iterdir()), folder_size(folder)]
+    found += [read_regular(folder / "a.txt"), (folder / "a.txt").read_bytes(), (folder / "a.txt").stat().st_size]
+    found.append(check_regular(folder / "under" / "b.txt", name="b").read_bytes())
+    with pytest.raises(ValueError, match="it has 6 bytes; valid are at most 5"):
+        read_regular(folder / "a.txt", max_bytes=5)
+    for missing in (folder / "c", folder / "a.txt" / "d", folder / "under" / "c"):
+        with pytest.raises((FileNotFoundError, NotADirectoryError)):
+            missing.stat()
+        with pytest.raises((FileNotFoundError, NotADirectoryError)):
+            read_regular(missing)
+    (folder / "a.txt").replace(folder / "under" / "b.txt")
+    found += [(folder / "a.txt").exists(), (folder / "under" / "b.txt").read_bytes()]
+    (folder / "a.txt").unlink(missing_ok=True)
+    with locked(folder / "b.txt"):
+        found.append(is_there(folder / ".b.txt.lock"))
+    remove_folder(folder)
+    remove_folder(folder)
+    return [*found, folder.exists()]
+
+
+def test_a_file_is_made_once(server: Server) -> None:
+    path = of_store(f"{ROOT}/once")
+    assert [path.create(b"first"), path.create(b"second")] == [True, False]
+    assert path.read_bytes() == b"first"
+    path.unlink()
+
+
+def test_content_of_the_same_size_and_second_is_another_version(server: Server) -> None:
+    path = of_store(f"{ROOT}/one")
+    path.write_bytes(b"first")
+    before, copy = path.stat(), local(path)
+    path.write_bytes(b"other")
+    assert path.stat().st_mtime_ns != before.st_mtime_ns
+    assert (copy.read_bytes(), local(path).read_bytes()) == (b"first", b"other")
+    assert local(path) == local(path)
+    assert local(copy) == copy
+
+
+def test_copies_that_were_not_used_lately_go_first(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(object_store, "_MAX_COPIED_BYTES", 250)
+    copies, paths = object_store._Copies(), [of_store(f"{ROOT}/copies/{number}") for number in range(3)]
+    for path in paths:
+        path.write_bytes(path.name.encode() * 100)
+    first, second = copies.of(paths[0]), copies.of(paths[1])
+    assert copies.of(paths[0]) == first
+    with second.open("rb") as held:
+        third = copies.of(paths[2])
+        assert [one.exists() for one in (first, second, third)] == [True, False, True]
+        assert held.read() == b"1" * 100  # what is open stays readable
+    assert copies.of(paths[1]).read_bytes() == b"1" * 100
+    copies.remove()
+    assert not third.exists()
+
+
+def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        ended.wait()
+    for process in (os.getpid(), ended.pid):
+        (tmp_path / f"firstsight-copies-{process}-a").mkdir()
+    copies = object_store._Copies()
+    assert not (tmp_path / f"firstsight-copies-{ended.pid}-a").exists()
+    assert (tmp_path / f"firstsight-copies-{os.getpid()}-a").exists()
+    copies.remove()
+    assert [path.name for path in tmp_path.iterdir()] == [f"firstsight-copies-{os.getpid()}-a"]
+
+
+def test_a_store_that_refuses_is_an_error_in_words(server: Server) -> None:
+    path = of_store(f"{ROOT}/refused")
+    server.refuses_all = True
+    try:
+        with pytest.raises(OSError, match=r"Forbidden|Access Denied"):
+            path.read_bytes()
+        assert not is_there(path)
+    finally:
+        server.refuses_all = False
+
+
+def test_a_store_whose_package_is_missing_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fsspec
+
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError
+
+    monkeypatch.setattr(fsspec, "filesystem", missing)
+    with pytest.raises(SettingsError, match="gs:// needs the package gcsfs: `pip install gcsfs`"):
+        to_path("gs://walks/a").exists()
+
+
+class TestLeased:
+    @pytest.fixture(autouse=True)
+    def _is_quick(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(object_store, "_LOOK_SECONDS", 0.05)
+        monkeypatch.setattr(object_store, "_BEAT_SECONDS", 0.05)
+
+    def test_one_after_the_other_each_holds_it(self) -> None:
+        path = of_store(f"{ROOT}/lock")
+        for _ in range(2):
+            with leased(path):
+                assert path.exists()
+            assert not path.exists()
+
+    def test_that_of_a_living_process_is_left_to_it(self) -> None:
+        path = of_store(f"{ROOT}/lock")
+        with leased(path):
+            for _ in range(2):
+                with pytest.raises(LeaseHeldError), leased(path):
+                    pass
+        assert not path.exists()
+
+    def test_who_waits_gets_it_next(self) -> None:
+        path, order = of_store(f"{ROOT}/lock"), []
+
+        def hold() -> None:
+            with leased(path, wait_seconds=600):
+                order.append("second")
+
+        with leased(path):
+            thread = threading.Thread(target=hold)
+            thread.start()
+            time.sleep(0.5)
+            order.append("first")
+        thread.join()
+        assert order == ["first", "second"]
+        assert not path.exists()
+
+    def test_that_of_a_killed_process_is_taken_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = of_store(f"{ROOT}/lock")
+        path.write_bytes(b"elsewhere 17 0123456789abcdef 4")
+        monkeypatch.setattr(object_store, "_LEASE_SECONDS", 0.3)
+        with leased(path):
+            assert not path.read_bytes().startswith(b"elsewhere")
+        assert not path.exists()
+
+    def test_who_lost_it_is_told_at_the_end_and_leaves_it(self) -> None:
+        path = of_store(f"{ROOT}/lock")
+        with pytest.raises(LeaseHeldError):
+            self._lose(path)
+        assert path.read_bytes().startswith(b"elsewhere")
+        path.unlink()
+
+    def _lose(self, path: ObjectPath) -> None:
+        with leased(path):
+            while any(thread.name == "firstsight-lease" for thread in threading.enumerate()):
+                path.write_bytes(b"elsewhere 17 0123456789abcdef 4")  # it may be writing at this moment
+                time.sleep(0.01)

@@ -5,7 +5,6 @@ levels such pictures would be a single grey.
 """
 
 import math
-import os
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -282,9 +281,8 @@ def levels_of_folder(folder: Path, kind: str) -> Measured:
 
 @lru_cache(maxsize=64)
 def _pictures_in(folder: Path, _changed_ns: int) -> tuple[Path, ...]:
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
-    return tuple(folder / name for name in names if is_picture(Path(name)))
+    found = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return tuple(path for path in found if is_picture(path))
 
 
 @lru_cache(maxsize=64)

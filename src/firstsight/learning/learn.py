@@ -24,6 +24,7 @@ from firstsight.footage.source import Source, Spec, open_source
 from firstsight.from_json import from_json
 from firstsight.normality.learning import Learner, remember
 from firstsight.normality.motion import MotionView
+from firstsight.object_store import to_absolute
 from firstsight.process import passive_waiting
 from firstsight.progress import Progress, Report, silent
 
@@ -358,7 +359,7 @@ def _input_in_words(source: Source, settings: ArticleSettings | ClosedFormSettin
 def _paths(source: Spec) -> list[str]:
     """Absolute paths of the footage; empty if it cannot be read again."""
     if isinstance(source, str | PathLike):
-        return [str(Path(source).absolute())]
+        return [str(to_absolute(source))]
     if isinstance(source, Sequence) and all(isinstance(path, str | PathLike) for path in source):
-        return [str(Path(path).absolute()) for path in source]
+        return [str(to_absolute(path)) for path in source]
     return []

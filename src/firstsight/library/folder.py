@@ -222,6 +222,7 @@ def check_free(folder: Path) -> None:
     Raises:
         LibraryError: it is a library or a file, or holds something else.
     """
+    _check_reachable(folder)
     if is_library(folder):
         raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
     if folder.exists() and not folder.is_dir():
@@ -263,7 +264,21 @@ def _entries(folder: Path) -> list[Path]:
 _MAX_BYTES = 2**20  # of a description; it has a few hundred
 
 
+def _check_reachable(folder: Path) -> None:
+    """Raises a LibraryError if a folder is in a bucket that is not there, or cannot be asked."""
+    if not isinstance(folder, ObjectPath):
+        return
+    try:
+        if not folder.bucket.is_dir():
+            raise LibraryError(f"there is no bucket {folder.bucket}; make it first, or give the address of another")
+    except OSError as error:
+        raise LibraryError(
+            f"{folder} cannot be reached ({error.strerror}); check the address, the credentials and the network"
+        ) from error
+
+
 def _json(folder: Path, file: Path) -> dict[str, Any]:
+    _check_reachable(folder)
     if folder.is_file():
         raise LibraryError(f"{folder} is a file, and a library is a folder; {_MADE_BY}")
     if not folder.exists():

@@ -19,6 +19,7 @@ from firstsight.library.store import Store
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import as_picture
 from firstsight.library.vector_index import IndexFacts, read_facts
+from firstsight.object_store import to_path
 from firstsight.text import printable
 
 _ROWS_AT_ONCE = 8_192
@@ -50,7 +51,7 @@ def check(folder: str | Path) -> Checked:
     Raises:
         LibraryError: it is not a library.
     """
-    path, found = Path(folder), Checked(str(folder))
+    path, found = to_path(folder), Checked(str(folder))
     config = read_config(path)
     found.whole.append(f"settings: encoder {config.fingerprint}, {config.dim} numbers a frame")
     _part(found, lambda: _check_model(path, config))

@@ -1,9 +1,11 @@
 """Kills the indexing of a folder (-9) at random moments, looks at what is left, indexes again, and compares the rows.
 
     python benchmarks/index_survival.py --kills 20 --data ../shared/data      # twenty minutes
+    python benchmarks/index_survival.py --kills 10 --videos 6 --in-store      # needs the extras dev and s3
 
 An interrupted library must open, say what is partial, and after another `firstsight index` hold the rows of one that
-was left alone: sources, frames, times and vectors to the bit.
+was left alone: sources, frames, times and vectors to the bit. With --in-store the footage and the libraries are in an
+object store: on a server of S3's protocol, in this process, that refuses one request in twenty.
 """
 
 import argparse
@@ -13,12 +15,18 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
 
 import firstsight
 from firstsight.library.store import Store
+from firstsight.object_store import to_path
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from object_store_made import BUCKET, Server, object_store_server
 
 _NUM_WALKS = 30  # short videos, each whole within a batch of rows; the clips take several batches each
 Rows = tuple[tuple[str, ...], bytes, bytes, bytes]
@@ -29,26 +37,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--videos", type=int, help="at most so many")
+    parser.add_argument("--in-store", action="store_true")
     arguments = parser.parse_args()
     walks, clips = (sorted(arguments.data.glob(pattern)) for pattern in ("ie_tower/*.mp4", "clips/*.mp4"))
-    videos = [str(path) for path in (*walks[:_NUM_WALKS], *clips)]
-    with tempfile.TemporaryDirectory() as folder:
-        model = Path(folder, "model")
+    videos = [*walks[:_NUM_WALKS], *clips][: arguments.videos]
+    with tempfile.TemporaryDirectory() as folder, store(videos) if arguments.in_store else nullcontext() as server:
+        place = f"s3://{BUCKET}" if server else folder
+        model, whole = Path(folder, "model"), to_path(f"{folder}/whole")
         firstsight.learn(videos, out=model)
-        whole = Path(folder, "whole")
-        begin = time.monotonic()
         index(whole, model, videos).wait()
-        lasted = time.monotonic() - begin
         expected = rows_of(whole)
+        given = [f"{place}/{path.name}" for path in videos] if server else videos
+        begin = time.monotonic()
+        index(to_path(f"{place}/timed"), model, given).wait()
+        lasted = time.monotonic() - begin
         results = [
-            survived(Path(folder, str(number)), model, videos, expected, random.Random(number).uniform(0, lasted))
+            survived(to_path(f"{place}/{number}"), model, given, expected, random.Random(number).uniform(0, lasted))
             for number in range(arguments.kills)
         ]
+        if server:
+            print(f"{server.num_refused} of {server.num_asked} requests were refused")
     print(f"{sum(results)} of {arguments.kills} libraries ended with the same {len(expected[0])} sources and rows")
     sys.exit(0 if all(results) else 1)
 
 
-def survived(library: Path, model: Path, videos: list[str], expected: Rows, moment: float) -> bool:
+@contextmanager
+def store(videos: list[Path]) -> Iterator[Server]:
+    """An object store that has these videos."""
+    with object_store_server() as server:
+        for path in videos:
+            server.put(path, path.name)
+        yield server
+
+
+def survived(library: Path, model: Path, videos: Sequence[Path | str], expected: Rows, moment: float) -> bool:
     """Whether indexing, killed at that moment and begun again, ends with those rows."""
     process = index(library, model, videos)
     time.sleep(moment)
@@ -81,7 +104,7 @@ def rows_of(library: Path) -> Rows:
         return found.sources, *(np.ascontiguousarray(column).tobytes() for column in columns)  # type: ignore[return-value]
 
 
-def index(library: Path, model: Path, videos: list[str]) -> subprocess.Popen[bytes]:
+def index(library: Path, model: Path, videos: Sequence[Path | str]) -> subprocess.Popen[bytes]:
     """`firstsight index`, in a process of its own with one thread."""
     return subprocess.Popen(
         [Path(sys.executable).with_name("firstsight"), "index", library, *videos, "--model", model, "--every", "1"],

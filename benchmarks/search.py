@@ -33,8 +33,8 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare
-from firstsight.footage.reference import FrameReference
 from firstsight.footage.frames import Frame
+from firstsight.footage.reference import FrameReference
 from firstsight.library import vector_index as library_index
 from firstsight.library.records import FrameRows, SourceRecord
 from firstsight.library.store import Store

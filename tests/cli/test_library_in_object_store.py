@@ -131,6 +131,21 @@ def test_commands_take_addresses(firstsight: Callable[..., Any], videos: Path, t
     assert compared.code == 0, compared.err
 
 
+def test_the_page_plays_what_is_in_the_store(
+    server: Server, videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from firstsight.web.workspace import Workspace
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with Library.create(STORE, f"{FOOTAGE}/0.mp4", encoder=small_encoder()):
+        pass
+    workspace = Workspace(to_path(STORE))
+    (row,) = workspace.snapshot.rows
+    assert workspace.video_file(row).read_bytes() == (videos / "0.mp4").read_bytes()
+    assert workspace.frame(row, 1.0).pixels.shape == (48, 64, 3)
+    workspace.close()
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from firstsight.api import Library
 from firstsight.errors import FirstsightError, LibraryError, SettingsError, SourceError, brief
+from firstsight.files import check_regular
 from firstsight.footage.finding import is_address, is_picture
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame
@@ -242,7 +243,7 @@ class Workspace:
         path = row.path or row.records[0].path
         if not path.is_file():
             raise SourceError(f"{row.name} is gone")
-        return path
+        return check_regular(path, name=row.name)
 
     def frame(self, row: Row, seconds: float) -> Frame:
         """The frame of a row nearest to a time, read from its file, in full size."""

@@ -16,7 +16,6 @@ from werkzeug.serving import make_server
 from firstsight import object_store
 
 BUCKET = "walks"
-_REFUSED = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
 
 
 class Server:
@@ -25,12 +24,11 @@ class Server:
     Attributes:
         num_asked: requests.
         num_refused: of them.
-        refuses_all: whether each is refused for want of permission.
     """
 
     def __init__(self, *, refuse_every: int) -> None:
         self.num_asked = self.num_refused = 0
-        self.refuses_all = False
+        self._refuses: str | None = None
         self._app = DomainDispatcherApplication(create_backend_app)
         self._count = itertools.count(1)
         self._refuse_every = refuse_every
@@ -38,19 +36,30 @@ class Server:
     def __call__(self, environment: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answers a request, by WSGI."""
         self.num_asked = next(self._count)
-        if self.refuses_all:
-            start("403 Forbidden", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"]
+        if self._refuses is not None and self._refuses in environment["PATH_INFO"]:
+            return _refuse("403 Forbidden", "AccessDenied", "Access Denied", environment, start)
         if self.num_asked % self._refuse_every == 0:
             self.num_refused += 1
-            start("503 Slow Down", [("Content-Type", "application/xml")])
-            return [_REFUSED]
+            return _refuse("503 Slow Down", "SlowDown", "Please reduce your request rate.", environment, start)
         return self._app(environment, start)
+
+    def refuses(self, part: str | None) -> None:
+        """From now on whatever has that in its address, for want of permission; None refuses nothing."""
+        self._refuses = part
 
     def put(self, file: Path, name: str) -> str:
         """Uploads a file; its address."""
         boto3.client("s3").upload_file(str(file), BUCKET, name)
         return f"s3://{BUCKET}/{name}"
+
+
+def _refuse(status: str, code: str, message: str, environment: dict[str, Any], start: Any) -> Iterable[bytes]:
+    length = int(environment.get("CONTENT_LENGTH") or 0)
+    environment["wsgi.input"].read(length)
+    content = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+    content = b"" if environment["REQUEST_METHOD"] == "HEAD" else content
+    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(content)))])
+    return [content]
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from object_store_made import BUCKET, Server, object_store_server
 
-from firstsight import object_store
-from firstsight.errors import SettingsError
+from firstsight import leases, object_store
+from firstsight.errors import RunError, SettingsError
 from firstsight.files import check_regular, folder_size, locked, read_regular, remove_folder, write_atomically
-from firstsight.object_store import LeaseHeldError, ObjectPath, is_there, leased, local, to_absolute, to_path
+from firstsight.leases import LeaseHeldError, LeaseLostError, check_lease, leased
+from firstsight.object_store import ObjectPath, StoreError, is_there, local, to_absolute, to_path
 
 ROOT = f"s3://{BUCKET}"
 
@@ -105,6 +106,7 @@ def test_content_of_the_same_size_and_second_is_another_version(server: Server) 
 
 def test_copies_that_were_not_used_lately_go_first(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_store, "_MAX_COPIED_BYTES", 250)
+    monkeypatch.setattr(object_store, "_MIN_COPIES", 1)
     copies, paths = object_store._Copies(), [of_store(f"{ROOT}/copies/{number}") for number in range(3)]
     for path in paths:
         path.write_bytes(path.name.encode() * 100)
@@ -121,26 +123,71 @@ def test_copies_that_were_not_used_lately_go_first(server: Server, monkeypatch: 
 
 def test_copies_of_a_killed_process_are_removed_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
-        ended.wait()
-    for process in (os.getpid(), ended.pid):
-        (tmp_path / f"firstsight-copies-{process}-a").mkdir()
-    copies = object_store._Copies()
-    assert not (tmp_path / f"firstsight-copies-{ended.pid}-a").exists()
-    assert (tmp_path / f"firstsight-copies-{os.getpid()}-a").exists()
+    program = (
+        "import os; from firstsight.object_store import _Copies; c = _Copies(); print(c._folder.name); os._exit(9)"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    killed = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert [path.name for path in tmp_path.iterdir()] == [killed.stdout.strip()]
+    first = object_store._Copies()
+    second = object_store._Copies()
+    assert sorted(tmp_path.iterdir()) == sorted([first._folder, second._folder])
+    first.remove()
+    second.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_one_name_in_many_folders_and_of_long_names_have_copies_of_their_own(server: Server) -> None:
+    long = "\u753b" * 80
+    names = [f"{number}/{long}.mp4" for number in range(3)] + ["0/a.mp4", "1/a.mp4", "a;b/x y.m p", "a#?"]
+    paths = [of_store(f"{ROOT}/named/{name}") for name in names]
+    for path in paths:
+        path.write_bytes(str(path).encode()[:20] + path.parent.name.encode())
+    assert [local(path).read_bytes() for path in paths] == [path.read_bytes() for path in paths]
+    assert len({local(path) for path in paths}) == len(paths)
+    assert local(paths[0]).suffix == ".mp4"
+
+
+def test_brackets_are_letters_of_a_name(server: Server) -> None:
+    inner, outer = of_store(f"{ROOT}/lib[1]/a"), of_store(f"{ROOT}/lib1/a")
+    for path in (inner, outer):
+        path.write_bytes(b"text")
+    remove_folder(inner.parent)
+    assert (inner.exists(), outer.exists()) == (False, True)
+    remove_folder(outer.parent)
+
+
+def test_a_copy_that_fails_leaves_nothing(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, copies = of_store(f"{ROOT}/broken.mp4"), object_store._Copies()
+    path.write_bytes(b"first")
+
+    def replaced(self: ObjectPath, to: Path) -> None:
+        to.write_bytes(b"first")
+        self.write_bytes(b"other")
+
+    monkeypatch.setattr(ObjectPath, "download", replaced)
+    with pytest.raises(StoreError, match="replaced while it was read"):
+        copies.of(path)
+    assert [one.name for one in copies._folder.iterdir()] == [".held"]
     copies.remove()
-    assert [path.name for path in tmp_path.iterdir()] == [f"firstsight-copies-{os.getpid()}-a"]
 
 
 def test_a_store_that_refuses_is_an_error_in_words(server: Server) -> None:
     path = of_store(f"{ROOT}/refused")
-    server.refuses_all = True
+    server.refuses("")
     try:
-        with pytest.raises(OSError, match=r"Forbidden|Access Denied"):
-            path.read_bytes()
+        for ask in (path.read_bytes, path.exists, path.is_dir, path.files, lambda: path.write_bytes(b"")):
+            with pytest.raises(
+                PermissionError, match=r"s3://walks/refused cannot be reached .(Forbidden|Access Denied)"
+            ):
+                ask()
         assert not is_there(path)
+        with pytest.raises(RunError, match=r"refused cannot be written: Access Denied"):
+            write_atomically(path, b"text")
     finally:
-        server.refuses_all = False
+        server.refuses(None)
 
 
 def test_a_store_whose_package_is_missing_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +204,8 @@ def test_a_store_whose_package_is_missing_names_it(monkeypatch: pytest.MonkeyPat
 class TestLeased:
     @pytest.fixture(autouse=True)
     def _is_quick(self, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(object_store, "_LOOK_SECONDS", 0.05)
-        monkeypatch.setattr(object_store, "_BEAT_SECONDS", 0.05)
+        monkeypatch.setattr(leases, "_LOOK_SECONDS", 0.05)
+        monkeypatch.setattr(leases, "_BEAT_SECONDS", 0.05)
 
     def test_one_after_the_other_each_holds_it(self) -> None:
         path = of_store(f"{ROOT}/lock")
@@ -194,20 +241,43 @@ class TestLeased:
     def test_that_of_a_killed_process_is_taken_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
         path = of_store(f"{ROOT}/lock")
         path.write_bytes(b"elsewhere 17 0123456789abcdef 4")
-        monkeypatch.setattr(object_store, "_LEASE_SECONDS", 0.3)
+        monkeypatch.setattr(leases, "_LEASE_SECONDS", 0.3)
         with leased(path):
             assert not path.read_bytes().startswith(b"elsewhere")
         assert not path.exists()
 
-    def test_who_lost_it_is_told_at_the_end_and_leaves_it(self) -> None:
+    @pytest.mark.parametrize("content", [b"elsewhere 17 0123456789abcdef 4", None])
+    def test_who_lost_it_is_stopped_and_leaves_it(self, content: bytes | None) -> None:
         path = of_store(f"{ROOT}/lock")
-        with pytest.raises(LeaseHeldError):
-            self._lose(path)
-        assert path.read_bytes().startswith(b"elsewhere")
+        with pytest.raises(LeaseLostError):
+            self._lose(path, content)
+        check_lease(path)  # it is of no lease any more
+        assert path.exists() == (content is not None)
         path.unlink()
 
-    def _lose(self, path: ObjectPath) -> None:
+    def _lose(self, path: ObjectPath, content: bytes | None) -> None:
         with leased(path):
+            check_lease(path)
             while any(thread.name == "firstsight-lease" for thread in threading.enumerate()):
-                path.write_bytes(b"elsewhere 17 0123456789abcdef 4")  # it may be writing at this moment
+                path.unlink() if content is None else path.write_bytes(content)  # it may be writing at this moment
                 time.sleep(0.01)
+            with pytest.raises(LeaseLostError):
+                check_lease(path)
+
+    def test_an_error_within_is_what_is_raised(self) -> None:
+        path = of_store(f"{ROOT}/lock")
+        with pytest.raises(KeyError), leased(path):
+            raise KeyError
+        assert not path.exists()
+
+    def test_who_has_made_it_but_got_no_answer_has_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        path, create = of_store(f"{ROOT}/lock"), ObjectPath.create
+
+        def create_unanswered(self: ObjectPath, content: bytes) -> bool:
+            create(self, content)
+            return False
+
+        monkeypatch.setattr(ObjectPath, "create", create_unanswered)
+        with leased(path):
+            assert path.exists()
+        assert not path.exists()

@@ -16,6 +16,10 @@ class SourceError(FirstsightError):
     """The footage cannot be read, or has nothing to learn from."""
 
 
+class UnreachableError(SourceError):
+    """The footage cannot be read now, for a reason that is not its own: it is worth another try."""
+
+
 class PixelsError(FirstsightError):
     """An array of pictures has the wrong shape, dtype or size."""
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError, brief
-from firstsight.object_store import LeaseHeldError, ObjectPath, leased, local, to_path
+from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError, UnreachableError, brief
+from firstsight.leases import LeaseHeldError, LeaseLostError, leased
+from firstsight.object_store import ObjectPath, StoreError, is_object, local, to_path
 
 # So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -87,7 +88,14 @@ def listed(given: object, *, name: str) -> list[str | os.PathLike[str]]:
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether there is a folder of that name; False of a name that no folder can have, or without permission."""
-    return os.path.isdir(path)  # noqa: PTH112  # `Path` raises
+    found = to_path(path)
+    return found.is_dir() if isinstance(found, ObjectPath) else os.path.isdir(path)  # noqa: PTH112  # `Path` raises
+
+
+def check_local(path: Path, *, purpose: str = "") -> None:
+    """Raises a RunError for an address in an object store, where only whole files can be written."""
+    if is_object(str(path)):
+        raise RunError(f"{to_path(path)} is in an object store; choose a place on this machine for {purpose or 'that'}")
 
 
 def remove_folder(folder: Path) -> None:
@@ -116,6 +124,7 @@ def make_folder(folder: Path, *, purpose: str = "") -> None:
     Raises:
         RunError: it cannot be made.
     """
+    check_local(folder, purpose=purpose)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -130,13 +139,20 @@ def read_regular(path: Path, *, max_bytes: int | None = None) -> bytes:
         OSError: there is none, or it cannot be read.
         ValueError: it is no regular file, or larger than `max_bytes`.
     """
-    with open(os.open(local(path), _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
+    if isinstance(path, ObjectPath):
+        _check_size(path.stat(), max_bytes)
+        return path.read_bytes()
+    with open(os.open(path, _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
         state = os.fstat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
-            raise ValueError("it is no regular file")
-        if max_bytes is not None and state.st_size > max_bytes:
-            raise ValueError(f"it has {state.st_size} bytes; valid are at most {max_bytes}")
+        _check_size(state, max_bytes)
         return file.read(state.st_size)
+
+
+def _check_size(state: os.stat_result, max_bytes: int | None) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise ValueError("it is no regular file")
+    if max_bytes is not None and state.st_size > max_bytes:
+        raise ValueError(f"it has {state.st_size} bytes; valid are at most {max_bytes}")
 
 
 FileIdentity = tuple[int, int, int, int]
@@ -240,6 +256,8 @@ def check_regular(path: Path, *, name: str) -> Path:
     try:
         found = local(path)
         mode = found.stat().st_mode
+    except StoreError as error:
+        raise UnreachableError(f"{name} cannot be read: {_reason(error)}") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
     if kind := special_file(mode):
@@ -281,7 +299,7 @@ def locked(file: Path) -> Iterator[None]:
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
             yield
-    except (Timeout, LeaseHeldError) as error:
+    except (Timeout, LeaseHeldError, LeaseLostError) as error:
         raise RunError(f"{file} is held by another process for {_LOCK_SECONDS:g} s; end that") from error
     except (OSError, NotImplementedError) as error:
         raise RunError(f"{file} cannot be written; choose a folder that can be, with free space") from error

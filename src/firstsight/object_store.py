@@ -6,28 +6,25 @@ region and address of the service are those of the environment, as other program
 AWS_REGION, AWS_ENDPOINT_URL.
 
 A store has no folders, only names with slashes in them, so a folder is there as long as something is in it. It has no
-locks either; `leased` makes one of an object that is written again and again.
+locks either; see `leases`.
 """
 
 import atexit
 import errno
-import logging
+import hashlib
 import os
 import re
-import secrets
 import shutil
-import socket
 import stat
 import tempfile
 import threading
-import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from firstsight.errors import FirstsightError, SettingsError
 
@@ -35,19 +32,18 @@ from firstsight.errors import FirstsightError, SettingsError
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 # `Path` makes one slash of two.
 _ADDRESS = re.compile(rf"({'|'.join(_PACKAGES)}):/{{1,2}}(?=[^/])")
-_BEAT_SECONDS, _LEASE_SECONDS, _LOOK_SECONDS = 5.0, 30.0, 1.0
 _MAX_COPIED_BYTES = 20e9
 _SHARE_OF_DISK = 0.5  # of what is free, for copies
+_MIN_COPIES = 8
 _COPIES = "firstsight-copies-"
-
-_LOG = logging.getLogger(__name__)
+_PLAIN_SUFFIX = re.compile(r"\.\w{1,10}", re.ASCII)
 
 
 class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind of path
     """A file or a folder of an object store. Its text is the address.
 
-    All methods that ask the store raise an OSError, in words, where it refuses or does not answer; `FileNotFoundError`
-    and `PermissionError` are of this kind.
+    All methods that ask the store raise a `StoreError` where it refuses or does not answer, `FileNotFoundError` if
+    there is no such object, and `SettingsError` without the package that speaks the protocol.
     """
 
     def __str__(self) -> str:
@@ -72,8 +68,8 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
             info = files.info(str(self))
             if info["type"] == "directory":
                 return os.stat_result((stat.S_IFDIR | 0o777, 0, 0, 1, 0, 0, 0, 0, 0, 0), {"st_mtime_ns": 0})
-            seconds = int(files.modified(str(self)).timestamp())
-        content = zlib.crc32(str(info.get("ETag") or info.get("etag") or "").encode())
+            changed = info.get("LastModified") or files.modified(str(self))
+        seconds, content = int(changed.timestamp()), zlib.crc32(str(info.get("ETag") or info.get("etag")).encode())
         state = (stat.S_IFREG | 0o666, 0, 0, 1, 0, 0, int(info["size"]), seconds, seconds, seconds)
         return os.stat_result(state, {"st_mtime_ns": seconds * 10**9 + content % 10**9})
 
@@ -100,6 +96,10 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
             return None
         return "directory" if stat.S_ISDIR(mode) else "file"
 
+    def samefile(self, other_path: str | os.PathLike[str]) -> bool:
+        """Whether the other is the same address."""
+        return str(self) == os.fspath(other_path)
+
     def is_absolute(self) -> bool:
         """It is."""
         return True
@@ -120,10 +120,13 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
         return iter([type(self)(f"{prefix}{name}") for name in names if f"{prefix}{name}".rstrip("/") != str(self)])
 
     def files(self, pattern: str = "") -> list[Self]:
-        """All files under it, at any depth, or those that a pattern such as "*.mp4" names."""
+        """All files under it, at any depth; or those that a pattern such as "*.mp4" names, and in folders of that."""
         with self._asked() as files:
-            names = files.glob(f"{self}/{pattern}") if pattern else files.find(str(self))
-            return [type(self)(f"{self.protocol}://{name}") for name in sorted(names) if not name.endswith("/")]
+            found = files.glob(f"{self}/{pattern}", detail=True) if pattern else files.find(str(self), detail=True)
+            names = {name for name, one in found.items() if one["type"] != "directory"}
+            for name in found.keys() - names:
+                names.update(files.find(f"{self.protocol}://{name}"))
+        return [type(self)(f"{self.protocol}://{name}") for name in sorted(names) if not name.endswith("/")]
 
     def num_bytes(self) -> int:
         """Of all files under it."""
@@ -143,11 +146,13 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
 
     def create(self, content: bytes) -> bool:
         """Makes a file unless there is one, atomically; whether it was made."""
-        with self._asked() as files:
-            try:
+        try:
+            with self._asked() as files:
                 files.pipe_file(str(self), content, mode="create")
-            except FileExistsError:
-                return False
+        except OSError:  # stores refuse in words of their own, or are not sure as others try at this moment
+            if not self.exists():
+                raise
+            return False
         return True
 
     def download(self, to: Path) -> None:
@@ -168,8 +173,9 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
 
     def remove_all(self) -> None:
         """Removes the folder and all that is in it."""
-        with self._asked() as files, suppress(FileNotFoundError):
-            files.rm(str(self), recursive=True)
+        with self._asked() as files:
+            for name in files.find(str(self)):  # one by one, as they are: `rm` takes "[1]" for a pattern
+                files.rm_file(name)
 
     def replace(self, target: Any) -> Any:  # noqa: ANN401  # as `Path` has it
         """Copies it over the target, then removes it."""
@@ -181,22 +187,39 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
     @contextmanager
     def _asked(self) -> Iterator[Any]:
         """The store; what goes wrong within is an OSError with a reason."""
-        files = _files(self.protocol)
         try:
-            yield files
-        except (FirstsightError, FileNotFoundError, PermissionError, FileExistsError):
+            yield _files(self.protocol)
+        except FirstsightError:
             raise
         except Exception as error:  # clients of stores raise what they like
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise OSError(errno.EIO, reason, str(self)) from error
+            if isinstance(error, FileNotFoundError):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from error
+            kind = RefusedError if isinstance(error, PermissionError) else StoreError
+            raise kind(errno.EIO, reason, str(self)) from error
+
+
+class StoreError(FirstsightError, OSError):
+    """An object store refuses, or does not answer."""
+
+    def __str__(self) -> str:
+        return f"{self.filename} cannot be reached ({self.strerror}); check address, credentials and network"
+
+
+class RefusedError(StoreError, PermissionError):
+    """Not with these credentials."""
 
 
 @cache
 def _files(protocol: str) -> Any:  # noqa: ANN401  # a file system of fsspec
     import fsspec
 
+    options: dict[str, Any] = {}
+    region = os.environ.get("AWS_DEFAULT_REGION") or os.environ.get("AWS_REGION")  # s3fs reads the first alone
+    if protocol == "s3" and region:
+        options["client_kwargs"] = {"region_name": region}
     try:  # without caches, as what others write is to be seen
-        return fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True)
+        return fsspec.filesystem(protocol, use_listings_cache=False, skip_instance_cache=True, **options)
     except ImportError as error:
         package = _PACKAGES[protocol]
         raise SettingsError(f"{protocol}:// needs the package {package}: `pip install {package}`") from error
@@ -237,70 +260,105 @@ class _Copies:
     """Files of stores, copied to this machine for as long as the process runs; the least recently used go first."""
 
     def __init__(self) -> None:
-        for folder in Path(tempfile.gettempdir()).glob(f"{_COPIES}*"):
-            if not _is_running(folder.name.removeprefix(_COPIES).partition("-")[0]):  # it was killed
-                shutil.rmtree(folder, ignore_errors=True)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"{_COPIES}{os.getpid()}-"))
-        self._lock = threading.Lock()
+        for left in Path(tempfile.gettempdir()).glob(f"{_COPIES}*"):
+            if (held := _held(left)) is not None:  # its process was killed
+                shutil.rmtree(left, ignore_errors=True)
+                held.close()
+        self._folder = Path(tempfile.mkdtemp(prefix=_COPIES))
+        self._held = _held(self._folder)
+        self._lock = threading.Lock()  # of what follows
         self._sizes: OrderedDict[Path, int] = OrderedDict()
+        self._copying: dict[Path, threading.Lock] = {}
 
     def remove(self) -> None:
         """Removes them all."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        if self._held is not None:
+            self._held.close()
 
     def of(self, path: ObjectPath) -> Path:
         """The copy of a file as it is now."""
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        version = f"{path} {state.st_size} {state.st_mtime_ns}"
-        copy = Path(self._folder, f"{zlib.crc32(version.encode()):08x}-{len(version)}-{path.name}"[-200:])
+        version = f"{path} {state.st_size} {state.st_mtime_ns}".encode("utf-8", "surrogateescape")
+        suffix = path.suffix if _PLAIN_SUFFIX.fullmatch(path.suffix) else ""
+        copy = self._folder / f"{hashlib.blake2b(version, digest_size=16).hexdigest()}{suffix}"
         with self._lock:
+            copying = self._copying.setdefault(copy, threading.Lock())
+        with copying:
             if copy not in self._sizes:
                 self._make_room(state.st_size)
-                path.download(copy)
-                if copy.stat().st_size != state.st_size:
-                    copy.unlink()
-                    raise OSError(errno.EIO, "it ends early, or is being written", str(path))
+                self._copy(path, state, copy)
+            with self._lock:
                 self._sizes[copy] = state.st_size
-            self._sizes.move_to_end(copy)
+                self._sizes.move_to_end(copy)
         return copy
 
+    def _copy(self, path: ObjectPath, state: os.stat_result, copy: Path) -> None:
+        try:
+            path.download(copy)
+            _check_version(path, state, copy)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+
     def _make_room(self, num_bytes: int) -> None:
-        free = shutil.disk_usage(self._folder).free
-        held = sum(self._sizes.values())
-        if num_bytes > free + held:
-            raise OSError(errno.ENOSPC, f"{num_bytes / 1e9:.1f} GB do not fit on the disk, in {self._folder}")
-        most = min(_MAX_COPIED_BYTES, _SHARE_OF_DISK * (free + held))
-        while self._sizes and held + num_bytes > most:
-            oldest, size = self._sizes.popitem(last=False)
-            oldest.unlink(missing_ok=True)  # what is open stays readable
-            held -= size
+        with self._lock:
+            free = shutil.disk_usage(self._folder).free
+            held = sum(self._sizes.values())
+            if num_bytes > free + held:
+                raise StoreError(errno.ENOSPC, f"{num_bytes / 1e9:.1f} GB do not fit on the disk, in {self._folder}")
+            most = min(_MAX_COPIED_BYTES, _SHARE_OF_DISK * (free + held))
+            # The latest may be about to be opened.
+            while self._sizes and (num_bytes > free or (held + num_bytes > most and len(self._sizes) > _MIN_COPIES)):
+                oldest, size = self._sizes.popitem(last=False)
+                oldest.unlink(missing_ok=True)  # what is open stays readable
+                held, free = held - size, free + size
 
 
-def _is_running(process: str) -> bool:
-    if os.name != "posix" or not process.isdecimal():
-        return True  # unknown
+def _check_version(path: ObjectPath, before: os.stat_result, copy: Path) -> None:
+    """Raises a StoreError if the object is another one now; large ones are read in several requests."""
+    now = path.stat()
+    if (now.st_size, now.st_mtime_ns, now.st_size) != (before.st_size, before.st_mtime_ns, copy.stat().st_size):
+        raise StoreError(errno.EIO, "it was replaced while it was read", str(path))
+
+
+def _held(folder: Path) -> BinaryIO | None:
+    """A file that holds the folder for this process; None if another holds it, or where that is unknown."""
     try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True
+        import fcntl
+
+        file = (folder / ".held").open("wb")
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+_MAKING = threading.Lock()
 
 
 @cache
-def _copies() -> _Copies:
+def _made_copies() -> _Copies:
     copies = _Copies()
     atexit.register(copies.remove)
     return copies
 
 
+def _copies() -> _Copies:
+    with _MAKING:
+        return _made_copies()
+
+
 def remove_copies() -> None:
     """Removes what was copied to this machine, for a process that ends without the functions of `atexit`."""
-    if _copies.cache_info().currsize:
-        _copies().remove()
+    if _made_copies.cache_info().currsize:
+        _made_copies().remove()
 
 
 def local(path: Path) -> Path:
@@ -310,89 +368,3 @@ def local(path: Path) -> Path:
         OSError: there is no such object, it cannot be read, or does not fit on the disk.
     """
     return _copies().of(path) if isinstance(path, ObjectPath) else path
-
-
-class LeaseHeldError(Exception):
-    """Somebody else holds a lease, or has taken it over."""
-
-
-@contextmanager
-def leased(path: ObjectPath, *, wait_seconds: float = 0.0) -> Iterator[None]:
-    """Within it no other process leases that object, whose content is written again every five seconds.
-
-    That of a killed process is taken over once it has not been written for 30 s, by the clock of who waits.
-
-    Args:
-        path: the object.
-        wait_seconds: for another process that holds it, and is alive.
-
-    Raises:
-        LeaseHeldError: another holds it; or, at the end, another has taken it over, because this machine could not
-            reach the store for so long.
-        OSError: the store refuses, or does not answer.
-    """
-    owner = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(8)}"
-    _take(path, owner, wait_seconds)
-    ends, lost = threading.Event(), threading.Event()
-    thread = threading.Thread(target=_renew, args=(path, owner, ends, lost), name="firstsight-lease", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ends.set()
-        thread.join()
-        with suppress(OSError):
-            if _owner_of(path.read_bytes()) == owner:
-                path.unlink(missing_ok=True)
-    if lost.is_set():
-        raise LeaseHeldError(str(path))
-
-
-def _take(path: ObjectPath, owner: str, wait_seconds: float) -> None:
-    """Becomes the owner, or raises."""
-    before, is_taken_over = None, False
-    begun = since = time.monotonic()
-    while not path.create(_beat(owner, 0)):
-        now = _content(path)
-        if now is not None and now == before and time.monotonic() - since >= _LEASE_SECONDS:
-            path.unlink(missing_ok=True)  # of a process that was killed
-            time.sleep(secrets.randbelow(1_000) / 1_000)  # others may have waited as long
-            is_taken_over = True
-            continue
-        if now is not None and now != before:
-            if before is not None and time.monotonic() - begun >= wait_seconds:
-                raise LeaseHeldError(str(path))
-            if not wait_seconds:
-                _LOG.warning("%s is held: looking for up to %g s whether its owner is alive", path, _LEASE_SECONDS)
-            before, since = now, time.monotonic()
-        time.sleep(_LOOK_SECONDS)
-    if is_taken_over:
-        time.sleep(2 * _LOOK_SECONDS)
-        if _owner_of(_content(path) or b"") != owner:  # another has removed it, as if it were that of the killed one
-            raise LeaseHeldError(str(path))
-
-
-def _renew(path: ObjectPath, owner: str, ends: threading.Event, lost: threading.Event) -> None:
-    number = 0
-    while not ends.wait(_BEAT_SECONDS):
-        with suppress(OSError):  # the next time may go better
-            if _owner_of(path.read_bytes()) != owner:
-                lost.set()
-                return
-            number += 1
-            path.write_bytes(_beat(owner, number))
-
-
-def _content(path: ObjectPath) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _beat(owner: str, number: int) -> bytes:
-    return f"{owner} {number}".encode()
-
-
-def _owner_of(content: bytes) -> str:
-    return content.decode(errors="replace").rpartition(" ")[0]

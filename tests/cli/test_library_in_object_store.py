@@ -10,10 +10,11 @@ import pytest
 from library_made import layout_encoder, small_encoder, write_video, write_videos
 from object_store_made import BUCKET, Server, object_store_server
 
-from firstsight import Library, object_store
-from firstsight.errors import LibraryError, SourceError
+from firstsight import Library, leases, object_store
+from firstsight.errors import FirstsightError, LibraryError, SourceError
+from firstsight.footage.frame_at import frame_at
 from firstsight.library.folder import writing
-from firstsight.library.source_files import check_unchanged
+from firstsight.library.source_files import check_unchanged, content_hash
 from firstsight.library.thumbnails import as_picture
 from firstsight.object_store import to_path
 
@@ -103,13 +104,13 @@ def test_it_is_reembedded_by_another_encoder(server: Server, videos: Path, tmp_p
 def test_a_second_writer_is_refused_and_that_of_a_killed_one_is_taken_over(
     videos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(object_store, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(object_store, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "_BEAT_SECONDS", 0.05)
     with Library.create(STORE, f"{FOOTAGE}/0.mp4", encoder=small_encoder()) as library:
         with writing(library.path), pytest.raises(LibraryError, match="is being written to by another process"):
             library.add(FOOTAGE)
         (library.path / ".library.lock").write_bytes(b"elsewhere 17 0123456789abcdef 4")
-        monkeypatch.setattr(object_store, "_LEASE_SECONDS", 0.3)
+        monkeypatch.setattr(leases, "_LEASE_SECONDS", 0.3)
         library.add(FOOTAGE)
         assert len(library.sources) == 4
 
@@ -127,7 +128,9 @@ def test_commands_take_addresses(firstsight: Callable[..., Any], videos: Path, t
     assert firstsight("search", STORE, asked, "--nearest", "--clips", tmp_path / "clips").code == 0
     assert list((tmp_path / "clips").glob("*.mp4"))
     assert json.loads(firstsight("library", "info", STORE, "--json").out)["num_sources"] == 4
-    compared = firstsight("compare", f"{FOOTAGE}/0.mp4", "--anchor", f"{FOOTAGE}/0.mp4@1", "--model", f"{STORE}/model")
+    compared = firstsight(
+        "compare", f"{STORE}/model", f"{FOOTAGE}/0.mp4", "--anchor-every", 50, "--out", tmp_path / "out"
+    )
     assert compared.code == 0, compared.err
 
 
@@ -154,7 +157,7 @@ def test_the_page_plays_what_is_in_the_store(
         (("index", STORE, f"{FOOTAGE}/none.mp4"), "there is no video or picture"),
         (("index", STORE, f"{FOOTAGE}/*.avi"), "there is no video or picture"),
         (("search", STORE, f"{FOOTAGE}/1.mp4@1"), "there is no library at s3://walks/walks.library"),
-        (("learn", FOOTAGE, "--out", f"s3://{BUCKET}/run"), "learn into a folder of this machine"),
+        (("learn", FOOTAGE, "--out", f"s3://{BUCKET}/run"), "choose a place on this machine for the run"),
         (("search", STORE.replace("s3:", "gs:"), "x.jpg"), "`pip install gcsfs`"),
     ],
 )
@@ -173,7 +176,7 @@ def test_what_cannot_be_done_is_one_line(
 def test_without_permission_it_is_one_line(firstsight: Callable[..., Any], server: Server, videos: Path) -> None:
     with Library.create(STORE, f"{FOOTAGE}/0.mp4", encoder=small_encoder()):
         pass
-    server.refuses_all = True
+    server.refuses("")
     try:
         for arguments in (
             ("search", STORE, f"{FOOTAGE}/1.mp4@1"),
@@ -183,7 +186,44 @@ def test_without_permission_it_is_one_line(firstsight: Callable[..., Any], serve
             ran = firstsight(*arguments)
             assert ran.code == 2, ran.err
             assert len(ran.err.strip().splitlines()) == 1, ran.err
-        with pytest.raises(LibraryError, match="cannot be reached"):
-            Library.open(STORE)
+            assert "Forbidden" in ran.err or "Access Denied" in ran.err, ran.err
+        for ask in (lambda: Library.open(STORE), lambda: Library.create(f"{STORE}2", FOOTAGE)):
+            with pytest.raises(FirstsightError, match=r"cannot be reached|cannot be read"):
+                ask()
     finally:
-        server.refuses_all = False
+        server.refuses(None)
+
+
+def test_one_object_without_permission_is_tried_again_the_next_time(server: Server, videos: Path) -> None:
+    with Library.create(STORE, FOOTAGE, encoder=small_encoder()) as library:
+        server.put(write_video(videos / "new.mp4", seed=9), "videos/new.mp4")
+        server.put(write_video(videos / "other.mp4", seed=8), "videos/other.mp4")
+        server.refuses("videos/new.mp4")
+        try:
+            outcome = library.add(FOOTAGE)
+            assert outcome.added == ["other.mp4"]
+            assert len(outcome.failures) == 1
+        finally:
+            server.refuses(None)
+        server.refuses("videos/0.mp4")
+        try:
+            assert library.remove_missing().removed == ()
+            assert library.info().unreachable == ("0.mp4",)
+        finally:
+            server.refuses(None)
+        assert library.add(FOOTAGE).added == ["new.mp4"]
+
+
+def test_names_with_brackets_are_no_patterns(server: Server, videos: Path) -> None:
+    server.put(videos / "0.mp4", "videos/walk[1].mp4")
+    server.put(videos / "1.mp4", "videos/walk1.mp4")
+    server.put(videos / "2.mp4", "videos/.trash/gone.mp4")
+    with Library.create(STORE, [f"{FOOTAGE}/walk*.mp4", f"{FOOTAGE}/lat*"], encoder=small_encoder()) as library:
+        assert [one.name for one in library.sources] == ["later/3.mp4", "walk1.mp4", "walk[1].mp4"]
+        assert library.store.source("walk[1].mp4").content == content_hash(videos / "0.mp4", name="0")
+    for name, own in (("walk[1].mp4", "0.mp4"), ("walk1.mp4", "1.mp4")):
+        pixels = [frame_at(path, 1.2).pixels for path in (to_path(f"{FOOTAGE}/{name}"), videos / own)]
+        assert np.array_equal(*pixels)
+    with Library.create(f"s3://{BUCKET}/a[1].library", FOOTAGE, encoder=small_encoder()) as library:
+        assert not any(".trash" in one.name for one in library.sources)
+    object_store.ObjectPath(f"s3://{BUCKET}/a[1].library").remove_all()

@@ -114,6 +114,7 @@ def compare_command(
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":
     from firstsight.comparison.compare import AtSeconds, BelowSimilarity, EveryNFrames, FromPicture
     from firstsight.footage.images import read_image
+    from firstsight.object_store import to_path
 
     given = [value for value in (every, below, at, image) if value is not None]
     if len(given) > 1:
@@ -125,7 +126,7 @@ def _anchor(every: int | None, below: float | None, at: float | None, image: Pat
     if at is not None:
         return AtSeconds(at)
     if image is not None:
-        return FromPicture(read_image(image, name=str(image)), name=image.name)
+        return FromPicture(read_image(to_path(image), name=str(to_path(image))), name=image.name)
     return EveryNFrames(300 if every is None else every)
 
 

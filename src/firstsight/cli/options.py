@@ -63,7 +63,7 @@ def check_run(run: MaybePath) -> MaybePath:
 def check_library(folder: Path) -> Path:
     """Raises a LibraryError if there is no such folder."""
     folder = to_path(folder)
-    if not is_there(folder):
+    if not folder.exists():
         raise LibraryError(f"there is no library at {printable(folder)}; give a folder made by `firstsight index`")
     return folder
 
@@ -91,7 +91,7 @@ def check_source(source: str) -> str:
 
 def check_target(target: str) -> str:
     """Raises a SourceError if there is neither a library nor footage."""
-    return target if is_there(to_path(target) / "library.json") else check_source(target)
+    return target if (to_path(target) / "library.json").is_file() else check_source(target)
 
 
 def check_query(text: str) -> str:
@@ -108,7 +108,7 @@ MaybeAnchors = TypeVar("MaybeAnchors", list[str], list[str] | None)
 def check_anchors(anchors: MaybeAnchors) -> MaybeAnchors:
     """Raises as `check_query` for one of them; a folder is not checked further."""
     for anchor in anchors or []:
-        if not Path(anchor).is_dir():
+        if not to_path(anchor).is_dir():
             check_query(anchor)
     return anchors
 

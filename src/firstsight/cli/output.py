@@ -11,6 +11,7 @@ import typer
 
 from firstsight.errors import SettingsError
 from firstsight.files import open_file
+from firstsight.object_store import is_object, to_path
 from firstsight.text import json_line, printable
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def check_out(*files: Path | None) -> None:
 
 def check_out_folder(folder: Path) -> None:
     """Raises a SettingsError if no files could be written into that folder, which need not be there yet."""
+    if is_object(str(folder)):
+        raise SettingsError(f"{printable(to_path(folder))} is in an object store; choose a folder of this machine")
     if os.path.lexists(folder) and not folder.is_dir():
         raise SettingsError(f"{printable(folder)} is no folder; choose another for the files to be written")
     if reason := _why_not_writable(folder / "file"):
@@ -50,6 +53,8 @@ def check_out_folder(folder: Path) -> None:
 
 
 def _why_not_writable(file: Path) -> str:
+    if is_object(str(file)):
+        return ""
     if file.is_dir():
         return "it is a folder; give the name of a file in it"
     if open_file(file) is not None:

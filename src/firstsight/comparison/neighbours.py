@@ -21,6 +21,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
 from firstsight.footage.source import Source, Spec, open_source
+from firstsight.object_store import to_path
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -92,7 +93,7 @@ def nearest_pictures(
     measure = measure or measure_of(encoder)
     check_count("{} neighbours", k)
     check_choice("measure", measure, get_args(Measure))
-    paths = [Path(one) for one in listed(anchors, name="anchor")]
+    paths = [to_path(one) for one in listed(anchors, name="anchor")]
     if not paths:
         raise SettingsError("no anchor is given; give a picture file, or several")
     footage = open_source(source)
@@ -121,7 +122,7 @@ def _label_of(anchor: Path, source: Spec) -> str:
     """The name of the anchor's folder, if it lies in a subfolder of the source."""
     if not isinstance(source, str | PathLike):
         return ""
-    path, root = anchor.resolve(), Path(source).resolve()
+    path, root = anchor.resolve(), to_path(source).resolve()
     return path.parent.name if root in path.parents and root != path.parent else ""
 
 

@@ -14,8 +14,7 @@ from typing import Any
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_config import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import check_path, is_unfinished, make_folder, write_atomically
-from firstsight.object_store import ObjectPath
+from firstsight.files import check_local, check_path, is_unfinished, make_folder, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -27,6 +26,7 @@ class RunFolder:
     """The folder of one run."""
 
     def __init__(self, folder: Path) -> None:
+        check_local(folder, purpose="the run")
         self.folder = folder
         self._num_lines = 0  # of metrics.jsonl that are of this run
         self._is_begun = False  # whether what is in the folder is of this run
@@ -39,8 +39,6 @@ class RunFolder:
             RunError: there is a run already and `force` is off, something else is there, or it cannot be made.
         """
         folder = check_path(folder, name="run", error=RunError)
-        if isinstance(folder, ObjectPath):
-            raise RunError(f"{folder} is in an object store; learn into a folder of this machine, and copy it there")
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give the name of a folder for the run")
         if is_run(folder):

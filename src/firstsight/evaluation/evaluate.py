@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from glob import glob
+from glob import glob, has_magic
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from firstsight.evaluation.questions import (
 )
 from firstsight.evaluation.sample import MIN_FRAMES, Sample, is_still, read_labels, take_sample
 from firstsight.files import check_path
+from firstsight.footage.finding import find_all
 from firstsight.footage.source import Source, Spec, files_of, open_source
+from firstsight.object_store import ObjectPath, to_path
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import queries_among
 
@@ -317,6 +319,8 @@ def _learned_from(encoder: Encoder, footage: Source) -> dict[str, bool] | None:
 
 def _named(path: str) -> list[Path]:
     """The file or folder of that name, or those that fit the pattern."""
+    if isinstance(named := to_path(path), ObjectPath):
+        return [file.path for file in find_all(named).files] if has_magic(path) else [named]
     found = [path] if os.path.lexists(path) else glob(path, recursive=True)  # noqa: PTH207  # an absolute pattern
     return [Path(one).resolve() for one in found]
 

@@ -156,14 +156,17 @@ def _in_store(path: ObjectPath) -> FoundFiles:
     num_fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     root, pattern = type(path)(*parts[:num_fixed]), "/".join(parts[num_fixed:])
     try:
-        if not pattern and path.is_file():
+        if path.is_file():
             return FoundFiles("", (FoundFile(path, printable(path.name), is_picture(path)),))
+        if pattern and path.is_dir():  # its name has brackets
+            root, pattern = path, ""
         found = {file: file.relative_to(root).as_posix() for file in root.files(pattern)}
     except FileNotFoundError:
         found = {}
     except OSError as error:
         raise SourceError(f"{brief(str(path))} cannot be read ({error.strerror}): {_VALID}") from error
-    kinds = {file: "hidden file" if file.name.startswith(".") else _kind_by_name(file) for file in found}
+    kinds = {file: _kind_by_name(file) for file in found}
+    kinds |= {file: "hidden file" for file, name in found.items() if any(p.startswith(".") for p in name.split("/"))}
     left_out = tuple(LeftOut(printable(found[file]), kind) for file, kind in kinds.items() if kind)
     files = sorted((file for file, kind in kinds.items() if not kind), key=lambda file: _natural(found[file]))
     where = f" matching {printable(str(path))}" if pattern else f" in {printable(str(root))}/"
@@ -292,6 +295,8 @@ def other_names(paths: Iterable[Path]) -> dict[Path, str]:
     """
     of_file: dict[tuple[int, int], list[Path]] = {}
     for path in paths:
+        if isinstance(path, ObjectPath):
+            continue  # a store has no links
         with suppress(OSError, ValueError):
             state = path.stat()
             if state.st_ino:  # some file systems have no such number

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from firstsight.errors import FirstsightError, LibraryError, RunError
+from firstsight.errors import FirstsightError, LibraryError, RunError, UnreachableError
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
@@ -371,14 +371,15 @@ class IndexingRun:
         return [failed.id] if failed else []
 
     def _fail(self, record: SourceRecord, error: Exception) -> None:
-        """Records a file that cannot be read, so that it is not tried again until it changes."""
+        """Records a file that cannot be read, unless for now: then it is not tried again until it changes."""
         reason = (
             str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
         )
         partial = self._registry.partial.pop(record.path, None)
         failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
-        self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
-        self._registry.failed[record.path] = failed
+        if not isinstance(error, UnreachableError):
+            self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
+            self._registry.failed[record.path] = failed
         self.fail(reason)
 
     def fail(self, reason: str) -> None:

@@ -24,6 +24,7 @@ from firstsight.footage.queues import prefetch
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
+from firstsight.library.folder import check_still_writing
 from firstsight.library.records import FrameRows, LayoutRows, SourceRecord, Stored
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import Thumbnail, as_jpeg
@@ -272,6 +273,7 @@ class Writer:
 
     def _write(self) -> None:
         tables, self._has_failed = self._tables, True
+        check_still_writing(tables.folder.parent)
         if self._current is not None:
             tables.put([replace(self._current, status="partial")])
         tables.add(self._rows)

@@ -18,7 +18,8 @@ from typing import Any
 from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.files import is_unfinished, read_regular, remove_folder, write_atomically
 from firstsight.footage.sampling import Sampling
-from firstsight.object_store import LeaseHeldError, ObjectPath, leased, to_path
+from firstsight.leases import LeaseHeldError, LeaseLostError, check_lease, leased
+from firstsight.object_store import ObjectPath, RefusedError, StoreError, to_path
 
 _LOCK_FILE = ".readers.lock"
 
@@ -171,6 +172,8 @@ def tables_folder(path: Path, fingerprint: str) -> Path:
 def check_inside(path: Path, *parts: Path) -> None:
     """Raises LibraryError if a folder of a library is a link out of it, where nothing must be deleted."""
     for part in parts:
+        if isinstance(part, ObjectPath):
+            continue  # a store has no links
         if part.exists() and part.resolve().parent != path.resolve():
             raise LibraryError(
                 f"{part} is a link out of the library, to {part.resolve()}; replace it by the folder itself"
@@ -204,8 +207,23 @@ def writing(folder: Path) -> Iterator[None]:
             yield
     except (Timeout, LeaseHeldError) as error:
         raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
+    except LeaseLostError as error:
+        raise LibraryError(_LOST.format(folder)) from error
+    except StoreError as error:
+        raise LibraryError(f"{folder} cannot be written to: {error}") from error
     except (PermissionError, NotImplementedError) as error:
         raise LibraryError(f"{folder} cannot be written to; check its permissions") from error
+
+
+_LOST = "another process has taken over writing to {}, as this one was not heard of for half a minute; run it again"
+
+
+def check_still_writing(folder: Path) -> None:
+    """Raises a LibraryError if the lock of a library in an object store, that this process had, is another's now."""
+    try:
+        check_lease(folder / LOCK_FILE)
+    except LeaseLostError as error:
+        raise LibraryError(_LOST.format(folder)) from error
 
 
 def is_library(folder: Path) -> bool:
@@ -269,12 +287,15 @@ def _check_reachable(folder: Path) -> None:
     if not isinstance(folder, ObjectPath):
         return
     try:
-        if not folder.bucket.is_dir():
-            raise LibraryError(f"there is no bucket {folder.bucket}; make it first, or give the address of another")
-    except OSError as error:
-        raise LibraryError(
-            f"{folder} cannot be reached ({error.strerror}); check the address, the credentials and the network"
-        ) from error
+        is_missing = not folder.exists() and not folder.bucket.exists()
+    except RefusedError as error:
+        if error.filename == str(folder.bucket):
+            return  # the credentials may be for this folder alone
+        raise LibraryError(str(error)) from error
+    except StoreError as error:
+        raise LibraryError(str(error)) from error
+    if is_missing:
+        raise LibraryError(f"there is no bucket {folder.bucket}; make it first, or give the address of another")
 
 
 def _json(folder: Path, file: Path) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from firstsight.errors import SourceError
+from firstsight.errors import SettingsError, SourceError, UnreachableError
 from firstsight.footage.finding import LeftOut, find_all, other_names, summary
 from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
-from firstsight.object_store import ObjectPath, is_there, local, to_absolute
+from firstsight.object_store import ObjectPath, RefusedError, StoreError, local, to_absolute
 from firstsight.text import printable
 
 _HASH_BYTES = 16  # of blake2b: enough that no two files share them by chance
@@ -80,7 +80,7 @@ def stamp_of(path: Path) -> Stamp | None:
     """Size and time of change; None without such a regular file, or without permission."""
     try:
         state = path.stat()
-    except (OSError, ValueError):
+    except (OSError, ValueError, SettingsError):  # without the package for its store
         return None
     return Stamp(state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
 
@@ -93,13 +93,24 @@ def state_of(path: Path) -> FileState:
     if stamp_of(path) is not None:
         return "there"
     if isinstance(path, ObjectPath):
-        return "gone" if is_there(path.bucket) else "unreachable"
+        return _state_in_store(path)
     try:
         with os.scandir(path.parent) as entries:
             listed = any(entry.name == path.name for entry in entries)
     except (OSError, ValueError):
         return "unreachable"
     return "unreachable" if listed else "gone"
+
+
+def _state_in_store(path: ObjectPath) -> FileState:
+    """Of what has no stamp."""
+    try:
+        is_gone = not path.is_file() and path.bucket.exists()
+    except RefusedError as error:
+        is_gone = error.filename == str(path.bucket)  # the credentials may be for a folder alone
+    except (StoreError, SettingsError):
+        return "unreachable"
+    return "gone" if is_gone else "unreachable"
 
 
 def has_moved(before: Path) -> bool:
@@ -162,6 +173,8 @@ def content_hash(path: Path, *, name: str) -> str:
             while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
                 digest.update(chunk)
                 left -= len(chunk)
+    except StoreError as error:
+        raise UnreachableError(f"{printable(name)} cannot be read: {error.strerror}") from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise SourceError(f"{printable(name)} cannot be read: {reason}") from error

@@ -12,7 +12,7 @@ from typing import Literal, TextIO
 from PIL import Image
 
 from firstsight.errors import FirstsightError, RunError
-from firstsight.files import make_folder, write_atomically
+from firstsight.files import check_local, make_folder, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.stream import Arrival
 from firstsight.monitoring.event import Event
@@ -235,6 +235,7 @@ class EventLog:
 
     def _opened(self) -> FileIO:
         self._begins = True
+        check_local(self._path, purpose="events")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return self._path.open("ab", buffering=0)

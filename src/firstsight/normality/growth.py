@@ -8,7 +8,6 @@ last week.
 
 from dataclasses import dataclass, field
 from os import PathLike
-from pathlib import Path
 from typing import get_args
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import RunError
-from firstsight.files import check_path, locked
+from firstsight.files import check_local, check_path, locked
 from firstsight.footage.frames import Frame
 from firstsight.normality.appearance import Part, Seen
 from firstsight.normality.memory import Judged, Learned, Memory
@@ -55,7 +54,8 @@ class Growth:
     """
 
     def __init__(self, file: str | PathLike[str], memory: Memory | None, encoder: Encoder) -> None:
-        self.file = Path(check_path(file, name="state", error=RunError))
+        self.file = check_path(file, name="state", error=RunError)
+        check_local(self.file, purpose="the state")
         self._fingerprint = encoder.fingerprint
         known = self._read() or (memory and self._of_encoder(memory, "the memory of what is normal"))
         if known is None:

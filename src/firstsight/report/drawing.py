@@ -20,6 +20,7 @@ from firstsight.comparison.neighbours import Neighbourhood
 from firstsight.encoder.encoder import Agreement, CellMatch
 from firstsight.encoder.model import EncoderView
 from firstsight.library.records import SourceRecord
+from firstsight.object_store import ObjectPath
 from firstsight.pixels import Crop, with_channels
 from firstsight.searching.regions import Box
 from firstsight.text import printable, shortened
@@ -74,10 +75,12 @@ def file_uri(content: bytes, kind: str) -> str:
 
 
 def moment_uri(path: Path, seconds: float, *, is_picture: bool = False) -> str:
-    """Opens a file on this machine, a video at that time.
+    """Opens a file on this machine, a video at that time; empty for one in an object store.
 
     Source: W3C, "Media Fragments URI 1.0", 4.2.1, which browsers follow.
     """
+    if isinstance(path, ObjectPath):
+        return ""  # a browser cannot
     return path.absolute().as_uri() + ("" if is_picture else f"#t={max(0.0, seconds):.2f}")
 
 

@@ -7,6 +7,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from firstsight.errors import SettingsError
+from firstsight.object_store import ObjectPath
 from firstsight.text import printable
 from firstsight.web.jobs import END_SECONDS, Job
 from firstsight.web.models import About, Method, Models
@@ -26,7 +27,8 @@ class NewModel(BaseModel):
 
 def add_models(router: APIRouter, workspace: Workspace) -> None:
     """The routes of models."""
-    models = Models(workspace.folder)
+    beside = workspace.state_folder if isinstance(workspace.folder, ObjectPath) else workspace.folder.parent
+    models = Models(beside / workspace.folder.name)
 
     @router.get("/models")
     def show() -> list[dict[str, Any]]:

@@ -101,7 +101,7 @@ def run_learn(task: dict[str, Any], lines: _Lines) -> str:
 def run_live(task: dict[str, Any], lines: _Lines) -> str:
     """Watches a stream; what it was, in a line."""
     from firstsight.api import Library
-    from firstsight.web.watching import watch_live
+    from firstsight.web.live import watch_live
 
     def only_cancels(_: Progress) -> None:
         lines.check()

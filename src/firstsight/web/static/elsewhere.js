@@ -25,8 +25,8 @@ export class Elsewhere {
   moment(one, now) {
     const name = `${one.source} at ${timeText(one.seconds, true)}`;
     return h("li", {},
-      h("button", { class: "elsewhere-open", title: `${name}, similarity ${one.similarity.toFixed(2)}`, "aria-label": `Open ${name}`, onclick: () => seek(one.row, one.seconds) },
-        h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.seconds.toFixed(3)}`, alt: "" }), h("span", {}, `${one.similarity.toFixed(2)} · ${timeText(one.seconds)} ${one.source}`)),
+      h("button", { class: "elsewhere-open", title: `${name}; cosine of the embeddings ${one.similarity.toFixed(2)}`, "aria-label": `Open ${name}`, onclick: () => seek(one.row, one.seconds) },
+        h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.seconds.toFixed(3)}`, alt: "" }), h("span", {}, `${timeText(one.seconds)} ${one.source}`)),
       h("button", { class: "elsewhere-compare", title: "Lay it over the current frame", "aria-label": `Compare with ${name}`, onclick: () => this.compare.show(now, one) }, "⇔"));
   }
 }

@@ -322,7 +322,7 @@ def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
 def _add_comparisons(router: APIRouter, workspace: Workspace) -> None:
     @router.get("/rows/{row_id}/elsewhere")
     def nearest(row_id: str, seconds: Seconds, most: Annotated[int, Query(ge=1, le=50)] = 8) -> list[dict[str, Any]]:
-        """The moments elsewhere that are most like the stored frame nearest to a time, by the cosine, the best first."""
+        """The moments elsewhere that are most like the stored frame nearest to a time, best first by the cosine."""
         row = workspace.row(row_id)
         record, own = row.record_at(float(row.seconds[row.nearest(seconds)]))
         found = workspace.ask(lambda store: elsewhere(store, record.name, own, k=most))

@@ -64,7 +64,8 @@ def leased(path: ObjectPath, *, wait_seconds: float = 0.0) -> Iterator[None]:
         yield
     finally:
         ends.set()
-        _LOST.pop(str(path), None)
+        if _LOST.get(str(path)) is lost:
+            del _LOST[str(path)]
         if thread.ident is not None:
             thread.join()
         with suppress(OSError):

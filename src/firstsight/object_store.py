@@ -23,11 +23,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 from firstsight.errors import FirstsightError, SettingsError
 
+_HAS_LOCKS = find_spec("fcntl") is not None  # not on Windows
 # fsspec's name of each protocol, and the package that speaks it.
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 # `Path` makes one slash of two.
@@ -264,8 +266,11 @@ class _Copies:
             if (held := _held(left)) is not None:  # its process was killed
                 shutil.rmtree(left, ignore_errors=True)
                 held.close()
-        self._folder = Path(tempfile.mkdtemp(prefix=_COPIES))
-        self._held = _held(self._folder)
+        while True:  # another process may find it, and remove it, before it is held
+            self._folder = Path(tempfile.mkdtemp(prefix=_COPIES))
+            self._held = _held(self._folder)
+            if not _HAS_LOCKS or (self._held is not None and self._folder.exists()):
+                break
         self._lock = threading.Lock()  # of what follows
         self._sizes: OrderedDict[Path, int] = OrderedDict()
         self._copying: dict[Path, threading.Lock] = {}
@@ -288,7 +293,7 @@ class _Copies:
             copying = self._copying.setdefault(copy, threading.Lock())
         with copying:
             if copy not in self._sizes:
-                self._make_room(state.st_size)
+                self._make_room(path, state.st_size)
                 self._copy(path, state, copy)
             with self._lock:
                 self._sizes[copy] = state.st_size
@@ -303,12 +308,13 @@ class _Copies:
             copy.unlink(missing_ok=True)
             raise
 
-    def _make_room(self, num_bytes: int) -> None:
+    def _make_room(self, path: ObjectPath, num_bytes: int) -> None:
         with self._lock:
             free = shutil.disk_usage(self._folder).free
             held = sum(self._sizes.values())
             if num_bytes > free + held:
-                raise StoreError(errno.ENOSPC, f"{num_bytes / 1e9:.1f} GB do not fit on the disk, in {self._folder}")
+                reason = f"{num_bytes / 1e9:.1f} GB do not fit on the disk, in {self._folder}"
+                raise StoreError(errno.ENOSPC, reason, str(path))
             most = min(_MAX_COPIED_BYTES, _SHARE_OF_DISK * (free + held))
             # The latest may be about to be opened.
             while self._sizes and (num_bytes > free or (held + num_bytes > most and len(self._sizes) > _MIN_COPIES)):
@@ -326,11 +332,13 @@ def _check_version(path: ObjectPath, before: os.stat_result, copy: Path) -> None
 
 def _held(folder: Path) -> BinaryIO | None:
     """A file that holds the folder for this process; None if another holds it, or where that is unknown."""
-    try:
-        import fcntl
+    if not _HAS_LOCKS:
+        return None
+    import fcntl
 
+    try:
         file = (folder / ".held").open("wb")
-    except (ImportError, OSError):
+    except OSError:
         return None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -34,6 +34,8 @@ _HAS_LOCKS = find_spec("fcntl") is not None  # not on Windows
 _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 # `Path` makes one slash of two.
 _ADDRESS = re.compile(rf"({'|'.join(_PACKAGES)}):/{{1,2}}(?=[^/])")
+# How stores say that there is such a file, or that others make it at this moment, where s3fs does not.
+_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
 _MAX_COPIED_BYTES = 20e9
 _SHARE_OF_DISK = 0.5  # of what is free, for copies
 _MIN_COPIES = 8
@@ -148,13 +150,16 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
 
     def create(self, content: bytes) -> bool:
         """Makes a file unless there is one, atomically; whether it was made."""
-        try:
-            with self._asked() as files:
+        with self._asked() as files:
+            try:
                 files.pipe_file(str(self), content, mode="create")
-        except OSError:  # stores refuse in words of their own, or are not sure as others try at this moment
-            if not self.exists():
-                raise
-            return False
+            except FileExistsError:
+                return False
+            except OSError as error:
+                answer = getattr(error.__cause__, "response", {}).get("Error", {})
+                if answer.get("Code") not in _CONFLICTS:
+                    raise
+                return False
         return True
 
     def download(self, to: Path) -> None:

@@ -22,15 +22,13 @@ from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame, PixelByPixel, View
 from firstsight.footage.reference import FrameReference, parse_reference
 from firstsight.footage.source import Source, open_source
-from firstsight.library.records import SourceRecord
-from firstsight.library.selection import Where
-from firstsight.library.source_files import stamp_of
-from firstsight.library.store import Store
 from firstsight.object_store import to_absolute
 from firstsight.pixels import is_single, single_picture
 
 if TYPE_CHECKING:
     from firstsight.encoder.encoder import Encoder
+    from firstsight.library.records import SourceRecord
+    from firstsight.library.store import Store
 
 # A picture's file, a frame of a video as `walk.mp4@83.2`, or pixels: uint8 (H, W, 3) or (H, W).
 Picture = str | PathLike[str] | NDArray[np.uint8]
@@ -161,24 +159,26 @@ def _still(source: Source, views: tuple[View, ...]) -> Frame:
         return next(reading)
 
 
-def stored_query(picture: Picture, library: Store) -> Query:
+def stored_query(picture: Picture, library: "Store") -> Query:
     """As `read_query` by the library's encoder, which is loaded only if the picture is no frame of the library."""
     check_picture(picture)
     return _of_own_frame(picture, library) or read_query(picture, library.encoder)
 
 
-def stored_anchors(anchors: Picture | Sequence[Picture], library: Store) -> dict[str, NDArray[np.float32]]:
+def stored_anchors(anchors: Picture | Sequence[Picture], library: "Store") -> dict[str, NDArray[np.float32]]:
     """As `read_anchors` by the library's encoder, likewise."""
     return vectors_of(anchors, partial(stored_query, library=library))
 
 
-def record_of(library: Store, path: Path) -> SourceRecord | None:
+def record_of(library: "Store", path: Path) -> "SourceRecord | None":
     """The source of the library that is this file, unchanged since; None without one."""
+    from firstsight.library.source_files import stamp_of  # who has no library loads none
+
     absolute, stamp = to_absolute(path), stamp_of(path)
     return next((one for one in library.sources if one.path == absolute and one.stamp == stamp), None)
 
 
-def _of_own_frame(picture: Picture, library: Store) -> Query | None:
+def _of_own_frame(picture: Picture, library: "Store") -> Query | None:
     """Of a frame that the library holds, of a file that has not changed; None of any other picture."""
     if isinstance(picture, np.ndarray):
         return None
@@ -194,8 +194,10 @@ def _of_own_frame(picture: Picture, library: Store) -> Query | None:
     return Query(reference, frame, described.vectors[0], described)
 
 
-def _stored(library: Store, position: int) -> Descriptions:
+def _stored(library: "Store", position: int) -> Descriptions:
     """What is stored of a frame of the library's timeline."""
+    from firstsight.library.selection import Where
+
     frames = library.timeline.frames
     seconds = float(frames.seconds[position])
     where = Where((frames.source_of(position),), seconds, float(np.nextafter(seconds, np.inf)))

@@ -292,12 +292,9 @@ def locked(file: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     try:
-        if isinstance(file, ObjectPath):
-            with leased(file.with_name(f".{file.name}.lock"), wait_seconds=_LOCK_SECONDS):
-                yield
-            return
         file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.with_name(f".{file.name}.lock"), timeout=_LOCK_SECONDS):
+        lock, most = file.with_name(f".{file.name}.lock"), _LOCK_SECONDS
+        with leased(lock, wait_seconds=most) if isinstance(lock, ObjectPath) else FileLock(lock, timeout=most):
             yield
     except (Timeout, LeaseHeldError, LeaseLostError) as error:
         raise RunError(f"{file} is held by another process for {_LOCK_SECONDS:g} s; end that") from error

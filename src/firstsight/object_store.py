@@ -11,12 +11,10 @@ locks either; see `leases`.
 
 import atexit
 import errno
-import hashlib
 import os
 import re
 import shutil
 import stat
-import tempfile
 import threading
 import zlib
 from collections import OrderedDict
@@ -65,6 +63,13 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
     def bucket(self) -> Self:
         """The bucket that it is in."""
         return type(self)(*self.parts[:2])
+
+    def has_bucket(self) -> bool:
+        """Whether that exists; True too if the credentials, which may be for a folder alone, do not say."""
+        try:
+            return self.bucket.exists()
+        except RefusedError:
+            return True
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002  # as `Path` has it
         """Size, kind and time. Times end with a number of the content, as a store's are of whole seconds."""
@@ -267,6 +272,8 @@ class _Copies:
     """Files of stores, copied to this machine for as long as the process runs; the least recently used go first."""
 
     def __init__(self) -> None:
+        import tempfile  # this and `hashlib` are not loaded for paths alone, which every command has
+
         for left in Path(tempfile.gettempdir()).glob(f"{_COPIES}*"):
             if (held := _held(left)) is not None:  # its process was killed
                 shutil.rmtree(left, ignore_errors=True)
@@ -288,6 +295,8 @@ class _Copies:
 
     def of(self, path: ObjectPath) -> Path:
         """The copy of a file as it is now."""
+        import hashlib
+
         state = path.stat()
         if not stat.S_ISREG(state.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from firstsight.errors import SettingsError
-from firstsight.files import open_file
-from firstsight.object_store import is_object, to_path
+from firstsight.files import check_local, open_file
+from firstsight.object_store import is_object
 from firstsight.text import json_line, printable
 
 if TYPE_CHECKING:
@@ -43,9 +43,8 @@ def check_out(*files: Path | None) -> None:
 
 
 def check_out_folder(folder: Path) -> None:
-    """Raises a SettingsError if no files could be written into that folder, which need not be there yet."""
-    if is_object(str(folder)):
-        raise SettingsError(f"{printable(to_path(folder))} is in an object store; choose a folder of this machine")
+    """Raises a SettingsError or RunError if no files could be written into that folder, which need not be there yet."""
+    check_local(folder, purpose="the files")
     if os.path.lexists(folder) and not folder.is_dir():
         raise SettingsError(f"{printable(folder)} is no folder; choose another for the files to be written")
     if reason := _why_not_writable(folder / "file"):

@@ -19,7 +19,7 @@ from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.files import is_unfinished, read_regular, remove_folder, write_atomically
 from firstsight.footage.sampling import Sampling
 from firstsight.leases import LeaseHeldError, LeaseLostError, check_lease, leased
-from firstsight.object_store import ObjectPath, RefusedError, StoreError, to_path
+from firstsight.object_store import ObjectPath, StoreError, to_path
 
 _LOCK_FILE = ".readers.lock"
 
@@ -287,11 +287,7 @@ def _check_reachable(folder: Path) -> None:
     if not isinstance(folder, ObjectPath):
         return
     try:
-        is_missing = not folder.exists() and not folder.bucket.exists()
-    except RefusedError as error:
-        if error.filename == str(folder.bucket):
-            return  # the credentials may be for this folder alone
-        raise LibraryError(str(error)) from error
+        is_missing = not folder.exists() and not folder.has_bucket()
     except StoreError as error:
         raise LibraryError(str(error)) from error
     if is_missing:
@@ -299,15 +295,10 @@ def _check_reachable(folder: Path) -> None:
 
 
 def _json(folder: Path, file: Path) -> dict[str, Any]:
-    _check_reachable(folder)
-    if folder.is_file():
-        raise LibraryError(f"{folder} is a file, and a library is a folder; {_MADE_BY}")
-    if not folder.exists():
-        raise LibraryError(f"there is no library at {folder}; {_MADE_BY}")
     try:
         content = json.loads(read_regular(file, max_bytes=_MAX_BYTES).decode())
-    except FileNotFoundError as error:
-        raise LibraryError(f"{folder} is not a library: it has no {CONFIG_FILE}; {_MADE_BY}") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise LibraryError(f"{_why_not_a_library(folder)}; {_MADE_BY}") from error
     except OSError as error:
         raise LibraryError(f"{file} cannot be read: {error.strerror}; check its permissions") from error
     except (ValueError, RecursionError) as error:
@@ -315,3 +306,12 @@ def _json(folder: Path, file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise LibraryError(f"{file} does not describe a library; {_MADE_BY}")
     return content
+
+
+def _why_not_a_library(folder: Path) -> str:
+    """Of what has no settings."""
+    if folder.is_file():
+        return f"{folder} is a file, and a library is a folder"
+    return (
+        f"{folder} is not a library: it has no {CONFIG_FILE}" if folder.exists() else f"there is no library at {folder}"
+    )

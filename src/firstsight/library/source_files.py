@@ -10,17 +10,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from firstsight.errors import SettingsError, SourceError, UnreachableError
+from firstsight.errors import SettingsError, SourceError
+from firstsight.files import open_regular
 from firstsight.footage.finding import LeftOut, find_all, other_names, summary
 from firstsight.footage.live import endpoint_of
 from firstsight.library.records import SourceRecord, Stamp
-from firstsight.object_store import ObjectPath, RefusedError, StoreError, local, to_absolute
+from firstsight.object_store import ObjectPath, StoreError, to_absolute
 from firstsight.text import printable
 
 _HASH_BYTES = 16  # of blake2b: enough that no two files share them by chance
 _CHUNK_BYTES = 1 << 20
-# So that opening a pipe does not wait for a writer.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 _LOG = logging.getLogger(__name__)
 
@@ -105,9 +104,7 @@ def state_of(path: Path) -> FileState:
 def _state_in_store(path: ObjectPath) -> FileState:
     """Of what has no stamp."""
     try:
-        is_gone = not path.is_file() and path.bucket.exists()
-    except RefusedError as error:
-        is_gone = error.filename == str(path.bucket)  # the credentials may be for a folder alone
+        is_gone = not path.is_file() and path.has_bucket()
     except (StoreError, SettingsError):
         return "unreachable"
     return "gone" if is_gone else "unreachable"
@@ -165,19 +162,13 @@ def content_hash(path: Path, *, name: str) -> str:
     """
     digest = hashlib.blake2b(digest_size=_HASH_BYTES)
     try:
-        with open(os.open(local(path), _OPEN_FLAGS), "rb") as file:  # noqa: PTH123
-            state = os.fstat(file.fileno())
-            if not stat.S_ISREG(state.st_mode):
-                raise SourceError(f"{printable(name)} is not a file: valid are videos and pictures")
-            left = state.st_size
+        with open_regular(path, name=printable(name)) as file:
+            left = os.fstat(file.fileno()).st_size
             while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
                 digest.update(chunk)
                 left -= len(chunk)
-    except StoreError as error:
-        raise UnreachableError(f"{printable(name)} cannot be read: {error.strerror}") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SourceError(f"{printable(name)} cannot be read: {reason}") from error
+    except OSError as error:
+        raise SourceError(f"{printable(name)} cannot be read: {error.strerror}") from error
     return digest.hexdigest()
 
 

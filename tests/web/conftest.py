@@ -69,7 +69,7 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
 
         def on_console(message) -> None:
             if message.type == "error" and not any(part in message.text for part in expected):
-                problems.append(message.text)
+                problems.append(f"{message.text} {message.location.get('url', '')}")
 
         page.on("console", on_console)
         page.on("pageerror", lambda error: problems.append(str(error)))

@@ -3,6 +3,9 @@
 import pytest
 from web_server import Server
 
+from firstsight.errors import LibraryError
+from firstsight.web.live import Live
+
 
 def test_a_clip_is_watched_as_a_camera_and_ended(server: Server, open_page) -> None:
     page = open_page(server)
@@ -20,6 +23,8 @@ def test_a_clip_is_watched_as_a_camera_and_ended(server: Server, open_page) -> N
         assert list(point["closeness"]) == [client.get("/api/anchors").json()[0]["id"]]
     page.get_by_role("button", name="Stop").click()
     page.wait_for_selector("#panel-live[data-live=off]")
+    with server.client() as client:  # a page that read of the last frame before the end may ask for it after
+        assert client.get("/api/live/picture").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -34,4 +39,8 @@ def test_a_client_names_a_row_or_a_camera_and_never_a_path(server: Server, conte
         answer = client.post("/api/live", json=content)
         assert answer.status_code == status
         assert client.get("/api/live").json()["state"] == "off"
-        assert client.get("/api/live/picture").status_code == 404
+
+
+def test_without_a_frame_yet_there_is_no_picture() -> None:
+    with pytest.raises(LibraryError, match="nothing is live now"):
+        Live().picture()

@@ -39,6 +39,7 @@ class Live:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[str] | None = None
         self._state: State = "off"
+        self._jpeg = b""  # kept when the view ends: a page that has just read of a frame asks for its picture next
         self._clear("off", "")
 
     def start(self, source: str, task: dict[str, Any]) -> None:
@@ -71,7 +72,7 @@ class Live:
             }
 
     def picture(self) -> bytes:
-        """The latest frame, a JPEG. Raises a LibraryError if there is none."""
+        """The latest frame, a JPEG, also after the end. Raises a LibraryError if there was none."""
         with self._lock:
             if not self._jpeg:
                 raise LibraryError("nothing is live now")
@@ -79,7 +80,7 @@ class Live:
 
     def _clear(self, state: State, source: str) -> None:
         self._state = state
-        self._source, self._error, self._number, self._jpeg = source, "", 0, b""
+        self._source, self._error, self._number = source, "", 0
         self._points: deque[dict[str, Any]] = deque(maxlen=_MAX_POINTS)
         self._events: deque[dict[str, Any]] = deque(maxlen=_MAX_EVENTS)
         self._cells: dict[str, Any] = {}

@@ -175,107 +175,104 @@ def explain(ratings: Tensor, known: Tensor | None = None, known_weight: float = 
         known: (K, 2), ratings of further frames less their list's mean, each of which counts as so many matches:
         known_weight: 0 to 1.
     """
-    known = ratings.new_zeros(0, 2) if known is None or not known_weight else known
-    known_weights = ratings.new_full((len(known),), known_weight)
+    if known is None or not known_weight:
+        known = ratings.new_zeros(0, 2)
     centred = ratings - ratings.mean(dim=1, keepdim=True)
     scale = centred.reshape(-1, 2).std(dim=0).clamp_min(1e-9)
-    values, known = centred / scale, known / scale
-    rows = torch.arange(len(values))
+    values, matches = (centred / scale).numpy(), (known / scale).numpy()
+    rows = np.arange(len(values))
     starts = [
-        values[rows, score.argmax(dim=1)].mean(dim=0) for score in (values[..., 0], values[..., 1], values.sum(-1))
+        values[rows, score.argmax(axis=1)].mean(axis=0) for score in (values[..., 0], values[..., 1], values.sum(-1))
     ]
-    if len(known):
-        starts.append((known * known_weights[:, None]).sum(dim=0) / known_weights.sum().clamp_min(1e-9))
-    return max(
-        (_maximised(values, known, known_weights, start, scale) for start in starts),
-        key=lambda mixture: mixture.likelihood,
-    )
+    if len(matches):
+        starts.append(matches.mean(axis=0))
+    found = [_maximised(values, matches, known_weight, start) for start in starts]
+    *parts, likelihood = max(found, key=lambda one: one[-1])
+    shift, covariance, posterior = map(torch.from_numpy, parts)
+    return Mixture(shift, covariance, posterior, scale, likelihood)
 
 
-def _maximised(values: Tensor, known: Tensor, known_weights: Tensor, shift: Tensor, scale: Tensor) -> Mixture:
-    num, length, _ = values.shape
+# In NumPy: the arrays are small, and PyTorch takes four times as long for as many small steps.
+_Array = NDArray[np.floating]
+
+
+def _maximised(
+    values: _Array, known: _Array, known_weight: float, shift: _Array
+) -> tuple[_Array, _Array, _Array, float]:
+    """The shift, the covariance, the posterior and the likelihood that it ends at."""
+    length = values.shape[1]
     most = min(_MAX_MATCHES, length)
-    ways = torch.tensor([math.comb(length, m) for m in range(most + 1)], dtype=values.dtype)
-    counts = torch.full((most + 1,), 1 / (most + 1), dtype=values.dtype)
-    covariance = torch.cov(values.reshape(-1, 2).T) + 1e-6 * torch.eye(2, dtype=values.dtype)
-    likelihood, posterior = -math.inf, torch.zeros(num, length, dtype=values.dtype)
-    inverse = torch.linalg.inv(covariance)
+    ways = np.array([math.comb(length, m) for m in range(most + 1)], float)
+    counts = np.full(most + 1, 1 / (most + 1))
+    flat = values.reshape(-1, 2)
+    num, squares, known_sum = len(flat) + known_weight * len(known), flat.T @ flat, known_weight * known.sum(axis=0)
+    covariance = np.cov(flat.T) + 1e-6 * np.eye(2)
+    likelihood, posterior = -math.inf, np.zeros(values.shape[:2])
+    inverse = np.linalg.inv(covariance)
     for _ in range(_ITERATIONS):
         odds = _odds(values, shift, inverse)
         sums = _symmetric_sums(odds, most)
         prior = counts / ways
         by_count = sums[-1] * prior
-        evidence = by_count.sum(dim=1)
-        posterior = (_with_each(odds, sums, prior) / evidence[:, None]).clamp(0, 1)
-        counts = (by_count / evidence[:, None]).mean(dim=0)
-        base = _log_likelihood(values, known - shift, known_weights, covariance, inverse)
-        last, likelihood = likelihood, float(evidence.log().sum()) + base
-        weight = posterior.sum() + known_weights.sum()
-        total = (posterior[..., None] * values).sum(dim=(0, 1)) + known_weights @ known
-        shift = (total / weight.clamp_min(1e-9)).clamp_min(0)  # a match is not less alike than wrong candidates
-        covariance = _scatter(values, known, known_weights, posterior, shift)
-        inverse = torch.linalg.inv(covariance)
+        evidence = by_count.sum(axis=1)
+        posterior = (_with_each(odds, sums, prior) / evidence[:, None]).clip(0, 1)
+        counts = (by_count / evidence[:, None]).mean(axis=0)
+        away = known - shift
+        exponent = (inverse * (squares + known_weight * away.T @ away)).sum() + num * np.log(np.linalg.det(covariance))
+        last, likelihood = likelihood, float(np.log(evidence).sum() - exponent / 2)
+        total, first = posterior.sum(), posterior.reshape(-1) @ flat
+        weight = total + known_weight * len(known)
+        shift = ((first + known_sum) / max(weight, 1e-9)).clip(0)  # a match is not less alike than wrong candidates
+        away, cross = known - shift, np.outer(first, shift)
+        scatter = squares - cross - cross.T + total * np.outer(shift, shift) + known_weight * away.T @ away
+        covariance = scatter / num + 1e-6 * np.eye(2)
+        inverse = np.linalg.inv(covariance)
         shift = _agreeing(shift, covariance, inverse)
         if abs(likelihood - last) < _ENOUGH * abs(likelihood):
             break
-    return Mixture(shift, covariance, posterior, scale, likelihood)
+    return shift, covariance, posterior, likelihood
 
 
-def _agreeing(shift: Tensor, covariance: Tensor, inverse: Tensor) -> Tensor:
+def _agreeing(shift: _Array, covariance: _Array, inverse: _Array) -> _Array:
     """The shift with which no rater speaks against a match: where one would, it follows the other and adds nothing."""
-    if not bool((inverse @ shift < 0).any()):
+    if not (inverse @ shift < 0).any():
         return shift
     other = int(shift.argmax())
-    follows: Tensor = covariance[:, other] / covariance[other, other] * shift[other]
-    return follows.clamp_min(0)
+    follows: _Array = covariance[:, other] / covariance[other, other] * shift[other]
+    return follows.clip(0)
 
 
-def _odds(values: Tensor, shift: Tensor, inverse: Tensor) -> Tensor:
+def _odds(values: _Array, shift: _Array, inverse: _Array) -> _Array:
     """Density as a match / as a wrong candidate."""
     weights = inverse @ shift
-    return (values @ weights - shift @ weights / 2).clamp(-_MAX_EXPONENT, _MAX_EXPONENT).exp()
+    odds: _Array = np.exp((values @ weights - shift @ weights / 2).clip(-_MAX_EXPONENT, _MAX_EXPONENT))
+    return odds
 
 
-def _symmetric_sums(odds: Tensor, most: int) -> list[Tensor]:
-    """Elementary symmetric polynomials e_0 to e_most of the first 0 to n columns: sums over all sets of m matches."""
-    sums = torch.zeros(len(odds), most + 1, dtype=odds.dtype)
-    sums[:, 0] = 1
-    found = [sums]
-    for column in odds.T:
-        sums = torch.cat([sums[:, :1], sums[:, 1:] + column[:, None] * sums[:, :-1]], dim=1)
-        found.append(sums)
-    return found
+def _symmetric_sums(odds: _Array, most: int) -> _Array:
+    """Elementary symmetric polynomials e_0 to e_most of the first 0 to n columns: sums over all sets of m matches.
+
+    Of odds (L, n): (n + 1, L, most + 1).
+    """
+    num, length = odds.shape
+    sums = np.zeros((length + 1, num, most + 1))
+    sums[0, :, 0] = 1
+    for k in range(length):
+        sums[k + 1] = sums[k]
+        sums[k + 1, :, 1:] += odds[:, k, None] * sums[k, :, :-1]
+    return sums
 
 
-def _with_each(odds: Tensor, sums: list[Tensor], prior: Tensor) -> Tensor:
+def _with_each(odds: _Array, sums: _Array, prior: _Array) -> _Array:
     """Sums over the sets that contain a candidate, (L, n), weighted by the prior of their size."""
     # Nothing is subtracted from a sum over all: where some odds are large, no digit would be left.
-    total, zero = torch.empty_like(odds), odds.new_zeros(len(odds), 1)
-    behind = torch.cat([prior[1:].expand(len(odds), -1), zero], dim=1)  # sums over sets behind, by how many come before
-    for column in reversed(range(odds.shape[1])):
-        total[:, column] = odds[:, column] * (sums[column] * behind).sum(dim=1)
-        behind = behind + odds[:, column : column + 1] * torch.cat([behind[:, 1:], zero], dim=1)
+    total = np.empty_like(odds)
+    behind = np.zeros((len(odds), len(prior)))  # sums over the sets behind, by how many come before
+    behind[:, :-1] = prior[1:]
+    for k in reversed(range(odds.shape[1])):
+        total[:, k] = odds[:, k] * (sums[k] * behind).sum(axis=1)
+        behind[:, :-1] += odds[:, k, None] * behind[:, 1:]
     return total
-
-
-def _log_likelihood(
-    values: Tensor, known_away: Tensor, known_weights: Tensor, covariance: Tensor, inverse: Tensor
-) -> float:
-    """Of wrong candidates `values`, and of known matches that are so far from the mean of matches."""
-    log_det = torch.logdet(covariance)
-    num = values.shape[0] * values.shape[1] + known_weights.sum()
-    squares = torch.einsum("lni,ij,lnj->", values, inverse, values)
-    known_squares = torch.einsum("k,ki,ij,kj->", known_weights, known_away, inverse, known_away)
-    return -float(squares + known_squares + num * log_det) / 2
-
-
-def _scatter(values: Tensor, known: Tensor, known_weights: Tensor, posterior: Tensor, shift: Tensor) -> Tensor:
-    away, known_away = values - shift, known - shift
-    total = torch.einsum("ln,lni,lnj->ij", 1 - posterior, values, values)
-    total = total + torch.einsum("ln,lni,lnj->ij", posterior, away, away)
-    total = total + torch.einsum("k,ki,kj->ij", known_weights, known_away, known_away)
-    count = values.shape[0] * values.shape[1] + known_weights.sum()
-    return total / count + 1e-6 * torch.eye(2, dtype=values.dtype)
 
 
 @dataclass(frozen=True)
@@ -364,16 +361,16 @@ def _next(lists: Lists) -> tuple[Tensor, Tensor]:
 
 def _share_of_matches(values: Tensor, mixture: Mixture) -> tuple[float, Tensor]:
     """How many of these (K, 2) are matches, 0 to 1, and the probability of each, by the likelihood alone."""
-    posterior, share = torch.zeros(len(values), dtype=values.dtype), 0.5
+    posterior, share = np.zeros(len(values)), 0.5
     if not len(values):
-        return 0.0, posterior
-    odds = _odds(values, mixture.shift, torch.linalg.inv(mixture.covariance))
+        return 0.0, torch.from_numpy(posterior)
+    odds = _odds(values.numpy(), mixture.shift.numpy(), np.linalg.inv(mixture.covariance.numpy()))
     for _ in range(_ITERATIONS):
         posterior = share * odds / (share * odds + 1 - share)
         last, share = share, min(max(float(posterior.mean()), 1e-6), 1 - 1e-6)
         if abs(share - last) < 1e-6:
             break
-    return share, posterior
+    return share, torch.from_numpy(posterior)
 
 
 def _sure_pairs(posterior: Tensor, lists: Lists, sample: Sample) -> tuple[tuple[int, int], ...]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
+from waiting import WATCHDOG_SECONDS
 
 from firstsight.footage.encoding import VideoWriter
 
@@ -46,16 +47,28 @@ class Server:
     def client(self, **headers: str) -> httpx.Client:
         """With the token, unless other headers are given."""
         given = headers or {"authorization": f"Bearer {TOKEN}"}
-        return httpx.Client(base_url=self.address, headers=given, timeout=120, trust_env=False)
+        return httpx.Client(base_url=self.address, headers=given, timeout=WATCHDOG_SECONDS, trust_env=False)
+
+
+# Of its workers: they begin once a file is gone, so that what is done while they run does not depend on who is faster.
+_HELD = """
+import pathlib, sys, time
+while "firstsight.web.worker" in sys.orig_argv and pathlib.Path({hold!r}).exists():
+    time.sleep(0.05)
+"""
 
 
 @contextmanager
-def serving(path: Path, state: Path) -> Iterator[Server]:
-    """The server of a library or of footage."""
+def serving(path: Path, state: Path, *, hold: Path | None = None) -> Iterator[Server]:
+    """The server of a library or of footage; its jobs wait while there is the file `hold`."""
     environment = {**os.environ, "XDG_STATE_HOME": str(state), "FIRSTSIGHT_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
     command = "from firstsight.cli.main import main; main()"
     log = state / "server.log"
     state.mkdir(parents=True, exist_ok=True)
+    if hold is not None:
+        (state / "held").mkdir()
+        (state / "held" / "sitecustomize.py").write_text(_HELD.format(hold=str(hold)))
+        environment["PYTHONPATH"] = str(state / "held")
     with (
         log.open("a") as errors,
         subprocess.Popen(
@@ -70,4 +83,4 @@ def serving(path: Path, state: Path) -> Iterator[Server]:
             yield server
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(WATCHDOG_SECONDS)

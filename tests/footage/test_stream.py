@@ -116,7 +116,7 @@ class TestRecordings:
         path = write_video(tmp_path / "a.mp4", numbers(50))
         begun = time.monotonic()
         with Stream(path, views=(Whole(),), frames_per_second=5, speed=2) as stream:
-            assert len(list(stream)) == 10
+            assert len(list(stream)) + stream.num_dropped == 10
         assert time.monotonic() - begun >= 0.9  # 1.8 s of footage at twice its speed
 
     def test_of_a_slow_user_give_the_newest_frame(self, tmp_path, no_leak):
@@ -299,6 +299,16 @@ class TestLive:
         assert lost.reason == "camera 0 ended"
         assert first.seconds <= lost.last_seconds <= lost.seconds
         assert 0 <= first.seconds <= lost.seconds <= back.seconds <= again.seconds
+        assert back.away_seconds == pytest.approx(back.seconds - lost.seconds)
+
+    def test_of_a_slow_user_is_lost_when_it_was_lost_and_not_when_that_was_read(self, no_leak):
+        generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=0.2", "lavfi")
+        with Stream(generated, views=(Whole(),), **PATIENT) as stream:
+            until(stream, Frame)
+            wait_for(lambda: stream.num_dropped > 8)  # it was lost and back, more than once
+            lost = until(stream, Lost)
+            back = until(stream, Back)
+        assert 0 <= lost.seconds <= back.seconds
         assert back.away_seconds == pytest.approx(back.seconds - lost.seconds)
 
     def test_hundreds_of_failed_connections_leave_nothing_behind(self, tmp_path, web, no_leak):

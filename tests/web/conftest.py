@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from library_made import layout_encoder
+from waiting import WATCHDOG_SECONDS
 from web_server import TOKEN, Server, serving, write_clip
 
 from firstsight.api import Library
@@ -65,7 +66,7 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
         contexts.append(context)
         servers.append(server)
         page = context.new_page()
-        page.set_default_timeout(40_000)
+        page.set_default_timeout(1000 * WATCHDOG_SECONDS)
 
         def on_console(message) -> None:
             if message.type == "error" and not any(part in message.text for part in expected):

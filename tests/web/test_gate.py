@@ -4,7 +4,6 @@ import io
 import struct
 import zlib
 
-import httpx
 import pytest
 from PIL import Image
 from web_server import TOKEN, Server
@@ -17,11 +16,12 @@ from firstsight.web.gate import MAX_BODY_BYTES, token_of_user
 @pytest.mark.parametrize("given", [None, "Bearer wrong", "Bearer", f"Basic {TOKEN}"])
 def test_nothing_is_answered_without_the_token(server: Server, path: str, given: str | None) -> None:
     headers = {} if given is None else {"authorization": given}
-    assert httpx.get(f"{server.address}{path}", headers=headers, trust_env=False).status_code == 401
+    with server.client(accept="*/*", **headers) as client:
+        assert client.get(path).status_code == 401
 
 
 def test_the_printed_address_becomes_a_cookie_and_a_wrong_one_does_not(server: Server) -> None:
-    with httpx.Client(base_url=server.address, trust_env=False) as client:
+    with server.client(accept="*/*") as client:
         assert client.get("/", params={"token": "wrong"}).status_code == 401
         answer = client.get("/", params={"token": TOKEN})
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
@@ -64,8 +64,8 @@ def test_a_foreign_websocket_is_refused(server: Server, headers: dict[str, str])
         "connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13",
         "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==", **headers,
     }  # fmt: skip
-    address = f"{server.address}/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
-    assert httpx.get(address, headers=upgrade, trust_env=False).status_code == 403
+    with server.client(**upgrade) as client:
+        assert client.get("/_nicegui_ws/socket.io/?EIO=4&transport=websocket").status_code == 403
 
 
 @pytest.mark.parametrize(

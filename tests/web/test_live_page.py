@@ -7,8 +7,15 @@ from firstsight.errors import LibraryError
 from firstsight.web.live import Live
 
 
+def slowly(route) -> None:
+    """Asks for so slow a camera that it does not end while it is looked at."""
+    is_start = route.request.method == "POST"
+    route.continue_(**({"post_data": {**route.request.post_data_json, "speed": 0.01}} if is_start else {}))
+
+
 def test_a_clip_is_watched_as_a_camera_and_ended(server: Server, open_page) -> None:
     page = open_page(server)
+    page.route("**/api/live", slowly)
     page.wait_for_selector(".player-stage[data-ready^=s]")
     page.keyboard.press("a")
     page.wait_for_selector(".anchors li")

@@ -51,6 +51,7 @@ def test_the_keyboard_steps_and_plays(server: Server, open_page) -> None:
     page.locator(".player-title").click()
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('.player-time').textContent !== '0:00.00'")
+    page.evaluate("document.querySelector('video').loop = true")  # so that it does not end by itself
     page.keyboard.press(" ")
     page.wait_for_selector("[aria-label='Play (space)'][aria-pressed=true]")
     page.keyboard.press(" ")
@@ -95,7 +96,7 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
 def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page = open_page(server)
     grouped = "document.querySelector('.fs-root').dataset.ready.endsWith('+')"
-    page.wait_for_function(grouped, timeout=240_000)  # by a job, which waits for the machine
+    page.wait_for_function(grouped)  # by a job, which waits for the machine
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
     box = page.locator(".map-stage canvas[data-points]").bounding_box()
@@ -204,17 +205,19 @@ def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_canc
     footage.mkdir()
     write_clip(footage / "a.mp4", hue=90, num_frames=40, size=64)
     expected = ("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
-    with serving(footage, tmp_path / "state") as server:
+    hold = tmp_path / "hold"
+    hold.touch()
+    with serving(footage, tmp_path / "state", hold=hold) as server:
         page = open_page(server)
         page.wait_for_selector(".player-stage[data-ready]:not([data-ready=''])")  # plays before it is indexed
         page.wait_for_selector(".job")
         page.locator(".job button:has-text('Cancel')").click()
         page.wait_for_selector(".job[data-state=cancelled]")
+        hold.unlink()
         page.locator(".job button:has-text('Go on')").click()
         page.wait_for_selector(".job[data-state=running], .job[data-state=waiting]")
         page.close()  # it goes on without the tab
     with serving(footage, tmp_path / "state") as server:
         page = open_page(server, expected=expected)
-        page.set_default_timeout(240_000)  # an encoder is learned
         page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")
         page.wait_for_selector(".counts:has-text('frames')")

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from library_made import layout_encoder
 from PIL import Image
+from waiting import WATCHDOG_SECONDS, wait_for
 
 from firstsight.api import Library
-from firstsight.errors import LibraryError, SettingsError
+from firstsight.errors import SettingsError
 from firstsight.files import unfinished
 from firstsight.web import jobs
-from firstsight.web.anchors import Anchors, box_of_shares
+from firstsight.web.anchors import Anchors, RemovedError, box_of_shares
 from firstsight.web.jobs import Job, Jobs
 from firstsight.web.model_routes import NewModel
 from firstsight.web.models import About, Models
@@ -34,13 +35,6 @@ TILES = "tracks/{track}/{level}/{number}"
 def worker(program: str) -> Callable[[dict], "subprocess.Popen[str]"]:
     pipe = subprocess.PIPE
     return lambda _: subprocess.Popen([sys.executable, "-c", program], stdin=pipe, stdout=pipe, text=True)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def ignore(_: Job) -> None:
@@ -73,6 +67,7 @@ def test_a_cancelled_job_that_is_still_ending_is_not_forgotten(tmp_path: Path, m
 
 
 def test_who_cancels_may_wait_for_the_worker_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_END_SECONDS", WATCHDOG_SECONDS)
     late = tmp_path / "late"
     ends_late = "import sys, time; print('{}', flush=True); sys.stdin.read(); time.sleep(1)"
     monkeypatch.setattr(jobs, "start_worker", worker(f"{ends_late}; open({str(late)!r}, 'w')"))
@@ -80,14 +75,29 @@ def test_who_cancels_may_wait_for_the_worker_to_end(tmp_path: Path, monkeypatch:
     job = queue.add("learn", "one", {})
     queue.start()
     wait_for(lambda: queue.all()[0].state == "running")
-    assert queue.cancel(job.id, wait_seconds=60).state == "cancelled"
+    assert queue.cancel(job.id, and_wait=True).state == "cancelled"
     assert late.exists()
     queue.close()
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: bool) -> None:
+    monkeypatch.setattr(jobs, "_END_SECONDS", 0.2)
+    monkeypatch.setattr(jobs, "start_worker", worker("import time; print('{}', flush=True); time.sleep(1e6)"))
+    queue = Jobs(tmp_path / "jobs.json", on_change=ignore)
+    job = queue.add("learn", "one", {})
+    queue.start()
+    wait_for(lambda: queue.all()[0].state == "running")
+    if not closes:
+        assert queue.cancel(job.id, and_wait=True).state == "cancelled"
+    queue.close()
+    assert queue._process is None
 
 
 def test_a_model_is_removed_once_its_cancelled_worker_has_saved(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(jobs, "_END_SECONDS", WATCHDOG_SECONDS)
     late = tmp_path / "late"
     saves_late = "import sys, time; print('{}', flush=True); sys.stdin.read(); time.sleep(1)"
     monkeypatch.setattr(jobs, "start_worker", worker(f"{saves_late}; open({str(late)!r}, 'w')"))
@@ -104,8 +114,10 @@ def test_an_anchor_that_was_removed_cannot_be_renamed(tmp_path: Path) -> None:
     anchors = Anchors(tmp_path)
     kept, removed = (anchors.add(PICTURE, name=name) for name in ("kept", "removed"))
     anchors.remove(removed.id)
-    with pytest.raises(LibraryError, match="no such anchor"):
+    with pytest.raises(RemovedError, match="no such anchor"):
         anchors.rename(removed.id, "again")
+    with pytest.raises(RemovedError):
+        anchors.picture(removed.id)
     assert anchors.rename(kept.id, "new").name == "new"
     assert [one.name for one in Anchors(tmp_path).all()] == ["new"]
 

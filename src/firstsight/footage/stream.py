@@ -23,6 +23,7 @@ class Broken:
     """A connection has ended, or could not be made."""
 
     reason: str  # in one line
+    seconds: float = 0.0  # when, on the clock of the stream
 
 
 @dataclass(frozen=True)
@@ -207,21 +208,20 @@ class Stream(Closing, Iterator[Arrival]):
                     yield Back(item.seconds, self.name, item.seconds - lost_at)
                 self._has_begun, lost_at, self._last_seconds = True, None, item.seconds
                 yield item
-            elif lost_at is None and (reason := self._trouble(item)):
+            elif lost_at is None and (trouble := item or self._silence()):
                 if not self._has_begun:
-                    raise SourceError(f"{reason}; {self._endpoint.cure if self._endpoint else ''}")
-                lost_at = self.now()
-                yield Lost(lost_at, self.name, reason, self._last_seconds)
+                    raise SourceError(f"{trouble.reason}; {self._endpoint.cure if self._endpoint else ''}")
+                lost_at = trouble.seconds
+                yield Lost(lost_at, self.name, trouble.reason, self._last_seconds)
 
-    def _trouble(self, item: Broken | None) -> str:
-        """Why the stream counts as lost; empty if it does not."""
-        if item is not None:
-            return item.reason
+    def _silence(self) -> Broken | None:
+        """That the stream counts as lost, as nothing has arrived for too long; None if it does not."""
         # Opening has a time-out of its own, with a better message.
         max_silence = self._timeout_seconds * (1 if self._has_begun else 3)
-        silence = time.monotonic() - self._heard
+        now = self.now()  # before what was heard last, so that no frame that arrives meanwhile is from before it
+        silence = now - (self._heard - self._begun)
         is_lost = self._kind.reconnects and silence > max_silence
-        return f"{self.name} gave no picture for {silence:.0f} s" if is_lost else ""
+        return Broken(f"{self.name} gave no picture for {silence:.0f} s", now) if is_lost else None
 
     def _reader(
         self, spec: Spec, views: tuple[View, ...], sampling: Sampling
@@ -259,7 +259,7 @@ class Stream(Closing, Iterator[Arrival]):
         elif isinstance(item, Connected):
             self._kind = item.kind
         elif isinstance(item, Broken):
-            self._box.put(item, droppable=False)
+            self._box.put(replace(item, seconds=self.now()), droppable=False)
         else:
             self._put_frame(item)
 

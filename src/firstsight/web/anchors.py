@@ -25,6 +25,10 @@ MAX_ANCHORS = 64
 NUM_COLOURS = 8
 
 
+class RemovedError(LibraryError):
+    """The anchor was there, and was removed."""
+
+
 @dataclass(frozen=True)
 class Anchor:
     """A picture that others are compared with."""
@@ -58,14 +62,15 @@ class Anchors:
     def __init__(self, library: Path) -> None:
         self._folder = library / FOLDER
         self._file = self._folder / _FILE
+        self._removed: set[str] = set()
 
     def all(self) -> list[Anchor]:
         """In the order in which they were made."""
         return _read(self._file)
 
     def get(self, number: str) -> Anchor:
-        """The anchor of that id. Raises a LibraryError if there is none."""
-        return _at({one.id: one for one in self.all()}, number)
+        """The anchor of that id. Raises a LibraryError if there is none, a RemovedError if it was removed here."""
+        return self._at({one.id: one for one in self.all()}, number)
 
     def add(
         self,
@@ -99,13 +104,14 @@ class Anchors:
     def rename(self, number: str, name: str) -> Anchor:
         """The same anchor under another name."""
         with self._changed() as anchors:
-            anchor = anchors[number] = replace(_at(anchors, number), name=_name(name))
+            anchor = anchors[number] = replace(self._at(anchors, number), name=_name(name))
         return anchor
 
     def remove(self, number: str) -> None:
         """Removes one, and its picture."""
         with self._changed() as anchors:
-            del anchors[_at(anchors, number).id]
+            del anchors[self._at(anchors, number).id]
+            self._removed.add(number)  # before it is gone, so that nobody finds neither
         (self._folder / f"{number}.png").unlink(missing_ok=True)
 
     def picture(self, number: str) -> Picture:
@@ -114,6 +120,7 @@ class Anchors:
         try:
             return read_upload(read_regular(self._folder / f"{anchor.id}.png"))
         except OSError as error:
+            self.get(number)  # it may have been removed meanwhile
             raise LibraryError(f"the picture of the anchor {anchor.name} is gone; remove it") from error
 
     @contextmanager
@@ -125,11 +132,11 @@ class Anchors:
             content = json.dumps([asdict(anchor) for anchor in anchors.values()], indent=1)
             write_atomically(self._file, content.encode())
 
-
-def _at(anchors: dict[str, Anchor], number: str) -> Anchor:
-    if number not in anchors:
-        raise LibraryError("there is no such anchor, or not any more")
-    return anchors[number]
+    def _at(self, anchors: dict[str, Anchor], number: str) -> Anchor:
+        if number not in anchors:
+            kind = RemovedError if number in self._removed else LibraryError
+            raise kind("there is no such anchor, or not any more")
+        return anchors[number]
 
 
 def _name(given: str) -> str:

@@ -22,7 +22,7 @@ from firstsight.files import write_atomically
 from firstsight.web.worker import SAVING_SECONDS
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-END_SECONDS = SAVING_SECONDS + 5.0  # after which a worker that was stopped has ended, whatever it did
+_END_SECONDS = SAVING_SECONDS + 5.0  # after which a worker that was stopped has ended by itself, or is ended
 _KEPT = 20  # finished jobs whose record is kept
 _SAVE_EVERY_SECONDS = 1.0
 
@@ -82,7 +82,9 @@ class Jobs:
             self._stop_worker()
             self._lock.notify_all()
         if self._thread.is_alive():
-            self._thread.join(END_SECONDS)
+            self._thread.join(_END_SECONDS)
+            self._kill()
+            self._thread.join()
 
     def all(self) -> list[Job]:
         """The newest first."""
@@ -102,10 +104,12 @@ class Jobs:
             self._lock.notify_all()
             return job
 
-    def cancel(self, number: int, *, wait_seconds: float = 0.0) -> Job:
-        """Cancels a job; what it finished is kept. Does nothing if it is over. Waits at most so long for its worker.
+    def cancel(self, number: int, *, and_wait: bool = False) -> Job:
+        """Cancels a job; what it finished is kept. Does nothing if it is over.
 
-        That may still save what it has when the job is over.
+        Args:
+            number: of the job.
+            and_wait: until its worker has ended, which may still save what it has when the job is over.
 
         Raises:
             SettingsError: there is none of that number.
@@ -118,7 +122,9 @@ class Jobs:
                 self._put(replace(job, state="cancelled"))
                 if self._running == number:
                     self._stop_worker()
-            self._lock.wait_for(lambda: self._running != number, wait_seconds)
+            if and_wait and not self._lock.wait_for(lambda: self._running != number, _END_SECONDS):
+                self._kill()
+                self._lock.wait_for(lambda: self._running != number)
             return self._jobs.get(number, job)
 
     def _work(self) -> None:
@@ -167,6 +173,11 @@ class Jobs:
     def _stop_worker(self) -> None:
         if self._process is not None:
             end_worker(self._process)
+
+    def _kill(self) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
 
     def _put(self, job: Job, *, is_step: bool = False) -> None:
         self._jobs[job.id] = job

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from firstsight.errors import SettingsError
 from firstsight.object_store import ObjectPath
 from firstsight.text import printable
-from firstsight.web.jobs import END_SECONDS, Job
+from firstsight.web.jobs import Job
 from firstsight.web.models import About, Method, Models
 from firstsight.web.workspace import Workspace
 
@@ -58,7 +58,7 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
         folder = str(models.at(name))
         for job in workspace.jobs.all():
             if job.kind == "learn" and job.task["folder"] == folder:
-                workspace.jobs.cancel(job.id, wait_seconds=END_SECONDS)  # one that is over may still save
+                workspace.jobs.cancel(job.id, and_wait=True)  # one that is over may still save
         models.remove(name)
         return Response(status_code=204)
 

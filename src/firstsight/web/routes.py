@@ -157,7 +157,7 @@ def _add_pictures(router: APIRouter, workspace: Workspace) -> None:
         if len(ids) > _MAX_ROWS:
             raise SettingsError(f"{len(ids)} rows; valid are up to {_MAX_ROWS}")
         shown, values, largest = _track(workspace, track)
-        seen = [shown.by_id.get(workspace.row(one).id) for one in ids]
+        seen = [shown.by_id.get(one) for one in ids]
         found = [
             tracks.binned(row, values[row.positions], level=level, number=number, largest=largest)
             if row is not None and len(row.positions)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from firstsight.errors import FirstsightError, LibraryError, SettingsError
+from firstsight.web.anchors import RemovedError
 from firstsight.web.gate import Gate, token_of_user
 from firstsight.web.routes import routes_of
 from firstsight.web.workspace import Workspace
@@ -46,8 +47,13 @@ def make_app(workspace: Workspace, *, token: str, hosts: tuple[str, ...]) -> ASG
     return Gate(app, token=token, hosts=hosts)
 
 
-def _as_answer(_: Request, error: Exception) -> JSONResponse:
-    """An error as one line; 404 of what the library does not have, else 400."""
+def _as_answer(request: Request, error: Exception) -> Response:
+    """An error as one line; 404 of what the library does not have, else 400.
+
+    Nothing, 204, of an anchor that was removed: a page may have asked of it just before it removed it.
+    """
+    if isinstance(error, RemovedError) and request.method == "GET":
+        return Response(status_code=204)
     return JSONResponse({"error": " ".join(str(error).split())}, 404 if isinstance(error, LibraryError) else 400)
 
 

@@ -77,6 +77,8 @@ class Workspace:
         self._aspects: dict[str, float] = {}
         self._strips: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._scores: dict[str, Scores] = {}
+        self._anchors = Anchors(self.folder)
+        self._files_shown: dict[str, Row] = {}  # pages ask for these rows until they know of the indexed ones
         self.live = Live()
         self._looked = 0.0
         self._is_open = True
@@ -129,7 +131,7 @@ class Workspace:
         with self._lock:
             if self._library is None:
                 raise LibraryError("the library is still being made; wait until the encoder is learned")
-            return Anchors(self.folder)
+            return self._anchors
 
     def part_of(self, anchor: Anchor) -> Part:
         """What an anchor is to judgements: its file and time, or itself; and its box."""
@@ -169,7 +171,7 @@ class Workspace:
 
     def row(self, number: str) -> Row:
         """The row of that id. Raises a LibraryError if there is none."""
-        row = self.snapshot.by_id.get(number)
+        row = self.snapshot.by_id.get(number) or self._files_shown.get(number)
         if row is None:
             raise LibraryError("there is no such row, or not any more")
         return row
@@ -300,6 +302,7 @@ class Workspace:
             state = state_of(store)
             if not self._snapshots or self._snapshots[-1].state != state:
                 self._snapshots.append(snapshot_of(store, self._files))
+                self._files_shown |= {row.id: row for row in self._snapshots[-1].rows if row.path is not None}
             if self._overview is None or self._overview.state != state:
                 self._overview = read_overview(self.state_folder / "overview.npz", state)
 

@@ -1,6 +1,6 @@
 // Anchors at the side: pinned pictures, what matches each, and their moments by source.
 import { get, remove, send } from "./api.js";
-import { ANCHOR_COLOURS, counted, h, timeText } from "./dom.js";
+import { ANCHOR_COLOURS, counted, h, isPressed, timeText } from "./dom.js";
 import { activeAnchor, emit, on, seek, state } from "./state.js";
 
 const MAX_LISTED = 60;
@@ -98,6 +98,7 @@ export class AnchorPanel {
 
   show() {
     if (this.list.contains(document.activeElement) && document.activeElement.matches("input")) return;
+    if ([this.list, this.results].some((one) => isPressed(one, () => this.show()))) return;
     this.list.replaceChildren(...state.anchors.map((anchor) => this.card(anchor)));
     this.list.hidden = !state.anchors.length;
     this.results.replaceChildren(...this.moments(activeAnchor()));

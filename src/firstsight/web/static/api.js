@@ -16,7 +16,11 @@ async function request(path, options) {
   return answer;
 }
 
-export const get = async (path) => (await request(path)).json();
+// Null of an anchor that was removed meanwhile.
+export const get = async (path) => {
+  const answer = await request(path);
+  return answer.status === 204 ? null : answer.json();
+};
 export const getBytes = async (path) => new Uint8Array(await (await request(path)).arrayBuffer());
 export const getAnswer = (path) => request(path);
 export const remove = (path) => request(path, { method: "DELETE" });

@@ -13,6 +13,17 @@ export function h(tag, props = {}, ...children) {
   return el;
 }
 
+// A press and its release must meet the same button, or there is no click: what is pressed is shown anew afterwards.
+const pressed = new WeakSet();
+export function isPressed(element, again) {
+  if (!element.matches(":active")) return false;
+  if (!pressed.has(element)) {
+    pressed.add(element);
+    setTimeout(() => { pressed.delete(element); again(); }, 50);
+  }
+  return true;
+}
+
 export function timeText(seconds, precise = false) {
   const digits = precise ? 2 : 0;
   const whole = precise ? Math.round(seconds * 100) / 100 : Math.round(seconds);

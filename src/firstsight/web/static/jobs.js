@@ -1,6 +1,6 @@
 // Long work: what runs, how far it is, and a way to stop it. Asked of the server, so a closed tab loses nothing.
 import { get, send } from "./api.js";
-import { h, timeText } from "./dom.js";
+import { h, isPressed, timeText } from "./dom.js";
 import { emit, state } from "./state.js";
 
 const BUSY_MS = 700, IDLE_MS = 4000;
@@ -40,6 +40,7 @@ export class JobBar {
   }
 
   show() {
+    if (isPressed(this.element, () => this.show())) return;
     const job = state.jobs.find((one) => one.state === "running") ?? state.jobs.find((one) => one.state === "waiting") ?? state.jobs[0];
     this.element.hidden = !job || job.state === "done";
     if (this.element.hidden) return;

@@ -1,6 +1,6 @@
 // Learning: choose footage, start, watch the levels; the verdict beside what learns nothing; two models side by side.
 import { get, remove, send } from "./api.js";
-import { counted, h, sharpContext, timeText, token } from "./dom.js";
+import { counted, h, isPressed, sharpContext, timeText, token } from "./dom.js";
 import { on, state } from "./state.js";
 
 const METHODS = { default: "in closed form (seconds to minutes)", article: "the article's, level by level (long)", random: "random filters (a baseline)" };
@@ -79,6 +79,7 @@ export class Learn {
   }
 
   show() {
+    if ([this.list, this.body].some((one) => isPressed(one, () => this.show()))) return;
     this.list.replaceChildren(...this.models.map((model) => h("li", {},
       h("label", {}, h("input", { type: "checkbox", checked: this.shown.includes(model.name), onchange: () => this.toggle(model.name) }), h("span", {}, h("b", {}, model.name), h("small", {}, words(model)))),
       h("button", { class: "quiet", "aria-label": `Remove ${model.name}`, title: "Remove", onclick: () => this.act(() => remove(`/models/${model.name}`)) }, "×"))));

@@ -59,7 +59,9 @@ export class Live {
   // While it is looked at; the server ends what nobody asks for.
   async poll() {
     clearTimeout(this.timer);
-    if (this.parent.hidden || this.isAsking) return;
+    if (this.parent.hidden) return;
+    this.isWanted = this.isAsking; // what is being asked may be of before it was started
+    if (this.isAsking) return;
     this.isAsking = true;
     try {
       const found = await get(`/live?after=${this.number}`);
@@ -74,6 +76,7 @@ export class Live {
       this.status.textContent = error.message;
     }
     this.isAsking = false;
+    if (this.isWanted) return this.poll();
     if (["on", "starting"].includes(this.found?.state)) this.timer = setTimeout(() => this.poll(), EVERY_MS);
   }
 

@@ -1,6 +1,6 @@
 // The review queue: one thing after the other, large, answered by y, n or u; the server keeps every answer.
 import { get, send } from "./api.js";
-import { counted, h, timeText } from "./dom.js";
+import { counted, h, isPressed, timeText } from "./dom.js";
 import { emit, on, seek, state } from "./state.js";
 
 const KINDS = {
@@ -45,8 +45,11 @@ export class Review {
   }
 
   async load() {
+    const asked = (this.asked = (this.asked ?? 0) + 1);
     try {
-      this.found = await get("/review");
+      const found = await get("/review");
+      if (asked !== this.asked || this.isBusy) return; // of before a newer question, or before an answer
+      this.found = found;
       this.show();
     } catch (error) {
       this.body.replaceChildren(h("div", { class: "empty error", role: "alert" }, error.message));
@@ -71,6 +74,7 @@ export class Review {
       this.report(error);
     }
     this.isBusy = false;
+    this.asked = (this.asked ?? 0) + 1; // what was asked before is old
     this.show();
   }
 
@@ -105,6 +109,7 @@ export class Review {
   }
 
   show() {
+    if ([this.chips, this.body].some((one) => isPressed(one, () => this.show()))) return;
     const { queue, num_answered: done, last } = this.found, one = this.shown, left = queue.length;
     const chip = (kind, name, num) => h("button", { class: "chip", "aria-pressed": String(this.only === kind), disabled: Boolean(kind) && !num, onclick: () => { this.only = kind; this.show(); } }, name, h("small", {}, String(num)));
     this.chips.replaceChildren(chip(null, "All", left), ...Object.entries(KINDS).map(([kind, { name }]) => chip(kind, name, this.found.num_left[kind] ?? 0)),

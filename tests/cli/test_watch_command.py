@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import WATCHDOG_SECONDS
 from web import served
 
 from firstsight import Encoder
@@ -43,7 +44,10 @@ def web(monkeypatch: pytest.MonkeyPatch):
         yield f"{server.address}/", received
 
 
-def test_events_go_everywhere(firstsight, run_folder: Path, hall: Path, tmp_path: Path, web) -> None:
+def test_events_go_everywhere(
+    firstsight, run_folder: Path, hall: Path, tmp_path: Path, web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstsight.monitoring.outlets._CLOSE_SECONDS", WATCHDOG_SECONDS)
     address, received = web
     script = tmp_path / "keep.py"
     script.write_text("import sys; open(sys.argv[1], 'a').write(sys.stdin.read())")
@@ -117,8 +121,10 @@ def refuse(name: str) -> None:
 def test_what_is_no_longer_read_is_kept(run_folder: Path, hall: Path, tmp_path: Path) -> None:
     log = tmp_path / "events.jsonl"
     options = (run_folder, hall, "--novel", "--speed", "0", "--events", log)
-    with watching(*options, stdout=subprocess.PIPE) as process:
-        process.stdout.close()
+    reader, writer = os.pipe()
+    os.close(reader)  # before the first event is written
+    with watching(*options, stdout=writer) as process:
+        os.close(writer)
         err = process.stderr.read()
     assert process.returncode == 0
     assert kinds(log) == ["novel begins", "novel ends"]  # the second, as watching ends

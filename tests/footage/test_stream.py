@@ -29,7 +29,6 @@ from firstsight.footage.source import open_source
 from firstsight.footage.stream import Back, Lost, Stream
 
 _BACKOFF = Backoff(first_seconds=0.05, max_seconds=0.2)
-QUICK = {"timeout_seconds": 2.0, "backoff": _BACKOFF}
 PATIENT = {"timeout_seconds": WATCHDOG_SECONDS, "backoff": _BACKOFF}
 
 
@@ -333,9 +332,10 @@ class TestRtsp:
         require_server()
         server = Server()
         try:
-            with Stream(server.address, views=(Whole(),), frames_per_second=5, **QUICK) as stream:
+            with Stream(server.address, views=(Whole(),), frames_per_second=5, **PATIENT) as stream:
                 arrivals = iter(stream)
                 assert until(arrivals, Frame).pixels.shape == (128, 160, 3)
+                stream._timeout_seconds = 2.0  # from now on; its first picture may take longer
                 threads, descriptors = held()
                 server.send(signal.SIGSTOP)
                 assert "gave n" in until(arrivals, Lost).reason

@@ -107,6 +107,7 @@ def test_an_address_where_nothing_listens(bikes: Path, tmp_path: Path) -> None:
 
 INDEX = """
 import os, signal, sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 import firstsight
@@ -124,8 +125,9 @@ if __name__ == "__main__":
             except OSError:
                 continue
             if command.startswith(b"ray::_embed") and not killed:
-                killed.add(process.name)
-                os.kill(int(process.name), signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    killed.add(process.name)
 
     with firstsight.Library.open(folder) as library:
         indexed = library.add(videos, frames_per_second=5, on="ray", progress=kill)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import WATCHDOG_SECONDS
 
 from firstsight.errors import RunError
 from firstsight.footage.frames import Frame
@@ -37,6 +38,7 @@ def disk_full(_path: Path, _content: bytes) -> None:
 def test_an_event_whose_snapshot_cannot_be_saved_is_sent_everywhere_without_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(outlets, "_CLOSE_SECONDS", WATCHDOG_SECONDS)
     lines, lines_notified = io.StringIO(), []
     destinations = Destinations(events_file=tmp_path / "e.jsonl", program="true", snapshots=tmp_path / "pictures")
     with open_outlets(destinations, lines=lines, as_json=True, notify=lines_notified.append) as opened:

@@ -12,13 +12,12 @@ from http.client import HTTPMessage
 from pathlib import Path
 
 import pytest
+from waiting import WATCHDOG_SECONDS
 from web import served
 
 from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
 from firstsight.monitoring.sending import Sender, _PostsAgain, to_command, to_webhook
-
-WATCHDOG_SECONDS = 60.0  # only for a test that would hang
 
 
 @pytest.fixture
@@ -68,9 +67,11 @@ def test_posts_arrive_in_order(server) -> None:
     assert "secret" not in sender.name
 
 
-@pytest.mark.parametrize(("path", "reason"), [("/broken", "HTTP Error 500"), ("/slow", "timed out")])
-def test_what_the_server_refuses_or_delays_is_counted(server, path: str, reason: str) -> None:
-    sender = to_webhook(server.address + path, timeout_seconds=0.2)
+@pytest.mark.parametrize(
+    ("path", "reason", "seconds"), [("/broken", "HTTP Error 500", WATCHDOG_SECONDS), ("/slow", "timed out", 0.2)]
+)
+def test_what_the_server_refuses_or_delays_is_counted(server, path: str, reason: str, seconds: float) -> None:
+    sender = to_webhook(server.address + path, timeout_seconds=seconds)
     sender.send(b"{}")
     sender.close(WATCHDOG_SECONDS)
     assert (sender.num_sent, sender.num_failed) == (0, 1)
@@ -194,7 +195,7 @@ def test_closing_does_not_wait_for_ever_and_counts_what_is_not_delivered(aborted
     assert (sender.num_sent, sender.num_failed, sender.last_error) == (0, 2, "no answer until the end")
     gate.open.set()
     sender._thread.join(WATCHDOG_SECONDS)
-    sender.close()
+    sender.close(WATCHDOG_SECONDS)
     assert (sender.num_sent, sender.num_failed, gate.delivered) == (0, 2, [b"1"])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from firstsight.errors import SettingsError
@@ -50,9 +50,9 @@ class _Ahead(Generic[Item]):
         else:
             self.queue.put(_End())
 
-    def take(self) -> Item:
-        """The next item; after the last, the error that ended it or StopIteration."""
-        item = self.queue.get()
+    def take(self, wait_seconds: float | None = None) -> Item:
+        """The next item; after the last, the error that ended it or StopIteration. Empty, if it waited in vain."""
+        item = self.queue.get(timeout=wait_seconds)
         if isinstance(item, _End):
             self.queue.put(_End())
             raise item.error or StopIteration
@@ -84,6 +84,13 @@ class Prefetched(Closing, Iterator[Item]):
 
     def __next__(self) -> Item:
         return self._ahead.take()
+
+    def within(self, seconds: float) -> Item | None:
+        """The next item; None after the last, and where none has come after so many seconds of waiting."""
+        try:
+            return self._ahead.take(seconds)
+        except (Empty, StopIteration):
+            return None
 
     def end(self) -> None:
         """Read no more. Items decoded ahead can still be used."""
@@ -123,7 +130,7 @@ def read_batches(source: "Source", *views: "View", size: int) -> Iterator[list["
 
 
 _DEPTH = 32  # frames of what is live kept ready
-_GRACE_SECONDS = 10.0  # that it may take longer, by the clock here
+_GRACE_SECONDS = 10.0  # that a frame may come later, by the clock here
 _CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
 
 
@@ -131,25 +138,22 @@ _CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
 def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Iterator[Frame]]":
     """The frames of the first seconds of what is live, by their own times; None is until it ends.
 
-    By the clock here it ends a little after that time, as a camera that hangs gives no frames.
+    A camera that hangs gives no frames: one is waited for until a little after the time that is left. What their user
+    takes meanwhile does not count.
     """
     frames = prefetch(reading, depth=_DEPTH)
-    timer = threading.Timer((seconds or 0.0) + _GRACE_SECONDS, frames.end)
-    timer.daemon = True
-    if seconds is not None:
-        timer.start()
     try:
-        yield _first_seconds(frames, seconds)
+        yield frames if seconds is None else _first_seconds(frames, seconds)
     finally:
-        timer.cancel()
         frames.close(wait_seconds=_CLOSING_SECONDS)
 
 
-def _first_seconds(frames: "Iterator[Frame]", seconds: float | None) -> "Iterator[Frame]":
-    first: float | None = None
-    for frame in frames:
+def _first_seconds(frames: "Prefetched[Frame]", seconds: float) -> "Iterator[Frame]":
+    first, passed = None, 0.0
+    while (frame := frames.within(seconds - passed + _GRACE_SECONDS)) is not None:
         first = frame.seconds if first is None else first
-        if seconds is not None and frame.seconds - first >= seconds:
+        passed = max(passed, frame.seconds - first)
+        if passed >= seconds:
             return
         yield frame
 

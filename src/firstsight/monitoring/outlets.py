@@ -20,6 +20,8 @@ from firstsight.monitoring.sending import Notify, Sender, to_command, to_webhook
 from firstsight.monitoring.watch import Watcher
 from firstsight.text import json_line, printable
 
+_CLOSE_SECONDS = 5.0  # at the end, for pending deliveries
+
 
 class ClosedError(Exception):
     """The reader of the lines has closed them."""
@@ -187,7 +189,7 @@ def open_outlets(
 
 
 def _close(sender: Sender, notify: Notify, is_aborted: Callable[[], bool]) -> None:
-    sender.close(is_aborted=is_aborted)
+    sender.close(_CLOSE_SECONDS, is_aborted=is_aborted)
     failed = f"; {sender.num_failed} failed, the last as {sender.last_error}" if sender.num_failed else ""
     notify(f"{sender.name}: {sender.num_sent} events delivered{failed}")
 

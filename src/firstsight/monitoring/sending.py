@@ -23,9 +23,7 @@ from firstsight.text import printable
 _TIMEOUT_SECONDS = 10.0
 # While a receiver does not answer, the oldest events are dropped, so that memory does not grow.
 _MAX_QUEUE = 100
-# At the end: for pending deliveries, and then for a program to terminate.
-_CLOSE_SECONDS = 5.0
-_GRACE_SECONDS = 2.0
+_GRACE_SECONDS = 2.0  # at the end, for a program to terminate
 _POLL_SECONDS = 0.05  # between two checks whether to stop waiting
 _SERVER_ERROR = 500  # and above, of HTTP status codes
 _KEEPS_THE_POST = (307, 308)  # of the redirections; others change the method to GET
@@ -91,7 +89,7 @@ class Sender:
             self._waiting.append(message)
             self._changed.notify()
 
-    def close(self, timeout_seconds: float = _CLOSE_SECONDS, *, is_aborted: Callable[[], bool] = lambda: False) -> None:
+    def close(self, timeout_seconds: float, *, is_aborted: Callable[[], bool] = lambda: False) -> None:
         """Waits for pending deliveries; those that are not done by then count as failed.
 
         Args:

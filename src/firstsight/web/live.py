@@ -1,6 +1,6 @@
 """What a camera shows now, or a file played as one: frame, closeness to the anchors, novelty, events.
 
-A process of its own watches it, as `firstsight watch` does, and ends when nobody has asked for a minute.
+A process of its own watches it, as `firstsight watch` does, and ends when nobody has asked for three minutes.
 """
 
 import base64
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 State = Literal["off", "starting", "on", "ended", "failed"]
 _MAX_POINTS, _MAX_EVENTS = 2_400, 200  # ten minutes of curves
-_UNASKED_SECONDS = 60.0
+_UNASKED_SECONDS = 180.0  # browsers let a hidden page ask about once a minute
 _FRAMES_PER_SECOND = 4.0
 _SHOWN = 960  # pixels
 _CELLS_EVERY = 2  # frames

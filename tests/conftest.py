@@ -15,6 +15,7 @@ import pytest
 import torch
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
+from xdist.scheduler import LoadScopeScheduling
 
 import firstsight
 
@@ -31,6 +32,19 @@ settings.register_profile("more", database=None, deadline=None, max_examples=1_0
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 # Hypothesis also draws the numbers that stand in the modules loaded so far: other ones in each process of xdist.
 providers.is_local_module_file = lambda path: False
+
+# What shares something that takes long to make goes to one process of xdist, like the tests of one file.
+_SHARE_AN_ENCODER = {"test_decoys.py", "test_search.py", "test_query.py", "test_scenes.py"}
+
+
+class _Sharing(LoadScopeScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(nodeid.partition("::")[0])
+        return "web" if path.parent.name == "web" else "bikes" if path.name in _SHARE_AN_ENCODER else path.as_posix()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return _Sharing(config, log)
 
 
 @pytest.fixture(scope="session")

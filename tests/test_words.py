@@ -3,12 +3,13 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "firstsight"
-TREES = {path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text()) for path in sorted(SOURCE.rglob("*.py"))}
+PATHS = [path.relative_to(SOURCE).as_posix() for path in sorted(SOURCE.rglob("*.py"))]
 
 # Rather: notify, report or state; embedded or observed; selected; again; unrelated; copy; use all threads; backoff.
 FORBIDDEN = (
@@ -16,6 +17,11 @@ FORBIDDEN = (
     *("hurry", "hurried", "patience", "shaken", "undisturbed", "nobody"),
 )
 ONLY_IN_NAMES = ("tell", "tells")
+
+
+@cache
+def tree_of(path: str) -> ast.AST:
+    return ast.parse((SOURCE / path).read_text())
 
 
 def _names(tree: ast.AST) -> Iterator[str]:
@@ -47,15 +53,15 @@ def _found(text: str, *more: str) -> list[str]:
     return sorted({*FORBIDDEN, *more} & set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower())))
 
 
-@pytest.mark.parametrize("path", TREES)
+@pytest.mark.parametrize("path", PATHS)
 def test_names_are_of_words_with_one_meaning(path: str) -> None:
-    names = [path.removesuffix(".py"), *_names(TREES[path])]
+    names = [path.removesuffix(".py"), *_names(tree_of(path))]
     assert {name: found for name in names if (found := _found(name, *ONLY_IN_NAMES))} == {}
 
 
-@pytest.mark.parametrize("path", TREES)
+@pytest.mark.parametrize("path", PATHS)
 def test_messages_and_help_are_plain(path: str) -> None:
-    texts = _texts(TREES[path], is_command=path.startswith("cli/"))
+    texts = _texts(tree_of(path), is_command=path.startswith("cli/"))
     assert {text: found for text in texts if " " in text and (found := _found(text))} == {}
 
 

@@ -150,7 +150,7 @@ def test_ctrl_c_says_what_is_kept(firstsight, run: Path, pictures: Path, monkeyp
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(package.Encoder, "encode", interrupted)
+    monkeypatch.setattr(package.Encoder, "similarities", interrupted)  # asked before anything is learned
     ran = firstsight("evaluate", run, pictures)
     assert ran.code == 130
     assert "interrupted; nothing is kept" in ran.err

@@ -37,7 +37,7 @@ def learned(tmp_path_factory: pytest.TempPathFactory, street: Path) -> Path:
     from firstsight import learn
 
     run = tmp_path_factory.mktemp("learned") / "street"
-    learn(street, end_seconds=24, method="random", out=run)
+    learn(street, end_seconds=24, method="random", max_frames=30, out=run)
     return run
 
 

@@ -31,14 +31,14 @@ def test_a_level_that_is_blind_is_dropped(monkeypatch: pytest.MonkeyPatch) -> No
             level.mix_odd.normal_(generator=generator(0))
 
     monkeypatch.setattr(closed_form, "fit_level", blind_at_level_2)
-    learned = fit(textures(80), seed=0, precision="float32")
+    learned = fit(textures(40), seed=0, precision="float32")
     assert [one.kept for one in learned.contributions] == [True, False]
     assert len(learned.model.network.levels) == 1
     assert learned.model.projection.mean.shape == (21 * 64 + 40 * 41,)  # left and right can be exchanged: half of each
 
 
 def test_both_levels_are_kept_where_both_see() -> None:
-    learned = fit(textures(80), seed=0, recipe=ALONE, precision="float32")
+    learned = fit(textures(40), seed=0, recipe=ALONE, precision="float32")
     first, both = learned.contributions
     assert both.kept
     assert both.stands_out > first.stands_out

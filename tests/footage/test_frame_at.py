@@ -70,7 +70,7 @@ def test_is_the_nearest_of_a_full_decode(tmp_path, name):
     times = np.array([frame.seconds for frame in frames])
     last = times[-1]
     between = (times[1:] + times[:-1]) / 2
-    asked = [0.0, *np.linspace(0, last, 23), *times[::7], *between[::5] - 1e-4, *between[::9] + 1e-4, last + 0.01]
+    asked = [0.0, *np.linspace(0, last, 9), *times[::7], *between[::5] - 1e-4, *between[::9] + 1e-4, last + 0.01]
     for seconds in asked:
         nearest = frames[int(np.argmin(np.abs(times - seconds)))]  # of equals the first
         found = frame_at(path, float(seconds), views=VIEWS)

@@ -109,8 +109,8 @@ def test_memory_is_what_is_promised_and_of_one_video_at_a_time(monkeypatch: pyte
     monkeypatch.setattr("firstsight.scene_detection.changes._CHUNK", 64)
     monkeypatch.setattr("firstsight.scene_detection.scenes._BATCH_SIZE", 8)  # few are decoded ahead
     peak_bytes(Made(10), encoder)  # what is loaded at the first time
-    short, long, several = (peak_bytes(Made(*lengths), encoder) for lengths in ([300], [1300], [300] * 4))
-    assert (long - short) / 1000 < 1800 + 24 * num_maps + 200  # bytes a frame; up to 16 frames more may wait
+    short, long, several = (peak_bytes(Made(*lengths), encoder) for lengths in ([200], [700], [200] * 3))
+    assert (long - short) / 500 < 1800 + 24 * num_maps + 400  # bytes a frame; up to 16 frames more may wait
     assert several < short + 500_000
 
 

@@ -20,10 +20,14 @@ from firstsight.searching.query import Query
 from firstsight.searching.search import SearchResult, part_of_query, search
 
 
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Filled:
+@pytest.fixture(autouse=True)
+def _few_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidates, "_NUM_PROPOSED", 120)
-    made = filled(tmp_path / "library", {f"{number}.mp4": 120 for number in range(10)})
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    made = filled(tmp_path_factory.mktemp("indexed") / "library", {f"{number}.mp4": 120 for number in range(10)})
     build(made.library.tables, num_groups=12)
     made.library.refresh()
     return made
@@ -44,10 +48,11 @@ def exactly(made: Filled, vector: np.ndarray, **options: object) -> SearchResult
     facts = file.read_bytes()
     file.unlink()
     made.library.refresh()
-    result = asked(made, vector, **options)
-    file.write_bytes(facts)
-    made.library.refresh()
-    return result
+    try:
+        return asked(made, vector, **options)
+    finally:
+        file.write_bytes(facts)
+        made.library.refresh()
 
 
 def shown(result: SearchResult) -> list[tuple]:

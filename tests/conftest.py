@@ -15,7 +15,6 @@ import pytest
 import torch
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
-from xdist.scheduler import LoadScopeScheduling
 
 import firstsight
 
@@ -37,14 +36,19 @@ providers.is_local_module_file = lambda path: False
 _SHARE_AN_ENCODER = {"test_decoys.py", "test_search.py", "test_query.py", "test_scenes.py"}
 
 
-class _Sharing(LoadScopeScheduling):
-    def _split_scope(self, nodeid: str) -> str:
-        path = Path(nodeid.partition("::")[0])
-        return "web" if path.parent.name == "web" else "bikes" if path.name in _SHARE_AN_ENCODER else path.as_posix()
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
 
+    class Sharing(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = Path(nodeid.partition("::")[0])
+            shared = "bikes" if path.name in _SHARE_AN_ENCODER else path.as_posix()
+            return "web" if path.parent.name == "web" else shared
 
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
-    return _Sharing(config, log)
+    return Sharing(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -107,6 +107,8 @@ def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warn
     "frames",
     [
         textures(3),
+        textures(2)[[0, 0, 1]],
+        textures(2)[[0, 1, 1]],
         textures(18),  # more than a batch
         textures(12)[..., 0],
         np.random.default_rng(0).integers(0, 256, (20, 30, 50, 3), dtype=np.uint8),

@@ -80,6 +80,27 @@ def test_who_cancels_may_wait_for_the_worker_to_end(tmp_path: Path, monkeypatch:
     queue.close()
 
 
+def test_where_no_process_can_be_started_the_job_fails_and_the_next_one_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def started(task: dict[str, Any]) -> "subprocess.Popen[str]":
+        if task["number"] == 0:
+            raise OSError(24, "Too many open files")
+        return worker("print('{\"is_done\": true}')")(task)
+
+    monkeypatch.setattr(jobs, "start_worker", started)
+    queue = Jobs(tmp_path / "jobs.json", on_change=ignore)
+    for number in range(2):
+        queue.add("index", "one", {"number": number})
+    queue.start()
+    wait_for(lambda: all(job.is_over for job in queue.all()))
+    second, first = queue.all()
+    assert (second.state, first.state) == ("done", "failed")
+    assert first.error == "no process can be started: Too many open files"
+    assert queue.cancel(first.id, and_wait=True).state == "failed"
+    queue.close()
+
+
 @pytest.mark.parametrize("closes", [False, True])
 def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: bool) -> None:
     monkeypatch.setattr(jobs, "_END_SECONDS", 0.2)

@@ -225,7 +225,8 @@ def _maximised(
         shift = ((first + known_sum) / max(weight, 1e-9)).clip(0)  # a match is not less alike than wrong candidates
         away, cross = known - shift, np.outer(first, shift)
         scatter = squares - cross - cross.T + total * np.outer(shift, shift) + known_weight * away.T @ away
-        covariance = scatter / num + 1e-6 * np.eye(2)
+        covariance = scatter / num
+        covariance += max(1e-6, 1e-12 * np.trace(covariance)) * np.eye(2)  # known ones may be far away, on a line
         inverse = np.linalg.inv(covariance)
         shift = _agreeing(shift, covariance, inverse)
         if abs(likelihood - last) < _ENOUGH * abs(likelihood):

@@ -1,6 +1,7 @@
 """Between a thread that reads and a slower one that uses: a queue that reads ahead, and one that drops old frames."""
 
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -88,13 +89,9 @@ class Prefetched(Closing, Iterator[Item]):
     def within(self, seconds: float) -> Item | None:
         """The next item; None after the last, and where none has come after so many seconds of waiting."""
         try:
-            return self._ahead.take(seconds)
+            return self._ahead.take(min(seconds, threading.TIMEOUT_MAX))
         except (Empty, StopIteration):
             return None
-
-    def end(self) -> None:
-        """Read no more. Items decoded ahead can still be used."""
-        self._ahead.end()
 
     def close(self, *, wait_seconds: float | None = None) -> None:
         """Drop what was decoded ahead, stop the thread and wait for it, at most so long.
@@ -130,7 +127,7 @@ def read_batches(source: "Source", *views: "View", size: int) -> Iterator[list["
 
 
 _DEPTH = 32  # frames of what is live kept ready
-_GRACE_SECONDS = 10.0  # that a frame may come later, by the clock here
+_GRACE_SECONDS = 10.0  # that may be waited longer
 _CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
 
 
@@ -138,8 +135,8 @@ _CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
 def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Iterator[Frame]]":
     """The frames of the first seconds of what is live, by their own times; None is until it ends.
 
-    A camera that hangs gives no frames: one is waited for until a little after the time that is left. What their user
-    takes meanwhile does not count.
+    A camera may hang, or state times that stand still: frames are waited for a little longer than that time, by the
+    clock here. What their user takes meanwhile does not count.
     """
     frames = prefetch(reading, depth=_DEPTH)
     try:
@@ -149,11 +146,13 @@ def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Itera
 
 
 def _first_seconds(frames: "Prefetched[Frame]", seconds: float) -> "Iterator[Frame]":
-    first, passed = None, 0.0
-    while (frame := frames.within(seconds - passed + _GRACE_SECONDS)) is not None:
-        first = frame.seconds if first is None else first
-        passed = max(passed, frame.seconds - first)
-        if passed >= seconds:
+    first, left = None, seconds + _GRACE_SECONDS
+    while left > 0:
+        begun = time.monotonic()
+        frame = frames.within(left)
+        left -= time.monotonic() - begun
+        first = frame.seconds if frame is not None and first is None else first
+        if frame is None or first is None or frame.seconds - first >= seconds:
             return
         yield frame
 

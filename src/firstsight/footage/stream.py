@@ -205,7 +205,8 @@ class Stream(Closing, Iterator[Arrival]):
                 return
             if isinstance(item, Frame):
                 if lost_at is not None:
-                    yield Back(item.seconds, self.name, item.seconds - lost_at)
+                    back_at = max(item.seconds, lost_at)  # it may have waited here while the stream counted as lost
+                    yield Back(back_at, self.name, back_at - lost_at)
                 self._has_begun, lost_at, self._last_seconds = True, None, item.seconds
                 yield item
             elif lost_at is None and (trouble := item or self._silence()):
@@ -218,7 +219,7 @@ class Stream(Closing, Iterator[Arrival]):
         """That the stream counts as lost, as nothing has arrived for too long; None if it does not."""
         # Opening has a time-out of its own, with a better message.
         max_silence = self._timeout_seconds * (1 if self._has_begun else 3)
-        now = self.now()  # before what was heard last, so that no frame that arrives meanwhile is from before it
+        now = self.now()  # before what was heard last is read, so that this is not of later
         silence = now - (self._heard - self._begun)
         is_lost = self._kind.reconnects and silence > max_silence
         return Broken(f"{self.name} gave no picture for {silence:.0f} s", now) if is_lost else None

@@ -47,9 +47,9 @@ _CONNECTING_SECONDS = 5.0
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # GPUs are not asked for; without it Ray warns
-    "RAY_gcs_server_port_wait_time_s": "180",  # a busy machine needs more than the usual 30
+    "RAY_raylet_start_wait_time_s": "180",  # a busy machine needs more than the usual 30
+    "RAY_gcs_server_port_wait_time_s": "180",
 }
-_STARTS = 2  # of Ray on this machine: its processes have 30 s, and a busy machine may need more
 _AHEAD = 2  # shards sent for each processor
 _MAX_RETRIES = 20  # of a shard whose worker died
 FramePoint = tuple[int, float]  # index and seconds of a frame
@@ -269,10 +269,8 @@ def check_engine(on: str | None) -> str | None:
     return on
 
 
-def _started(address: str | None, *, num_starts: int = _STARTS) -> ModuleType:
-    """Ray, connected; on this machine a start that fails is tried again.
-
-    It reports nothing to anybody, and what its workers print is not shown.
+def _started(address: str | None) -> ModuleType:
+    """Ray, connected; it reports nothing to anybody, and what its workers print is not shown.
 
     Raises:
         SettingsError: it does not start, or nothing answers there.
@@ -289,9 +287,6 @@ def _started(address: str | None, *, num_starts: int = _STARTS) -> ModuleType:
             warnings.filterwarnings("ignore", message="lancedb fork support")
             ray.init(address or "local", **quiet, **({} if address else {"include_dashboard": False}))
     except Exception as error:  # a plain one, if its own processes do not start in time
-        if num_starts > 1 and not address:
-            ray.shutdown()
-            return _started(address, num_starts=num_starts - 1)
         where = printable(address or "this machine")
         raise SettingsError(f"no Ray at {where}: {(str(error).splitlines() or [''])[0]}") from error
     return ray

@@ -23,6 +23,7 @@ from firstsight.web.worker import SAVING_SECONDS
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 _END_SECONDS = SAVING_SECONDS + 5.0  # after which a worker that was stopped has ended by itself, or is ended
+_KILLING_SECONDS = 10.0  # for the system to end it
 _KEPT = 20  # finished jobs whose record is kept
 _SAVE_EVERY_SECONDS = 1.0
 
@@ -84,7 +85,7 @@ class Jobs:
         if self._thread.is_alive():
             self._thread.join(_END_SECONDS)
             self._kill()
-            self._thread.join()
+            self._thread.join(_KILLING_SECONDS)
 
     def all(self) -> list[Job]:
         """The newest first."""
@@ -124,7 +125,7 @@ class Jobs:
                     self._stop_worker()
             if and_wait and not self._lock.wait_for(lambda: self._running != number, _END_SECONDS):
                 self._kill()
-                self._lock.wait_for(lambda: self._running != number)
+                self._lock.wait_for(lambda: self._running != number, _KILLING_SECONDS)
             return self._jobs.get(number, job)
 
     def _work(self) -> None:
@@ -138,7 +139,14 @@ class Jobs:
                     return
                 self._running = waiting[0]
                 self._put(replace(self._jobs[waiting[0]], state="running", error=""))
-                self._process = process = start_worker(self._jobs[waiting[0]].task)
+                try:
+                    self._process = process = start_worker(self._jobs[waiting[0]].task)
+                except OSError as error:
+                    self._running = None
+                    reason = f"no process can be started: {error.strerror}"
+                    self._put(replace(self._jobs[waiting[0]], state="failed", error=reason))
+                    self._lock.notify_all()
+                    continue
             try:
                 with process:
                     self._watch(waiting[0], process)

@@ -50,9 +50,9 @@ def make_app(workspace: Workspace, *, token: str, hosts: tuple[str, ...]) -> ASG
 def _as_answer(request: Request, error: Exception) -> Response:
     """An error as one line; 404 of what the library does not have, else 400.
 
-    Nothing, 204, of an anchor that was removed: a page may have asked of it just before it removed it.
+    Nothing, 204, of an anchor that was removed: a page may ask of it, or remove it, just when it goes.
     """
-    if isinstance(error, RemovedError) and request.method == "GET":
+    if isinstance(error, RemovedError) and request.method in ("GET", "DELETE"):
         return Response(status_code=204)
     return JSONResponse({"error": " ".join(str(error).split())}, 404 if isinstance(error, LibraryError) else 400)
 

@@ -37,6 +37,7 @@ export class AnchorPanel {
     anchor.isOld = false;
     try {
       anchor.result = await get(`/anchors/${anchor.id}/moments`);
+      if (!anchor.result) state.anchors = state.anchors.filter((one) => one !== anchor);
       anchor.error = null;
     } catch (error) {
       anchor.error = error.message;

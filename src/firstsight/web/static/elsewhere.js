@@ -1,6 +1,6 @@
 // The moments elsewhere that are most like the current frame; each can be opened, or laid over the current one.
 import { get } from "./api.js";
-import { h, timeText } from "./dom.js";
+import { h, isPressed, timeText } from "./dom.js";
 import { seek, state } from "./state.js";
 
 export class Elsewhere {
@@ -17,6 +17,11 @@ export class Elsewhere {
 
   async show({ row, seconds }) {
     const found = await get(`/rows/${row}/elsewhere?seconds=${seconds.toFixed(4)}`).catch(() => []); // not indexed yet
+    this.fill({ row, seconds }, found);
+  }
+
+  fill({ row, seconds }, found) {
+    if (isPressed(this.list, () => this.fill({ row, seconds }, found))) return;
     if (state.position.row !== row || state.position.seconds !== seconds) return;
     if (!found.length) return this.list.replaceChildren(h("li", { class: "hint" }, "nothing elsewhere yet"));
     this.list.replaceChildren(...found.map((one) => this.moment(one, { row, seconds })));

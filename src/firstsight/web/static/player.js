@@ -216,7 +216,7 @@ export class Player {
       if (!anchor || !this.agree.checked) return;
       try {
         const found = await get(`/agreement?row=${row}&seconds=${seconds.toFixed(4)}&anchor=${anchor.id}`);
-        if (state.position.row !== row || state.position.seconds !== seconds || activeAnchor() !== anchor) return;
+        if (!found || state.position.row !== row || state.position.seconds !== seconds || activeAnchor() !== anchor) return;
         this.agreement = found;
         this.agreeLabel.lastChild.textContent = `${found.in_words} with ${anchor.name}`;
         this.paint();

@@ -17,6 +17,7 @@ export class Review {
     Object.assign(this, { parent, pin, report, choose });
     this.only = null; // one kind
     this.skipped = new Set();
+    this.asked = 0; // how often the server was, so that an old answer is known
     this.first = null; // what was taken back is shown again at once
     this.keys = {
       y: () => this.answer("yes"), n: () => this.answer("no"), u: () => this.answer("unsure"), z: () => this.undo(), Backspace: () => this.undo(),
@@ -45,13 +46,14 @@ export class Review {
   }
 
   async load() {
-    const asked = (this.asked = (this.asked ?? 0) + 1);
+    const asked = (this.asked += 1);
     try {
       const found = await get("/review");
       if (asked !== this.asked || this.isBusy) return; // of before a newer question, or before an answer
       this.found = found;
       this.show();
     } catch (error) {
+      if (asked !== this.asked) return;
       this.body.replaceChildren(h("div", { class: "empty error", role: "alert" }, error.message));
     }
   }
@@ -66,16 +68,20 @@ export class Review {
   async change(ask) {
     if (this.isBusy) return;
     this.isBusy = this.hasJudged = true;
+    let isOld = false;
     try {
       await ask();
       this.report(null);
+      const asked = (this.asked += 1); // what was asked before is old
       this.found = await get("/review");
+      isOld = asked !== this.asked;
     } catch (error) {
       this.report(error);
+      isOld = true;
     }
     this.isBusy = false;
-    this.asked = (this.asked ?? 0) + 1; // what was asked before is old
     this.show();
+    if (isOld) this.load();
   }
 
   answer(answer) {

@@ -34,12 +34,13 @@ from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.library.thumbnails import as_picture
+from firstsight.searching.calibration import match_threshold
 from firstsight.searching.moments import Moment, find_moments
 from firstsight.searching.nearest import Compared
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import compare_regions, match_box, region_background
 from firstsight.searching.regions import Box
-from firstsight.searching.search import FALSE_MATCH_RATE, match_threshold, search
+from firstsight.searching.search import FALSE_MATCH_RATE, search
 
 RESULTS = Path(__file__).parent / "results" / "no_match.json"
 Picture = NDArray[np.uint8]

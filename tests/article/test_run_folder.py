@@ -11,13 +11,14 @@ import pytest
 import firstsight
 from firstsight.article.model import untrained
 from firstsight.article.run import Footage
+from firstsight.cli.learn import default_folder
 from firstsight.encoder.encoder import Encoder
-from firstsight.encoder.run_folder import LEARNING_FILE
-from firstsight.errors import FirstsightError, RunError, SettingsError
-from firstsight.files import unfinished
+from firstsight.encoder.run_folder import LEARNING_FILE, MEMORY_FILE, RunFolder
+from firstsight.errors import FirstsightError, PixelsError, RunError, SettingsError
+from firstsight.files import is_unfinished, unfinished
 from firstsight.footage.encoding import VideoWriter
 from firstsight.learning.learn import extend, resume
-from firstsight.progress import Progress
+from firstsight.progress import Cancelled, Progress
 
 SMALL = {"num_levels": 1, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 40}
 
@@ -233,3 +234,59 @@ def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypa
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.provenance["outcome"]["frames_in_a_pass"] == 60
     assert skipped == [75 - 60]
+
+
+def test_what_an_old_run_had_stays_until_the_new_one_is_written(
+    default_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Path(shutil.copytree(default_run, tmp_path / "run"))
+    (run / MEMORY_FILE).write_text("what is normal")
+    encoder = Encoder.load(run)
+
+    def no_space(*_: object) -> None:
+        raise RunError("no space is left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Encoder, "save", no_space)
+        with pytest.raises(RunError):
+            RunFolder.create(run, force=True).save(encoder)
+    assert (run / MEMORY_FILE).read_text() == "what is normal"
+    RunFolder.create(run, force=True).save(encoder)
+    assert not (run / MEMORY_FILE).exists()
+    assert not [path for path in run.iterdir() if is_unfinished(path)]
+
+
+def test_cancelled_it_keeps_what_was_learned(clip: Path, tmp_path: Path) -> None:
+    def report(progress: Progress) -> None:
+        if progress.what.startswith("level") and progress.done >= 15:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        firstsight.learn(clip, method="article", out=tmp_path / "run", progress=report, **SMALL)
+    assert resume(tmp_path / "run").provenance["outcome"]["finished"]
+
+
+@pytest.mark.parametrize("side", [1449, 10**6])
+def test_an_input_that_could_not_be_opened_again_is_refused(clip: Path, tmp_path: Path, side: int) -> None:
+    with pytest.raises(SettingsError, match=f"an input of {side} pixels a side; valid is at most 1448"):
+        firstsight.learn(clip, method="article", out=tmp_path / "run", **{**SMALL, "input_size": side})
+    with pytest.raises(PixelsError, match=r"frames of 24x11000; valid is at most 455 times as long as wide"):
+        firstsight.learn(np.zeros((3, 11_000, 24, 3), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("sources", "folder"),
+    [
+        (["walks/hall.mp4", "b.mp4"], "runs/hall"), (["clips/*.mp4"], "runs/run"), (["rtsp://camera/1"], "runs/1"),
+        (["-"], "runs/-"), (["my walk.mp4"], "runs/my_walk"),
+    ],
+)  # fmt: skip
+def test_a_run_is_named_after_its_footage(sources: list[str], folder: str) -> None:
+    assert default_folder(sources) == Path(folder)
+
+
+def test_a_run_of_the_folder_above_is_named_after_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "walks" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "walks" / "here")
+    assert default_folder([".."]) == Path("runs/walks")
+    assert default_folder(["."]) == Path("runs/here")

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from library_made import small_encoder
 
-from firstsight.copies.choose_best import Facts, differences
+from firstsight.copies import choose_best
+from firstsight.copies.choose_best import Facts, best, differences, why_kept
 from firstsight.copies.duplicates import Duplicates, find_duplicates
 from firstsight.copies.passages import at_ticks
-from firstsight.copies.shared_footage import which_is_covered
+from firstsight.copies.shared_footage import Shared, which_is_covered
 from firstsight.copies.signature import NUM_COEFFICIENTS, Bars, Track
 from firstsight.errors import LibraryError
 from firstsight.footage.encoding import VideoWriter
@@ -191,3 +192,54 @@ def test_a_copy_that_is_joined_through_others_states_what_sets_it_apart_from_the
     copy = replace(kept, name="part.mp4", size=(108, 82), num_cropped=3)
     assert differences(copy, kept, None) == ("cropped", "108x82 instead of 128x96")
     assert differences(replace(kept, name="same.mp4"), kept, None) == ("re-encoded",)
+
+
+class TestGroups:
+    """Which of A, B and so on make which others superfluous, by what is in what."""
+
+    @pytest.fixture(autouse=True)
+    def _tracks(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(choose_best, "_facts", lambda name, _pairs, tracks: tracks[name])
+        monkeypatch.setattr(choose_best, "_pair", lambda *_: None)
+
+    @staticmethod
+    def facts(**seconds: float) -> dict[str, Facts]:
+        return {name: Facts(name, length, 30.0, 0.0, (128, 96), 9_000, 0, 0, 0, 0) for name, length in seconds.items()}
+
+    @staticmethod
+    def pair(first: str, second: str, first_share: float, second_share: float) -> Shared:
+        return Shared(first, second, "copy", 1.0, 1.0, 0.0, first_share=first_share, second_share=second_share)
+
+    @staticmethod
+    def names(groups: tuple) -> list[tuple[str, ...]]:
+        return [(group.keep, *(copy.source for copy in group.copies)) for group in groups]
+
+    def test_what_is_half_in_another_is_no_copy_of_it(self) -> None:
+        """B has half of A and then all of C, which is not in A."""
+        shared = [self.pair("A", "B", 0.55, 0.5), self.pair("B", "C", 0.5, 1.0)]
+        groups = choose_best.copy_groups(shared, self.facts(A=29, B=28, C=14))
+        assert self.names(groups) == [("B", "C")]
+        assert [one.finding for one in choose_best.outside_groups(shared, groups)] == ["part", "copy"]
+
+    def test_what_is_in_a_copy_of_the_kept_one_is_in_the_kept_one(self) -> None:
+        shared = [self.pair("A", "B", 0.95, 1.0), self.pair("B", "C", 1.0, 0.97)]
+        groups = choose_best.copy_groups(shared, self.facts(A=30, B=28, C=27))
+        assert self.names(groups) == [("A", "B", "C")]
+        assert choose_best.outside_groups(shared, groups) == tuple(shared)
+
+    def test_what_was_set_apart_is_not_joined_through_a_third(self) -> None:
+        shared = [self.pair("A", "C", 1.0, 1.0), self.pair("B", "C", 1.0, 1.0)]
+        groups = choose_best.copy_groups(shared, self.facts(A=30, B=30, C=29), {frozenset("AB")})
+        assert self.names(groups) == [("A", "C")]
+
+    def test_what_is_gone_is_not_kept_where_another_is_there(self) -> None:
+        facts = self.facts(long=100, cut=60)
+        gone = replace(facts["long"], size=None)
+        assert best([gone, facts["cut"]]).name == "cut"
+        assert differences(gone, facts["cut"], None) == ("its file is gone or has changed",)
+        assert best([gone, replace(facts["cut"], size=None)]).name == "long"
+
+    def test_longest_is_said_of_what_is_the_longest(self) -> None:
+        one, other, short = self.facts(one=28.0, other=29.0, short=14.0).values()
+        assert why_kept(one, [other, short]) == "longer, 28.0 s"
+        assert why_kept(other, [one, short]) == "longest, 29.0 s"

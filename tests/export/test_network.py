@@ -96,6 +96,8 @@ def test_a_runtime_gives_them_too(tmp_path: Path, to: str, suffix: str, run: Any
         ("encoder.onnx", {"to": "openvino"}, "ends in .xml"),
         ("encoder.onnx", {"to": "onnx", "size": (0, 5)}, "valid are width and height"),
         ("encoder.onnx", {"to": "onnx", "size": 5}, "valid are width and height"),
+        ("encoder.onnx", {"to": "onnx", "size": (2**32, 2**32)}, "valid are width and height"),
+        ("encoder.onnx", {"to": "onnx", "size": (100_000, 100)}, "valid are width and height"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path: Path, out: str, options: dict, message: str) -> None:

@@ -388,13 +388,34 @@ class TestAnotherEncoder:
     def test_nothing_is_exchanged_if_nothing_can_be_read(self, library: Store, videos: Path, other: Encoder) -> None:
         add(library, [videos])
         for path in videos.iterdir():
-            path.unlink()
+            path.write_text("no video")
         before = sorted(path.name for path in library.path.iterdir())
         with pytest.raises(SourceError, match="none of 3 sources"):
             reindex(library, other)
         assert sorted(path.name for path in library.path.iterdir()) == before
         assert Store.open(library.path).encoder.fingerprint == library.fingerprint
         assert Store.open(library.path).num_frames == 24
+
+    def test_nothing_is_lost_because_a_folder_is_empty(
+        self, library: Store, videos: Path, other: Encoder, tmp_path: Path
+    ) -> None:
+        add(library, [videos, write_video(tmp_path / "elsewhere.mp4", seed=7)])
+        for path in videos.iterdir():
+            path.unlink()
+        with pytest.raises(SourceError, match="3 sources are gone with all others of their folder, which may not be"):
+            reindex(library, other)
+        assert len(Store.open(library.path).sources) == 4
+
+    def test_what_could_not_be_read_and_can_be_now_comes_too(
+        self, library: Store, videos: Path, other: Encoder
+    ) -> None:
+        good = (videos / "1.mp4").read_bytes()
+        (videos / "1.mp4").write_text("no video")
+        add(library, [videos])
+        (videos / "1.mp4").write_bytes(good)
+        new, _ = reindex(library, other)
+        assert [record.name for record in new.sources] == ["0.mp4", "1.mp4", "2.mp4"]
+        assert new.failed_sources == ()
 
     def test_nothing_is_lost_because_a_folder_is_away(self, library: Store, videos: Path, other: Encoder) -> None:
         add(library, [videos / "0.mp4"])

@@ -12,12 +12,12 @@ from library_made import filled, put, small_encoder, unit, write_videos
 
 from firstsight.errors import LibraryError
 from firstsight.indexing import writer as indexing_writer
-from firstsight.indexing.index_files import add, remove
+from firstsight.indexing.index_files import add, create, remove
 from firstsight.indexing.reindex import reindex
 from firstsight.indexing.writer import Writer, only_first_interrupt, run_uninterrupted
 from firstsight.library import folder as readers
 from firstsight.library import tables as store_tables
-from firstsight.library.folder import CONFIG_FILE, writing
+from firstsight.library.folder import CONFIG_FILE, LOCK_FILE, writing
 from firstsight.library.maintenance import compact
 from firstsight.library.records import FrameRows
 from firstsight.library.store import Store
@@ -46,6 +46,18 @@ def num_rows(library: Store) -> tuple[int, int]:
 
 
 class TestWriters:
+    def test_who_makes_a_library_where_another_does_leaves_that_alone(self, clips: Path, tmp_path: Path) -> None:
+        path = tmp_path / "made"
+        path.mkdir()
+        with writing(path), pytest.raises(LibraryError, match="is being written to by another process"):
+            create(path, [clips], encoder=small_encoder())
+        assert [file.name for file in path.iterdir()] == [LOCK_FILE]
+        with create(path, [clips], encoder=small_encoder())[0] as library:
+            assert library.num_frames == 24
+        with pytest.raises(LibraryError, match="is a library already"):
+            create(path, [clips], encoder=small_encoder(seed=1))
+        assert Store.open(path).num_frames == 24
+
     def test_what_the_other_has_brought_in_is_not_brought_in_again(
         self, library: Store, other: Store, clips: Path
     ) -> None:

@@ -1,5 +1,6 @@
 """An index finds nearly all that comparing every frame finds, says how much, and keeps up with what is added."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,9 +71,13 @@ def test_it_keeps_up_with_what_is_added(made: Filled) -> None:
     assert third.num_rows == 1200 + 400 + 1600
 
 
-def test_damaged_facts_are_measured_again(made: Filled) -> None:
+@pytest.mark.parametrize("damage", ["{", "[]", "recall_at_10: null", "recall_at_10: NaN", "num_queries: 1.5"])
+def test_damaged_facts_are_measured_again(made: Filled, damage: str) -> None:
     build(made.library.tables)
-    (made.library.tables.folder / FACTS_FILE).write_text("{")
+    file = made.library.tables.folder / FACTS_FILE
+    name, colon, value = damage.partition(": ")
+    content = json.dumps({**json.loads(file.read_text()), name: "?"}).replace('"?"', value) if colon else damage
+    file.write_text(content)
     made.library.refresh()
     assert find_nearest(made.library, made.vectors[0], k=3).is_exact
     assert keep_up(made.library.tables, min_rows=1_000) == read_facts(made.library.tables) is not None

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from firstsight.report.timeline import COLUMNS, _edges, plot_timeline, read_curve
+from firstsight.report.timeline import COLUMNS, TimelineWriter, _edges, plot_timeline, read_curve
 
 
 def written(path, seconds, similarity, anchors):
@@ -71,3 +71,12 @@ def test_plotting_a_long_one_takes_bounded_memory(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 10e6  # its lines as Python lists would take 15 MB
     finally:
         tracemalloc.stop()
+
+
+def test_without_a_comparison_what_was_there_stays(tmp_path):
+    path = tmp_path / "timeline.csv"
+    path.write_text("before")
+    with pytest.raises(KeyError), TimelineWriter(path):
+        raise KeyError
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]

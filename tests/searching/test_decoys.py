@@ -15,12 +15,12 @@ from firstsight.indexing.index_files import add
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.store import Store
 from firstsight.progress import Progress
-from firstsight.searching.calibration import MIN_DECOYS, Background
+from firstsight.searching.calibration import ASSUMED_THRESHOLD, MIN_DECOYS, Background
 from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import region_background
 from firstsight.searching.regions import Box, match_region
-from firstsight.searching.search import ASSUMED_THRESHOLD, search
+from firstsight.searching.search import search
 
 SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
 

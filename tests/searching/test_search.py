@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from library_made import small_encoder, write_video
 from PIL import Image
 
+from firstsight.api import Library
 from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
 from firstsight.indexing.index_files import add
@@ -77,6 +79,14 @@ def test_a_copy_of_the_querys_file_counts_as_itself(library: Store, folder: Path
     text = f"{tmp_path / 'other name.mp4'}@2.0"
     assert find(library, text).matches[0].is_query
     assert find(library, text, not_itself=True).nearest.source != "traffic.mp4"
+
+
+def test_a_file_that_has_changed_since_is_still_itself(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", seed=0)
+    write_video(tmp_path / "b.mp4", seed=1)
+    with Library.create(tmp_path / "library", tmp_path, encoder=small_encoder()) as library:
+        write_video(path, seed=0, num_frames=60)  # as a recording that goes on
+        assert library.search(f"{path}@1", not_itself=True).nearest.source == "b.mp4"
 
 
 def test_a_box_lies_in_the_picture_that_was_indexed_not_in_another_by_its_name(

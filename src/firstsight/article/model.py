@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from firstsight.article.network import Network
-from firstsight.article.settings import LevelConfig, article_levels
+from firstsight.article.settings import MAX_INPUT_PIXELS, LevelConfig, article_levels
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare, MapShape
 from firstsight.encoder.run_config import first_line
@@ -21,7 +21,6 @@ from firstsight.from_json import from_json
 from firstsight.process import Precision
 
 # 40 times the default; more is a damaged file, which would take all memory.
-_MAX_INPUT_PIXELS = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +124,7 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Arti
     levels = from_json(tuple[LevelConfig, ...], config["levels"], name="levels")
     if not levels or levels[0].in_channels != view.channels:
         raise SettingsError(f"the first level does not read the {view.channels} channels of the input")
-    check_input_size(view.input_size, view.input_size, most=_MAX_INPUT_PIXELS)
+    check_input_size(view.input_size, view.input_size, most=MAX_INPUT_PIXELS)
     check_num_weights(sum(_num_weights(level) for level in levels), tensors)
     network = Network(levels, input_size=view.input_size, seed=0)
     fill(network, tensors)

@@ -29,7 +29,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
 from firstsight.from_json import from_json
-from firstsight.progress import Progress, Report, deferred_interrupt
+from firstsight.progress import Cancelled, Progress, Report, deferred_interrupt
 from firstsight.quality import health
 
 # Decoded frames kept ready, 150 kB each.
@@ -269,7 +269,11 @@ class ArticleRun:
                 step = self.loop.step(inputs)
                 self.frames_drawn += len(inputs)
                 self._record(step)
-                report(self._progress(step, (self.frames_drawn - drawn_before) / (time.monotonic() - begin)))
+                try:
+                    report(self._progress(step, (self.frames_drawn - drawn_before) / (time.monotonic() - begin)))
+                except Cancelled:
+                    self._save()
+                    raise
                 if self.loop.finished:
                     return
                 if interrupted() or time.monotonic() - saved > _SAVE_EVERY_SECONDS:

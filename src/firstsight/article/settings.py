@@ -1,5 +1,6 @@
 """The options of the article's method, and of its predecessors. Loads neither PyTorch nor NumPy."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypedDict, get_args
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 from firstsight.article.stopping import StoppingRule
 from firstsight.errors import SettingsError, check_choice
 from firstsight.process import Precision
+
+MAX_INPUT_PIXELS = 2**21  # of the network's input; more would be a mistake, and take all memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -218,6 +221,9 @@ class ArticleSettings:
             check_choice(name, getattr(self, name), get_args(choices))
         if min([self.maps] if isinstance(self.maps, int) else self.maps, default=0) < 2:
             raise SettingsError(f"{self.maps} maps; the method compares maps with each other: give at least 2")
+        if self.input_size**2 > MAX_INPUT_PIXELS:
+            most = math.isqrt(MAX_INPUT_PIXELS)
+            raise SettingsError(f"an input of {self.input_size} pixels a side; valid is at most {most}")
         if self.batch_size < 1 or not 0 < self.learning_rate < float("inf"):
             raise SettingsError(
                 f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "

@@ -182,6 +182,8 @@ def align_command(
     if csv_file:
         check_ending(csv_file, (".csv", ".parquet"))
     check_out(out, csv_file)
+    if out:
+        check_ending(out, (".png",))
     rate = _rate(frames_per_second, first, second)
     encoder = Encoder.load(model) if model else None
     with Display(notes()) as display:

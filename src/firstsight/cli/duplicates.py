@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from firstsight.copies.shared_footage import Shared
 
 
+_ALL = 0.995  # of a copy, which is not said
 _RUNS_SHOWN = 3  # of repeated frames, the longest
 
 
@@ -73,7 +74,8 @@ def _copies(found: "Duplicates") -> list[str]:
     for group in found.groups:
         lines.append(f"keep {printable(group.keep)}: {group.why}")
         for copy in group.copies:
-            how = "" if copy.finding == "identical files" else f" ({certainty(copy)})"
+            share = f", {copy.share:.0%} of it" if 0 < copy.share < _ALL else ""
+            how = "" if copy.finding == "identical files" else f" ({certainty(copy)}{share})"
             lines.append(f"     {printable(copy.source)}: {', '.join(copy.differs)}{how}")
     num_copies = sum(len(group.copies) for group in found.groups)
     return [*lines, f"{num_copies} of {found.num_sources} sources are copies of others"]

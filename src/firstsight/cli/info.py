@@ -26,8 +26,8 @@ def level_table(encoder: "Encoder") -> str:
     for number, shape in enumerate(encoder.shapes, start=1):
         line = f"level {number}  {shape!s:<11}  {_ended(ended.get(number), outcome):<28}"
         lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
-    if outcome and not health:
-        lines.append("not measured on frames not learned from: the footage is too short to hold any back")
+    if outcome.get("levels") and not health:
+        lines.append("not measured on frames not learned from: none were held back")
     return "\n".join(lines)
 
 
@@ -35,12 +35,14 @@ def outcome_lines(outcome: dict[str, Any]) -> list[str]:
     """What the default method found, and its warnings."""
     from firstsight.quality.health import findings
 
-    return [*findings(outcome), *(f"warning: {warning}" for warning in outcome.get("warnings", []))]
+    return [*findings(outcome), *(f"warning: {printable(str(warning))}" for warning in outcome.get("warnings", []))]
 
 
 def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:
     if check is not None:
         return f"{check['outcome']} after {check['frame'] + 1} frames"
+    if not outcome:
+        return "not known"
     return "in closed form" if "embedding" in outcome else "unfinished"
 
 

@@ -1,5 +1,7 @@
 """`firstsight learn`: footage in, a run folder out."""
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +12,7 @@ from firstsight.cli.info import level_table, normal_facts, outcome_lines
 from firstsight.cli.options import check_run, check_sources
 from firstsight.cli.output import Display, notes, print_json
 from firstsight.errors import SettingsError
+from firstsight.files import safe_name
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -74,7 +77,8 @@ def command(
 
 def default_folder(sources: list[str]) -> Path:
     """Where a run goes unless a folder is given."""
-    return Path("runs") / (Path(sources[0]).stem or "run")
+    stem = Path(os.path.abspath(sources[0])).stem  # noqa: PTH100  # of "..", the name of that folder
+    return Path("runs") / (safe_name(stem).strip("_") or "run")
 
 
 # What chooses frames, by the names of the command's parameters.
@@ -129,7 +133,7 @@ def _how_to_resume(folder: Path) -> str:
     from firstsight.encoder.run_folder import can_be_resumed
 
     if can_be_resumed(folder):
-        return f"interrupted; go on with: firstsight learn --resume {printable(folder)}"
+        return f"interrupted; go on with: firstsight learn --resume {printable(shlex.quote(str(folder)))}"
     return _what_is_kept(folder)
 
 
@@ -203,11 +207,12 @@ def _print_result(encoder: "Encoder", folder: Path, *, as_json: bool) -> None:
     for line in (*outcome_lines(outcome), *_lost_lines(outcome)):
         typer.echo(line)
     lost, passed = outcome["frames_skipped"], outcome["frames_in_a_pass"]
-    typer.echo(
-        f"learned from {outcome['frames_learned_from']} frames ({passed} in a pass"
-        f"{f', {lost} lost: they could not be decoded' if lost else ''}) in {outcome['seconds']:.0f} s"
-    )
-    typer.echo(f"saved {printable(folder)}; next: firstsight compare {printable(folder)} SOURCE --out DIR")
+    more = [] if passed is None else [f"{passed} in a pass"]
+    more += [f"{lost} lost: they could not be decoded"] if lost else []
+    of_which = f" ({', '.join(more)})" if more else ""
+    typer.echo(f"learned from {outcome['frames_learned_from']} frames{of_which} in {outcome['seconds']:.0f} s")
+    name = printable(shlex.quote(str(folder)))
+    typer.echo(f"saved {printable(folder)}; next: firstsight compare {name} SOURCE --out DIR")
 
 
 def _lost_lines(outcome: dict[str, Any]) -> list[str]:

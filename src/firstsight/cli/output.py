@@ -37,9 +37,12 @@ def check_out(*files: Path | None) -> None:
 
     Called before work that may take long. Folders above a file are made when it is written.
     """
-    for file in files:
-        if file is not None and (reason := _why_not_writable(file)):
+    given = [file for file in files if file is not None]
+    for number, file in enumerate(given):
+        if reason := _why_not_writable(file):
             raise SettingsError(f"{printable(file)} cannot be written: {reason}")
+        if file in given[:number]:
+            raise SettingsError(f"{printable(file)} is given for two files to be written; give each a name of its own")
 
 
 def check_out_folder(folder: Path) -> None:

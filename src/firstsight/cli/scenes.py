@@ -30,9 +30,11 @@ def command(
     Example: `firstsight scenes film.mp4 --out scenes.csv`
     """
     from firstsight.encoder.encoder import Encoder
-    from firstsight.export.tables import write_rounded
+    from firstsight.export.tables import check_ending, write_rounded
     from firstsight.scene_detection.scenes import detect_scenes
 
+    if out:
+        check_ending(out, (".csv",))
     check_out(out)
     source = footage.open_footage(sources, start, end, None, None)
     encoder = Encoder.load(run) if run else None

@@ -20,14 +20,12 @@ from firstsight.closed_form.layout import (
 )
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled, pooled_from
-from firstsight.encoder.model import MapShape, WholeFrame
+from firstsight.encoder.model import MAX_WHOLE_PIXELS, MapShape, WholeFrame
 from firstsight.encoder.saved import check_input_size, check_num_weights, fill
 from firstsight.errors import SettingsError
 from firstsight.from_json import from_json
 from firstsight.process import Precision
 
-# 80 times the working size; more is a damaged file, which would take all memory.
-_MAX_INPUT_PIXELS = 2**18
 _PROJECTION = "readout.projection."
 _LAYOUT = "layout."
 
@@ -212,7 +210,7 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Clos
     levels = from_json(tuple[PatchLevelConfig, ...], config["levels"], name="levels")
     pooling = from_json(PoolingConfig, config["pooling"], name="pooling")
     for level in levels:
-        check_input_size(max(view.width, level.width), max(view.height, level.height), most=_MAX_INPUT_PIXELS)
+        check_input_size(max(view.width, level.width), max(view.height, level.height), most=MAX_WHOLE_PIXELS)
         if level.in_channels != view.channels:
             raise SettingsError(f"a level reads {level.in_channels} channels of {view.channels}")
         if min(level.map_shape) < max((*pooling.mean_grids, *pooling.covariance_grids)):

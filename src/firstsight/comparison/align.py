@@ -137,7 +137,7 @@ def align(
     for embedded in (one, other):
         _check_single(embedded.name, len(embedded.frames.sources))
     check_pairs(len(one.frames), len(other.frames))
-    path, gains = best_path(one.frames.vectors @ other.frames.vectors.T, progress=progress)
+    path, gains = best_path((one.frames.vectors @ other.frames.vectors.T).clip(-1, 1), progress=progress)
     return Alignment(one, other, path, gains, false_match_probability(gains, path.score, progress=progress))
 
 

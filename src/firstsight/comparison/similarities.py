@@ -165,7 +165,10 @@ def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float3
 
     Raises:
         SettingsError: no anchor, or one with the name of another column.
+        LibraryError: no frame.
     """
+    if not len(frames):
+        raise LibraryError("no frame is chosen; choose other sources, or a longer time")
     if not anchors or (taken := set(anchors) & set(_FIRST)):
         given = f"an anchor called {', '.join(sorted(taken))}" if anchors else "no anchor"
         raise SettingsError(f"{given}; valid is at least one, called otherwise than {', '.join(_FIRST)}")

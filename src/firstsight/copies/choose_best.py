@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 
 from firstsight.copies.shared_footage import Shared, identical
@@ -13,6 +13,7 @@ from firstsight.errors import SourceError
 from firstsight.footage.source import open_source
 from firstsight.library.source_files import check_unchanged
 
+_NEARLY_ALL = 0.9  # of what moves in a copy is in the source that makes it superfluous
 # A clip is longer, or its picture larger, if it is so by more than this.
 _CLEARLY = 1.05
 # With less than this share of the others' hues a copy is grey, or recoloured in one tone.
@@ -78,22 +79,65 @@ class Facts:
         return bool(_COPY_NAME.search(PurePath(self.name).stem.replace("_", " ")))
 
 
-def copy_groups(shared: Sequence[Shared], tracks: Mapping[str, Track]) -> tuple[CopyGroup, ...]:
-    """Sources joined by pairs that are certainly copies, directly or through others; tracks are by name of source."""
-    copies = [one for one in shared if one.is_copy]
-    groups = components((one.first, one.second) for one in copies)
-    unique = {tuple(sorted({name, *others})) for name, others in groups.items()}
-    return tuple(_group(names, copies, tracks) for names in sorted(unique))
+def copy_groups(
+    shared: Sequence[Shared], tracks: Mapping[str, Track], apart: Collection[frozenset[str]] = ()
+) -> tuple[CopyGroup, ...]:
+    """Of sources joined by pairs that are certainly copies, which to keep, and what is nearly all in that.
+
+    Through others, too: what is in a copy of the kept one is in the kept one, as far as that copy is. The rest of those
+    that are joined make groups of their own.
+
+    Args:
+        shared: what pairs of sources have in common.
+        tracks: by name of source.
+        apart: names of sources of which none makes the other superfluous.
+    """
+    copies, groups = [one for one in shared if one.is_copy], list[CopyGroup]()
+    while copies:
+        joined = components((one.first, one.second) for one in copies)
+        done = set[str]()
+        for names in sorted({tuple(sorted({name, *others})) for name, others in joined.items()}):
+            own = [one for one in copies if one.first in names]
+            facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks) for name in names]
+            kept = best(facts)
+            held = {
+                name
+                for name, share in _shares_in(kept.name, own).items()
+                if share >= _NEARLY_ALL and name != kept.name and frozenset((name, kept.name)) not in apart
+            }
+            if others := [one for one in facts if one.name in held]:
+                found = tuple(_copy(one, kept, _pair(one, kept, own, tracks), own) for one in others)
+                groups.append(CopyGroup(kept.name, why_kept(kept, others), found))
+            done |= {kept.name, *held}
+        copies = [one for one in copies if not done & {one.first, one.second}]
+    return tuple(groups)
 
 
-def _group(names: Sequence[str], copies: Sequence[Shared], tracks: Mapping[str, Track]) -> CopyGroup:
-    own = [one for one in copies if one.first in names]
-    facts = [_facts(name, [one for one in own if name in (one.first, one.second)], tracks) for name in names]
-    kept = best(facts)
-    others = [one for one in facts if one.name != kept.name]
-    return CopyGroup(
-        kept.name, why_kept(kept, others), tuple(_copy(one, kept, _pair(one, kept, own, tracks), own) for one in others)
+def outside_groups(shared: Sequence[Shared], groups: Sequence[CopyGroup]) -> tuple[Shared, ...]:
+    """The same, but copies of which none makes the other superfluous are parts of each other."""
+    group_of = {name: group.keep for group in groups for name in (group.keep, *(one.source for one in group.copies))}
+    return tuple(
+        replace(one, finding="part")
+        if one.finding == "copy" and group_of.get(one.first, one.first) != group_of.get(one.second, one.second)
+        else one
+        for one in shared
     )
+
+
+def _shares_in(kept: str, pairs: Sequence[Shared]) -> dict[str, float]:
+    """How much of each source is in the kept one, 0 to 1, directly or by the least share on the best way to it."""
+    shares, is_changed = {kept: 1.0}, True
+    while is_changed:
+        is_changed = False
+        for pair in pairs:
+            for near, far, share in (
+                (pair.first, pair.second, pair.second_share),
+                (pair.second, pair.first, pair.first_share),
+            ):
+                reached = min(shares.get(near, 0.0), share)
+                if reached > shares.get(far, 0.0):
+                    shares[far], is_changed = reached, True
+    return shares
 
 
 def _facts(name: str, pairs: Sequence[Shared], tracks: Mapping[str, Track]) -> Facts:
@@ -125,6 +169,7 @@ def best(copies: Sequence[Facts]) -> Facts:
     Of equals the one that is mirrored to the fewest others, with the smallest bars, the most bytes, and a name that is
     not that of a copy.
     """
+    copies = [one for one in copies if one.size] or list(copies)  # a file that is gone is not to be the only one
     longest = max(one.seconds for one in copies)
     copies = [one for one in copies if one.seconds * _CLEARLY >= longest]
     copies = _smallest(copies, lambda one: one.num_covered)
@@ -150,12 +195,16 @@ def best(copies: Sequence[Facts]) -> Facts:
 def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
     """In words, the grounds that decided against at least one of the others."""
     grounds = {
-        f"longest, {kept.seconds:.1f} s": any(one.seconds * _CLEARLY < kept.seconds for one in others),
+        f"{_most('long', kept.seconds, [one.seconds for one in others])}, {kept.seconds:.1f} s": any(
+            one.seconds * _CLEARLY < kept.seconds for one in others
+        ),
         "nothing put on it": any(one.num_covered > kept.num_covered for one in others),
         "in colour": any(one.is_dull(kept.hues) for one in others),
         "not cropped": any(one.num_cropped > kept.num_cropped for one in others),
         "not dimmed": any(one.num_faded > kept.num_faded for one in others),
-        f"largest picture, {_text(kept.size)}": any(one.num_pixels * _CLEARLY < kept.num_pixels for one in others),
+        f"{_most('large', kept.num_pixels, [one.num_pixels for one in others])} picture, {_text(kept.size)}": any(
+            one.num_pixels * _CLEARLY < kept.num_pixels for one in others
+        ),
         "smallest bars" if kept.bars else "no bars": any(round(one.bars, 2) > round(kept.bars, 2) for one in others),
         "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
     }
@@ -179,6 +228,7 @@ def differences(copy: Facts, kept: Facts, pair: Shared | None) -> tuple[str, ...
     if pair and pair.finding == "identical files":
         return ("identical files",)
     found = {
+        "its file is gone or has changed": copy.size is None,
         "mirrored": pair.mirrored if pair else copy.num_mirrored > kept.num_mirrored,
         "colours lost": copy.is_dull(kept.hues),
         "cropped": pair.cropped == copy.name if pair else copy.num_cropped > kept.num_cropped,
@@ -231,6 +281,10 @@ def _step(num_bytes: int) -> int:
 def _smallest(copies: Sequence[Facts], value: Callable[[Facts], int]) -> list[Facts]:
     smallest = min(map(value, copies))
     return [one for one in copies if value(one) == smallest]
+
+
+def _most(word: str, kept: float, others: Sequence[float]) -> str:
+    return f"{word.rstrip('e')}{'est' if kept >= max(others) else 'er'}"
 
 
 def _text(size: tuple[int, int] | None) -> str:

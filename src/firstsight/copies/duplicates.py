@@ -1,8 +1,9 @@
 """Which clips of a library are copies of each other, which frames repeat others, and what to keep?"""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.copies.alignments import Alignment, find_alignments
-from firstsight.copies.choose_best import CopyGroup, copy_groups
+from firstsight.copies.choose_best import CopyGroup, copy_groups, outside_groups
 from firstsight.copies.passages import (
     MAX_PROBABILITY,
     Measures,
@@ -238,13 +239,14 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
     num_found = len(shared)
     shared = tuple(one for one in shared if frozenset((contents[one.first], contents[one.second])) not in apart)
     names = [track.record.name for track in tracks]
+    groups = copy_groups(shared, dict(zip(names, tracks, strict=True)), _names_apart(contents, apart))
     videos = [
         index for index, track in enumerate(tracks) if track.record.duration_seconds > 0 and names[index] not in blank
     ]
     return Duplicates(
         library=library.name,
-        groups=copy_groups(shared, dict(zip(names, tracks, strict=True))),
-        shared=shared,
+        groups=groups,
+        shared=outside_groups(shared, groups),
         too_short=tuple(names[index] for index in videos if not ticks[index].num_passages),
         still=tuple(names[index] for index in videos if ticks[index].num_passages and not len(moving[index])),
         blank=tuple(name for name in names if name in blank),
@@ -257,6 +259,15 @@ def find_duplicates(library: Store, *, progress: Report = silent) -> Duplicates:
         other_names=tuple(record.name for record in named_otherwise),
         num_apart=num_found - len(shared),
     )
+
+
+def _names_apart(contents: Mapping[str, str], apart: Collection[frozenset[str]]) -> set[frozenset[str]]:
+    """The names of pairs of contents; `contents` is by name."""
+    named: dict[str, list[str]] = {}
+    for name, content in contents.items():
+        named.setdefault(content, []).append(name)
+    pairs = ((min(pair), max(pair)) for pair in apart)
+    return {frozenset(names) for one, other in pairs for names in product(named.get(one, ()), named.get(other, ()))}
 
 
 def _files_once(records: Sequence[SourceRecord]) -> tuple[list[SourceRecord], list[SourceRecord]]:

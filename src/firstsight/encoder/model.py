@@ -89,6 +89,7 @@ class CentralSquare:
 _AREA = 3_200  # pixels of the input; more cost time and add detail that does not repeat
 # Pixels of the shorter side: patches must fit into half the size, and nothing is enlarged.
 _MIN_SIDE = 24
+MAX_WHOLE_PIXELS = 2**18  # 80 times that; more is a line and no picture, and would take all memory
 
 
 @dataclass(frozen=True)
@@ -108,12 +109,15 @@ class WholeFrame:
         """For frames of that size: about 3,200 pixels of the same aspect ratio, and not more than there are.
 
         Raises:
-            PixelsError: the frames are too small.
+            PixelsError: the frames are too small, or much too long.
         """
         if min(width, height) < _MIN_SIDE:
             raise PixelsError(f"frames of {width}x{height} are too small; valid is at least {_MIN_SIDE} pixels a side")
         scale = min(1.0, (_AREA / (width * height)) ** 0.5)
         scale = max(scale, _MIN_SIDE / min(width, height))
+        if width * height * scale**2 > MAX_WHOLE_PIXELS:
+            most = MAX_WHOLE_PIXELS // _MIN_SIDE**2
+            raise PixelsError(f"frames of {width}x{height}; valid is at most {most} times as long as wide, or as high")
         return cls(round(width * scale), round(height * scale))
 
     @property

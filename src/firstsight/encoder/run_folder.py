@@ -14,7 +14,7 @@ from typing import Any
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_config import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import check_local, check_path, is_unfinished, make_folder, write_atomically
+from firstsight.files import check_local, check_path, is_unfinished, make_folder, unfinished, write_atomically
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -51,11 +51,22 @@ class RunFolder:
 
     def save(self, encoder: Encoder) -> None:
         """Writes the encoder as it is now, in place of another run's."""
-        if not self._is_begun:
-            self.end_learning()  # another run's state is not of this one
-            (self.folder / MEMORY_FILE).unlink(missing_ok=True)
-            self._is_begun = True
-        encoder.save(self.folder)
+        if self._is_begun:
+            encoder.save(self.folder)
+            return
+        others = [path for path in (self.learning_file, self.folder / MEMORY_FILE) if path.exists()]
+        aside = [(path, unfinished(path)) for path in others]  # another run's state and memory are not of this one
+        for path, kept in aside:
+            path.replace(kept)
+        try:
+            encoder.save(self.folder)
+        except BaseException:
+            for path, kept in aside:
+                kept.replace(path)
+            raise
+        for _, kept in aside:
+            kept.unlink(missing_ok=True)
+        self._is_begun = True
 
     def write_line(self, content: dict[str, Any]) -> None:
         """Adds a line to `metrics.jsonl`; the first line of a new run replaces the file."""

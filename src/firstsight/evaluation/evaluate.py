@@ -15,7 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder, check_encoder
-from firstsight.errors import SettingsError, SourceError, check_count, check_seconds, check_seed
+from firstsight.errors import FirstsightError, SettingsError, SourceError, check_count, check_seconds, check_seed
 from firstsight.evaluation import baselines
 from firstsight.evaluation.baselines import MODEL, RANDOM, Method, thumbnail
 from firstsight.evaluation.metrics import Difference, Question, Scores, difference, standard_error
@@ -313,7 +313,13 @@ def _learned_from(encoder: Encoder, footage: Source) -> dict[str, bool] | None:
     files = files_of(footage)
     if not all(known) or not files:
         return None
-    paths = [path for some in known for one in some for path in _named(one)]
+    try:
+        named = [_named(one) for some in known for one in some]
+    except (FirstsightError, OSError):  # a store that does not answer
+        return None
+    if not all(named):  # moved, perhaps into this footage
+        return None
+    paths = [path for some in named for path in some]
     return {name: _is_among(path.resolve(), paths) for name, path in files.items()}
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from firstsight.errors import PixelsError, RunError, SettingsError, SourceError
 from firstsight.files import make_folder, safe_name, unfinished, write_atomically
 from firstsight.footage.encoding import VideoWriter
-from firstsight.footage.frame_at import frame_at
+from firstsight.footage.frame_at import nearest_frame
 from firstsight.footage.frames import Frame, PixelByPixel
 from firstsight.footage.source import Source, open_source
 from firstsight.footage.videos import VideoFile, VideoFiles
@@ -77,7 +77,7 @@ def write_pictures(
 def _full_size(record: SourceRecord, seconds: float) -> bytes:
     """The frame of its file at that time, or the picture, as JPEG."""
     check_unchanged(record)
-    pixels = frame_at(record.path, seconds, views=(PixelByPixel(),)).pixels
+    pixels = nearest_frame(record.path, seconds, views=(PixelByPixel(),)).pixels
     content = io.BytesIO()
     Image.fromarray(pixels).save(content, "jpeg", quality=_QUALITY)
     return content.getvalue()
@@ -225,10 +225,10 @@ def _frames(stretch: Stretch) -> Generator[Frame, None, None]:
         raise SourceError(
             f"{printable(stretch.path)} is gone, so nothing can be cut out of it; put it back where it was indexed"
         )
-    start = frame_at(stretch.path, stretch.start_seconds, views=()).seconds
-    source = open_source(stretch.path, start_seconds=start or None)
+    start = nearest_frame(stretch.path, stretch.start_seconds, views=()).seconds
+    source = open_source(stretch.path, start_seconds=start if start > 0 else None)
     with closing(source.read(_EvenSides())) as reading:
-        for number, frame in enumerate(reading):
+        for number, frame in enumerate(frame for frame in reading if frame.seconds >= start):
             if number and frame.seconds >= stretch.end_seconds:
                 return
             yield frame

@@ -6,6 +6,7 @@ The graph is traced by `torch.export`. ONNX files are made by PyTorch's exporter
 import contextlib
 import io
 import logging
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +31,7 @@ _SUFFIXES: dict[Runtime, str] = {"onnx": ".onnx", "openvino": ".xml"}
 _INPUT, _OUTPUT = "frames", "vectors"
 _LEAST = 1e-30  # of a length: a frame on which every map is 0 keeps the vector 0
 _MAX_PIXELS = 2**26  # of a frame: 8192x8192
+_MAX_SIDE = 2**14
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,14 @@ def export_encoder(
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     sides = tuple(size) if isinstance(size, tuple | list) else ()
-    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides) or np.prod(sides) > _MAX_PIXELS:
-        raise SettingsError(f"size {brief(size)}; valid are width and height of a frame, as (1280, 720)")
+    if (
+        len(sides) != 2
+        or not all(type(side) is int and 0 < side <= _MAX_SIDE for side in sides)
+        or math.prod(sides) > _MAX_PIXELS
+    ):
+        raise SettingsError(
+            f"size {brief(size)}; valid are width and height of a frame, as (1280, 720), each at most {_MAX_SIDE}"
+        )
     return sides[0], sides[1]
 
 

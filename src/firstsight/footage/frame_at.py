@@ -47,7 +47,16 @@ def frame_at(
         >>> frame_at("hall.mp4", 83.2).pixels.shape  # doctest: +SKIP
         (1080, 1920, 3)
     """
-    seconds = check_seconds("time {} s", seconds)
+    return nearest_frame(source, check_seconds("time {} s", seconds), views=views)
+
+
+def nearest_frame(
+    source: "str | PathLike[str] | NDArray[np.uint8] | Source",
+    seconds: float,
+    *,
+    views: tuple[View, ...] = (PixelByPixel(),),
+) -> Frame:
+    """`frame_at`, also for a time before 0, which the first frames of some files have."""
     opened = open_source(source)
     if isinstance(opened, VideoFiles):
         return _of_videos(opened, seconds, views)

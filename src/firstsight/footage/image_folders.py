@@ -211,7 +211,7 @@ def split_positions(positions: Sequence[int], share: float) -> tuple[tuple[int, 
     check_share(share)
     if len(positions) < MIN_FRAMES_TO_SPLIT:
         return tuple(positions), ()
-    distance = round(1 / share)
+    distance = round(min(1 / share, len(positions)))
     held_out = positions[distance - 1 :: distance]
     learned = set(positions).difference(held_out)
     return tuple(sorted(learned)), tuple(held_out)

@@ -26,7 +26,9 @@ class FrameReference:
     @property
     def name(self) -> str:
         """As a person would write it."""
-        return self.path.name if self.seconds is None else f"{self.path.name}@{self.seconds:g}"
+        if self.seconds is None:
+            return self.path.name
+        return f"{self.path.name}@{f'{self.seconds:.6f}'.rstrip('0').rstrip('.')}"
 
 
 def parse_reference(text: str) -> FrameReference:

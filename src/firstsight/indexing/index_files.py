@@ -2,9 +2,11 @@
 
 import os
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import LibraryError, SettingsError, SourceError, check_seed
@@ -14,7 +16,7 @@ from firstsight.indexing.estimate import Estimate, Indexed, estimate
 from firstsight.indexing.on_ray import OnRay, check_engine
 from firstsight.indexing.run import Elsewhere, IndexingRun, Wanted
 from firstsight.indexing.writer import only_first_interrupt
-from firstsight.library.folder import LibraryConfig, check_free, remove_library
+from firstsight.library.folder import LibraryConfig, check_free, remove_library, writing
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
 from firstsight.library.source_files import FootageFile, find_footage, state_of
@@ -68,25 +70,39 @@ def create(
     if encoder is not None:
         check_encoder(encoder)
     sources = listed(sources, name="footage")
+    rate: dict[str, Any] = {"frames_per_second": frames_per_second, "every": every, "keyframes": keyframes}
     if encoder is not None and not sources:
-        return Store.create(
-            path, encoder, frames_per_second=frames_per_second, every=every, keyframes=keyframes
-        ), Indexed(str(path))
+        with _making(path):
+            return Store.create(path, encoder, **rate), Indexed(str(path))
     files, failures = find(sources)
     dim = encoder.dim if encoder else _MAX_DIM
     given = given and LibraryConfig("", dim).sampling_for(given)
     usual = given or LibraryConfig("", dim).sampling_for(Sampling())
     total = _check_room(estimate(path, files, given, usual=usual, records=(), dim=dim), len(files), progress)
     encoder = encoder or learned_from(files, seed=seed, progress=progress)
-    library = Store.create(path, encoder, frames_per_second=frames_per_second, every=every, keyframes=keyframes)
-    try:
-        with only_first_interrupt(), library.writing():
+    with only_first_interrupt(), _making(path):
+        library = Store.create(path, encoder, **rate)
+        try:
             wanted = [(file, given) for file in files]
-            return library, index(library, wanted, failures=failures, total=total, on=on, progress=progress)
-    except SourceError:
-        library.close()
-        remove_library(library.path)
-        raise
+            outcome = index(library, wanted, failures=failures, total=total, on=on, progress=progress)
+        except SourceError:
+            library.close()
+            remove_library(library.path)
+            raise
+        library.show_latest()
+        return library, outcome
+
+
+@contextmanager
+def _making(path: Path) -> Iterator[None]:
+    """The folder, locked against others who make a library in it, or write to it; there is none yet."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be made: {error.strerror}; choose another folder") from error
+    with writing(path):
+        check_free(path)
+        yield
 
 
 def add(

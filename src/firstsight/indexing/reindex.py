@@ -18,6 +18,7 @@ from firstsight.library.repair import repair
 from firstsight.library.source_files import FootageFile, state_of
 from firstsight.library.store import Store
 from firstsight.library.tables import Tables
+from firstsight.object_store import is_there
 from firstsight.progress import Progress, Report, silent
 
 
@@ -120,8 +121,15 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
 
 def _check_reachable(library: Store) -> None:
     """Raises if a source would be lost only because its folder cannot be reached now."""
-    records = {record.path: record for record in (*library.partial_sources, *library.sources)}
-    if away := [path for path in records if state_of(path) == "unreachable"]:
+    states = {record.path: state_of(record.path) for record in (*library.partial_sources, *library.sources)}
+    left = {path.parent for path, state in states.items() if state != "gone"}
+    if emptied := [path for path, state in states.items() if state == "gone" and path.parent not in left]:
+        raise SourceError(
+            f"{len(emptied)} sources are gone with all others of their folder, which may not be mounted, and would be "
+            f"lost from the library; the first: {emptied[0]}. Mount or put back their folder, or take them out with "
+            "`firstsight library remove`"
+        )
+    if away := [path for path, state in states.items() if state == "unreachable"]:
         raise SourceError(
             f"{len(away)} sources cannot be reached, and would be lost from the library; the first: "
             f"{away[0]}. Mount or put back their folder, or take them out with `firstsight library remove`"
@@ -172,6 +180,7 @@ def _settle(new: Store) -> None:
 
 
 def files_of(library: Store) -> list[tuple[FootageFile, Sampling]]:
-    """The files of a library, and how each is sampled."""
-    records = {one.path: one for one in (*library.partial_sources, *library.sources)}.values()
+    """The files of a library, and how each is sampled; also those that could not be read and are still there."""
+    failed = [one for one in library.failed_sources if is_there(one.path)]
+    records = {one.path: one for one in (*failed, *library.partial_sources, *library.sources)}.values()
     return [(FootageFile(one.path, one.name, is_picture=one.is_picture), one.sampling) for one in records]

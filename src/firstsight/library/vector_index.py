@@ -9,8 +9,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError, RunError
+from firstsight.errors import LibraryError, RunError, SettingsError
 from firstsight.files import read_regular, write_atomically
+from firstsight.from_json import from_json
 from firstsight.library.damage import translated_errors
 from firstsight.library.records import vectors_of
 from firstsight.library.tables import Tables
@@ -56,11 +57,12 @@ class IndexFacts:
 def read_facts(tables: Tables) -> IndexFacts | None:
     """The facts of the index; None without an index, or if they are damaged."""
     try:
-        facts = IndexFacts(**json.loads(read_regular(tables.folder / FACTS_FILE, max_bytes=_MAX_BYTES).decode()))
-    except (OSError, ValueError, TypeError, RecursionError):
+        content = json.loads(read_regular(tables.folder / FACTS_FILE, max_bytes=_MAX_BYTES).decode())
+        facts = from_json(IndexFacts, content, name=FACTS_FILE)
+    except (OSError, ValueError, TypeError, RecursionError, SettingsError):
         return None  # missing or damaged: it is rebuilt
-    is_sound = all(type(number) is int for number in (facts.num_rows, facts.num_groups, facts.num_probes))
-    return facts if is_sound and 1 <= facts.num_probes <= facts.num_groups else None
+    is_sound = 1 <= facts.num_probes <= facts.num_groups and 0 <= facts.recall_at_10 <= 1
+    return facts if is_sound else None
 
 
 def keep_up(tables: Tables, *, min_rows: int = MIN_ROWS) -> IndexFacts | None:

@@ -39,10 +39,19 @@ def render_search_page(result: SearchResult, library: Store) -> str:
         plot=file_uri(_plot(result), "png"),
         facts={
             "Threshold": f"similarity {result.threshold:.3f}",
-            "False matches": f"{100 * result.false_match_rate:g} % of searches for absent things",
-            "Measured with": f"{len(background.decoys)} decoys: parts of its own frames, upside down or on their side",
+            **_measured_by(result),
         },
     )
+
+
+def _measured_by(result: SearchResult) -> dict[str, str]:
+    if not result.background.is_measured:
+        return {"Measured with": "nothing: there is too little footage, and the threshold is assumed"}
+    decoys = "of the size of the box" if result.box else "upside down, on their side, or mirrored"
+    return {
+        "False matches": f"{100 * result.false_match_rate:g} % of searches for absent things",
+        "Measured with": f"{len(result.background.decoys)} decoys: parts of its own frames, {decoys}",
+    }
 
 
 def _shown(match: Match, background: Background, library: Store) -> dict[str, Any]:

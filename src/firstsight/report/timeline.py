@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from firstsight.comparison.compare import Comparison
 from firstsight.errors import RunError
+from firstsight.files import unfinished
 from firstsight.report.drawing import figure_png, figure_text
 from firstsight.text import printable, shortened
 
@@ -30,11 +31,15 @@ _NAME_LETTERS = 28  # of a video in a title, beside the legend
 
 
 class TimelineWriter:
-    """Writes `timeline.csv` as the comparisons come; `boxes`: those of an anchor with a box."""
+    """Writes `timeline.csv` as the comparisons come; `boxes`: those of an anchor with a box.
+
+    It takes its name at the end, also of what was interrupted; without a comparison what was there stays.
+    """
 
     def __init__(self, path: Path, *, boxes: bool = False) -> None:
+        self._path, self._unfinished, self._is_begun = path, unfinished(path), False
         try:
-            self._file = path.open("w", newline="", encoding="utf-8")
+            self._file = self._unfinished.open("w", newline="", encoding="utf-8")
         except OSError as error:
             raise RunError(f"{printable(path)} cannot be written: {error.strerror}; choose another folder") from error
         self._writer = csv.writer(self._file)
@@ -42,6 +47,7 @@ class TimelineWriter:
 
     def write(self, comparison: Comparison) -> None:
         """Adds a line. Times have microseconds; an anchor that is a picture has no time."""
+        self._is_begun = True
         self._writer.writerow(
             [
                 f"{comparison.frame.seconds:.6f}",
@@ -59,6 +65,10 @@ class TimelineWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
+        if self._is_begun:
+            self._unfinished.replace(self._path)
+        else:
+            self._unfinished.unlink()
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,18 @@ _JUDGED_FRAMES, _JUDGED_OTHERS = 100, 20
 PairSimilarity = Callable[[int, NDArray[np.intp]], Floats]
 
 
+# For a library with too few frames to measure what is normal: near copies of a frame reach it, hardly anything else.
+ASSUMED_THRESHOLD = 0.8
+
+
+def check_match_rate(rate: object) -> float:
+    """The rate as a float. Raises a SettingsError if it is not between 0 and 1."""
+    valid = (
+        "between 0 and 1, such as 0.05; to get the nearest frames without a threshold, ask for the nearest (--nearest)"
+    )
+    return check_number("false-match rate {}", rate, valid, lambda rate: 0 < rate < 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Background:
     """How alike unrelated frames of a library are, and how alike the best frame is to an absent picture."""
@@ -94,11 +106,7 @@ class Background:
         Raises:
             SettingsError: a rate that is not between 0 and 1.
         """
-        valid = (
-            "between 0 and 1, such as 0.05; to get the nearest frames without a threshold, ask for the nearest "
-            "(--nearest)"
-        )
-        false_match_rate = check_number("false-match rate {}", false_match_rate, valid, lambda rate: 0 < rate < 1)
+        false_match_rate = check_match_rate(false_match_rate)
         if not len(self.decoys):
             return _MAX_THRESHOLD
         if false_match_rate >= self._counted_rate:
@@ -199,3 +207,15 @@ def _same_footage(frames: Embeddings, alike: NDArray[np.bool_]) -> NDArray[np.bo
 def minus_log_distance(similarity: float) -> float:
     """-ln(1 - similarity), the scale on which the tail of similarities is exponential; finite at 1."""
     return -math.log1p(-min(similarity, _MAX_SIMILARITY))
+
+
+def match_threshold(background: Background, false_match_rate: float) -> float:
+    """The lowest similarity of a match; at least 0.8 in a library with too few frames to measure it.
+
+    Raises:
+        SettingsError: a rate that is not between 0 and 1.
+    """
+    measured = background.threshold(false_match_rate)
+    if background.is_measured:
+        return measured
+    return max(ASSUMED_THRESHOLD, measured) if len(background.decoys) else ASSUMED_THRESHOLD

@@ -200,6 +200,7 @@ def _stored(library: "Store", position: int) -> Descriptions:
 
     frames = library.timeline.frames
     seconds = float(frames.seconds[position])
-    where = Where((frames.source_of(position),), seconds, float(np.nextafter(seconds, np.inf)))
+    around = (seconds, float(np.nextafter(seconds, np.inf))) if seconds >= 0 else ()  # some files begin before 0
+    where = Where((frames.source_of(position),), *around)
     (vector,) = (own[positions == position] for positions, own in library.vectors(where) if position in positions)
     return Descriptions(vector, *(library.layouts.parts_of(np.array([position])) if library.has_layouts else ()))

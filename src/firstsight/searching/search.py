@@ -13,8 +13,9 @@ from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part, frames_of, others_of, part_of_source, read_pairs
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
+from firstsight.object_store import to_absolute
 from firstsight.progress import Report, silent
-from firstsight.searching.calibration import Background
+from firstsight.searching.calibration import Background, check_match_rate, match_threshold
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.searching.nearest import (
@@ -30,8 +31,6 @@ from firstsight.searching.regions import Box
 from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
-# For a library with too few frames to measure what is normal: near copies of a frame reach it, hardly anything else.
-ASSUMED_THRESHOLD = 0.8
 
 
 @dataclass(frozen=True)
@@ -205,6 +204,7 @@ def search(
     k, gap_seconds = check_count("{} moments", k), check_seconds("gap {} s", gap_seconds)
     if not library.num_frames:
         raise LibraryError(f"{library.name} holds no frame; put footage into it with `firstsight index`")
+    false_match_rate = check_match_rate(false_match_rate)
     own = _own_names(library, query)
     without = own if not_itself else frozenset[str]()
     apart = set_apart_from(library, lambda: part_of_query(query, box))
@@ -215,6 +215,8 @@ def search(
         compared, background = compare_box(library, query, box, chosen, progress=progress)
         threshold = match_threshold(background, false_match_rate)
     else:
+        if where is not None:
+            chosen_frames(library, where=where, without=without)  # raises before anything is measured
         background = background_of(library, progress=progress)
         threshold = match_threshold(background, false_match_rate)
         compared = _compare(
@@ -369,30 +371,19 @@ def matches_of(
     )
 
 
-def match_threshold(background: Background, false_match_rate: float) -> float:
-    """The lowest similarity of a match; at least 0.8 in a library with too few frames to measure it.
-
-    Raises:
-        SettingsError: a rate that is not between 0 and 1.
-    """
-    measured = background.threshold(false_match_rate)
-    if background.is_measured:
-        return measured
-    return max(ASSUMED_THRESHOLD, measured) if len(background.decoys) else ASSUMED_THRESHOLD
-
-
 def _own_names(library: Store, query: Query) -> frozenset[str]:
     """The names in the library of the query's file and of its copies; none of pixels."""
     if not query.reference.is_file:
         return frozenset()
     path = query.reference.path
-    num_bytes = path.stat().st_size
+    num_bytes, absolute = path.stat().st_size, to_absolute(path)
+    own = frozenset(record.name for record in library.sources if record.path == absolute)  # also if it has changed
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:
-        return frozenset()
+        return own
     known = record_of(library, path)
     content = known.content if known else content_hash(path, name=path.name)
-    return frozenset(record.name for record in alike if record.content == content)
+    return own | {record.name for record in alike if record.content == content}
 
 
 def _is_same(moment: Moment, query: Query) -> bool:

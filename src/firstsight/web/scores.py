@@ -13,6 +13,7 @@ from firstsight.errors import LibraryError
 from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part
 from firstsight.library.store import Store
+from firstsight.searching.calibration import match_threshold
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described, compare_proposed
@@ -22,7 +23,6 @@ from firstsight.searching.regions import Box
 from firstsight.searching.search import (
     FALSE_MATCH_RATE,
     Match,
-    match_threshold,
     matches_of,
     set_apart_from,
     without_apart,

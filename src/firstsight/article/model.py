@@ -20,8 +20,6 @@ from firstsight.errors import FirstsightError, RunError, SettingsError, check_se
 from firstsight.from_json import from_json
 from firstsight.process import Precision
 
-# 40 times the default; more is a damaged file, which would take all memory.
-
 
 @dataclass(frozen=True, eq=False)
 class ArticleModel:

@@ -9,8 +9,6 @@ from firstsight.article.stopping import StoppingRule
 from firstsight.errors import SettingsError, check_choice
 from firstsight.process import Precision
 
-MAX_INPUT_PIXELS = 2**21  # of the network's input; more would be a mistake, and take all memory
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from firstsight.encoder.model import CentralSquare
 
 POOL_SIZE = 2
+MAX_INPUT_PIXELS = 2**21  # 40 times the default; more is a mistake or a damaged file, and would take all memory
 
 Padding = Literal["none", "reflect"]
 

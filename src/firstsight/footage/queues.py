@@ -146,13 +146,15 @@ def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Itera
 
 
 def _first_seconds(frames: "Prefetched[Frame]", seconds: float) -> "Iterator[Frame]":
-    first, left = None, seconds + _GRACE_SECONDS
+    first: float | None = None
+    left = seconds + _GRACE_SECONDS
     while left > 0:
         begun = time.monotonic()
-        frame = frames.within(left)
+        if (frame := frames.within(left)) is None:
+            return
         left -= time.monotonic() - begun
-        first = frame.seconds if frame is not None and first is None else first
-        if frame is None or first is None or frame.seconds - first >= seconds:
+        first = frame.seconds if first is None else first
+        if frame.seconds - first >= seconds:
             return
         yield frame
 

@@ -19,7 +19,7 @@ from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free, remove_library, writing
 from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Names, Where, names_of
-from firstsight.library.source_files import FootageFile, find_footage, state_of
+from firstsight.library.source_files import FootageFile, find_footage, gone_with_their_folder, state_of
 from firstsight.library.store import Store
 from firstsight.library.vector_index import keep_up, read_facts
 from firstsight.progress import Progress, Report, silent
@@ -310,8 +310,8 @@ def remove_missing(library: Store, *, is_sure: bool = False) -> RemovedMissing:
         records = _all(library)
         states = {record.path: state_of(record.path) for record in records}
         gone = [record for record in records if states[record.path] == "gone"]
-        left = {record.path.parent for record in records if states[record.path] != "gone"}
-        chosen = [record for record in gone if is_sure or record.path.parent in left]
+        emptied = set(gone_with_their_folder(states))
+        chosen = [record for record in gone if is_sure or record.path not in emptied]
         _drop(library, chosen)
     return RemovedMissing(
         tuple(chosen),

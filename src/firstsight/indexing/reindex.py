@@ -15,7 +15,7 @@ from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder,
 from firstsight.library.maintenance import remove_unread
 from firstsight.library.records import LayoutSizes
 from firstsight.library.repair import repair
-from firstsight.library.source_files import FootageFile, state_of
+from firstsight.library.source_files import FootageFile, gone_with_their_folder, state_of
 from firstsight.library.store import Store
 from firstsight.library.tables import Tables
 from firstsight.object_store import is_there
@@ -122,8 +122,7 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
 def _check_reachable(library: Store) -> None:
     """Raises if a source would be lost only because its folder cannot be reached now."""
     states = {record.path: state_of(record.path) for record in (*library.partial_sources, *library.sources)}
-    left = {path.parent for path, state in states.items() if state != "gone"}
-    if emptied := [path for path, state in states.items() if state == "gone" and path.parent not in left]:
+    if emptied := gone_with_their_folder(states):
         raise SourceError(
             f"{len(emptied)} sources are gone with all others of their folder, which may not be mounted, and would be "
             f"lost from the library; the first: {emptied[0]}. Mount or put back their folder, or take them out with "

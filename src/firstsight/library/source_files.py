@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -99,6 +99,12 @@ def state_of(path: Path) -> FileState:
     except (OSError, ValueError):
         return "unreachable"
     return "unreachable" if listed else "gone"
+
+
+def gone_with_their_folder(states: Mapping[Path, FileState]) -> list[Path]:
+    """Of the files of a library, by `state_of`, those in whose folder none is left: perhaps it is not mounted."""
+    left = {path.parent for path, state in states.items() if state != "gone"}
+    return [path for path, state in states.items() if state == "gone" and path.parent not in left]
 
 
 def _state_in_store(path: ObjectPath) -> FileState:

@@ -25,7 +25,7 @@ from firstsight.library.store import Store
 from firstsight.progress import Report, silent
 from firstsight.searching.moments import GAP_SECONDS, Moment
 from firstsight.searching.nearest import Nearest, find_nearest
-from firstsight.searching.query import Picture, Query, read_query, stored_anchors, stored_query
+from firstsight.searching.query import Picture, read_query, stored_anchors, stored_query
 from firstsight.searching.regions import Box, BoxSpec
 from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
 
@@ -260,40 +260,39 @@ class Library(Closing):
 
         return find_duplicates(self.store, progress=progress)
 
-    def set_apart(self, first: str | Query, second: str | Moment, *, box: BoxSpec | None = None) -> None:
+    def set_apart(self, first: str | SearchResult, second: str | Moment) -> None:
         """Remembers that two are not the same, until `reunite`: `duplicates` and `search` leave them out from then on.
 
         Sources are known by the content of their files: renamed ones stay apart, changed ones do not.
 
         Args:
-            first: the name of a source; or the query of a search.
-            second: the name of the source that is no copy of it; or the moment that is no match of the query.
-            box: the one that was searched for.
+            first: the name of a source; or what a search found.
+            second: the name of the source that is no copy of it; or the moment that is no match of the search's query,
+                or of its box, if it had one.
 
         Raises:
             LibraryError: a source that is not in the library.
-            SettingsError: a name beside a query or moment; valid are two names, or a query and a moment.
+            SettingsError: a name beside a result or moment; valid are two names, or a result and a moment.
 
         Example:
             >>> result = library.search("door.jpg")  # doctest: +SKIP
-            >>> library.set_apart(result.query, result.matches[0].moment)  # doctest: +SKIP
+            >>> library.set_apart(result, result.matches[0].moment)  # doctest: +SKIP
         """
-        apart.set_apart(self.path, *self._parts(first, second, box))
+        apart.set_apart(self.path, *self._parts(first, second))
 
-    def reunite(self, first: str | Query, second: str | Moment, *, box: BoxSpec | None = None) -> bool:
+    def reunite(self, first: str | SearchResult, second: str | Moment) -> bool:
         """Forgets that two were set apart; whether they were. Arguments and errors are those of `set_apart`."""
-        return apart.reunite(self.path, *self._parts(first, second, box))
+        return apart.reunite(self.path, *self._parts(first, second))
 
-    def _parts(self, first: str | Query, second: str | Moment, box: BoxSpec | None) -> tuple[apart.Part, apart.Part]:
+    def _parts(self, first: str | SearchResult, second: str | Moment) -> tuple[apart.Part, apart.Part]:
         if isinstance(first, str) and isinstance(second, str):
             part = apart.part_of_source
             return part(self.store.source(first)), part(self.store.source(second))
-        if isinstance(first, Query) and isinstance(second, Moment):
-            asked = part_of_query(first, None if box is None else Box.of(box))
-            return asked, part_of_moment(self.store, second)
+        if isinstance(first, SearchResult) and isinstance(second, Moment):
+            return part_of_query(first.query, first.box), part_of_moment(self.store, second)
         raise SettingsError(
             f"{brief(first)} and {brief(second)} cannot be set apart; valid are the names of two sources, or the "
-            "query of a search and one of its moments"
+            "result of a search and one of its moments"
         )
 
     def keyframes(self, num: int, *, sources: Names | None = None, progress: Report = silent) -> Keyframes:

@@ -58,8 +58,10 @@ decoy_lists = st.lists(st.floats(-1, 1, width=32), min_size=2, max_size=60)
 @given(decoys=decoy_lists, similarity=st.floats(-1, 1), more=st.floats(0, 1), rate=st.floats(1e-6, 1 - 1e-6))
 def test_what_holds_of_any_background(decoys: list[float], similarity: float, more: float, rate: float) -> None:
     measured = background(decoys)
-    here, further = (measured.false_match_probability(value) for value in (similarity, min(1.0, similarity + more)))
+    here, further = (measured.fitted_probability(value) for value in (similarity, min(1.0, similarity + more)))
     assert 0 <= further <= here <= 1
+    stated = measured.false_match_probability(similarity)
+    assert stated == (max(here, measured.rarest_rate) if len(decoys) >= 20 else None)
     assert -1 <= measured.threshold(rate) < 1
     assert measured.threshold(rate / 2) >= measured.threshold(rate)
 
@@ -71,10 +73,10 @@ def test_threshold_and_probability_undo_each_other(rate: float) -> None:
 
 
 def test_decoys_that_are_all_alike_leave_nothing_to_measure_but_their_place() -> None:
-    measured = background([0.5] * 10)
+    measured = background([0.5] * 20)
     assert measured.threshold(0.05) == pytest.approx(0.5, abs=1e-4)
     assert measured.fitted_probability(0.6) < 1e-6
-    assert measured.false_match_probability(0.6) == pytest.approx(1e-4)  # ten decoys support no less
+    assert measured.false_match_probability(0.6) == pytest.approx(5e-5)  # twenty decoys support no less
 
 
 @pytest.mark.parametrize("num", [20, 344, 1_000])
@@ -98,8 +100,7 @@ def test_closer_than_counts_pairs() -> None:
     for similarity in (-1, 0.25, 0.5, 0.9996, 1):
         counted = (pairs.astype(np.float32) < np.float32(similarity)).mean()
         assert measured.closer_than(similarity) == pytest.approx(counted, abs=1e-3)
-    assert 0 < measured.closer_than(-1) < measured.closer_than(1) < 1
-    assert background([0.1, 0.2]).closer_than(0.7) == 0.5
+        assert 0 < measured.closer_than(similarity) < 1
 
 
 def test_pairs_are_of_different_sources() -> None:
@@ -130,9 +131,11 @@ def test_a_rate_is_between_0_and_1(rate: float) -> None:
 def test_without_decoys_nothing_is_known() -> None:
     empty = background([])
     assert not empty.is_measured
-    assert empty.false_match_probability(0.99) == 1
+    assert empty.false_match_probability(0.99) is None
+    assert empty.closer_than(0.99) is None
     assert empty.threshold(0.05) < 1
     assert not background([0.3] * 19).is_measured
+    assert background([0.3] * 19).false_match_probability(0.99) is None
     assert background([0.3] * 20).is_measured
 
 

@@ -15,12 +15,14 @@ from firstsight.indexing.index_files import add
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.store import Store
 from firstsight.progress import Progress
+from firstsight.report.search import render_search_page
 from firstsight.searching.calibration import ASSUMED_THRESHOLD, MIN_DECOYS, Background
 from firstsight.searching.decoys import Decoys, Measurement, background_of, decoys_of, has_contrast
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import region_background
 from firstsight.searching.regions import Box, match_region
 from firstsight.searching.search import search
+from firstsight.searching.verdict import verdict
 
 SHOTS = [(0, 30), (30, 76), (76, 137), (137, 187), (187, 242)]
 
@@ -121,6 +123,17 @@ def test_of_few_frames_nothing_is_measured_and_that_is_said(encoder: Encoder, cl
     assert not result.background.is_measured
     assert result.threshold == ASSUMED_THRESHOLD
     assert result.matches[0].is_query
+    assert result.matches[0].to_json()["false_match_probability"] is None
+    page = render_search_page(result, library)
+    assert "the broken line is assumed" in page
+    assert "something absent gets this close" not in page
+
+
+def test_a_rate_that_the_decoys_do_not_support_is_called_a_guess(encoder: Encoder, plain: Store, clips: Path) -> None:
+    query = read_query(f"{clips / 'plain' / '0.mp4'}@0.4", encoder)
+    least = background_of(plain).rarest_rate
+    told = [verdict(search(plain, query, false_match_rate=rate)) for rate in (least, least / 2)]
+    assert ["support no rate below" in one for one in told] == [False, True]
 
 
 def test_the_nearest_are_given_though_they_do_not_match(encoder: Encoder, plain: Store, clips: Path) -> None:

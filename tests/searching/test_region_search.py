@@ -18,7 +18,7 @@ from firstsight.indexing.index_files import add
 from firstsight.library.store import Store
 from firstsight.searching.query import read_query
 from firstsight.searching.region_search import CellMatcher, match_box, region_background
-from firstsight.searching.regions import Box, RegionMatcher
+from firstsight.searching.regions import Box, RegionMatcher, least_size
 from firstsight.searching.search import search
 
 SIZE = (128, 96)
@@ -164,6 +164,34 @@ def test_a_library_without_cells_makes_the_maps_again(
 
 
 _LAYOUT = layout_encoder()
+
+
+def test_the_smallest_box_is_large_enough_when_it_is_rounded(tmp_path: Path) -> None:
+    encoder, size = Encoder(replace(_LAYOUT.model, layout=None)), (96, 64)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "one.png")
+    least = least_size(encoder.view.crop(*size))
+    with Store.create(tmp_path / "library", encoder) as store:
+        add(store, [tmp_path / "one.png"])
+        result = search(store, read_query(pixels, encoder), box=Box(0, 0, *least))
+        with pytest.raises(SettingsError, match=f"valid is at least {least[0]}x{least[1]} pixels"):
+            search(store, read_query(pixels, encoder), box=Box(0, 0, least[0] - 1, least[1]))
+    assert result.nearest.similarity > 0.8  # noise, of which a thumbnail is kept
+
+
+def test_a_box_that_was_set_apart_leaves_the_frame_alone(
+    library: Store, folder: Path, tmp_path: Path, red_car: tuple[str, Box]
+) -> None:
+    text, box = red_car
+    asked = text, (box.x, box.y, *box.size)
+    with firstsight.Library.create(tmp_path / "library", folder, encoder=library.encoder, every=4) as made:
+        before = made.search(asked[0], box=asked[1])
+        made.set_apart(before, before.nearest.moment)
+        assert made.search(asked[0]).num_apart == 0
+        assert before.nearest.source == "red.mp4"
+        assert made.search(asked[0], box=asked[1]).nearest.source == "black.mp4"
+        assert made.reunite(before, before.nearest.moment)
+        assert made.search(asked[0], box=asked[1]).nearest.moment == before.nearest.moment
 
 
 @pytest.mark.parametrize("encoder", [_LAYOUT, Encoder(replace(_LAYOUT.model, layout=None))], ids=["cells", "maps"])

@@ -34,6 +34,7 @@ def render_search_page(result: SearchResult, library: Store) -> str:
         below=[
             _shown(match, background, library) for match in (result.below or (result.nearest,) * (not result.is_match))
         ],
+        is_measured=background.is_measured,
         false_match_rate=result.false_match_rate,
         threshold=result.threshold,
         plot=file_uri(_plot(result), "png"),
@@ -61,7 +62,7 @@ def _shown(match: Match, background: Background, library: Store) -> dict[str, An
         "is_query": match.is_query,
         "stretch": interval_text(moment),
         "unrelated": unrelated_text(match, background),
-        "false_match": false_match_text(match, background),
+        "false_match": false_match_text(match),
         "similarity": moment.score,
         "pictures": _pictures(match, library),
         "bar": _bar(match, library),

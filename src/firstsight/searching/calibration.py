@@ -79,19 +79,29 @@ class Background:
         """Whether there are decoys enough to state a rate."""
         return len(self.decoys) >= MIN_DECOYS
 
-    def closer_than(self, similarity: float) -> float:
-        """The share of unrelated pairs that are less alike, above 0 and below 1; a half if there is no such pair."""
+    def closer_than(self, similarity: float) -> float | None:
+        """The share of unrelated pairs that are less alike, above 0 and below 1; None if there is no such pair."""
+        if not len(self.pairs):
+            return None
         return (int(np.searchsorted(self.pairs, similarity)) + 0.5) / (len(self.pairs) + 1)
 
-    def false_match_probability(self, similarity: float) -> float:
-        """The probability that the best frame is at least so similar if the answer is absent; 1 without decoys.
+    def false_match_probability(self, similarity: float) -> float | None:
+        """The probability that the best frame is at least so similar if the answer is absent; None if not measured.
 
-        At least the `rarest_rate` of so many decoys: a smaller one they do not support.
+        At least the `rarest_rate`: a smaller one the decoys do not support.
         """
-        return max(self.fitted_probability(similarity), rarest_rate(len(self.decoys)))
+        return max(self.fitted_probability(similarity), self.rarest_rate) if self.is_measured else None
+
+    @property
+    def rarest_rate(self) -> float:
+        """The smallest false-match rate that so many decoys support."""
+        return rarest_rate(len(self.decoys))
 
     def fitted_probability(self, similarity: float) -> float:
-        """The same by the fit alone, however small: to order what is found, not to state how certain it is."""
+        """The same by the fit alone, however few the decoys and small the result; 1 without any.
+
+        To order what is found, not to state how certain it is.
+        """
         if not len(self.decoys):
             return 1.0
         if similarity <= self._begin:

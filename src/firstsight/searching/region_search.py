@@ -45,6 +45,7 @@ from firstsight.searching.regions import (
     Windows,
     arrange_windows,
     cell_shares,
+    least_size,
     match_region,
     num_windows,
     single_window,
@@ -293,11 +294,13 @@ def _rows(parts: list[Floats]) -> Floats:
 
 
 def _of_usual_size(matcher: Matcher) -> tuple[Matcher, str]:
-    """The matcher with its box's sides rounded to a step, and a name for all that are rounded to it."""
+    """The matcher with its box's sides rounded to a step, if that is large enough; and a name for all rounded to it."""
     given, size = matcher.placement.box, matcher.placement.size
+    least = (1, 1) if isinstance(matcher, CellMatcher) else least_size(matcher.encoder.view.crop(*size))
     width, height = size
     steps = [round(math.log(side / most, _SIZE_STEP)) for side, most in zip(given.size, size, strict=True)]
-    sides = [max(1, min(most, round(most * _SIZE_STEP**step))) for most, step in zip(size, steps, strict=True)]
+    rounded = [round(most * _SIZE_STEP**step) for most, step in zip(size, steps, strict=True)]
+    sides = [max(few, min(side, most)) for few, side, most in zip(least, rounded, size, strict=True)]
     box = Box((width - sides[0]) // 2, (height - sides[1]) // 2, *sides)
     shape = round(math.log(width / height, _SIZE_STEP))
     if isinstance(matcher, CellMatcher):

@@ -320,9 +320,15 @@ def match_region(encoder: "Encoder", box: Box, size: tuple[int, int], *, level: 
     return RegionMatcher(encoder, placement, levels, box_windows, windows)
 
 
-def _check_large_enough(box: Box, crop: Crop) -> None:
-    """Raises a SettingsError if a side is shorter than a few pixels of the encoder's input."""
+def least_size(crop: Crop) -> tuple[int, int]:
+    """Width and height of the smallest box: a few pixels of the encoder's input."""
     width, height = (math.ceil(_MIN_INPUT_PIXELS * scale) for scale in (crop.scale_x, crop.scale_y))
+    return width, height
+
+
+def _check_large_enough(box: Box, crop: Crop) -> None:
+    """Raises a SettingsError if a side is too short."""
+    width, height = least_size(crop)
     if box.width < width or box.height < height:
         raise SettingsError(
             f"box {box} is too small for this encoder, which uses the picture at {crop.out_width}x{crop.out_height}; "

@@ -38,8 +38,8 @@ class Match:
     """A moment like the query, and how unusual that is."""
 
     moment: Moment
-    closer_than: float  # share of unrelated pairs of frames that are less alike, 0 to 1
-    false_match_probability: float  # that some frame would be as similar if the answer were absent, 0 to 1
+    closer_than: float | None  # share of unrelated pairs of frames that are less alike, 0 to 1; None without pairs
+    false_match_probability: float | None  # that something absent is as similar, 0 to 1; None if not measured
     is_query: bool  # its best frame is the query's own frame
     box: Box | None = None  # of a search with a box: where in the best frame the match is
     picture_size: tuple[int, int] | None = None  # width and height of the picture, in the pixels of the box
@@ -141,6 +141,7 @@ class SearchResult:
                 "is_measured": self.background.is_measured,
                 "num_pairs": len(self.background.pairs),
                 "num_decoys": len(self.background.decoys),
+                "rarest_rate": self.background.rarest_rate,
             },
         }
 

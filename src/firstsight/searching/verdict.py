@@ -40,6 +40,10 @@ def _measured(result: SearchResult) -> str:
             f"There is too little footage to measure where a match begins ({num} decoys, at least {MIN_DECOYS} are "
             "needed): that is assumed."
         )
+    if result.false_match_rate < result.background.rarest_rate:
+        return (
+            f"{num} decoys support no rate below {100 * result.background.rarest_rate:.2g} %: the threshold is a guess."
+        )
     if num < _FEW_DECOYS:
         return f"Only {num} decoys could be made of this library: the threshold is rough."
     return ""
@@ -61,7 +65,7 @@ def interval_text(moment: Moment) -> str:
 def unrelated_text(match: Match, background: Background) -> str:
     """Of how many unrelated pairs the match is more similar: "99.98 % of unrelated pairs"; empty if there are none."""
     pairs = background.pairs
-    if not len(pairs):
+    if match.closer_than is None:
         return ""
     of = "of unrelated pairs"
     if match.similarity > pairs[-1]:  # a share cannot be counted beyond the last pair
@@ -79,9 +83,10 @@ def _share_text(share: float) -> str:
     return f"{floored:.{digits}f} %"
 
 
-def false_match_text(match: Match, background: Background, *, less_than: str = "less than ") -> str:
+def false_match_text(match: Match, *, less_than: str = "less than ") -> str:
     """In how many searches something absent gets as close: "0.3 %", "less than 0.01 %"; empty if not measured."""
-    return percent_text(match.false_match_probability, less_than=less_than) if background.is_measured else ""
+    probability = match.false_match_probability
+    return "" if probability is None else percent_text(probability, less_than=less_than)
 
 
 def percent_text(probability: float, *, less_than: str = "less than ") -> str:

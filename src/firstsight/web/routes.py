@@ -281,7 +281,8 @@ _COLUMNS = ("source", "start_seconds", "end_seconds", "best_seconds", "similarit
 
 def _cells(one: Match) -> tuple[object, ...]:
     times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.seconds))
-    return (safe_cell(one.source), *times, f"{one.similarity:.4f}", f"{one.false_match_probability:.2g}")
+    chance = one.false_match_probability  # an empty cell is what is not measured
+    return (safe_cell(one.source), *times, f"{one.similarity:.4f}", "" if chance is None else f"{chance:.2g}")
 
 
 def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:

@@ -127,16 +127,14 @@ export class AnchorPanel {
     const head = result.is_match
       ? [h("h2", {}, `${counted(result.num_matches, "moment")} like ${anchor.name}`), h("a", { class: "button", href: `/api/anchors/${anchor.id}/moments.csv`, download: "moments.csv" }, "CSV")]
       : [h("h2", {}, `No match for ${anchor.name}`)];
-    const why = result.is_match
-      ? `From similarity ${result.threshold.toFixed(2)} on, which something absent reaches in ${rate} of searches.`
-      : `The nearest frames are less alike than ${result.threshold.toFixed(2)}; something absent reaches that in ${rate} of searches.`;
-    const rough = result.is_measured ? "" : " There is too little footage to measure this; it is assumed.";
+    const from = result.is_match ? `From similarity ${result.threshold.toFixed(2)} on` : `The nearest frames are less alike than ${result.threshold.toFixed(2)}`;
+    const how = result.is_measured ? `something absent reaches that in ${rate} of searches.` : "which is assumed: there is too little footage to measure it.";
     const groups = new Map();
     for (const one of result.moments.slice(0, MAX_LISTED)) {
       if (!groups.has(one.row)) groups.set(one.row, []);
       groups.get(one.row).push(one);
     }
-    return [h("div", { class: "results-head" }, ...head), h("p", { class: "hint" }, why + rough),
+    return [h("div", { class: "results-head" }, ...head), h("p", { class: "hint" }, `${from}; ${how}`),
       ...[...groups].map(([row, some]) => h("section", {},
         h("h3", {}, `${state.rows.get(row)?.name ?? some[0].source}`, h("small", {}, result.is_match ? counted(some.length, "moment") : "nearest, no match")),
         h("div", { class: "moments" }, ...some.map((one) => moment(one)))))];
@@ -160,13 +158,19 @@ function summary(anchor) {
 
 function moment(one) {
   const picture = h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.best_seconds.toFixed(3)}`, alt: "", loading: "lazy" });
-  const chance = one.false_match_probability >= 0.1 ? `${Math.round(100 * one.false_match_probability)} %` : `1 in ${Math.round(1 / one.false_match_probability).toLocaleString("en")}`;
+  const chance = chanceText(one.false_match_probability);
   return h("button", {
     class: one.is_match ? "moment" : "moment below", "data-row": one.row, "data-seconds": one.best_seconds,
-    title: `similarity ${one.similarity.toFixed(3)}; something absent is as similar in ${chance} of searches`,
+    title: `similarity ${one.similarity.toFixed(3)}` + (chance ? `; something absent is as similar in ${chance} of searches` : ""),
     "aria-label": `${one.source} at ${timeText(one.best_seconds, true)}, similarity ${one.similarity.toFixed(2)}`,
     onclick: () => seek(one.row, one.best_seconds),
-  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, `by chance ${chance}`)), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
+  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, chance ? `by chance ${chance}` : "")), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
+}
+
+// How often something absent is as similar; nothing where it is not measured.
+function chanceText(chance) {
+  if (chance === null) return "";
+  return chance >= 0.1 ? `${Math.round(100 * chance)} %` : `1 in ${Math.round(1 / chance).toLocaleString("en")}`;
 }
 
 // The box, over the anchor's picture.

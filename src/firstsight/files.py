@@ -282,6 +282,44 @@ def _reason(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def try_lock(handle: int, *, exclusively: bool, waits: bool = False) -> bool:
+    """Locks an open file or folder against others, or shares it; whether it could be, True where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    kind = (fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH) | (0 if waits else fcntl.LOCK_NB)
+    try:
+        fcntl.flock(handle, kind)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Within it nobody else who asks for the same writes into the folder; it leaves nothing behind.
+
+    Raises:
+        RunError: somebody else does.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folder
+        yield
+        return
+    try:
+        if not try_lock(handle, exclusively=True):
+            raise RunError(
+                f"{folder} is being written into already; wait until that has ended, or choose another folder"
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
     """Within it no other process that asks for the same writes the file, which need not be there yet.

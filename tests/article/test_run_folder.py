@@ -236,6 +236,22 @@ def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypa
     assert skipped == [75 - 60]
 
 
+def test_nobody_else_learns_into_the_same_run(clip: Path, tmp_path: Path) -> None:
+    refused = []
+
+    def learn_too(_: Progress) -> None:
+        with pytest.raises(RunError, match="is being written into already") as caught:
+            firstsight.learn(clip, out=tmp_path / "run", force=True)
+        refused.append(caught)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        firstsight.learn(clip, out=tmp_path / "run", progress=learn_too)
+    assert refused
+    with RunFolder.create(tmp_path / "run", force=False):
+        assert not list((tmp_path / "run").iterdir())  # no lock is left behind
+
+
 def test_what_an_old_run_had_stays_until_the_new_one_is_written(
     default_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,10 +264,11 @@ def test_what_an_old_run_had_stays_until_the_new_one_is_written(
 
     with monkeypatch.context() as patched:
         patched.setattr(Encoder, "save", no_space)
-        with pytest.raises(RunError):
-            RunFolder.create(run, force=True).save(encoder)
+        with pytest.raises(RunError), RunFolder.create(run, force=True) as folder:
+            folder.save(encoder)
     assert (run / MEMORY_FILE).read_text() == "what is normal"
-    RunFolder.create(run, force=True).save(encoder)
+    with RunFolder.create(run, force=True) as folder:
+        folder.save(encoder)
     assert not (run / MEMORY_FILE).exists()
     assert not [path for path in run.iterdir() if is_unfinished(path)]
 

@@ -16,6 +16,7 @@ from firstsight.article.network import Network
 from firstsight.article.settings import article_levels
 from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.model import CentralSquare
+from firstsight.errors import RunError
 from firstsight.progress import Cancelled
 from firstsight.report.comparison import write_comparison
 from firstsight.report.drawing import Whole
@@ -88,6 +89,19 @@ def test_quitting_leaves_whole_files_and_a_report(encoder, moving_square, tmp_pa
     with open_source(tmp_path / "comparison.mp4").read(Whole()) as film:
         assert len(list(film)) == 7
     assert (tmp_path / "report.html").exists()
+
+
+def test_nobody_else_writes_into_the_same_folder(encoder, moving_square, tmp_path):
+    def compare(**options):
+        return write_comparison(encoder, open_source(moving_square), CompareSettings(batch_size=1), tmp_path, **options)
+
+    def compare_too(_):
+        with pytest.raises(RunError, match="is being written into already"):
+            compare()
+        return False
+
+    assert compare(show=compare_too).num_compared == 1
+    assert compare().num_compared > 1
 
 
 def test_cancelled_it_leaves_whole_files(encoder, moving_square, tmp_path):

@@ -8,13 +8,23 @@ learning.safetensors   the article's method: the state to resume from; deleted w
 """
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_config import CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, is_run
 from firstsight.errors import RunError
-from firstsight.files import check_local, check_path, is_unfinished, make_folder, unfinished, write_atomically
+from firstsight.files import (
+    Closing,
+    check_local,
+    check_path,
+    is_unfinished,
+    make_folder,
+    only_writer,
+    unfinished,
+    write_atomically,
+)
 
 METRICS_FILE = "metrics.jsonl"
 LEARNING_FILE = "learning.safetensors"
@@ -22,21 +32,32 @@ MEMORY_FILE = "normal.safetensors"
 _OURS = (CONFIG_FILE, NEXT_CONFIG_FILE, WEIGHTS_FILE, METRICS_FILE, LEARNING_FILE, MEMORY_FILE)
 
 
-class RunFolder:
-    """The folder of one run."""
+class RunFolder(Closing):
+    """The folder of one run, into which nobody else learns until it is closed.
+
+    Raises:
+        RunError: somebody does already.
+    """
 
     def __init__(self, folder: Path) -> None:
         check_local(folder, purpose="the run")
         self.folder = folder
+        self._held = ExitStack()
+        self._held.enter_context(only_writer(folder))
         self._num_lines = 0  # of metrics.jsonl that are of this run
         self._is_begun = False  # whether what is in the folder is of this run
+
+    def close(self) -> None:
+        """Others may learn into it."""
+        self._held.close()
 
     @classmethod
     def create(cls, folder: str | Path, *, force: bool) -> "RunFolder":
         """A new run in the folder, which is made. With `force` an old run stays until the first save.
 
         Raises:
-            RunError: there is a run already and `force` is off, something else is there, or it cannot be made.
+            RunError: there is a run already and `force` is off, something else is there, it cannot be made, or somebody
+                else learns into it.
         """
         folder = check_path(folder, name="run", error=RunError)
         if folder.exists() and not folder.is_dir():

@@ -1,6 +1,7 @@
 """`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, fields
 from importlib import metadata
 from os import PathLike
@@ -131,7 +132,7 @@ def learn(
     Raises:
         SourceError: no footage, or too little of it.
         SettingsError: an option outside its range, or learning diverged.
-        RunError: the folder cannot be written, or holds a run already.
+        RunError: the folder cannot be written, holds a run already, or somebody else learns into it.
         KeyboardInterrupt: Ctrl-C, but while what is live is read; with the article's method what was learned so far is
             in `out`, to be resumed.
 
@@ -146,7 +147,6 @@ def learn(
     sampling = _sampling(start_seconds, end_seconds, every, frames_per_second)
     footage = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
     _check_live(footage, live_seconds, method)
-    folder = None if out is None else RunFolder.create(out, force=force)
     provenance = {
         "method": method,
         "settings": asdict(chosen),
@@ -156,8 +156,14 @@ def learn(
         "footage": {"paths": _paths(source) if footage.replayable else [], **sampling},
         "firstsight": metadata.version("firstsight"),
     }
-    progress(Progress("opening", 0, None, news=(_input_in_words(footage, chosen), *_until_when(footage, live_seconds))))
-    if isinstance(chosen, ClosedFormSettings):
+    with nullcontext() if out is None else RunFolder.create(out, force=force) as folder:
+        news = (_input_in_words(footage, chosen), *_until_when(footage, live_seconds))
+        progress(Progress("opening", 0, None, news=news))
+        if isinstance(chosen, ArticleSettings):
+            run = ArticleRun(
+                footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder
+            )
+            return run.run(progress)
         learner = None if footage.replayable else Learner(view_index=1, looks_index=0)
         beside = Beside((MotionView(),), learner.add) if learner and folder else None
         encoder = learn_closed_form(
@@ -166,8 +172,6 @@ def learn(
         if folder:
             remember([footage], encoder, folder, learner=learner, progress=progress)
         return encoder
-    run = ArticleRun(footage, chosen, seed=seed, held_out=held_out, device=where, provenance=provenance, folder=folder)
-    return run.run(progress)
 
 
 @passive_waiting()
@@ -188,17 +192,18 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
         settings = from_json(ArticleSettings, provenance["settings"], name="settings")
     except SettingsError as error:
         raise RunError(f"{run} cannot be resumed ({error}); learn it again with --force") from error
-    article = ArticleRun(
-        _opened_again(provenance["footage"], run),
-        settings,
-        seed=provenance["seed"],
-        held_out=_held_out(provenance.get("held_out"), "article"),
-        device=choose_device(device),
-        provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
-        folder=RunFolder(Path(run)),
-    )
-    article.resume()
-    return article.run(progress)
+    with RunFolder(run) as folder:
+        article = ArticleRun(
+            _opened_again(provenance["footage"], run),
+            settings,
+            seed=provenance["seed"],
+            held_out=_held_out(provenance.get("held_out"), "article"),
+            device=choose_device(device),
+            provenance={name: value for name, value in provenance.items() if name not in {"outcome", "machine"}},
+            folder=folder,
+        )
+        article.resume()
+        return article.run(progress)
 
 
 @passive_waiting()
@@ -250,9 +255,9 @@ def extend(
     sources = [*(_opened_again(footage, run) for footage in known), further]
     record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
     record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
-    folder = RunFolder(run) if out is None else RunFolder.create(out, force=force)
-    encoder = learn_closed_form(sources, settings, record, folder, progress)
-    remember(sources, encoder, folder, progress=progress)
+    with RunFolder(run) if out is None else RunFolder.create(out, force=force) as folder:
+        encoder = learn_closed_form(sources, settings, record, folder, progress)
+        remember(sources, encoder, folder, progress=progress)
     return encoder
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import is_unfinished, read_regular, remove_folder, write_atomically
+from firstsight.files import is_unfinished, read_regular, remove_folder, try_lock, write_atomically
 from firstsight.footage.sampling import Sampling
 from firstsight.leases import LeaseHeldError, LeaseLostError, check_lease, leased
 from firstsight.object_store import ObjectPath, StoreError, to_path
@@ -37,13 +37,13 @@ class ReadLock:
         if self._handle is None or not self.close.alive:
             return True
         try:
-            return _lock(self._handle, exclusively=True)
+            return try_lock(self._handle, exclusively=True)
         finally:
             self._share()  # the attempt may have released it
 
     def _share(self) -> None:
         if self._handle is not None:
-            _lock(self._handle, exclusively=False)
+            try_lock(self._handle, exclusively=False, waits=True)  # for a writer that looks, a moment
 
 
 def is_read(folder: Path) -> bool:
@@ -67,21 +67,6 @@ def _open(path: Path) -> int | None:
 def _close(handle: int | None) -> None:
     if handle is not None:
         os.close(handle)
-
-
-def _lock(handle: int, *, exclusively: bool) -> bool:
-    try:
-        import fcntl
-    except ImportError:
-        return True
-    kind = fcntl.LOCK_EX if exclusively else fcntl.LOCK_SH
-    try:
-        fcntl.flock(handle, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:  # a file system without locks
-        return True
-    return True
 
 
 FORMAT = "firstsight-library"

@@ -21,7 +21,7 @@ from firstsight.comparison.compare import (
 )
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
-from firstsight.files import make_folder, write_atomically
+from firstsight.files import make_folder, only_writer, write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.source import Source, files_of
 from firstsight.pixels import with_channels
@@ -336,32 +336,33 @@ def write_comparison(
     Raises:
         SourceError: nothing to compare.
         SettingsError: agreement by an encoder without a second stage, or with a box.
-        RunError: the folder cannot be written.
+        RunError: the folder cannot be written, or somebody else writes into it.
     """
     if agreement:
         check_agreement(encoder, settings)
     make_folder(folder)
     level = encoder.compared_level(settings.level)
     highlights, total = Highlights(), source.num_frames()
-    with ExitStack() as files:
-        timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
-        film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level, agreement=agreement))
-        comparisons = Comparisons(encoder, source, settings, (Whole(),), keep_cells=agreement)
-        for comparison in comparisons:
-            timeline.write(comparison)
-            film.write(comparison)
-            highlights.add(comparison)
-            progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
-            if show and not show(comparison):
-                break
-    summary = _summary(folder, highlights, comparisons)
-    finished(summary)
-    progress(Progress("drawing", 0, None))
-    plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
-    write_atomically(folder / PLOT_FILE, plot)
-    page = render_page(encoder, source, settings, highlights, plot)
-    write_atomically(folder / PAGE_FILE, page.encode())
-    return summary
+    with only_writer(folder):
+        with ExitStack() as files:
+            timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
+            film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level, agreement=agreement))
+            comparisons = Comparisons(encoder, source, settings, (Whole(),), keep_cells=agreement)
+            for comparison in comparisons:
+                timeline.write(comparison)
+                film.write(comparison)
+                highlights.add(comparison)
+                progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
+                if show and not show(comparison):
+                    break
+        summary = _summary(folder, highlights, comparisons)
+        finished(summary)
+        progress(Progress("drawing", 0, None))
+        plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
+        write_atomically(folder / PLOT_FILE, plot)
+        page = render_page(encoder, source, settings, highlights, plot)
+        write_atomically(folder / PAGE_FILE, page.encode())
+        return summary
 
 
 def _two_digits(similarity: float | None) -> str:

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,7 +66,7 @@ def no_tables(folder: Path) -> None:
         (another_format, "does not describe a library"),
         (another_version, "format version 9; this program reads versions 1 to 4"),
         (no_settings, "is damaged .*colour"),
-        (no_tables, "cannot be used .*sources"),
+        (no_tables, "the tables in .* are missing"),
     ],
 )
 def test_what_cannot_be_opened(tmp_path: Path, make: object, words: str) -> None:
@@ -75,6 +76,19 @@ def test_what_cannot_be_opened(tmp_path: Path, make: object, words: str) -> None
     with pytest.raises(LibraryError, match=words) as caught:
         Store.open(folder)
     assert "\n" not in str(caught.value)
+    assert not list(folder.glob("tables-*"))
+
+
+def test_opened_while_another_process_re_embeds_it_it_is_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Store.create(tmp_path / "library", small_encoder()) as made:
+        config = made.config
+    replies = [replace(config, fingerprint="0" * 16), config, config]  # read before, and after
+    monkeypatch.setattr("firstsight.library.store.read_config", lambda _: replies.pop(0))
+    with Store.open(tmp_path / "library") as opened:
+        assert opened.fingerprint == config.fingerprint
+    assert len(list((tmp_path / "library").glob("tables-*"))) == 1
 
 
 @pytest.mark.parametrize(

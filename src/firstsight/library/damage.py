@@ -66,6 +66,8 @@ def check_files(folder: Path) -> None:
     """
     if isinstance(folder, ObjectPath):
         return  # an object is there as a whole, or is not there
+    if not folder.is_dir():  # LanceDB would make it
+        raise LibraryError(f"the tables in {folder} are missing: {CHECK}")
     for entry in _entries(folder):
         if not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
             raise LibraryError(

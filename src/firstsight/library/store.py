@@ -26,14 +26,7 @@ from firstsight.library.folder import (
     write_config,
     writing,
 )
-from firstsight.library.records import (
-    LayoutSizes,
-    SourceRecord,
-    embeddings_of,
-    latest,
-    shown,
-    vectors_of,
-)
+from firstsight.library.records import LayoutSizes, SourceRecord, embeddings_of, latest, shown, vectors_of
 from firstsight.library.repair import repair
 from firstsight.library.selection import CELLS_AT_ONCE, MAX_HELD_BYTES, StoredLayouts, Timeline, Where, saved_layout
 from firstsight.library.tables import Tables
@@ -86,10 +79,16 @@ class Store(Closing):
             LibraryError: there is none, or it is damaged, or of another version.
         """
         given = check_path(folder, name="library", error=LibraryError)
-        config, path = read_config(given), given.absolute()
-        rows = tables_folder(path, config.fingerprint)
-        check_inside(path, rows, path / config.model)
-        return cls(path, config, Tables(rows, dim=config.dim), name=str(given))
+        path = given.absolute()
+        while True:
+            config = read_config(given)
+            rows = tables_folder(path, config.fingerprint)
+            check_inside(path, rows, path / config.model)
+            try:
+                return cls(path, config, Tables(rows, dim=config.dim), name=str(given))
+            except LibraryError:
+                if read_config(given).fingerprint == config.fingerprint:  # else it was re-embedded just now
+                    raise
 
     @classmethod
     def create(

@@ -13,6 +13,7 @@ import torch
 
 import firstsight
 from firstsight.article.settings import ArticleSettings
+from firstsight.cli.info import level_table
 from firstsight.closed_form.learn import ClosedFormSettings
 from firstsight.errors import RunError, SettingsError, SourceError
 from firstsight.footage.encoding import VideoWriter
@@ -61,6 +62,8 @@ def test_a_run_holds_encoder_settings_and_a_line_a_check(tmp_path: Path, moving_
     ]
     assert outcome["frames_in_a_pass"] == 216  # a tenth is held back
     assert [level["num_frames"] for level in outcome["health"]] == [24, 24]
+    assert outcome["health_held_out"]
+    assert "on 24 frames not learned from" in level_table(encoder)
     assert all(0 < level["mean_max_similarity"] <= 1 for level in outcome["health"])
 
 
@@ -81,7 +84,17 @@ def test_short_footage_starts_again_at_its_end(moving_square: np.ndarray) -> Non
     encoder = firstsight.learn(moving_square[:7], **SMALL)
     outcome = encoder.provenance["outcome"]
     assert (outcome["frames_in_a_pass"], outcome["frames_learned_from"]) == (7, 82)
-    assert outcome["health"] == []  # nothing could be held back
+    assert [level["num_frames"] for level in outcome["health"]] == [7, 7]
+    assert not outcome["health_held_out"]
+    assert "on 7 frames\n" in level_table(encoder) + "\n"
+
+
+def test_what_collapsed_is_called_so_though_nothing_was_held_out(tmp_path: Path) -> None:
+    """Black frames leave nothing to tell maps apart by."""
+    encoder = firstsight.learn(np.zeros((30, 48, 64, 3), np.uint8), held_out=0, out=tmp_path / "run", **SMALL)
+    table = level_table(encoder)
+    assert "collapsed" in table or "dead maps" in table
+    assert "not learned from" not in table
 
 
 def test_an_existing_run_is_not_overwritten(tmp_path: Path, moving_square: np.ndarray) -> None:

@@ -190,6 +190,8 @@ def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:
 _SAVE_EVERY_SECONDS = 10.0  # the most that a crash costs
 # Frames on which the levels' health is measured: enough for two digits of a mean.
 _NUM_HEALTH_FRAMES = 200
+# Of the footage, to measure on where nothing is held out.
+_MEASURED_SHARE = 0.1
 
 
 class ArticleRun:
@@ -224,7 +226,9 @@ class ArticleRun:
         learned_from, kept = source.split(held_out) if held_out else (source, None)
         self.footage = Footage(learned_from, settings.view, device=device)
         self.footage.check()
-        self.kept = kept and Footage(kept, settings.view, device=device)
+        self.is_held_out = kept is not None
+        measured = kept or source.split(_MEASURED_SHARE)[1] or (source if source.replayable else None)
+        self.measured = measured and Footage(measured, settings.view, device=device)
         self.loop = ArticleLoop(self._initial_network(), settings)
         self.checks: list[Check] = []
         self.frames_drawn = 0
@@ -249,6 +253,7 @@ class ArticleRun:
             "seconds": round(time.monotonic() - begin, 1),
             "health_before": [asdict(level) for level in before],
             "health": [asdict(level) for level in self._health(self.loop.network)],
+            "health_held_out": self.is_held_out,
         }
         encoder = self._encoder(outcome)
         if self.folder:
@@ -314,9 +319,9 @@ class ArticleRun:
         }
 
     def _health(self, network: Network) -> tuple[health.LevelHealth, ...]:
-        if not self.kept:
+        if not self.measured:
             return ()
-        return health.measure(network, self.kept.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
+        return health.measure(network, self.measured.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
 
     def _initial_network(self) -> Network:
         network = Network(self.settings.levels, input_size=self.settings.view.input_size, seed=self.seed)

@@ -17,17 +17,19 @@ _COLLAPSED = 0.999
 
 
 def level_table(encoder: "Encoder") -> str:
-    """A line a level: what ended it, and how similar its maps are on frames not learned from."""
+    """A line a level: what ended it, and how similar its maps are."""
+    from firstsight.quality.health import is_held_out
+
     outcome = encoder.provenance.get("outcome", {})
     ended = {check["level"]: check for check in outcome.get("levels", [])}
     health = {level["level"]: level for level in outcome.get("health", [])}
     before = {level["level"]: level for level in outcome.get("health_before", [])}
-    lines = []
+    lines, frames = [], "frames not learned from" if is_held_out(outcome) else "frames"
     for number, shape in enumerate(encoder.shapes, start=1):
         line = f"level {number}  {shape!s:<11}  {_ended(ended.get(number), outcome):<28}"
-        lines.append((line + _measured(before.get(number), health.get(number))).rstrip())
+        lines.append((line + _measured(before.get(number), health.get(number), frames)).rstrip())
     if outcome.get("levels") and not health:
-        lines.append("not measured on frames not learned from: none were held back")
+        lines.append("its maps were not measured")
     return "\n".join(lines)
 
 
@@ -46,11 +48,10 @@ def _ended(check: dict[str, Any] | None, outcome: dict[str, Any]) -> str:
     return "in closed form" if "embedding" in outcome else "unfinished"
 
 
-def _measured(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+def _measured(before: dict[str, Any] | None, after: dict[str, Any] | None, frames: str) -> str:
     if after is None:
         return ""
     start = f"{before['mean_max_similarity']:.3f} -> " if before else ""
-    frames = "frames not learned from" if before else "frames"
     text = f"max|similarity| {start}{after['mean_max_similarity']:.3f} on {after['num_frames']} {frames}"
     dead = f", {after['num_dead_maps']} dead maps" if after["num_dead_maps"] else ""
     collapsed = ", collapsed: its maps are all alike" if after["mean_similarity"] > _COLLAPSED else ""

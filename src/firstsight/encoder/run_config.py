@@ -70,6 +70,7 @@ class Outcome(TypedDict):
     levels: NotRequired[list[LevelEnd]]
     health: NotRequired[list[LevelHealth]]
     health_before: NotRequired[list[LevelHealth]]
+    health_held_out: NotRequired[bool]  # whether that was measured on frames not learned from
     frames_in_a_pass: NotRequired[int | None]
     frames_skipped: NotRequired[int]
     skipped_by_file: NotRequired[dict[str, Any]]

@@ -142,6 +142,11 @@ def _health(level: int, parts: Sequence[tuple[Tensor, ...]]) -> LevelHealth:
     )
 
 
+def is_held_out(outcome: Mapping[str, Any]) -> bool:
+    """Whether the health of the levels was measured on frames not learned from; earlier versions did nothing else."""
+    return bool(outcome.get("health_held_out", outcome.get("health_before")))
+
+
 def findings(outcome: Mapping[str, Any]) -> list[str]:
     """Lines on what the footage is, with the evidence, how far the embedding spreads, and what each level adds.
 

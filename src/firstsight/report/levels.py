@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import Model, to_inputs
-from firstsight.quality.health import map_similarities, pairs
+from firstsight.quality.health import is_held_out, map_similarities, pairs
 from firstsight.report.drawing import filters_picture, maps_picture, png_uri, similarity_picture
 
 
@@ -32,8 +32,9 @@ class LevelStory:
     ended: str  # "threshold", "cap", or nothing known
     before: LevelPictures | None
     after: LevelPictures
-    health: dict[str, Any] | None  # on frames not learned from, if the run measured it
+    health: dict[str, Any] | None  # if the run measured it
     health_before: dict[str, Any] | None
+    is_held_out: bool  # measured on frames not learned from
 
 
 def initial_model(encoder: Encoder) -> tuple[Model | None, str]:
@@ -61,6 +62,7 @@ def level_stories(encoder: Encoder, pixels: NDArray[np.uint8]) -> list[LevelStor
             after=after[index],
             health=_at(outcome.get("health"), index),
             health_before=_at(outcome.get("health_before"), index),
+            is_held_out=is_held_out(outcome),
         )
         for index, shape in enumerate(encoder.shapes)
     ]

@@ -9,6 +9,8 @@ from web_server import Server, serving, write_clip
 
 from firstsight.web.rows import stated_start
 
+GROUPED = "document.querySelector('.fs-root').dataset.ready.endsWith('+')"  # by a job, which waits for the machine
+
 
 def pin(page, seconds: float) -> None:
     """Seeks the first row by a click on the axis, and pins the frame."""
@@ -95,8 +97,7 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
 
 def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page = open_page(server)
-    grouped = "document.querySelector('.fs-root').dataset.ready.endsWith('+')"
-    page.wait_for_function(grouped)  # by a job, which waits for the machine
+    page.wait_for_function(GROUPED)
     page.get_by_role("tab", name="Map").click()
     page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
     box = page.locator(".map-stage canvas[data-points]").bounding_box()
@@ -184,6 +185,56 @@ def test_a_start_is_read_from_a_name_that_states_one(name: str, expected: dateti
     assert stated_start(name) == (None if expected is None else expected.timestamp())
 
 
+JOB = {
+    "id": 7, "kind": "overview", "title": "grouping what is alike", "state": "cancelled", "what": "", "done": 0,
+    "total": None, "detail": "", "error": "", "seconds": 1.0, "is_partial": False, "is_dismissed": False,
+}  # fmt: skip
+
+
+def test_any_job_that_ended_early_goes_on_or_is_dismissed_and_the_map_says_why_it_is_empty(
+    server: Server, open_page
+) -> None:
+    page = open_page(server)
+    page.wait_for_function(GROUPED)
+    jobs, asked = [JOB], []
+
+    def answer(route) -> None:
+        asked.append(route.request.url.partition("/api/")[2])
+        if route.request.method == "POST":
+            jobs[0] = {**jobs[0], "is_dismissed": True}
+        route.fulfill(json={"state": "none-", "anchors": "", "jobs": jobs})
+
+    library = page.request.get(f"{server.address}/api/library").json()
+    page.route("**/api/library", lambda route: route.fulfill(json={**library, "state": "none", "groups": None}))
+    page.route("**/api/map", lambda route: route.fulfill(status=204))
+    page.route("**/api/jobs**", answer)
+    page.route("**/api/jobs/**", answer)
+    page.reload()
+    page.get_by_role("tab", name="Map").click()
+    page.wait_for_selector(".map-stage .player-note:has-text('Grouping was cancelled. Go on with it')")
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_selector(".job", state="hidden")
+    assert "jobs/7/again" in asked
+    jobs[0] = {**JOB, "state": "failed", "error": "no space left"}
+    page.wait_for_selector(".job[data-state=failed]:has-text('no space left')")
+    page.wait_for_selector(".map-stage .player-note:has-text('could not be grouped: no space left')")
+    page.get_by_role("button", name="Dismiss grouping what is alike").click()
+    page.wait_for_selector(".job", state="hidden")
+    assert "jobs/7/dismiss" in asked
+
+
+def test_enter_presses_the_button_that_has_the_focus(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_function(GROUPED)  # what the page shows then stays
+    page.get_by_role("tab", name="Review").click()
+    page.route("**/api/jobs/review", lambda route: route.fulfill(json=JOB))
+    with page.expect_request("**/api/jobs/review"):
+        page.get_by_role("button", name="Look for it").press("Enter")
+    page.get_by_role("tab", name="Learn").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#panel-learn:not([hidden])")
+
+
 def test_nothing_is_cut_off_at_360_pixels(server: Server, open_page) -> None:
     page = open_page(server, width=360, height=740)
     page.wait_for_selector(".axis-label")
@@ -203,7 +254,9 @@ def test_every_control_has_a_name(server: Server, open_page) -> None:
 def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_cancel(tmp_path: Path, open_page) -> None:
     footage = tmp_path / "new"
     footage.mkdir()
-    write_clip(footage / "a.mp4", hue=90, num_frames=40, size=64)
+    whole = write_clip(footage / "a.mp4", hue=90, num_frames=40, size=64).read_bytes()
+    (footage / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    (footage / "text.mp4").write_text("no video")
     expected = ("ERR_CONNECTION_REFUSED", "WebSocket", "ERR_")
     hold = tmp_path / "hold"
     hold.touch()
@@ -219,5 +272,15 @@ def test_footage_is_indexed_while_it_is_looked_at_also_over_a_restart_and_a_canc
         page.close()  # it goes on without the tab
     with serving(footage, tmp_path / "state") as server:
         page = open_page(server, expected=expected)
-        page.wait_for_function("document.querySelector('.fs-root').dataset.ready.endsWith('+')")
-        page.wait_for_selector(".counts:has-text('frames')")
+        page.wait_for_function(GROUPED)
+        page.wait_for_selector(".counts:has-text('1 source · 8 frames · 2 not readable')")
+        page.wait_for_selector(".job[data-state=done]:has-text('2 not readable: cut.mp4, text.mp4')")
+        page.locator(".axis-label[title^='cut.mp4: cut.mp4 is not a video']").click()
+        page.wait_for_selector(".player-note:has-text('cut.mp4 is not a video')")
+        page.locator(".axis-label[title='a.mp4']").click()
+        page.wait_for_selector(".player-stage[data-ready^=s] .player-note:empty", state="attached")
+        page.get_by_role("button", name="Dismiss indexing new").click()
+        page.wait_for_selector(".job", state="hidden")
+        page.reload()
+        page.wait_for_selector(".counts:has-text('2 not readable')")
+        page.wait_for_selector(".job", state="hidden")

@@ -17,15 +17,16 @@ from PIL import Image
 from waiting import WATCHDOG_SECONDS, wait_for
 
 from firstsight.api import Library
-from firstsight.errors import SettingsError
+from firstsight.errors import FirstsightError, SettingsError
 from firstsight.files import unfinished
 from firstsight.web import jobs
 from firstsight.web.anchors import Anchors, RemovedError, box_of_shares
 from firstsight.web.jobs import Job, Jobs
 from firstsight.web.model_routes import NewModel
 from firstsight.web.models import About, Models
-from firstsight.web.overview import read_overview
-from firstsight.web.routes import FrameAnchor, routes_of
+from firstsight.web.overview import read_overview, write_overview
+from firstsight.web.routes import FrameAnchor, LiveSource, routes_of
+from firstsight.web.rows import state_of
 from firstsight.web.workspace import Workspace
 
 PICTURE = np.zeros((20, 30, 3), np.uint8)
@@ -129,6 +130,23 @@ def test_a_model_is_removed_once_its_cancelled_worker_has_saved(
     workspace.jobs.cancel(job["id"])
     route(workspace, "/api/models/{name}", method="DELETE")("hall")
     assert late.exists()
+
+
+def test_a_job_that_is_over_starts_again_in_place_of_itself_or_is_dismissed(tmp_path: Path) -> None:
+    queue = Jobs(tmp_path / "jobs.json", on_change=ignore)
+    first = queue.add("overview", "one", {"out": "here"})
+    assert queue.again(first.id) == first
+    assert not queue.dismiss(first.id).is_dismissed
+    queue.cancel(first.id)
+    second = queue.again(first.id)
+    assert (second.kind, second.title, second.task, second.state) == ("overview", "one", {"out": "here"}, "waiting")
+    queue.cancel(second.id)
+    assert [job.is_dismissed for job in queue.all()] == [False, True]
+    queue.dismiss(second.id)
+    queue.close()
+    assert [job.is_dismissed for job in Jobs(tmp_path / "jobs.json", on_change=ignore).all()] == [True, True]
+    with pytest.raises(SettingsError, match="there is no job 9"):
+        queue.again(9)
 
 
 def test_an_anchor_that_was_removed_cannot_be_renamed(tmp_path: Path) -> None:
@@ -244,6 +262,41 @@ def workspace(tmp_path: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch) -
 def route(workspace: Workspace, path: str, *, method: str = "GET") -> Callable[..., Any]:
     """The function of the REST API that answers there."""
     return next(one.endpoint for one in routes_of(workspace).routes if one.path == path and method in one.methods)
+
+
+def test_too_few_frames_make_an_empty_overview(tmp_path: Path) -> None:
+    for number in range(2):
+        add_picture(tmp_path / f"{number}.png", seed=number)
+    with Library.create(tmp_path / "library", sorted(tmp_path.glob("*.png")), encoder=layout_encoder()) as library:
+        assert write_overview(library, tmp_path / "overview.npz") == "0 groups"
+        found = read_overview(tmp_path / "overview.npz", state_of(library.store))
+    assert (found.groups, len(found.points), found.labels.tolist()) == ([], 0, [0, 0])
+
+
+def test_what_cannot_be_read_has_a_row_that_says_why(workspace: Workspace, pictures: Path) -> None:
+    before = workspace.snapshot.state
+    (pictures / "bad.png").write_text("no picture")
+    (pictures / "cut.mp4").write_text("no video")
+    index_again(workspace, pictures)
+    assert workspace.snapshot.state != before
+    first, *failed = workspace.snapshot.rows
+    assert (first.error, len(first.positions)) == ("", 3)
+    assert [row.name for row in failed] == ["bad.png", "cut.mp4"]
+    shown = route(workspace, "/api/library")()
+    assert (shown["num_sources"], [row["is_indexed"] for row in shown["rows"]]) == (3, [True, False, False])
+    assert shown["rows"][1]["error"].startswith("bad.png cannot be read as a picture")
+    reason = "cut.mp4 is not a video"
+    for ask in (
+        lambda: route(workspace, "/api/rows/{row_id}/video")(failed[1].id),
+        lambda: route(workspace, "/api/rows/{row_id}/frame")(failed[1].id, 0.0),
+        lambda: route(workspace, "/api/rows/{row_id}/thumbnail")(failed[1].id, 0.0),
+        lambda: route(workspace, "/api/rows/{row_id}/elsewhere")(failed[1].id, 0.0),
+        lambda: route(workspace, "/api/live", method="POST")(LiveSource(row=failed[1].id)),
+        lambda: route(workspace, "/api/models", method="POST")(NewModel(name="hall", rows=[failed[1].id])),
+    ):
+        with pytest.raises(FirstsightError, match=reason):
+            ask()
+    assert not any(route(workspace, f"/api/{TILES}")("frames", 0, 0, failed[1].id).body)
 
 
 def pin(workspace: Workspace, *, seconds: float) -> dict[str, Any]:

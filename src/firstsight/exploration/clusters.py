@@ -21,6 +21,7 @@ from firstsight.text import counted, printable
 
 # The groups are found among so many evenly spaced frames; the rest join them.
 _MAX_LEARNED_FROM = 4_000
+MIN_FRAMES = 3  # that show anything
 # Numbers of groups that are tried, each about one and a half times the one before.
 _NUMBERS = (2, 3, 4, 6, 8, 12, 16, 24, 36, 50)
 # Below this silhouette a group is mixed: it holds frames that fit no other. Rousseeuw takes 0.25 for "no substantial
@@ -100,7 +101,7 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
 
     Raises:
         SettingsError: less than 1 group, or more than there are different frames.
-        LibraryError: the library has fewer than 3 frames that show anything.
+        LibraryError: the library has fewer than 3 (`MIN_FRAMES`) frames that show anything.
 
     Example:
         >>> with Library.open("walks.library") as library:  # doctest: +SKIP
@@ -111,7 +112,7 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
     frames = library.embeddings()
     is_shown = np.linalg.norm(frames.vectors, axis=1) > 0
     frames = frames[is_shown]
-    if len(frames) < 3:
+    if len(frames) < MIN_FRAMES:
         raise LibraryError(f"{library.name} has {len(frames)} frames that show anything; index more footage")
     sample = Sample(_MAX_LEARNED_FROM)
     sample.add(frames)

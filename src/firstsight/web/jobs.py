@@ -43,6 +43,8 @@ class Job:
     detail: str = ""  # the latest numbers or line, for people
     error: str = ""
     seconds: float = 0.0  # of work
+    is_partial: bool = False  # done, but some of what it is about could not be read
+    is_dismissed: bool = False  # over, and not to be shown any more
 
     @property
     def is_over(self) -> bool:
@@ -93,17 +95,38 @@ class Jobs:
             return sorted(self._jobs.values(), key=lambda job: -job.id)
 
     def add(self, kind: str, title: str, task: dict[str, Any]) -> Job:
-        """A new job; one that waits or runs with the same task is returned instead."""
+        """A new job, in place of those with the same task that are over; one that waits or runs is returned instead."""
         with self._lock:
-            for job in self._jobs.values():
-                if not job.is_over and job.kind == kind and job.task == task:
+            same = [job for job in self._jobs.values() if job.kind == kind and job.task == task]
+            for job in same:
+                if not job.is_over:
                     return job
+            self._jobs |= {job.id: replace(job, is_dismissed=True) for job in same}
             job = Job(max(self._jobs, default=0) + 1, kind, title, task)
             self._jobs[job.id] = job
             self._forget_old()
             self._save()
             self._lock.notify_all()
             return job
+
+    def again(self, number: int) -> Job:
+        """A job with the task of one that is over. Raises a SettingsError if there is none of that number."""
+        with self._lock:
+            job = self._get(number)
+            return self.add(job.kind, job.title, job.task)
+
+    def dismiss(self, number: int) -> Job:
+        """Shows a job no more, if it is over. Raises a SettingsError if there is none of that number."""
+        with self._lock:
+            job = self._get(number)
+            if job.is_over:
+                self._put(replace(job, is_dismissed=True))
+            return self._jobs[number]
+
+    def _get(self, number: int) -> Job:
+        if number not in self._jobs:
+            raise SettingsError(f"there is no job {number}")
+        return self._jobs[number]
 
     def cancel(self, number: int, *, and_wait: bool = False) -> Job:
         """Cancels a job; what it finished is kept. Does nothing if it is over.
@@ -116,9 +139,7 @@ class Jobs:
             SettingsError: there is none of that number.
         """
         with self._lock:
-            job = self._jobs.get(number)
-            if job is None:
-                raise SettingsError(f"there is no job {number}")
+            job = self._get(number)
             if not job.is_over:
                 self._put(replace(job, state="cancelled"))
                 if self._running == number:
@@ -171,7 +192,8 @@ class Jobs:
                 return  # it stays "running", for the next start
             if job.state == "running":
                 if last.get("is_done"):
-                    job = replace(job, state="done", detail=last.get("detail", ""))
+                    is_partial = bool(last.get("is_partial"))
+                    job = replace(job, state="done", detail=last.get("detail", ""), is_partial=is_partial)
                 else:
                     reason = last.get("error") or f"its process ended unexpectedly, with code {code}"
                     job = replace(job, state="failed", error=reason)

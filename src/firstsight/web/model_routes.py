@@ -11,6 +11,7 @@ from firstsight.object_store import ObjectPath
 from firstsight.text import printable
 from firstsight.web.jobs import Job
 from firstsight.web.models import About, Method, Models
+from firstsight.web.rows import Row
 from firstsight.web.workspace import Workspace
 
 RowId = Annotated[str, Field(max_length=40)]
@@ -39,7 +40,7 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
     @router.post("/models", status_code=202)
     def learn(given: NewModel) -> dict[str, Any]:
         """Begins to learn a model from some rows."""
-        rows = [workspace.row(one) for one in given.rows]
+        rows = _readable(workspace, given.rows)
         paths = [path for row in rows for path in ([row.path] if row.path else [one.path for one in row.records])]
         if len({path.suffix for path in paths}) > 1 and any(row.kind == "pictures" for row in rows) and len(rows) > 1:
             raise SettingsError("videos and pictures cannot be learned from together; choose one kind")
@@ -59,6 +60,7 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
         for job in workspace.jobs.all():
             if job.kind == "learn" and job.task["folder"] == folder:
                 workspace.jobs.cancel(job.id, and_wait=True)  # one that is over may still save
+                workspace.jobs.dismiss(job.id)
         models.remove(name)
         return Response(status_code=204)
 
@@ -70,6 +72,14 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
     def _start(name: str) -> dict[str, Any]:
         task = {"kind": "learn", "folder": str(models.at(name))}
         return workspace.jobs.add("learn", f"learning {name}", task).to_json()
+
+
+def _readable(workspace: Workspace, ids: list[str]) -> list[Row]:
+    """The rows of these ids. Raises a LibraryError if there is none, a SourceError if its file cannot be read."""
+    rows = [workspace.row(one) for one in ids]
+    for row in rows:
+        row.check_readable()
+    return rows
 
 
 def _with_job(model: dict[str, Any], job: Job | None) -> dict[str, Any]:

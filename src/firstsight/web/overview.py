@@ -2,6 +2,7 @@
 
 import io
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from firstsight.api import Library
 from firstsight.errors import FirstsightError
+from firstsight.exploration.clusters import MIN_FRAMES
 from firstsight.exploration.layout import FrameMap, place_others
 from firstsight.files import write_atomically
 from firstsight.progress import Progress, Report, silent
@@ -32,28 +34,40 @@ class Overview:
 
 
 def write_overview(library: Library, out: Path, *, progress: Report = silent) -> str:
-    """Computes it and writes it to a file; what it found, in a line."""
+    """Computes it and writes it to a file; what it found, in a line. Too few frames make no group, and no map."""
     state = state_of(library.store)
-    found = library.clusters(progress=progress)
-    groups = [
-        {
-            "source": printable(one.exemplar_source),
-            "seconds": one.exemplar_seconds,
-            "share": one.share,
-            "num_frames": one.num_frames,
-            "is_mixed": one.is_mixed,
-        }
-        for one in found.clusters
-    ]
-    try:
-        points, chosen = _all_placed(library, library.map(progress=progress), progress)
-    except FirstsightError:  # a few frames make no map
-        points, chosen = np.empty((0, 2), np.float32), np.empty(0, np.int64)
+    groups: list[dict[str, Any]] = []
+    labels = np.zeros(library.num_frames, np.uint8)
+    points, chosen = np.empty((0, 2), np.float32), np.empty(0, np.int64)
+    if _can_be_grouped(library):
+        found = library.clusters(progress=progress)
+        labels = (1 + found.labels).astype(np.uint8)
+        groups = [
+            {
+                "source": printable(one.exemplar_source),
+                "seconds": one.exemplar_seconds,
+                "share": one.share,
+                "num_frames": one.num_frames,
+                "is_mixed": one.is_mixed,
+            }
+            for one in found.clusters
+        ]
+        with suppress(FirstsightError):  # a few frames make no map
+            points, chosen = _all_placed(library, library.map(progress=progress), progress)
     content = io.BytesIO()
-    labels = (1 + found.labels).astype(np.uint8)
     np.savez(content, labels=labels, points=points, positions=chosen, about=json.dumps([state, groups]))
     write_atomically(out, content.getvalue())
     return counted(len(groups), "group")
+
+
+def _can_be_grouped(library: Library) -> bool:
+    """Whether enough frames show anything."""
+    num = 0
+    for _, vectors in library.store.vectors():
+        num += np.count_nonzero(vectors.any(axis=1))
+        if num >= MIN_FRAMES:
+            return True
+    return False
 
 
 def read_overview(file: Path, state: str) -> Overview | None:

@@ -80,6 +80,7 @@ def _add_library(router: APIRouter, workspace: Workspace) -> None:
         return {
             "name": printable(workspace.name),
             "state": shown.state,
+            "num_sources": len(shown.records),
             "num_frames": shown.num_frames,
             "rows": [row.to_json(aspect=workspace.aspect(row)) for row in shown.rows],
             "groups": None if overview is None else _groups(workspace, overview.groups),
@@ -99,6 +100,16 @@ def _add_library(router: APIRouter, workspace: Workspace) -> None:
     def cancel(number: int) -> dict[str, Any]:
         """Cancels a job; what it finished is kept."""
         return workspace.jobs.cancel(number).to_json()
+
+    @router.post("/jobs/{number}/again", status_code=202)
+    def again(number: int) -> dict[str, Any]:
+        """Starts the task of a job that is over again; it goes on from what is finished."""
+        return workspace.jobs.again(number).to_json()
+
+    @router.post("/jobs/{number}/dismiss")
+    def dismiss(number: int) -> dict[str, Any]:
+        """Shows a job no more, once it is over."""
+        return workspace.jobs.dismiss(number).to_json()
 
 
 def _state(workspace: Workspace) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError
+from firstsight.errors import LibraryError, SourceError
 from firstsight.library.records import SourceRecord
 from firstsight.library.source_files import FootageFile
 from firstsight.library.store import Store
@@ -34,14 +34,17 @@ _PICTURE_SECONDS = 1.0  # pictures of a folder lie one second apart
 class Row:
     """A video, or the pictures of a folder, on the axis of time."""
 
-    id: str  # "s12" by the source's id, "g12" of pictures by the first one's, "f3" of a file that is not indexed yet
+    # "s12" by the source's id, "g12" of pictures by the first one's, "x12" of a file that cannot be read, "f3" of one
+    # that is not indexed yet.
+    id: str
     name: str  # for people, as text
     kind: Kind
     positions: NDArray[np.intp]  # (N,), of its frames in the library's timeline; none if it is not indexed yet
     seconds: Floats  # (N,), ascending
     records: tuple[SourceRecord, ...]  # one of a video, one a picture
     duration_seconds: float
-    path: Path | None = None  # of a file that is not indexed yet
+    path: Path | None = None  # of a file that is not indexed
+    error: str = ""  # why that cannot be read; empty of one that is not indexed yet
 
     @cached_property
     def ends(self) -> Floats:
@@ -68,10 +71,10 @@ class Row:
         """Which of its frames, 0 to N - 1, is nearest to a time.
 
         Raises:
-            LibraryError: it has none yet.
+            LibraryError: it has none, or none yet.
         """
         if not len(self.seconds):
-            raise LibraryError(f"{self.name} is not indexed yet")
+            raise LibraryError(self.error or f"{self.name} is not indexed yet")
         return int(np.abs(self.seconds - seconds).argmin())
 
     def record_at(self, seconds: float) -> tuple[SourceRecord, float]:
@@ -79,6 +82,11 @@ class Row:
         if self.kind == "video":
             return self.records[0], max(0.0, seconds)
         return self.records[self.nearest(seconds)], 0.0
+
+    def check_readable(self) -> None:
+        """Raises a SourceError if indexing could not read its file."""
+        if self.error:
+            raise SourceError(self.error)
 
     def to_json(self, *, aspect: float) -> dict[str, Any]:
         """As plain values, for the page."""
@@ -90,6 +98,7 @@ class Row:
             "num_frames": len(self.positions),
             "end_seconds": self.end_seconds,
             "is_indexed": self.path is None,
+            "error": self.error,
             "aspect": aspect,
             "starts_at": stated_start(self.name) if self.kind == "video" else None,
         }
@@ -137,10 +146,11 @@ class Snapshot:
 
 
 def state_of(store: Store | None) -> str:
-    """16 letters that change when the complete sources do, or their names and places."""
+    """16 letters that change when the complete or failed sources do, or their names and places."""
     if store is None:
         return "0" * 16
-    return _hash_of(store.sources, store.fingerprint, num_bytes=8)
+    failed = [f"{one.id}:{one.reason}" for one in store.failed_sources]
+    return _hash_of(store.sources, store.fingerprint, *failed, num_bytes=8)
 
 
 def _hash_of(sources: Sequence[SourceRecord], *more: str, num_bytes: int) -> str:
@@ -150,8 +160,8 @@ def _hash_of(sources: Sequence[SourceRecord], *more: str, num_bytes: int) -> str
 
 
 def snapshot_of(store: Store | None, files: Sequence[FootageFile]) -> Snapshot:
-    """The rows of a library, and of files that are not in it yet."""
-    rows = [] if store is None else _indexed_rows(store)
+    """The rows of a library, of files that it could not read, and of files that are not in it yet."""
+    rows = [] if store is None else [*_indexed_rows(store), *_failed_rows(store)]
     known = set() if store is None else {record.path for record in (*store.sources, *store.failed_sources)}
     rows += [
         Row(f"f{number}", printable(file.name), "video", *_NO_FRAMES, (), 0.0, file.path)
@@ -185,6 +195,25 @@ def _indexed_rows(store: Store) -> list[Row]:
             name = f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
             rows.append(Row(f"g{records[0].id}", name, "pictures", positions, times, records, float(len(some))))
     return rows
+
+
+def _failed_rows(store: Store) -> list[Row]:
+    """Of what could not be read; a file that was read before it changed has its row already."""
+    shown = {record.path for record in store.sources}
+    return [
+        Row(
+            f"x{record.id}",
+            printable(record.name),
+            "pictures" if record.is_picture else "video",
+            *_NO_FRAMES,
+            (),
+            0.0,
+            record.path,
+            printable(record.reason),
+        )
+        for record in store.failed_sources
+        if record.path not in shown
+    ]
 
 
 _CLOCK = re.compile(

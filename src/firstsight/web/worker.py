@@ -12,9 +12,11 @@ from typing import Any
 from firstsight.errors import FirstsightError
 from firstsight.object_store import remove_copies, to_path
 from firstsight.progress import Cancelled, Progress
+from firstsight.text import counted, printable
 
 _STEP_SECONDS = 0.2  # between lines, at least
 SAVING_SECONDS = 15.0  # for work that saves its state
+_MAX_NAMED = 5  # files that cannot be read, in a line
 _GRACE_SECONDS = 3.0  # for a step that reports nothing; then the process ends, which libraries survive
 
 
@@ -24,6 +26,7 @@ class _Lines:
     def __init__(self) -> None:
         self._last = 0.0
         self._is_cancelled = threading.Event()
+        self.is_partial = False  # whether some of what the work is about could not be read
         self.interrupts = False  # whether the end of the input is as Ctrl-C, for work that saves its state then
         threading.Thread(target=self._wait_for_end, daemon=True).start()
 
@@ -69,7 +72,11 @@ def run_index(task: dict[str, Any], lines: _Lines) -> str:
         library = Library.create(folder, footage, progress=lines)
     with library:
         background_of(library.store, progress=lines)
-        return f"{library.num_frames} frames of {len(library.store.sources)} sources"
+        failed = [printable(record.name) for record in library.store.failed_sources]
+        lines.is_partial = bool(failed)
+        made = f"{counted(library.num_frames, 'frame')} of {counted(len(library.store.sources), 'source')}"
+        more = f" and {len(failed) - _MAX_NAMED} more" if len(failed) > _MAX_NAMED else ""
+        return f"{made}; {len(failed)} not readable: {', '.join(failed[:_MAX_NAMED])}{more}" if failed else made
 
 
 def run_overview(task: dict[str, Any], lines: _Lines) -> str:
@@ -128,7 +135,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # a job's end is shown, whatever it is
         lines.write(error=f"{type(error).__name__}: {error}")
         return 1
-    lines.write(is_done=True, detail=detail)
+    lines.write(is_done=True, detail=detail, is_partial=lines.is_partial)
     return 0
 
 

@@ -237,7 +237,8 @@ class Workspace:
         return made
 
     def video_file(self, row: Row) -> Path:
-        """The file of a row. Raises a SourceError if it holds pictures, has changed, or is gone."""
+        """The file of a row. Raises a SourceError if it holds pictures, cannot be read, has changed, or is gone."""
+        row.check_readable()
         if row.kind != "video":
             raise SourceError(f"{row.name} holds pictures")
         if row.path is None:
@@ -249,6 +250,7 @@ class Workspace:
 
     def frame(self, row: Row, seconds: float) -> Frame:
         """The frame of a row nearest to a time, read from its file, in full size."""
+        row.check_readable()
         if row.path is not None:
             return frame_at(row.path, seconds)
         record, own_seconds = row.record_at(seconds)

@@ -194,7 +194,7 @@ export class Axis {
     } else {
       context.fillStyle = this.colours.muted;
       context.font = "12px system-ui";
-      context.fillText("not indexed yet; it can be played", left + 8, top + strip / 2 + 4);
+      context.fillText(row.error || "not indexed yet; it can be played", left + 8, top + strip / 2 + 4);
     }
     context.restore();
     if (state.position.row === row.id) {
@@ -320,7 +320,7 @@ export class Axis {
     if (key !== this.labelled) {
       this.labelled = key;
       this.labels.replaceChildren(...shown.map(({ name, parts: [{ row, offset }] }) => h("button", {
-        class: "axis-label", title: name, onclick: () => seek(row.id, Math.max(0, -offset)),
+        class: "axis-label", title: row.error ? `${name}: ${row.error}` : name, onclick: () => seek(row.id, Math.max(0, -offset)),
       }, name)));
     }
     [...this.labels.children].forEach((label, number) => {

@@ -5,6 +5,9 @@ import { emit, state } from "./state.js";
 
 const BUSY_MS = 700, IDLE_MS = 4000;
 
+// Of what is over: what was not finished, or could not read everything, until it is dismissed.
+const isToBeSeen = (job) => !job.is_dismissed && (job.state !== "done" || job.is_partial);
+
 export class JobBar {
   constructor(parent, { onState, report }) {
     this.onState = onState;
@@ -41,21 +44,24 @@ export class JobBar {
 
   show() {
     if (isPressed(this.element, () => this.show())) return;
-    const job = state.jobs.find((one) => one.state === "running") ?? state.jobs.find((one) => one.state === "waiting") ?? state.jobs[0];
-    this.element.hidden = !job || job.state === "done";
-    if (this.element.hidden) return;
+    const job = state.jobs.find((one) => one.state === "running") ?? state.jobs.find((one) => one.state === "waiting") ?? state.jobs.find(isToBeSeen);
+    const shown = JSON.stringify(job ?? null);
+    if (shown === this.shown) return; // a button keeps the focus while nothing changes
+    this.shown = shown;
+    this.element.hidden = !job;
+    if (!job) return;
     this.element.dataset.state = job.state;
     const isOn = job.state === "running" || job.state === "waiting";
     const share = job.total ? Math.min(1, job.done / job.total) : null;
-    const words = { waiting: "waits", running: job.what || "starts", failed: "failed", cancelled: "cancelled; what was finished is kept" };
-    const detail = job.state === "failed" ? job.error : isOn ? job.detail : "";
+    const words = { waiting: "waits", running: job.what || "starts", done: "done", failed: "failed", cancelled: "cancelled; what was finished is kept" };
+    const detail = { failed: job.error, cancelled: "" }[job.state] ?? job.detail;
     const bar = isOn ? h("progress", share === null ? { "aria-label": job.title } : { value: share, max: 1, "aria-label": job.title }) : null;
-    const act = isOn
-      ? h("button", { onclick: () => this.act(`/jobs/${job.id}/cancel`) }, "Cancel")
-      : job.kind === "index" && h("button", { onclick: () => this.act("/jobs/index") }, "Go on");
+    const button = (text, what, props = {}) => h("button", { ...props, onclick: () => this.act(`/jobs/${job.id}/${what}`) }, text);
+    const acts = isOn ? [button("Cancel", "cancel")]
+      : [job.state !== "done" && button("Go on", "again"), button("×", "dismiss", { class: "quiet", "aria-label": `Dismiss ${job.title}`, title: "Dismiss" })];
     this.element.replaceChildren(
       h("div", { class: "job-text" }, h("b", {}, job.title), h("span", {}, `${words[job.state]}${share === null || !isOn ? "" : ` ${Math.round(100 * share)} %`} · ${timeText(job.seconds)}`), h("span", { class: "job-detail" }, detail)),
-      ...[bar, act].filter(Boolean));
+      ...[bar, ...acts].filter(Boolean));
   }
 
   async act(path) {

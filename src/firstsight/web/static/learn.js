@@ -41,7 +41,7 @@ export class Learn {
   }
 
   showForm() {
-    const rows = state.library?.rows ?? [];
+    const rows = (state.library?.rows ?? []).filter((row) => !row.error);
     const chosen = new Set([...this.form.querySelectorAll("[name=row]:checked")].map((one) => one.value)), isFirst = !this.form.children.length;
     const name = this.form.querySelector("[name=name]")?.value;
     this.form.replaceChildren(

@@ -32,7 +32,7 @@ export class Live {
   }
 
   showRows() {
-    const before = this.row.value, rows = (state.library?.rows ?? []).filter((row) => row.kind === "video");
+    const before = this.row.value, rows = (state.library?.rows ?? []).filter((row) => row.kind === "video" && !row.error);
     this.row.replaceChildren(...rows.map((row) => h("option", { value: row.id }, row.name)));
     const longest = rows.reduce((one, other) => (other.end_seconds > (one?.end_seconds ?? 0) ? other : one), null);
     this.row.value = rows.some((row) => row.id === before) ? before : longest?.id;

@@ -41,7 +41,7 @@ export function mount(root) {
       shown = now;
       state.rows = new Map(state.library.rows.map((row) => [row.id, row]));
       parts.name.textContent = state.library.name;
-      parts.counts.textContent = state.library.num_frames ? `${counted(state.library.rows.length, "source")} · ${counted(state.library.num_frames, "frame")}` : counted(state.library.rows.length, "source");
+      parts.counts.textContent = countsText(state.library);
       emit("library");
       root.dataset.ready = now;
     },
@@ -49,6 +49,12 @@ export function mount(root) {
   const stop = listen(root, { player, panel, report, views: { review, learn, live } });
   jobs.start();
   return () => { jobs.stop(); stop(); clear(); axis.tiles.clear(); };
+}
+
+// Each picture of a row is a source of its own; what is not indexed yet is one, too.
+function countsText({ rows, num_sources: num, num_frames: frames }) {
+  const unread = rows.filter((row) => row.error).length, waiting = rows.filter((row) => !row.is_indexed).length - unread;
+  return [counted(num + waiting, "source"), frames && counted(frames, "frame"), unread && `${unread.toLocaleString("en")} not readable`].filter(Boolean).join(" · ");
 }
 
 function layout(root) {
@@ -102,7 +108,7 @@ function listen(root, { player, panel, report, views }) {
   };
   const jump = (by) => seek(state.position.row, state.position.seconds + by);
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || (event.key === " " && event.target.matches?.("button, input, a"));
+    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || ([" ", "Enter"].includes(event.key) && event.target.matches?.("button, input, a, summary"));
     const own = views[state.view]?.keys ?? keys;
     if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !own[event.key]) return;
     event.preventDefault();

@@ -35,6 +35,7 @@ export class FrameMap {
     for (const event of ["position", "theme"]) on(event, () => this.paint());
     for (const event of ["selection", "anchors"]) on(event, () => { if (this.colour.value === "anchor") this.colourPoints(); this.paint(); });
     on("view", (name) => name === "map" && this.load());
+    on("jobs", () => this.isKnown && this.explain());
     new ResizeObserver(() => this.paint()).observe(this.canvas.parentElement);
   }
 
@@ -44,10 +45,25 @@ export class FrameMap {
     const version = state.library.state + (state.library.groups ? "+" : "-");
     if (this.loaded === version) return this.paint();
     this.loaded = version;
-    this.take(await getBytes("/map").catch(() => new Uint8Array(0)));
-    this.note.textContent = this.num ? "" : "The map appears here once the footage is indexed and grouped.";
+    this.isKnown = false;
+    this.note.textContent = "";
+    try {
+      this.take(await getBytes("/map"));
+    } catch (error) {
+      this.take(new Uint8Array(0));
+      this.loaded = null; // asked again when it is looked at again
+      this.note.textContent = error.message;
+    }
+    if (this.loaded !== version) return;
+    this.isKnown = true;
+    this.explain();
     this.choose([]);
     await this.colourPoints();
+  }
+
+  // Why there is no map, if there is none.
+  explain() {
+    this.note.textContent = this.num ? "" : reason(state.library, state.jobs.find((one) => one.kind === "overview"));
   }
 
   // Columns, one after the other: x and y, 0 to 65535; row number; seconds; group.
@@ -284,6 +300,13 @@ export class FrameMap {
       this.paint();
     });
   }
+}
+
+function reason({ groups, num_frames: num }, job) {
+  if (groups) return "There are too few frames for a map.";
+  const why = num && { failed: `The frames could not be grouped: ${job?.error}.`, cancelled: "Grouping was cancelled." }[job?.state];
+  if (why) return job.is_dismissed ? why : `${why} Go on with it to see the map.`;
+  return "The map appears here once the footage is indexed and grouped.";
 }
 
 const reader = document.createElement("canvas").getContext("2d", { willReadFrequently: true });

@@ -54,7 +54,7 @@ export class Player {
   }
 
   showFirst() {
-    const same = state.library.rows.find((row) => row.name === this.row?.name) ?? state.library.rows[0];
+    const same = state.library.rows.find((row) => row.name === this.row?.name) ?? state.library.rows.find((row) => !row.error) ?? state.library.rows[0];
     if (!same) return;
     const usual = this.row ? null : state.library.groups?.find((group) => group.row);
     if (usual) seek(usual.row, usual.seconds);
@@ -71,17 +71,22 @@ export class Player {
       const isSameFile = this.row && this.row.name === row.name && !this.isFallback;
       this.row = row;
       this.title.textContent = row.name;
-      this.note.textContent = "";
+      this.note.textContent = row.error;
       this.stage.dataset.ready = "";
-      this.useFallback(row.kind === "pictures");
+      this.useFallback(row.kind === "pictures" || Boolean(row.error));
+      if (row.error) this.image.removeAttribute("src");
       if (!this.isFallback && !isSameFile) this.video.src = `/api/rows/${id}/video`;
-      this.findStep(row);
+      if (!row.error) this.findStep(row);
     }
+    if (!row.error) await this.load(seconds);
+    this.tick();
+    this.settle();
+  }
+
+  async load(seconds) {
     if (this.isFallback) await this.loadFrame(seconds);
     else if (Math.abs(this.video.currentTime - seconds) > 1e-4) this.video.currentTime = seconds;
     else if (this.video.readyState >= 2) this.ready(); // it is there already: the same file, as a row of another name
-    this.tick();
-    this.settle();
   }
 
   useFallback(is) {
@@ -137,7 +142,7 @@ export class Player {
   toggle() { if (this.isPlaying) this.pause(); else this.play(); }
 
   play() {
-    if (!this.row) return;
+    if (!this.row || this.row.error) return;
     this.box = null;
     if (this.isFallback) {
       const every = Math.max(150, (this.frameStep * 1000) / Number(this.speed.value));
@@ -208,7 +213,7 @@ export class Player {
     this.agreeLabel.lastChild.textContent = anchor ? `where it agrees with ${anchor.name}` : "";
     clearTimeout(this.settling);
     this.paint();
-    this.elsewhere.want(this.near.checked);
+    this.elsewhere.want(this.near.checked && this.row?.is_indexed !== false);
     if (this.isPlaying || !this.row) return;
     const { row, seconds } = state.position;
     this.settling = setTimeout(async () => {

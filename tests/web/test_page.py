@@ -84,21 +84,85 @@ def test_what_is_absent_has_no_match_and_what_is_no_picture_is_refused(
     page = open_page(server, expected=("400",))
     Image.new("RGB", (96, 96), (90, 20, 20)).save(tmp_path / "absent.png")
     nothing = {"is_match": False, "num_matches": 0, "threshold": 0.4, "is_measured": True, "false_match_rate": 0.05}
-    page.route("**/moments", lambda route: route.fulfill(json={**nothing, "moments": []}))
+    nothing |= {"num_by_row": {}, "doubt": "Only 40 decoys could be made.", "moments": []}
+    page.route("**/moments", lambda route: route.fulfill(json=nothing))
     (tmp_path / "false.png").write_text("<html>")
     page.locator("input[type=file]").set_input_files(tmp_path / "false.png")
     page.wait_for_selector("[role=alert]:has-text('this is no picture')")
     page.locator("input[type=file]").set_input_files(tmp_path / "absent.png")
     page.wait_for_selector("h2:has-text('No match for absent.png')")
-    assert "5 % of searches" in page.locator(".results").inner_text()
+    assert "in 5 % of searches. Only 40 decoys could be made." in page.locator(".results").inner_text()
     page.locator(".anchors .quiet").first.click()
     page.wait_for_selector(".anchors li", state="detached")
 
 
-def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
+def moment(row: dict, seconds: float, *, source: str) -> dict:
+    """As the server gives it."""
+    return {
+        "row": row["id"], "source": source, "start_seconds": seconds, "end_seconds": seconds, "best_seconds": seconds,
+        "similarity": 0.9, "closer_than": None, "false_match_probability": None, "box": None, "is_match": True,
+    }  # fmt: skip
+
+
+def test_of_many_moments_it_says_how_many_there_are_and_where_all_are(server: Server, open_page) -> None:
+    page = open_page(server)
+    first, second = page.request.get(f"{server.address}/api/library").json()["rows"]
+    moments = [moment(first if one < 50 else second, 0.1 * one, source="gate.mp4") for one in range(72)]
+    result = {"is_match": True, "num_matches": 1_072, "threshold": 0.4, "is_measured": True, "false_match_rate": 0.05}
+    result |= {"num_by_row": {first["id"]: 50, second["id"]: 1_022}, "doubt": "", "moments": moments}
+    page.route("**/moments", lambda route: route.fulfill(json=result))
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.keyboard.press("a")
+    page.wait_for_selector("h3:has-text('1,022 moments')")
+    assert "the best 60 of 1,072; all are in the CSV" in page.locator(".results").inner_text()
+    assert page.locator("h3 small").all_inner_texts() == ["50 moments", "1,022 moments"]
+
+
+def test_pictures_are_named_by_their_files_and_are_no_footage_to_watch_live(server: Server, open_page) -> None:
     page = open_page(server)
     page.wait_for_function(GROUPED)
+    library = page.request.get(f"{server.address}/api/library").json()
+    rows = [{**row, "kind": "pictures", "name": "pictures"} for row in library["rows"]]
+    page.route("**/api/library", lambda route: route.fulfill(json={**library, "rows": rows}))
+    names = [f"=hall/{number}.png" for number in range(200)]
+    page.route("**/api/rows/*/names", lambda route: route.fulfill(json=names))
+    result = {"is_match": True, "num_matches": 1, "threshold": 0.4, "is_measured": False, "false_match_rate": 0.05}
+    result |= {"num_by_row": {rows[0]["id"]: 1}, "doubt": "", "moments": [moment(rows[0], 3.0, source="hall/3.png")]}
+    page.route("**/moments", lambda route: route.fulfill(json=result))
+    page.reload()
+    page.wait_for_selector(".player-stage[data-ready^=s]")
+    page.keyboard.press("a")
+    page.wait_for_selector(".moment[aria-label^='hall/3.png,'] b:text-is('3.png')")
     page.get_by_role("tab", name="Map").click()
+    choose_all(page)
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="CSV").click()
+    head, *lines = saved.value.path().read_text().splitlines()
+    assert head == "source,seconds"
+    assert {line.partition("/")[0] for line in lines} == {"\"'=hall"}
+    assert all(line.endswith('.png",0.000') for line in lines)
+    page.get_by_role("tab", name="Live").click()
+    assert page.get_by_role("button", name="Watch", exact=True).is_disabled()
+    assert page.get_by_label("Footage to play as a camera").inner_text() == "no video here"
+    page.get_by_label("Camera", exact=True).fill("0")
+    assert page.get_by_role("button", name="Watch", exact=True).is_enabled()
+
+
+def test_an_anchor_that_another_page_pins_or_removes_is_followed(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_function(GROUPED)
+    with server.client() as client:
+        row = client.get("/api/library").json()["rows"][0]
+        anchor = client.post("/api/anchors", json={"row": row["id"], "seconds": 3.0}).json()
+        client.patch(f"/api/anchors/{anchor['id']}", json={"name": "renamed"})
+        page.wait_for_selector(".anchors li .verdict:has-text('moment')")
+        page.wait_for_function("document.querySelector('.anchors input').value === 'renamed'")
+        client.delete(f"/api/anchors/{anchor['id']}")
+        page.wait_for_selector(".anchors li", state="detached")
+
+
+def choose_all(page) -> None:
+    """A lasso around the map."""
     page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
     box = page.locator(".map-stage canvas[data-points]").bounding_box()
     page.get_by_role("button", name="Lasso").click()
@@ -109,6 +173,13 @@ def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
         page.mouse.move(x, y, steps=3)
     page.mouse.up()
     page.wait_for_selector(".player-time:has-text('frames chosen')")
+
+
+def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_function(GROUPED)
+    page.get_by_role("tab", name="Map").click()
+    choose_all(page)
     page.get_by_role("button", name="Pin the middle").click()
     page.wait_for_selector(".moment")
     page.locator(".anchors .quiet").first.click()

@@ -19,7 +19,7 @@ from waiting import WATCHDOG_SECONDS, wait_for
 from firstsight.api import Library
 from firstsight.errors import FirstsightError, SettingsError
 from firstsight.files import unfinished
-from firstsight.web import jobs
+from firstsight.web import jobs, scores
 from firstsight.web.anchors import Anchors, RemovedError, box_of_shares
 from firstsight.web.jobs import Job, Jobs
 from firstsight.web.model_routes import NewModel
@@ -312,7 +312,8 @@ def index_again(workspace: Workspace, pictures: Path) -> None:
 
 def test_an_anchor_among_pictures_is_the_same_picture_when_there_are_more(workspace: Workspace, pictures: Path) -> None:
     pinned = pin(workspace, seconds=1.0)
-    assert (pinned["source"], pinned["seconds"]) == ("c.png", 0.0)
+    assert (pinned["source"], pinned["seconds"], pinned["name"]) == ("c.png", 0.0, "c.png")
+    assert route(workspace, "/api/rows/{row_id}/names")(workspace.snapshot.rows[0].id) == ["b.png", "c.png", "d.png"]
     anchor = workspace.anchors.get(pinned["id"])
     before = workspace.part_of(anchor)
     row_alone = {"source": workspace.snapshot.rows[0].name, "seconds": 1.0}
@@ -364,6 +365,21 @@ def test_a_renamed_file_or_folder_is_shown_as_it_is_named_now(workspace: Workspa
     moved = pictures.rename(pictures.with_name("moved"))
     index_again(workspace, moved)
     assert {record.path.parent for record in workspace.snapshot.rows[0].records} == {moved}
+
+
+def test_a_table_holds_all_moments_however_few_the_page_gets(
+    workspace: Workspace, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores, "MAX_MOMENTS", 1)
+    for name in ("e.png", "f.png"):
+        (pictures / name).write_bytes((pictures / "c.png").read_bytes())
+    index_again(workspace, pictures)
+    (row,), pinned = workspace.snapshot.rows, pin(workspace, seconds=1.0)["id"]
+    shown = route(workspace, "/api/anchors/{anchor_id}/moments")(pinned)
+    assert (len(shown["moments"]), shown["num_matches"], shown["num_by_row"]) == (1, 3, {row.id: 3})
+    assert shown["doubt"].startswith("There is too little footage to measure where a match begins")
+    table = route(workspace, "/api/anchors/{anchor_id}/moments.csv")(pinned).body.decode().splitlines()
+    assert sorted(line.partition(",")[0] for line in table[1:]) == ["c.png", "e.png", "f.png"]
 
 
 def test_what_was_compared_is_drawn_where_it_was(

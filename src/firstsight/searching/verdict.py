@@ -13,7 +13,8 @@ _FEW_DECOYS = 60
 
 def verdict(result: SearchResult) -> str:
     """One sentence or two: whether there is a match, and how far the threshold is to be trusted."""
-    return " ".join(part for part in (_found(result), _measured(result)) if part)
+    doubt = threshold_doubt(result.background, result.false_match_rate)
+    return " ".join(part for part in (_found(result), doubt) if part)
 
 
 def _found(result: SearchResult) -> str:
@@ -32,18 +33,16 @@ def _found(result: SearchResult) -> str:
     )
 
 
-def _measured(result: SearchResult) -> str:
-    """How rough the threshold is; empty if it is measured well."""
-    num = len(result.background.decoys)
-    if not result.background.is_measured:
+def threshold_doubt(background: Background, false_match_rate: float) -> str:
+    """How rough the threshold of that rate is; empty if it is measured well."""
+    num = len(background.decoys)
+    if not background.is_measured:
         return (
             f"There is too little footage to measure where a match begins ({num} decoys, at least {MIN_DECOYS} are "
             "needed): that is assumed."
         )
-    if result.false_match_rate < result.background.rarest_rate:
-        return (
-            f"{num} decoys support no rate below {100 * result.background.rarest_rate:.2g} %: the threshold is a guess."
-        )
+    if false_match_rate < background.rarest_rate:
+        return f"{num} decoys support no rate below {100 * background.rarest_rate:.2g} %: the threshold is a guess."
     if num < _FEW_DECOYS:
         return f"Only {num} decoys could be made of this library: the threshold is rough."
     return ""

@@ -68,6 +68,15 @@ class Anchors:
         """In the order in which they were made."""
         return _read(self._file)
 
+    @property
+    def version(self) -> str:
+        """Letters that change when they do, whoever changes them; none without anchors."""
+        try:
+            state = self._file.stat()
+        except (OSError, FirstsightError):
+            return ""
+        return f"{state.st_mtime_ns:x} {state.st_ino:x}"
+
     def get(self, number: str) -> Anchor:
         """The anchor of that id. Raises a LibraryError if there is none, a RemovedError if it was removed here."""
         return self._at({one.id: one for one in self.all()}, number)

@@ -64,7 +64,7 @@ def _can_be_grouped(library: Library) -> bool:
     """Whether enough frames show anything."""
     num = 0
     for _, vectors in library.store.vectors():
-        num += np.count_nonzero(vectors.any(axis=1))
+        num += int(np.count_nonzero(vectors.any(axis=1)))
         if num >= MIN_FRAMES:
             return True
     return False

@@ -3,7 +3,8 @@
 import csv
 import io
 import mimetypes
-from dataclasses import asdict, astuple
+from collections import Counter
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from firstsight.web.model_routes import add_models
 from firstsight.web.pictures import as_shown, bounded, read_upload
 from firstsight.web.review_routes import add_review
 from firstsight.web.rows import Row, Snapshot
-from firstsight.web.scores import Scores, elsewhere
+from firstsight.web.scores import COLUMNS, Scores, box_in_shares, elsewhere
 from firstsight.web.workspace import Workspace
 
 _MAX_ROWS = 64  # of a request for tiles
@@ -86,10 +87,16 @@ def _add_library(router: APIRouter, workspace: Workspace) -> None:
             "groups": None if overview is None else _groups(workspace, overview.groups),
         }
 
+    @router.get("/rows/{row_id}/names")
+    def names(row_id: str) -> list[str]:
+        """Of its sources; of pictures in their order, one a second."""
+        return [printable(record.name) for record in workspace.row(row_id).records]
+
     @router.get("/jobs")
     def jobs() -> dict[str, Any]:
-        """Long work, the newest first; and the state of the library."""
-        return {"state": _state(workspace), "jobs": [job.to_json() for job in workspace.jobs.all()]}
+        """Long work, the newest first; the state of the library; and letters that change when its anchors do."""
+        found = [job.to_json() for job in workspace.jobs.all()]
+        return {"state": _state(workspace), "anchors": workspace.anchors_version, "jobs": found}
 
     @router.post("/jobs/index", status_code=202)
     def index() -> dict[str, Any]:
@@ -238,11 +245,11 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
         row = workspace.row(given.row)
         pixels = bounded(workspace.frame(row, given.seconds).pixels)
         box = None if given.box is None else box_of_shares(given.box, pixels)
-        name = given.name or row.name.rpartition("/")[2]
         source, seconds, content = row.name, given.seconds, ""
         if row.records:
             record, seconds = row.record_at(given.seconds)
             source, content = record.name, record.content
+        name = given.name or source.rpartition("/")[2]
         added = workspace.anchors.add(pixels, name=name, box=box, source=source, seconds=seconds, content=content)
         return asdict(added)
 
@@ -273,37 +280,25 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
 
     @router.get("/anchors/{anchor_id}/moments")
     def moments(anchor_id: str) -> dict[str, Any]:
-        """The moments that match, the best first; or that none does, with the nearest."""
+        """The best moments that match, and how many there are in each row; or that none does, with the nearest."""
         return _result(workspace, workspace.scores(anchor_id))
 
     @router.get("/anchors/{anchor_id}/moments.csv")
     def table(anchor_id: str) -> Response:
-        """The same as a table: source, start, end and best time in seconds, similarity, false-match probability."""
+        """All that match: source, start, end and best time in seconds, similarity, false-match probability."""
         scores, out = workspace.scores(anchor_id), io.StringIO()
         writer = csv.writer(out)
-        writer.writerow(_COLUMNS)
-        writer.writerows(_cells(one) for one in scores.found if scores.is_match)
+        writer.writerow(COLUMNS)
+        writer.writerows((safe_cell(source), *others) for source, *others in scores.cells())
         headers = {"content-disposition": 'attachment; filename="moments.csv"'}
         return Response(out.getvalue(), media_type="text/csv; charset=utf-8", headers=headers)
-
-
-_COLUMNS = ("source", "start_seconds", "end_seconds", "best_seconds", "similarity", "false_match_probability")
-
-
-def _cells(one: Match) -> tuple[object, ...]:
-    times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.seconds))
-    chance = one.false_match_probability  # an empty cell is what is not measured
-    return (safe_cell(one.source), *times, f"{one.similarity:.4f}", "" if chance is None else f"{chance:.2g}")
 
 
 def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:
     places = workspace.snapshot.by_source
     return {
-        "is_match": scores.is_match,
-        "num_matches": scores.num_matches,
-        "threshold": scores.threshold,
-        "is_measured": scores.is_measured,
-        "false_match_rate": scores.false_match_rate,
+        **scores.to_json(),
+        "num_by_row": Counter(places[one.source][0].id for one in scores.moments if one.source in places),
         "moments": [
             {**_moment(one, *places[one.source]), "is_match": scores.is_match}
             for one in scores.found
@@ -313,10 +308,6 @@ def _result(workspace: Workspace, scores: Scores) -> dict[str, Any]:
 
 
 def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
-    box = None
-    if one.box is not None and one.picture_size is not None:
-        (x, y, across, down), (width, height) = astuple(one.box), one.picture_size
-        box = (x / width, y / height, across / width, down / height)
     is_picture = row.kind == "pictures"
     return {
         "row": row.id,
@@ -327,7 +318,7 @@ def _moment(one: Match, row: Row, start: float) -> dict[str, Any]:
         "similarity": one.similarity,
         "closer_than": one.closer_than,
         "false_match_probability": one.false_match_probability,
-        "box": box,
+        "box": box_in_shares(one),
     }
 
 

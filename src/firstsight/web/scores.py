@@ -4,7 +4,9 @@ The same comparison and threshold as `Library.search`; here of all frames, as th
 too.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import astuple, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from firstsight.errors import LibraryError
 from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part
 from firstsight.library.store import Store
-from firstsight.searching.calibration import match_threshold
+from firstsight.searching.calibration import Background, match_threshold
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described, compare_proposed
@@ -27,10 +29,12 @@ from firstsight.searching.search import (
     set_apart_from,
     without_apart,
 )
+from firstsight.searching.verdict import threshold_doubt
 from firstsight.web.rows import state_of
 
 _ELSEWHERE_SECONDS = 5.0  # what is nearer in time is not elsewhere
 _SAME_SECONDS = 1e-3
+COLUMNS = ("source", "start_seconds", "end_seconds", "best_seconds", "similarity", "false_match_probability")
 MAX_MOMENTS = 500  # that a page gets, the best first
 _NUM_NEAREST = 3  # shown where nothing matches
 _NUM_NEAR = 5  # to be judged
@@ -43,16 +47,42 @@ class Scores:
     state: str  # of the library, see `state_of`
     similarities: NDArray[np.float32]  # (N,) of the timeline, -1 to 1
     threshold: float  # lowest similarity of a match
-    is_measured: bool  # or else there is too little footage to measure it
+    background: Background  # by which that is measured
     false_match_rate: float
-    num_matches: int
-    found: tuple[Match, ...]  # the best matches; if there are none, the nearest moments
+    moments: tuple[Moment, ...]  # all that match, the best first
+    found: tuple[Match, ...]  # the best of them; if there are none, the nearest moments
     near: tuple[Match, ...]  # the nearest that are no match: to be judged
 
     @property
     def is_match(self) -> bool:
         """Whether anything matches."""
-        return self.num_matches > 0
+        return bool(self.moments)
+
+    def to_json(self) -> dict[str, Any]:
+        """What it says altogether, as plain values."""
+        return {
+            "is_match": self.is_match,
+            "num_matches": len(self.moments),
+            "threshold": self.threshold,
+            "is_measured": self.background.is_measured,
+            "false_match_rate": self.false_match_rate,
+            "doubt": threshold_doubt(self.background, self.false_match_rate),
+        }
+
+    def cells(self) -> Iterator[tuple[str, ...]]:
+        """Each moment that matches as a line of a table with these `COLUMNS`."""
+        for one in self.moments:
+            times = (f"{time:.3f}" for time in (one.start_seconds, one.end_seconds, one.best_seconds))
+            chance = self.background.false_match_probability(one.score)  # an empty cell is what is not measured
+            yield one.source, *times, f"{one.score:.4f}", "" if chance is None else f"{chance:.2g}"
+
+
+def box_in_shares(match: Match) -> tuple[float, float, float, float] | None:
+    """Where in its best frame a match is: x, y, width, height in shares of the picture; None without a box."""
+    if match.box is None or match.picture_size is None:
+        return None
+    (x, y, across, down), (width, height) = astuple(match.box), match.picture_size
+    return x / width, y / height, across / width, down / height
 
 
 def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, part: Part) -> Scores:
@@ -85,9 +115,9 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, p
         state_of(store),
         compared.similarities,
         threshold,
-        background.is_measured,
+        background,
         FALSE_MATCH_RATE,
-        len(moments),
+        tuple(moments),
         matches_of(query, shown, compared, background),
         matches_of(query, near, compared, background),
     )

@@ -133,6 +133,11 @@ class Workspace:
                 raise LibraryError("the library is still being made; wait until the encoder is learned")
             return self._anchors
 
+    @property
+    def anchors_version(self) -> str:
+        """Letters that change when its anchors do."""
+        return self._anchors.version
+
     def part_of(self, anchor: Anchor) -> Part:
         """What an anchor is to judgements: its file and time, or itself; and its box."""
         shown, box = self.snapshot, None if anchor.region is None else str(anchor.region)

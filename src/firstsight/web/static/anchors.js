@@ -1,7 +1,7 @@
 // Anchors at the side: pinned pictures, what matches each, and their moments by source.
 import { get, remove, send } from "./api.js";
 import { ANCHOR_COLOURS, counted, h, isPressed, timeText } from "./dom.js";
-import { activeAnchor, emit, on, seek, state } from "./state.js";
+import { activeAnchor, emit, fileName, isPicture, on, placeText, seek, state } from "./state.js";
 
 const MAX_LISTED = 60;
 
@@ -20,8 +20,8 @@ export class AnchorPanel {
   }
 
   async load() {
-    const known = new Map(state.anchors.map((one) => [one.id, one]));
-    state.anchors = (await get("/anchors")).map((one) => ({ ...known.get(one.id), ...one }));
+    const found = await get("/anchors"), known = new Map(state.anchors.map((one) => [one.id, one]));
+    state.anchors = found.map((one) => Object.assign(known.get(one.id) ?? {}, one)); // the same, as it may be compared just now
     emit("anchors");
     for (const anchor of state.anchors) if (!anchor.result) this.compare(anchor);
   }
@@ -57,8 +57,8 @@ export class AnchorPanel {
   async added(make) {
     this.drop.setAttribute("aria-busy", "true");
     try {
-      const anchor = await make();
-      state.anchors.push(anchor);
+      const made = await make(), known = state.anchors.find((one) => one.id === made.id), anchor = known ?? made;
+      if (!known) state.anchors.push(made); // or else the page has heard of it already
       state.active = anchor.id;
       emit("anchors");
       emit("selection");
@@ -128,15 +128,16 @@ export class AnchorPanel {
       ? [h("h2", {}, `${counted(result.num_matches, "moment")} like ${anchor.name}`), h("a", { class: "button", href: `/api/anchors/${anchor.id}/moments.csv`, download: "moments.csv" }, "CSV")]
       : [h("h2", {}, `No match for ${anchor.name}`)];
     const from = result.is_match ? `From similarity ${result.threshold.toFixed(2)} on` : `The nearest frames are less alike than ${result.threshold.toFixed(2)}`;
-    const how = result.is_measured ? `something absent reaches that in ${rate} of searches.` : "which is assumed: there is too little footage to measure it.";
+    const how = result.is_measured ? `; something absent reaches that in ${rate} of searches` : "";
+    const listed = result.moments.slice(0, MAX_LISTED), isAll = !result.is_match || listed.length >= result.num_matches;
     const groups = new Map();
-    for (const one of result.moments.slice(0, MAX_LISTED)) {
+    for (const one of listed) {
       if (!groups.has(one.row)) groups.set(one.row, []);
       groups.get(one.row).push(one);
     }
-    return [h("div", { class: "results-head" }, ...head), h("p", { class: "hint" }, `${from}; ${how}`),
+    return [h("div", { class: "results-head" }, ...head), h("p", { class: "hint" }, [`${from}${how}.`, result.doubt, isAll ? "" : `Here are the best ${listed.length} of ${result.num_matches.toLocaleString("en")}; all are in the CSV.`].filter(Boolean).join(" ")),
       ...[...groups].map(([row, some]) => h("section", {},
-        h("h3", {}, `${state.rows.get(row)?.name ?? some[0].source}`, h("small", {}, result.is_match ? counted(some.length, "moment") : "nearest, no match")),
+        h("h3", {}, `${state.rows.get(row)?.name ?? some[0].source}`, h("small", {}, result.is_match ? counted(result.num_by_row[row] ?? some.length, "moment") : "nearest, no match")),
         h("div", { class: "moments" }, ...some.map((one) => moment(one)))))];
   }
 
@@ -162,9 +163,9 @@ function moment(one) {
   return h("button", {
     class: one.is_match ? "moment" : "moment below", "data-row": one.row, "data-seconds": one.best_seconds,
     title: `similarity ${one.similarity.toFixed(3)}` + (chance ? `; something absent is as similar in ${chance} of searches` : ""),
-    "aria-label": `${one.source} at ${timeText(one.best_seconds, true)}, similarity ${one.similarity.toFixed(2)}`,
+    "aria-label": `${placeText(one)}, similarity ${one.similarity.toFixed(2)}`,
     onclick: () => seek(one.row, one.best_seconds),
-  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, timeText(one.best_seconds, true)), h("span", {}, chance ? `by chance ${chance}` : "")), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
+  }, h("span", { class: "moment-picture" }, picture), h("span", { class: "moment-text" }, h("b", {}, isPicture(one.row) ? fileName(one.source) : timeText(one.best_seconds, true)), h("span", {}, chance ? `by chance ${chance}` : "")), h("i", { style: { width: `${Math.max(2, 100 * one.similarity)}%` } }));
 }
 
 // How often something absent is as similar; nothing where it is not measured.

@@ -1,7 +1,7 @@
 // The moments elsewhere that are most like the current frame; each can be opened, or laid over the current one.
 import { get } from "./api.js";
 import { h, isPressed, timeText } from "./dom.js";
-import { seek, state } from "./state.js";
+import { fileName, isPicture, placeText, seek, state } from "./state.js";
 
 export class Elsewhere {
   constructor(parent, { compare }) {
@@ -28,10 +28,10 @@ export class Elsewhere {
   }
 
   moment(one, now) {
-    const name = `${one.source} at ${timeText(one.seconds, true)}`;
+    const name = placeText(one);
     return h("li", {},
       h("button", { class: "elsewhere-open", title: `${name}; cosine of the embeddings ${one.similarity.toFixed(2)}`, "aria-label": `Open ${name}`, onclick: () => seek(one.row, one.seconds) },
-        h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.seconds.toFixed(3)}`, alt: "" }), h("span", {}, `${timeText(one.seconds)} ${one.source}`)),
+        h("img", { src: `/api/rows/${one.row}/thumbnail?seconds=${one.seconds.toFixed(3)}`, alt: "" }), h("span", {}, isPicture(one.row) ? fileName(one.source) : `${timeText(one.seconds)} ${one.source}`)),
       h("button", { class: "elsewhere-compare", title: "Lay it over the current frame", "aria-label": `Compare with ${name}`, onclick: () => this.compare.show(now, one) }, "⇔"));
   }
 }

@@ -1,4 +1,4 @@
-// Long work: what runs, how far it is, and a way to stop it. Asked of the server, so a closed tab loses nothing.
+// Long work: what runs, how far it is, and ways to stop it and to go on. Asked of the server, so a closed tab loses nothing.
 import { get, send } from "./api.js";
 import { h, isPressed, timeText } from "./dom.js";
 import { emit, state } from "./state.js";
@@ -33,7 +33,7 @@ export class JobBar {
       state.jobs = found.jobs;
       this.show();
       emit("jobs");
-      await this.onState(found.state);
+      await this.onState(found.state, found.anchors);
       this.report(null, "connection");
       isBusy = found.jobs.some((job) => job.state === "running" || job.state === "waiting");
     } catch (error) {

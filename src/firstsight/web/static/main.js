@@ -29,13 +29,15 @@ export function mount(root) {
   const pin = (frame) => { report(null); return panel.pin(frame); };
   const axis = new Axis(parts.axis);
   const player = new Player(parts.watch, { pin });
-  new FrameMap(parts.map, { pin });
+  new FrameMap(parts.map, { pin, report });
   const review = new Review(parts.review, { pin, report, choose: parts.choose });
   const learn = new Learn(parts.learn, { report }), live = new Live(parts.live, { report });
-  let shown = "";
+  let shown = "", pinned = "";
   const jobs = new JobBar(parts.head, {
     report,
-    onState: async (now) => {
+    onState: async (now, anchors) => {
+      if (now === shown && anchors !== pinned) await panel.load(); // another page, or another program, has changed them
+      pinned = anchors;
       if (now === shown) return;
       state.library = await get("/library");
       shown = now;

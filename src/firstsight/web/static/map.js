@@ -1,8 +1,8 @@
 // The map: each point a frame, similar ones near each other; dots far, pictures near; a lasso chooses some.
-import { getBytes } from "./api.js";
+import { get, getBytes } from "./api.js";
 import { counted, groupColour, h, sharpContext, timeText, token } from "./dom.js";
 import { makePoints, PointGrid } from "./points.js";
-import { activeAnchor, emit, on, seek, state } from "./state.js";
+import { activeAnchor, emit, isPicture, on, seek, state } from "./state.js";
 import { loadImage } from "./tiles.js";
 
 const SIDE = 64, COLUMNS = 16, BYTES = 13; // as routes.py states them
@@ -13,8 +13,8 @@ const BY_ATLAS = 4096; // points; of more, pictures are asked for one by one
 const COLOURS = { group: "group", source: "source", time: "time in its source", anchor: "similarity to the anchor" };
 
 export class FrameMap {
-  constructor(parent, { pin }) {
-    this.pin = pin;
+  constructor(parent, { pin, report }) {
+    Object.assign(this, { pin, report });
     this.dots = h("canvas", { class: "map-dots", "aria-hidden": "true" });
     this.canvas = h("canvas", { tabIndex: 0, role: "img", "aria-label": "Map of the footage: similar frames lie near each other" });
     this.note = h("div", { class: "player-note", role: "status" });
@@ -244,9 +244,17 @@ export class FrameMap {
     this.pin({ row: this.row(middle).id, seconds: this.time(middle), box: null });
   }
 
-  save() {
+  // A line a frame; a picture is named by its file, which the row does not name.
+  async save() {
+    const rows = new Set(Array.from(this.selection, (one) => this.row(one).id).filter(isPicture)), names = new Map();
+    try {
+      for (const row of rows) names.set(row, await get(`/rows/${row}/names`));
+    } catch (error) {
+      return this.report(error);
+    }
+    const place = (one) => { const { id, name } = this.row(one), files = names.get(id); return files ? [files[Math.round(this.time(one))], 0] : [name, this.time(one)]; };
     const cell = (text) => `"${(/^[=+\-@]/.test(text) ? `'${text}` : text).replaceAll('"', '""')}"`;
-    const lines = Array.from(this.selection, (one) => `${cell(this.row(one).name)},${this.time(one).toFixed(3)}`);
+    const lines = Array.from(this.selection, (one) => { const [name, seconds] = place(one); return `${cell(name)},${seconds.toFixed(3)}`; });
     const link = h("a", { href: URL.createObjectURL(new Blob([["source,seconds", ...lines, ""].join("\n")], { type: "text/csv" })), download: "frames.csv" });
     link.click();
     URL.revokeObjectURL(link.href);

@@ -1,3 +1,5 @@
+import { timeText } from "./dom.js";
+
 // What the page shows now; its parts listen to each other here.
 export const state = {
   library: null, // as /api/library gives it
@@ -32,5 +34,10 @@ export function seek(row, seconds, by = "") {
   state.position = { row, seconds: Math.max(0, Math.min(seconds, last)) };
   emit("position", by);
 }
+
+// A picture is a file of its row, which stands there at a time of no meaning: its name says where it is.
+export const isPicture = (row) => state.rows.get(row)?.kind === "pictures";
+export const fileName = (source) => source.slice(source.lastIndexOf("/") + 1);
+export const placeText = ({ row, source, best_seconds: best, seconds = best }) => (isPicture(row) ? source : `${source} at ${timeText(seconds, true)}`);
 
 export const activeAnchor = () => state.anchors.find((one) => one.id === state.active) ?? null;

@@ -42,15 +42,18 @@ def copies_and_a_cut(folder: Path) -> Path:
 def test_copies_and_scenes_are_found_once_and_kept_source_by_source(tmp_path: Path) -> None:
     footage = copies_and_a_cut(tmp_path / "footage")
     with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
-        find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
+        num = find_candidates(library, ["copy", "scene"], tmp_path / "found.json").partition(" new moment")[0]
         found = read_found(tmp_path / "found.json")
+        assert int(num) == len({one.id for one in found.candidates})
         kinds = [(one.kind, one.first.source) for one in found.candidates]
         assert ("copy", "a.mp4") in kinds
         assert ("scene", "cut.mp4") in kinds
         (scene,) = (one for one in found.candidates if one.first.source == "cut.mp4")
         assert scene.second is not None
         assert scene.second.start_seconds == pytest.approx(2.0, abs=0.05)
-        find_candidates(library, ["copy", "scene"], tmp_path / "found.json")
+        assert find_candidates(library, ["copy", "scene"], tmp_path / "found.json") == "nothing new"
+        answered = [one.id for one in found.candidates]
+        assert find_candidates(library, ["copy"], tmp_path / "other.json", answered=answered) == "nothing new"
         assert {one.id for one in read_found(tmp_path / "found.json").candidates} == {
             one.id for one in found.candidates
         }
@@ -235,7 +238,8 @@ def test_what_was_renamed_or_away_is_searched_again(tmp_path: Path) -> None:
     write_cut(footage / "cut.mp4")
     with Library.create(tmp_path / "library", footage, encoder=small_encoder()) as library:
         away = (footage / "cut.mp4").rename(tmp_path / "away.mp4")
-        find_candidates(library, ["scene"], tmp_path / "found.json")
+        line = find_candidates(library, ["new", "scene"], tmp_path / "found.json")
+        assert line == "nothing new; 1 source could not be read"
         assert not read_found(tmp_path / "found.json").done
         away.rename(footage / "cut.mp4")
         find_candidates(library, ["scene"], tmp_path / "found.json")
@@ -273,7 +277,7 @@ def test_files_of_one_content_are_judged_once(tmp_path: Path, monkeypatch: pytes
     Library.create(tmp_path / "library", footage, encoder=small_encoder()).close()
     workspace = Workspace(tmp_path / "library")
     with Library.open(tmp_path / "library") as library:
-        assert find_candidates(library, ["scene"], workspace.state_folder / "candidates.json") == "1 moment to judge"
+        assert find_candidates(library, ["scene"], workspace.state_folder / "candidates.json") == "1 new moment"
         (one,) = Review(workspace).candidates()
         library.remove(one.first.source)
     workspace.show_latest()

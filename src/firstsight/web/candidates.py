@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -88,14 +88,29 @@ def check_kinds(kinds: Sequence[str]) -> None:
         raise SettingsError(f"{given} cannot be looked for; valid are {', '.join(FOUND_BY_JOB)}")
 
 
-def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progress: Report = silent) -> str:
-    """Looks for what is to be judged, and writes it source by source; what it found, in a line.
+def find_candidates(
+    library: Library,
+    kinds: Sequence[str],
+    out: Path,
+    *,
+    answered: Collection[str] = (),
+    progress: Report = silent,
+) -> str:
+    """Looks for what is to be judged, and writes it source by source; what is new of it, in a line.
 
     What was searched before, and has not changed, is not searched again.
+
+    Args:
+        library: which one.
+        kinds: of candidates.
+        out: the file.
+        answered: ids of candidates, which are not new.
+        progress: called source by source.
     """
     check_kinds(kinds)
     records = library.store.sources
     found = still_true(read_found(out), records)
+    known, unread = {*answered, *(one.id for one in found.candidates)}, set()
     _write(out, found)
     if "copy" in kinds:
         others = tuple(one for one in found.candidates if one.kind != "copy")
@@ -107,11 +122,17 @@ def find_candidates(library: Library, kinds: Sequence[str], out: Path, *, progre
         for number, record in enumerate(videos):
             progress(Progress(f"{_WORDS[kind]} in {printable(record.name)}", number, len(videos)))
             key = _key(kind, record)
-            some = None if key in found.done else _found_in(record, library, kind)
-            if some is not None:
-                found = Found((*found.done, key), (*found.candidates, *some))
-                _write(out, found)
-    return f"{counted(len({one.id for one in found.candidates}), 'moment')} to judge"
+            if key in found.done:
+                continue
+            some = _found_in(record, library, kind)
+            if some is None:
+                unread.add(record.id)
+                continue
+            found = Found((*found.done, key), (*found.candidates, *some))
+            _write(out, found)
+    num = len({one.id for one in found.candidates} - known)
+    line = counted(num, "new moment") if num else "nothing new"
+    return f"{line}; {counted(len(unread), 'source')} could not be read" if unread else line
 
 
 _WORDS: dict[str, str] = {"scene": "scenes", "new": "what is new"}

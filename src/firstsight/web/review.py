@@ -62,7 +62,7 @@ class Answers:
 
     def all(self) -> list[Answered]:
         """In the order in which they were given."""
-        return _read(self._file)
+        return read_answers(self._file)
 
     def apart(self) -> list[tuple[Part, Part]]:
         """What the answers have set apart."""
@@ -108,7 +108,7 @@ class Answers:
         write_atomically(self._file, json.dumps(asdict(_Content(tuple(answers)))).encode())
 
 
-def _read(file: Path) -> list[Answered]:
+def read_answers(file: Path) -> list[Answered]:
     """Those that were given; none of a damaged file. Raises a LibraryError if it cannot be read."""
     try:
         return list(from_json(_Content, read_json(file), name=FILE).answers)

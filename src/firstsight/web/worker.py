@@ -92,9 +92,11 @@ def run_review(task: dict[str, Any], lines: _Lines) -> str:
     """Looks for what is to be judged; what it found, in a line."""
     from firstsight.api import Library
     from firstsight.web.candidates import find_candidates
+    from firstsight.web.review import FILE, read_answers
 
     with Library.open(task["library"]) as library:
-        return find_candidates(library, task["kinds"], Path(task["out"]), progress=lines)
+        answered = {one.candidate.id for one in read_answers(library.path / FILE)}
+        return find_candidates(library, task["kinds"], Path(task["out"]), answered=answered, progress=lines)
 
 
 def run_learn(task: dict[str, Any], lines: _Lines) -> str:

@@ -1,7 +1,7 @@
 // The review queue: one thing after the other, large, answered by y, n or u; the server keeps every answer.
 import { get, send } from "./api.js";
-import { counted, h, isPressed, timeText } from "./dom.js";
-import { emit, on, seek, state } from "./state.js";
+import { h, isPressed, timeText } from "./dom.js";
+import { emit, isPicture, on, placeText, seek, state } from "./state.js";
 
 const KINDS = {
   new: { name: "New", asks: "Is this something new?", sides: ["the event", "before"] },
@@ -144,12 +144,12 @@ export class Review {
   }
 
   side(side, words, number) {
-    const picture = shaped(h("img", { src: address(side), alt: `${side.source} at ${timeText(side.seconds, true)}` }));
-    const span = side.end_seconds > side.start_seconds ? `${timeText(side.start_seconds, true)} to ${timeText(side.end_seconds, true)}` : timeText(side.seconds, true);
+    const picture = shaped(h("img", { src: address(side), alt: placeText(side) }));
+    const span = isPicture(side.row) ? "" : side.end_seconds > side.start_seconds ? `${timeText(side.start_seconds, true)} to ${timeText(side.end_seconds, true)}` : timeText(side.seconds, true);
     picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "hint" }, "its file cannot be read any more")));
     return h("figure", { class: "review-side" },
-      h("button", { class: "review-picture", title: "Open it in Watch", "aria-label": `Open ${side.source} at ${timeText(side.seconds, true)}`, onclick: () => this.open(number) }, picture),
-      h("figcaption", {}, h("b", {}, side.source), h("span", {}, `${words}, ${span}`)));
+      h("button", { class: "review-picture", title: "Open it in Watch", "aria-label": `Open ${placeText(side)}`, onclick: () => this.open(number) }, picture),
+      h("figcaption", {}, h("b", {}, side.source), h("span", {}, [words, span].filter(Boolean).join(", "))));
   }
 
   nothing(done) {
@@ -165,7 +165,7 @@ export class Review {
       h("h2", {}, done ? "All is answered" : "Nothing to review yet"),
       h("p", { class: "hint" }, "Look through the footage for what is worth a judgement. Near misses of your anchors appear here by themselves."),
       h("div", { class: "checks" }, ...boxes), h("button", { class: "primary", onclick: start }, "Look for it"),
-      this.job?.state === "done" ? h("p", { class: "hint" }, `The last look found ${counted(Number(this.job.detail.split(" ")[0]), "moment")}.`) : null)];
+      this.job?.state === "done" ? h("p", { class: "hint" }, `The last look found ${this.job.detail}.`) : null)];
   }
 }
 

@@ -1,10 +1,16 @@
 """The live view: a file played as a camera is watched, and ended."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from web_server import Server
 
+from firstsight.api import Library
 from firstsight.errors import LibraryError
-from firstsight.web.live import Live
+from firstsight.progress import silent
+from firstsight.web.anchors import Anchors
+from firstsight.web.live import Live, watch_live
 
 
 def slowly(route) -> None:
@@ -46,6 +52,26 @@ def test_a_client_names_a_row_or_a_camera_and_never_a_path(server: Server, conte
         answer = client.post("/api/live", json=content)
         assert answer.status_code == status
         assert client.get("/api/live").json()["state"] == "off"
+
+
+def test_anchors_are_those_of_the_page_at_each_time(footage: Path, library_folder: Path) -> None:
+    anchors, seen = Anchors(library_folder), []
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    pinned: list[str] = []
+
+    def write(*, closeness: dict[str, float | None] | None = None, **_: object) -> None:
+        if closeness is None:
+            return
+        seen.append(len(closeness))
+        if len(seen) == 6:
+            pinned.extend(anchors.add(picture, name=name).id for name in ("kept", "removed"))
+        if len(seen) == 12:
+            anchors.remove(pinned[1])
+
+    with Library.open(library_folder) as library:
+        watch_live(library, str(footage / "gate.mp4"), speed=0, write=write, progress=silent)
+    anchors.remove(pinned[0])
+    assert seen[:20] == [0] * 8 + [2] * 4 + [1] * 8
 
 
 def test_without_a_frame_yet_there_is_no_picture() -> None:

@@ -184,6 +184,16 @@ class Watcher:
         self.num_judged += self._by_memory or is_judged
         return events
 
+    def watch_for(self, anchors: Mapping[str, NDArray[np.float32]]) -> None:
+        """Matches these anchors from the next frame on: of a new one what is usual is learned first.
+
+        What is usual, and what has begun, stays with the names that are kept; what has begun of others is dropped.
+        """
+        before = dict(zip(self._anchors, zip(self._usual, self._states, strict=True), strict=True))
+        kept = [before.get(name, (None, TriggerState())) for name in anchors]
+        self._anchors = dict(anchors)
+        self._usual, self._states = [usual for usual, _ in kept], [state for _, state in kept]
+
     def finish(self) -> list[Event]:
         """The events that end because no frame will follow; reported at the time of the last one."""
         return self._ended(self._last.seconds, self._last_time) if self._last else []

@@ -9,13 +9,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from firstsight.errors import LibraryError
+from firstsight.errors import FirstsightError, LibraryError
 from firstsight.progress import Progress, Report
-from firstsight.web.anchors import Anchors
+from firstsight.web.anchors import Anchor, Anchors
 from firstsight.web.jobs import end_worker, lines_of, start_worker
 from firstsight.web.pictures import Picture, as_shown
 
@@ -30,6 +32,7 @@ _UNASKED_SECONDS = 180.0  # browsers let a hidden page ask about once a minute
 _FRAMES_PER_SECOND = 4.0
 _SHOWN = 960  # pixels
 _CELLS_EVERY = 2  # frames
+_FOLLOW_EVERY = 4  # frames: once a second it is asked whether the anchors have changed
 
 
 class Live:
@@ -123,7 +126,7 @@ def watch_live(library: "Library", source: str, *, speed: float, write: Callable
     """Watches a source with the encoder and the anchors of a library, and writes each frame with its values.
 
     Args:
-        library: the anchors are those of the page.
+        library: the anchors are those of the page, as they are at each time.
         source: a file, an address or a camera.
         speed: of a file.
         write: takes the values of a frame: seconds, closeness by anchor, novelty, events, jpeg in base64, and cells,
@@ -136,24 +139,23 @@ def watch_live(library: "Library", source: str, *, speed: float, write: Callable
     from firstsight.footage.frames import Frame  # what follows is for that process alone
     from firstsight.footage.stream import Stream
     from firstsight.monitoring.watch import Watcher
-    from firstsight.searching.query import read_anchors
 
-    pictures = _pictures(library)
-    vectors = read_anchors(list(pictures.values()), library.encoder).values() if pictures else ()
-    anchors = dict(zip(pictures, vectors, strict=True))
-    watcher = Watcher(library.encoder, anchors=anchors, novel=True)
+    pinned = _Pinned(library)
+    watcher = Watcher(library.encoder, novel=True)
     num_frames = 0
     with Stream(source, views=watcher.views, frames_per_second=_FRAMES_PER_SECOND, speed=speed) as stream:
         for arrival in stream:
+            if num_frames % _FOLLOW_EVERY == 0 and pinned.follow():
+                watcher.watch_for(pinned.vectors)
             events = [event.to_json() for event in watcher.update(arrival)]
             progress(Progress("watching", num_frames, None))
             if not isinstance(arrival, Frame):
                 write(events=events)
                 continue
             values = watcher.latest
-            cells = _cells(library.encoder, arrival, pictures) if num_frames % _CELLS_EVERY == 0 else None
+            cells = _cells(library.encoder, arrival, pinned.pictures) if num_frames % _CELLS_EVERY == 0 else None
             jpeg = base64.b64encode(as_shown(arrival.whole, most=_SHOWN, quality=80)).decode("ascii")
-            closeness = {name: _plain(values[name]) for name in anchors}
+            closeness = {name: _plain(values[name]) for name in pinned.vectors}
             write(
                 seconds=arrival.seconds,
                 closeness=closeness,
@@ -167,17 +169,41 @@ def watch_live(library: "Library", source: str, *, speed: float, write: Callable
     return f"{num_frames} frames"
 
 
-def _pictures(library: "Library") -> dict[str, Picture]:
-    """Of each anchor, by its id, the picture, or what is in its box."""
-    anchors = Anchors(library.path)
-    found = {}
-    for one in anchors.all():
-        picture = anchors.picture(one.id)
-        if one.box is not None:
-            x, y, width, height = one.box
+class _Pinned:
+    """The anchors of a library as they are now, by id."""
+
+    def __init__(self, library: "Library") -> None:
+        self._anchors, self._encoder = Anchors(library.path), library.encoder
+        self._version: str | None = None
+        self.pictures: dict[str, Picture] = {}  # or what is in the box
+        self.vectors: dict[str, NDArray[np.float32]] = {}
+
+    def follow(self) -> bool:
+        """Reads what is new, and drops what was removed; whether anything has changed."""
+        version = self._anchors.version
+        if version == self._version:
+            return False
+        self._version = version
+        found = self._anchors.all()
+        for one in found:
+            if one.id not in self.pictures:
+                with suppress(FirstsightError):  # its picture is gone, or damaged: the page says so
+                    self._read(one)
+        kept = [one.id for one in found if one.id in self.pictures]
+        self.pictures = {name: self.pictures[name] for name in kept}
+        self.vectors = {name: self.vectors[name] for name in kept}
+        return True
+
+    def _read(self, anchor: Anchor) -> None:
+        from firstsight.searching.query import read_anchors
+
+        picture = self._anchors.picture(anchor.id)
+        if anchor.box is not None:
+            x, y, width, height = anchor.box
             picture = picture[y : y + height, x : x + width]
-        found[one.id] = np.ascontiguousarray(picture)
-    return found
+        picture = np.ascontiguousarray(picture)
+        (self.vectors[anchor.id],) = read_anchors([picture], self._encoder).values()
+        self.pictures[anchor.id] = picture
 
 
 def _cells(encoder: "Encoder", frame: "Frame", pictures: dict[str, Picture]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ export class Live {
     Object.assign(this, { report, number: 0, points: [], parent });
     this.keys = {};
     this.row = h("select", { "aria-label": "Footage to play as a camera" });
-    this.camera = h("input", { "aria-label": "Camera", placeholder: "or a camera: 0, rtsp://…", maxLength: 500, spellcheck: false });
+    this.camera = h("input", { "aria-label": "Camera", placeholder: "or a camera: 0, rtsp://…", maxLength: 500, spellcheck: false, oninput: () => this.allow() });
     this.startButton = h("button", { class: "primary", type: "submit" }, "Watch");
     this.stopButton = h("button", { type: "button", hidden: true, onclick: () => this.stop() }, "Stop");
     this.agree = h("input", { type: "checkbox", onchange: () => this.paint() });
@@ -33,9 +33,16 @@ export class Live {
 
   showRows() {
     const before = this.row.value, rows = (state.library?.rows ?? []).filter((row) => row.kind === "video" && !row.error);
-    this.row.replaceChildren(...rows.map((row) => h("option", { value: row.id }, row.name)));
+    this.row.replaceChildren(...(rows.length ? rows.map((row) => h("option", { value: row.id }, row.name)) : [h("option", { value: "" }, "no video here")]));
+    this.row.disabled = !rows.length;
+    this.allow();
     const longest = rows.reduce((one, other) => (other.end_seconds > (one?.end_seconds ?? 0) ? other : one), null);
-    this.row.value = rows.some((row) => row.id === before) ? before : longest?.id;
+    this.row.value = rows.some((row) => row.id === before) ? before : longest?.id ?? "";
+  }
+
+  // There is something to watch: footage, or a camera.
+  allow() {
+    this.startButton.disabled = this.row.disabled && !this.camera.value.trim();
   }
 
   async start() {

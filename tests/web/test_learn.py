@@ -87,6 +87,16 @@ def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Ser
     assert asked == ["POST"]
     page.locator(".models input").first.uncheck()
     page.wait_for_selector("section.model[aria-label=first]", state="detached")
+    page.locator(".models input").last.uncheck()
+    page.wait_for_selector(".learn-body:has-text('Tick a model to show it')")
+    assert "No model yet" not in page.locator(".learn-body").inner_text()
+    page.unroute("**/api/models")
+    left = [{**MODEL, "name": name} for name in ("model-1", "model-3")]
+    page.route("**/api/models", lambda route: route.fulfill(json=left))
+    page.get_by_role("tab", name="Watch").click()
+    page.get_by_role("tab", name="Learn").click()
+    page.wait_for_selector("section.model[aria-label=model-3], .models b:text-is('model-3')")
+    assert page.locator("[name=name]").input_value() == "model-2"
 
 
 def test_what_cannot_be_learned_is_refused_in_a_line(server: Server) -> None:

@@ -35,7 +35,7 @@ export class Learn {
     }
     const names = this.models.map((one) => one.name);
     const name = this.form.querySelector("[name=name]");
-    if (name && names.includes(name.value)) name.value = `model-${names.length + 1}`;
+    if (name && names.includes(name.value)) name.value = freeName(names);
     this.shown = (this.shown ?? names.slice(-2)).filter((name) => names.includes(name));
     this.show();
   }
@@ -85,6 +85,7 @@ export class Learn {
       h("button", { class: "quiet", "aria-label": `Remove ${model.name}`, title: "Remove", onclick: () => this.act(() => remove(`/models/${model.name}`)) }, "×"))));
     const some = this.models.filter((one) => this.shown.includes(one.name));
     this.body.replaceChildren(...(some.length ? some.map((model) => this.column(model))
+      : this.models.length ? [h("div", { class: "empty" }, h("p", {}, "Tick a model to show it; two are shown side by side."))]
       : [h("div", { class: "empty" }, h("h2", {}, "No model yet"), h("p", { class: "hint" }, "Choose footage and learn: its levels, its health, and a verdict beside methods that learn nothing appear here. Two can be shown side by side."))]));
     this.body.querySelectorAll("canvas").forEach((one) => one.paint());
   }
@@ -134,6 +135,12 @@ export class Learn {
     return levels.map((one) => h("details", { open: one.level === 1 }, h("summary", {}, `Level ${one.level}: ${one.shape}`),
       h("div", { class: "model-pictures" }, h("figure", {}, h("img", { src: one.filters, alt: `Filters of level ${one.level}` }), h("figcaption", {}, "filters")), h("figure", {}, h("img", { src: one.maps, alt: `Maps of level ${one.level} on a frame` }), h("figcaption", {}, "maps of a frame")))));
   }
+}
+
+function freeName(names) {
+  let number = 1;
+  while (names.includes(`model-${number}`)) number += 1;
+  return `model-${number}`;
 }
 
 const percent = (value) => (value === null || value === undefined ? "" : `${(100 * value).toFixed(1)} %`);

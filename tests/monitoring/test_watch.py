@@ -85,6 +85,21 @@ def test_what_has_begun_ends_at_the_end() -> None:
     assert watcher.finish() == []
 
 
+def test_anchors_are_changed_while_it_watches() -> None:
+    """What has begun of one that is kept goes on; a new one learns what is usual first; a dropped one ends."""
+    other = {"ground.png": ENCODER.encode(GROUND[None])[0]}
+    watcher, events = Watcher(ENCODER, novel=True), []
+    for arrival in [*shown(0, 40, red=(20, 24)), *shown(40, 50, red=(42, 99))]:
+        if arrival.seconds in (10, 22, 46):
+            watcher.watch_for({10: ANCHORS, 22: other | ANCHORS, 46: other}[arrival.seconds])
+        events += [one for one in watcher.update(arrival) if one.anchor == "red.png"]
+    begun, ended, again = events
+    assert (begun.kind, begun.start_seconds) == ("match begins", 20.0)
+    assert (ended.kind, ended.start_seconds, ended.end_seconds) == ("match ends", 20.0, 23.5)
+    assert (again.kind, again.start_seconds) == ("match begins", 42.0)
+    assert "red.png" not in watcher.latest
+
+
 def test_events_of_an_anchor_do_not_depend_on_the_others() -> None:
     """Another anchor may be nearly the usual view, and so hardly vary."""
     other = {"ground.png": ENCODER.encode(GROUND[None])[0]}

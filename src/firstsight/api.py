@@ -23,11 +23,11 @@ from firstsight.library.records import SourceRecord
 from firstsight.library.selection import Between, Name, Names, Where
 from firstsight.library.store import Store
 from firstsight.progress import Report, silent
-from firstsight.searching.moments import GAP_SECONDS, Moment
+from firstsight.searching.moments import GAP_SECONDS
 from firstsight.searching.nearest import Nearest, find_nearest
 from firstsight.searching.query import Picture, read_query, stored_anchors, stored_query
 from firstsight.searching.regions import Box, BoxSpec
-from firstsight.searching.search import FALSE_MATCH_RATE, SearchResult, part_of_moment, part_of_query, search
+from firstsight.searching.search import FALSE_MATCH_RATE, Match, SearchResult, part_of_moment, part_of_query, search
 
 if TYPE_CHECKING:
     from firstsight.comparison.similarities import Similarities
@@ -260,39 +260,39 @@ class Library(Closing):
 
         return find_duplicates(self.store, progress=progress)
 
-    def set_apart(self, first: str | SearchResult, second: str | Moment) -> None:
+    def set_apart(self, first: str | SearchResult, second: str | Match) -> None:
         """Remembers that two are not the same, until `reunite`: `duplicates` and `search` leave them out from then on.
 
         Sources are known by the content of their files: renamed ones stay apart, changed ones do not.
 
         Args:
             first: the name of a source; or what a search found.
-            second: the name of the source that is no copy of it; or the moment that is no match of the search's query,
-                or of its box, if it had one.
+            second: the name of the source that is no copy of it; or what is no match of the search's query, or of its
+                box, if it had one.
 
         Raises:
             LibraryError: a source that is not in the library.
-            SettingsError: a name beside a result or moment; valid are two names, or a result and a moment.
+            SettingsError: a name beside a result or match; valid are two names, or a result and one of its matches.
 
         Example:
             >>> result = library.search("door.jpg")  # doctest: +SKIP
-            >>> library.set_apart(result, result.matches[0].moment)  # doctest: +SKIP
+            >>> library.set_apart(result, result.matches[0])  # doctest: +SKIP
         """
         apart.set_apart(self.path, *self._parts(first, second))
 
-    def reunite(self, first: str | SearchResult, second: str | Moment) -> bool:
+    def reunite(self, first: str | SearchResult, second: str | Match) -> bool:
         """Forgets that two were set apart; whether they were. Arguments and errors are those of `set_apart`."""
         return apart.reunite(self.path, *self._parts(first, second))
 
-    def _parts(self, first: str | SearchResult, second: str | Moment) -> tuple[apart.Part, apart.Part]:
-        if isinstance(first, str) and isinstance(second, str):
+    def _parts(self, first: str | SearchResult, second: str | Match) -> tuple[apart.Part, apart.Part]:
+        if isinstance(first, str) and isinstance(second, str) and first != second:
             part = apart.part_of_source
             return part(self.store.source(first)), part(self.store.source(second))
-        if isinstance(first, SearchResult) and isinstance(second, Moment):
-            return part_of_query(first.query, first.box), part_of_moment(self.store, second)
+        if isinstance(first, SearchResult) and isinstance(second, Match):
+            return part_of_query(first.query, first.box), part_of_moment(self.store, second.moment)
         raise SettingsError(
             f"{brief(first)} and {brief(second)} cannot be set apart; valid are the names of two sources, or the "
-            "result of a search and one of its moments"
+            "result of a search and one of its matches"
         )
 
     def keyframes(self, num: int, *, sources: Names | None = None, progress: Report = silent) -> Keyframes:

@@ -76,3 +76,18 @@ def _readable(value: Any) -> Any:  # noqa: ANN401, any JSON
     if isinstance(value, list | tuple):
         return [_readable(item) for item in value]
     return value
+
+
+# A spreadsheet computes cells that begin so, unless they are numbers.
+_COMPUTED = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def safe_cell(text: str) -> str:
+    """The text in one line, with an apostrophe in front where a spreadsheet would compute it.
+
+    >>> safe_cell("=1+1.mp4"), safe_cell("-0.5")
+    ("'=1+1.mp4", '-0.5')
+    """
+    is_formula = text.startswith(_COMPUTED) and not _NUMBER.fullmatch(text)
+    return printable(f"'{text}" if is_formula else text)

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from firstsight import Encoder
+from firstsight.errors import RunError
 from firstsight.footage.encoding import VideoWriter
 
 
@@ -116,6 +118,21 @@ def index_first(path: Path, out: Path) -> Path:
                 packet.stream = stream
                 target.mux(packet)
     return out
+
+
+def test_a_run_that_is_something_else(firstsight, clip: Path, run_folder: Path, tmp_path: Path) -> None:
+    for command in ("compare", "evaluate", "watch"):
+        expect_one_line(firstsight(command, clip, run_folder), "the run comes first")
+    expect_one_line(firstsight("compare", clip, clip), "is footage, not a run", "the run comes first")
+    library = tmp_path / "clips.library"
+    assert firstsight("index", library, clip, "--model", run_folder, "--every", 100).code == 0
+    for command in (("info", library), ("scenes", clip, "--run", library)):
+        expect_one_line(firstsight(*command), "is a library; its encoder is in", "model: give that")
+    with pytest.raises(RunError, match=r"its encoder is in .*model: give that"):
+        Encoder.load(library)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "config.json").write_text("{")
+    expect_one_line(firstsight("info", tmp_path / "damaged"), "remove the folder, and learn the run again")
 
 
 def test_a_run_of_another_version(firstsight, clip: Path, run_folder: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -84,7 +85,8 @@ def test_compare_writes_timeline_plot_film_and_report(firstsight, run_folder: Pa
     expected = list(compare(Encoder.load(run_folder), clip, anchor=EveryNFrames(50)))
     with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["seconds", "frame", "anchor_seconds", "similarity"]
+    assert list(rows[0]) == ["seconds", "frame", "anchor_seconds", "similarity", "source", "anchor_source"]
+    assert {(row["source"], row["anchor_source"]) for row in rows} == {(clip.name, clip.name)}
     assert [int(row["frame"]) for row in rows] == [one.frame.index for one in expected]
     np.testing.assert_allclose([float(row["similarity"]) for row in rows], [c.similarity for c in expected], atol=2e-6)
     np.testing.assert_allclose([float(row["seconds"]) for row in rows], [c.frame.seconds for c in expected], atol=1e-6)
@@ -189,6 +191,28 @@ def test_compare_takes_all_its_options(
     assert (
         min(most) + 1e-3 >= (max(known) + np.mean(known)) / 2 >= (min(known) + np.mean(known)) / 2 >= max(least) - 1e-3
     )
+
+
+def test_of_several_files_each_moment_names_its_own(
+    firstsight, run_folder: Path, clip: Path, tmp_path: Path, moving_square: np.ndarray
+) -> None:
+    (tmp_path / "both").mkdir()
+    for name in (first := "first.mp4", "=second.mp4"):
+        shutil.copy(clip, tmp_path / "both" / name)
+    ran = firstsight("compare", run_folder, tmp_path / "both", "--anchor-at", 1, "--out", tmp_path / "out")
+    assert "most 1.000 =second.mp4 at 1.00 s, least" in ran.out
+    with (tmp_path / "out" / "timeline.csv").open(newline="") as file:
+        named = [(row["source"], row["anchor_source"]) for row in csv.DictReader(file)]
+    assert set(named) == {("'=second.mp4", "'=second.mp4"), (first, "'=second.mp4")}
+    assert "</b> =second.mp4 at 1.00 s, anchor =second.mp4 at 1.00 s" in (tmp_path / "out/report.html").read_text()
+    (tmp_path / "pictures").mkdir()
+    for number in range(3):
+        Image.fromarray(moving_square[20 * number]).save(tmp_path / "pictures" / f"{number}.png")
+    ran = firstsight(
+        "compare", run_folder, tmp_path / "pictures", "--anchor-at", 1, "--out", tmp_path / "out", "--json"
+    )
+    assert strict(ran.out)["most_similar"]["source"] == "1.png"
+    assert "</b> 1.png, anchor 1.png" in (tmp_path / "out" / "report.html").read_text()
 
 
 def strict(text: str) -> dict:

@@ -67,6 +67,11 @@ def test_keyframes_are_told_and_written(firstsight, library: Path, tmp_path: Pat
     pictures = sorted((tmp_path / "chosen").iterdir())
     assert [path.name[:2] for path in pictures] == ["1-", "2-", "3-"]
     assert {size_of(path) for path in pictures} == {(64, 48)}
+    assert "not of these" not in ran.out
+    assert (
+        "1 of the pictures there are not of these"
+        in firstsight(*("keyframes", library, 2, "--out"), tmp_path / "chosen").out
+    )
     found = json.loads(firstsight("keyframes", library, 2, "--source", "night*", "--json").out)
     assert [one["source"] for one in found["keyframes"]] == ["night.mp4"] * 2
 
@@ -82,6 +87,29 @@ def test_a_keyframe_of_a_lost_file_is_its_thumbnail(
     assert ran.code == 0, ran.err
     (picture,) = (tmp_path / "chosen").iterdir()
     assert size_of(picture) == (64, 48)
+
+
+def test_one_group_has_no_silhouette(firstsight, library: Path, tmp_path: Path) -> None:
+    ran = firstsight("clusters", library, "-k", 1, "--html", tmp_path / "one.html")
+    assert "1 group of 54 frames" in ran.out
+    assert "mean silhouette" not in ran.out + (tmp_path / "one.html").read_text()
+    assert json.loads(firstsight("clusters", library, "-k", 1, "--json").out)["silhouette"] is None
+
+
+def test_pictures_have_no_times(firstsight, tmp_path: Path, moving_square: np.ndarray) -> None:
+    (tmp_path / "pictures").mkdir()
+    for number in range(6):
+        Image.fromarray(moving_square[20 * number]).save(tmp_path / "pictures" / f"{number}.png")
+    with Store.create(tmp_path / "library", package.learn(moving_square[::20], method="random")) as store:
+        add(store, [tmp_path / "pictures"])
+    told = firstsight("keyframes", tmp_path / "library", 2).out
+    told += firstsight(
+        *("similarities", tmp_path / "library", "--for", tmp_path / "pictures/3.png", "--out", tmp_path / "s.csv")
+    ).out
+    assert "most 1.000 in 3.png\n" in told
+    assert "0.00" not in told
+    firstsight("map", tmp_path / "library", "--out", tmp_path / "map")
+    assert "at 0.00 s" not in (tmp_path / "map" / "map.html").read_text()
 
 
 def test_clusters_are_a_table_a_page_and_an_object(firstsight, library: Path, tmp_path: Path) -> None:
@@ -122,4 +150,7 @@ def test_a_folder_that_is_no_library_and_an_example(firstsight, command: str, tm
     ran = firstsight(command, tmp_path, *([3] if command == "keyframes" else []))
     assert ran.code == 2
     assert "not a library" in ran.err
+    (tmp_path / "model.safetensors").touch()
+    ran = firstsight(command, tmp_path, *([3] if command == "keyframes" else []))
+    assert "is a run, whose encoder" in ran.err
     assert f"Example: firstsight {command}" in re.sub(r"\s+", " ", firstsight(command, "--help").out)

@@ -1,9 +1,12 @@
 """Paths: against the obvious dynamic programme, and on videos whose counterpart is known."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from library_made import small_encoder
+from library_made import small_encoder, write_video
 
+import firstsight
 from firstsight.comparison.align import (
     _GAP_COST,
     _MIN_GAIN,
@@ -16,7 +19,7 @@ from firstsight.comparison.align import (
     gains_of,
 )
 from firstsight.comparison.similarities import Embedded
-from firstsight.errors import SettingsError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.library.embeddings import Embeddings
 
 
@@ -87,6 +90,17 @@ def test_one_frame_is_found_in_a_video(num_first: int, num_second: int) -> None:
 def test_two_unrelated_frames_are_not_aligned() -> None:
     path, _ = best_path(np.full((1, 1), 0.1, np.float32))
     assert len(path) == 0
+
+
+def test_videos_of_two_encoders_are_not_compared(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("one", "other")]
+    for number, path in enumerate(paths):
+        write_video(tmp_path / "walk.mp4", seed=1, num_frames=20)
+        with firstsight.Library.create(path, tmp_path / "walk.mp4", encoder=small_encoder(seed=number)):
+            pass
+    with pytest.raises(LibraryError, match=r"one was made with encoder .*other with .*index both with one"):
+        firstsight.align(*paths)
+    assert firstsight.align(paths[0], paths[0]).path.score > 0
 
 
 def test_more_pairs_than_memory_holds_are_refused_before_they_are_made() -> None:

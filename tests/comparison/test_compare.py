@@ -149,6 +149,17 @@ def test_what_is_no_anchor_is_refused_when_it_is_given(
         compare(encoder, moving_square, anchor=anchor)
 
 
+def test_what_changes_nothing_is_refused(encoder: Encoder, moving_square: np.ndarray) -> None:
+    num = encoder.num_compared(None)
+    assert num == encoder.compared(moving_square[:1]).shape[1]
+    settings = CompareSettings(num_dimensions=num, over_last=5)
+    assert settings.dimensions_for(encoder) is None
+    with pytest.raises(SettingsError, match=f"all {num} dimensions are compared"):
+        compare(encoder, moving_square, num_dimensions=num, over_last=5)
+    compare(encoder, moving_square, num_dimensions=num - 1, over_last=5)
+    compare(encoder, moving_square, num_dimensions=0, over_last=5, centred=True)
+
+
 def test_a_setting_is_refused_by_its_own_name() -> None:
     with pytest.raises(SettingsError, match=r"^over the last 0 embeddings; valid is an integer from 2$"):
         CompareSettings(over_last=0)

@@ -13,6 +13,7 @@ from firstsight.comparison.neighbours import measure_of, nearest_pictures, simil
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import CentralSquare
 from firstsight.errors import SettingsError, SourceError
+from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
 
 
@@ -74,6 +75,21 @@ def test_the_anchor_is_left_out_by_file_not_by_content(encoder: Encoder, folder:
     dim = encoder.dim
     assert nearest.similarity == pytest.approx((dim - 1) / dim, abs=1e-6)
     assert nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)[0].neighbours[0].frame.source != "0/3.png"
+
+
+def test_frames_of_a_video_are_named_by_their_times(encoder: Encoder, folder: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    with VideoWriter(tmp_path / "noise.mp4", size=(32, 32)) as writer:
+        for index, picture in enumerate(pixels):
+            writer.write(picture, seconds=index / 4)
+    (found,) = nearest_pictures(encoder, tmp_path / "noise.mp4", [folder / "0" / "3.png"], k=8)
+    assert {one.name for one in found.neighbours} == {f"noise.mp4@{index / 4:g}" for index in range(8)}
+    assert {one["seconds"] for one in found.to_json()["neighbours"]} == {index / 4 for index in range(8)}
+    (found,) = nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)
+    assert (found.to_json()["neighbours"][0]["seconds"], found.neighbours[0].name[:2]) == (
+        None,
+        found.neighbours[0].label + "/",
+    )
 
 
 def test_fewer_pictures_than_asked_for(encoder: Encoder, folder: Path) -> None:

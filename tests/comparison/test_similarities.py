@@ -52,6 +52,8 @@ def test_a_video_is_looked_at_and_finds_its_own_moment(footage: Path) -> None:
     ("anchors", "error", "words"),
     [
         (["walk.mp4@2", "walk.mp4@2"], SettingsError, "given twice"),
+        (["walk.mp4@2", "./walk.mp4@2.0"], SettingsError, "given twice"),
+        (["day/gate.png", "day"], SettingsError, "given twice"),
         (["walk.mp4"], SourceError, "needs a time"),
         (["."], SourceError, "anchors are pictures"),
     ],

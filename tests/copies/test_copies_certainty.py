@@ -194,7 +194,9 @@ def test_contrast_that_swings_by_itself_is_not_dimmed(phase: float, dimmed: floa
     assert find_faded(Alignment.at((0, 0), (1, 0)), ticks) == which
 
 
-def facts(name: str, *, seconds: float = 10.0, size: tuple[int, int] = (640, 480), num_bytes: int = 10_000) -> Facts:
+def facts(
+    name: str, *, seconds: float = 10.0, size: tuple[int, int] | None = (640, 480), num_bytes: int = 10_000
+) -> Facts:
     return Facts(name, seconds, 10.0, 0.0, size, num_bytes, 0, 0, 0, 0)
 
 
@@ -212,6 +214,7 @@ def test_the_verdict_depends_on_chance_first_then_on_the_share(chance: float, sh
         ((facts("film (1).mp4"), facts("film_copy.mp4")), "not named as a copy"),
         ((facts("a.mp4", seconds=8.0),), "longest, 10.0 s"),
         ((facts("a.mp4", size=(320, 240)),), "largest picture, 640x480"),
+        ((facts("a.mp4", size=None),), "its file is there"),
         ((facts("a.mp4", num_bytes=7_000),), "largest file, 10.0 kB beside 7.0 kB"),
         ((facts("another.mp4"),), "they differ in name only; keep any of them"),
     ],

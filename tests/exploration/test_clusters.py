@@ -1,5 +1,6 @@
 """Clusters of made vectors: as many as were made, each with its moments."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,23 @@ def test_a_group_says_when_it_is_to_be_seen(made: Filled) -> None:
 def test_the_number_can_be_said(made: Filled) -> None:
     assert len(find_clusters(made.library, 2).clusters) == 2
     (everything,) = find_clusters(made.library, 1).clusters
-    assert everything.num_frames == 200
+    assert (everything.num_frames, everything.silhouette, everything.is_mixed) == (200, None, False)
+
+
+def test_a_frame_a_group_is_mixed_with_nothing(tmp_path: Path) -> None:
+    made = filled(tmp_path / "library", {"a.mp4": 3, "b.mp4": 3})
+    found = find_clusters(made.library, 6)
+    assert found.silhouette is None
+    assert [(one.silhouette, one.is_mixed) for one in found.clusters] == [(None, False)] * 6
+
+
+def test_no_moment_reaches_into_one_of_another_group(made: Filled) -> None:
+    """Of groups finer than sources: frames of one source take turns."""
+    moments = [one for cluster in find_clusters(made.library, 30).clusters for one in cluster.moments]
+    for source in SIZES:
+        spans = sorted((one.start_seconds, one.end_seconds) for one in moments if one.source == source)
+        assert all(before[1] <= after[0] for before, after in pairwise(spans))
+    assert sum(one.num_frames for one in moments) == 200
 
 
 def test_the_same_library_gives_the_same_groups(made: Filled) -> None:

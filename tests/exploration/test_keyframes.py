@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_made import Filled, filled, small_encoder, unit
+from library_made import Filled, filled, put, small_encoder, unit
 
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.exploration.keyframes import farthest_first, find_keyframes
@@ -51,6 +51,14 @@ def test_like_the_slow_and_obvious_way() -> None:
 def test_the_same_frame_is_not_taken_twice() -> None:
     vectors = unit(np.array([[1, 0], [1, 0], [0, 1], [0, 1.0]]))
     assert len(list(farthest_first(vectors, 4))) == 2
+
+
+def test_only_the_first_is_like_none_before_it(tmp_path: Path) -> None:
+    """The cosine of opposite frames is -1, which is a similarity."""
+    with Store.create(tmp_path / "library", small_encoder()) as library:
+        put(library, "a.mp4", np.outer([1, -1], np.eye(library.dim)[0]), number=1)
+        library.refresh()
+        assert [one.similarity for one in find_keyframes(library, 2)] == [None, -1]
 
 
 def test_what_cannot_be_chosen_is_an_error(made: Filled, tmp_path: Path) -> None:

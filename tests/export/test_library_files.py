@@ -12,6 +12,7 @@ import pytest
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.export.tables import export_library
 from firstsight.library.selection import Where
+from firstsight.progress import Progress
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "retrieval"))
 from library_made import Filled, filled
@@ -53,6 +54,21 @@ def test_fiftyone_finds_every_picture_and_field(made: Filled, tmp_path: Path) ->
     assert all((tmp_path / "out" / one["filepath"]).read_bytes() == b"jpeg" for one in samples)
     assert [one["source"] for one in samples] == made.names.tolist()
     assert samples[3]["embedding"] == pytest.approx(made.vectors[3].tolist(), abs=1e-3)
+
+
+def test_an_export_that_is_interrupted_leaves_the_one_before(made: Filled, tmp_path: Path) -> None:
+    path = tmp_path / "out" / "samples.json"
+    export_library(made.library, path)
+    before = {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()}
+
+    def press(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_library(made.library, path, where=Where(("b*",)), progress=press)
+    assert {file: file.read_bytes() for file in path.parent.rglob("*") if file.is_file()} == before
+    export_library(made.library, path, where=Where(("b*",)))
+    assert len(list((path.parent / "data").iterdir())) == 4
 
 
 @pytest.mark.parametrize(

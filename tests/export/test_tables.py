@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstsight.export.tables import safe_cell, text_column, write_csv, write_table
+from firstsight.export.tables import text_column, write_csv, write_table
+from firstsight.text import safe_cell
 
 NAMES = [
     "a b.mp4",

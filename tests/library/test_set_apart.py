@@ -49,13 +49,13 @@ def test_a_moment_that_was_set_apart_is_not_found_again(library: Library, tmp_pa
     picture = firstsight.frame_at(tmp_path / "footage" / "c.mp4", 2.0).pixels if as_pixels else query
     before = library.search(picture)
     best = before.matches[0]
-    library.set_apart(before, best.moment)
+    library.set_apart(before, best)
     after = library.search(picture)
     apart = (best.source, best.start_seconds, best.end_seconds)
     assert all(not (one.source == apart[0] and apart[1] <= one.seconds < apart[2]) for one in after.matches)
     assert after.num_apart > 0
     assert after.to_json()["num_apart"] == after.num_apart
-    assert library.reunite(before, best.moment)
+    assert library.reunite(before, best)
     assert library.search(picture).matches[0].moment == best.moment
 
 
@@ -63,7 +63,7 @@ def test_there_is_a_nearest_moment_even_if_all_were_set_apart(tmp_path: Path) ->
     write_video(tmp_path / "one.mp4", seed=1, num_frames=30)
     with Library.create(tmp_path / "library", tmp_path / "one.mp4", encoder=small_encoder()) as library:
         result = library.search(f"{tmp_path}/one.mp4@0.4")
-        library.set_apart(result, result.nearest.moment)
+        library.set_apart(result, result.nearest)
         again = library.search(f"{tmp_path}/one.mp4@0.4")
         assert not again.matches
         assert again.nearest.source == "one.mp4"
@@ -79,7 +79,9 @@ def test_only_names_or_a_result_and_its_moment_can_be_set_apart(library: Library
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "black.png")
     result = library.search(tmp_path / "black.png")
     with pytest.raises(SettingsError, match="names of two sources"):
-        library.set_apart("a.mp4", result.nearest.moment)
+        library.set_apart("a.mp4", result.nearest)
+    with pytest.raises(SettingsError, match="names of two sources"):
+        library.set_apart("a.mp4", "a.mp4")
     with pytest.raises(LibraryError, match="not in the library"):
         library.set_apart("a.mp4", "elsewhere.mp4")
 

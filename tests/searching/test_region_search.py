@@ -186,11 +186,11 @@ def test_a_box_that_was_set_apart_leaves_the_frame_alone(
     asked = text, (box.x, box.y, *box.size)
     with firstsight.Library.create(tmp_path / "library", folder, encoder=library.encoder, every=4) as made:
         before = made.search(asked[0], box=asked[1])
-        made.set_apart(before, before.nearest.moment)
+        made.set_apart(before, before.nearest)
         assert made.search(asked[0]).num_apart == 0
         assert before.nearest.source == "red.mp4"
         assert made.search(asked[0], box=asked[1]).nearest.source == "black.mp4"
-        assert made.reunite(before, before.nearest.moment)
+        assert made.reunite(before, before.nearest)
         assert made.search(asked[0], box=asked[1]).nearest.moment == before.nearest.moment
 
 

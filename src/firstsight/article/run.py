@@ -227,8 +227,8 @@ class ArticleRun:
         self.footage = Footage(learned_from, settings.view, device=device)
         self.footage.check()
         self.is_held_out = kept is not None
-        measured = kept or source.split(_MEASURED_SHARE)[1] or (source if source.replayable else None)
-        self.measured = measured and Footage(measured, settings.view, device=device)
+        parts = [kept] if kept else [source.split(_MEASURED_SHARE)[1], source if source.replayable else None]
+        self.measured = [Footage(part, settings.view, device=device) for part in parts if part]
         self.loop = ArticleLoop(self._initial_network(), settings)
         self.checks: list[Check] = []
         self.frames_drawn = 0
@@ -319,9 +319,13 @@ class ArticleRun:
         }
 
     def _health(self, network: Network) -> tuple[health.LevelHealth, ...]:
-        if not self.measured:
-            return ()
-        return health.measure(network, self.measured.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
+        for part in self.measured:
+            try:
+                return health.measure(network, part.sample(_NUM_HEALTH_FRAMES), similarity=self.settings.similarity)
+            except SourceError:  # the end of a file that is cut off
+                if part is self.measured[-1]:
+                    raise
+        return ()
 
     def _initial_network(self) -> Network:
         network = Network(self.settings.levels, input_size=self.settings.view.input_size, seed=self.seed)

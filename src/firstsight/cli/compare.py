@@ -33,7 +33,12 @@ def compare_command(
     anchor_at: Annotated[float | None, typer.Option(metavar="SECONDS", help="Anchor: the frame at this time.")] = None,
     anchor_image: Annotated[Path | None, typer.Option(metavar="FILE", help="Anchor: a picture.")] = None,
     box: footage.BoxOption = None,
-    level: Annotated[int | None, typer.Option(help="Which level to compare, from 1; by default the last.")] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(
+            help="Which level to compare, from 1; by default the embedding: of all levels, the article's of the last."
+        ),
+    ] = None,
     dimensions: Annotated[
         int | None,
         typer.Option(
@@ -43,7 +48,8 @@ def compare_command(
         ),
     ] = None,
     over_last: Annotated[
-        int | None, typer.Option(metavar="M", help="Deviation over the last M frames; by default over all before.")
+        int | None,
+        typer.Option(metavar="M", help="Deviation and mean over the last M frames; by default over all so far."),
     ] = None,
     centred: Annotated[bool, typer.Option("--centred", help="Remove the mean before the cosine.")] = False,
     agreement: Annotated[
@@ -139,8 +145,9 @@ def _print_summary(summary: "Summary") -> None:
         typer.echo("similarity: none, as removing the mean needs two compared frames")
         return
     typer.echo(
-        f"similarity: mean {summary.mean_similarity:.3f}, most {most.similarity:.3f} at {most.frame.seconds:.2f} s, "
-        f"least {least.similarity:.3f} at {least.frame.seconds:.2f} s"
+        f"similarity: mean {summary.mean_similarity:.3f}, "
+        f"most {most.similarity:.3f} {printable(summary.moment(most.frame))}, "
+        f"least {least.similarity:.3f} {printable(summary.moment(least.frame))}"
     )
 
 
@@ -265,10 +272,13 @@ def similarities_command(
     if as_json:
         print_json({**content, "out": str(out)})
     else:
+        times = found.table.group_by("source").aggregate([("seconds", "max")]).to_pylist()
+        pictures = {row["source"] for row in times if row["seconds_max"] == 0}  # or one frame, at 0
         for one in content["anchors"]:
+            when = "" if one["source"] in pictures else f" at {one['seconds']:.2f} s"
             typer.echo(
                 f"{printable(one['anchor'])}: mean {one['mean']:.3f}, most {one['most']:.3f} in "
-                f"{printable(one['source'])} at {one['seconds']:.2f} s"
+                f"{printable(one['source'])}{when}"
             )
     write_table(found.to_arrow(), out)
     if not as_json:
@@ -301,8 +311,11 @@ def neighbours_command(
     """
     from firstsight.comparison.neighbours import nearest_pictures
     from firstsight.encoder.encoder import Encoder
+    from firstsight.export.tables import check_ending
 
     check_out(out)
+    if out:
+        check_ending(out, (".png",))
     encoder = Encoder.load(run)
     with Display(notes()) as display:
         found = nearest_pictures(encoder, folder, anchor, k=k, measure=measure, progress=display.progress)
@@ -325,7 +338,7 @@ def _table(found: "Neighbourhood") -> str:
     width = max(len(label) for label in ("label", *labels))
     lines = [f"{printable(found.anchor)}:", f"rank  similarity  {'label':<{width}}  file"]
     lines += [
-        f"{rank:>4}  {one.similarity:>10.3f}  {label:<{width}}  {printable(one.frame.source)}"
+        f"{rank:>4}  {one.similarity:>10.3f}  {label:<{width}}  {printable(one.name)}"
         for rank, (one, label) in enumerate(zip(found.neighbours, labels, strict=True), start=1)
     ]
     return "\n".join(lines)

@@ -46,9 +46,7 @@ def clusters_command(
     if as_json:
         print_json(found.to_json())
     else:
-        typer.echo(
-            _clusters_table(found, pictures={record.name for record in library.store.sources if record.is_picture})
-        )
+        typer.echo(_clusters_table(found, pictures=_pictures(library)))
     if html_file:
         from firstsight.files import write_atomically
         from firstsight.report.exploration import render_clusters_page
@@ -67,10 +65,10 @@ def _clusters_table(found: "Clusters", *, pictures: Collection[str]) -> str:
         more = len(one.sources) - len(names)
         listed = ", ".join(names) + (f" and {more} more" if more else "")
         listed += " (mixed)" if one.is_mixed else ""
-        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {one.silhouette:>5.2f}  {example:<30}  {listed}")
-    lines.append(
-        f"{counted(len(found.clusters), 'group')} of {found.num_frames} frames, mean silhouette {found.silhouette:.2f}"
-    )
+        apart = "" if one.silhouette is None else f"{one.silhouette:.2f}"
+        lines.append(f"{100 * one.share:>4.1f} %  {one.num_frames:>6}  {apart:>5}  {example:<30}  {listed}")
+    mean = "" if found.silhouette is None else f", mean silhouette {found.silhouette:.2f}"
+    lines.append(f"{counted(len(found.clusters), 'group')} of {found.num_frames} frames{mean}")
     if any(one.is_mixed for one in found.clusters):
         lines.append("mixed: its frames are hardly more like each other than like the next group's (apart: silhouette)")
     return "\n".join(lines)
@@ -101,12 +99,19 @@ def keyframes_command(
     if as_json:
         print_json(found.to_json())
     else:
-        typer.echo(_keyframes_table(found))
+        typer.echo(_keyframes_table(found, pictures=_pictures(library)))
     if out:
         with Display(notes()) as display:
             written = _write(library, found, out, display)
         if not as_json:
-            typer.echo(f"wrote {counted(len(written), 'picture')} to {printable(out)}")
+            others = len([path for path in out.glob("*.jpg") if path not in written])
+            beside = f"; {others} of the pictures there are not of these" if others else ""
+            typer.echo(f"wrote {counted(len(written), 'picture')} to {printable(out)}{beside}")
+
+
+def _pictures(library: "Library") -> set[str]:
+    """Names of the sources that are stills, which have no time."""
+    return {record.name for record in library.store.sources if record.is_picture}
 
 
 def _write(library: "Library", found: "Keyframes", out: Path, display: Display) -> tuple[Path, ...]:
@@ -117,14 +122,15 @@ def _write(library: "Library", found: "Keyframes", out: Path, display: Display) 
         raise typer.Exit(130) from None
 
 
-def _keyframes_table(found: "Keyframes") -> str:
+def _keyframes_table(found: "Keyframes", *, pictures: Collection[str]) -> str:
     width = max(len("source"), *(len(printable(one.source)) for one in found))
     heading = "frames nearest to it"  # of all sources
     lines = [f"{'source':<{width}}  seconds  similarity  {heading}"]
     for one in found:
+        seconds = "" if one.source in pictures else f"{one.seconds:.2f}"
         similarity = "" if one.similarity is None else f"{one.similarity:.3f}"
         lines.append(
-            f"{printable(one.source):<{width}}  {one.seconds:>7.2f}  {similarity:>10}  {one.num_frames:>{len(heading)}}"
+            f"{printable(one.source):<{width}}  {seconds:>7}  {similarity:>10}  {one.num_frames:>{len(heading)}}"
         )
     return "\n".join(lines)
 

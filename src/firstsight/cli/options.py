@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from firstsight.errors import MAX_SEED, LibraryError, RunError, SettingsError, check_seed
+from firstsight.errors import MAX_SEED, LibraryError, RunError, SettingsError, SourceError, check_seed
 from firstsight.object_store import is_there, to_path
 from firstsight.text import printable
 
@@ -57,7 +57,19 @@ def check_run(run: MaybePath) -> MaybePath:
         )
     if (run / "library.json").is_file() and (run / "model").is_dir():
         raise RunError(f"{printable(run)} is a library; its encoder is in {printable(run / 'model')}: give that")
+    if run.suffix.lower() != ".pth" and run.is_file():
+        _check_no_footage(run)
     return run
+
+
+def _check_no_footage(run: Path) -> None:
+    """Raises a RunError for a video or a picture."""
+    from firstsight.footage.finding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
+
+    if run.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
+        raise RunError(
+            f"{printable(run)} is footage, not a run; the run comes first, a folder made by `firstsight learn`"
+        )
 
 
 def check_library(folder: Path) -> Path:
@@ -78,8 +90,14 @@ def check_sources(sources: MaybeSources) -> MaybeSources:
     if not sources:
         return sources
     spec = sources[0] if len(sources) == 1 else sources
-    if not (isinstance(spec, str) and is_live(spec)):
+    if isinstance(spec, str) and is_live(spec):
+        return sources
+    try:
         find_files(spec)
+    except SourceError:
+        if (to_path(sources[0]) / "model.safetensors").is_file():
+            raise SourceError(f"{printable(sources[0])} is a run, not footage; the run comes first") from None
+        raise
     return sources
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from firstsight.comparison.similarities import Embedded, Target
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import SettingsError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.footage.source import Spec
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.calibration import rarest_rate
@@ -124,7 +124,7 @@ def align(
 
     Raises:
         SettingsError: a video without an encoder, several videos, or more pairs of frames than memory should hold.
-        LibraryError: an encoder that is not the library's, or a library without a frame.
+        LibraryError: an encoder that is not the library's, libraries of two encoders, or one without a frame.
         SourceError: no footage, or none of it can be read.
 
     Example:
@@ -133,6 +133,12 @@ def align(
     targets = [Target(spec, encoder, frames_per_second=frames_per_second) for spec in (first, second)]
     for target in targets:
         _check_single(target.name, target.num_files)
+    known = [target.fingerprint for target in targets]
+    if known[0] != known[1]:
+        raise LibraryError(
+            f"{printable(targets[0].name)} was made with encoder {known[0]}, {printable(targets[1].name)} with "
+            f"{known[1]}: their embeddings cannot be compared; index both with one (--model)"
+        )
     one, other = (target.embed(progress=progress) for target in targets)
     for embedded in (one, other):
         _check_single(embedded.name, len(embedded.frames.sources))

@@ -117,9 +117,17 @@ class CompareSettings:
 
     def dimensions_for(self, encoder: Encoder) -> int | None:
         """Number of dimensions to choose; None is all."""
-        if self.num_dimensions is None:
-            return encoder.model.compared_dims
-        return self.num_dimensions or None
+        wanted = encoder.model.compared_dims if self.num_dimensions is None else self.num_dimensions
+        return wanted if wanted and wanted < encoder.num_compared(self.level) else None
+
+    def check_for(self, encoder: Encoder) -> None:
+        """Raises a SettingsError if the encoder has no such level, or the memory changes nothing by it."""
+        num = encoder.num_compared(self.level)
+        if self.over_last is not None and not self.centred and self.dimensions_for(encoder) is None:
+            raise SettingsError(
+                f"over the last {self.over_last} embeddings nothing is chosen, as all {num} dimensions are compared; "
+                "ask for fewer (--dimensions), or remove the mean (--centred)"
+            )
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,8 @@ class Comparison:
     anchor_box: Box | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """When, and how similar."""
-        return {"seconds": self.frame.seconds, "similarity": self.similarity}
+        """Where, when, and how similar."""
+        return {"source": self.frame.source, "seconds": self.frame.seconds, "similarity": self.similarity}
 
 
 def compare(
@@ -228,7 +236,7 @@ class Comparisons:
         self._source = source
         self._settings = settings
         self._keep_cells = keep_cells
-        encoder.compared_level(settings.level)
+        settings.check_for(encoder)
         self._views = (encoder.view, *views)
 
     def __iter__(self) -> Iterator[Comparison]:

@@ -36,11 +36,17 @@ class Neighbour:
 
     frame: Frame  # through the encoder's view
     similarity: float  # -1 to 1
+    is_picture: bool = True  # or else a frame of a video
 
     @property
     def label(self) -> str:
         """The name of its folder, if that is a subfolder of the one that was searched; else empty."""
         return PurePosixPath(self.frame.source).parent.name
+
+    @property
+    def name(self) -> str:
+        """The file of a picture; of a video with its time, as a search takes it: "walk.mp4@3.2"."""
+        return self.frame.source if self.is_picture else f"{self.frame.source}@{round(self.frame.seconds, 6):g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +59,15 @@ class Neighbourhood:
     neighbours: tuple[Neighbour, ...]  # the most similar first
 
     def to_json(self) -> dict[str, Any]:
-        """The anchor, and rank, similarity, label and file of each neighbour."""
+        """The anchor, and rank, similarity, label, file and time of each neighbour; a picture has no time."""
         neighbours = [
-            {"rank": rank, "similarity": one.similarity, "label": one.label, "file": one.frame.source}
+            {
+                "rank": rank,
+                "similarity": one.similarity,
+                "label": one.label,
+                "file": one.frame.source,
+                "seconds": None if one.is_picture else one.frame.seconds,
+            }
             for rank, one in enumerate(self.neighbours, start=1)
         ]
         return {"anchor": self.anchor, "label": self.label, "neighbours": neighbours}
@@ -101,12 +113,12 @@ def nearest_pictures(
     vectors = np.concatenate([_vectors(encoder, picture, measure) for picture in pictures])
     own = [_names_of(footage, path) for path in paths]
     nearest: list[list[Neighbour]] = [[] for _ in paths]
-    num_compared, total = 0, footage.num_frames()
+    num_compared, total, is_picture = 0, footage.num_frames(), isinstance(footage, ImageFiles)
     for frames, others in _embedded(encoder, footage, measure):
         num_compared += len(frames)
         progress(Progress("comparing", num_compared, total))
         for index, row in enumerate(similarities(vectors, others, measure)):
-            found = [Neighbour(frame, float(value)) for frame, value in zip(frames, row, strict=True)]
+            found = [Neighbour(frame, float(value), is_picture) for frame, value in zip(frames, row, strict=True)]
             kept = nearest[index] + [one for one in found if one.frame.source not in own[index]]
             nearest[index] = sorted(kept, key=lambda one: -one.similarity)[:k]
     if not all(nearest):

@@ -72,6 +72,11 @@ class Target:
         self._target = str(target) if isinstance(target, str | PathLike) else self.name
 
     @property
+    def fingerprint(self) -> str:
+        """The encoder's, which is not loaded for it."""
+        return self._library.fingerprint if self._library is not None else self._encoder.fingerprint
+
+    @property
     def encoder(self) -> Encoder:
         """Of a library its own, loaded when first used."""
         return self._library.encoder if self._library is not None else self._encoder

@@ -203,11 +203,13 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         "not cropped": any(one.num_cropped > kept.num_cropped for one in others),
         "not dimmed": any(one.num_faded > kept.num_faded for one in others),
         f"{_most('large', kept.num_pixels, [one.num_pixels for one in others])} picture, {_text(kept.size)}": any(
-            one.num_pixels * _CLEARLY < kept.num_pixels for one in others
+            one.size and one.num_pixels * _CLEARLY < kept.num_pixels for one in others
         ),
         "smallest bars" if kept.bars else "no bars": any(round(one.bars, 2) > round(kept.bars, 2) for one in others),
         "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
     }
+    if kept.size:
+        grounds["its file is there"] = any(one.size is None for one in others)
     named = [ground for ground, holds in grounds.items() if holds]
     most = max(one.num_bytes for one in others)
     if not named and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):

@@ -283,6 +283,14 @@ class Encoder:
         """
         return self.model.compared_level if level is None else self.level_number(level)
 
+    def num_compared(self, level: int | None) -> int:
+        """How many numbers of each frame `compared` gives. Raises a SettingsError if there is no such level."""
+        number = self.compared_level(level)
+        if number is None:
+            return self.dim
+        shape = self.shapes[number - 1]
+        return shape.maps * shape.rows * shape.columns
+
     def level_number(self, level: int | None) -> int:
         """The level's number; None means the last.
 

@@ -134,11 +134,15 @@ def read_config(folder: Path) -> dict[str, Any]:
         file = config_file(folder)
         config = read_json(file)
     except FileNotFoundError as error:
+        if (folder / "library.json").is_file():
+            raise RunError(f"{folder} is a library; its encoder is in {folder / 'model'}: give that") from error
         raise RunError(
             f"{folder} is not a run: it has no {CONFIG_FILE}; give a folder made by `firstsight learn`"
         ) from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{folder / CONFIG_FILE} cannot be read ({first_line(error)}); learn the run again") from error
+        raise RunError(
+            f"{folder / CONFIG_FILE} cannot be read ({first_line(error)}); remove the folder, and learn the run again"
+        ) from error
     if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise RunError(f"{file} is not a firstsight configuration; give a folder made by `firstsight learn`")
     if config.get("format_version") != FORMAT_VERSION:

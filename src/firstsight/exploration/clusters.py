@@ -41,7 +41,7 @@ class Cluster:
     exemplar_seconds: float
     sources: tuple[tuple[str, int], ...]  # name and number of frames, the most first
     moments: tuple[Moment, ...]  # of its frames, by source and time
-    silhouette: float  # mean over its frames, -1 to 1: near 0 it overlaps other groups
+    silhouette: float | None  # mean over its frames, -1 to 1: near 0 it overlaps other groups; None of one alone
     is_mixed: bool  # its frames are hardly more like each other than like those of the nearest other group
     thumbnail: bytes = field(repr=False)  # of the exemplar, JPEG
 
@@ -56,7 +56,7 @@ class Clusters:
 
     library: str  # its folder
     clusters: tuple[Cluster, ...]
-    silhouette: float  # mean over frames, -1 to 1: above 0.5 groups are separate, near 0 they overlap
+    silhouette: float | None  # mean over frames, -1 to 1: above 0.5 groups are separate, near 0 they overlap
     num_frames: int
     # (N,), of each frame of the library in order of its timeline, the position of its group in `clusters`; -1 of a
     # frame that shows nothing
@@ -126,7 +126,7 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
     groups, counts = np.unique(nearest, return_counts=True)
     largest_first = groups[np.argsort(-counts, kind="stable")]
     found = tuple(
-        _cluster(library, frames, nearest == group, centres[group], silhouette=silhouettes.get(int(group), 0.0))
+        _cluster(library, frames, nearest == group, centres[group], silhouette=silhouettes.get(int(group)))
         for group in largest_first
     )
     labels = np.full(len(is_shown), -1, np.int64)
@@ -137,17 +137,20 @@ def find_clusters(library: Store, num: int | None = None, *, progress: Report = 
 
 def best_centres(
     vectors: NDArray[np.float32], numbers: tuple[int, ...], *, progress: Report = silent
-) -> tuple[NDArray[np.float32], float]:
-    """The centres (k, dim), of unit length, of as many groups as hold together best, and their mean silhouette."""
+) -> tuple[NDArray[np.float32], float | None]:
+    """The centres (k, dim), of unit length, of as many groups as hold together best, and their mean silhouette.
+
+    One group alone has no silhouette, nor has a frame a group.
+    """
     from sklearn.cluster import KMeans
     from sklearn.metrics import silhouette_score
 
-    best: tuple[NDArray[np.float32], float] | None = None
+    best: tuple[NDArray[np.float32], float | None] | None = None
     for tried, num in enumerate(numbers, start=1):
         fitted = KMeans(num, n_init=3, random_state=0).fit(vectors)
         is_one = not 2 <= len(np.unique(fitted.labels_)) < len(vectors)
-        silhouette = 0.0 if is_one else float(silhouette_score(vectors, fitted.labels_, metric="cosine"))
-        if best is None or silhouette > best[1]:
+        silhouette = None if is_one else float(silhouette_score(vectors, fitted.labels_, metric="cosine"))
+        if best is None or (silhouette or 0.0) > (best[1] or 0.0):
             lengths = np.linalg.norm(fitted.cluster_centers_, axis=1, keepdims=True)
             best = (fitted.cluster_centers_ / np.maximum(lengths, 1e-6)).astype(np.float32), silhouette
         progress(Progress("grouping", tried, len(numbers), state=f"{num} groups"))
@@ -175,14 +178,19 @@ def _silhouettes(vectors: NDArray[np.float32], groups: NDArray[np.int64]) -> dic
 
 
 def _cluster(
-    library: Store, frames: Embeddings, members: NDArray[np.bool_], centre: NDArray[np.float32], *, silhouette: float
+    library: Store,
+    frames: Embeddings,
+    members: NDArray[np.bool_],
+    centre: NDArray[np.float32],
+    *,
+    silhouette: float | None,
 ) -> Cluster:
     rows = np.flatnonzero(members)
     best = int(rows[(frames.vectors[rows] @ centre).argmax()])
     counts = np.bincount(frames.source_indices[rows], minlength=len(frames.sources))
     order = [int(one) for one in np.argsort(-counts, kind="stable") if counts[one]]
     exemplar = frames.source_of(best), int(frames.frame_indices[best])
-    moments = find_moments(members.astype(np.float32), frames, threshold=1.0)
+    moments = find_moments(members.astype(np.float32), frames, threshold=1.0, gap_seconds=0)
     return Cluster(
         num_frames=len(rows),
         share=len(rows) / len(frames),
@@ -192,6 +200,6 @@ def _cluster(
         sources=tuple((frames.sources[one], int(counts[one])) for one in order),
         moments=tuple(sorted(moments, key=lambda one: (one.source, one.start_seconds))),
         silhouette=silhouette,
-        is_mixed=len(rows) < len(frames) and silhouette < _MIXED,
+        is_mixed=len(rows) > 1 and silhouette is not None and silhouette < _MIXED,
         thumbnail=library.thumbnails([exemplar])[0],
     )

@@ -124,8 +124,8 @@ def find_keyframes(
     keys = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
     found = zip(keys, rows, similarities, counts, library.thumbnails(keys), strict=True)
     keyframes = [
-        Keyframe(*key, float(frames.seconds[row]), similarity if similarity > -1 else None, int(count), jpeg)
-        for key, row, similarity, count, jpeg in found
+        Keyframe(*key, float(frames.seconds[row]), max(-1.0, similarity) if number else None, int(count), jpeg)
+        for number, (key, row, similarity, count, jpeg) in enumerate(found)
     ]
     return Keyframes(library.name, tuple(keyframes))
 

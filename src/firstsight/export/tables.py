@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import re
+import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,16 +18,12 @@ import pyarrow.parquet
 from firstsight.errors import LibraryError, SettingsError
 from firstsight.files import write_atomically
 from firstsight.progress import Progress, Report, silent
-from firstsight.text import json_line, printable
+from firstsight.text import json_line, printable, safe_cell
 
 if TYPE_CHECKING:  # LanceDB takes seconds to import, and a table alone does not need it
     from firstsight.library.embeddings import Embeddings
     from firstsight.library.selection import Where
     from firstsight.library.store import Store
-
-# A spreadsheet computes cells that begin so, unless they are numbers.
-_COMPUTED = ("=", "+", "-", "@", "\t", "\r")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -68,16 +66,6 @@ def write_rounded(table: pa.Table, path: Path, *, digits: Mapping[str, int]) -> 
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     write_csv(path, table.column_names, zip(*columns, strict=True))
-
-
-def safe_cell(text: str) -> str:
-    """The text in one line, with an apostrophe in front where a spreadsheet would compute it.
-
-    >>> safe_cell("=1+1.mp4"), safe_cell("-0.5")
-    ("'=1+1.mp4", '-0.5')
-    """
-    is_formula = text.startswith(_COMPUTED) and not _NUMBER.fullmatch(text)
-    return printable(f"'{text}" if is_formula else text)
 
 
 def text_column(texts: Iterable[str]) -> pa.Array:
@@ -201,19 +189,42 @@ def _write_fiftyone(library: "Store", frames: "Embeddings", path: Path, progress
     Source: `LegacyFiftyOneDatasetImporter`, fiftyone/utils/data/importers.py: each sample a dict of fields, `filepath`
     relative to the folder.
     """
-    samples = []
-    for start in range(0, len(frames), _CHUNK):
-        rows = range(start, min(start + _CHUNK, len(frames)))
-        wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
-        for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
-            name = f"data/{row:07d}.jpg"
-            write_atomically(path.parent / name, jpeg)
-            fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
-            samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
-        progress(Progress("writing", len(samples), len(frames)))
-    info = {"made_by": "firstsight export", "encoder": library.fingerprint}
-    write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
-    write_atomically(path, json_line({"samples": samples}).encode())
+    before, samples, export = _pictures_of(path), [], secrets.token_hex(4)
+    try:
+        for start in range(0, len(frames), _CHUNK):
+            rows = range(start, min(start + _CHUNK, len(frames)))
+            wanted = [(frames.source_of(row), int(frames.frame_indices[row])) for row in rows]
+            for row, (source, index), jpeg in zip(rows, wanted, library.thumbnails(wanted), strict=True):
+                name = f"data/{export}-{row:07d}.jpg"
+                fields = {"source": source, "frame": index, "seconds": float(frames.seconds[row])}
+                samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
+                write_atomically(path.parent / name, jpeg)
+            progress(Progress("writing", len(samples), len(frames)))
+        info = {"made_by": _MADE_BY, "encoder": library.fingerprint}
+        write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
+        write_atomically(path, json_line({"samples": samples}).encode())
+    except BaseException:  # what was exported before stays as it was
+        _remove(path.parent, [str(one["filepath"]) for one in samples])
+        raise
+    _remove(path.parent, before)
+
+
+_MADE_BY = "firstsight export"
+_PICTURE = re.compile(r"data/[0-9a-f]{8}-[0-9]{7,}[.]jpg")
+
+
+def _pictures_of(path: Path) -> list[str]:
+    """The pictures of an export that is there already."""
+    try:
+        samples = json.loads(path.read_bytes())["samples"]
+        return [one["filepath"] for one in samples if _PICTURE.fullmatch(one["filepath"])]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
+
+
+def _remove(folder: Path, names: Iterable[str]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 _WRITERS: dict[str, Callable[["Store", "Embeddings", Path, Report], None]] = {

@@ -1,8 +1,9 @@
 """Footage to read: a video, a picture, several, a folder, a glob pattern, an array, a pipe, a camera or an address."""
 
 import logging
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -116,6 +117,18 @@ def files_of(source: Source) -> dict[str, Path]:
             return {name: path for path, name in source.files}
         case _:
             return {}
+
+
+def moment_namer(source: Source) -> Callable[[Frame], str]:
+    """What names a frame of that footage: "at 3.20 s", of several files "walk.mp4 at 3.20 s", a picture's name."""
+    has_pictures, has_several = isinstance(source, ImageFiles), len(files_of(source)) > 1
+
+    def name(frame: Frame) -> str:
+        if has_pictures or math.isnan(frame.seconds):
+            return frame.source
+        return f"{frame.source} at {frame.seconds:.2f} s" if has_several else f"at {frame.seconds:.2f} s"
+
+    return name
 
 
 def _open_live(endpoint: Endpoint, sampling: Sampling) -> Source:

@@ -297,6 +297,10 @@ def _why_not_a_library(folder: Path) -> str:
     """Of what has no settings."""
     if folder.is_file():
         return f"{folder} is a file, and a library is a folder"
+    if (folder / "model.safetensors").is_file():
+        return (
+            f"{folder} is a run, whose encoder `firstsight index LIBRARY SOURCES --model {folder}` uses, not a library"
+        )
     return (
         f"{folder} is not a library: it has no {CONFIG_FILE}" if folder.exists() else f"there is no library at {folder}"
     )

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, overload
@@ -281,10 +281,18 @@ class Sources(Sequence[SourceRecord]):
         """A row a source."""
         rows = self.to_json()
         rows = [{**row, "path": printable(row["path"])} for row in rows]  # which may be no text
-        return pa.table({name: [row[name] for row in rows] for name in [*_SOURCE_FIELDS, "state"]})
+        return pa.Table.from_pylist(rows, _COLUMNS)
 
 
-_SOURCE_FIELDS = tuple(field.name for field in fields(SourceRecord))
+_COLUMNS = pa.schema(
+    [
+        *[("id", pa.int64()), ("name", pa.string()), ("path", pa.string()), ("content", pa.string())],
+        *[("num_bytes", pa.int64()), ("modified_ns", pa.int64())],
+        *[("frames_per_second", pa.float64()), ("every", pa.int64()), ("num_frames", pa.int64())],
+        *[("duration_seconds", pa.float64()), ("num_skipped", pa.int64()), ("status", pa.string())],
+        *[("is_picture", pa.bool_()), ("reason", pa.string()), ("keyframes", pa.bool_()), ("state", pa.string())],
+    ]
+)
 
 
 def sources_of(library: Store) -> Sources:

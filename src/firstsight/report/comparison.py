@@ -23,7 +23,7 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import SettingsError
 from firstsight.files import make_folder, only_writer, write_atomically
 from firstsight.footage.frames import Frame
-from firstsight.footage.source import Source, files_of
+from firstsight.footage.source import Source, files_of, moment_namer
 from firstsight.pixels import with_channels
 from firstsight.progress import Progress, Report, silent
 from firstsight.quality.health import findings
@@ -155,7 +155,7 @@ def render_page(
     outcome, mean = encoder.provenance.get("outcome", {}), highlights.mean.value
     files = files_of(source)
     of_anchors = files if isinstance(settings.anchor, EveryNFrames | BelowSimilarity | AtSeconds) else {}
-    filters = {"shown": lambda anchor: _shown(anchor, settings.box, of_anchors), "when": _when}
+    filters = {"shown": lambda anchor: _shown(anchor, settings.box, of_anchors), "moment": moment_namer(source)}
     return load_template(_TEMPLATE, filters).render(
         source=source.name,
         facts=_facts(encoder, settings, highlights),
@@ -266,10 +266,6 @@ def _shown(frame: Frame, box: Box | None, files: Mapping[str, Path]) -> dict[str
     return {"uri": jpeg_uri(np.asarray(image)), "opens": opens}
 
 
-def _when(frame: Frame) -> str:
-    return frame.source if math.isnan(frame.seconds) else f"{frame.seconds:.2f} s"
-
-
 TIMELINE_FILE = "timeline.csv"
 PLOT_FILE = "timeline.png"
 FILM_FILE = "comparison.mp4"
@@ -287,6 +283,7 @@ class Summary:
     mean_similarity: float | None  # None if no comparison has a similarity, as of one frame without its mean
     most_similar: Comparison | None
     least_similar: Comparison | None
+    moment: Callable[[Frame], str]  # what names a frame of the footage
 
     def to_json(self) -> dict[str, Any]:
         """The figures, and the two moments."""
@@ -355,7 +352,7 @@ def write_comparison(
                 progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
                 if show and not show(comparison):
                     break
-        summary = _summary(folder, highlights, comparisons)
+        summary = _summary(folder, highlights, comparisons, moment_namer(source))
         finished(summary)
         progress(Progress("drawing", 0, None))
         plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)
@@ -369,7 +366,7 @@ def _two_digits(similarity: float | None) -> str:
     return "" if similarity is None else f"{similarity:.2f}"
 
 
-def _summary(folder: Path, highlights: Highlights, comparisons: Comparisons) -> Summary:
+def _summary(folder: Path, highlights: Highlights, comparisons: Comparisons, moment: Callable[[Frame], str]) -> Summary:
     most, least = highlights.most_similar(1), highlights.least_similar(1)
     return Summary(
         folder=folder,
@@ -379,4 +376,5 @@ def _summary(folder: Path, highlights: Highlights, comparisons: Comparisons) -> 
         mean_similarity=highlights.mean.value,
         most_similar=most[0] if most else None,
         least_similar=least[0] if least else None,
+        moment=moment,
     )

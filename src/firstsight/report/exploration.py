@@ -51,7 +51,7 @@ def _shown(cluster: Cluster, library: Store) -> dict[str, Any]:
             {
                 "uri": uri,
                 "name": name,
-                "seconds": seconds,
+                "time": "" if records[name].is_picture else f"{seconds:.1f} s",
                 "opens": recorded_uri(records[name], seconds),
             }
             for uri, name, seconds in zip(uris, names, times, strict=True)
@@ -232,7 +232,8 @@ def _dot(drawing: _Drawing, row: int) -> dict[str, Any]:
     x, y = (round(_SIDE * float(value), 1) for value in drawing.dots[row])
     frames = drawing.shown.frames
     record, seconds = drawing.records[frames.source_of(row)], float(frames.seconds[row])
-    title, opens = f"{record.name} at {seconds:.2f} s", recorded_uri(record, seconds)
+    title = record.name if record.is_picture else f"{record.name} at {seconds:.2f} s"
+    opens = recorded_uri(record, seconds)
     return {"x": x, "y": y, "title": title, "colour": drawing.colours[row], "opens": opens}
 
 

@@ -17,13 +17,13 @@ from firstsight.comparison.compare import Comparison
 from firstsight.errors import RunError
 from firstsight.files import unfinished
 from firstsight.report.drawing import figure_png, figure_text
-from firstsight.text import printable, shortened
+from firstsight.text import printable, safe_cell, shortened
 
 if TYPE_CHECKING:
     from firstsight.comparison.align import Alignment
     from firstsight.comparison.similarities import Embedded
 
-COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity")
+COLUMNS = ("seconds", "frame", "anchor_seconds", "similarity", "source", "anchor_source")
 BOX_COLUMNS = ("x", "y", "width", "height")  # of the window most similar to the anchor's box, if it has one
 # More points than a plot has columns of pixels are drawn as the range they span.
 _MAX_POINTS = 2_000
@@ -54,6 +54,8 @@ class TimelineWriter:
                 comparison.frame.index,
                 "" if math.isnan(comparison.anchor.seconds) else f"{comparison.anchor.seconds:.6f}",
                 "" if comparison.similarity is None else f"{comparison.similarity:.6f}",
+                safe_cell(comparison.frame.source),
+                safe_cell(comparison.anchor.source),
                 *(astuple(comparison.box) if comparison.box else ()),
             ]
         )

@@ -24,6 +24,7 @@ from firstsight.footage.reference import FrameReference, parse_reference
 from firstsight.footage.source import Source, open_source
 from firstsight.object_store import to_absolute
 from firstsight.pixels import is_single, single_picture
+from firstsight.text import printable
 
 if TYPE_CHECKING:
     from firstsight.encoder.encoder import Encoder
@@ -93,9 +94,10 @@ def vectors_of(
     """The vector of each anchor by its name, as of `read_anchors`, by queries that are read in that way."""
     one_by_one = [picture for given in _listed(anchors) for picture in _pictures_of(given)]
     files = [str(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
-    if len(set(files)) < len(files):
-        twice = next(file for file in files if files.count(file) > 1)
-        raise SettingsError(f"anchor {twice} is given twice; give each once")
+    given = [(to_absolute(one.path), one.seconds) for one in map(parse_reference, files)]
+    if len(set(given)) < len(given):
+        twice = next(file for file, one in zip(files, given, strict=True) if given.count(one) > 1)
+        raise SettingsError(f"anchor {printable(twice)} is given twice; give each once")
     queries = [read(picture) for picture in one_by_one]
     names = _names([query.reference.name for query in queries], one_by_one)
     return {name: query.vector for name, query in zip(names, queries, strict=True)}

@@ -8,8 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from firstsight.export.tables import safe_cell
-from firstsight.text import printable
+from firstsight.text import printable, safe_cell
 from firstsight.web.candidates import FOUND_BY_JOB, Candidate, Place
 from firstsight.web.review import COLUMNS, KINDS, Answered, Review, cells, queue
 from firstsight.web.workspace import Workspace

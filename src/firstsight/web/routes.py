@@ -13,10 +13,9 @@ from fastapi.responses import FileResponse, Response
 from pydantic import BaseModel, Field
 
 from firstsight.errors import SettingsError
-from firstsight.export.tables import safe_cell
 from firstsight.library.store import Store
 from firstsight.searching.search import Match
-from firstsight.text import printable
+from firstsight.text import printable, safe_cell
 from firstsight.web import tracks
 from firstsight.web.anchors import box_of_shares
 from firstsight.web.model_routes import add_models

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from firstsight.footage.encoding import VideoWriter
+from firstsight.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,33 @@ def test_a_run_looks_in_place_of_one_learned_here(firstsight, run_folder: Path, 
     assert ran.code == 0, ran.err
     assert "film.mp4: 2 scenes" in ran.out
     assert "40-79  with a cut" in ran.out
+
+
+@pytest.mark.parametrize("num_whole", [0, 1])
+def test_interrupted_it_tells_the_scenes_of_whole_videos(
+    firstsight, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_whole: int
+) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        shutil.copy(film, tmp_path / name)
+
+    def press(_: object, progress: Progress) -> None:
+        if progress.done > 80 * num_whole:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("firstsight.cli.output.Display.progress", press)
+    ran = firstsight("scenes", tmp_path, "--out", tmp_path / "scenes.csv")
+    assert ran.code == 130
+    assert [line for line in ran.out.splitlines() if "scenes" in line][:num_whole] == ["a.mp4: 2 scenes"][:num_whole]
+    assert (tmp_path / "scenes.csv").exists() == bool(num_whole)
+    assert ("interrupted; these are the scenes of the videos that were finished" in ran.err) == bool(num_whole)
+
+
+def test_pictures_have_no_scenes(firstsight, tmp_path: Path) -> None:
+    for number in range(2):
+        Image.new("RGB", (64, 48)).save(tmp_path / f"{number}.png")
+    ran = firstsight("scenes", tmp_path)
+    assert (ran.code, ran.out) == (2, "")
+    assert "scenes are of videos, and these are pictures; give a video" in ran.err
 
 
 def test_what_cannot_be_read_is_one_line(firstsight, tmp_path: Path) -> None:

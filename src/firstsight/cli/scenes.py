@@ -31,15 +31,23 @@ def command(
     """
     from firstsight.encoder.encoder import Encoder
     from firstsight.export.tables import check_ending, write_rounded
-    from firstsight.scene_detection.scenes import detect_scenes
+    from firstsight.scene_detection.scenes import Scene, Scenes, detect_scenes
 
     if out:
         check_ending(out, (".csv",))
     check_out(out)
     source = footage.open_footage(sources, start, end, None, None)
     encoder = Encoder.load(run) if run else None
+    done, is_interrupted = list[Scene](), False
     with Display(notes()) as display:
-        scenes = detect_scenes(source, encoder=encoder, progress=display.progress)
+        try:
+            detect_scenes(source, encoder=encoder, progress=display.progress, finished=done.extend)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            is_interrupted = True
+            display.say("interrupted; these are the scenes of the videos that were finished")
+    scenes = Scenes(tuple(done))
     if as_json:
         print_json({**scenes.to_json(), "out": None if out is None else str(out)})
     else:
@@ -48,6 +56,8 @@ def command(
         write_rounded(scenes.to_arrow(), out, digits={"start_seconds": 6, "end_seconds": 6, "strength": 4})
     if not as_json:
         say_written(out)
+    if is_interrupted:
+        raise typer.Exit(130)
 
 
 def _table(scenes: "Scenes") -> str:

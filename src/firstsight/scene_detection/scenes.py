@@ -2,7 +2,7 @@
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder, check_encoder
+from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame
+from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Spec, open_source
 from firstsight.footage.videos import decoded_by_all_threads
@@ -91,7 +93,13 @@ class Scenes(Sequence[Scene]):
         return pa.Table.from_pylist(rows, schema=pa.schema(_COLUMNS))
 
 
-def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Report = silent) -> Scenes:
+def detect_scenes(
+    source: Spec,
+    *,
+    encoder: Encoder | None = None,
+    progress: Report = silent,
+    finished: Callable[[Sequence[Scene]], None] = lambda _: None,
+) -> Scenes:
     """The scenes of every video of the source, between cuts and gradual changes, to the frame.
 
     Each video is analysed on its own. Use every frame of it: changes are found between consecutive frames. They are
@@ -102,9 +110,10 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
             more, and up to 200 MB, however many videos there are.
         encoder: whose last level compares the frames instead; each frame takes as long as embedding it.
         progress: called now and then.
+        finished: called with the scenes of each video at its end.
 
     Raises:
-        SourceError: no footage, or none of it can be read.
+        SourceError: no footage, none of it can be read, or it is pictures.
 
     Example:
         >>> for scene in detect_scenes("film.mp4"):  # doctest: +SKIP
@@ -113,6 +122,8 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
     if encoder is not None:
         check_encoder(encoder)
     footage = decoded_by_all_threads(open_source(source))
+    if isinstance(footage, ImageFiles):
+        raise SourceError(f"{printable(footage.name)}: scenes are of videos, and these are pictures; give a video")
     total = footage.num_frames()
     scenes: list[Scene] = []
     video = _Video(encoder)
@@ -121,12 +132,14 @@ def detect_scenes(source: Spec, *, encoder: Encoder | None = None, progress: Rep
     with closing(footage.read(*views)) as reading, prefetch(reading, depth=2 * _BATCH_SIZE) as frames:
         for batch in _batches(frames):
             if video.last and _is_next_video(batch[0], video.last):
-                scenes += video.scenes()
+                finished(of_video := video.scenes())
+                scenes += of_video
                 video = _Video(encoder)
             video.add(batch)
             num_frames += len(batch)
             progress(Progress("comparing frames", num_frames, total))
-    return Scenes((*scenes, *video.scenes()))
+    finished(of_video := video.scenes())
+    return Scenes((*scenes, *of_video))
 
 
 def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:

@@ -3,10 +3,12 @@
 import json
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import firstsight
 from firstsight.article.model import untrained
@@ -17,6 +19,8 @@ from firstsight.encoder.run_folder import LEARNING_FILE, MEMORY_FILE, RunFolder
 from firstsight.errors import FirstsightError, PixelsError, RunError, SettingsError
 from firstsight.files import is_unfinished, unfinished
 from firstsight.footage.encoding import VideoWriter
+from firstsight.footage.frames import Frame
+from firstsight.footage.source import Place
 from firstsight.learning.learn import extend, resume
 from firstsight.progress import Cancelled, Progress
 
@@ -216,24 +220,59 @@ def test_sizes_are_told_as_they_are(moving_square: np.ndarray, tmp_path: Path) -
     assert news[0].endswith("the network gets all of each picture; 2 sizes, from 48x32 to 64x48")
 
 
-def test_whole_passes_are_not_decoded_again(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Learning that began its second pass goes on in it, with the same weights as without an interruption."""
+@pytest.mark.parametrize("done", [25, 75], ids=["in the first pass", "in the second"])
+@pytest.mark.parametrize("kind", ["a video", "two videos", "pictures"])
+def test_resumed_it_reads_what_is_left(
+    moving_square: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, done: int
+) -> None:
+    """The weights are those of learning without an interruption, and no frame before the interruption is decoded."""
+    footage = tmp_path / "footage"
+    footage.mkdir()
+    for start in (0, 30) if kind == "two videos" else (0,):
+        if kind != "pictures":
+            with VideoWriter(footage / f"{start}.mp4", size=(64, 48)) as writer:
+                for index in range(start, 30 if kind == "two videos" and not start else 60):
+                    writer.write(moving_square[index], seconds=(index - start) / 25)
+    for index in range(60 if kind == "pictures" else 0):
+        Image.fromarray(moving_square[index]).save(footage / f"{index:02}.png")
     settings = SMALL | {"frames_per_level": 100, "held_out": 0}
-    whole = firstsight.learn(clip, out=tmp_path / "whole", **settings)
+    whole = firstsight.learn(footage, out=tmp_path / "whole", **settings)
 
     def press(progress: Progress) -> None:
-        if progress.what.startswith("level") and progress.done == 75:
+        if progress.what.startswith("level") and progress.done == done:
             signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        firstsight.learn(clip, out=tmp_path / "cut", progress=press, **settings)
-    skipped = []
-    skip_in = Footage.num_to_skip
-    monkeypatch.setattr(Footage, "num_to_skip", lambda *given: skipped.append(skip_in(*given)) or skipped[-1])
+        firstsight.learn(footage, out=tmp_path / "cut", progress=press, **settings)
+    drawn, read = [], Footage._read
+
+    def counted(*given: object) -> Iterator[tuple[Frame, Place]]:
+        for frame, place in read(*given):
+            drawn.append(place.num_frames)
+            yield frame, place
+
+    monkeypatch.setattr(Footage, "_read", counted)
     resumed = resume(tmp_path / "cut")
     assert resumed.fingerprint == whole.fingerprint
     assert resumed.provenance["outcome"]["frames_in_a_pass"] == 60
-    assert skipped == [75 - 60]
+    assert drawn[0] == done % 60 + 1
+
+
+def test_other_footage_in_its_place_is_refused(clip: Path, tmp_path: Path) -> None:
+    footage = Path(shutil.copy(clip, tmp_path / "walk.mp4"))
+
+    def press(progress: Progress) -> None:
+        if progress.what.startswith("level"):
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        firstsight.learn(footage, out=tmp_path / "run", progress=press, **SMALL)
+    content = footage.read_bytes()
+    footage.write_bytes(content + bytes(8))
+    with pytest.raises(RunError, match="is another than when learning began"):
+        resume(tmp_path / "run")
+    footage.write_bytes(content)
+    assert resume(tmp_path / "run").dim
 
 
 def test_nobody_else_learns_into_the_same_run(clip: Path, tmp_path: Path) -> None:

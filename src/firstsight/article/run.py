@@ -3,9 +3,11 @@
 import json
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,7 @@ from firstsight.errors import RunError, SettingsError, SourceError
 from firstsight.files import write_atomically
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
-from firstsight.footage.source import Source
+from firstsight.footage.source import Place, Source, files_digest, from_place
 from firstsight.from_json import from_json
 from firstsight.progress import Cancelled, Progress, Report, deferred_interrupt
 from firstsight.quality import health
@@ -45,6 +47,7 @@ class Footage:
         num_skipped: frames of a pass that could not be decoded.
         skipped_by_file: the same, of each file that lost any.
         pass_length: frames of a pass, once one was read to its end.
+        place: of the last frame drawn, None before the first: where reading begins.
     """
 
     def __init__(self, source: Source, view: CentralSquare, *, device: torch.device) -> None:
@@ -55,23 +58,27 @@ class Footage:
         self.num_skipped = 0
         self.skipped_by_file: dict[str, int] = {}
         self.pass_length: int | None = None
+        self.place: Place | None = None
 
     def batches(self, size: int, *, skip: int = 0) -> Generator[Tensor]:
         """Inputs (size, channels, H, W) without end: after the last frame comes the first.
 
         Args:
             size: frames in a batch; a batch may span the end of a pass.
-            skip: frames to leave out at the start. Complete passes cost nothing if their length is known; the rest is
-                decoded, so that the same frames follow.
+            skip: frames that were drawn before. What follows `place` is read if the source can begin there; else the
+                frames of the pass under way are decoded again, so that the same ones follow.
 
         Raises:
             SourceError: the source has fewer than two frames.
         """
-        with prefetch(self._endless(), depth=max(_DEPTH, 2 * size)) as frames:
-            for _ in range(self.num_to_skip(skip)):
+        begin = from_place(self.source, self.place) if self.place else None
+        with prefetch(self._endless(begin), depth=max(_DEPTH, 2 * size)) as frames:
+            for _ in range(0 if begin else self.num_to_skip(skip)):
                 next(frames)
             while True:
-                yield self._inputs([next(frames) for _ in range(size)])
+                drawn = [next(frames) for _ in range(size)]
+                self.place = drawn[-1][1]
+                yield self._inputs([frame for frame, _ in drawn])
 
     def sample(self, num_frames: int, *, size: int = 16) -> Iterator[Tensor]:
         """Batches of at most that many frames, spread evenly over one pass."""
@@ -94,6 +101,11 @@ class Footage:
         """How many frames of the pass under way were drawn; all of all passes, if their length is not known."""
         return num_drawn % self.pass_length if self.pass_length else num_drawn
 
+    @cached_property
+    def files(self) -> str:
+        """Which files there are and how large, as a hash: whether they are the same after an interruption."""
+        return files_digest(self.source)
+
     @property
     def passed(self) -> dict[str, Any]:
         """What a complete pass gave, for `restore` after an interruption; empty before one."""
@@ -101,8 +113,9 @@ class Footage:
             return {}
         return {"num_frames": self.pass_length, "num_skipped": self.num_skipped, "by_file": self.skipped_by_file}
 
-    def restore(self, passed: dict[str, Any]) -> None:
-        """Takes over what a pass gave before an interruption."""
+    def restore(self, passed: dict[str, Any], place: Place | None) -> None:
+        """Takes over what a pass gave before an interruption, and how far the one under way was."""
+        self.place = place
         if passed:
             self.num_frames = self.pass_length = from_json(int, passed["num_frames"], name="num_frames")
             self.num_skipped = from_json(int, passed["num_skipped"], name="num_skipped")
@@ -117,13 +130,30 @@ class Footage:
                 f"give a video, or at least {_MIN_FRAMES} pictures"
             )
 
-    def _endless(self) -> Iterator[Frame]:
+    def _endless(self, begin: Source | None) -> Iterator[tuple[Frame, Place]]:
+        """Frames, each with its place; first what is left of a pass, if that can be read."""
+        if begin:
+            yield from self._read(begin, self.place)
         while True:
-            with closing(self.source.read(self.view)) as reading:
-                yield from reading
-                self.num_frames, self.num_skipped = reading.num_frames, reading.num_skipped
-                self.skipped_by_file, self.pass_length = reading.skipped_by_source, reading.num_frames
-            self.check()
+            yield from self._read(self.source)
+
+    def _read(self, source: Source, before: Place | None = None) -> Iterator[tuple[Frame, Place]]:
+        """A pass to its end, or what is left of it after that place."""
+        num_frames, num_skipped = (before.num_frames, before.num_skipped) if before else (0, 0)
+        by_file = earlier = Counter(before.skipped_by_file if before else {})
+        num_known = 0
+        with closing(source.read(self.view)) as reading:
+            for frame in reading:
+                if before and not before.is_reached_by(frame):
+                    continue
+                num_frames += 1
+                if reading.num_skipped > num_known:
+                    num_known, by_file = reading.num_skipped, earlier + Counter(reading.skipped_by_source)
+                yield frame, Place(frame.source, frame.seconds, num_frames, num_skipped + num_known, dict(by_file))
+            self.num_skipped = num_skipped + reading.num_skipped
+            self.skipped_by_file = dict(earlier + Counter(reading.skipped_by_source))
+        self.num_frames = self.pass_length = num_frames
+        self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:
         return to_inputs(np.stack([frame.pixels for frame in frames]), self.device)
@@ -140,6 +170,8 @@ def save_learning(
         "state": asdict(loop.state),
         "frames_drawn": frames_drawn,
         "passed": footage.passed,
+        "place": footage.place and asdict(footage.place),
+        "files": footage.files,
         "checks": [asdict(check) for check in checks],
     }
     content = safetensors.torch.save(
@@ -153,7 +185,7 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
     """Restores the loop that `save_learning` saved, without later checks; returns frames drawn and checks until then.
 
     Raises:
-        RunError: nothing to resume, or it is damaged.
+        RunError: nothing to resume, it is damaged, or the footage is another one.
     """
     path = folder.learning_file
     if not path.is_file():
@@ -166,13 +198,19 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         loop.state = from_json(StoppingState, record["state"], name="state")
         checks = [from_json(Check, check, name="check") for check in record["checks"]]
         frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
-        footage.restore(record.get("passed", {}))
+        files, place = from_json(str, record.get("files", ""), name="files"), record.get("place")
+        footage.restore(record.get("passed", {}), place and from_json(Place, place, name="place"))
         folder.resume(len(checks))
     except (
         *(KeyError, TypeError, ValueError, IndexError, RuntimeError, RecursionError, OSError),
         *(SettingsError, safetensors.SafetensorError),
     ) as error:
         raise RunError(f"{path} is damaged; learn the run again with --force") from error
+    if files and files != footage.files:
+        raise RunError(
+            f"the footage of {folder.folder} is another than when learning began: files were added, taken away or "
+            "replaced; put them back, or learn it again with --force"
+        )
     return frames_drawn, checks
 
 

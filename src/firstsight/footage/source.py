@@ -1,9 +1,11 @@
 """Footage to read: a video, a picture, several, a folder, a glob pattern, an array, a pipe, a camera or an address."""
 
+import hashlib
 import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
+from firstsight.files import file_identity
 from firstsight.footage.finding import Found, find_files, summary
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles, sampled_positions
@@ -117,6 +120,54 @@ def files_of(source: Source) -> dict[str, Path]:
             return {name: path for path, name in source.files}
         case _:
             return {}
+
+
+_SAME_SECONDS = 1e-6  # the resolution of containers
+
+
+@dataclass(frozen=True)
+class Place:
+    """How far footage was read."""
+
+    source: str  # file of the last frame
+    seconds: float  # of that frame
+    num_frames: int  # until then, itself included
+    num_skipped: int = 0  # that could not be decoded, until then
+    skipped_by_file: dict[str, int] = field(default_factory=dict)
+
+    def is_reached_by(self, frame: Frame) -> bool:
+        """Whether the frame lies behind it, in footage that is read from it on."""
+        return frame.source != self.source or frame.seconds > self.seconds + _SAME_SECONDS
+
+
+def from_place(source: Source, place: Place) -> Source | None:
+    """The footage from the place on, whose own frame comes first again; None if it cannot be read so.
+
+    Videos that are sampled cannot: which frames are used is counted from their beginning.
+    """
+    match source:
+        case ImageFiles():
+            return replace(source, positions=source.positions[place.num_frames + place.num_skipped - 1 :])
+        case VideoFiles():
+            number = next((number for number, file in enumerate(source.files) if file.name == place.source), None)
+            if number is None or any(file.is_sampled for file in source.files):
+                return None
+            first = source.files[number]
+            start = max(place.seconds - _SAME_SECONDS, first.sampling.start_seconds or 0.0)
+            rest = replace(first, sampling=replace(first.sampling, start_seconds=start if start > 0 else None))
+            return replace(source, files=(rest, *source.files[number + 1 :]))
+        case _:
+            return None
+
+
+def files_digest(source: Source) -> str:
+    """A hash of the names and sizes of its files; empty without files."""
+    sizes = [
+        (name, identity and identity[2])
+        for name, path in files_of(source).items()
+        for identity in [file_identity(path)]
+    ]
+    return hashlib.blake2b(repr(sorted(sizes)).encode(), digest_size=16).hexdigest() if sizes else ""
 
 
 def moment_namer(source: Source) -> Callable[[Frame], str]:

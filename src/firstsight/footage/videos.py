@@ -108,6 +108,12 @@ class VideoFile:
         start_seconds, rate, count = _stated(self.path, self.name, file_identity(self.path))
         return None if count is None or rate is None else self.sampling.num_frames(start_seconds, rate, count)
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether other frames than those between a start and an end are left out."""
+        chosen = replace(self.sampling, start_seconds=None, end_seconds=None)
+        return chosen != Sampling() or self.num_segments > 0
+
     def split(self, share: float) -> "tuple[VideoFile, VideoFile | None]":
         """The beginning, and that share of it at the end; no end if the file does not state when it ends."""
         try:

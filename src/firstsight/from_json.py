@@ -132,6 +132,8 @@ def _refuse(kinds: tuple[Any, ...], value: object, name: str) -> Any:  # noqa: A
 
 
 def _name_of(kind: Any) -> str:  # noqa: ANN401
+    if kind in {int, float}:
+        return f"{'an integer' if kind is int else 'a number'} of at most {_MAX_NUMBER:.0e}"
     if kind is type(None):
         return "null"
     return kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)

@@ -290,6 +290,20 @@ def test_ctrl_c_says_how_to_go_on_and_resume_does(
     assert firstsight("learn", "--resume", tmp_path / "run").code == 2
 
 
+def test_ctrl_c_before_anything_is_learned_leaves_an_old_run_and_says_so(
+    firstsight, small: tuple, run_folder: Path, clip: Path, tmp_path: Path, monkeypatch
+) -> None:
+    from firstsight.cli.output import Display
+
+    run = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    monkeypatch.setattr(Display, "progress", lambda *_: signal.raise_signal(signal.SIGINT))
+    ran = firstsight("learn", clip, "--out", run, "--force")
+    assert ran.code == 130
+    assert f"interrupted; the run in {run} is as it was" in ran.err
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+
+
 def test_the_default_method_tells_what_the_footage_is(firstsight, clip: Path, tmp_path: Path) -> None:
     ran = firstsight("learn", clip, "--every", 10, "--out", tmp_path / "run")
     assert ran.code == 0, ran.err

@@ -111,8 +111,11 @@ def learn_and_print(
     as_json: bool,
 ) -> None:
     """Learns, resumes or extends, with a live display."""
+    from firstsight.encoder.run_config import CONFIG_FILE
+    from firstsight.files import file_identity
     from firstsight.learning import learn as learner
 
+    before = file_identity(folder / CONFIG_FILE)
     with Display(notes()) as display:
         spec = sources[0] if sources and len(sources) == 1 else sources or []
         try:
@@ -123,7 +126,11 @@ def learn_and_print(
             else:
                 encoder = learner.learn(spec, out=folder, progress=display.progress, **options)
         except KeyboardInterrupt:
-            display.say(_how_to_resume(folder))
+            is_as_before = before is not None and before == file_identity(folder / CONFIG_FILE)
+            if is_as_before and verb != "resume":
+                display.say(f"interrupted; the run in {printable(folder)} is as it was")
+            else:
+                display.say(_how_to_resume(folder))
             raise typer.Exit(130) from None
     _print_result(encoder, folder, as_json=as_json)
 

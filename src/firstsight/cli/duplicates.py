@@ -64,7 +64,9 @@ def command(
 
 
 def _text(found: "Duplicates") -> str:
-    return "\n".join([*_copies(found), *_parts(found), *_doubtful(found), *_repeated(found), *_not_compared(found)])
+    from firstsight.report.duplicates import not_compared
+
+    return "\n".join([*_copies(found), *_parts(found), *_doubtful(found), *_repeated(found), *not_compared(found)])
 
 
 def _copies(found: "Duplicates") -> list[str]:
@@ -132,30 +134,6 @@ def _run(run: "Sequence[RepeatedFrame]") -> str:
         f"{len(run)} in {printable(first.source)} from {first.seconds:.1f} s to {last.seconds:.1f} s, "
         f"such as {printable(first.of_source)} at {first.of_seconds:.1f} s"
     )
-
-
-def _not_compared(found: "Duplicates") -> list[str]:
-    lines = [
-        f"{why}: {', '.join(map(printable, names))}"
-        for names, why in (
-            (
-                found.other_names,
-                "links to, or other names of, files that were compared: no copies, as each is one file",
-            ),
-            (found.blank, "blank, nothing to compare"),
-            (found.too_short, "too short, or with frames too far apart, to compare but as files"),
-            (found.still, "nothing moves, so another take would show the same; compared as files only"),
-        )
-        if names
-    ]
-    if found.too_few_pictures:
-        lines.append(
-            f"{found.too_few_pictures} pictures were compared as files only: at least 20 are needed to measure chance"
-        )
-    if found.num_apart:
-        pairs = "1 pair is" if found.num_apart == 1 else f"{found.num_apart} pairs are"
-        lines.append(f"{pairs} left out, as you set them apart")
-    return [*lines, "not searched for: copies at another speed (firstsight align FIRST SECOND finds them)"]
 
 
 def _write_csv(found: "Duplicates", path: Path) -> None:

@@ -11,6 +11,7 @@ from firstsight.copies.duplicates import Duplicates, RepeatedFrame
 from firstsight.copies.shared_footage import Shared
 from firstsight.library.store import Store
 from firstsight.report.drawing import file_uri, load_template, recorded_uri
+from firstsight.text import printable
 
 # Repeated frames belong to one run if they repeat frames of one source and lie no further apart.
 _MAX_GAP_SECONDS = 2.5
@@ -115,7 +116,33 @@ def render_duplicates_page(found: Duplicates, library: Store) -> str:
             {"first": run[0], "last": run[-1], "num": len(run)}
             for run in repeated_runs(found.repeated_frames)[:_RUNS_SHOWN]
         ],
+        not_compared=not_compared(found),
     )
+
+
+def not_compared(found: Duplicates) -> list[str]:
+    """What was left out, and why; names as they are printed."""
+    lines = [
+        f"{why}: {', '.join(map(printable, names))}"
+        for names, why in (
+            (
+                found.other_names,
+                "links to, or other names of, files that were compared: no copies, as each is one file",
+            ),
+            (found.blank, "blank, nothing to compare"),
+            (found.too_short, "too short, or with frames too far apart, to compare but as files"),
+            (found.still, "nothing moves, so another take would show the same; compared as files only"),
+        )
+        if names
+    ]
+    if found.too_few_pictures:
+        lines.append(
+            f"{found.too_few_pictures} pictures were compared as files only: at least 20 are needed to measure chance"
+        )
+    if found.num_apart:
+        pairs = "1 pair is" if found.num_apart == 1 else f"{found.num_apart} pairs are"
+        lines.append(f"{pairs} left out, as you set them apart")
+    return [*lines, "not searched for: copies at another speed (firstsight align FIRST SECOND finds them)"]
 
 
 class _Pictures:

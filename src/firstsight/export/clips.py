@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from firstsight.errors import PixelsError, RunError, SettingsError, SourceError
-from firstsight.files import make_folder, only_writer, safe_name, unfinished, write_atomically
+from firstsight.files import make_folder, safe_name, unfinished, write_atomically
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frame_at import nearest_frame
 from firstsight.footage.frames import Frame, PixelByPixel
@@ -52,27 +52,26 @@ def write_pictures(
         The files, in the order of the frames.
 
     Raises:
-        RunError: the folder cannot be written to, or somebody else writes into it.
+        RunError: the folder cannot be written to.
         LibraryError: a source, or a frame, is not in the library any more.
     """
     records = {name: library.source(name) for name in {name for name, _, _ in frames}}
     make_folder(folder, purpose="the pictures")
-    with only_writer(folder):
-        written: list[Path] = []
-        without: set[str] = set()  # sources whose files cannot be used
-        for rank, (source, index, seconds) in enumerate(frames, start=1):
-            news: tuple[str, ...] = ()
-            path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
-            try:
-                jpeg = _full_size(records[source], seconds)
-            except (SourceError, PixelsError) as error:
-                news = () if source in without else (f"{error}; its thumbnails are used",)
-                without.add(source)
-                jpeg = library.thumbnails([(source, index)])[0]
-            write_atomically(path, jpeg)
-            written.append(path)
-            progress(Progress("writing", rank, len(frames), news=news))
-        return written
+    written: list[Path] = []
+    without: set[str] = set()  # sources whose files cannot be used
+    for rank, (source, index, seconds) in enumerate(frames, start=1):
+        news: tuple[str, ...] = ()
+        path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
+        try:
+            jpeg = _full_size(records[source], seconds)
+        except (SourceError, PixelsError) as error:
+            news = () if source in without else (f"{error}; its thumbnails are used",)
+            without.add(source)
+            jpeg = library.thumbnails([(source, index)])[0]
+        write_atomically(path, jpeg)
+        written.append(path)
+        progress(Progress("writing", rank, len(frames), news=news))
+    return written
 
 
 def _full_size(record: SourceRecord, seconds: float) -> bytes:
@@ -119,28 +118,27 @@ def write_clips(
         The files that were written, in the order of the stretches.
 
     Raises:
-        RunError: the folder cannot be written to, or somebody else writes into it.
+        RunError: the folder cannot be written to.
     """
     make_folder(folder, purpose="the clips")
-    with only_writer(folder):
-        written = []
-        for rank, stretch in enumerate(stretches, start=1):
-            path, news = folder / _name(rank, stretch), tuple[str, ...]()
-            try:
-                cut(stretch, path)
-            except (SourceError, PixelsError) as error:
-                news = (str(error),)
-            else:
-                written.append(path)
-            progress(Progress("cutting", rank, len(stretches), news=news))
-        return written
+    written = []
+    for rank, stretch in enumerate(stretches, start=1):
+        path, news = folder / _name(rank, stretch), tuple[str, ...]()
+        try:
+            cut(stretch, path)
+        except (SourceError, PixelsError) as error:
+            news = (str(error),)
+        else:
+            written.append(path)
+        progress(Progress("cutting", rank, len(stretches), news=news))
+    return written
 
 
 def cut_moments(library: Store, moments: Sequence[Moment], folder: Path, *, progress: Report = silent) -> list[Path]:
     """The moments of a library's videos as files, as `write_clips` makes them; a picture cannot be cut.
 
     Raises:
-        RunError: the folder cannot be written to, or somebody else writes into it.
+        RunError: the folder cannot be written to.
         LibraryError: a source is not in the library any more; then nothing is written.
     """
     records = [library.source(moment.source) for moment in moments]
@@ -178,7 +176,7 @@ def cut_events(found: "NoveltyScores", footage: Source, folder: Path, *, progres
 
     Raises:
         SettingsError: the footage is not of video files.
-        RunError: the folder cannot be written to, or somebody else writes into it.
+        RunError: the folder cannot be written to.
     """
     paths = {file.name: file.path for file in reversed(files_to_cut(footage))}
     every: list[NovelEpisode | ViewChange] = [*found.episodes, *found.view_changes]

@@ -3,7 +3,7 @@
 Expects in a folder: `ie_tower/` (videos and frames.csv), `cifar10_small.npz`, `mnist_small.npz`; and any further
 `*.npz`, also in `places/`: with query uint8 (Q, H, W, 3), reference (R, H, W, 3), and which show the same, right bool
 (Q, R), by default those of the same number; or with frames uint8 (N, H, W, 3), labels (N,), and groups (N,) that a
-nearest neighbour must not share (-1: none).
+nearest neighbour must not share (-1: none). Of `places/essex_a.npz` there are variants, mixed with `places/sped_a.npz`.
 """
 
 import csv
@@ -14,6 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from firstsight.evaluation.baselines import Method
 from firstsight.evaluation.metrics import found_at, knn_labels, linear_probe_labels
@@ -42,20 +43,66 @@ def labelled_sets(folder: Path) -> dict[str, Callable[[], LabelledSet]]:
     for file in (*sorted(folder.glob("*.npz")), *sorted((folder / "places").glob("*.npz"))):
         read = _split if file.stem.endswith("_small") else _paired if "query" in np.load(file) else _grouped
         known[file.stem.removesuffix("_small")] = lambda file=file, read=read: read(file)
-    return known
+    places = [folder / "places" / name for name in ("essex_a.npz", "sped_a.npz")]
+    return known | _variants(*places) if all(file.exists() for file in places) else known
+
+
+Pairs = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]  # queries, references, (Q, R) which are the same
 
 
 def _paired(file: Path) -> LabelledSet:
-    """Is the reference most similar to a query one of those that show the same?"""
+    return _of_pairs(file.stem, _pairs(file))
+
+
+def _pairs(file: Path) -> Pairs:
     data = np.load(file)
     queries, references = (in_colour(data[name]) for name in ("query", "reference"))
     right = data["right"].astype(bool) if "right" in data else np.eye(len(queries), dtype=bool)
-    queries, right = queries[right.any(axis=1)], right[right.any(axis=1)]
+    return queries[right.any(axis=1)], references, right[right.any(axis=1)]
+
+
+def _of_pairs(name: str, pairs: Pairs) -> LabelledSet:
+    """Is the reference most similar to a query one of those that show the same?"""
+    queries, references, right = pairs
 
     def score(method: Method) -> Scores:
         return {"R@1": float(100 * found_at(method.similarities(queries, references), right, k=1).mean())}
 
-    return LabelledSet(file.stem, np.concatenate([references, queries]), score)
+    return LabelledSet(name, np.concatenate([references, queries]), score)
+
+
+def _variants(places: Path, others: Path) -> dict[str, Callable[[], LabelledSet]]:
+    """Places in no order, in one channel, 50 of them, and mixed with those of other cameras."""
+
+    def named(name: str, change: Callable[[Pairs], Pairs]) -> tuple[str, Callable[[], LabelledSet]]:
+        return name, lambda: _of_pairs(name, change(_pairs(places)))
+
+    return dict(
+        (
+            named(f"{places.stem}_shuffled", _shuffled),
+            named(f"{places.stem}_grey", lambda pairs: (_grey(pairs[0]), _grey(pairs[1]), pairs[2])),
+            named(f"{places.stem}_50", lambda pairs: (pairs[0][:50], pairs[1][:50], pairs[2][:50, :50])),
+            named(f"{places.stem}_and_{others.stem}", lambda pairs: _together(pairs, _pairs(others))),
+        )
+    )
+
+
+def _shuffled(pairs: Pairs) -> Pairs:
+    queries, references, right = pairs
+    random = np.random.default_rng(0)
+    rows, columns = random.permutation(len(queries)), random.permutation(len(references))
+    return queries[rows], references[columns], right[rows][:, columns]
+
+
+def _grey(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return in_colour(np.stack([np.asarray(Image.fromarray(one).convert("L")) for one in pictures]))
+
+
+def _together(first: Pairs, second: Pairs) -> Pairs:
+    """Of pictures of one size; none of the one shows the same as any of the other."""
+    right = np.zeros((len(first[0]) + len(second[0]), len(first[1]) + len(second[1])), np.bool_)
+    right[: len(first[0]), : len(first[1])], right[len(first[0]) :, len(first[1]) :] = first[2], second[2]
+    return np.concatenate([first[0], second[0]]), np.concatenate([first[1], second[1]]), right
 
 
 def in_colour(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:

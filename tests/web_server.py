@@ -68,7 +68,7 @@ def serving(path: Path, state: Path, *, hold: Path | None = None) -> Iterator[Se
     if hold is not None:
         (state / "held").mkdir()
         (state / "held" / "sitecustomize.py").write_text(_HELD.format(hold=str(hold)))
-        environment["PYTHONPATH"] = os.pathsep.join([str(state / "held"), environment.get("PYTHONPATH", "")])
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(state / "held"), environment.get("PYTHONPATH")]))
     with (
         log.open("a") as errors,
         subprocess.Popen(

@@ -14,15 +14,17 @@ import firstsight
 from firstsight.article.model import untrained
 from firstsight.article.run import Footage
 from firstsight.cli.learn import default_folder
+from firstsight.comparison.compare import CompareSettings
 from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import LEARNING_FILE, MEMORY_FILE, RunFolder
 from firstsight.errors import FirstsightError, PixelsError, RunError, SettingsError
 from firstsight.files import is_unfinished, unfinished
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import Frame
-from firstsight.footage.source import Place
+from firstsight.footage.source import Place, open_source
 from firstsight.learning.learn import extend, resume
 from firstsight.progress import Cancelled, Progress
+from firstsight.report.comparison import write_comparison
 
 SMALL = {"num_levels": 1, "maps": 4, "hidden_maps": 8, "crop_size": 48, "input_size": 32, "frames_per_level": 40}
 
@@ -268,9 +270,13 @@ def test_other_footage_in_its_place_is_refused(clip: Path, tmp_path: Path) -> No
     with pytest.raises(KeyboardInterrupt):
         firstsight.learn(footage, out=tmp_path / "run", progress=press, **SMALL)
     content = footage.read_bytes()
-    footage.write_bytes(content + bytes(8))
-    with pytest.raises(RunError, match="is another than when learning began"):
-        resume(tmp_path / "run")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    metrics.write_text('{"level": 1}\n' * 3)
+    for other in (content + bytes(8), content[:-8] + bytes(8)):
+        footage.write_bytes(other)
+        with pytest.raises(RunError, match="is another than when learning began"):
+            resume(tmp_path / "run")
+    assert metrics.read_text() == '{"level": 1}\n' * 3
     footage.write_bytes(content)
     assert resume(tmp_path / "run").dim
 
@@ -289,6 +295,21 @@ def test_nobody_else_learns_into_the_same_run(clip: Path, tmp_path: Path) -> Non
     assert refused
     with RunFolder.create(tmp_path / "run", force=False):
         assert not list((tmp_path / "run").iterdir())  # no lock is left behind
+
+
+def test_who_extends_reads_the_run_once_nobody_else_learns_into_it(
+    default_run: Path, clip: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(default_run, tmp_path / "run"))
+    with RunFolder(run):
+        with pytest.raises(RunError, match="is being written into already"):
+            extend(run, clip)
+        with pytest.raises(RunError, match="is being written into already"):
+            resume(run)
+        write_comparison(Encoder.load(run), open_source(clip, every=20), CompareSettings(), run)
+    with pytest.raises(RunError, match="no run at"):
+        resume(tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_an_old_run_had_stays_until_the_new_one_is_written(

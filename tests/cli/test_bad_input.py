@@ -122,8 +122,10 @@ def index_first(path: Path, out: Path) -> Path:
 
 def test_a_run_that_is_something_else(firstsight, clip: Path, run_folder: Path, tmp_path: Path) -> None:
     for command in ("compare", "evaluate", "watch"):
-        expect_one_line(firstsight(command, clip, run_folder), "the run comes first")
-    expect_one_line(firstsight("compare", clip, clip), "is footage, not a run", "the run comes first")
+        expect_one_line(firstsight(command, clip, run_folder), " is expected")
+    expect_one_line(firstsight("compare", clip, clip), "is footage, where a run is expected")
+    expect_one_line(firstsight("learn", run_folder, "--out", tmp_path / "new"), "is a run, where footage is expected")
+    expect_one_line(firstsight("scenes", clip, "--run", clip), "is footage, where a run is expected")
     library = tmp_path / "clips.library"
     assert firstsight("index", library, clip, "--model", run_folder, "--every", 100).code == 0
     for command in (("info", library), ("scenes", clip, "--run", library)):

@@ -60,6 +60,10 @@ def test_interrupted_it_tells_the_scenes_of_whole_videos(
     assert ran.code == 130
     assert [line for line in ran.out.splitlines() if "scenes" in line][:num_whole] == ["a.mp4: 2 scenes"][:num_whole]
     assert (tmp_path / "scenes.csv").exists() == bool(num_whole)
+    (tmp_path / "scenes.csv").write_text("all of it")
+    ran_as_json = firstsight("scenes", tmp_path, "--out", tmp_path / "scenes.csv", "--json")
+    assert (tmp_path / "scenes.csv").read_text() == "all of it"
+    assert not num_whole or json.loads(ran_as_json.out)["is_complete"] is False
     assert ("interrupted; these are the scenes of the videos that were finished" in ran.err) == bool(num_whole)
 
 

@@ -281,10 +281,11 @@ def test_what_cannot_be_read_has_a_row_that_says_why(workspace: Workspace, pictu
     assert workspace.snapshot.state != before
     first, *failed = workspace.snapshot.rows
     assert (first.error, len(first.positions)) == ("", 3)
-    assert [row.name for row in failed] == ["bad.png", "cut.mp4"]
+    assert [row.name for row in failed] == ["cut.mp4", "bad.png"]
+    failed.reverse()
     shown = route(workspace, "/api/library")()
     assert (shown["num_sources"], [row["is_indexed"] for row in shown["rows"]]) == (3, [True, False, False])
-    assert shown["rows"][1]["error"].startswith("bad.png cannot be read as a picture")
+    assert shown["rows"][2]["error"].startswith("bad.png cannot be read as a picture")
     reason = "cut.mp4 is not a video"
     for ask in (
         lambda: route(workspace, "/api/rows/{row_id}/video")(failed[1].id),
@@ -297,6 +298,15 @@ def test_what_cannot_be_read_has_a_row_that_says_why(workspace: Workspace, pictu
         with pytest.raises(FirstsightError, match=reason):
             ask()
     assert not any(route(workspace, f"/api/{TILES}")("frames", 0, 0, failed[1].id).body)
+
+
+def test_pictures_of_a_folder_that_cannot_be_read_have_one_row(workspace: Workspace, pictures: Path) -> None:
+    for name in ("bad.png", "worse.png"):
+        (pictures / name).write_text("no picture")
+    index_again(workspace, pictures)
+    _, failed = workspace.snapshot.rows
+    assert (failed.name, failed.num_failed) == ("pictures", 2)
+    assert failed.error.startswith("2 pictures cannot be read; the first: bad.png cannot be read as a picture")
 
 
 def pin(workspace: Workspace, *, seconds: float) -> dict[str, Any]:

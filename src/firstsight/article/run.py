@@ -3,7 +3,6 @@
 import json
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -81,7 +80,7 @@ class Footage:
                 yield self._inputs([frame for frame, _ in drawn])
 
     def sample(self, num_frames: int, *, size: int = 16) -> Iterator[Tensor]:
-        """Batches of at most that many frames, spread evenly over one pass."""
+        """Batches of at most that many frames, spread evenly over one pass; the first, if its length is not stated."""
         total = self.source.num_frames()
         step = max(1, -(-total // num_frames)) if total else 1
         batch: list[Frame] = []
@@ -103,7 +102,7 @@ class Footage:
 
     @cached_property
     def files(self) -> str:
-        """Which files there are and how large, as a hash: whether they are the same after an interruption."""
+        """Which files there are, as a hash: whether they are the same after an interruption; see `files_digest`."""
         return files_digest(self.source)
 
     @property
@@ -140,23 +139,28 @@ class Footage:
     def _read(self, source: Source, before: Place | None = None) -> Iterator[tuple[Frame, Place]]:
         """A pass to its end, or what is left of it after that place."""
         num_frames, num_skipped = (before.num_frames, before.num_skipped) if before else (0, 0)
-        by_file = earlier = Counter(before.skipped_by_file if before else {})
-        num_known = 0
+        earlier = before.skipped_by_file if before else {}
+        num_known, by_file = 0, earlier
         with closing(source.read(self.view)) as reading:
             for frame in reading:
                 if before and not before.is_reached_by(frame):
                     continue
                 num_frames += 1
                 if reading.num_skipped > num_known:
-                    num_known, by_file = reading.num_skipped, earlier + Counter(reading.skipped_by_source)
-                yield frame, Place(frame.source, frame.seconds, num_frames, num_skipped + num_known, dict(by_file))
+                    num_known, by_file = reading.num_skipped, _added(earlier, reading.skipped_by_source)
+                yield frame, Place(frame.source, frame.seconds, num_frames, num_skipped + num_known, by_file)
             self.num_skipped = num_skipped + reading.num_skipped
-            self.skipped_by_file = dict(earlier + Counter(reading.skipped_by_source))
+            self.skipped_by_file = _added(earlier, reading.skipped_by_source)
         self.num_frames = self.pass_length = num_frames
         self.check()
 
     def _inputs(self, frames: list[Frame]) -> Tensor:
         return to_inputs(np.stack([frame.pixels for frame in frames]), self.device)
+
+
+def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+    """The sums of both, as a new one."""
+    return {**first, **{name: first.get(name, 0) + num for name, num in second.items()}}
 
 
 def save_learning(
@@ -199,6 +203,11 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         checks = [from_json(Check, check, name="check") for check in record["checks"]]
         frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
         files, place = from_json(str, record.get("files", ""), name="files"), record.get("place")
+        if files and files != footage.files:
+            raise RunError(
+                f"the footage of {folder.folder} is another than when learning began: files were added, taken away or "
+                "replaced; put them back, or learn it again with --force"
+            )
         footage.restore(record.get("passed", {}), place and from_json(Place, place, name="place"))
         folder.resume(len(checks))
     except (
@@ -206,11 +215,6 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         *(SettingsError, safetensors.SafetensorError),
     ) as error:
         raise RunError(f"{path} is damaged; learn the run again with --force") from error
-    if files and files != footage.files:
-        raise RunError(
-            f"the footage of {folder.folder} is another than when learning began: files were added, taken away or "
-            "replaced; put them back, or learn it again with --force"
-        )
     return frames_drawn, checks
 
 

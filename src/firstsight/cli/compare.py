@@ -272,8 +272,7 @@ def similarities_command(
     if as_json:
         print_json({**content, "out": str(out)})
     else:
-        times = found.table.group_by("source").aggregate([("seconds", "max")]).to_pylist()
-        pictures = {row["source"] for row in times if row["seconds_max"] == 0}  # or one frame, at 0
+        pictures = set(map(printable, found.pictures))
         for one in content["anchors"]:
             when = "" if one["source"] in pictures else f" at {one['seconds']:.2f} s"
             typer.echo(

@@ -67,9 +67,7 @@ def _check_no_footage(run: Path) -> None:
     from firstsight.footage.finding import IMAGE_SUFFIXES, VIDEO_SUFFIXES
 
     if run.suffix.lower() in VIDEO_SUFFIXES | IMAGE_SUFFIXES:
-        raise RunError(
-            f"{printable(run)} is footage, not a run; the run comes first, a folder made by `firstsight learn`"
-        )
+        raise RunError(f"{printable(run)} is footage, where a run is expected, a folder made by `firstsight learn`")
 
 
 def check_library(folder: Path) -> Path:
@@ -96,7 +94,7 @@ def check_sources(sources: MaybeSources) -> MaybeSources:
         find_files(spec)
     except SourceError:
         if (to_path(sources[0]) / "model.safetensors").is_file():
-            raise SourceError(f"{printable(sources[0])} is a run, not footage; the run comes first") from None
+            raise SourceError(f"{printable(sources[0])} is a run, where footage is expected") from None
         raise
     return sources
 

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 def command(
     sources: footage.Sources,
     run: Annotated[
-        Path | None, typer.Option(metavar="RUN", help="Compare the frames by this encoder too, which takes longer.")
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Compare the frames by this encoder too, which takes longer.",
+            callback=footage.check_run,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="CSV", help="Write a table, a line a scene.")] = None,
     start: footage.Start = None,
@@ -48,8 +53,10 @@ def command(
             is_interrupted = True
             display.say("interrupted; these are the scenes of the videos that were finished")
     scenes = Scenes(tuple(done))
+    if is_interrupted and out and out.exists():
+        out = None  # the table that is there stays
     if as_json:
-        print_json({**scenes.to_json(), "out": None if out is None else str(out)})
+        print_json({**scenes.to_json(), "is_complete": not is_interrupted, "out": None if out is None else str(out)})
     else:
         typer.echo(_table(scenes))
     if out:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import LibraryError, SettingsError
-from firstsight.footage.source import Source, Spec, open_source
+from firstsight.footage.image_folders import ImageFiles
+from firstsight.footage.source import Source, Spec, files_of, open_source
 from firstsight.library.embeddings import Embeddings, embed
 from firstsight.library.folder import is_library
 from firstsight.library.store import Store
@@ -72,6 +73,13 @@ class Target:
         self._target = str(target) if isinstance(target, str | PathLike) else self.name
 
     @property
+    def pictures(self) -> frozenset[str]:
+        """Names of its sources that are stills, which have no time."""
+        if self._library is not None:
+            return frozenset(record.name for record in self._library.sources if record.is_picture)
+        return frozenset(files_of(self._source)) if isinstance(self._source, ImageFiles) else frozenset()
+
+    @property
     def fingerprint(self) -> str:
         """The encoder's, which is not loaded for it."""
         return self._library.fingerprint if self._library is not None else self._encoder.fingerprint
@@ -113,6 +121,7 @@ class Similarities:
 
     target: str  # as it was given
     table: pa.Table  # as `similarity_table` makes it
+    pictures: frozenset[str] = frozenset()  # names of the sources that are stills, whose seconds mean nothing
 
     def to_arrow(self) -> pa.Table:
         """A row a frame, a column an anchor."""
@@ -162,7 +171,7 @@ def measure_similarities(
     chosen = Target(target, encoder, frames_per_second=frames_per_second)
     vectors = read_anchors(anchors, chosen.encoder)
     embedded = chosen.embed(progress=progress)
-    return Similarities(embedded.target, similarity_table(embedded.frames, vectors))
+    return Similarities(embedded.target, similarity_table(embedded.frames, vectors), chosen.pictures)
 
 
 def similarity_table(frames: Embeddings, anchors: Mapping[str, NDArray[np.float32]]) -> pa.Table:

@@ -209,7 +209,7 @@ def why_kept(kept: Facts, others: Sequence[Facts]) -> str:
         "not mirrored": any(one.num_mirrored > kept.num_mirrored for one in others),
     }
     if kept.size:
-        grounds["its file is there"] = any(one.size is None for one in others)
+        grounds["its file is there unchanged"] = any(one.size is None for one in others)
     named = [ground for ground, holds in grounds.items() if holds]
     most = max(one.num_bytes for one in others)
     if not named and any(_step(one.num_bytes) < _step(kept.num_bytes) for one in others):

@@ -62,13 +62,14 @@ class RunFolder(Closing):
         folder = check_path(folder, name="run", error=RunError)
         if folder.exists() and not folder.is_dir():
             raise RunError(f"{folder} is a file; give the name of a folder for the run")
-        if is_run(folder):
-            if not force:
-                raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
-        elif others := _other_files(folder):
-            raise RunError(f"{folder} holds other files, such as {others[0]}; choose a folder for the run alone")
         make_folder(folder, purpose="the run")
-        return cls(folder)
+        made = cls(folder)
+        try:
+            _check_free(folder, force=force)
+        except RunError:
+            made.close()
+            raise
+        return made
 
     def save(self, encoder: Encoder) -> None:
         """Writes the encoder as it is now, in place of another run's."""
@@ -122,6 +123,15 @@ class RunFolder(Closing):
 def can_be_resumed(folder: Path) -> bool:
     """Whether there is a state to resume from."""
     return (folder / LEARNING_FILE).is_file()
+
+
+def _check_free(folder: Path, *, force: bool) -> None:
+    """Raises a RunError if there is a run that must not be overwritten, or something else."""
+    if is_run(folder):
+        if not force:
+            raise RunError(f"{folder} holds a run already; choose another folder, or overwrite it with --force")
+    elif others := _other_files(folder):
+        raise RunError(f"{folder} holds other files, such as {others[0]}; choose a folder for the run alone")
 
 
 def _other_files(folder: Path) -> list[str]:

@@ -200,17 +200,16 @@ def _write_fiftyone(library: "Store", frames: "Embeddings", path: Path, progress
                 samples.append({"filepath": name, "tags": [], **fields, "embedding": frames.vectors[row].tolist()})
                 write_atomically(path.parent / name, jpeg)
             progress(Progress("writing", len(samples), len(frames)))
-        info = {"made_by": _MADE_BY, "encoder": library.fingerprint}
-        write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
         write_atomically(path, json_line({"samples": samples}).encode())
     except BaseException:  # what was exported before stays as it was
         _remove(path.parent, [str(one["filepath"]) for one in samples])
         raise
+    info = {"made_by": "firstsight export", "encoder": library.fingerprint}
+    write_atomically(path.parent / "metadata.json", json_line({"media_type": "image", "info": info}).encode())
     _remove(path.parent, before)
 
 
-_MADE_BY = "firstsight export"
-_PICTURE = re.compile(r"data/[0-9a-f]{8}-[0-9]{7,}[.]jpg")
+_PICTURE = re.compile(r"data/([0-9a-f]{8}-)?[0-9]{7,}[.]jpg")  # earlier versions had no prefix
 
 
 def _pictures_of(path: Path) -> list[str]:

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
-from firstsight.files import file_identity
 from firstsight.footage.finding import Found, find_files, summary
 from firstsight.footage.frames import Frame, Reading, View
 from firstsight.footage.image_folders import ArraySource, ImageFiles, sampled_positions
@@ -123,6 +122,7 @@ def files_of(source: Source) -> dict[str, Path]:
 
 
 _SAME_SECONDS = 1e-6  # the resolution of containers
+_END_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,23 @@ def from_place(source: Source, place: Place) -> Source | None:
 
 
 def files_digest(source: Source) -> str:
-    """A hash of the names and sizes of its files; empty without files."""
-    sizes = [
-        (name, identity and identity[2])
-        for name, path in files_of(source).items()
-        for identity in [file_identity(path)]
-    ]
-    return hashlib.blake2b(repr(sorted(sizes)).encode(), digest_size=16).hexdigest() if sizes else ""
+    """A hash of the names and sizes of its files, of videos also of their first and last 64 kB; empty without files."""
+    known = [(name, _ends_of(path, is_read=isinstance(source, VideoFiles))) for name, path in files_of(source).items()]
+    return hashlib.blake2b(repr(sorted(known)).encode(), digest_size=16).hexdigest() if known else ""
+
+
+def _ends_of(path: Path, *, is_read: bool) -> tuple[int, str]:
+    """The size of a file, -1 of none, and a hash of its ends, if they are read."""
+    try:
+        num_bytes, found = path.stat().st_size, hashlib.blake2b(digest_size=16)
+        if is_read:
+            with path.open("rb") as file:
+                found.update(file.read(_END_BYTES))
+                file.seek(max(0, num_bytes - _END_BYTES))
+                found.update(file.read(_END_BYTES))
+    except OSError:
+        return -1, ""
+    return num_bytes, found.hexdigest()
 
 
 def moment_namer(source: Source) -> Callable[[Frame], str]:

@@ -1,7 +1,7 @@
 """`learn`: footage in, an encoder out. `resume`: an interrupted run goes on. `extend`: more footage for a run."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from dataclasses import asdict, fields
 from importlib import metadata
 from os import PathLike
@@ -181,18 +181,19 @@ def resume(run: str | Path, *, device: str = "auto", progress: Report = silent) 
     At the same number of threads it ends with the same weights as a run that was never interrupted.
 
     Raises:
-        RunError: no such run, it is finished, or its footage cannot be read again.
+        RunError: no such run, it is finished, somebody else learns into it, or its footage cannot be read again, or is
+            another one.
         SourceError: the footage is gone.
     """
     run = check_path(run, name="run", error=RunError)
-    provenance: Mapping[str, Any] = read_provenance(run)
-    _check_resumable(provenance, run)
-    try:
-        _check_complete(provenance)
-        settings = from_json(ArticleSettings, provenance["settings"], name="settings")
-    except SettingsError as error:
-        raise RunError(f"{run} cannot be resumed ({error}); learn it again with --force") from error
     with RunFolder(run) as folder:
+        provenance: Mapping[str, Any] = read_provenance(run)
+        _check_resumable(provenance, run)
+        try:
+            _check_complete(provenance)
+            settings = from_json(ArticleSettings, provenance["settings"], name="settings")
+        except SettingsError as error:
+            raise RunError(f"{run} cannot be resumed ({error}); learn it again with --force") from error
         article = ArticleRun(
             _opened_again(provenance["footage"], run),
             settings,
@@ -236,29 +237,32 @@ def extend(
         progress: called now and then.
 
     Raises:
-        RunError: no such run, a run of the article's method, or its footage cannot be read again.
+        RunError: no such run, a run of the article's method, somebody else learns into it, or its footage cannot be
+            read again.
         SourceError: footage of the run is gone, or the further footage cannot be read.
     """
     run = check_path(run, name="run", error=RunError)
-    provenance: Mapping[str, Any] = read_provenance(run)
-    if provenance.get("method") not in ("default", "random"):
-        by = "by the article's method" if provenance.get("method") == "article" else "in a way that is not known"
-        raise RunError(f"{run} was learned {by}; only the default method's runs are extended")
-    try:
-        _check_complete(provenance)
-        settings = from_json(ClosedFormSettings, provenance["settings"], name="settings")
-    except SettingsError as error:
-        raise RunError(f"{run} cannot be extended ({error}); learn from all the footage with a new run") from error
-    sampling = _sampling(start_seconds, end_seconds, every, frames_per_second)
-    further = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
-    known = [provenance["footage"], *provenance.get("extended_by", [])]
-    sources = [*(_opened_again(footage, run) for footage in known), further]
-    record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
-    record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
-    with RunFolder(run) if out is None else RunFolder.create(out, force=force) as folder:
+    with ExitStack() as held:
+        folder = held.enter_context(RunFolder(run)) if out is None else None
+        provenance: Mapping[str, Any] = read_provenance(run)
+        if provenance.get("method") not in ("default", "random"):
+            by = "by the article's method" if provenance.get("method") == "article" else "in a way that is not known"
+            raise RunError(f"{run} was learned {by}; only the default method's runs are extended")
+        try:
+            _check_complete(provenance)
+            settings = from_json(ClosedFormSettings, provenance["settings"], name="settings")
+        except SettingsError as error:
+            raise RunError(f"{run} cannot be extended ({error}); learn from all the footage with a new run") from error
+        sampling = _sampling(start_seconds, end_seconds, every, frames_per_second)
+        further = open_source(source, **sampling)  # type: ignore[arg-type]  # a dict forgets which value is which
+        known = [provenance["footage"], *provenance.get("extended_by", [])]
+        sources = [*(_opened_again(footage, run) for footage in known), further]
+        record = {name: value for name, value in provenance.items() if name not in {"outcome", "machine"}}
+        record["extended_by"] = [*known[1:], {"paths": _paths(source) if further.replayable else [], **sampling}]
+        folder = folder or held.enter_context(RunFolder.create(str(out), force=force))
         encoder = learn_closed_form(sources, settings, record, folder, progress)
         remember(sources, encoder, folder, progress=progress)
-    return encoder
+        return encoder
 
 
 def _sampling(

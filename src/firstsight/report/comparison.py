@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from firstsight.comparison.compare import (
     EveryNFrames,
 )
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.run_config import is_run
 from firstsight.errors import SettingsError
 from firstsight.files import make_folder, only_writer, write_atomically
 from firstsight.footage.frames import Frame
@@ -339,11 +340,13 @@ def write_comparison(
         check_agreement(encoder, settings)
     make_folder(folder)
     level = encoder.compared_level(settings.level)
-    highlights, total = Highlights(), source.num_frames()
-    with only_writer(folder):
+    highlights, total, moment = Highlights(), source.num_frames(), moment_namer(source)
+    with nullcontext() if is_run(folder) else only_writer(folder):  # a run's folder is held by who learns it
         with ExitStack() as files:
             timeline = files.enter_context(TimelineWriter(folder / TIMELINE_FILE, boxes=settings.box is not None))
-            film = files.enter_context(Film(folder / FILM_FILE, encoder, level=level, agreement=agreement))
+            film = files.enter_context(
+                Film(folder / FILM_FILE, encoder, level=level, agreement=agreement, moment=moment)
+            )
             comparisons = Comparisons(encoder, source, settings, (Whole(),), keep_cells=agreement)
             for comparison in comparisons:
                 timeline.write(comparison)
@@ -352,7 +355,7 @@ def write_comparison(
                 progress(Progress("comparing", highlights.num_compared, total, _two_digits(comparison.similarity)))
                 if show and not show(comparison):
                     break
-        summary = _summary(folder, highlights, comparisons, moment_namer(source))
+        summary = _summary(folder, highlights, comparisons, moment)
         finished(summary)
         progress(Progress("drawing", 0, None))
         plot = plot_timeline(folder / TIMELINE_FILE, title=source.name)

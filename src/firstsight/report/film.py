@@ -1,6 +1,6 @@
 """The article's two windows, anchor and current frame: as a film, or live while the comparison runs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,10 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.frames import Frame
 from firstsight.report.drawing import Picture, cell_centres_in_frame, draw_box, with_support
+from firstsight.text import printable, shortened
 
 _BAND = 40  # pixels below the pictures, for the text
+_NAME_LETTERS = 40  # of a file and its time
 _RADIUS = 3  # pixels, for each map chosen in a cell
 _BACKGROUND, _ANCHOR_COLOUR, _TEXT_COLOUR, _CIRCLE_COLOUR = (
     (20, 22, 26),
@@ -27,6 +29,11 @@ _BACKGROUND, _ANCHOR_COLOUR, _TEXT_COLOUR, _CIRCLE_COLOUR = (
 _LONGEST_SECONDS, _USUAL_SECONDS = 1.0, 1 / 25
 
 
+def _when(frame: Frame) -> str:
+    """Such as `at 33.60 s`; empty of a picture."""
+    return "" if np.isnan(frame.seconds) else f"at {frame.seconds:.2f} s"
+
+
 class Windows:
     """Draws anchor and current frame side by side, with similarity, times and the cells compared.
 
@@ -35,10 +42,19 @@ class Windows:
         level: the level that was compared; None for a read-out of all levels, which has no cells.
         panel: width and height of each of the two pictures, even.
         agreement: whether the current frame is coloured where it agrees with the anchor, rather than circled.
+        moment: what names a frame.
     """
 
-    def __init__(self, encoder: Encoder, *, level: int | None, panel: tuple[int, int], agreement: bool = False) -> None:
-        self.encoder = encoder
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        level: int | None,
+        panel: tuple[int, int],
+        agreement: bool = False,
+        moment: Callable[[Frame], str] = _when,
+    ) -> None:
+        self.encoder, self.moment = encoder, moment
         self.level = level
         self.agreement = agreement
         self.panel = panel
@@ -63,11 +79,14 @@ class Windows:
         canvas.paste(anchor, (0, 0))
         canvas.paste(current, (width, 0))
         draw = ImageDraw.Draw(canvas)
-        draw.text((10, height + 9), f"anchor{_when(comparison.anchor)}", fill=_ANCHOR_COLOUR, font=self._font)
+        draw.text((10, height + 9), f"anchor {self._named(comparison.anchor)}", fill=_ANCHOR_COLOUR, font=self._font)
         value = "not known yet" if comparison.similarity is None else f"{comparison.similarity:.2f}"
-        text = f"similarity {value}{_when(comparison.frame)}{agreed}"
+        text = f"similarity {value} {self._named(comparison.frame)}{agreed}"
         draw.text((width + 10, height + 9), text, fill=_TEXT_COLOUR, font=self._font)
         return np.asarray(canvas)
+
+    def _named(self, frame: Frame) -> str:
+        return shortened(printable(self.moment(frame)), _NAME_LETTERS)
 
     def _fit(self, picture: Picture) -> Image.Image:
         image = Image.fromarray(picture)
@@ -92,8 +111,16 @@ class Windows:
 class Film:
     """Writes the two windows as an H.264 file, in the footage's own time."""
 
-    def __init__(self, path: Path, encoder: Encoder, *, level: int | None, agreement: bool = False) -> None:
-        self._path = path
+    def __init__(
+        self,
+        path: Path,
+        encoder: Encoder,
+        *,
+        level: int | None,
+        agreement: bool = False,
+        moment: Callable[[Frame], str] = _when,
+    ) -> None:
+        self._path, self._moment = path, moment
         self._encoder = encoder
         self._agreement = agreement
         self._level = level
@@ -106,7 +133,9 @@ class Film:
         """Adds a picture; the first one gives the film its size."""
         if self._windows is None or self._writer is None:
             height, width = comparison.frame.whole.shape[:2]
-            self._windows = Windows(self._encoder, level=self._level, panel=(width, height), agreement=self._agreement)
+            self._windows = Windows(
+                self._encoder, level=self._level, panel=(width, height), agreement=self._agreement, moment=self._moment
+            )
             self._writer = VideoWriter(self._path, size=self._windows.size)
         self._writer.write(self._windows.draw(comparison), seconds=self._time(comparison.frame.seconds))
 
@@ -125,11 +154,6 @@ class Film:
     ) -> None:
         if self._writer is not None:
             self._writer.close()
-
-
-def _when(frame: Frame) -> str:
-    """Such as `at 33.60 s`, after a space; empty of a picture."""
-    return "" if np.isnan(frame.seconds) else f" at {frame.seconds:.2f} s"
 
 
 _QUIT_KEYS = ("q", "Q", "Escape")

@@ -141,7 +141,7 @@ class SearchResult:
                 "is_measured": self.background.is_measured,
                 "num_pairs": len(self.background.pairs),
                 "num_decoys": len(self.background.decoys),
-                "rarest_rate": self.background.rarest_rate,
+                "rarest_rate": self.background.rarest_rate if self.background.is_measured else None,
             },
         }
 

@@ -45,6 +45,7 @@ class Row:
     duration_seconds: float
     path: Path | None = None  # of a file that is not indexed
     error: str = ""  # why that cannot be read; empty of one that is not indexed yet
+    num_failed: int = 0  # files that cannot be read: of pictures in a folder there is one row
 
     @cached_property
     def ends(self) -> Floats:
@@ -99,6 +100,7 @@ class Row:
             "end_seconds": self.end_seconds,
             "is_indexed": self.path is None,
             "error": self.error,
+            "num_failed": self.num_failed,
             "aspect": aspect,
             "starts_at": stated_start(self.name) if self.kind == "video" else None,
         }
@@ -192,28 +194,37 @@ def _indexed_rows(store: Store) -> list[Row]:
         times: Floats = np.arange(len(some), dtype=np.float64) * _PICTURE_SECONDS
         records = tuple(record for _, record in some)
         if records:
-            name = f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
-            rows.append(Row(f"g{records[0].id}", name, "pictures", positions, times, records, float(len(some))))
+            rows.append(
+                Row(f"g{records[0].id}", _pictures_in(folder), "pictures", positions, times, records, float(len(some)))
+            )
     return rows
 
 
 def _failed_rows(store: Store) -> list[Row]:
     """Of what could not be read; a file that was read before it changed has its row already."""
     shown = {record.path for record in store.sources}
-    return [
-        Row(
-            f"x{record.id}",
-            printable(record.name),
-            "pictures" if record.is_picture else "video",
-            *_NO_FRAMES,
-            (),
-            0.0,
-            record.path,
-            printable(record.reason),
-        )
-        for record in store.failed_sources
-        if record.path not in shown
-    ]
+    failed = [record for record in store.failed_sources if record.path not in shown]
+    rows = [_failed_row(record, record.name, record.reason) for record in failed if not record.is_picture]
+    pictures = sorted((record for record in failed if record.is_picture), key=lambda one: _folder(one.name))
+    for folder, group in groupby(pictures, key=lambda one: _folder(one.name)):
+        first, *others = group
+        if others:
+            num = 1 + len(others)
+            reason = f"{num} pictures cannot be read; the first: {first.reason}"
+            rows.append(_failed_row(first, _pictures_in(folder), reason, num_failed=num))
+        else:
+            rows.append(_failed_row(first, first.name, first.reason))
+    return rows
+
+
+def _failed_row(record: SourceRecord, name: str, reason: str, *, num_failed: int = 1) -> Row:
+    kind: Kind = "pictures" if record.is_picture else "video"
+    shown = printable(name), kind, *_NO_FRAMES, (), 0.0, record.path, printable(reason)
+    return Row(f"x{record.id}", *shown, num_failed)
+
+
+def _pictures_in(folder: str) -> str:
+    return f"pictures in {printable(folder)}" if folder not in ("", ".") else "pictures"
 
 
 _CLOCK = re.compile(

@@ -6,7 +6,8 @@ import { emit, state } from "./state.js";
 const BUSY_MS = 700, IDLE_MS = 4000;
 
 // Of what is over: what was not finished, or could not read everything, until it is dismissed.
-const isToBeSeen = (job) => !job.is_dismissed && (job.state !== "done" || job.is_partial);
+const isToBeSeen = (job) => !job.is_dismissed && (job.state !== "done" || job.is_partial) && !isDoneSince(job);
+const isDoneSince = ({ id, kind, title }) => state.jobs.some((one) => one.id > id && one.kind === kind && one.title === title && one.state === "done");
 
 export class JobBar {
   constructor(parent, { onState, report }) {

@@ -55,7 +55,7 @@ export function mount(root) {
 
 // Each picture of a row is a source of its own; what is not indexed yet is one, too.
 function countsText({ rows, num_sources: num, num_frames: frames }) {
-  const unread = rows.filter((row) => row.error).length, waiting = rows.filter((row) => !row.is_indexed).length - unread;
+  const unread = rows.reduce((sum, row) => sum + row.num_failed, 0), waiting = rows.filter((row) => !row.is_indexed && !row.error).length;
   return [counted(num + waiting, "source"), frames && counted(frames, "frame"), unread && `${unread.toLocaleString("en")} not readable`].filter(Boolean).join(" · ");
 }
 

@@ -72,7 +72,7 @@ def test_compare_streams_every_frame_against_an_anchor(
         assert len(curve) == 160
         assert 80 <= int(np.argmax(curve)) < 120
     first = next(iter(firstsight.compare(encoder, hall)))  # the article's rule: the first frame is the anchor
-    assert plain(first) == {"seconds": 0.1, "similarity": first.similarity}
+    assert plain(first) == {"source": "hall.mp4", "seconds": 0.1, "similarity": first.similarity}
 
 
 def test_align_pairs_moments(encoder: firstsight.Encoder, hall: Path) -> None:

@@ -159,7 +159,7 @@ class TestReaders:
     def test_files_that_are_not_kept_for_them_are_told_of(
         self, library: Store, clips: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(readers, "_lock", lambda handle, exclusively: True)  # a disk that has no locks
+        monkeypatch.setattr(readers, "try_lock", lambda handle, **_: True)  # a disk that has no locks
         add(library, [clips])
         reader = Store.open(library.path)
         add(library, [clips], every=2)

@@ -116,6 +116,9 @@ def test_of_many_moments_it_says_how_many_there_are_and_where_all_are(server: Se
     page.wait_for_selector("h3:has-text('1,022 moments')")
     assert "the best 60 of 1,072; all are in the CSV" in page.locator(".results").inner_text()
     assert page.locator("h3 small").all_inner_texts() == ["50 moments", "1,022 moments"]
+    assert page.locator(".drop").evaluate(
+        "one => one.scrollHeight <= one.clientHeight"
+    )  # what is long squeezes nothing
 
 
 def test_pictures_are_named_by_their_files_and_are_no_footage_to_watch_live(server: Server, open_page) -> None:

@@ -1,5 +1,6 @@
 """Neighbours against a slow, obvious version."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,8 @@ def test_frames_of_a_video_are_named_by_their_times(encoder: Encoder, folder: Pa
     (found,) = nearest_pictures(encoder, tmp_path / "noise.mp4", [folder / "0" / "3.png"], k=8)
     assert {one.name for one in found.neighbours} == {f"noise.mp4@{index / 4:g}" for index in range(8)}
     assert {one["seconds"] for one in found.to_json()["neighbours"]} == {index / 4 for index in range(8)}
+    late = replace(found.neighbours[0], frame=replace(found.neighbours[0].frame, seconds=12_345.678901))
+    assert late.name == "noise.mp4@12345.678901"  # the same frame, hours into a video
     (found,) = nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)
     assert (found.to_json()["neighbours"][0]["seconds"], found.neighbours[0].name[:2]) == (
         None,

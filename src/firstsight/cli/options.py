@@ -50,13 +50,14 @@ def check_run(run: MaybePath) -> MaybePath:
     """Raises a RunError if there is neither a run nor a weights file; None is not checked."""
     if run is None:
         return run
+    from firstsight.encoder.run_config import check_no_library
+
     run = to_path(run)
     if not run.exists():
         raise RunError(
             f"no run at {printable(run)}; give a folder made by `firstsight learn`, or an article weights file (.pth)"
         )
-    if (run / "library.json").is_file() and (run / "model").is_dir():
-        raise RunError(f"{printable(run)} is a library; its encoder is in {printable(run / 'model')}: give that")
+    check_no_library(run)
     if run.suffix.lower() != ".pth" and run.is_file():
         _check_no_footage(run)
     return run

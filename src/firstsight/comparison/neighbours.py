@@ -20,6 +20,7 @@ from firstsight.files import listed
 from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
+from firstsight.footage.reference import moment_reference
 from firstsight.footage.source import Source, Spec, open_source
 from firstsight.object_store import to_path
 from firstsight.progress import Progress, Report, silent
@@ -46,7 +47,7 @@ class Neighbour:
     @property
     def name(self) -> str:
         """The file of a picture; of a video with its time, as a search takes it: "walk.mp4@3.2"."""
-        return self.frame.source if self.is_picture else f"{self.frame.source}@{round(self.frame.seconds, 6):g}"
+        return self.frame.source if self.is_picture else moment_reference(self.frame.source, self.frame.seconds)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from firstsight.errors import RunError, SettingsError
 from firstsight.files import read_regular
 from firstsight.from_json import from_json, read_json
+from firstsight.text import printable
 
 
 class LevelEnd(TypedDict):
@@ -134,8 +135,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         file = config_file(folder)
         config = read_json(file)
     except FileNotFoundError as error:
-        if (folder / "library.json").is_file():
-            raise RunError(f"{folder} is a library; its encoder is in {folder / 'model'}: give that") from error
+        check_no_library(folder)
         raise RunError(
             f"{folder} is not a run: it has no {CONFIG_FILE}; give a folder made by `firstsight learn`"
         ) from error
@@ -151,6 +151,12 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"version {FORMAT_VERSION}: use the firstsight that made it, or learn it again"
         )
     return config
+
+
+def check_no_library(folder: Path) -> None:
+    """Raises a RunError that names the run within, if the folder is a library."""
+    if (folder / "library.json").is_file() and (folder / "model").is_dir():
+        raise RunError(f"{printable(folder)} is a library; its encoder is in {printable(folder / 'model')}: give that")
 
 
 def read_provenance(folder: Path) -> Provenance:

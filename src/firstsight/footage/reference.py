@@ -28,7 +28,12 @@ class FrameReference:
         """As a person would write it."""
         if self.seconds is None:
             return self.path.name
-        return f"{self.path.name}@{f'{self.seconds:.6f}'.rstrip('0').rstrip('.')}"
+        return moment_reference(self.path.name, self.seconds)
+
+
+def moment_reference(name: str, seconds: float) -> str:
+    """A moment of a video as `parse_reference` reads it: "walk.mp4@83.2", to the microsecond."""
+    return f"{name}@{f'{seconds:.6f}'.rstrip('0').rstrip('.')}"
 
 
 def parse_reference(text: str) -> FrameReference:

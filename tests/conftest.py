@@ -35,12 +35,28 @@ providers.is_local_module_file = lambda path: False
 # What shares something that takes long to make goes to one process of xdist, like the tests of one file.
 _SHARE_AN_ENCODER = {"test_decoys.py", "test_search.py", "test_query.py", "test_scenes.py"}
 
+# These take longest, so they begin first; else one process still has one of them when there is nothing left to do.
+_LONG = ("cli/test_library_in_object_store.py", "test_docs.py", "cli/test_main.py", "web/", "indexing/test_on_ray.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(_LONG))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a third of the time is spent waiting for other processes, networks and disks."""
+    return (os.cpu_count() or 1) + 1
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     if config.getoption("dist") != "loadfile":
         return None
     from xdist.scheduler import LoadScopeScheduling
+
+    config.option.loadscopereorder = False  # not by the number of tests, but as they were collected
 
     class Sharing(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:

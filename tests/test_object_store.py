@@ -247,6 +247,37 @@ class TestLeased:
             assert not path.read_bytes().startswith(b"elsewhere")
         assert not path.exists()
 
+    def test_who_slept_between_reading_and_writing_replaces_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        path, read, other = of_store(f"{ROOT}/lock"), ObjectPath.read_bytes, b"elsewhere 17 0123456789abcdef 4"
+
+        def read_and_sleep(self: ObjectPath) -> bytes:
+            content = read(self)
+            if threading.current_thread().name == "firstsight-lease" and content != other:
+                self.write_bytes(other)  # another takes it over
+            return content
+
+        monkeypatch.setattr(ObjectPath, "read_bytes", read_and_sleep)
+        with pytest.raises(LeaseLostError):
+            self._hold_for_a_beat(path)
+        assert path.read_bytes() == other
+        path.unlink()
+
+    def _hold_for_a_beat(self, path: ObjectPath) -> None:
+        with leased(path):
+            (renewing,) = [one for one in threading.enumerate() if one.name == "firstsight-lease"]
+            renewing.join(timeout=5)
+
+    def test_of_two_who_take_over_one_gets_it(self) -> None:
+        path = of_store(f"{ROOT}/lock")
+        path.write_bytes(b"killed")
+        tag = path.tag()
+        assert path.write_if(tag, b"first")
+        assert not path.write_if(tag, b"second")
+        assert path.read_bytes() == b"first"
+        path.unlink()
+        with pytest.raises(FileNotFoundError):
+            path.write_if(tag, b"third")
+
     @pytest.mark.parametrize("content", [b"elsewhere 17 0123456789abcdef 4", None])
     def test_who_lost_it_is_stopped_and_leaves_it(self, content: bytes | None) -> None:
         path = of_store(f"{ROOT}/lock")

@@ -1,7 +1,7 @@
 """Locks in an object store, which has none: an object that its owner writes again and again.
 
 Whoever wants the lock makes the object, which only one can; if it is there, its content changes as long as its owner is
-alive. No clocks are compared.
+alive. No clocks are compared. Each write is of what was read: in S3 who slept in between replaces nothing.
 """
 
 import logging
@@ -77,46 +77,54 @@ def leased(path: ObjectPath, *, wait_seconds: float = 0.0) -> Iterator[None]:
 
 def _take(path: ObjectPath, owner: str, wait_seconds: float) -> None:
     """Becomes the owner, or raises."""
-    before, is_taken_over = None, False
+    before = None
     begun = since = time.monotonic()
     while not path.create(_beat(owner, 0)):
-        now = _content(path)
-        if now is not None and _owner_of(now) == owner:  # made, but the answer was lost
-            break
-        if now is not None and now == before and time.monotonic() - since >= _LEASE_SECONDS:
-            path.unlink(missing_ok=True)  # of a process that was killed
-            time.sleep(secrets.randbelow(1_000) / 1_000)  # others may have waited as long
-            is_taken_over = True
-            continue
-        if now is not None and now != before:
+        tag, now = _read(path)
+        if _owner_of(now) == owner:  # made, but the answer was lost
+            return
+        if now and now == before and time.monotonic() - since >= _LEASE_SECONDS:
+            if not _replace(path, tag, _beat(owner, 0)):  # that of a process that was killed
+                continue
+            time.sleep(2 * _LOOK_SECONDS)  # others may have waited as long, and not every store knows conditions
+            if _owner_of(_read(path)[1]) != owner:
+                raise LeaseHeldError(str(path))
+            return
+        if now and now != before:
             if before is not None and time.monotonic() - begun >= wait_seconds:
                 raise LeaseHeldError(str(path))
             if not wait_seconds:
                 _LOG.warning("%s is held: looking for up to %g s whether its owner is alive", path, _LEASE_SECONDS)
             before, since = now, time.monotonic()
         time.sleep(_LOOK_SECONDS)
-    if is_taken_over:
-        time.sleep(2 * _LOOK_SECONDS)
-        if _owner_of(_content(path) or b"") != owner:  # another has removed it, as if it were that of the killed one
-            raise LeaseHeldError(str(path))
 
 
 def _renew(path: ObjectPath, owner: str, ends: threading.Event, lost: threading.Event) -> None:
     number = 0
     while not ends.wait(_BEAT_SECONDS):
         with suppress(StoreError):  # the next time may go better
-            if _owner_of(_content(path) or b"") != owner:
+            number += 1
+            tag, content = _read(path)
+            if _owner_of(content) == owner and not _replace(path, tag, _beat(owner, number)):
+                content = _read(path)[1]  # another has it now; or it is written, and the answer was lost
+            if _owner_of(content) != owner:
                 lost.set()
                 return
-            number += 1
-            path.write_bytes(_beat(owner, number))
 
 
-def _content(path: ObjectPath) -> bytes | None:
+def _read(path: ObjectPath) -> tuple[str, bytes]:
+    """The tag and the content, which may be newer; empty if it is not there."""
     try:
-        return path.read_bytes()
+        return path.tag(), path.read_bytes()
     except FileNotFoundError:
-        return None
+        return "", b""
+
+
+def _replace(path: ObjectPath, tag: str, content: bytes) -> bool:
+    try:
+        return path.write_if(tag, content)
+    except FileNotFoundError:
+        return False
 
 
 def _beat(owner: str, number: int) -> bytes:

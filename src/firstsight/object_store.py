@@ -19,7 +19,7 @@ import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,10 +66,9 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
 
     def has_bucket(self) -> bool:
         """Whether that exists; True too if the credentials, which may be for a folder alone, do not say."""
-        try:
+        with suppress(RefusedError):
             return self.bucket.exists()
-        except RefusedError:
-            return True
+        return True
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:  # noqa: ARG002  # as `Path` has it
         """Size, kind and time. Times end with a number of the content, as a store's are of whole seconds."""
@@ -99,11 +98,9 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
         return self._kind() == "directory"
 
     def _kind(self) -> str | None:
-        try:
-            mode = self.stat().st_mode
-        except FileNotFoundError:
-            return None
-        return "directory" if stat.S_ISDIR(mode) else "file"
+        with suppress(FileNotFoundError):
+            return "directory" if stat.S_ISDIR(self.stat().st_mode) else "file"
+        return None
 
     def samefile(self, other_path: str | os.PathLike[str]) -> bool:
         """Whether the other is the same address."""
@@ -153,11 +150,24 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
             files.pipe_file(str(self), bytes(data))
         return len(data)
 
+    def tag(self) -> str:
+        """Of a file: another content has another one."""
+        with self._asked() as files:
+            info = files.info(str(self))
+        return str(info.get("ETag") or info.get("etag"))
+
     def create(self, content: bytes) -> bool:
         """Makes a file unless there is one, atomically; whether it was made."""
+        return self._put(content, mode="create")
+
+    def write_if(self, tag: str, content: bytes) -> bool:
+        """Replaces a file that still has that tag, in S3 atomically; whether it was replaced."""
+        return self._put(content, **{"IfMatch": tag} if self.protocol == "s3" else {})
+
+    def _put(self, content: bytes, **condition: str) -> bool:
         with self._asked() as files:
             try:
-                files.pipe_file(str(self), content, mode="create")
+                files.pipe_file(str(self), content, **condition)
             except FileExistsError:
                 return False
             except OSError as error:
@@ -350,16 +360,12 @@ def _held(folder: Path) -> BinaryIO | None:
         return None
     import fcntl
 
-    try:
-        file = (folder / ".held").open("wb")
-    except OSError:
-        return None
-    try:
+    with suppress(OSError), ExitStack() as opened:
+        file = opened.enter_context((folder / ".held").open("wb"))
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        return None
-    return file
+        opened.pop_all()
+        return file
+    return None
 
 
 _MAKING = threading.Lock()

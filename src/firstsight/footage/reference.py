@@ -47,6 +47,8 @@ def parse_reference(text: str) -> FrameReference:
         return _without_time(text)
     name, at, time = text.rpartition("@")
     if not at:
+        if _is_folder(text):
+            raise SourceError(f"{brief(text)} is a folder: {_VALID_REFERENCE}")
         raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
     if not _is_file(name):
         raise SourceError(f"there is no file {brief(name)} nor {brief(text)}: {_VALID_REFERENCE}")
@@ -63,6 +65,10 @@ def _without_time(text: str) -> FrameReference:
 
 def _is_file(text: str) -> bool:
     return to_path(text).is_file() if is_object(text) else os.path.isfile(text)  # noqa: PTH113  # `Path` raises
+
+
+def _is_folder(text: str) -> bool:
+    return to_path(text).is_dir() if is_object(text) else os.path.isdir(text)  # noqa: PTH112  # `Path` raises
 
 
 def _seconds(time: str, text: str) -> float:

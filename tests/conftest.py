@@ -43,8 +43,8 @@ _LONG = ("cli/test_library_in_object_store.py", "test_docs.py", "cli/test_main.p
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
-    items.sort(key=lambda item: not item.path.relative_to(tests).as_posix().startswith(_LONG))
+    first = tuple(f"{Path(__file__).parent.as_posix()}/{name}" for name in _LONG)
+    items.sort(key=lambda item: not item.path.as_posix().startswith(first))
 
 
 def pytest_collection_finish() -> None:
@@ -55,9 +55,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
+def pytest_xdist_auto_num_workers() -> int | None:
     """One more than there are cores: a third of the time is spent waiting for other processes, networks and disks."""
-    return (os.cpu_count() or 1) + 1
+    if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ:
+        return None
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from object_store_made import BUCKET, Server, object_store_server
@@ -239,13 +240,65 @@ class TestLeased:
         assert order == ["first", "second"]
         assert not path.exists()
 
-    def test_that_of_a_killed_process_is_taken_over(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.mark.parametrize("content", [b"elsewhere 17 0123456789abcdef 4", b""])
+    def test_that_of_a_killed_process_is_taken_over(self, monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+        path = of_store(f"{ROOT}/lock")
+        path.write_bytes(content)
+        monkeypatch.setattr(leases, "_LEASE_SECONDS", 0.3)
+        with leased(path):
+            assert not path.read_bytes().startswith(content or b"elsewhere")
+        assert not path.exists()
+
+    def test_by_one_of_those_who_wait_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        path, both, found = of_store(f"{ROOT}/lock"), threading.Barrier(2), []
+        path.write_bytes(b"elsewhere 17 0123456789abcdef 4")
+        monkeypatch.setattr(leases, "_LEASE_SECONDS", 0.3)
+
+        def take() -> None:
+            try:
+                with leased(path):
+                    found.append("has it")
+                    both.wait(timeout=60)
+            except LeaseHeldError:
+                found.append("is refused")
+                both.wait(timeout=60)
+
+        threads = [threading.Thread(target=take) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(found) == ["has it", "is refused"]
+        assert not path.exists()
+
+    def test_where_it_can_not_be_replaced_nobody_waits_for_ever(self, monkeypatch: pytest.MonkeyPatch) -> None:
         path = of_store(f"{ROOT}/lock")
         path.write_bytes(b"elsewhere 17 0123456789abcdef 4")
         monkeypatch.setattr(leases, "_LEASE_SECONDS", 0.3)
-        with leased(path):
-            assert not path.read_bytes().startswith(b"elsewhere")
-        assert not path.exists()
+        monkeypatch.setattr(ObjectPath, "write_if", lambda *_: False)
+        with pytest.raises(LeaseHeldError), leased(path):
+            pass
+        path.unlink()
+
+    @pytest.mark.parametrize("code", ["NotImplemented", "501"])
+    def test_a_store_that_knows_no_conditions_replaces_it(self, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+        path = of_store(f"{ROOT}/lock")
+        path.write_bytes(b"one")
+        files = object_store._files("s3")
+        plain = files.pipe_file
+
+        class Answer(Exception):  # noqa: N818  # as that of botocore
+            response: ClassVar = {"Error": {"Code": code}}
+
+        def pipe_file(name: str, content: bytes, **condition: str) -> None:
+            if condition:
+                raise OSError(code) from Answer
+            plain(name, content)
+
+        monkeypatch.setattr(files, "pipe_file", pipe_file)
+        assert path.write_if(path.tag(), b"two")
+        assert path.read_bytes() == b"two"
+        path.unlink()
 
     def test_who_slept_between_reading_and_writing_replaces_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         path, read, other = of_store(f"{ROOT}/lock"), ObjectPath.read_bytes, b"elsewhere 17 0123456789abcdef 4"

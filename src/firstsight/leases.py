@@ -1,7 +1,8 @@
 """Locks in an object store, which has none: an object that its owner writes again and again.
 
 Whoever wants the lock makes the object, which only one can; if it is there, its content changes as long as its owner is
-alive. No clocks are compared. Each write is of what was read: in S3 who slept in between replaces nothing.
+alive. No clocks are compared. In S3 it is replaced only if it is still what was read, so whoever slept in between
+replaces nothing; only who sleeps while it releases its own may remove another's.
 """
 
 import logging
@@ -77,22 +78,22 @@ def leased(path: ObjectPath, *, wait_seconds: float = 0.0) -> Iterator[None]:
 
 def _take(path: ObjectPath, owner: str, wait_seconds: float) -> None:
     """Becomes the owner, or raises."""
-    before = None
+    before: bytes | None = None
     begun = since = time.monotonic()
     while not path.create(_beat(owner, 0)):
         tag, now = _read(path)
-        if _owner_of(now) == owner:  # made, but the answer was lost
+        if now is not None and _owner_of(now) == owner:  # made, but the answer was lost
             return
-        if now and now == before and time.monotonic() - since >= _LEASE_SECONDS:
-            if not _replace(path, tag, _beat(owner, 0)):  # that of a process that was killed
-                continue
-            time.sleep(2 * _LOOK_SECONDS)  # others may have waited as long, and not every store knows conditions
-            if _owner_of(_read(path)[1]) != owner:
-                raise LeaseHeldError(str(path))
-            return
-        if now and now != before:
-            if before is not None and time.monotonic() - begun >= wait_seconds:
-                raise LeaseHeldError(str(path))
+        is_held = now is not None and before is not None and now != before
+        if now is not None and now == before and time.monotonic() - since >= _LEASE_SECONDS:
+            if _replace(path, tag, _beat(owner, 0)):  # that of a process that was killed
+                time.sleep(2 * _LOOK_SECONDS)  # others may have waited as long, and not every store knows conditions
+                if _owner_of(_read(path)[1]) == owner:
+                    return
+            is_held, since = True, time.monotonic()
+        if is_held and time.monotonic() - begun >= wait_seconds:
+            raise LeaseHeldError(str(path))
+        if now is not None and now != before:
             if not wait_seconds:
                 _LOG.warning("%s is held: looking for up to %g s whether its owner is alive", path, _LEASE_SECONDS)
             before, since = now, time.monotonic()
@@ -112,12 +113,12 @@ def _renew(path: ObjectPath, owner: str, ends: threading.Event, lost: threading.
                 return
 
 
-def _read(path: ObjectPath) -> tuple[str, bytes]:
-    """The tag and the content, which may be newer; empty if it is not there."""
+def _read(path: ObjectPath) -> tuple[str, bytes | None]:
+    """The tag and the content, which may be newer; None if it is not there."""
     try:
         return path.tag(), path.read_bytes()
     except FileNotFoundError:
-        return "", b""
+        return "", None
 
 
 def _replace(path: ObjectPath, tag: str, content: bytes) -> bool:
@@ -131,5 +132,5 @@ def _beat(owner: str, number: int) -> bytes:
     return f"{owner} {number}".encode()
 
 
-def _owner_of(content: bytes) -> str:
-    return content.decode(errors="replace").rpartition(" ")[0]
+def _owner_of(content: bytes | None) -> str:
+    return (content or b"").decode(errors="replace").rpartition(" ")[0]

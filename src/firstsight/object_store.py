@@ -33,7 +33,7 @@ _PACKAGES = {"s3": "s3fs", "gs": "gcsfs", "az": "adlfs"}
 # `Path` makes one slash of two.
 _ADDRESS = re.compile(rf"({'|'.join(_PACKAGES)}):/{{1,2}}(?=[^/])")
 # How stores say that there is such a file, or that others make it at this moment, where s3fs does not.
-_CONFLICTS = ("PreconditionFailed", "ConditionalRequestConflict")
+_CONFLICTS = ("PreconditionFailed", "412", "ConditionalRequestConflict")
 _MAX_COPIED_BYTES = 20e9
 _SHARE_OF_DISK = 0.5  # of what is free, for copies
 _MIN_COPIES = 8
@@ -151,18 +151,18 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
         return len(data)
 
     def tag(self) -> str:
-        """Of a file: another content has another one."""
+        """Changes whenever the file's content does; empty where the store states none that it could compare."""
         with self._asked() as files:
             info = files.info(str(self))
-        return str(info.get("ETag") or info.get("etag"))
+        return re.sub("^W/.*", "", str(info.get("ETag") or info.get("etag") or ""))
 
     def create(self, content: bytes) -> bool:
         """Makes a file unless there is one, atomically; whether it was made."""
         return self._put(content, mode="create")
 
     def write_if(self, tag: str, content: bytes) -> bool:
-        """Replaces a file that still has that tag, in S3 atomically; whether it was replaced."""
-        return self._put(content, **{"IfMatch": tag} if self.protocol == "s3" else {})
+        """Replaces a file; in S3 only if it still has that tag, atomically. Whether it was replaced."""
+        return self._put(content, **{"IfMatch": tag} if tag and self.protocol == "s3" else {})
 
     def _put(self, content: bytes, **condition: str) -> bool:
         with self._asked() as files:
@@ -171,8 +171,10 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
             except FileExistsError:
                 return False
             except OSError as error:
-                answer = getattr(error.__cause__, "response", {}).get("Error", {})
-                if answer.get("Code") not in _CONFLICTS:
+                code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+                if code in ("NotImplemented", "501") and "IfMatch" in condition:
+                    return self._put(content)
+                if code not in _CONFLICTS:
                     raise
                 return False
         return True

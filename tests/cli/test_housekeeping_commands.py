@@ -46,7 +46,7 @@ def test_duplicates_says_what_to_keep_and_why(firstsight, library: Path, tmp_pat
     certain = r"similarity 1\.00, in detail 0\.\d\d, by chance in 1 of .+"
     mirrored = rf"^keep (day|mirror)\.mp4: .+\n +(day|mirror)\.mp4: mirrored \({certain}\)$"
     assert re.search(mirrored, ran.out, re.MULTILINE)
-    assert "1 of 3 sources are copies of others" in ran.out
+    assert "1 of 3 sources is a copy of another" in ran.out
     left_out = ran.out[ran.out.index("not searched for: ") :].splitlines()[0]
     assert f"<li>{left_out}</li>" in (tmp_path / "twice.html").read_text()
     found = json.loads(firstsight("duplicates", library, "--json").out)

@@ -168,17 +168,42 @@ def test_what_lies_on_a_picture_keeps_it_from_changing(cells: dict, which: int) 
     assert which_is_covered(np.log(ratio)) == which
 
 
-def test_the_noise_of_an_encoder_is_no_logo() -> None:
+def noisy(shown: np.ndarray, generator: np.random.Generator, *noises: float) -> list[np.ndarray]:
+    return [shown + generator.normal(0, noise, shown.shape) for noise in noises]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_noise_of_an_encoder_is_no_logo(seed: int) -> None:
     """Where little moves, two encodings of one picture change by noise, each by its own."""
-    for seed in range(40):
-        generator = np.random.default_rng(seed)
-        changes = generator.uniform(1, 30, (8, 8))
-        changes[3, 5] = 20
-        shown = changes * generator.normal(size=(18, 8, 8))
-        first, second = (shown + generator.normal(0, 0.8, shown.shape) for _ in range(2))
-        assert which_is_covered(log_ratio(first, second)) == 0
-        first[:, 3, 5] = 200
-        assert which_is_covered(log_ratio(first, 0.7 * second)) == -1
+    generator = np.random.default_rng(seed)
+    changes = generator.uniform(1, 30, (8, 8))
+    changes[3, 5] = 20
+    first, second = noisy(changes * generator.normal(size=(18, 8, 8)), generator, 0.8, 0.8)
+    assert which_is_covered(log_ratio(first, second)) == 0
+    first[:, 3, 5] = 200
+    assert which_is_covered(log_ratio(first, 0.7 * second)) == -1
+
+
+@pytest.mark.parametrize("noises", [(0.6, 0.6), (0.6, 0.4), (0.15, 0.6)])
+@pytest.mark.parametrize("num_moving", [1, 5, 20])
+def test_nor_is_that_of_another_encoder_where_most_stands_still(num_moving: int, noises: tuple[float, float]) -> None:
+    generator = np.random.default_rng(num_moving)
+    changes = np.where(generator.permutation(64) < num_moving, 20.0, 0.0).reshape(8, 8)
+    first, second = noisy(changes * generator.normal(size=(18, 8, 8)), generator, *noises)
+    assert which_is_covered(log_ratio(first, second)) == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_logo_is_found_though_the_clips_are_a_part_of_a_tick_apart(seed: int) -> None:
+    """A copy that was cut between two ticks shows all that moves a little later."""
+    generator = np.random.default_rng(seed)
+    changes, periods, phases = (generator.uniform(*ends, (8, 8)) for ends in ((5, 30), (4, 16), (0, 7)))
+    first, second = (
+        noisy(changes * np.sin(2 * np.pi * ticks[:, None, None] / periods + phases), generator, 0.5)[0]
+        for ticks in (np.arange(24.0), np.arange(24) + 0.5)
+    )
+    first[:, 0, :2] = 200
+    assert which_is_covered(log_ratio(first, second)) == -1
 
 
 def test_one_file_of_several_names_is_no_copy(tmp_path: Path) -> None:
@@ -220,8 +245,8 @@ class TestGroups:
         return {name: Facts(name, length, 30.0, 0.0, (128, 96), 9_000, 0, 0, 0, 0) for name, length in seconds.items()}
 
     @staticmethod
-    def pair(first: str, second: str, first_share: float, second_share: float) -> Shared:
-        return Shared(first, second, "copy", 1.0, 1.0, 0.0, first_share=first_share, second_share=second_share)
+    def pair(first: str, second: str, *shares: float, seconds: tuple[float, float] = (0, 0)) -> Shared:
+        return Shared(first, second, "copy", 1.0, 1.0, 0.0, *shares, *seconds)
 
     @staticmethod
     def names(groups: tuple) -> list[tuple[str, ...]]:
@@ -239,6 +264,14 @@ class TestGroups:
         groups = choose_best.copy_groups(shared, self.facts(A=30, B=28, C=27))
         assert self.names(groups) == [("A", "B", "C")]
         assert choose_best.outside_groups(shared, groups) == tuple(shared)
+
+    def test_what_the_kept_one_lacks_may_be_all_that_is_in_the_third(self) -> None:
+        """C lacks the last five seconds of B, which are A."""
+        shared = [
+            self.pair("B", "C", 55 / 60, 0.55, seconds=(60, 100)),
+            self.pair("A", "B", 1, 5 / 60, seconds=(5, 60)),
+        ]
+        assert self.names(choose_best.copy_groups(shared, self.facts(A=5, B=60, C=100))) == [("C", "B")]
 
     def test_what_was_set_apart_is_not_joined_through_a_third(self) -> None:
         shared = [self.pair("A", "C", 1.0, 1.0), self.pair("B", "C", 1.0, 1.0)]

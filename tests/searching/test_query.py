@@ -64,6 +64,7 @@ def test_what_is_named(folder: Path, text: str, path: str, seconds: float | None
         (r"C:\walks\a.mp4@3", SourceError, r"no file 'C:"),
         ("", SourceError, "no file ''"),
         (".", SourceError, r"'\.' is a folder: valid are a picture, or a video and a time"),
+        (".@3", SourceError, r"'\.' is a folder"),
         ("bikes.mp4", SourceError, r"write bikes\.mp4@12\.5"),
         ("bikes.mp4@", SettingsError, "'' in 'bikes.mp4@' is not a time"),
         ("bikes.mp4@noon", SettingsError, "'noon'"),

@@ -70,7 +70,7 @@ def _text(found: "Duplicates") -> str:
 
 
 def _copies(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates import certainty
+    from firstsight.report.duplicates import certainty, copies_line
 
     lines = []
     for group in found.groups:
@@ -79,8 +79,7 @@ def _copies(found: "Duplicates") -> list[str]:
             share = f", {copy.share:.0%} of it" if 0 < copy.share < _ALL else ""
             how = "" if copy.finding == "identical files" else f" ({certainty(copy)}{share})"
             lines.append(f"     {printable(copy.source)}: {', '.join(copy.differs)}{how}")
-    num_copies = sum(len(group.copies) for group in found.groups)
-    return [*lines, f"{num_copies} of {found.num_sources} sources are copies of others"]
+    return [*lines, copies_line(found)]
 
 
 def _parts(found: "Duplicates") -> list[str]:
@@ -100,19 +99,21 @@ def _doubtful(found: "Duplicates") -> list[str]:
 def _where(one: "Shared") -> str:
     if not one.stretches:
         return f"{printable(one.first)} and {printable(one.second)}"
-    at = one.stretches[0]
+    at = max(one.stretches, key=lambda stretch: stretch.first_end - stretch.first_start)
+    num_more = len(one.stretches) - 1
+    more = f", and {num_more} shorter {'stretch' if num_more == 1 else 'stretches'}" if num_more else ""
     verb = "and" if one.finding == "perhaps" else "is in"
     return (
         f"{printable(one.first)} from {at.first_start:.1f} s to {at.first_end:.1f} s {verb} {printable(one.second)} "
-        f"from {at.second_start:.1f} s"
+        f"from {at.second_start:.1f} s{more}"
     )
 
 
 def _repeated(found: "Duplicates") -> list[str]:
-    from firstsight.report.duplicates import repeated_runs
+    from firstsight.report.duplicates import repeated_line, repeated_runs
 
-    counted = f"{len(found.repeated_frames)} of {found.num_frames} frames repeat another"
-    lines = [f"{counted}: nowhere do they differ by more than {found.noise:.0f} grey levels"]
+    how = f": nowhere do they differ by more than {found.noise:.0f} grey levels" if found.repeated_frames else ""
+    lines = [repeated_line(found) + how]
     runs = repeated_runs(found.repeated_frames)
     lines += [f"     {_run(run)}" for run in runs[:_RUNS_SHOWN]]
     if len(runs) > _RUNS_SHOWN:

@@ -184,9 +184,9 @@ class CtrlC:
             try:
                 return plain_import(*arguments, **named)
             finally:
-                self._num_imports -= 1
-                if not self._num_imports:
+                if self._num_imports == 1:
                     gc.enable()
+                self._num_imports -= 1
                 if self._is_waiting and not self._num_imports:
                     self._is_waiting = False
                     raise KeyboardInterrupt

@@ -116,7 +116,7 @@ def _best_offset(matches: Matches, evidence: NDArray[np.float64], rows: NDArray[
     """The matches at the offset with the most evidence, a tick more or less."""
     offsets = _offsets(matches, rows)
     votes = np.bincount(offsets - offsets.min(), weights=evidence[rows])
-    best = int(np.convolve(votes, [0.5, 1, 0.5], mode="same").argmax()) + int(offsets.min())
+    best = int(np.convolve(votes, [0.5, 1, 0.5])[1:-1].argmax()) + int(offsets.min())
     near: NDArray[np.intp] = rows[np.abs(offsets - best) <= 1]
     return near
 

@@ -14,6 +14,7 @@ from firstsight.footage.source import open_source
 from firstsight.library.source_files import check_unchanged
 
 _NEARLY_ALL = 0.9  # of what moves in a copy is in the source that makes it superfluous
+_NEGLIGIBLE = 1e-9  # of a share
 # A clip is longer, or its picture larger, if it is so by more than this.
 _CLEARLY = 1.05
 # With less than this share of the others' hues a copy is grey, or recoloured in one tone.
@@ -125,18 +126,19 @@ def outside_groups(shared: Sequence[Shared], groups: Sequence[CopyGroup]) -> tup
 
 
 def _shares_in(kept: str, pairs: Sequence[Shared]) -> dict[str, float]:
-    """How much of each source is in the kept one, 0 to 1, directly or by the least share on the best way to it."""
+    """How much of each source is in the kept one, 0 to 1: directly, or at least, by the best way through others.
+
+    What of another the kept one lacks may be just what both have in common.
+    """
     shares, is_changed = {kept: 1.0}, True
+    ways = [(one.first, one.second, one.second_share, one.first_moving, one.second_moving) for one in pairs]
+    ways += [(one.second, one.first, one.first_share, one.second_moving, one.first_moving) for one in pairs]
     while is_changed:
         is_changed = False
-        for pair in pairs:
-            for near, far, share in (
-                (pair.first, pair.second, pair.second_share),
-                (pair.second, pair.first, pair.first_share),
-            ):
-                reached = min(shares.get(near, 0.0), share)
-                if reached > shares.get(far, 0.0):
-                    shares[far], is_changed = reached, True
+        for near, far, share, near_moving, far_moving in ways:
+            lacking = (1 - shares.get(near, 0.0)) * (near_moving / far_moving if far_moving else 1.0)
+            if share - lacking > shares.get(far, 0.0) + _NEGLIGIBLE:
+                shares[far], is_changed = share - lacking, True
     return shares
 
 

@@ -27,6 +27,7 @@ _MAX_COVERED = 0.15  # of the picture
 _MIN_TICKS = 8
 # Cells that change less than this share of the median are left out: their ratios are those of noise.
 _MIN_CHANGE = 0.1
+_QUIET = 0.1  # of the cells: elsewhere, what moves differs too, as frames of two clips are not of the same moment
 
 # A clip fades if at times less than three quarters of its usual contrast is left beside that of another.
 _FADED = 0.3
@@ -58,6 +59,8 @@ class Shared:
     expected_by_chance: float  # number of such findings in this library, if none of its footage were there twice
     first_share: float = 1.0  # of what moves in it, 0 to 1
     second_share: float = 1.0
+    first_moving: float = 0.0  # seconds in which something moves in it; 0 of pictures and of identical files
+    second_moving: float = 0.0
     stretches: tuple[Stretch, ...] = ()  # by time in the first; none of pictures
     mirrored: bool = False
     cropped: str | None = None  # the one that shows less of the picture, at least at times
@@ -133,6 +136,8 @@ def _shared(
         expected_by_chance=min(chances),
         first_share=shares[0],
         second_share=shares[1],
+        first_moving=tick_seconds * len(moving[first]),
+        second_moving=tick_seconds * len(moving[second]),
         stretches=tuple(sorted(_stretches(alignments, ticks, tick_seconds), key=lambda one: one.first_start)),
         mirrored=strongest.alignment.mirrored,
         cropped=by_sign[cropped],
@@ -218,15 +223,16 @@ def log_ratio(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArra
     """(C,): the log ratio of change in the first to change in the second, of each cell that changes; each (T, 8, 8).
 
     Two encodings of one picture differ by noise, which is most of the change where little moves. Three times what they
-    differ by in the usual cell is added to the change of both, so that a cell of noise is alike in both.
+    differ by in their quietest cells is added to the change of both, so that a cell of noise is alike in both.
     """
     changes = _deviation(first), _deviation(second)
     most = np.maximum(*changes)
-    moves = most >= _MIN_CHANGE * np.median(most)
-    contrast = np.exp(np.median(np.log(changes[0] / changes[1])[moves]))
-    noise = 3 * np.median(_deviation(first - contrast * second)[moves])
-    ratio: NDArray[np.float32] = np.log(np.hypot(changes[0], noise) / np.hypot(contrast * changes[1], noise))[moves]
-    return ratio
+    ratio = np.log(changes[0] / changes[1])
+    contrast = np.exp(np.quantile(ratio, 0.5, weights=most**2, method="inverted_cdf"))
+    noise = 3 * np.quantile(_deviation(first - contrast * second), _QUIET)
+    steadied = np.log(np.hypot(changes[0], noise) / np.hypot(contrast * changes[1], noise))
+    chosen: NDArray[np.float32] = steadied[most >= _MIN_CHANGE * np.median(most)]
+    return chosen
 
 
 def which_is_covered(ratios: NDArray[np.float32]) -> Which:

@@ -46,9 +46,10 @@ def parse_reference(text: str) -> FrameReference:
     if _is_file(text):
         return _without_time(text)
     name, at, time = text.rpartition("@")
+    for folder in (text, name):
+        if _is_folder(folder):
+            raise SourceError(f"{brief(folder)} is a folder: {_VALID_REFERENCE}")
     if not at:
-        if _is_folder(text):
-            raise SourceError(f"{brief(text)} is a folder: {_VALID_REFERENCE}")
         raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
     if not _is_file(name):
         raise SourceError(f"there is no file {brief(name)} nor {brief(text)}: {_VALID_REFERENCE}")

@@ -40,6 +40,18 @@ def certainty(one: Judged) -> str:
 LEGEND = "similarity is of coarse light and dark, which look-alikes share; how well details agree decides"
 
 
+def copies_line(found: Duplicates) -> str:
+    """How many sources are superfluous."""
+    num = sum(len(group.copies) for group in found.groups)
+    return f"{num} of {found.num_sources} sources {'is a copy of another' if num == 1 else 'are copies of others'}"
+
+
+def repeated_line(found: Duplicates) -> str:
+    """How many frames show what another shows."""
+    num = len(found.repeated_frames)
+    return f"{num or 'none'} of {found.num_frames} frames {'repeat' if num > 1 else 'repeats'} another"
+
+
 def surest_first(found: Iterable[Shared]) -> list[Shared]:
     """By the number of such findings that chance brings; of equal ones the more similar in detail first."""
     return sorted(found, key=lambda one: (one.expected_by_chance, -one.detail_similarity))
@@ -87,7 +99,7 @@ _RUNS_SHOWN = 20
 def render_duplicates_page(found: Duplicates, library: Store) -> str:
     """The page as HTML, with thumbnails from the library."""
     pictures = _Pictures(library)
-    shared = surest_first(found.shared)
+    shared, runs = surest_first(found.shared), repeated_runs(found.repeated_frames)
     sure = [one for one in shared if one.is_copy and _is_of_a_kept_source(one, found)]
     kinds = (
         ("Copies", sure),
@@ -96,9 +108,8 @@ def render_duplicates_page(found: Duplicates, library: Store) -> str:
     )
     return load_template(_TEMPLATE).render(
         library=library.path.name,
-        num_sources=found.num_sources,
-        num_frames=found.num_frames,
-        num_copies=sum(len(group.copies) for group in found.groups),
+        copies=copies_line(found),
+        repeated=repeated_line(found),
         groups=_groups(found, pictures),
         num_more_groups=max(0, len(found.groups) - _MAX_PAIRS),
         legend=LEGEND,
@@ -111,11 +122,8 @@ def render_duplicates_page(found: Duplicates, library: Store) -> str:
             for title, pairs in kinds
             if pairs
         ],
-        num_repeated=len(found.repeated_frames),
-        runs=[
-            {"first": run[0], "last": run[-1], "num": len(run)}
-            for run in repeated_runs(found.repeated_frames)[:_RUNS_SHOWN]
-        ],
+        runs=[{"first": run[0], "last": run[-1], "num": len(run)} for run in runs[:_RUNS_SHOWN]],
+        num_more_runs=max(0, len(runs) - _RUNS_SHOWN),
         not_compared=not_compared(found),
     )
 
@@ -136,9 +144,8 @@ def not_compared(found: Duplicates) -> list[str]:
         if names
     ]
     if found.too_few_pictures:
-        lines.append(
-            f"{found.too_few_pictures} pictures were compared as files only: at least 20 are needed to measure chance"
-        )
+        were = "1 picture was" if found.too_few_pictures == 1 else f"{found.too_few_pictures} pictures were"
+        lines.append(f"{were} compared as files only: at least 20 are needed to measure chance")
     if found.num_apart:
         pairs = "1 pair is" if found.num_apart == 1 else f"{found.num_apart} pairs are"
         lines.append(f"{pairs} left out, as you set them apart")

@@ -117,6 +117,15 @@ if __name__ == "__main__":
     folder, *videos = sys.argv[1:]
     on_ray.shards_of = partial(on_ray.shards_of, seconds=4.0)
     killed = set()
+    started = on_ray._started
+
+    def speaking_at_its_end(address):
+        ray = started(address)
+        shutdown = ray.shutdown
+        ray.shutdown = lambda: (print("(raylet) a worker died"), shutdown())
+        return ray
+
+    on_ray._started = speaking_at_its_end
 
     def kill(progress):  # the first worker that is seen
         for process in Path("/proc").glob("[0-9]*"):
@@ -159,6 +168,7 @@ def test_ray_gives_the_same_library_though_its_workers_die(library: Store, bikes
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
+    assert "(raylet) a worker died" in ran.stderr  # nor does it stand between what a program reads
     num_killed, num_frames, num_failed = map(int, ran.stdout.split())
     assert num_killed == 1
     assert num_failed == 1

@@ -179,14 +179,16 @@ class OnRay:
         self._shards = deque(shard for file, sampling in videos for shard in shards_of(file.path, file.name, sampling))
         self._counts = Counter((shard.path, shard.sampling) for shard in self._shards)
         self._pending: deque[tuple[Shard, Any]] = deque()  # each with the reference to its result
-        self._dim, self._open, task = library.dim, ExitStack(), Task.of(library)
-        self._ray = _started(address)
-        self._open.callback(self._ray.shutdown)
-        self._task = self._ray.put(task)
-        self._embed = self._ray.remote(_embed).options(num_cpus=1, max_retries=_MAX_RETRIES)
+        self._dim, task = library.dim, Task.of(library)
+        with ExitStack() as opened:
+            opened.enter_context(redirect_stdout(sys.stderr))  # until Ray is shut down, where it still prints
+            self._ray = _started(address)
+            opened.callback(self._ray.shutdown)
+            self._task = self._ray.put(task)
+            self._embed = self._ray.remote(_embed).options(num_cpus=1, max_retries=_MAX_RETRIES)
+            self._open = opened.pop_all()
 
     def __enter__(self) -> Self:
-        self._open.enter_context(redirect_stdout(sys.stderr))
         return self
 
     def __exit__(self, *_: object) -> None:

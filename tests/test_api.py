@@ -155,6 +155,16 @@ class TestSearch:
         assert not made.search(picture, false_match_rate=0.5).nearest.is_query
         assert made.search(picture, not_itself=True).nearest.source == "gate.mp4"
 
+    def test_none_of_the_sources_is_not_all_of_them(self, made: Library, picture: np.ndarray, tmp_path: Path) -> None:
+        asked = (
+            lambda: made.search(picture, sources=[]),
+            lambda: made.keyframes(2, sources=[]),
+            lambda: made.export(tmp_path / "all.parquet", sources=()),
+        )
+        for ask in asked:
+            with pytest.raises(SettingsError, match="no sources: give the names of some, or leave them out for all"):
+                ask()
+
     def test_grey_is_a_picture_too(self, made: Library, picture: np.ndarray) -> None:
         assert made.nearest(picture[..., 0], k=1).frames[0].similarity > 0.5
 

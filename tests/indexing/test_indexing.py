@@ -5,6 +5,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from library_made import small_encoder, write_video, write_videos
@@ -18,6 +19,7 @@ from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import add, check_same_encoder, remove, remove_missing
 from firstsight.indexing.reindex import reindex
+from firstsight.indexing.run import IndexingRun
 from firstsight.indexing.writer import footage_to_embed
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.maintenance import compact, info
@@ -48,6 +50,11 @@ def videos(tmp_path: Path, clips: Path) -> Path:
 @pytest.fixture
 def library(tmp_path: Path) -> Store:
     return Store.create(tmp_path / "library", small_encoder())
+
+
+def ramp(index: int) -> np.ndarray:
+    """A picture that gets brighter to the right."""
+    return np.tile(np.linspace(index, 200, 64, dtype=np.uint8)[:, None], (48, 1, 3))
 
 
 def did(outcome: Indexed) -> dict[str, list[str]]:
@@ -182,6 +189,17 @@ class TestAgain:
         assert [record.every for record in library.sources] == [None, 10, None]
         assert add(library, [videos / "0.mp4"]).unchanged == ["0.mp4"]
 
+    def test_a_failure_at_another_rate_leaves_it_unchanged(
+        self, library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(library, [videos / "0.mp4"])
+        with monkeypatch.context() as patch:
+            patch.setattr(indexing_run, "footage_to_embed", lambda *_: {}["of a decoder"])
+            with pytest.raises(SourceError, match=r"0\.mp4 cannot be read: KeyError"):
+                add(library, [videos / "0.mp4"], frames_per_second=10)
+        assert did(add(library, [videos / "0.mp4"])) == {"unchanged": ["0.mp4"]}
+        assert library.failed_sources == ()
+
     def test_two_files_of_one_name_are_told_apart_by_their_folders(self, library: Store, videos: Path) -> None:
         add(library, [videos / "0.mp4"])
         (videos / "deep").mkdir()
@@ -199,6 +217,27 @@ class TestWhatCannotBeRead:
         assert lines[1:] == outcome.failures
         assert [any(name in line for line in lines) for name in ("notes.mp4", "nowhere.mp4", "record it")] == [True] * 3
         assert info(library).partial == ()
+
+    def test_one_whose_times_are_absurd_leaves_a_library_that_opens(
+        self, library: Store, videos: Path, tmp_path: Path
+    ) -> None:
+        """Milliseconds since 1970 that are read as seconds, such as those of some recorders."""
+        path = tmp_path / "late.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mjpeg", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+            packets = [
+                packet
+                for index in range(20)
+                for packet in stream.encode(av.VideoFrame.from_ndarray(ramp(index), format="rgb24"))
+            ]
+            for packet in packets:
+                packet.pts = packet.dts = packet.pts + 5 * 10**11
+                container.mux(packet)
+        outcome = add(library, [path, videos / "0.mp4"])
+        assert outcome.failures == ["late.mkv has a frame at 2e+10 s: valid is up to 1e+10 s"]
+        with Store.open(library.path) as again:
+            assert [record.name for record in again.sources] == ["0.mp4"]
 
     @pytest.mark.parametrize("sources", [["nowhere.mp4"], ["nowhere.mp4", "neither.mp4"]])
     def test_it_is_an_error_if_it_is_all_there_is(self, library: Store, sources: list[str]) -> None:
@@ -250,6 +289,27 @@ class TestPictures:
         seen = np.stack([np.asarray(Image.open(pictures / name)) for name in rows.sources])
         np.testing.assert_allclose(rows.vectors, library.encoder.encode(seen), atol=2e-3)
         assert add(library, [pictures]).num_frames == 0
+
+    def test_what_an_interrupted_write_left_of_them_is_dropped(
+        self, library: Store, pictures: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(indexing_writer, "_ROWS_AT_ONCE", 2)
+        finish, finished = IndexingRun._finish, []
+
+        def finish_some(self: IndexingRun, *given: object, **named: object) -> None:
+            if len(finished) == 1:
+                raise KeyboardInterrupt
+            finished.append(given)
+            finish(self, *given, **named)
+
+        monkeypatch.setattr(IndexingRun, "_finish", finish_some)
+        with pytest.raises(KeyboardInterrupt):
+            add(library, [pictures])
+        assert len(library.partial_sources) == 1
+        monkeypatch.setattr(IndexingRun, "_finish", finish)
+        add(library, [pictures])
+        assert library.partial_sources == ()
+        assert len(library.sources) == len(library.embeddings()) == 6
 
     def test_one_that_changed_is_embedded_anew(self, library: Store, pictures: Path) -> None:
         add(library, [pictures])
@@ -423,6 +483,23 @@ class TestAnotherEncoder:
         with pytest.raises(SourceError, match=r"1 sources cannot be reached.*0\.mp4"):
             reindex(library, other)
         assert Store.open(library.path).num_frames == 8
+
+    def test_nothing_is_lost_because_a_folder_goes_away_meanwhile(
+        self, library: Store, videos: Path, other: Encoder, tmp_path: Path
+    ) -> None:
+        add(library, [videos, write_video(tmp_path / "elsewhere" / "3.mp4", seed=7)])
+
+        def unmount(report: Progress) -> None:
+            if report.done and videos.exists():
+                videos.rename(videos.with_name("away"))
+
+        with pytest.raises(SourceError, match="sources cannot be reached"):
+            reindex(library, other, progress=unmount)
+        again = Store.open(library.path)
+        assert (len(again.sources), again.fingerprint) == (4, library.fingerprint)
+        videos.with_name("away").rename(videos)
+        new, _ = reindex(again, other)
+        assert (len(new.sources), new.num_frames, new.failed_sources) == (4, 32, ())
 
     def test_an_empty_library_is_that_of_another_encoder_afterwards(self, library: Store, other: Encoder) -> None:
         new, outcome = reindex(library, other)

@@ -1,6 +1,8 @@
 """What a query names, and that it is embedded as the footage is."""
 
+import os
 import shutil
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,11 @@ from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError
+from firstsight.footage.frames import Frame
 from firstsight.footage.reference import FrameReference, parse_reference
 from firstsight.footage.source import open_source
 from firstsight.library.embeddings import Embeddings, embed
-from firstsight.searching.query import read_query
+from firstsight.searching.query import Picture, Query, read_anchors, read_query, vectors_of
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,27 @@ def test_a_picture_is_kept_entirely(encoder: Encoder, tmp_path: Path) -> None:
     np.testing.assert_array_equal(query.frame.whole, pixels)
     np.testing.assert_allclose(query.vector, encoder.encode(pixels[None])[0], atol=1e-6)
     assert query.reference.name == "a.png"
+
+
+def test_anchors_are_held_in_memory_one_at_a_time(folder: Path, encoder: Encoder) -> None:
+    """A folder of a thousand photographs is as many vectors, not as many pictures."""
+    for number in range(6):
+        Image.fromarray(np.full((48, 64, 3), 40 * number, np.uint8)).save(folder / f"{number}.png")
+    frames, most = list[weakref.ref[Frame]](), 0
+
+    def read(picture: Picture) -> Query:
+        nonlocal most
+        query = read_query(picture, encoder)
+        frames.append(weakref.ref(query.frame))
+        most = max(most, sum(one() is not None for one in frames))
+        return query
+
+    found = vectors_of([folder / f"{number}.png" for number in range(6)], read)
+    assert (len(found), most) == (6, 2)  # the one before goes once the next is there
+
+
+def test_an_entry_of_a_folder_is_a_picture(folder: Path, encoder: Encoder) -> None:
+    with os.scandir(folder) as entries:
+        entry = next(one for one in entries if one.name == "x@2.png")
+    assert read_query(entry, encoder).reference.name == "x@2.png"
+    assert list(read_anchors([entry], encoder)) == ["x@2.png"]

@@ -155,7 +155,7 @@ def command(
             query,
             box=box,
             k=k,
-            sources=sources,
+            sources=sources or None,
             between=footage.seconds_between(between),
             nearest=nearest,
             not_itself=not_itself,

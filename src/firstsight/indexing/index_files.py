@@ -17,7 +17,7 @@ from firstsight.indexing.on_ray import OnRay, check_engine
 from firstsight.indexing.run import Elsewhere, IndexingRun, Wanted
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import LibraryConfig, check_free, remove_library, writing
-from firstsight.library.records import SourceRecord
+from firstsight.library.records import LayoutSizes, SourceRecord
 from firstsight.library.selection import Names, Where, names_of
 from firstsight.library.source_files import FootageFile, find_footage, gone_with_their_folder, state_of
 from firstsight.library.store import Store
@@ -26,6 +26,7 @@ from firstsight.progress import Progress, Report, silent
 
 # The largest embedding of the default method, for an encoder that is not learned yet.
 _MAX_DIM = 496
+_USUAL_LAYOUT_BYTES = 11_424  # of a frame, likewise
 
 FootageSpec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # files, folders, patterns
 
@@ -78,7 +79,10 @@ def create(
     dim = encoder.dim if encoder else _MAX_DIM
     given = given and LibraryConfig("", dim).sampling_for(given)
     usual = given or LibraryConfig("", dim).sampling_for(Sampling())
-    total = _check_room(estimate(path, files, given, usual=usual, records=(), dim=dim), len(files), progress)
+    sizes = LayoutSizes.of(encoder) if encoder else None
+    layout_bytes = sizes.num_bytes if sizes else 0 if encoder else _USUAL_LAYOUT_BYTES
+    expected = estimate(path, files, given, usual=usual, records=(), dim=dim, layout_bytes=layout_bytes)
+    total = _check_room(expected, len(files), progress)
     encoder = encoder or learned_from(files, seed=seed, progress=progress)
     with only_first_interrupt(), _making(path):
         library = Store.create(path, encoder, **rate)

@@ -109,6 +109,7 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
         except SourceError:
             _give_up(new)
             raise
+        _check_reachable(library)  # hours may have passed; what was embedded is kept for the next attempt
         write_config(path, new.config)  # from here on it is the new one
         library.close()
         remove_unread(tables_folder(path, library.fingerprint))

@@ -205,19 +205,18 @@ class IndexingRun:
 
     def _update(self, file: FootageFile, stamp: Stamp, sampling: Sampling, *, is_given: bool) -> None:
         """Brings the library up to date with the file, with the least work."""
-        failed = self._registry.failed.get(file.path)
+        known, failed = self._registry.whole.get(file.path), self._registry.failed.get(file.path)
+        if known and (known.stamp, known.sampling) == (stamp, sampling):
+            self._leave(known)
+            return
         if failed and failed.stamp == stamp and not self._retry:
             self.outcome.failed_before.append(failed.reason)
             return
-        known = self._registry.whole.get(file.path)
         if known and known.sampling != sampling:
             self._report_line(
                 f"{file.name} is re-embedded: {rate_in_words(sampling)} in place of {rate_in_words(known.sampling)}"
             )
             known = None
-        if known and known.stamp == stamp:
-            self._leave(known)
-            return
         content = content_hash(file.path, name=file.name)
         if known and known.content == content:
             self._note(known.at(file.path, stamp))
@@ -334,7 +333,7 @@ class IndexingRun:
         source = footage_to_embed(record.path, record.name, sampling)
         for some in self._embedded(source, stored):
             num_frames, last = record.num_frames + len(some.rows), max([last, *some.rows.seconds])
-            end = max(stated, last)
+            end = plausible_end(stated, last, record.sampling)
             num_lost = some.num_skipped if some.num_skipped <= record.num_bytes / _MIN_BYTES_A_FRAME else 0
             record = replace(record, num_frames=num_frames, num_skipped=num_lost, duration_seconds=end)
             if len(some.rows):
@@ -359,7 +358,8 @@ class IndexingRun:
 
     def _finish(self, record: SourceRecord, *, among: list[str] | None = None) -> None:
         before = self._registry.whole.get(record.path)
-        superseded = self._failed_at(record.path) + ([before.id] if before else [])
+        attempts = [one for one in self._registry.take_attempts(record.path) if one != record.id]
+        superseded = attempts + ([before.id] if before else [])
         self._writer.finish(record, instead_of=superseded)
         self._registry.register(replace(record, status="whole"))
         embedded = self.outcome.changed if before else self.outcome.added

@@ -18,6 +18,7 @@ import numpy as np
 
 from firstsight.encoder.descriptions import Descriptions
 from firstsight.encoder.encoder import Encoder
+from firstsight.errors import SourceError
 from firstsight.footage.container import open_video
 from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
@@ -25,7 +26,7 @@ from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
 from firstsight.footage.videos import VideoFile, VideoFiles
 from firstsight.library.folder import check_still_writing
-from firstsight.library.records import FrameRows, LayoutRows, SourceRecord, Stored
+from firstsight.library.records import MAX_SECONDS, FrameRows, LayoutRows, SourceRecord, Stored
 from firstsight.library.tables import Tables
 from firstsight.library.thumbnails import Thumbnail, as_jpeg
 
@@ -109,6 +110,11 @@ def plausible_end(stated: float, last: float, sampling: Sampling) -> float:
 
 
 def _rows(encoder: Encoder, batch: list[Frame], *, with_layouts: bool) -> FrameRows:
+    for frame in batch:
+        if not abs(frame.seconds) <= MAX_SECONDS:
+            raise SourceError(
+                f"{frame.source} has a frame at {frame.seconds:.3g} s: valid is up to {MAX_SECONDS:.0e} s"
+            )
     pictures = np.stack([frame.pixels for frame in batch])
     described = encoder.describe(pictures) if with_layouts else Descriptions(encoder.encode(pictures))
     return FrameRows(

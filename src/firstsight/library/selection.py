@@ -62,7 +62,10 @@ class Where:
         times: Any = (None, None) if between is None else between
         if not isinstance(times, Sequence | np.ndarray) or isinstance(times, str | bytes) or len(times) != _NUM_TIMES:
             raise SettingsError(f"between {brief(between)}; valid are two times in seconds, as (60, 90) or (60, None)")
-        return cls(names_of(() if sources is None else sources), *times)
+        names = () if sources is None else names_of(sources)
+        if sources is not None and not names:
+            raise SettingsError("no sources: give the names of some, or leave them out for all")
+        return cls(names, *times)
 
     def __bool__(self) -> bool:
         """Whether it leaves anything out."""

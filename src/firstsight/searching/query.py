@@ -3,6 +3,7 @@
 Of a frame that a library holds, what its encoder makes of it is stored, so none is loaded.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,7 +67,7 @@ def read_query(picture: Picture, encoder: "Encoder") -> Query:
         reference = FrameReference(Path("picture"), None, is_file=False)
         frame = _still(open_source(single_picture(picture)), views)
     else:
-        reference = parse_reference(str(picture))
+        reference = parse_reference(os.fspath(picture))
         frame = frame_of(reference, views)
     described = encoder.describe(frame.pixels[None])
     return Query(reference, frame, described.vectors[0], described)
@@ -93,14 +94,14 @@ def vectors_of(
 ) -> dict[str, NDArray[np.float32]]:
     """The vector of each anchor by its name, as of `read_anchors`, by queries that are read in that way."""
     one_by_one = [picture for given in _listed(anchors) for picture in _pictures_of(given)]
-    files = [str(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
+    files = [os.fspath(picture) for picture in one_by_one if not isinstance(picture, np.ndarray)]
     given = [(to_absolute(one.path), one.seconds) for one in map(parse_reference, files)]
     if len(set(given)) < len(given):
         twice = next(file for file, one in zip(files, given, strict=True) if given.count(one) > 1)
         raise SettingsError(f"anchor {printable(twice)} is given twice; give each once")
-    queries = [read(picture) for picture in one_by_one]
-    names = _names([query.reference.name for query in queries], one_by_one)
-    return {name: query.vector for name, query in zip(names, queries, strict=True)}
+    named = [(query.reference.name, query.vector) for query in map(read, one_by_one)]  # a picture at a time in memory
+    names = _names([name for name, _ in named], one_by_one)
+    return {name: vector for name, (_, vector) in zip(names, named, strict=True)}
 
 
 def _listed(anchors: Picture | Sequence[Picture]) -> Sequence[Picture]:
@@ -141,7 +142,7 @@ def _names(names: Sequence[str], pictures: Sequence[Picture]) -> list[str]:
             number = 1 + sum(before.startswith(f"{name} ") for before in distinct)
             distinct.append(f"{name} {number}")
         else:
-            distinct.append(str(picture))
+            distinct.append(os.fspath(picture))
     return distinct
 
 
@@ -184,7 +185,7 @@ def _of_own_frame(picture: Picture, library: "Store") -> Query | None:
     """Of a frame that the library holds, of a file that has not changed; None of any other picture."""
     if isinstance(picture, np.ndarray):
         return None
-    reference = parse_reference(str(picture))
+    reference = parse_reference(os.fspath(picture))
     record = record_of(library, reference.path)
     if record is None:
         return None

@@ -18,7 +18,7 @@ from firstsight.library.vector_index import Proposed
 from firstsight.searching import nearest
 from firstsight.searching.calibration import Background
 from firstsight.searching.decoys import background_of, decoys_of
-from firstsight.searching.moments import best_of_moments, moments_of, taken_in_turn
+from firstsight.searching.moments import best_of_moments, find_moments, moments_of, taken_in_turn
 from firstsight.searching.nearest import Judge, compare_all, compare_described, find_nearest
 from firstsight.searching.query import Query, read_query
 from firstsight.searching.search import search
@@ -133,6 +133,37 @@ class TestSearch:
         monkeypatch.setattr(nearest, "_MAX_JUDGED", 25)
         assert not compare_described(judge, query.described, threshold=-2, gap_seconds=2).is_complete
         assert verdict(search(library, query, false_match_rate=0.999)).startswith("At least ")
+
+    def test_beyond_the_limit_one_long_match_is_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Half an hour that is all alike, but for a minute in it; of each moment a frame is judged, then no more."""
+        monkeypatch.setattr(nearest, "_MAX_JUDGED", 1_000)
+        num, is_match = 3_600, np.ones(3_600, bool)
+        is_match[1_000:1_120] = False
+
+        class Stage:
+            weight = 0.5
+
+            @staticmethod
+            def fused(cosines: np.ndarray, agreements: np.ndarray) -> np.ndarray:
+                return (0.5 * cosines + 0.5 * agreements).astype(np.float32)
+
+        class OfMatches:
+            stage = Stage
+
+            @staticmethod
+            def agreements_of(_cells: object, rows: np.ndarray) -> np.ndarray:
+                return np.where(is_match[rows], 0.9, 0.1).astype(np.float32)
+
+        cosines, in_place = np.random.default_rng(0).uniform(0.9, 0.95, (2, num)).astype(np.float32)
+        nothing = np.empty((num, 0), np.float32)
+        frames = Embeddings(nothing, np.arange(num) / 2, np.arange(num), np.zeros(num, np.int64), ("a.mp4",))
+        compared = nearest.Compared(cosines, frames, None, is_complete=True)
+        found = nearest._Judging(OfMatches, None, compared, in_place, 0.7).found(2.0)
+        assert not found.is_complete
+        moments = sorted(find_moments(found.similarities, frames, threshold=0.7), key=lambda one: one.start_seconds)
+        assert len(moments) == 2
+        assert moments[0].end_seconds == pytest.approx(500, abs=4)
+        assert moments[1].start_seconds == pytest.approx(560, abs=4)
 
     def test_in_a_part_of_the_library(self, library: Store, query: Query) -> None:
         result = search(library, query, where=Where(("0.mp4", "1.mp4"), 1.0, 2.0), nearest=True, k=3)

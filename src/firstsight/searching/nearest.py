@@ -22,7 +22,7 @@ from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
 from firstsight.library.vector_index import propose
-from firstsight.searching.moments import Moment, best_of_moments, moments_of, near_frames, taken_in_turn
+from firstsight.searching.moments import GAP_SECONDS, Moment, best_of_moments, moments_of, near_frames, taken_in_turn
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
@@ -33,6 +33,7 @@ _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 NUM_CANDIDATES = 20  # that are judged at first
+_FEW_MOMENTS = 8
 _MAX_JUDGED = 1_024  # frames: some tenths of a second
 
 
@@ -214,7 +215,20 @@ class _Judging:
         """What was compared, by its fused similarities."""
         self.judge_moments()
         self.judge_around(gap_seconds)
-        return replace(self._compared, similarities=self.similarities, is_complete=self.is_complete)
+        similarities = self.similarities
+        if not self.is_complete:
+            similarities[self._between_matches()] = self._threshold
+        return replace(self._compared, similarities=similarities, is_complete=self.is_complete)
+
+    def _between_matches(self) -> Rows:
+        """Frames for which there was no room, for a few moments, between matches: one long match, not many."""
+        judged, seconds = np.flatnonzero(self._is_judged), self._frames.seconds
+        is_match, sources = self._is_match[judged], self._frames.source_indices[judged]
+        joined = is_match[:-1] & is_match[1:] & (np.diff(sources) == 0)
+        joined &= np.diff(seconds[judged]) <= _FEW_MOMENTS * GAP_SECONDS
+        after = np.minimum(np.searchsorted(judged, np.arange(len(seconds))), len(judged) - 1)
+        is_between = np.append(False, joined)[after] & (np.arange(len(seconds)) < judged[after])
+        return np.flatnonzero(is_between & self._is_chosen & ~self._is_judged)
 
     @property
     def similarities(self) -> Floats:

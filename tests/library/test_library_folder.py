@@ -1,11 +1,13 @@
 """What is not a library, or not one that can be read, is named in one line."""
 
+import errno
 import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import pytest
 from library_made import small_encoder
 
@@ -182,3 +184,18 @@ def test_compacting_and_removing_leave_what_is_not_its_own(tmp_path: Path) -> No
     unfinished(library.path / CONFIG_FILE).touch()
     remove_library(library.path)
     assert sorted(path.name for path in library.path.iterdir()) == ["model-2025", "tables-2025"]
+
+
+def test_a_disk_that_takes_no_lock_is_said_and_what_the_writer_raises_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = Store.create(tmp_path / "library", small_encoder())
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with pytest.raises(PermissionError, match="of the caller"), writing(library.path):
+        raise PermissionError("of the caller")
+    monkeypatch.setattr(filelock.FileLock, "acquire", refuse)
+    with pytest.raises(LibraryError, match=r"cannot be written to \(Read-only file system\)"), writing(library.path):
+        pass

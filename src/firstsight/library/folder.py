@@ -10,7 +10,7 @@ import os
 import re
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -187,17 +187,28 @@ def writing(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
+    lock = leased(folder / LOCK_FILE) if isinstance(folder, ObjectPath) else FileLock(folder / LOCK_FILE, timeout=0)
+    with _lost_as_library_error(folder), ExitStack() as held:
+        try:
+            held.enter_context(lock)
+        except (Timeout, LeaseHeldError) as error:
+            raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
+        except StoreError as error:
+            raise LibraryError(f"{folder} cannot be written to: {error}") from error
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise LibraryError(
+                f"{folder} cannot be written to ({reason}); check its permissions and the disk"
+            ) from error
+        yield
+
+
+@contextmanager
+def _lost_as_library_error(folder: Path) -> Iterator[None]:
     try:
-        with leased(folder / LOCK_FILE) if isinstance(folder, ObjectPath) else FileLock(folder / LOCK_FILE, timeout=0):
-            yield
-    except (Timeout, LeaseHeldError) as error:
-        raise LibraryError(f"{folder} is being written to by another process; wait until it has ended") from error
+        yield
     except LeaseLostError as error:
         raise LibraryError(_LOST.format(folder)) from error
-    except StoreError as error:
-        raise LibraryError(f"{folder} cannot be written to: {error}") from error
-    except (PermissionError, NotImplementedError) as error:
-        raise LibraryError(f"{folder} cannot be written to; check its permissions") from error
 
 
 _LOST = "another process has taken over writing to {}, as this one was not heard of for half a minute; run it again"
@@ -205,10 +216,8 @@ _LOST = "another process has taken over writing to {}, as this one was not heard
 
 def check_still_writing(folder: Path) -> None:
     """Raises a LibraryError if the lock of a library in an object store, that this process had, is another's now."""
-    try:
+    with _lost_as_library_error(folder):
         check_lease(folder / LOCK_FILE)
-    except LeaseLostError as error:
-        raise LibraryError(_LOST.format(folder)) from error
 
 
 def is_library(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from firstsight.indexing.index_files import add, check_same_encoder, remove, rem
 from firstsight.indexing.reindex import reindex
 from firstsight.indexing.run import IndexingRun
 from firstsight.indexing.writer import footage_to_embed
+from firstsight.library import tables as library_tables
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.maintenance import compact, info
 from firstsight.library.store import Store
@@ -55,6 +57,16 @@ def library(tmp_path: Path) -> Store:
 def ramp(index: int) -> np.ndarray:
     """A picture that gets brighter to the right."""
     return np.tile(np.linspace(index, 200, 64, dtype=np.uint8)[:, None], (48, 1, 3))
+
+
+def spied(plain: Callable[..., str], answers: list[str]) -> Callable[..., str]:
+    """The same function; what it returns is added to the answers."""
+
+    def ask(*given: object) -> str:
+        answers.append(plain(*given))
+        return answers[-1]
+
+    return ask
 
 
 def did(outcome: Indexed) -> dict[str, list[str]]:
@@ -518,6 +530,17 @@ class TestAnotherEncoder:
         new, _ = reindex(library, other)
         assert [record.name for record in new.sources] == ["1.mp4", "2.mp4"]
         assert len(new.embeddings()) == new.tables.frames.count_rows() == 16
+
+
+def test_many_sources_are_removed_in_parts(library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred thousand pictures one statement would be megabytes."""
+    add(library, [videos])
+    monkeypatch.setattr(library_tables, "_KEYS_AT_ONCE", 2)
+    asked: list[str] = []
+    monkeypatch.setattr(library_tables, "_among", spied(library_tables._among, asked))
+    assert len(remove(library, "*")) == 3
+    assert (library.sources, library.num_frames) == ((), 0)
+    assert max(one.count(",") for one in asked) == 1
 
 
 def test_compacting_gives_space_back_and_changes_no_row(

@@ -189,12 +189,11 @@ class Tables:
 
     def drop(self, ids: Sequence[int]) -> None:
         """Removes sources, then their rows."""
-        if not ids:
-            return
         with translated_errors(self.folder):
-            self.sources.delete(_among("id", ids))
-            self.thumbnails.delete(_among("source", ids))
-            self.frames.delete(_among("source", ids))
+            for some in _parts(ids):
+                self.sources.delete(_among("id", some))
+                self.thumbnails.delete(_among("source", some))
+                self.frames.delete(_among("source", some))
 
     def keys(self, table: Any) -> NDArray[np.int64]:  # noqa: ANN401  # a LanceDB table
         """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""

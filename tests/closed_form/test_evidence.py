@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from firstsight.closed_form.evidence import Judge, Sample, _symmetric_sums, _with_each, explain, rate
+from firstsight.closed_form.evidence import Judge, Sample, _agreeing, _symmetric_sums, _with_each, explain, rate
 from firstsight.closed_form.layout import Layouts
 
 
@@ -50,6 +50,14 @@ def test_no_rater_speaks_against_a_match() -> None:
     values, _ = _lists(200, shift=(-2.0, 4.0), share=0.5)
     mixture = explain(values)
     assert float((torch.linalg.inv(mixture.covariance) @ mixture.shift).min()) > -1e-3
+
+
+def test_the_rater_that_would_speak_against_a_match_follows_even_if_its_shift_is_the_larger() -> None:
+    covariance = np.array([[4, 1.5], [1.5, 1]])
+    inverse = np.linalg.inv(covariance)
+    shift = _agreeing(np.array([1, 0.9]), covariance, inverse)
+    assert shift.tolist() == pytest.approx([1.35, 0.9])
+    assert (inverse @ shift).tolist() == pytest.approx([0, 0.9])
 
 
 def test_what_is_known_counts() -> None:

@@ -78,6 +78,31 @@ def test_the_anchor_is_left_out_by_file_not_by_content(encoder: Encoder, folder:
     assert nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)[0].neighbours[0].frame.source != "0/3.png"
 
 
+@pytest.mark.parametrize("link", ["symbolic", "hard", "folder"])
+def test_an_anchor_under_another_name_is_left_out(encoder: Encoder, tmp_path: Path, link: str) -> None:
+    folder, anchor, random = tmp_path / "pictures", tmp_path / "linked.png", np.random.default_rng(0)
+    folder.mkdir()
+    for index in range(4):
+        Image.fromarray(random.integers(0, 256, (28, 28), dtype=np.uint8)).save(folder / f"{index}.png")
+    if link == "symbolic":
+        anchor.symlink_to(folder / "3.png")
+    elif link == "hard":
+        anchor.hardlink_to(folder / "3.png")
+    else:  # the source's own file is the link
+        (folder / "3.png").rename(anchor)
+        (folder / "3.png").symlink_to(anchor)
+    (found,) = nearest_pictures(encoder, folder, [anchor])
+    assert sorted(one.name for one in found.neighbours) == ["0.png", "1.png", "2.png"]
+
+
+def test_only_what_is_near_enough_is_looked_up(encoder: Encoder, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up = []
+    same = Path.samefile
+    monkeypatch.setattr(Path, "samefile", lambda file, other: looked_up.append(file) or same(file, other))
+    nearest_pictures(encoder, folder, [folder / "0" / "3.png"], k=1)
+    assert 0 < len(looked_up) < 10
+
+
 def test_frames_of_a_video_are_named_by_their_times(encoder: Encoder, folder: Path, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
     with VideoWriter(tmp_path / "noise.mp4", size=(32, 32)) as writer:
@@ -128,7 +153,6 @@ def test_what_cannot_be_compared(encoder: Encoder, folder: Path, tmp_path: Path)
 def test_a_picture_that_is_gone_meanwhile_ends_nothing(
     encoder: Encoder, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It has the name of the anchor, so that both are compared as files."""
     pixels = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
     for name in ("a", "b", "c"):
         (tmp_path / name).mkdir()

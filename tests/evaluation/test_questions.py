@@ -203,6 +203,13 @@ def test_a_view_moves_or_stands_still_whatever_the_light() -> None:
     assert view_moves(moving.full_frames) > 0.7
 
 
+@pytest.mark.parametrize("num", [8, 20, 90, 400])
+def test_an_odd_last_frame_moves_no_still_view(num: int) -> None:
+    frames = filmed(moving=False, num=num).full_frames.copy()
+    frames[-1] = 0
+    assert max(view_moves(frames, seed=seed) for seed in range(5)) < 1 / 3
+
+
 def test_a_piece_put_in_is_newer_than_the_frames_as_they_were() -> None:
     sample = filmed(moving=False)
     question = novelty_question(sample, seed=0)

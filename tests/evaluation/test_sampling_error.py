@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.metrics import difference, query_blocks, standard_error
+from firstsight.evaluation.metrics import Difference, difference, query_blocks, standard_error
 
 
 def test_with_a_block_for_each_value_it_is_the_usual_one() -> None:
@@ -29,7 +29,21 @@ def test_one_block_tells_nothing_of_others() -> None:
     assert not difference(np.ones(9), np.zeros(9), np.zeros(9, int)).clear
 
 
-def test_a_difference_is_clear_beyond_two_standard_errors() -> None:
+@pytest.mark.parametrize(("num_blocks", "most"), [(2, 12.706), (3, 4.303), (20, 2.093), (1_000, 1.962)])
+def test_few_blocks_need_a_larger_difference(num_blocks: int, most: float) -> None:
+    assert not Difference(most - 0.01, 1.0, num_blocks).clear
+    assert Difference(most + 0.01, 1.0, num_blocks).clear
+    assert Difference(-most - 0.01, 1.0, num_blocks).clear
+
+
+def test_a_difference_knows_its_blocks() -> None:
+    gained = difference(np.array([1.0, 1.0, 0.8, 0.8, 0.6, 0.6]), np.full(6, 0.5), np.repeat([0, 1, 2], 2))
+    assert 2 * gained.standard_error < gained.value < 4 * gained.standard_error
+    assert not gained.clear
+    assert gained.num_blocks == 3
+
+
+def test_a_difference_is_clear_beyond_what_chance_explains() -> None:
     random = np.random.default_rng(0)
     hard = random.random(400) < 0.5  # for both alike
     first, second = hard * 1.0, hard * (random.random(400) < 0.9)

@@ -69,15 +69,15 @@ def test_queries_that_all_are_one_block_prove_nothing() -> None:
     )
 
 
-def clips(found: dict[str, Scores], *, learned: tuple[bool, bool] | None, verdict: str = "") -> str:
-    """Of 400 frames, half of each of two files."""
+def clips(found: dict[str, Scores], *, learned: tuple[bool, bool] | None, verdict: str = "", num_files: int = 4) -> str:
+    """Of 400 frames; whether half of the files were learned from, and the others."""
     frames = np.zeros((400, 1, 1, 3), np.uint8)
     sample = Sample(
         inputs=frames,
         full_frames=frames,
         seconds=np.arange(400.0),
-        sources=np.repeat([0, 1], 200),
-        names=("a.mp4", "b.mp4"),
+        sources=np.arange(400) * num_files // 400,
+        names=tuple(f"{number}.mp4" for number in range(num_files)),
         labels=(),
         of_pictures=False,
         num_read=400,
@@ -85,7 +85,7 @@ def clips(found: dict[str, Scores], *, learned: tuple[bool, bool] | None, verdic
     )
     spread = np.linspace(0, 399, 300).round().astype(int)  # of which so many are asked about
     asked = {name: Scores(one.figures, one.per_query[spread], np.arange(300)) for name, one in found.items()}
-    known = None if learned is None else dict(zip(sample.names, learned, strict=True))
+    known = None if learned is None else dict(zip(sample.names, np.repeat(learned, num_files // 2), strict=True))
     return _more_clips(Use("find again", verdict, None, asked), sample, known)
 
 
@@ -118,6 +118,13 @@ def clips(found: dict[str, Scores], *, learned: tuple[bool, bool] | None, verdic
 )
 def test_when_to_learn_from_more(shares: dict, learned: tuple[bool, bool] | None, words: str) -> None:
     assert re.match(words, clips(scores(**shares), learned=learned)), clips(scores(**shares), learned=learned)
+
+
+def test_two_files_that_differ_are_no_reason_to_learn_from_more() -> None:
+    """Any two do, whatever the number of frames of each; if all of several do, there is one."""
+    found = scores(model=0.5, random=0.1, thumbnail=0)
+    assert re.match(r"no need seen: .* \+100.* \+0.0 .* no clear", clips(found, learned=(True, False), num_files=2))
+    assert clips(found, learned=(True, False), num_files=6).startswith("yes: its lead")
 
 
 def test_a_still_camera_gives_no_plain_yes() -> None:

@@ -6,7 +6,7 @@ import torch
 
 import firstsight
 from firstsight.device import generator
-from firstsight.quality.self_test import SelfTest, Times, by_cosine, found_again, perturbed, self_test
+from firstsight.quality.self_test import SelfTest, Times, _stands_out, by_cosine, found_again, perturbed, self_test
 
 
 def pictures(num: int, *, seed: int = 0, height: int = 40, width: int = 64) -> np.ndarray:
@@ -164,6 +164,15 @@ def test_few_frames_give_numbers_or_none_and_never_nan(num: int) -> None:
         assert np.isfinite(test.stands_out)  # in standard deviations, not a share
         assert len(test.queries) == num
         assert all(value is None or 0 <= value <= 1 for value in (test.after_change, *_shares(test)))
+
+
+def test_rounding_does_not_say_how_far_the_right_one_stands_out() -> None:
+    """All wrong frames are equally similar, up to the last digits."""
+    right = np.eye(20, dtype=bool)
+    exact = np.where(right, 0.9, 0.5).astype(np.float32)
+    rounded = exact + np.random.default_rng(0).choice([-3e-8, 0, 3e-8], exact.shape).astype(np.float32)
+    assert _stands_out(rounded, right) == pytest.approx(400, rel=1e-3)
+    assert _stands_out(exact, right) == pytest.approx(_stands_out(rounded, right), rel=1e-3)
 
 
 def test_several_encoders_are_asked_the_same_as_each_alone() -> None:

@@ -236,9 +236,10 @@ def _maximised(
 
 def _agreeing(shift: _Array, covariance: _Array, inverse: _Array) -> _Array:
     """The shift with which no rater speaks against a match: where one would, it follows the other and adds nothing."""
-    if not (inverse @ shift < 0).any():
+    weights = inverse @ shift
+    if not (weights < 0).any():
         return shift
-    other = int(shift.argmax())
+    other = int(weights.argmax())
     follows: _Array = covariance[:, other] / covariance[other, other] * shift[other]
     return follows.clip(0)
 

@@ -136,7 +136,7 @@ class Layout(nn.Module):
 
 
 def to_grey(inputs: Tensor) -> Tensor:
-    """One channel (N, 1, H, W), rounded to 256 levels, of inputs (N, 3 or 1, H, W) in [0, 1]."""
+    """One channel (N, 1, H, W) of inputs (N, 3 or 1, H, W) in [0, 1]."""
     if inputs.shape[1] == 1:
         return inputs
     luma = torch.tensor(_LUMA, device=inputs.device).view(1, 3, 1, 1)

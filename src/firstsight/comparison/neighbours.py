@@ -22,7 +22,7 @@ from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.images import read_image
 from firstsight.footage.reference import moment_reference
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.object_store import to_path
+from firstsight.object_store import ObjectPath, to_path
 from firstsight.progress import Progress, Report, silent
 from firstsight.text import printable
 
@@ -90,7 +90,8 @@ def nearest_pictures(
     Args:
         encoder: embeds the pictures.
         source: a folder of pictures whose subfolders are their labels, or any other source.
-        anchors: picture files. One that is among the source's own files is left out of its own neighbours.
+        anchors: picture files. One that is among the source's own files, under any name, is left out of its own
+            neighbours.
         k: how many; fewer if the source has fewer.
         measure: "pearson" is the predecessor's, of the flattened last level; "cosine" is that of the embeddings; by
             default see `measure_of`.
@@ -112,7 +113,6 @@ def nearest_pictures(
     footage = open_source(source)
     pictures = [read_image(path, name=str(path))[None] for path in paths]
     vectors = np.concatenate([_vectors(encoder, picture, measure) for picture in pictures])
-    own = [_names_of(footage, path) for path in paths]
     nearest: list[list[Neighbour]] = [[] for _ in paths]
     num_compared, total, is_picture = 0, footage.num_frames(), isinstance(footage, ImageFiles)
     for frames, others in _embedded(encoder, footage, measure):
@@ -120,8 +120,7 @@ def nearest_pictures(
         progress(Progress("comparing", num_compared, total))
         for index, row in enumerate(similarities(vectors, others, measure)):
             found = [Neighbour(frame, float(value), is_picture) for frame, value in zip(frames, row, strict=True)]
-            kept = nearest[index] + [one for one in found if one.frame.source not in own[index]]
-            nearest[index] = sorted(kept, key=lambda one: -one.similarity)[:k]
+            nearest[index] = _nearest(nearest[index], found, footage, paths[index], k)
     if not all(nearest):
         raise SourceError(f"{printable(footage.name)} has no picture besides the anchor; give a folder with others")
     views = [encoder.view.apply(picture)[0] for picture in pictures]
@@ -172,17 +171,25 @@ def _embedded(
             yield frames, _vectors(encoder, np.stack([frame.pixels for frame in frames]), measure)
 
 
-def _names_of(source: Source, path: Path) -> set[str]:
-    """The names of that file in the source, if it is one of its own."""
+def _nearest(
+    before: Sequence[Neighbour], found: Sequence[Neighbour], source: Source, anchor: Path, k: int
+) -> list[Neighbour]:
+    """The k most similar of both, without the anchor; only what is near enough is looked up on disk."""
+    both = [*((one, False) for one in before), *((one, True) for one in found)]
+    ranked = sorted(both, key=lambda pair: -pair[0].similarity)
+    others = (one for one, is_new in ranked if not (is_new and _is_anchor(one, source, anchor)))
+    return list(islice(others, k))
+
+
+def _is_anchor(one: Neighbour, source: Source, anchor: Path) -> bool:
+    """Whether it is the same file, by whatever name or link."""
     if not isinstance(source, ImageFiles):
-        return set()
-    return {name for file, name in source.files if file.name == path.name and _is_same(file, path)}
-
-
-def _is_same(file: Path, path: Path) -> bool:
-    """Whether both exist and are the same file."""
+        return False
+    file, _ = source.files[one.frame.index]
+    if isinstance(file, ObjectPath) != isinstance(anchor, ObjectPath):
+        return False
     try:
-        return file.samefile(path)
+        return file.samefile(anchor)
     except OSError:
         return False
 

@@ -18,7 +18,7 @@ from firstsight.encoder.encoder import Encoder, check_encoder
 from firstsight.errors import FirstsightError, SettingsError, SourceError, check_count, check_seconds, check_seed
 from firstsight.evaluation import baselines
 from firstsight.evaluation.baselines import MODEL, RANDOM, Method, thumbnail
-from firstsight.evaluation.metrics import Difference, Question, Scores, difference, standard_error
+from firstsight.evaluation.metrics import Difference, Question, Scores, difference, mean_of
 from firstsight.evaluation.questions import (
     labels_question,
     novelty_question,
@@ -40,7 +40,7 @@ _NOT_JUDGED, _SAYS_LITTLE = "cannot be judged: ", "says little"
 def against_baselines(scores: Mapping[str, Scores]) -> str:
     """The first figure of the encoder, beside the best method that learns nothing and beside random filters.
 
-    Differences are query by query; one within two standard errors is called no difference.
+    Differences are query by query; one that may well be chance, by Student's t, is called no clear difference.
 
     Args:
         scores: of `MODEL`, `RANDOM` and at least one more, by name.
@@ -344,11 +344,14 @@ def _more_clips(find_again: Use, sample: Sample, learned_from: Mapping[str, bool
     if learned_from is None:
         return f"{_NOT_JUDGED}it is not known which files the encoder learned from, or the footage is no files"
     is_known = np.array([learned_from.get(name, False) for name in sample.names])
-    of_query = is_known[sample.sources[queries_among(len(sample))]]
+    files = sample.sources[queries_among(len(sample))]
+    of_query = is_known[files]
     if of_query.all():
         answer = _of_own_footage(scores)
+    elif of_query.any():
+        answer = _of_other_footage(scores, of_query, scores[MODEL].blocks if sample.of_pictures else files)
     else:
-        answer = _of_other_footage(scores, of_query) if of_query.any() else _of_foreign_footage(scores)
+        answer = _of_foreign_footage(scores)
     return answer.replace("yes:", "perhaps:") if find_again.verdict.startswith(_SAYS_LITTLE) else answer
 
 
@@ -361,13 +364,16 @@ def _of_own_footage(scores: Mapping[str, Scores]) -> str:
     return f"{_NOT_JUDGED}it learned from all of this footage; ask of a clip that it did not learn from"
 
 
-def _of_other_footage(scores: Mapping[str, Scores], of_query: NDArray[np.bool_]) -> str:
-    """Is the lead, which takes out how hard a file is, smaller in the files that it did not learn from?"""
-    simple, model = best_simple(scores), scores[MODEL]
-    lead = model.per_query - scores[simple].per_query
-    parts = ((lead[part], model.blocks[part]) for part in (of_query, ~of_query))
-    own, others = (Difference(float(values.mean()), standard_error(values, blocks)) for values, blocks in parts)
-    lost = Difference(own.value - others.value, math.hypot(own.standard_error, others.standard_error))
+def _of_other_footage(scores: Mapping[str, Scores], of_query: NDArray[np.bool_], files: NDArray[np.int64]) -> str:
+    """Is the lead, which takes out how hard a file is, smaller in the files that it did not learn from?
+
+    Any two files differ, so a video is one block, and the side with fewer of them says how many there are.
+    """
+    simple = best_simple(scores)
+    lead = scores[MODEL].per_query - scores[simple].per_query
+    own, others = (mean_of(lead[part], files[part]) for part in (of_query, ~of_query))
+    error = math.hypot(own.standard_error, others.standard_error)
+    lost = Difference(own.value - others.value, error, min(own.num_blocks, others.num_blocks))
     leads = f"its lead over {simple} is {_signed(own)} in files that it learned from and {_signed(others)} in others"
     if lost.clear and lost.value > 0:
         return f"yes: {leads}; learn from those too"

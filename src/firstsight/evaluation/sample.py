@@ -301,8 +301,9 @@ def view_moves(frames: NDArray[np.uint8], *, seed: int = 0) -> float:
         seed: of the pairs.
     """
     random = np.random.default_rng(seed)
-    first = random.integers(0, len(frames) - len(frames) // 4, _PAIRS)
-    second = np.minimum(first + random.integers(max(1, len(frames) // 4), len(frames), _PAIRS), len(frames) - 1)
+    lag = max(1, len(frames) // 4)
+    first = random.integers(0, len(frames) - lag, _PAIRS)
+    second = random.integers(first + lag, len(frames))
     grey = cell_means(frames)
     elsewhere = random.permutation(grey.shape[1])
     itself, another = (_typical(grey[first] - grey[second][:, order]) for order in (slice(None), elsewhere))

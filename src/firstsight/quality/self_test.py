@@ -24,6 +24,7 @@ Similarities = Callable[[NDArray[np.uint8], NDArray[np.uint8]], NDArray[np.float
 _MAX_QUERIES = 300
 _MIN_FRAMES = 10  # with fewer, finding the right one is too easy
 _STILL = 0.05  # grey levels
+_LEAST_DEVIATION = 1e-3  # of the similarities of wrong frames: with less, rounding would decide
 _BATCH = 50
 # Frames of a video no further apart are one moment; the neighbour of a frame is the first of another moment.
 SAME_SECONDS = 0.5
@@ -201,7 +202,7 @@ def _stands_out(similarities: NDArray[np.float32], right: NDArray[np.bool_]) -> 
     """The best right one above the mean of the wrong ones, in their standard deviations, mean over queries (Q, N)."""
     best = np.where(right, similarities, -np.inf).max(axis=1)
     wrong = np.ma.masked_array(similarities, right)
-    lead = (best - wrong.mean(axis=1)) / np.maximum(wrong.std(axis=1), np.finfo(np.float32).eps)
+    lead = (best - wrong.mean(axis=1)) / np.maximum(wrong.std(axis=1), _LEAST_DEVIATION)
     return float(np.ma.filled(lead, 0.0).mean())
 
 

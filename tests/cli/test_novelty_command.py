@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from firstsight.errors import RunError
 from firstsight.footage.source import open_source
 
 
@@ -87,6 +88,28 @@ def test_events_are_shown_on_a_page_and_cut_out(firstsight, run_folder: Path, ha
     assert "Something new</b>, 8.00 s to 11.50 s" in page
     assert page.count("data:image/jpeg") == 2  # the frame, and where it is new
     assert "http" not in page.replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RunError("no space left"), 2)])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_all_else_is_written_before_clips_are_cut(
+    firstsight, run_folder: Path, hall: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, error, code, as_json
+) -> None:
+    def cut_events(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("firstsight.export.clips.cut_events", cut_events)
+    files = tmp_path / "n.csv", tmp_path / "new.html"
+    options = ("--csv", files[0], "--html", files[1], "--clips", tmp_path / "clips")
+    ran = firstsight("novelty", run_folder, hall, *options, *["--json"] * as_json)
+    assert ran.code == code, ran.err
+    assert len(files[0].read_text().splitlines()) == 33
+    assert "Something new" in files[1].read_text()
+    if as_json:
+        assert len(json.loads(ran.out)["episodes"]) == 1
+    else:
+        assert "    8.00     11.50" in ran.out
+        assert f"wrote {files[1]}" in ran.out
 
 
 def test_pictures_are_not_cut(firstsight, run_folder: Path, tmp_path: Path) -> None:

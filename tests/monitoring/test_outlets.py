@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,20 @@ def test_a_file_that_is_rotated_or_removed_is_opened_again(
         assert path.with_suffix(".1").read_text() == "1\n"
 
 
+def test_while_no_file_can_be_opened_at_its_path_each_line_fails_alike(tmp_path: Path) -> None:
+    path = tmp_path / "e.jsonl"
+    with EventLog(path) as log:
+        log.write("1")
+        rotate(path)
+        path.mkdir()
+        for line in ("2", "3"):
+            with pytest.raises(RunError, match="cannot be written: Is a directory"):
+                log.write(line)
+        path.rmdir()
+        log.write("4")
+    assert (path.with_suffix(".1").read_text(), path.read_text()) == ("1\n", "4\n")
+
+
 def test_a_file_goes_on_where_it_ended(tmp_path: Path) -> None:
     for number in range(2):
         with EventLog(tmp_path / "e.jsonl") as log:
@@ -115,15 +130,20 @@ def test_what_cannot_be_written_is_sent_elsewhere_first() -> None:
     assert "something new" in lines.getvalue()
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
-def test_lines_that_cannot_be_printed_are_sent_elsewhere(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "error", "words"),
+    [(errno.ENOSPC, RunError, "cannot be printed: No space left"), (errno.EIO, ClosedError, None)],
+)
+def test_lines_that_cannot_be_printed_are_sent_elsewhere(
+    tmp_path: Path, number: int, error: type[Exception], words: str | None
+) -> None:
     class Full(io.StringIO):
         def flush(self) -> None:
             raise OSError(number, os.strerror(number))
 
     with EventLog(tmp_path / "e.jsonl") as log:
         opened = Outlets(log=log, senders=[], snapshots=None, lines=Full(), as_json=True)
-        with pytest.raises(ClosedError):
+        with pytest.raises(error, match=words):
             opened.send(event(1))
         closed = io.StringIO()
         closed.close()
@@ -131,6 +151,13 @@ def test_lines_that_cannot_be_printed_are_sent_elsewhere(tmp_path: Path, number:
             Outlets(log=log, senders=[], snapshots=None, lines=closed, as_json=True).send(event(2))
         Outlets(log=log, senders=[], snapshots=None, lines=None, as_json=True).send(event(3))
     assert len((tmp_path / "e.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_the_encoding_of_the_lines_lacks_is_printed_as_escapes() -> None:
+    lines = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    opened = Outlets(log=None, senders=[], snapshots=None, lines=lines, as_json=False)
+    opened.send(replace(event(1), kind="match begins", anchor="T\u00fcr.jpg"))
+    assert rb"T\xfcr.jpg" in lines.buffer.getvalue()
 
 
 def test_what_was_learned_is_kept_though_the_last_events_cannot_be_written() -> None:
@@ -175,3 +202,21 @@ def test_a_line_that_was_cut_off_spoils_none_after_it(tmp_path: Path) -> None:
         with EventLog(tmp_path / "e.jsonl") as log:
             log.write(line)
     assert (tmp_path / "e.jsonl").read_text().splitlines() == ['{"kind": "no', "1", "2"]
+
+
+def test_a_line_that_a_full_disk_cut_off_spoils_none_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EventLog(tmp_path / "e.jsonl") as log:
+        write, parts = log._file.write, [3]
+
+        def write_some(content: bytes) -> int:
+            if not parts:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(content[: parts.pop()])
+
+        log.write("first")
+        with monkeypatch.context() as patched:
+            patched.setattr(log._file, "write", write_some)
+            with pytest.raises(RunError, match="No space left"):
+                log.write("second")
+        log.write("third")
+    assert (tmp_path / "e.jsonl").read_text().splitlines() == ["first", "sec", "third"]

@@ -4,20 +4,21 @@ import http.server
 import io
 import os
 import select
+import subprocess
 import sys
 import threading
 import urllib.error
 import urllib.request
-from http.client import HTTPMessage
+from http.client import HTTPMessage, IncompleteRead
 from pathlib import Path
 
 import pytest
-from waiting import WATCHDOG_SECONDS
+from waiting import WATCHDOG_SECONDS, wait_for
 from web import served
 
 from firstsight.backoff import Backoff
 from firstsight.errors import SettingsError
-from firstsight.monitoring.sending import Sender, _PostsAgain, to_command, to_webhook
+from firstsight.monitoring.sending import Sender, _PostsAgain, _terminate, to_command, to_webhook
 
 
 @pytest.fixture
@@ -78,6 +79,19 @@ def test_what_the_server_refuses_or_delays_is_counted(server, path: str, reason:
     assert reason in sender.last_error
 
 
+@pytest.mark.parametrize("error", [TimeoutError("timed out"), IncompleteRead(b"")])
+def test_what_follows_the_status_does_not_matter(server, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object) -> bytes:
+        raise error
+
+    monkeypatch.setattr("http.client.HTTPResponse.read", read)
+    sender = to_webhook(f"{server.address}/events")
+    sender.send(b"1")
+    sender.close(WATCHDOG_SECONDS)
+    assert [body for _, body in server.received] == [b"1"]
+    assert (sender.num_sent, sender.num_failed) == (1, 0)
+
+
 def test_nobody_listens(server) -> None:
     sender = to_webhook("http://127.0.0.1:1/")
     sender.send(b"{}")
@@ -127,11 +141,14 @@ def test_what_would_be_asked_for_in_place_of_posted_is_a_failure(server, code: i
     assert f"HTTP Error {code}" in notified[0]
 
 
-def test_what_is_encrypted_is_not_sent_on_unencrypted() -> None:
+def test_what_is_encrypted_is_not_sent_on_unencrypted_or_with_a_password() -> None:
     request = urllib.request.Request("https://hall/events", b"1")
     follow = _PostsAgain().redirect_request
     with pytest.raises(urllib.error.HTTPError, match="not posted to http://hall") as raised:
         follow(request, io.BytesIO(), 307, "Moved", HTTPMessage(), "http://hall/events")
+    raised.value.close()
+    with pytest.raises(urllib.error.HTTPError, match="not posted to https://hall/2") as raised:
+        follow(request, io.BytesIO(), 307, "Moved", HTTPMessage(), "https://me:secret@hall/2")
     raised.value.close()
     assert follow(request, io.BytesIO(), 307, "Moved", HTTPMessage(), "https://hall/2").data == b"1"
 
@@ -269,6 +286,34 @@ def test_a_program_ends_with_the_sender_and_all_it_has_started(
     sender._thread.join(WATCHDOG_SECONDS)
     assert (sender.num_sent, sender.num_failed) == (0, 2)
     assert sender._cancel.__self__._process is None  # reaped
+
+
+def test_children_have_the_grace_to_end_though_the_program_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("firstsight.monitoring.sending._GRACE_SECONDS", WATCHDOG_SECONDS)
+    for name in ("pipe", "go"):
+        os.mkfifo(tmp_path / name)
+    pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    go = os.open(tmp_path / "go", os.O_RDWR)
+    child = "trap 'echo asked >&9; read word <go; echo done >&9; exit' TERM; echo up >&9; sleep 1000 & wait"
+    words = ["sh", "-c", f"exec 9>pipe; ({child}) & exec 9>&-; wait"]
+    with subprocess.Popen(words, cwd=tmp_path, start_new_session=True) as process:
+        assert read_when_there(pipe) == b"up\n"
+        threading.Thread(target=_terminate, args=[process], daemon=True).start()
+        assert read_when_there(pipe) == b"asked\n"
+        wait_for(lambda: process.returncode is not None)
+        os.write(go, b"\n")
+        assert read_when_there(pipe) == b"done\n"
+    os.close(pipe)
+    os.close(go)
+
+
+@pytest.mark.parametrize("address", ["http://me:secret@hall/e", "https://secret@hall", "http://me:se/secret@hall/e"])
+def test_an_address_with_a_password_is_refused_without_showing_it(address: str) -> None:
+    with pytest.raises(SettingsError, match=r"give a program that sends it|valid is an address") as raised:
+        to_webhook(address)
+    assert "secret" not in str(raised.value)
 
 
 def test_what_is_no_address_and_no_command_is_refused() -> None:

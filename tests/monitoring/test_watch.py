@@ -31,6 +31,7 @@ def shown(begin: float, end: float, *, red: tuple[float, float]) -> list[Frame]:
     return [frame(RED if red[0] <= time < red[1] else GROUND, float(time)) for time in times]
 
 
+MEMORY = Memory(np.zeros((0, 4), np.float32), np.full((10, 4), 0.02), np.ones(100))
 ANCHORS = {"red.png": ENCODER.encode(RED[None])[0]}
 
 
@@ -67,6 +68,7 @@ def test_frames_without_a_view_are_not_judged_and_set_nothing() -> None:
         ({"novel_from": 3}, "novel_from 3 is for what is new"),
         ({"false_alarms": "2/h"}, "false_alarms '2/h' is for what is new"),
         ({"state": Path("a.state")}, "state a.state is for what is new"),
+        ({"memory": MEMORY}, "memory is for what is new; give novel=True as well, or leave it out"),
         ({"novel": True, "anchors": None, "match_from": 0.4}, "match_from 0.4 is for anchors"),
         ({"novel": True, "false_alarms": "2/h"}, "false alarms '2/h' need a memory"),
         ({"novel": True, "novel_from": 3, "false_alarms": "2/h"}, "leave one out"),
@@ -158,8 +160,7 @@ def test_what_has_begun_ends_with_its_file() -> None:
 
 
 def test_a_short_file_is_judged_by_its_own_frames() -> None:
-    memory = Memory(np.zeros((0, 4), np.float32), np.full((10, 4), 0.02), np.ones(100))
-    judge = sentry_for(ENCODER, memory=memory)
+    judge = sentry_for(ENCODER, memory=MEMORY)
     for name, seconds, pixels in [("a", 8.0, GROUND), ("b", 0.4, GROUND), ("c", 0.4, RED), ("d", 0.4, GROUND)]:
         frames = [
             Frame((ENCODER.view.apply(pixels[None])[0], pixels[..., :1], pixels), index / 12.5, index, name, (64, 48))

@@ -18,6 +18,7 @@ from firstsight.normality.appearance import Seen
 from firstsight.normality.growth import BLOCKS_A_SAVE, Growth
 from firstsight.normality.learning import Learner, learn_memory
 from firstsight.normality.memory import Judged, Memory
+from firstsight.progress import Progress
 
 GROUND = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
 PICTURE = np.zeros((48, 64, 3), np.uint8)
@@ -204,6 +205,17 @@ def test_a_recording_and_a_stream_teach_the_same_over_sessions(memory: Memory, t
     again = Memory.read(tmp_path / "a.state")
     assert again.seconds == memory.seconds + 24
     assert again.largest[-3:].sum() < first.largest[-3:].sum()  # it has come before
+
+
+def test_what_was_learned_of_a_recording_is_kept_though_it_is_interrupted(memory: Memory, tmp_path: Path) -> None:
+    def interrupted(progress: Progress) -> None:
+        if progress.done == progress.total:
+            raise KeyboardInterrupt
+
+    clip, state = write(tmp_path / "more.mp4", seconds=12, speed=9), tmp_path / "a.state"
+    with pytest.raises(KeyboardInterrupt):
+        detect_novelty(small_encoder(), clip, memory=memory, state=state, false_alarms="1/day", progress=interrupted)
+    assert Memory.read(state).seconds == memory.seconds + 12
 
 
 def test_of_long_footage_pieces_are_kept_that_are_spread_over_it(monkeypatch: pytest.MonkeyPatch) -> None:

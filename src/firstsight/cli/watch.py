@@ -279,8 +279,6 @@ def novelty_command(
     Example: `firstsight novelty runs/hall hall.mp4 --html new.html --clips new`
     """
     from firstsight.encoder.encoder import Encoder
-    from firstsight.export.tables import write_rounded
-    from firstsight.files import write_atomically
     from firstsight.monitoring.deviation import judged_text, new_from
     from firstsight.monitoring.novelty import detect_novelty
 
@@ -297,7 +295,8 @@ def novelty_command(
         from firstsight.export.clips import files_to_cut
 
         files_to_cut(source)
-    with Display(notes()) as display:
+    display = Display(notes())
+    with display:
         found = detect_novelty(
             encoder,
             source,
@@ -308,11 +307,6 @@ def novelty_command(
             state=state,
             progress=display.progress,
         )
-        written = _cut(found, source, clips, display) if clips else ()
-        if html_file:
-            from firstsight.report.novelty import render_novelty_page
-
-            write_atomically(html_file, render_novelty_page(found, source).encode())
         if memory is not None and not as_json:
             display.say(memory.promise(false_alarms))
         elif found.episodes and not as_json:
@@ -321,10 +315,30 @@ def novelty_command(
         print_json({**found.to_json(), **({"normal": memory.promised(false_alarms)} if memory else {})})
     else:
         typer.echo(_table(found, by_memory=memory is not None))
-    if csv_file:
-        write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
+    _write(found, source, csv_file, html_file, display)
     if not as_json:
-        say_written(csv_file, html_file, *written)
+        say_written(csv_file, html_file)
+    if clips:  # last, as it takes long
+        with display:
+            written = _cut(found, source, clips, display)
+        if not as_json:
+            say_written(*written)
+
+
+def _write(
+    found: "NoveltyScores", source: "Source", csv_file: Path | None, html_file: Path | None, display: Display
+) -> None:
+    if csv_file:
+        from firstsight.export.tables import write_rounded
+
+        write_rounded(found.to_arrow(), csv_file, digits={"seconds": 6, "novelty": 4})
+    if html_file:
+        from firstsight.files import write_atomically
+        from firstsight.report.novelty import render_novelty_page
+
+        with display:
+            page = render_novelty_page(found, source)
+        write_atomically(html_file, page.encode())
 
 
 def _cut(found: "NoveltyScores", source: "Source", folder: Path, display: Display) -> list[Path]:

@@ -157,9 +157,9 @@ def detect_novelty(
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: also report what is left or taken.
-        state: a file in which the memory goes on learning, from what was judged and shows no event: at its end, and
-            every five minutes of that, it is written, with what other sessions and watchers of this camera have written
-            meanwhile. If there is none yet, it begins with `memory`.
+        state: a file in which the memory goes on learning, from what was judged and shows no event: at the end, also
+            by an error or Ctrl-C, and every five minutes of that, it is written, with what other sessions and watchers
+            of this camera have written meanwhile. If there is none yet, it begins with `memory`.
         progress: called after each frame.
 
     Raises:
@@ -173,12 +173,14 @@ def detect_novelty(
         encoder, memory=memory, novel_from=novel_from, false_alarms=false_alarms, stays=stays, state=state
     )
     total = footage.num_frames()
-    for frame, looked in _look(sentry, footage, encoder, by_memory=by_memory):
-        sentry.keep(if_due=True)
-        found.frames.append(_scored(frame, looked, by_memory=by_memory))
-        found.add(frame, looked)
-        progress(Progress("comparing frames", len(found.frames), total))
-    sentry.keep()
+    try:
+        for frame, looked in _look(sentry, footage, encoder, by_memory=by_memory):
+            sentry.keep(if_due=True)
+            found.frames.append(_scored(frame, looked, by_memory=by_memory))
+            found.add(frame, looked)
+            progress(Progress("comparing frames", len(found.frames), total))
+    finally:
+        sentry.keep()
     return found.scores()
 
 

@@ -1,5 +1,6 @@
 """Where events go: a file, a web address, a program, snapshots, and printed lines."""
 
+import errno
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -52,8 +53,8 @@ class Outlets:
         """Writes, sends and prints one event, without a snapshot if that cannot be saved.
 
         Raises:
-            RunError: the file cannot be written; it was sent everywhere else.
-            ClosedError: it could not be printed; it was sent everywhere else.
+            RunError: the file cannot be written, or the line not printed; it was sent everywhere else.
+            ClosedError: the reader of the lines is gone; it was sent everywhere else.
         """
         self.num_events += 1
         if self.snapshots and event.frame:
@@ -69,7 +70,7 @@ class Outlets:
         try:
             if self.lines is not None:
                 _print(self.lines, line if self.as_json else event.words())
-        except ClosedError as error:
+        except (RunError, ClosedError) as error:
             raise failed or error from None
         if failed:
             raise failed
@@ -78,7 +79,7 @@ class Outlets:
         """Sends them one after the other; what keeps one from a destination keeps no other from it.
 
         Raises:
-            RunError, ClosedError: as `send`, after the last one; an unwritable file before closed lines.
+            RunError, ClosedError: as `send`, after the last one; what is unwritable before closed lines.
         """
         failed: list[RunError | ClosedError] = []
         for event in events:
@@ -113,7 +114,7 @@ def send_all(
 
     Raises:
         SourceError: the stream breaks off.
-        RunError: the file, or that of the watcher's state, cannot be written.
+        RunError: the file, that of the watcher's state, or the lines cannot be written.
     """
     try:
         try:
@@ -137,13 +138,27 @@ def send_all(
 
 
 def _print(lines: TextIO, line: str) -> None:
+    """Prints the line, with escapes in place of what the encoding of the lines lacks.
+
+    Raises:
+        RunError: there is no space for it, or the like.
+        ClosedError: the reader or the terminal is gone, or the lines are closed.
+    """
     try:
-        lines.write(line + "\n")
+        encoding = lines.encoding or "utf-8"
+        lines.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
         lines.flush()
-    except (OSError, ValueError) as error:
-        if isinstance(error, BrokenPipeError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())  # or it is tried again at the very end
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), lines.fileno())  # or it is tried again at the very end
         raise ClosedError from None
+    except ValueError:  # closed by this program
+        raise ClosedError from None
+    except OSError as error:
+        if isinstance(error, ConnectionError) or error.errno == errno.EIO:
+            raise ClosedError from None
+        raise RunError(
+            f"events cannot be printed: {error.strerror or error}; free some space or print elsewhere"
+        ) from error
 
 
 @contextmanager
@@ -197,14 +212,14 @@ def _close(sender: Sender, notify: Notify, is_aborted: Callable[[], bool]) -> No
 class EventLog:
     """A file to which lines are appended without a buffer.
 
-    If it is rotated or removed meanwhile, the next line goes into a new file at its path. A line that was cut off when
-    the file was last written stays one of its own.
+    If it is rotated or removed meanwhile, the next line goes into a new file at its path. A line that was cut off, as
+    the disk was full or the program ended, stays one of its own.
 
     Raises:
         RunError: it cannot be written.
     """
 
-    _begins: bool  # whether nothing was written since it was opened
+    _may_be_cut_off: bool  # whether its last line may be: it was just opened, or not all of a line was written
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -217,15 +232,17 @@ class EventLog:
             RunError: it cannot be written.
         """
         if not self._is_at_path():
+            file = self._opened()
             self._file.close()
-            self._file = self._opened()
+            self._file = file
         rest = line.encode() + b"\n"
         try:
-            if self._begins and not _ends_a_line(self._path):
+            if self._may_be_cut_off and not _ends_a_line(self._path):
                 rest = b"\n" + rest
-            self._begins = False
+            self._may_be_cut_off = True
             while rest:
                 rest = rest[self._file.write(rest) :]
+            self._may_be_cut_off = False
         except OSError as error:
             raise RunError(f"{printable(self._path)} cannot be written: {error.strerror}; free some space") from error
 
@@ -236,7 +253,7 @@ class EventLog:
             return False
 
     def _opened(self) -> FileIO:
-        self._begins = True
+        self._may_be_cut_off = True
         check_local(self._path, purpose="events")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

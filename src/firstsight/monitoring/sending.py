@@ -184,13 +184,21 @@ def _one_line(reason: str) -> str:
     return printable(" ".join(reason.split()))
 
 
-def _is_address(url: str) -> bool:
+def _check_address(url: str) -> None:
+    """Raises a SettingsError unless events can be posted there; it shows no password."""
     try:
         parts = urllib.parse.urlsplit(url)
         parts.port  # noqa: B018, which raises an error unless it is a number or none
     except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urllib.parse.SplitResult("", "", "", "", "")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        shown = "the webhook is no such address" if "@" in url else f"webhook {url!r}"
+        raise SettingsError(f"{shown}; valid is an address that begins with http:// or https://, and a host")
+    if "@" in parts.netloc:
+        raise SettingsError(
+            f"the webhook at {parts.hostname} has a user or password in its address, which is not sent; leave it out, "
+            "or give a program that sends it: --run 'curl --netrc --fail --data-binary @- https://...'"
+        )
 
 
 def to_webhook(
@@ -202,10 +210,11 @@ def to_webhook(
 ) -> Sender:
     """Posts each message as JSON; a 2xx answer counts as delivered.
 
-    Without an answer, or after a server error (5xx), it is retried. Redirections by 307 and 308 are followed.
+    Without an answer, or after a server error (5xx), it is retried. Redirections by 307 and 308 are followed. What
+    follows the status is not read.
 
     Args:
-        url: http:// or https://.
+        url: http:// or https://, without user and password.
         notify: as for `Sender`.
         timeout_seconds: for each answer.
         backoff: as for `Sender`.
@@ -213,16 +222,14 @@ def to_webhook(
     Raises:
         SettingsError: another kind of address.
     """
-    if not _is_address(url):
-        raise SettingsError(f"webhook {url!r}; valid is an address that begins with http:// or https://, and a host")
+    _check_address(url)
     opener = urllib.request.build_opener(_PostsAgain)
 
     def post(message: bytes) -> None:
         headers = {"Content-Type": "application/json", "User-Agent": "firstsight"}
         request = urllib.request.Request(url, message, headers)  # noqa: S310, checked above
         try:
-            with opener.open(request, timeout=timeout_seconds) as answer:
-                answer.read(1)
+            opener.open(request, timeout=timeout_seconds).close()
         except urllib.error.HTTPError as error:
             error.close()
             if error.code >= _SERVER_ERROR:
@@ -235,13 +242,14 @@ def to_webhook(
 
 
 class _PostsAgain(urllib.request.HTTPRedirectHandler):
-    """Follows only redirections that keep the POST, and none from https to http."""
+    """Follows only redirections that keep the POST, and none from https to http or with a user or password."""
 
     def redirect_request(  # noqa: PLR0917, as it is called
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> urllib.request.Request:
-        scheme = urllib.parse.urlsplit(newurl).scheme
-        if code not in _KEEPS_THE_POST or scheme not in ("http", "https") or (req.type, scheme) == ("https", "http"):
+        parts = urllib.parse.urlsplit(newurl)
+        is_open = parts.scheme in ("http", "https") and "@" not in parts.netloc
+        if code not in _KEEPS_THE_POST or not is_open or (req.type, parts.scheme) == ("https", "http"):
             reason = f"{msg}: it is not posted to {public_name(newurl)}; give the address that takes it"
             raise urllib.error.HTTPError(req.full_url, code, reason, headers, fp)
         return urllib.request.Request(newurl, req.data, req.headers, method="POST")  # noqa: S310, checked above
@@ -321,8 +329,27 @@ class _Program:
 
 def _terminate(process: subprocess.Popen[bytes]) -> None:
     """Terminates the process and its children; what is left of them after a grace period is killed."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
+    _signal_all(process, signal.SIGTERM)
+    end = time.monotonic() + _GRACE_SECONDS
+    while (is_left := _is_left(process)) and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    if is_left:
+        _signal_all(process, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
+
+
+def _signal_all(process: subprocess.Popen[bytes], number: int) -> None:
+    """Sends the signal to the process and its children; those that are gone or not ours to end stay as they are."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, number)
+
+
+def _is_left(process: subprocess.Popen[bytes]) -> bool:
+    """Whether the process or one of its children is there."""
+    process.poll()  # one that has ended is there until then
+    try:
+        os.killpg(process.pid, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # a child of another user is left
+    return True

@@ -96,7 +96,7 @@ class Watcher:
         novel: whether something new is an event.
         match_from: closeness, between 0 and 1; None is the default.
         novel_from: deviation; None is the default.
-        memory: of what is normal before this camera: it judges from the first frame on.
+        memory: with `novel`, of what is normal before this camera: it judges from the first frame on.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.
@@ -132,6 +132,7 @@ class Watcher:
         if not anchors and not novel:
             raise SettingsError("nothing to watch for; give anchors, or novel=True, or both")
         for_novel = {"novel_from": novel_from, "false_alarms": false_alarms, "stays": stays, "state": state}
+        for_novel["memory"] = memory is not None  # not its numbers
         check_used(for_novel, "what is new; give novel=True as well", is_used=novel)
         check_used({"match_from": match_from}, "anchors; give them as well", is_used=bool(anchors))
         self.num_frames = self.num_judged = self.num_blind = 0
@@ -309,8 +310,8 @@ def watch(
         novel: whether something that the camera has not shown before is an event.
         match_from: closeness of a match: 0 is as usual, 1 the anchor; None is 0.5.
         novel_from: something is new from this multiple of the usual deviation; None is 8.
-        memory: of what is normal before this camera, as `Memory.load(run)` gives it: it judges from the first
-            frame on.
+        memory: with `novel`, of what is normal before this camera, as `Memory.load(run)` gives it: it judges from the
+            first frame on.
         false_alarms: how often normal footage may be reported, as "2/h", by what the memory calibrates. None is
             "1/day", and the deviation of appearance beside it.
         stays: with `novel`, what is left or taken is an event too.

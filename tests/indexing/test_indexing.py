@@ -513,6 +513,25 @@ class TestAnotherEncoder:
         new, _ = reindex(again, other)
         assert (len(new.sources), new.num_frames, new.failed_sources) == (4, 32, ())
 
+    def test_nothing_is_lost_because_a_folder_was_away_for_a_while(
+        self, library: Store, videos: Path, other: Encoder, tmp_path: Path
+    ) -> None:
+        add(library, [write_video(tmp_path / "elsewhere" / "3.mp4", seed=7), videos])
+        away = videos.with_name("away")
+
+        def unmount(report: Progress) -> None:
+            if videos.exists() and "source 2 of 4" in report.state:
+                videos.rename(away)
+            elif away.exists() and "source 4 of 4" in report.state:
+                away.rename(videos)
+
+        with pytest.raises(SourceError, match=r"sources could not be reached for a while.*Run it again"):
+            reindex(library, other, progress=unmount)
+        again = Store.open(library.path)
+        assert (len(again.sources), again.fingerprint) == (4, library.fingerprint)
+        new, _ = reindex(again, other)
+        assert (len(new.sources), new.num_frames) == (4, 32)
+
     def test_an_empty_library_is_that_of_another_encoder_afterwards(self, library: Store, other: Encoder) -> None:
         new, outcome = reindex(library, other)
         assert (new.encoder.fingerprint, did(outcome), len(new.embeddings())) == (other.fingerprint, {}, 0)

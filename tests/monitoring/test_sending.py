@@ -296,7 +296,7 @@ def test_children_have_the_grace_to_end_though_the_program_has_ended(
         os.mkfifo(tmp_path / name)
     pipe = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     go = os.open(tmp_path / "go", os.O_RDWR)
-    child = "trap 'echo asked >&9; read word <go; echo done >&9; exit' TERM; echo up >&9; sleep 1000 & wait"
+    child = "trap 'echo asked >&9; read word <go; echo done >&9; exit' TERM; sleep 1000 & echo up >&9; wait"
     words = ["sh", "-c", f"exec 9>pipe; ({child}) & exec 9>&-; wait"]
     with subprocess.Popen(words, cwd=tmp_path, start_new_session=True) as process:
         assert read_when_there(pipe) == b"up\n"

@@ -155,13 +155,17 @@ class TestSearch:
                 return np.where(is_match[rows], 0.9, 0.1).astype(np.float32)
 
         cosines, in_place = np.random.default_rng(0).uniform(0.9, 0.95, (2, num)).astype(np.float32)
+        cosines[3_000:3_004] = 0.1  # two seconds of something else, too unlike to be judged
         nothing = np.empty((num, 0), np.float32)
         frames = Embeddings(nothing, np.arange(num) / 2, np.arange(num), np.zeros(num, np.int64), ("a.mp4",))
         compared = nearest.Compared(cosines, frames, None, is_complete=True)
         found = nearest._Judging(OfMatches, None, compared, in_place, 0.7).found(2.0)
         assert not found.is_complete
-        moments = sorted(find_moments(found.similarities, frames, threshold=0.7), key=lambda one: one.start_seconds)
-        assert len(moments) == 2
+        moments = sorted(
+            find_moments(found.similarities, frames, threshold=0.7, gap_seconds=1), key=lambda one: one.start_seconds
+        )
+        assert len(moments) == 3
+        assert [moments[1].end_seconds, moments[2].start_seconds] == [1_500, 1_502]
         assert moments[0].end_seconds == pytest.approx(500, abs=4)
         assert moments[1].start_seconds == pytest.approx(560, abs=4)
 

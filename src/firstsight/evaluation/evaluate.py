@@ -34,6 +34,7 @@ from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import queries_among
 
 FIND_AGAIN, SAME_PLACE, WHAT_IS_NEW, MORE_CLIPS = "find again", "same place", "what is new", "more clips"
+_LEAST_ON_A_SIDE = 2  # videos
 _NOT_JUDGED, _SAYS_LITTLE = "cannot be judged: ", "says little"
 
 
@@ -365,16 +366,15 @@ def _of_own_footage(scores: Mapping[str, Scores]) -> str:
 
 
 def _of_other_footage(scores: Mapping[str, Scores], of_query: NDArray[np.bool_], files: NDArray[np.int64]) -> str:
-    """Is the lead, which takes out how hard a file is, smaller in the files that it did not learn from?
-
-    Any two files differ, so a video is one block, and the side with fewer of them says how many there are.
-    """
+    """Is the lead, which takes out how hard a file is, smaller in others? Any two differ, so a video is one block."""
     simple = best_simple(scores)
     lead = scores[MODEL].per_query - scores[simple].per_query
     own, others = (mean_of(lead[part], files[part]) for part in (of_query, ~of_query))
     error = math.hypot(own.standard_error, others.standard_error)
     lost = Difference(own.value - others.value, error, min(own.num_blocks, others.num_blocks))
     leads = f"its lead over {simple} is {_signed(own)} in files that it learned from and {_signed(others)} in others"
+    if lost.num_blocks < _LEAST_ON_A_SIDE:
+        return f"{_NOT_JUDGED}one video does not say how much videos differ: {leads}"
     if lost.clear and lost.value > 0:
         return f"yes: {leads}; learn from those too"
     return f"no need seen: {leads}{'' if lost.clear else ', no clear difference'}"

@@ -110,6 +110,7 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
             _give_up(new)
             raise
         _check_reachable(library)  # hours may have passed; what was embedded is kept for the next attempt
+        _check_none_is_missing(library, new)
         write_config(path, new.config)  # from here on it is the new one
         library.close()
         remove_unread(tables_folder(path, library.fingerprint))
@@ -118,6 +119,18 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
     opened = Store.open(path)
     opened.name = library.name
     return opened, outcome
+
+
+def _check_none_is_missing(library: Store, new: Store) -> None:
+    """Raises if a source is there now, and was not while it was to be embedded."""
+    new.show_latest()
+    known = {record.path for record in (*new.sources, *new.failed_sources)}
+    if missed := [one for one in library.sources if one.path not in known and state_of(one.path) == "there"]:
+        new.close()
+        raise SourceError(
+            f"{len(missed)} sources could not be reached for a while; the first: {missed[0].path}. Run it again: what "
+            "was embedded is kept"
+        )
 
 
 def _check_reachable(library: Store) -> None:

@@ -106,7 +106,7 @@ _PLAUSIBLE_SECONDS = 60
 def plausible_end(stated: float, last: float, sampling: Sampling) -> float:
     """The end that a container states, in seconds, or the last frame if that is far earlier."""
     step = (sampling.every or 0) + 1 / (sampling.frames_per_second or 1)  # seconds, at a frame a second or more
-    return stated if last <= stated <= 2 * last + step + _PLAUSIBLE_SECONDS else last
+    return stated if last <= stated <= min(2 * last + step + _PLAUSIBLE_SECONDS, MAX_SECONDS) else last
 
 
 def _rows(encoder: Encoder, batch: list[Frame], *, with_layouts: bool) -> FrameRows:

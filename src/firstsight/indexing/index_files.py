@@ -26,7 +26,7 @@ from firstsight.progress import Progress, Report, silent
 
 # The largest embedding of the default method, for an encoder that is not learned yet.
 _MAX_DIM = 496
-_USUAL_LAYOUT_BYTES = 11_424  # of a frame, likewise
+_USUAL_LAYOUT = LayoutSizes((2, 9, 11, 96), 960)  # likewise
 
 FootageSpec = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]  # files, folders, patterns
 
@@ -79,8 +79,8 @@ def create(
     dim = encoder.dim if encoder else _MAX_DIM
     given = given and LibraryConfig("", dim).sampling_for(given)
     usual = given or LibraryConfig("", dim).sampling_for(Sampling())
-    sizes = LayoutSizes.of(encoder) if encoder else None
-    layout_bytes = sizes.num_bytes if sizes else 0 if encoder else _USUAL_LAYOUT_BYTES
+    layout = LayoutSizes.of(encoder) if encoder else _USUAL_LAYOUT
+    layout_bytes = layout.num_bytes if layout else 0
     expected = estimate(path, files, given, usual=usual, records=(), dim=dim, layout_bytes=layout_bytes)
     total = _check_room(expected, len(files), progress)
     encoder = encoder or learned_from(files, seed=seed, progress=progress)

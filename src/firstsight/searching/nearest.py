@@ -33,7 +33,7 @@ _MAX_BY_INDEX = 100  # nearest frames; more are found by comparing all
 # Enough for the moments of a search, few enough to be read within milliseconds.
 _NUM_PROPOSED = 1_000
 NUM_CANDIDATES = 20  # that are judged at first
-_FEW_MOMENTS = 8
+_FEW_MOMENTS = 8  # between two that match
 _MAX_JUDGED = 1_024  # frames: some tenths of a second
 
 
@@ -217,16 +217,16 @@ class _Judging:
         self.judge_around(gap_seconds)
         similarities = self.similarities
         if not self.is_complete:
-            similarities[self._between_matches()] = self._threshold
+            similarities[self._between_matches(similarities)] = self._threshold
         return replace(self._compared, similarities=similarities, is_complete=self.is_complete)
 
-    def _between_matches(self) -> Rows:
+    def _between_matches(self, similarities: Floats) -> Rows:
         """Frames for which there was no room, for a few moments, between matches: one long match, not many.
 
         Those whose vectors are as like the query as it takes, if their layouts agree as those of the matches beside do.
         """
         judged, seconds = np.flatnonzero(self._is_judged), self._frames.seconds
-        is_match, sources = self._is_match[judged], self._frames.source_indices[judged]
+        is_match, sources = similarities[judged] >= self._threshold, self._frames.source_indices[judged]
         joined = is_match[:-1] & is_match[1:] & (np.diff(sources) == 0)
         joined &= np.diff(seconds[judged]) <= _FEW_MOMENTS * GAP_SECONDS
         lower = np.minimum(self._agreements[judged[:-1]], self._agreements[judged[1:]])

@@ -29,7 +29,9 @@ _IN_PLACE_DIM = 16  # numbers in a cell of the vector in place, of each level
 _REACH = 2  # cells to each side that support a match: 5x5
 _LEAST = np.float32(1e-9)
 _LEAST_VARIETY = 0.01  # of a frame's cells
-_AT_ONCE = 20  # frames; more do not fit into the processor's cache
+# Frames compared at once. More do not fit into the processor's cache, and what they need is taken from the system anew
+# each time, which takes as long as the arithmetic.
+_AT_ONCE = 10
 _TIE = np.float32(1e-5)  # of a cell's support for the same position, where a flat picture supports all alike
 
 
@@ -77,11 +79,14 @@ class LayoutConfig:
         a black frame, whose cells are all alike. So a frame whose cells have less than half the variety of those of the
         one asked for agrees as much less.
         """
-        parts = [others[start : start + _AT_ONCE] for start in range(0, len(others), _AT_ONCE)]
-        found = np.concatenate([np.empty(0, np.float32), *(agreement(query, part) for part in parts)])
-        agreed = (1 + np.log(found) / self.unrelated).clip(-1)
-        share = (2 * (_variety(others) + _LEAST_VARIETY) / (_variety(query[None]) + _LEAST_VARIETY)).clip(0, 1)
-        agreements: Floats = ((1 + agreed) * share - 1).astype(np.float32)
+        one, agreements = _unit(query), np.empty(len(others), np.float32)
+        own = _variety(one[None]) + _LEAST_VARIETY
+        for start in range(0, len(others), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            many = _unit(others[some])
+            agreed = (1 + np.log(_matched(one, many).agreement) / self.unrelated).clip(-1)
+            share = (2 * (_variety(many) + _LEAST_VARIETY) / own).clip(0, 1)
+            agreements[some] = (1 + agreed) * share - 1
         return agreements
 
     def fused(self, cosines: Floats, agreements: Floats) -> Floats:
@@ -124,12 +129,16 @@ class Matched:
 
 def matched(query: Cells, others: Cells) -> Matched:
     """What `agreement` sums up."""
-    num, nets, rows, columns, dim = others.shape
+    return _matched(_unit(query), _unit(others))
+
+
+def _matched(one: Floats, many: Floats) -> Matched:
+    num, nets, rows, columns, dim = many.shape
     cells = rows * columns
-    one = _unit(query).reshape(nets, cells, dim)
-    many = _unit(others).reshape(num, nets, cells, dim).transpose(1, 2, 0, 3).reshape(nets, cells * num, dim)
     # The frames come last, so that what a shift adds lies in long runs.
-    similarities = (one @ many.swapaxes(1, 2)).reshape(nets, rows, columns, rows, columns, num)
+    many = many.reshape(num, nets, cells, dim).transpose(1, 2, 0, 3).reshape(nets, cells * num, dim)
+    similarities = one.reshape(nets, cells, dim) @ many.swapaxes(1, 2)
+    similarities = similarities.reshape(nets, rows, columns, rows, columns, num)
     sums = _summed_with_neighbours(similarities).reshape(nets, cells, cells, num).transpose(0, 3, 2, 1)
     support = np.multiply(sums, 1 / _shares(rows, columns), order="C")  # (nets, num, cells of others, cells of query)
     support[..., np.arange(cells), np.arange(cells)] += _TIE
@@ -202,15 +211,17 @@ def _own(rows: int, columns: int) -> Floats:
     return own
 
 
-def _variety(cells: Cells) -> Floats:
+def _variety(unit: Floats) -> Floats:
     """1 minus the mean cosine of a frame's cells with each other, both networks' mean; of frames (K, ...) (K,)."""
-    rows = _unit(cells.reshape(len(cells), cells.shape[1], math.prod(cells.shape[2:-1]), cells.shape[-1]))
-    variety: Floats = 1 - np.square(rows.mean(axis=2)).sum(axis=-1).mean(axis=1)
+    num, nets, rows, columns, dim = unit.shape
+    means = unit.reshape(num, nets, rows * columns, dim).mean(axis=2)
+    variety: Floats = 1 - np.square(means).sum(axis=-1).mean(axis=1)
     return variety
 
 
 def _unit(cells: Cells) -> Floats:
     """The cells with each (..., dim) of length 1, or 0."""
-    numbers = cells.astype(np.float32)
-    unit: Floats = numbers / np.maximum(np.linalg.norm(numbers, axis=-1, keepdims=True), _LEAST)
+    unit = cells.astype(np.float32)
+    lengths = np.sqrt(np.einsum("...i,...i->...", unit, unit))
+    unit /= np.maximum(lengths, _LEAST)[..., None]
     return unit

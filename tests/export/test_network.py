@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from firstsight.article.model import untrained
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import PoolingConfig, part_dims
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import PixelsError, SettingsError
+from firstsight.errors import PixelsError, RunError, SettingsError
 from firstsight.export import network
 from firstsight.export.network import export_encoder
+from firstsight.files import write_atomically
 
 ENCODERS = {"closed form": small_encoder, "with a layout": layout_encoder, "article": untrained}
 WIDTH, HEIGHT = 96, 64
@@ -114,3 +116,46 @@ def test_frames_too_small_for_the_encoder_are_refused(tmp_path: Path, monkeypatc
 def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"pip install 'firstsight\[onnx\]'"):
         network._imported("not_installed_at_all", "onnx")
+
+
+class FakeOpenVino:
+    """Writes a graph and its weights, as `save_model` does; may fail in between."""
+
+    def __init__(self, content: str, *, fails: bool = False) -> None:
+        self.content, self.fails = content, fails
+
+    def convert_model(self, _: object) -> Any:
+        names = SimpleNamespace(set_names=lambda _: None)
+        return SimpleNamespace(inputs=[names], outputs=[names])
+
+    def save_model(self, _: object, path: Path, *, compress_to_fp16: bool) -> None:
+        assert not compress_to_fp16
+        path.with_suffix(".bin").write_text(self.content)
+        if self.fails:
+            raise RuntimeError("no space left")
+        path.write_text(self.content)
+
+
+def test_an_interrupted_openvino_export_leaves_the_model_that_was_there(tmp_path: Path) -> None:
+    program: Any = None
+    graph = tmp_path / "made" / "hall.xml"
+    network._write_openvino(FakeOpenVino("first"), program, graph)
+    with pytest.raises(RunError, match=r"hall.xml cannot be written: no space left"):
+        network._write_openvino(FakeOpenVino("second", fails=True), program, graph)
+    assert {one.name: one.read_text() for one in graph.parent.iterdir()} == {"hall.bin": "first", "hall.xml": "first"}
+
+
+def test_an_openvino_graph_never_lies_beside_the_weights_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program: Any = None
+    graph, beside = tmp_path / "hall.xml", list[list[str]]()
+    network._write_openvino(FakeOpenVino("first"), program, graph)
+
+    def write_and_look(path: Path, content: bytes) -> None:
+        write_atomically(path, content)
+        beside.append(sorted(one.read_text() for one in tmp_path.iterdir()))
+
+    monkeypatch.setattr(network, "write_atomically", write_and_look)
+    network._write_openvino(FakeOpenVino("second"), program, graph)
+    assert beside == [["second"], ["second", "second"]]

@@ -7,9 +7,10 @@ import contextlib
 import io
 import logging
 import math
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -218,7 +219,13 @@ def _write_openvino(openvino: Any, program: "torch.export.ExportedProgram", path
     model.inputs[0].set_names({_INPUT})
     model.outputs[0].set_names({_OUTPUT})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(model, path, compress_to_fp16=False)
+        with tempfile.TemporaryDirectory() as folder:
+            graph = Path(folder) / path.name
+            openvino.save_model(model, graph, compress_to_fp16=False)
+            files = {one: graph.with_suffix(one.suffix).read_bytes() for one in (path.with_suffix(".bin"), path)}
     except (OSError, RuntimeError) as error:
-        raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}; choose another folder") from error
+        raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}; free some space") from error
+    with suppress(OSError):
+        path.unlink()  # no graph for a moment, rather than an earlier one beside these weights
+    for one, content in files.items():
+        write_atomically(one, content)

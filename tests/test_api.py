@@ -287,6 +287,26 @@ class TestResults:
             assert "<b>" not in page
             assert len(repr(result)) < 20_000
 
+    def test_of_pictures_are_shown_without_a_time_and_from_another_working_folder(
+        self, tmp_path: Path, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "elsewhere").mkdir()
+        for number in range(4):
+            Image.fromarray(np.roll(picture, 20 * number, axis=1)).save(f"{number}.png")
+        with Library.create("library", sorted(tmp_path.glob("*.png")), encoder=small_encoder()) as library:
+            results = (
+                library.search(picture, k=4, nearest=True),
+                library.nearest(picture, k=4),
+                library.keyframes(3),
+                library.clusters(2),
+            )
+        monkeypatch.chdir("elsewhere")
+        for result in results:
+            page = result._repr_html_()
+            assert page.count("data:image/jpeg;base64,") == page.count("<figcaption>") >= 2
+            assert all(re.search(r"\d[.]png(?! at )", one) for one in re.findall("<figcaption>(.*?)</", page))
+
     def test_of_a_library_that_is_gone_are_shown_without_pictures(self, made: Library, picture: np.ndarray) -> None:
         result = made.search(picture, nearest=True)
         page = replace(result, library=f"{made.path}-gone")._repr_html_()

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings, Sample
 from firstsight.library.store import Store
-from firstsight.library.thumbnails import gallery
+from firstsight.library.thumbnails import frame_caption, gallery
 from firstsight.progress import Progress, Report, silent
 from firstsight.searching.moments import Moment, find_moments
-from firstsight.text import counted, printable
+from firstsight.text import counted
 
 # The groups are found among so many evenly spaced frames; the rest join them.
 _MAX_LEARNED_FROM = 4_000
@@ -83,7 +83,7 @@ class Clusters:
     def _repr_html_(self) -> str:
         """For a notebook."""
         shown = [
-            (one.thumbnail, f"{one.share:.1%}: {printable(one.exemplar_source)} at {one.exemplar_seconds:.2f} s")
+            (one.thumbnail, f"{one.share:.1%}: {frame_caption(one.exemplar_source, one.exemplar_seconds)}")
             for one in self.clusters
         ]
         return gallery(f"{counted(len(shown), 'group')} of {self.num_frames} frames", shown)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from firstsight.errors import LibraryError, check_count
 from firstsight.library.selection import Where
 from firstsight.library.store import Store
-from firstsight.library.thumbnails import gallery
+from firstsight.library.thumbnails import frame_caption, gallery
 from firstsight.progress import Progress, Report, silent
-from firstsight.text import printable
 
 _BLOCK = 16_384  # frames whose products are computed at once
 
@@ -77,9 +76,7 @@ class Keyframes(Sequence[Keyframe]):
 
     def _repr_html_(self) -> str:
         """For a notebook."""
-        captions = [
-            f"{printable(one.source)} at {one.seconds:.2f} s, nearest to {one.num_frames} frames" for one in self
-        ]
+        captions = [f"{frame_caption(one.source, one.seconds)}, nearest to {one.num_frames} frames" for one in self]
         return gallery(f"{len(self)} keyframes", zip((one.thumbnail for one in self), captions, strict=True))
 
 

@@ -6,13 +6,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from firstsight.errors import LibraryError
+from firstsight.footage.finding import is_picture
 from firstsight.pixels import Crop
+from firstsight.text import printable
 
 _QUALITY = 75  # Pillow's default: 3 to 5 kB at 160 pixels
 _MAX_SIDE = 4_096
@@ -58,6 +61,11 @@ def gallery(title: str, pictures: Iterable[tuple[bytes, str]]) -> str:
         for jpeg, caption in pictures
     )
     return f"<div><p>{escape(title)}</p>{figures}</div>"
+
+
+def frame_caption(source: str, seconds: float) -> str:
+    """What names a frame beside its thumbnail: "walk.mp4 at 3.20 s", or a picture, which has no time, by its name."""
+    return printable(source) if is_picture(Path(source)) else f"{printable(source)} at {seconds:.2f} s"
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import CELLS_AT_ONCE, Where
 from firstsight.library.store import Store, frame_gallery
+from firstsight.library.thumbnails import frame_caption
 from firstsight.library.vector_index import propose
 from firstsight.searching.moments import GAP_SECONDS, Moment, best_of_moments, moments_of, near_frames, taken_in_turn
 from firstsight.searching.regions import Box
-from firstsight.text import printable
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.intp]
@@ -306,7 +306,7 @@ class NearFrame:
 class Nearest:
     """The frames of a library that are most like a vector, however low the similarity."""
 
-    library: str  # its folder
+    library: str  # its folder, absolute: a notebook reads the thumbnails when it shows them
     frames: tuple[NearFrame, ...]  # the most similar first; of equally similar ones by source and time
     is_exact: bool  # every frame was compared; otherwise those that an index proposed
 
@@ -321,7 +321,7 @@ class Nearest:
 
     def _repr_html_(self) -> str:
         """For a notebook."""
-        captions = [f"{printable(one.source)} at {one.seconds:.2f} s: {one.similarity:.3f}" for one in self.frames]
+        captions = [f"{frame_caption(one.source, one.seconds)}: {one.similarity:.3f}" for one in self.frames]
         frames = [(one.source, one.frame_index) for one in self.frames]
         return frame_gallery(self.library, f"the {len(captions)} nearest frames", frames, captions)
 
@@ -368,4 +368,4 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         )
         for row in rows.tolist()
     )
-    return Nearest(library.name, found, is_exact)
+    return Nearest(str(library.path), found, is_exact)

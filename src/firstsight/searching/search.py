@@ -100,7 +100,7 @@ class Match:
 class SearchResult:
     """The matches, and the threshold that they exceed."""
 
-    library: str  # its folder
+    library: str  # its folder, absolute: a notebook reads the thumbnails when it shows them
     query: Query
     matches: tuple[Match, ...]  # the best first; none if nothing is similar enough
     num_matches: int  # found altogether, of which `matches` are the best
@@ -239,7 +239,7 @@ def search(
     )
     found = matches_of(query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
-        library=library.name,
+        library=str(library.path),
         query=query,
         matches=found[: len(moments)],
         num_matches=len(moments),

@@ -102,6 +102,25 @@ def test_where_no_process_can_be_started_the_job_fails_and_the_next_one_runs(
     queue.close()
 
 
+def test_what_was_dismissed_is_not_shown_again_by_the_next_server_unless_it_is_another_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    details = ["1 not readable", "1 not readable", "1 not readable", "2 not readable"]
+    dismissed = []
+    for number, detail in enumerate(details):
+        ended = json.dumps({"is_done": True, "is_partial": True, "detail": detail})
+        monkeypatch.setattr(jobs, "start_worker", worker(f"print({ended!r})"))
+        queue = Jobs(tmp_path / "jobs.json", on_change=ignore)
+        added = queue.add("index", "indexing", {"footage": "walks"})
+        queue.start()
+        wait_for(lambda queue=queue: queue.all()[0].is_over)
+        queue.close()
+        dismissed.append(queue.all()[0].is_dismissed)
+        if number == 0:
+            queue.dismiss(added.id)
+    assert dismissed == [False, True, True, False]
+
+
 @pytest.mark.parametrize("closes", [False, True])
 def test_a_worker_that_does_not_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: bool) -> None:
     monkeypatch.setattr(jobs, "_END_SECONDS", 0.2)

@@ -45,6 +45,7 @@ class Job:
     seconds: float = 0.0  # of work
     is_partial: bool = False  # done, but some of what it is about could not be read
     is_dismissed: bool = False  # over, and not to be shown any more
+    dismissed_detail: str = ""  # of the same task before, if that was dismissed: the same again needs no showing
 
     @property
     def is_over(self) -> bool:
@@ -52,8 +53,8 @@ class Job:
         return self.state in ("done", "failed", "cancelled")
 
     def to_json(self) -> dict[str, Any]:
-        """As plain values, without what only the worker needs."""
-        return {name: value for name, value in asdict(self).items() if name != "task"}
+        """As plain values, without what only the worker or the queue needs."""
+        return {name: value for name, value in asdict(self).items() if name not in ("task", "dismissed_detail")}
 
 
 class Jobs:
@@ -101,8 +102,10 @@ class Jobs:
             for job in same:
                 if not job.is_over:
                     return job
+            last = max(same, key=lambda job: job.id, default=None)
+            dismissed = last.detail if last and last.is_dismissed else ""
             self._jobs |= {job.id: replace(job, is_dismissed=True) for job in same}
-            job = Job(max(self._jobs, default=0) + 1, kind, title, task)
+            job = Job(max(self._jobs, default=0) + 1, kind, title, task, dismissed_detail=dismissed)
             self._jobs[job.id] = job
             self._forget_old()
             self._save()
@@ -192,8 +195,9 @@ class Jobs:
                 return  # it stays "running", for the next start
             if job.state == "running":
                 if last.get("is_done"):
-                    is_partial = bool(last.get("is_partial"))
-                    job = replace(job, state="done", detail=last.get("detail", ""), is_partial=is_partial)
+                    detail, is_partial = last.get("detail", ""), bool(last.get("is_partial"))
+                    is_known = is_partial and detail == job.dismissed_detail
+                    job = replace(job, state="done", detail=detail, is_partial=is_partial, is_dismissed=is_known)
                 else:
                     reason = last.get("error") or f"its process ended unexpectedly, with code {code}"
                     job = replace(job, state="failed", error=reason)

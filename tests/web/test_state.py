@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from library_made import layout_encoder
+from library_made import layout_encoder, write_video
 from PIL import Image
 from waiting import WATCHDOG_SECONDS, wait_for
 
@@ -337,6 +337,23 @@ def index_again(workspace: Workspace, pictures: Path) -> None:
     with Library.open(workspace.folder) as library:
         library.add(pictures)
     workspace.show_latest()
+
+
+def test_an_anchor_of_a_stored_frame_is_compared_as_a_search_for_that_frame(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    clip = write_video(tmp_path / "walk.mp4", seed=0)
+    with Library.create(tmp_path / "library", clip, encoder=layout_encoder(), frames_per_second=5) as library:
+        found = library.search(f"{clip}@1.2", k=500, nearest=True)
+        expected = [one.similarity for one in found.matches or found.below]
+    workspace = Workspace(tmp_path / "library")
+    pinned = pin(workspace, seconds=1.21)
+    assert pinned["seconds"] == pytest.approx(1.2)
+    moments = route(workspace, "/api/anchors/{anchor_id}/moments")(pinned["id"])["moments"]
+    assert [one["similarity"] for one in moments] == expected[: len(moments)]
+    assert moments[0]["similarity"] == 1
+    workspace.close()
 
 
 def test_an_anchor_among_pictures_is_the_same_picture_when_there_are_more(workspace: Workspace, pictures: Path) -> None:

@@ -197,6 +197,22 @@ def _of_own_frame(picture: Picture, library: "Store") -> Query | None:
     return Query(reference, frame, described.vectors[0], described)
 
 
+def stored_at(library: "Store", content: str, seconds: float | None) -> Descriptions | None:
+    """What is stored of the frame at that time of a file, given the hash of its bytes; None if no such frame is.
+
+    Args:
+        library: where.
+        content: hash of the file's bytes.
+        seconds: None for a picture.
+    """
+    frames = library.timeline.frames
+    numbers = [number for number, record in enumerate(library.sources) if record.content == content]
+    rows = np.flatnonzero(np.isin(frames.source_indices, numbers[:1]))
+    if seconds is not None:
+        rows = rows[np.abs(frames.seconds[rows] - seconds) <= SAME_SECONDS]
+    return _stored(library, int(rows[0])) if len(rows) else None
+
+
 def _stored(library: "Store", position: int) -> Descriptions:
     """What is stored of a frame of the library's timeline."""
     from firstsight.library.selection import Where

@@ -242,12 +242,14 @@ def _add_anchors(router: APIRouter, workspace: Workspace) -> None:
     def pin(given: FrameAnchor) -> dict[str, Any]:
         """A frame, or a box of it, as a new anchor."""
         row = workspace.row(given.row)
-        pixels = bounded(workspace.frame(row, given.seconds).pixels)
+        frame = workspace.frame(row, given.seconds)
+        pixels = bounded(frame.pixels)
         box = None if given.box is None else box_of_shares(given.box, pixels)
         source, seconds, content = row.name, given.seconds, ""
         if row.records:
             record, seconds = row.record_at(given.seconds)
             source, content = record.name, record.content
+            seconds = seconds if record.is_picture else frame.seconds
         name = given.name or source.rpartition("/")[2]
         added = workspace.anchors.add(pixels, name=name, box=box, source=source, seconds=seconds, content=content)
         return asdict(added)

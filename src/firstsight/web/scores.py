@@ -5,7 +5,7 @@ too.
 """
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from firstsight.searching.calibration import Background, match_threshold
 from firstsight.searching.decoys import background_of
 from firstsight.searching.moments import GAP_SECONDS, Moment, find_moments, nearest_moments
 from firstsight.searching.nearest import Judge, chosen_frames, compare_all, compare_described, compare_proposed
-from firstsight.searching.query import read_query
+from firstsight.searching.query import read_query, stored_at
 from firstsight.searching.region_search import compare_box
 from firstsight.searching.regions import Box
 from firstsight.searching.search import (
@@ -95,6 +95,8 @@ def score(store: Store, picture: NDArray[np.uint8], box: Box | None = None, *, p
     if not store.num_frames:
         raise LibraryError(f"{store.name} holds no frame yet")
     query = read_query(picture, store.encoder)
+    if box is None and (stored := stored_at(store, part.content, part.start_seconds)):
+        query = replace(query, vector=stored.vectors[0], described=stored)  # as `search` compares the same frame
     if box is not None:
         chosen = chosen_frames(store, where=None, without=frozenset())
         compared, background = compare_box(store, query, box, chosen)

@@ -91,11 +91,18 @@ def test_someone_passing_close_by_is_no_change() -> None:
     assert found([*STILL, *frames, *STILL]) == []
 
 
-def test_black_bars_hide_nothing() -> None:
+def test_what_appears_before_a_camera_that_stands_still_is_no_change() -> None:
+    with_something = A.copy()
+    with_something[60:120, 80:240] = B[60:120, 80:240]
+    assert found([*STILL, *[with_something] * 20]) == []
+
+
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (20, 90, 160)])
+def test_bars_hide_nothing_whatever_their_colour(colour: tuple[int, int, int]) -> None:
     frames = [*STILL, *[B] * 20]
     for index, frame in enumerate(frames):
         frames[index] = frame.copy()
-        frames[index][:, :80] = frames[index][:, 240:] = 0
+        frames[index][:, :80] = frames[index][:, 240:] = colour
     assert found(frames) == [("cut", 20, 20)]
 
 

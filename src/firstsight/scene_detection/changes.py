@@ -25,7 +25,7 @@ _CELL_WIDTH, _CELL_HEIGHT = 8, 6  # pixels
 _PICTURE_NOISE = 4.0
 # The same for the maps, whose values have variance 1: the squared length that a cell's mean responses have by chance.
 _MAP_NOISE = 1.0
-# Grey levels by which a third of the pixels of a cell have to vary in time, or the cell lies in a black bar.
+# Grey levels: a cell of which two thirds stay so near to one colour, black or another, lies in a bar.
 _BAR = 4.0
 # A change of scene changes more than this share of the cells; passing objects do not.
 _UNCHANGED_SHARE = 0.4
@@ -79,7 +79,7 @@ def measure(descriptors: Descriptors, *, span: int) -> Bands:
     centred = pixels - pixels.mean(axis=-1, keepdims=True)
     energy = np.square(centred).mean(axis=-1)
     detail = _squared(centred, span) / pixels.shape[-1]
-    shown = (np.ptp(pixels, axis=0) > _BAR).mean(axis=-1) > 1 / 3
+    shown = _is_shown(pixels)
     of_picture = _dissimilarity(centred[:, shown] / pixels.shape[-1] ** 0.5, span, noise=_PICTURE_NOISE**2)
     of_maps = _dissimilarity(descriptors.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
     light = _squared(pixels, span) / pixels.shape[-1]
@@ -97,6 +97,14 @@ def _cells(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     num = len(pictures)
     blocks = pictures.astype(np.float32).reshape(num, NUM_ROWS, _CELL_HEIGHT, NUM_COLUMNS, _CELL_WIDTH, 3)
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(num, NUM_ROWS * NUM_COLUMNS, -1)
+
+
+def _is_shown(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which cells (12,) of pixels (N, 12, 144) lie in no bar; what merely stands still is no bar."""
+    coloured = pixels.reshape(*pixels.shape[:2], -1, 3)
+    of_bar = np.median(coloured[0], axis=1)[:, None]
+    shown: NDArray[np.bool_] = (np.abs(coloured - of_bar).max(axis=0) > _BAR).mean(axis=(1, 2)) > 1 / 3
+    return shown
 
 
 def _dissimilarity(cells: NDArray[np.float32], span: int, *, noise: float) -> NDArray[np.float32]:

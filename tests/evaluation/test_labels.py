@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from library_made import write_video
 from PIL import Image
 
 from firstsight.errors import SettingsError
@@ -20,6 +21,12 @@ def source(tmp_path: Path) -> Source:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.zeros((24, 24, 3), np.uint8)).save(path)
     return open_source(tmp_path / "animals")
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Source:
+    """walk.mp4."""
+    return open_source(write_video(tmp_path / "walk.mp4", seed=0, num_frames=2))
 
 
 def seen(source: str, *, index: int = 0, seconds: float = 0.0) -> Frame:
@@ -44,34 +51,47 @@ def test_a_file_is_named_by_as_much_of_its_path_as_it_takes(source: Source, tmp_
     assert found.notes == ()
 
 
-def test_by_frame(source: Source, tmp_path: Path) -> None:
-    label_of = labels_of(tmp_path, source, "file,frame,label\n2.png,0,a\n2.png,3,b\n2.png,4,\n").of
-    assert [label_of(seen("cats/2.png", index=index)) for index in range(5)] == ["a", None, None, "b", None]
+def test_by_frame(video: Source, tmp_path: Path) -> None:
+    label_of = labels_of(tmp_path, video, "file,frame,label\nwalk.mp4,0,a\nwalk.mp4,3,b\nwalk.mp4,4,\n").of
+    assert [label_of(seen("walk.mp4", index=index)) for index in range(5)] == ["a", None, None, "b", None]
 
 
-def test_by_seconds_a_label_holds_until_the_next(source: Source, tmp_path: Path) -> None:
-    label_of = labels_of(tmp_path, source, "label,seconds,file\nb,4.5,2.png\na,1,2.png\n,6,2.png\n").of
+def test_by_seconds_a_label_holds_until_the_next(video: Source, tmp_path: Path) -> None:
+    label_of = labels_of(tmp_path, video, "label,seconds,file\nb,4.5,walk.mp4\na,1,walk.mp4\n,6,walk.mp4\n").of
     times = (0.9, 1.0, 4.4, 4.5, 5.9, 6.0, 99)
-    found = [label_of(seen("cats/2.png", seconds=seconds)) for seconds in times]
+    found = [label_of(seen("walk.mp4", seconds=seconds)) for seconds in times]
     assert found == [None, "a", "a", "b", "b", None, None]
 
 
-def test_a_label_that_ended_begins_another_visit(source: Source, tmp_path: Path) -> None:
+def test_a_label_that_ended_begins_another_visit(video: Source, tmp_path: Path) -> None:
     """The same label stated again goes on; a stretch without one interrupts it."""
-    labels = labels_of(tmp_path, source, "file,seconds,label\n2.png,1,a\n2.png,2,a\n2.png,3,\n2.png,4,a\n")
-    frames = [seen("cats/2.png", seconds=seconds) for seconds in (1.5, 2.5, 4.5)]
+    labels = labels_of(tmp_path, video, "file,seconds,label\nwalk.mp4,1,a\nwalk.mp4,2,a\nwalk.mp4,3,\nwalk.mp4,4,a\n")
+    frames = [seen("walk.mp4", seconds=seconds) for seconds in (1.5, 2.5, 4.5)]
     assert {labels.of(frame) for frame in frames} == {"a"}
     first, second, third = map(labels.visit_of, frames)
     assert first == second < third
 
 
-def test_by_frame_too_a_label_that_ended_begins_another_visit(source: Source, tmp_path: Path) -> None:
+def test_by_frame_too_a_label_that_ended_begins_another_visit(video: Source, tmp_path: Path) -> None:
     """Frames of which nothing is stated interrupt none: labels may be of every tenth frame."""
-    labels = labels_of(tmp_path, source, "file,frame,label\n2.png,0,a\n2.png,10,a\n2.png,15,\n2.png,20,a\n2.png,21,b\n")
-    frames = [seen("cats/2.png", index=index) for index in (0, 10, 20, 21)]
+    labels = labels_of(
+        tmp_path, video, "file,frame,label\nwalk.mp4,0,a\nwalk.mp4,10,a\nwalk.mp4,15,\nwalk.mp4,20,a\nwalk.mp4,21,b\n"
+    )
+    frames = [seen("walk.mp4", index=index) for index in (0, 10, 20, 21)]
     assert [labels.of(frame) for frame in frames] == ["a", "a", "a", "b"]
     first, second, third, other = map(labels.visit_of, frames)
     assert first == second < third < other
+
+
+def test_a_picture_is_named_by_its_file_also_where_there_is_a_column_for_frames(source: Source, tmp_path: Path) -> None:
+    for column in ("frame", "seconds"):
+        found = labels_of(tmp_path, source, f"file,{column},label\n2.png,0,a\n3.png,0,b\n")
+        assert [found.of(frame) for frame in source.read()] == [None, "a", None, "b"]
+
+
+def test_a_frame_has_one_label(video: Source, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"gives walk.mp4, frame 4, two labels"):
+        labels_of(tmp_path, video, "file,frame,label\nwalk.mp4,4,a\nwalk.mp4,4,b\n")
 
 
 def test_files_that_are_not_there_are_told(source: Source, tmp_path: Path) -> None:
@@ -91,7 +111,7 @@ def test_files_that_are_not_there_are_told(source: Source, tmp_path: Path) -> No
         ("file,label\n77.png,a\n", "it names '77.png', the source has 'cats/1.png'"),
         ("file,label\n1.png,a\n", "line 2: '1.png' may be cats/1.png or dogs/1.png; give more of the path"),
         ("file,label\n2.png,a\n2.png,b\n", "gives cats/2.png two labels, 'a' and 'b'"),
-        ("file,frame,label\n2.png,4,a\n2.png,4,b\n", "gives cats/2.png, frame 4, two labels"),
+        ("file,frame,label\n2.png,0,a\n3.png,3,b\n", "line 3: frame 3 of a picture; valid is 0, for each file"),
         ("file,frame,label\n2.png,1.5,a\n", "line 2: frame '1.5'; valid is a whole number from 0"),
         ("file,seconds,label\n2.png,soon,a\n", "line 2: seconds 'soon'; valid is a number of seconds from 0"),
         ("file,seconds,label\n2.png,nan,a\n", "line 2: seconds 'nan'"),

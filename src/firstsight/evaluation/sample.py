@@ -54,20 +54,22 @@ def read_labels(spec: str, source: Source) -> Labels:
     With "folders" a frame's label is the name of the folder that its file lies in. In a CSV file, `file` is a path, or
     as much of its end as identifies one of the source's files. Without further columns a label holds for the entire
     file; with `frame` for that frame, counted from 0; with `seconds` from then to the next line of that file, where an
-    empty label ends it. Other columns are ignored.
+    empty label ends it. In both columns a picture has 0 alone. Other columns are ignored.
 
     Raises:
-        SettingsError: the source has no files; the CSV cannot be read, lacks columns, or is about other files.
+        SettingsError: the source has no files; the CSV cannot be read, lacks columns, or is about other files, or about
+            a later frame of a picture.
     """
     if not isinstance(source, VideoFiles | ImageFiles):
         raise SettingsError(f"{source.name} has no files that could have labels; give video or picture files")
     if spec == "folders":
         return Labels(lambda frame: PurePosixPath(frame.source).parent.name or None)
-    files = source.files if isinstance(source, ImageFiles) else [(file.path, file.name) for file in source.files]
-    return _csv_labels(Path(spec), files)
+    if isinstance(source, ImageFiles):
+        return _csv_labels(Path(spec), source.files, of_pictures=True)
+    return _csv_labels(Path(spec), [(file.path, file.name) for file in source.files], of_pictures=False)
 
 
-def _csv_labels(path: Path, files: Sequence[tuple[Path, str]]) -> Labels:
+def _csv_labels(path: Path, files: Sequence[tuple[Path, str]], *, of_pictures: bool) -> Labels:
     lines, position = _read(path)
     find = _finder(files)
     rows, unknown_files = [], []
@@ -77,13 +79,15 @@ def _csv_labels(path: Path, files: Sequence[tuple[Path, str]]) -> Labels:
             unknown_files.append(line["file"])
         else:
             at = _number(line[position], position, f"{path}, line {number}") if position else None
+            if of_pictures and at:  # as if it were counted over the folder
+                raise SettingsError(f"{path}, line {number}: {position} {at:g} of a picture; valid is 0, for each file")
             rows.append(_Row(name, at, line["label"]))
     if not rows:
         what = f"it names {unknown_files[0]!r}, the source has {files[0][1]!r}" if unknown_files else "it has no lines"
         raise SettingsError(f"{path} has no label for any file of the source: {what}")
     num_unknown = len(set(unknown_files))
     note = f"{num_unknown} of its files are not in the source, such as {unknown_files[0]}" if unknown_files else ""
-    return _lookup(rows, position, path, notes=(f"{path}: {note}",) if note else ())
+    return _lookup(rows, None if of_pictures else position, path, notes=(f"{path}: {note}",) if note else ())
 
 
 def _read(path: Path) -> tuple[list[dict[str, str]], str | None]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from firstsight.evaluation.metrics import Difference, difference, query_blocks, standard_error
+from firstsight.evaluation.metrics import Difference, auroc_by_case, difference, query_blocks, standard_error
+from firstsight.quality.self_test import auroc
 
 
 def test_with_a_block_for_each_value_it_is_the_usual_one() -> None:
@@ -54,6 +55,38 @@ def test_a_difference_is_clear_beyond_what_chance_explains() -> None:
     assert gained.standard_error < unpaired / 2
     assert not difference(first, first[::-1].copy(), np.arange(400)).clear
     assert not difference(first, first, np.arange(400)).clear
+
+
+def scored(random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """40 positives and 15 negatives, with ties."""
+    return random.normal(1, 1, 40).round(1), random.normal(0, 1.5, 15).round(1)
+
+
+def test_that_of_an_area_is_delongs() -> None:
+    """Against every pair, and both variances written out."""
+    positives, negatives = scored(np.random.default_rng(0))
+    pairs = np.array([[(one > other) + (one == other) / 2 for other in negatives] for one in positives])
+    values = auroc_by_case(positives, negatives)
+    assert values.mean() == pytest.approx(pairs.mean()) == pytest.approx(auroc(positives, negatives))
+    variance = pairs.mean(axis=1).var() / 40 + pairs.mean(axis=0).var() / 15
+    assert standard_error(values, np.arange(55)) ** 2 == pytest.approx(variance * 55 / 54)
+
+
+def test_that_of_an_area_is_the_spread_of_areas_that_are_drawn_again_and_again() -> None:
+    random = np.random.default_rng(1)
+    drawn = [scored(random) for _ in range(600)]
+    errors = [standard_error(auroc_by_case(*one), np.arange(55)) for one in drawn]
+    areas = [auroc_by_case(*one).mean() for one in drawn]
+    assert np.mean(errors) == pytest.approx(np.std(areas), rel=0.1)
+    of_positives = [auroc_by_case(*one)[:40].std() * 40 / 55 / 40**0.5 for one in drawn]
+    assert np.mean(of_positives) < 0.8 * np.std(areas)
+
+
+def test_frames_of_a_block_count_as_one_for_an_area_too() -> None:
+    positives, negatives = scored(np.random.default_rng(0))
+    once = standard_error(auroc_by_case(positives, negatives), np.arange(55))
+    again = auroc_by_case(positives.repeat(10), negatives.repeat(10))
+    assert standard_error(again, np.arange(55).repeat(10)) == pytest.approx(once)
 
 
 @pytest.mark.parametrize("num", [1, 7, 20, 21, 300])

@@ -182,6 +182,34 @@ def standard_error(values: NDArray[np.float64], blocks: NDArray[np.int64]) -> fl
     return float(np.sqrt((sums**2).sum() * num_blocks / (num_blocks - 1)) / len(values))
 
 
+def auroc_by_case(positives: NDArray[np.floating], negatives: NDArray[np.floating]) -> NDArray[np.float64]:
+    """A value for each positive, then each negative: their mean is the AUROC, their `standard_error` that of the AUROC.
+
+    It is the AUROC, and what the case adds to that: by which share of the other kind it is on the right side, a tie
+    counting half. Both kinds weigh as much, however many there are of each.
+    Source: DeLong, DeLong, Clarke-Pearson, "Comparing the areas under two or more correlated receiver operating
+    characteristic curves", 1988; for blocks Obuchowski, "Nonparametric analysis of clustered ROC curve data", 1997.
+
+    Args:
+        positives: (P,), scores.
+        negatives: (N,).
+
+    Returns:
+        (P + N,)
+    """
+    right = _share_below(negatives, positives), 1 - _share_below(positives, negatives)
+    area, num = right[0].mean(), len(positives) + len(negatives)
+    return np.concatenate([area + (one - area) * num / len(one) for one in right])
+
+
+def _share_below(values: NDArray[np.floating], limits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """For each limit the share of the values that are below, those equal to it counting half."""
+    ascending = np.sort(values)
+    below = [np.searchsorted(ascending, limits, side) for side in ("left", "right")]
+    shares: NDArray[np.float64] = (below[0] + below[1]) / (2 * len(values))
+    return shares
+
+
 def query_blocks(num: int, *, most: int = 20) -> NDArray[np.int64]:
     """The block (num,) of each query: neighbouring ones, of equal length, at most so many blocks."""
     return np.arange(num) * min(num, most) // max(1, num)

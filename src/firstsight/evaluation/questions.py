@@ -304,7 +304,7 @@ def novelty_question(sample: Sample, *, seed: int) -> Question:
             f"{round(_MIN_QUIET / _QUIET)} judged are needed"
         )
     chosen = quiet[np.unique(np.linspace(0, len(quiet) - 1, _MAX_PIECES).round().astype(int))]
-    random = np.random.default_rng(seed)
+    blocks, random = query_blocks(len(quiet)), np.random.default_rng(seed)
     pieces = [_piece(sample, int(frame), next(rows for rows in videos if frame in rows), random) for frame in chosen]
 
     def score(method: Method, frames: NDArray[np.uint8]) -> Scores:
@@ -317,15 +317,14 @@ def novelty_question(sample: Sample, *, seed: int) -> Question:
             scored = _novelty(cells(frames[rows]), rows, sample.seconds[rows], put_in)
             with_piece += scored[0]
             as_is |= scored[1]
-        pieces_score, as_they_are = np.array(with_piece), np.sort([as_is[row] for row in quiet.tolist()])
-        below = [np.searchsorted(as_they_are, pieces_score, side) for side in ("left", "right")]
-        newer = (below[0] + below[1]) / (2 * len(as_they_are))
+        pieces_score, as_they_are = np.array(with_piece), np.array([as_is[row] for row in quiet.tolist()])
+        newer = metrics.auroc_by_case(pieces_score, as_they_are)
         figures = {
             "newer": float(newer.mean()),
             "called new": float((pieces_score >= deviation.NEW_FROM).mean()),
             "as it was": float((as_they_are >= deviation.NEW_FROM).mean()),
         }
-        return Scores(figures, newer, query_blocks(len(newer)))
+        return Scores(figures, newer, np.concatenate([blocks[np.isin(quiet, chosen)], blocks]))
 
     columns = {
         "newer": "a frame with a piece put in against one as it was: share of cases in which its novelty is the higher "

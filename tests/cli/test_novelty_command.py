@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -118,3 +119,36 @@ def test_pictures_are_not_cut(firstsight, run_folder: Path, tmp_path: Path) -> N
     ran = firstsight("novelty", run_folder, tmp_path / "pictures", "--clips", tmp_path / "clips")
     assert ran.code == 2
     assert "clips can be cut out of video files alone" in ran.err
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder of 20 pictures of a still view; something red stands in 12 to 14, and the last one has another size."""
+    ground = np.repeat(np.repeat(np.random.default_rng(0).integers(60, 160, (6, 8, 3), np.uint8), 8, 0), 8, 1)
+    (tmp_path / "pictures").mkdir()
+    for number in range(20):
+        picture = ground.copy()
+        if 12 <= number < 15:
+            picture[16:32, 24:40] = (250, 20, 20)
+        Image.fromarray(picture[: 48 if number < 19 else 40]).save(tmp_path / "pictures" / f"{number:02}.png")
+    return tmp_path / "pictures"
+
+
+def test_the_pictures_of_a_folder_are_one_sequence(firstsight, run_folder: Path, pictures: Path) -> None:
+    page = pictures.parent / "new.html"
+    ran = firstsight("novelty", run_folder, pictures, "--html", page, "--json")
+    assert ran.code == 0, ran.err
+    (episode,) = json.loads(ran.out)["episodes"]
+    assert (episode["source"], episode["last_source"]) == ("12.png", "14.png")
+    assert (episode["start_seconds"], episode["end_seconds"]) == (12, 14)
+    assert "12.png to 14.png" in page.read_text()
+    assert page.read_text().count("<h2") <= 1
+    assert "12.png to 14.png" in firstsight("novelty", run_folder, pictures).out
+
+
+def test_a_folder_of_pictures_is_watched_as_one(firstsight, run_folder: Path, pictures: Path) -> None:
+    ran = firstsight("watch", run_folder, pictures, "--novel", "--speed", 0, "--json")
+    assert ran.code == 0, ran.err
+    begins, ends = (json.loads(line) for line in ran.out.splitlines())
+    assert (begins["kind"], ends["kind"]) == ("novel begins", "novel ends")
+    assert (begins["start_seconds"], ends["end_seconds"]) == (12, 14)

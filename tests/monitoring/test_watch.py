@@ -148,7 +148,8 @@ def test_what_has_begun_ends_with_its_file() -> None:
     """Whether the next one begins at an earlier time or a later one."""
     for begin in (0, 10):
         watcher = Watcher(ENCODER, anchors=ANCHORS)
-        files = shown(0, 10, red=(8, 99)), [replace(one, source="stairs") for one in shown(begin, 24, red=(15, 18))]
+        stairs = shown(begin, 24, red=(15, 18))
+        files = shown(0, 10, red=(8, 99)), [replace(one, source="stairs", duration_seconds=0.5) for one in stairs]
         events = [one for file in files for arrival in file for one in watcher.update(arrival)]
         assert [(one.kind, one.source) for one in events] == [
             ("match begins", "hall"),

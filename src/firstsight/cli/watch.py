@@ -353,6 +353,7 @@ def _cut(found: "NoveltyScores", source: "Source", folder: Path, display: Displa
 
 def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
     from firstsight.monitoring.deviation import judged_text
+    from firstsight.monitoring.novelty import files_text
 
     of_view = [_line_of_view(one) for one in found.view_changes]
     if not found.episodes and by_memory:
@@ -365,10 +366,12 @@ def _table(found: "NoveltyScores", *, by_memory: bool) -> str:
     for new in found.episodes:
         line = f"{new.start_seconds:>8.2f}  {new.end_seconds:>8.2f}  {new.peak_seconds:>8.2f}  {new.novelty:>8.1f}"
         line += f"  {new.part:<10}" if new.part else ""
-        lines.append(f"{line}  {printable(new.source)}" if with_files else line)
+        lines.append(f"{line}  {printable(files_text(new))}" if with_files else line)
     return "\n".join([*(line.rstrip() for line in lines), *of_view])
 
 
 def _line_of_view(one: "ViewChange") -> str:
+    from firstsight.monitoring.novelty import files_text
+
     until = "" if one.end_seconds is None else f"  {one.end_seconds:>8.2f}"
-    return f"{one.start_seconds:>8.2f}{until or ' ' * 10}  {one.kind}  {printable(one.source)}"
+    return f"{one.start_seconds:>8.2f}{until or ' ' * 10}  {one.kind}  {printable(files_text(one))}"

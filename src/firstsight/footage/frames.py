@@ -55,6 +55,11 @@ class Frame:
         """The frame through the last view, by convention one of the entire frame: uint8 (H, W, C)."""
         return self.pictures[-1]
 
+    def continues(self, last: "Frame") -> bool:
+        """Whether it belongs with the frame before it: of one file or stream, or pictures of one size."""
+        is_picture = self.duration_seconds is None and self.size == last.size
+        return self.source == last.source or is_picture
+
     def __repr__(self) -> str:
         shapes = ", ".join(str(picture.shape) for picture in self.pictures)
         return f"Frame({self.source!r}, index={self.index}, seconds={self.seconds:.3f}, pictures={shapes})"

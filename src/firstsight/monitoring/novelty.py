@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, replace
-from itertools import groupby
+from itertools import pairwise
 from os import PathLike
 from typing import Any, cast
 
@@ -52,7 +52,7 @@ class Scored:
 class NovelEpisode:
     """Something new, from its first frame to its last."""
 
-    source: str  # name of the file
+    source: str  # name of the file, of several pictures that of the first
     start_seconds: float
     end_seconds: float
     peak_seconds: float  # when it was the most unusual
@@ -60,6 +60,7 @@ class NovelEpisode:
     box: tuple[int, int, int, int] | None = None  # where it was then, x, y, width, height in pixels
     part: str | None = None  # by a memory: "motion" or "appearance"; beside it "deviation", which `novelty` then is
     heat: Heat | None = field(default=None, repr=False, compare=False)  # of the frame then
+    last_source: str | None = None  # of several pictures: name of the last one
 
     def to_json(self) -> dict[str, Any]:
         """What applies of it, without the heat."""
@@ -70,16 +71,22 @@ class NovelEpisode:
 class ViewChange:
     """Something that happened to the view. What does not apply is None."""
 
-    source: str  # name of the file
+    source: str  # name of the file, of several pictures that of the first
     kind: ViewChangeKind
     start_seconds: float
     end_seconds: float | None = None  # of what lasts
     shift: tuple[float, float] | None = None  # of a moved view: right and down, as shares of width and height
     box: tuple[int, int, int, int] | None = None  # of what is left or taken, x, y, width, height in pixels
+    last_source: str | None = None  # of several pictures: name of the last one
 
     def to_json(self) -> dict[str, Any]:
         """What applies of it."""
         return _given(self)
+
+
+def files_text(one: NovelEpisode | ViewChange) -> str:
+    """The file it is in, or the pictures from which to which it lasts."""
+    return one.source if one.last_source is None else f"{one.source} to {one.last_source}"
 
 
 def _given(one: NovelEpisode | ViewChange, without: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -233,22 +240,26 @@ class _Found:
         """Adds what ends with a frame."""
         for one in looked.changes:
             if not one.begins:
-                at = one.episode
-                span = at.start_seconds, at.last_seconds, at.peak_seconds
-                self.episodes.append(NovelEpisode(frame.source, *span, at.peak, one.box, one.part, one.heat))
+                new = one.episode
+                first, last = self._sources(frame, new.start_seconds, new.last_seconds)
+                span = new.start_seconds, new.last_seconds, new.peak_seconds
+                self.episodes.append(NovelEpisode(first, *span, new.peak, one.box, one.part, one.heat, last))
         for event in looked.view_events:
             if not event.kind.endswith("begins"):
                 kind = cast("ViewChangeKind", event.kind.removesuffix(" ends"))
-                self.view_changes.append(
-                    ViewChange(
-                        frame.source,
-                        kind,
-                        event.start_seconds,
-                        event.end_seconds,
-                        event.shift,
-                        event.box_in(frame.size),
-                    )
-                )
+                first, last = self._sources(frame, event.start_seconds, event.end_seconds)
+                at, box = (event.start_seconds, event.end_seconds), event.box_in(frame.size)
+                self.view_changes.append(ViewChange(first, kind, *at, event.shift, box, last))
+
+    def _sources(self, frame: Frame, start: float, end: float | None) -> tuple[str, str | None]:
+        """The file of what is found with a frame; of pictures that of its first, and of its last if that is another."""
+        if frame.duration_seconds is not None:
+            return frame.source, None
+        first, last = (
+            next((one.source for one in reversed(self.frames) if one.seconds <= at), frame.source)
+            for at in (start, start if end is None else end)
+        )
+        return first, None if last == first else last
 
     def scores(self) -> NoveltyScores:
         """File by file, in order of time."""
@@ -276,12 +287,13 @@ def score_novelty(
 
 
 def _look(sentry: Sentry, source: Source, encoder: Encoder, *, by_memory: bool) -> Iterator[tuple[Frame, Looked]]:
-    """Each frame and what it shows; with the last one of a file what ends with it."""
+    """Each frame and what it shows; with the last one of a file, or of pictures, what ends with it."""
     last: tuple[Frame, Looked] | None = None
     for batch in read_batches(source, *views_for(encoder, SketchView(), by_memory=by_memory), size=_BATCH_SIZE):
-        for _, of_file in groupby(batch, key=lambda frame: frame.source):
-            frames = list(of_file)
-            if last and last[0].source != frames[0].source:
+        starts = [number for number in range(1, len(batch)) if not batch[number].continues(batch[number - 1])]
+        for start, end in pairwise((0, *starts, len(batch))):
+            frames = batch[start:end]
+            if last and not frames[0].continues(last[0]):
                 yield _ended(sentry, *last)
             elif last:
                 yield last

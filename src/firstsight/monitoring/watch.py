@@ -164,7 +164,7 @@ class Watcher:
             return [*self._ended(arrival.seconds, now), lost]
         if isinstance(arrival, Back):
             return [Event("back", arrival.seconds, now, arrival.source, away_seconds=arrival.away_seconds)]
-        is_next_file = self._last is not None and arrival.source != self._last.source
+        is_next_file = self._last is not None and not arrival.continues(self._last)
         events = self.finish() if is_next_file else []
         self.num_frames += 1
         self._last, self._last_time = arrival, now

@@ -1,5 +1,6 @@
 """What was new before a camera, and what happened to its view, as a page: one file, nothing fetched from anywhere."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,10 @@ from PIL import Image
 
 from firstsight.errors import FirstsightError
 from firstsight.footage.frame_at import frame_at
+from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.source import Source, files_of
 from firstsight.footage.videos import VideoFiles
-from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, ViewChange
+from firstsight.monitoring.novelty import NovelEpisode, NoveltyScores, Scored, ViewChange, files_text
 from firstsight.monitoring.sentry import Heat
 from firstsight.normality.rarity import once_in
 from firstsight.report.drawing import (
@@ -26,6 +28,8 @@ from firstsight.report.drawing import (
     with_support,
 )
 from firstsight.searching.regions import Box
+
+_Events = list[NovelEpisode | ViewChange]
 
 _TEMPLATE = "novelty_page.html"
 # Pictures of more events than these would make a page that no browser opens; the largest are shown.
@@ -51,11 +55,10 @@ def render_novelty_page(found: NoveltyScores, footage: Source) -> str:
         found: what `detect_novelty` found.
         footage: in which, opened; its frames are read again for the pictures.
     """
-    every: list[NovelEpisode | ViewChange] = [*found.episodes, *found.view_changes]
+    every: _Events = [*found.episodes, *found.view_changes]
     events = sorted(every, key=_size, reverse=True)[:_MAX_SHOWN]
-    names = list(dict.fromkeys(frame.source for frame in found.frames))
     return load_template(_TEMPLATE).render(
-        files=[_file(name, found, footage, [one for one in events if one.source == name]) for name in names],
+        files=_files(found, footage, events),
         num_frames=len(found.frames),
         num_judged=found.num_judged,
         num_new=len(found.episodes),
@@ -69,21 +72,26 @@ def _size(event: NovelEpisode | ViewChange) -> float:
     return event.novelty if isinstance(event, NovelEpisode) else np.inf
 
 
-def _file(name: str, found: NoveltyScores, footage: Source, events: list[NovelEpisode | ViewChange]) -> dict[str, Any]:
-    own = _only(footage, name)
+def _files(found: NoveltyScores, footage: Source, events: _Events) -> list[dict[str, Any]]:
+    """Of each video; pictures are together."""
+    if not isinstance(footage, VideoFiles):
+        return [_file(footage.name, found.frames, footage, events)]
+    each = []
+    for name in dict.fromkeys(frame.source for frame in found.frames):
+        own = tuple(file for file in footage.files if file.name == name)[:1]
+        frames = [one for one in found.frames if one.source == name]
+        within = [one for one in events if one.source == name]
+        each.append(_file(name, frames, replace(footage, files=own or footage.files), within))
+    return each
+
+
+def _file(name: str, frames: Sequence[Scored], footage: Source, events: _Events) -> dict[str, Any]:
     events = sorted(events, key=lambda one: one.start_seconds)
     return {
         "name": name,
-        "plot": file_uri(_plot(found, name, events), "png"),
-        "events": [_event(one, own) for one in events],
+        "plot": file_uri(_plot(frames, events), "png"),
+        "events": [_event(one, footage) for one in events],
     }
-
-
-def _only(footage: Source, name: str) -> Source:
-    """The file of that name, if there are several."""
-    if not isinstance(footage, VideoFiles):
-        return footage
-    return replace(footage, files=tuple(file for file in footage.files if file.name == name)[:1] or footage.files)
 
 
 def _title(event: NovelEpisode | ViewChange) -> str:
@@ -92,10 +100,12 @@ def _title(event: NovelEpisode | ViewChange) -> str:
 
 def _event(event: NovelEpisode | ViewChange, footage: Source) -> dict[str, Any]:
     pictures = _of_new(event, footage) if isinstance(event, NovelEpisode) else _of_change(event, footage)
-    return {"title": _title(event), "when": _when(event), "what": _what(event), "pictures": pictures}
+    return {"title": _title(event), "when": _when(event, footage), "what": _what(event), "pictures": pictures}
 
 
-def _when(event: NovelEpisode | ViewChange) -> str:
+def _when(event: NovelEpisode | ViewChange, footage: Source) -> str:
+    if isinstance(footage, ImageFiles):  # which have no time
+        return files_text(event)
     if event.end_seconds is None:
         return f"{event.start_seconds:.2f} s"
     return f"{event.start_seconds:.2f} s to {event.end_seconds:.2f} s"
@@ -176,9 +186,8 @@ def _colour(event: NovelEpisode | ViewChange) -> str:
     return "#d08a2e" if isinstance(event, NovelEpisode) else "#1f5f8b"
 
 
-def _plot(found: NoveltyScores, name: str, events: list[NovelEpisode | ViewChange]) -> bytes:
+def _plot(frames: Sequence[Scored], events: _Events) -> bytes:
     """The score of each frame over time, and when the events were."""
-    frames = [one for one in found.frames if one.source == name]
     by_memory = any(one.part for one in frames)
     figure = Figure(figsize=(10, 1.8), dpi=130, layout="constrained")
     axes = figure.subplots()

@@ -219,11 +219,19 @@ class TestCameras:
 
     def test_give_frames_as_a_device_of_ffmpeg_does(self):
         generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
-        source = LiveSource(generated, Sampling(end_seconds=0.4))
+        source = LiveSource(generated, Sampling(every=2))
         with source.read(Whole()) as reading:
             frames = list(reading)
-        assert (source.size(), len(frames), frames[0].pixels.shape) == ((96, 64), 10, (64, 96, 3))
-        assert [frame.index for frame in frames] == list(range(10))
+        assert (source.size(), len(frames), frames[0].pixels.shape) == ((96, 64), 13, (64, 96, 3))
+        assert [frame.index for frame in frames] == list(range(0, 25, 2))
+
+    def test_have_the_time_of_their_arrival_and_not_what_they_state(self):
+        slow = Endpoint("camera 0", "testsrc=size=96x64:rate=1/600:duration=6000", "lavfi")
+        with LiveSource(slow, Sampling()).read(Whole()) as reading:
+            seconds = [frame.seconds for frame in reading]
+        assert len(seconds) == 10
+        assert seconds == sorted(seconds)
+        assert seconds[-1] < 600
 
 
 def _some_frames(path, count):

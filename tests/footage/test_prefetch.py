@@ -5,8 +5,7 @@ import pytest
 from waiting import WATCHDOG_SECONDS, wait_for
 
 from firstsight.errors import SettingsError
-from firstsight.footage import queues
-from firstsight.footage.queues import live_frames, prefetch
+from firstsight.footage.queues import prefetch
 
 
 def threads() -> list[str]:
@@ -106,39 +105,3 @@ def test_reads_while_the_consumer_works():
 def test_refuses_a_depth_of_nothing():
     with pytest.raises(SettingsError, match="depth 0; valid is"):
         prefetch([], depth=0)
-
-
-class At:
-    """A frame of which only the time matters."""
-
-    def __init__(self, seconds):
-        self.seconds = seconds
-
-
-def hangs(over):
-    yield At(0.0)
-    yield At(0.5)
-    over.wait(WATCHDOG_SECONDS)
-
-
-def stands_still(over):
-    while not over.wait(0.01):
-        yield At(0.0)
-
-
-@pytest.mark.parametrize("camera", [hangs, stands_still])
-def test_what_is_live_ends_after_a_time_whatever_the_camera_does(monkeypatch, camera):
-    monkeypatch.setattr(queues, "_GRACE_SECONDS", 0.2)
-    over = threading.Event()
-    with live_frames(camera(over), seconds=1) as frames:
-        seconds = [frame.seconds for frame in frames]
-        over.set()
-    expected = [0.0, 0.5] if camera is hangs else [0.0] * len(seconds)
-    assert seconds == expected[: len(seconds)]  # on a busy machine it may end before the first
-
-
-def test_live_frames_are_those_of_the_first_seconds_by_their_own_times():
-    with live_frames((At(7 + number / 10) for number in range(100)), seconds=2) as frames:
-        assert [frame.seconds for frame in frames] == [7 + number / 10 for number in range(20)]
-    with live_frames((At(number) for number in range(9)), seconds=None) as frames:
-        assert len(list(frames)) == 9

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from firstsight.footage.frames import Frame
 from firstsight.footage.live import ADDRESS, CAMERA, PIPE, RECORDING, Endpoint, endpoint_of, public_name
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.source import open_source
-from firstsight.footage.stream import Back, Lost, Stream
+from firstsight.footage.stream import Back, Lost, Stream, first_frames
 
 _BACKOFF = Backoff(first_seconds=0.05, max_seconds=0.2)
 PATIENT = {"timeout_seconds": WATCHDOG_SECONDS, "backoff": _BACKOFF}
@@ -325,6 +326,65 @@ class TestLive:
             wait_for(lambda: held()[0] <= threads + 1 and held()[1] <= descriptors + 4)
             write_video(path, numbers(10))
             until(stream, Back)
+
+    def test_that_was_opened_before_is_connected_again_too(self, no_leak):
+        generated = Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi")
+        source = open_source(generated, every=2)
+        with Stream(source, views=(Whole(),), **PATIENT) as stream:
+            first = until(stream, Frame)
+            until(stream, Lost)
+            until(stream, Back)
+            again = until(stream, Frame)
+        assert first.index % 2 == again.index % 2 == 0
+        assert first.seconds <= again.seconds
+
+    def test_of_a_given_end_is_not_connected_again(self, no_leak):
+        endless = Endpoint("camera 0", "testsrc=size=96x64:rate=25", "lavfi")
+        with Stream(open_source(endless, end_seconds=0.1), views=(Whole(),), **PATIENT) as stream:
+            assert {type(arrival) for arrival in stream} == {Frame}
+
+
+class Polled:
+    """A stream of which only the times matter; waiting takes a second each time."""
+
+    def __init__(self, monkeypatch, *arrivals):
+        self.num_polls, self._arrivals = 0, iter(arrivals)
+        clock = SimpleNamespace(monotonic=lambda: float(self.num_polls))
+        monkeypatch.setattr("firstsight.footage.stream.time", clock)
+
+    def poll(self):
+        self.num_polls += 1
+        return next(self._arrivals)
+
+
+def at(seconds):
+    return Frame((), seconds, 0, "hall", (64, 48))
+
+
+LOST = Lost(6.0, "hall", "hall ended")
+
+
+class TestTheFirstSeconds:
+    def test_are_those_by_the_times_of_the_frames(self, monkeypatch):
+        frames = [at(7 + number) for number in range(100)]
+        assert list(first_frames(Polled(monkeypatch, *frames), seconds=20)) == frames[:20]
+        assert list(first_frames(Polled(monkeypatch, *frames), seconds=None)) == frames
+
+    def test_go_on_when_a_camera_is_back(self, monkeypatch, caplog):
+        frames = [at(seconds) for seconds in (5, 8, 14.9, 15)]
+        stream = Polled(monkeypatch, frames[0], LOST, None, Back(8.0, "hall", 2.0), *frames[1:])
+        assert list(first_frames(stream, seconds=10)) == frames[:3]
+        assert caplog.messages == ["hall ended; reading goes on when it is back"]
+
+    def test_without_a_time_end_when_it_is_lost(self, monkeypatch):
+        with pytest.raises(SourceError, match=r"^hall ended$"):
+            list(first_frames(Polled(monkeypatch, at(5), LOST, at(8)), seconds=None))
+
+    @pytest.mark.parametrize("arrives", [None, at(0)])
+    def test_end_though_nothing_comes_and_though_times_stand_still(self, monkeypatch, arrives):
+        stream = Polled(monkeypatch, at(0), *[arrives] * 99)
+        assert {frame.seconds for frame in first_frames(stream, seconds=5)} == {0}
+        assert stream.num_polls == 15
 
 
 class TestRtsp:

@@ -15,10 +15,11 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.model import WholeFrame
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.errors import SettingsError, SourceError, check_choice, check_count
-from firstsight.footage.frames import Frame, Reading, View
+from firstsight.footage.frames import Frame, View
 from firstsight.footage.image_folders import ImageFiles
-from firstsight.footage.queues import live_frames, prefetch
+from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
+from firstsight.footage.stream import Stream, first_frames
 from firstsight.footage.videos import ONE_IN, SEGMENT_FRAMES, VideoFile, VideoFiles
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report
@@ -202,7 +203,8 @@ class BoundedSample:
             for frame in frames:
                 self._add(frame)
                 report(self.num_read)
-            self._count_skipped(reading)
+            self.num_skipped += reading.num_skipped
+            self.skipped_by_file |= reading.skipped_by_source
 
     def _read_live(
         self,
@@ -213,24 +215,22 @@ class BoundedSample:
         beside: Beside | None,
     ) -> None:
         views = (view, *beside.views) if beside else (view,)
-        before, reading, first = self.num_read, source.read(*views), 0.0
-        try:
-            with live_frames(reading, seconds=seconds) as frames:
-                for frame in frames:
+        before, first = self.num_read, 0.0
+        with Stream(source, views=views, speed=0) as stream:
+            try:
+                for frame in first_frames(stream, seconds=seconds):
                     first = frame.seconds if self.num_read == before else first
                     self._add(frame)
                     if beside:
                         beside.use(frame)
                     report(self.num_read if seconds is None else round(frame.seconds - first, 1))
-        except (KeyboardInterrupt, SourceError) as error:
-            if self.num_read == before:
-                raise
-            self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
-        self._count_skipped(reading)
-
-    def _count_skipped(self, reading: Reading) -> None:
-        self.num_skipped += reading.num_skipped
-        self.skipped_by_file |= reading.skipped_by_source
+            except (KeyboardInterrupt, SourceError) as error:
+                if self.num_read == before:
+                    raise
+                self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+        self.num_skipped += stream.num_skipped
+        if stream.num_skipped:
+            self.skipped_by_file[source.name] = stream.num_skipped
 
     def _add(self, frame: Frame) -> None:
         if self.num_read % self._every == 0:

@@ -2,6 +2,7 @@
 
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -135,14 +136,17 @@ def _address(spec: str) -> Endpoint:
 
 
 class LiveSource:
-    """A source that can be read once. `size` or `read` opens it; close it if it is not read."""
+    """A source that can be read once. `size` or `read` opens it; close it if it is not read.
+
+    A reading ends when the connection does; a `Stream` of it connects again.
+    """
 
     replayable = False
 
     def __init__(self, endpoint: Endpoint, sampling: Sampling) -> None:
         self.name = endpoint.name
-        self._endpoint = endpoint
-        self._sampling = sampling
+        self.endpoint = endpoint
+        self.sampling = sampling
         self._reading: Reading | None = None
         self._opened: _Opened | None = None
 
@@ -184,21 +188,22 @@ class LiveSource:
         return self, None
 
     def _events(self, views: tuple[View, ...]) -> Events:
-        num_frames, opened = 0, self._open()
+        num_frames, opened, begun = 0, self._open(), time.monotonic()
+        now = None if self.endpoint.kind_of(opened.video).has_own_clock else lambda: time.monotonic() - begun
         with opened.closing:
-            for event in decode_on(opened.video, name=self.name, views=views, sampling=self._sampling):
+            for event in decode_on(opened.video, name=self.name, views=views, sampling=self.sampling, now=now):
                 num_frames += isinstance(event, Frame)
                 yield event
         if not num_frames:
-            start = self._sampling.start_seconds or 0
+            start = self.sampling.start_seconds or 0
             raise SourceError(f"{self.name} ended before {start:g} s: give an earlier start")
 
     def _open(self) -> "_Opened":
         if self._opened is None:
             try:
-                self._opened = _opened(self._endpoint)
+                self._opened = _opened(self.endpoint)
             except SourceError as error:
-                raise SourceError(f"{error}; {self._endpoint.cure}") from error
+                raise SourceError(f"{error}; {self.endpoint.cure}") from error
         return self._opened
 
 

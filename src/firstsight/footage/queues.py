@@ -1,21 +1,20 @@
 """Between a thread that reads and a slower one that uses: a queue that reads ahead, and one that drops old frames."""
 
 import threading
-import time
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from firstsight.errors import SettingsError
 from firstsight.files import Closing
 
 if TYPE_CHECKING:
-    from firstsight.footage.frames import Frame, Reading, View
+    from firstsight.footage.frames import Frame, View
     from firstsight.footage.source import Source
 
 Item = TypeVar("Item")
@@ -51,9 +50,9 @@ class _Ahead(Generic[Item]):
         else:
             self.queue.put(_End())
 
-    def take(self, wait_seconds: float | None = None) -> Item:
-        """The next item; after the last, the error that ended it or StopIteration. Empty, if it waited in vain."""
-        item = self.queue.get(timeout=wait_seconds)
+    def take(self) -> Item:
+        """The next item; after the last, the error that ended it or StopIteration."""
+        item = self.queue.get()
         if isinstance(item, _End):
             self.queue.put(_End())
             raise item.error or StopIteration
@@ -86,20 +85,10 @@ class Prefetched(Closing, Iterator[Item]):
     def __next__(self) -> Item:
         return self._ahead.take()
 
-    def within(self, seconds: float) -> Item | None:
-        """The next item; None after the last, and where none has come after so many seconds of waiting."""
-        try:
-            return self._ahead.take(min(seconds, threading.TIMEOUT_MAX))
-        except (Empty, StopIteration):
-            return None
-
-    def close(self, *, wait_seconds: float | None = None) -> None:
-        """Drop what was decoded ahead, stop the thread and wait for it, at most so long.
-
-        A thread that hangs in a read is left behind; it ends when the read does.
-        """
+    def close(self) -> None:
+        """Drop what was decoded ahead, stop the thread and wait for it."""
         self._stop()
-        self._thread.join(wait_seconds)
+        self._thread.join()
         self._ahead = _Ahead(depth=1)  # which drops the old one
         self._ahead.end()
 
@@ -124,39 +113,6 @@ def read_batches(source: "Source", *views: "View", size: int) -> Iterator[list["
     with closing(source.read(*views)) as reading, prefetch(reading, depth=2 * size) as frames:
         while batch := list(islice(frames, size)):
             yield batch
-
-
-_DEPTH = 32  # frames of what is live kept ready
-_GRACE_SECONDS = 10.0  # that may be waited longer
-_CLOSING_SECONDS = 1.0  # to wait for a camera that hangs
-
-
-@contextmanager
-def live_frames(reading: "Reading", *, seconds: float | None) -> "Iterator[Iterator[Frame]]":
-    """The frames of the first seconds of what is live, by their own times; None is until it ends.
-
-    A camera may hang, or state times that stand still: frames are waited for a little longer than that time, by the
-    clock here. What their user takes meanwhile does not count.
-    """
-    frames = prefetch(reading, depth=_DEPTH)
-    try:
-        yield frames if seconds is None else _first_seconds(frames, seconds)
-    finally:
-        frames.close(wait_seconds=_CLOSING_SECONDS)
-
-
-def _first_seconds(frames: "Prefetched[Frame]", seconds: float) -> "Iterator[Frame]":
-    first: float | None = None
-    left = seconds + _GRACE_SECONDS
-    while left > 0:
-        begun = time.monotonic()
-        if (frame := frames.within(left)) is None:
-            return
-        left -= time.monotonic() - begun
-        first = frame.seconds if first is None else first
-        if frame.seconds - first >= seconds:
-            return
-        yield frame
 
 
 class EndedError(Exception):

@@ -1,5 +1,7 @@
 """A live stream, for days: its newest frames, and events when it is lost and when it is back."""
 
+import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -12,10 +14,12 @@ from firstsight.errors import SourceError, check_number
 from firstsight.files import Closing
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
-from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Endpoint, StreamKind, endpoint_of
+from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Endpoint, LiveSource, StreamKind, endpoint_of
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Spec, open_source
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,8 @@ def arrivals(
             if not kind.reconnects:
                 raise SourceError(f"{error}; {endpoint.cure}") from error
             reason = str(error)
-        if not kind.reconnects:
+        is_over = sampling.end_seconds is not None and now() >= sampling.end_seconds
+        if is_over or not kind.reconnects:
             return
         yield Broken(reason)
         if time.monotonic() - begun > backoff.max_seconds:  # it lasted: try again soon
@@ -188,6 +193,12 @@ class Stream(Closing, Iterator[Arrival]):
         return self
 
     def __next__(self) -> Arrival:
+        while (arrival := self.poll()) is None:
+            pass
+        return arrival
+
+    def poll(self) -> Arrival | None:
+        """The next arrival; None if there is none within a second. StopIteration after the last."""
         return next(self._arrivals)
 
     def close(self) -> None:
@@ -196,7 +207,7 @@ class Stream(Closing, Iterator[Arrival]):
         self._box.stop()
         self._thread.join(_CLOSE_SECONDS)
 
-    def _arrive(self) -> Iterator[Arrival]:
+    def _arrive(self) -> Iterator[Arrival | None]:
         lost_at: float | None = None
         while True:
             try:
@@ -214,6 +225,8 @@ class Stream(Closing, Iterator[Arrival]):
                     raise SourceError(f"{trouble.reason}; {self._endpoint.cure if self._endpoint else ''}")
                 lost_at = trouble.seconds
                 yield Lost(lost_at, self.name, trouble.reason, self._last_seconds)
+            else:
+                yield None
 
     def _silence(self) -> Broken | None:
         """That the stream counts as lost, as nothing has arrived for too long; None if it does not."""
@@ -231,7 +244,12 @@ class Stream(Closing, Iterator[Arrival]):
         endpoint = endpoint_of(spec)
         if endpoint is None:
             source = open_source(spec, frames_per_second=sampling.frames_per_second)
-            return None, source.name, source.read(*views)
+            if not isinstance(source, LiveSource):
+                return None, source.name, source.read(*views)
+            if not source.endpoint.kind.reconnects:
+                return source.endpoint, source.name, source.read(*views)
+            source.close()  # what has come since it was opened would arrive at once
+            endpoint, sampling = source.endpoint, source.sampling
         if endpoint.timeout_seconds is not None:
             endpoint = replace(endpoint, timeout_seconds=self._timeout_seconds)
         read = arrivals(endpoint, views, sampling, backoff=self._backoff, now=self._note_arrival, stopped=self._stopped)
@@ -277,6 +295,38 @@ class Stream(Closing, Iterator[Arrival]):
     def _note_arrival(self) -> float:
         self._heard = time.monotonic()
         return self._heard - self._begun
+
+
+_GRACE_SECONDS = 10.0  # that may be waited longer
+
+
+def first_frames(stream: Stream, *, seconds: float | None) -> Iterator[Frame]:
+    """The frames of the first seconds of what is live, by their own times; None is until it ends or is lost.
+
+    A camera that is lost is waited for. A pipe may hang, or state times that stand still: what is waited for frames is
+    a little longer than that time, by the clock here. What their user takes meanwhile does not count.
+
+    Raises:
+        SourceError: it is lost, and no time is given.
+    """
+    first: float | None = None
+    left = math.inf if seconds is None else seconds + _GRACE_SECONDS
+    while left > 0:
+        begun = time.monotonic()
+        try:
+            arrival = stream.poll()
+        except StopIteration:
+            return
+        left -= time.monotonic() - begun
+        if isinstance(arrival, Lost):
+            if seconds is None:
+                raise SourceError(arrival.reason)
+            _LOG.warning("%s; reading goes on when it is back", arrival.reason)
+        elif isinstance(arrival, Frame):
+            first = arrival.seconds if first is None else first
+            if seconds is not None and arrival.seconds - first >= seconds:
+                return
+            yield arrival
 
 
 class _Pace:

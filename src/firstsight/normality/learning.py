@@ -18,8 +18,8 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
 from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame, View
-from firstsight.footage.queues import live_frames
 from firstsight.footage.source import Source, Spec, open_source
+from firstsight.footage.stream import Stream, first_frames
 from firstsight.footage.videos import Span, VideoFiles, spans_of, spread
 from firstsight.normality.appearance import Sight, Sights, is_due, learn_appearance
 from firstsight.normality.memory import Memory, batches
@@ -280,8 +280,8 @@ def _read_live(
 ) -> None:
     first: float | None = None
     try:
-        with live_frames(footage.read(MotionView(), *views), seconds=seconds) as frames:
-            for frame in frames:
+        with Stream(footage, views=(MotionView(), *views), speed=0) as stream:
+            for frame in first_frames(stream, seconds=seconds):
                 first = frame.seconds if first is None else first
                 learner.add(frame)
                 progress(Progress("remembering what is normal", round(frame.seconds - first, 1), seconds))

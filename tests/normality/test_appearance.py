@@ -13,6 +13,7 @@ from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.source import open_source
 from firstsight.monitoring.novelty import detect_novelty
 from firstsight.monitoring.sentry import largest_box
+from firstsight.normality import appearance
 from firstsight.normality.appearance import Appearance, Seen, Sights, distances, learn_appearance
 from firstsight.normality.learning import learn_memory
 from firstsight.normality.memory import Judge, Judged, Memory, batches, placed
@@ -98,9 +99,11 @@ def test_saved_and_loaded_it_is_the_same_and_merged_it_is_calibrated_on_both(mem
     for name in ("usual", "change", "spread", "moving", "looking", "largest"):
         assert np.array_equal(getattr(again.appearance, name), getattr(memory.appearance, name))
     assert again.appearance.fingerprint == memory.appearance.fingerprint
+    assert again.appearance.num_came == memory.appearance.num_came
     both = memory.merged(again).appearance
     assert both is not None
     assert len(both.largest) == 2 * len(memory.appearance.largest)
+    assert both.num_came == tuple(2 * num for num in again.appearance.num_came)
     assert memory.merged(replace(again, appearance=None)).appearance is None
 
 
@@ -111,6 +114,35 @@ def test_merged_uncalibrated_both_have_a_share_in_what_is_usual() -> None:
         for usual in (0, 9)
     )
     assert dark.merged(light).usual.tolist() == [[4.5] * 5] * 2
+
+
+def test_what_came_first_is_remembered_as_well_as_what_came_last() -> None:
+    usual, none = np.ones((1, 5), np.float32), np.empty((0, 1), np.float32)
+    known = Appearance(usual, usual[0], usual[0], none, none, np.empty((0, 2)), "a")
+    for time in range(30):
+        came = np.full((2_000, 1), time, np.float32)
+        known = known.grown({"moving": [came[:900], came[900:]], "looking": [came[:7]]}, np.zeros((75, 2)))
+    assert known.num_came == (60_000, 210)
+    assert known.looking[:, 0].tolist() == np.repeat(np.arange(30), 7).tolist()
+    counts = np.bincount(known.moving[:, 0].astype(int), minlength=30)
+    assert counts.sum() == 4_000
+    assert np.abs(counts - 4_000 / 30).max() < 4 * (4_000 / 30) ** 0.5
+
+
+def test_of_two_memories_each_counts_by_what_it_is_a_sample_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appearance, "_MAX_VECTORS", 10)
+    usual, tens = np.ones((1, 5), np.float32), np.ones((10, 1), np.float32)
+    of_second, expected = 0, 0.0
+    for num in range(1_000, 1_400):
+        first, second = (
+            Appearance(usual, usual[0], usual[0], tens * of, tens, np.empty((0, 2)), "a", (came, 10))
+            for of, came in enumerate((num, 500))
+        )
+        both = first.merged(second)
+        assert (both.num_came, len(both.moving)) == ((num + 500, 20), 10)
+        of_second += int(both.moving.sum())
+        expected += 10 * 500 / (num + 500)
+    assert abs(of_second - expected) < 4 * expected**0.5
 
 
 def test_distances_are_to_the_nearest_normal_or_to_the_usual_and_0_where_nothing_changes() -> None:

@@ -3,15 +3,16 @@
 The maps of the encoder's first level are averaged over a grid. Of a cell that changes, or differs from what it usually
 shows, the difference from the usual is what has come. How far that is from the nearest that ever came in normal
 footage, in whichever cell, is how unusual it looks. What comes no further from the usual view than from anything
-normal counts by that: a faint thing is never far.
+normal counts by that: a faint thing is never far. Of all that came a sample is kept, of the first day as of the last.
 
 Sources: Roth et al., "Towards total recall in industrial anomaly detection", CVPR 2022 (the nearest of remembered
-cells); Stauffer, Grimson, "Adaptive background mixture models", 1999 (a usual view, and how much each cell varies).
+cells); Stauffer, Grimson, "Adaptive background mixture models", 1999 (a usual view, and how much each cell varies);
+Vitter, "Random sampling with a reservoir", 1985 (a sample that grows, here a batch at a time).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -43,7 +44,9 @@ _FLOOR = 0.03
 # The same for a view without any structure, as a share of the maps' values: by rounding.
 _ROUNDING = 0.003
 _MAX_VECTORS = 4_000
+_MOST = 10**9 - 1  # that NumPy draws from
 
+Vectors = NDArray[np.float32]  # (n, maps)
 Cells = NDArray[np.float32]  # (maps, cells)
 Part = Literal["moving", "looking"]  # cells that change; cells that differ from the usual, whether they change or not
 
@@ -59,21 +62,20 @@ class Appearance:
     looking: NDArray[np.float32]  # (m, maps), of those that differed from the usual, whether they changed or not
     largest: NDArray[np.float64]  # (blocks, 2), the largest distance of either part in 4 s that was left out
     fingerprint: str  # of the encoder
+    num_came: tuple[int, int] = (0, 0)  # of either part so far, of which its vectors are a sample; at least these
 
     def __post_init__(self) -> None:
         maps, cells = self.usual.shape if self.usual.ndim == 2 else (0, 0)
-        shapes = (
-            self.change.shape,
-            self.spread.shape,
-            self.moving.shape[1:],
-            self.looking.shape[1:],
-            self.largest.shape[1:],
-        )
+        samples = self.moving, self.looking
+        shapes = (self.change.shape, self.spread.shape, *(one.shape[1:] for one in (*samples, self.largest)))
         if not cells or shapes != ((cells,), (cells,), (maps,), (maps,), (2,)):
             raise SettingsError(f"appearance of the shapes {self.usual.shape}, {shapes}; learn it again")
-        parts = (self.usual, self.change, self.spread, self.moving, self.looking, self.largest)
+        parts = (self.usual, self.change, self.spread, *samples, self.largest)
         if not all(np.isfinite(part).all() for part in parts) or min(self.change.min(), self.spread.min()) < 0:
             raise SettingsError("appearance with numbers that are not finite or below 0; learn it again")
+        is_full = [len(one) >= _MAX_VECTORS for one in samples]
+        nums = (max(len(one), num * full) for one, num, full in zip(samples, self.num_came, is_full, strict=True))
+        object.__setattr__(self, "num_came", tuple(nums))
 
     def merged(self, other: "Appearance") -> "Appearance":
         """Of both; of another encoder, the other alone."""
@@ -85,10 +87,9 @@ class Appearance:
             (first + np.float32(share) * (second - first))
             for first, second in ((self.usual, other.usual), (self.change, other.change), (self.spread, other.spread))
         )
-        moving = _bounded(np.concatenate([self.moving, other.moving]))
-        looking = _bounded(np.concatenate([self.looking, other.looking]))
         largest = np.concatenate([self.largest, other.largest])[-MAX_BLOCKS:]
-        return Appearance(usual, change, spread, moving, looking, largest, self.fingerprint)
+        both = replace(self, usual=usual, change=change, spread=spread, largest=largest)
+        return both._with((other.moving, other.looking), other.num_came)
 
     @property
     def rarities(self) -> list[Rarity]:
@@ -110,12 +111,15 @@ class Appearance:
             came: of each part.
             distances: (blocks, 2), the largest distance of either part in blocks of 4 s that were judged by this.
         """
-        return replace(
-            self,
-            moving=_bounded(np.concatenate([self.moving, *came["moving"]])),
-            looking=_bounded(np.concatenate([self.looking, *came["looking"]])),
-            largest=np.concatenate([self.largest, distances])[-MAX_BLOCKS:],
-        )
+        moving, looking = (np.concatenate([self.usual.T[:0], *came[part]]) for part in get_args(Part))
+        known = replace(self, largest=np.concatenate([self.largest, distances])[-MAX_BLOCKS:])
+        return known._with((moving, looking), (len(moving), len(looking)))
+
+    def _with(self, more: tuple[Vectors, Vectors], num_more: tuple[int, int]) -> "Appearance":
+        """With more vectors of either part, a sample of so many."""
+        first, second = zip(self.num_came, num_more, strict=True)
+        moving, looking = _of_both(self.moving, more[0], first), _of_both(self.looking, more[1], second)
+        return replace(self, moving=moving, looking=looking, num_came=(sum(first), sum(second)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +220,8 @@ def _learned(clips: Sequence[Sights], fingerprint: str) -> Appearance:
     empty = np.empty((0, len(usual)), np.float32)
     view = Appearance(usual, change, spread, empty, empty, np.empty((0, 2)), fingerprint)
     moving, looking = zip(*(_came(view, clip) for clip in clips), strict=True)
-    return replace(view, moving=_bounded(np.concatenate(moving)), looking=_bounded(np.concatenate(looking)))
+    every = np.concatenate(moving), np.concatenate(looking)
+    return replace(view, moving=_bounded(every[0]), looking=_bounded(every[1]), num_came=(len(every[0]), len(every[1])))
 
 
 def _came(view: Appearance, clip: Sights) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -377,7 +382,18 @@ def _usual_square(differences: NDArray[np.float32], usual: NDArray[np.float32]) 
 
 def _bounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """At most 4,000 of them, drawn at random."""
-    if len(vectors) <= _MAX_VECTORS:
-        return np.ascontiguousarray(vectors)
-    chosen = np.random.default_rng(0).choice(len(vectors), _MAX_VECTORS, replace=False)
-    return np.ascontiguousarray(vectors[np.sort(chosen)])
+    return _drawn(vectors, min(len(vectors), _MAX_VECTORS), np.random.default_rng(0))
+
+
+def _of_both(first: Vectors, second: Vectors, nums: tuple[int, int]) -> Vectors:
+    """At most 4,000 of two samples of so many, so that each of all of these is among them with the same probability.
+
+    Of a draw without replacement from all of them the share of the second is hypergeometric.
+    """
+    random, num = np.random.default_rng(sum(nums)), min(_MAX_VECTORS, sum(nums))
+    of_second = int(random.hypergeometric(min(nums[1], _MOST), min(nums[0], _MOST), num))
+    return np.concatenate([_drawn(first, num - of_second, random), _drawn(second, of_second, random)])
+
+
+def _drawn(vectors: Vectors, num: int, random: np.random.Generator) -> Vectors:
+    return np.ascontiguousarray(vectors[np.sort(random.choice(len(vectors), num, replace=False))])

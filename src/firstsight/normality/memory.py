@@ -50,6 +50,7 @@ _MAX_BYTES = 2**26
 _BATCH_SIZE = 32
 # The arrays of an `Appearance`, in order, and what their names in the file begin with.
 _LOOKS, _PREFIX = ("usual", "change", "spread", "moving", "looking", "largest"), "appearance."
+_NUM_CAME = "num_came"
 
 Part = Literal["motion", "appearance"]
 
@@ -153,6 +154,7 @@ class Memory:
         described = {"format": _FORMAT}
         if self.appearance:
             parts |= {_PREFIX + name: getattr(self.appearance, name) for name in _LOOKS}
+            parts[_PREFIX + _NUM_CAME] = np.array(self.appearance.num_came)
             described["encoder"] = self.appearance.fingerprint
         content = safetensors.numpy.save({name: np.ascontiguousarray(part) for name, part in parts.items()}, described)
         write_atomically(check_path(file, name="memory", error=RunError), content)
@@ -213,7 +215,8 @@ def _described(content: bytes) -> dict[str, str]:
 def _appearance(tensors: Mapping[str, NDArray[Any]], fingerprint: str) -> Appearance:
     usual, change, spread, moving, looking = (tensors[_PREFIX + name].astype(np.float32) for name in _LOOKS[:-1])
     largest = tensors[_PREFIX + _LOOKS[-1]].astype(np.float64)
-    return Appearance(usual, change, spread, moving, looking, largest, fingerprint)
+    num_moving, num_looking = tensors.get(_PREFIX + _NUM_CAME, np.zeros(2))  # older files have none
+    return Appearance(usual, change, spread, moving, looking, largest, fingerprint, (int(num_moving), int(num_looking)))
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,20 @@ def test_a_part_of_a_library_is_compared_frame_by_frame(made: Filled) -> None:
     assert result.is_complete
 
 
+@pytest.mark.parametrize("num", [50, 70, 110])
+def test_rows_that_are_not_shown_crowd_out_no_match(tmp_path: Path, num: int) -> None:
+    """Of a video that is being indexed again there are so many rows beside those of before, 120 of which match."""
+    made = filled(tmp_path / "library", {f"{number}.mp4": 120 for number in range(3)})
+    query = unit(made.vectors[:120].mean(axis=0))
+    near = unit(query + 0.02 * np.random.default_rng(0).standard_normal((num, 100)))
+    put(made.library, "0.mp4", near, number=9, status="partial")
+    build(made.library.tables, num_groups=4)
+    made.library.refresh()
+    by_index, exact = (how(made, query, threshold=0.4) for how in (asked, exactly))
+    assert shown(by_index) == shown(exact)
+    assert by_index.matches[0].moment.num_frames > 60
+
+
 def test_scores_are_those_of_the_stored_vectors(made: Filled) -> None:
     query = made.vectors[40].astype(np.float32)
     proposed = compare_proposed(made.library, query, threshold=0.9, num_sources=3)

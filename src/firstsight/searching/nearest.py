@@ -77,7 +77,10 @@ def compare_all(
 
 
 def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_sources: int) -> Compared | None:
-    """Compares the frames that the vector index proposes; None if there is no index.
+    """Compares the frames that the vector index proposes; None if there is no index, or it is of little use now.
+
+    That is where most of what it proposes is not shown: rows of interrupted sources, or of replaced ones, crowd out
+    those that may match.
 
     Args:
         library: searched completely.
@@ -90,9 +93,11 @@ def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_so
     rows = propose(library.tables, vector, k=_NUM_PROPOSED, num_probes=library.num_probes)
     positions = library.timeline.find(rows.source_ids, rows.frame_indices)
     is_visible = positions >= 0
-    frames = library.timeline.frames
+    if 2 * is_visible.sum() < len(positions):
+        return None
+    frames, found = library.timeline.frames, (rows.vectors @ vector).clip(-1, 1)
     similarities = np.full(len(frames), -np.inf, np.float32)
-    similarities[positions[is_visible]] = found = (rows.vectors[is_visible] @ vector).clip(-1, 1)
+    similarities[positions[is_visible]] = found[is_visible]
     proposed = Compared(similarities, frames, None, is_complete=int((found >= threshold).sum()) < _NUM_PROPOSED // 2)
     if proposed.is_complete:
         return proposed

@@ -18,7 +18,7 @@ import stat
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
@@ -77,13 +77,11 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
             if info["type"] == "directory":
                 return os.stat_result((stat.S_IFDIR | 0o777, 0, 0, 1, 0, 0, 0, 0, 0, 0), {"st_mtime_ns": 0})
             changed = info.get("LastModified") or files.modified(str(self))
-        seconds, content = int(changed.timestamp()), zlib.crc32(str(info.get("ETag") or info.get("etag")).encode())
+        seconds, content = int(changed.timestamp()), zlib.crc32(_tag_in(info).encode())
         state = (stat.S_IFREG | 0o666, 0, 0, 1, 0, 0, int(info["size"]), seconds, seconds, seconds)
         return os.stat_result(state, {"st_mtime_ns": seconds * 10**9 + content % 10**9})
 
-    def lstat(self) -> os.stat_result:
-        """The same: a store has no links."""
-        return self.stat()
+    lstat = stat  # a store has no links
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:  # noqa: ARG002
         """Whether there is such a file, or anything in such a folder."""
@@ -153,8 +151,7 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
     def tag(self) -> str:
         """Changes whenever the file's content does; empty where the store states none that it could compare."""
         with self._asked() as files:
-            info = files.info(str(self))
-        return re.sub("^W/.*", "", str(info.get("ETag") or info.get("etag") or ""))
+            return re.sub("^W/.*", "", _tag_in(files.info(str(self))))
 
     def create(self, content: bytes) -> bool:
         """Makes a file unless there is one, atomically; whether it was made."""
@@ -221,6 +218,10 @@ class ObjectPath(type(Path())):  # type: ignore[misc]  # the system's own kind o
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self)) from error
             kind = RefusedError if isinstance(error, PermissionError) else StoreError
             raise kind(errno.EIO, reason, str(self)) from error
+
+
+def _tag_in(info: Mapping[str, Any]) -> str:
+    return str(info.get("ETag") or info.get("etag") or "")  # as the client of each store names it
 
 
 class StoreError(FirstsightError, OSError):
@@ -336,8 +337,7 @@ class _Copies:
 
     def _make_room(self, path: ObjectPath, num_bytes: int) -> None:
         with self._lock:
-            free = shutil.disk_usage(self._folder).free
-            held = sum(self._sizes.values())
+            free, held = shutil.disk_usage(self._folder).free, sum(self._sizes.values())
             if num_bytes > free + held:
                 reason = f"{num_bytes / 1e9:.1f} GB do not fit on the disk, in {self._folder}"
                 raise StoreError(errno.ENOSPC, reason, str(path))

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 
 from firstsight.errors import FirstsightError, RunError, SettingsError, SourceError, UnreachableError, brief
 from firstsight.leases import LeaseHeldError, LeaseLostError, leased
-from firstsight.object_store import ObjectPath, StoreError, is_object, local, to_path
+from firstsight.object_store import ObjectPath, is_object, local, to_path
 
 # So that opening a pipe does not wait for a writer.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -251,15 +251,13 @@ def check_regular(path: Path, *, name: str) -> Path:
         The path; of an object in a store that of a copy on this machine, which may go once others are asked for.
 
     Raises:
-        SourceError: it is a FIFO, a socket, a device or a folder, or cannot be read.
+        SourceError: it is a FIFO, a socket, a device or a folder; an UnreachableError: it cannot be read now.
     """
     try:
         found = local(path)
         mode = found.stat().st_mode
-    except StoreError as error:
-        raise UnreachableError(f"{name} cannot be read: {_reason(error)}") from error
     except (OSError, ValueError) as error:
-        raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
+        raise UnreachableError(f"{name} cannot be read: {_reason(error)}") from error
     if kind := special_file(mode):
         raise SourceError(f"{name} cannot be read: it is {kind}, not a file")
     return found
@@ -269,13 +267,13 @@ def open_regular(path: Path, *, name: str) -> BinaryIO:
     """A regular file, open for reading.
 
     Raises:
-        SourceError: there is none, it is not a regular file, or it cannot be read.
+        SourceError: it is not a regular file; an UnreachableError: there is none now, or it cannot be read.
     """
     found = check_regular(path, name=name)
     try:
         return open(found, "rb", opener=lambda name, flags: os.open(name, flags | _OPEN_FLAGS))
     except OSError as error:
-        raise SourceError(f"{name} cannot be read: {_reason(error)}") from error
+        raise UnreachableError(f"{name} cannot be read: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

@@ -1,5 +1,7 @@
 """One odd file neither ends nor spoils the indexing of many, and what is stated of files is not believed."""
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -20,12 +22,14 @@ from PIL import Image
 from firstsight.closed_form import projection
 from firstsight.copies.duplicates import find_duplicates
 from firstsight.errors import LibraryError, RunError, SettingsError, SourceError
+from firstsight.files import open_regular
 from firstsight.footage.sampling import Sampling
 from firstsight.indexing import estimate as indexing_estimate
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Estimate, estimate
 from firstsight.indexing.index_files import _MAX_DIM, add, remove, remove_missing
+from firstsight.library import source_files
 from firstsight.library import tables as store_tables
 from firstsight.library.damage import translated_errors
 from firstsight.library.folder import CONFIG_FILE
@@ -131,6 +135,50 @@ class TestOneOddFile:
         assert len(library.tables.records()) == 3
         remove(library, ["2.mp4"])
         assert add(library, [videos]).copied == ["2.mp4"]
+
+    @pytest.mark.parametrize("at", ["once", "decoding", "losing"])
+    def test_trouble_of_reading_is_not_remembered_as_a_fault_of_the_file(
+        self, library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch, at: str
+    ) -> None:
+        class Failing(io.FileIO):
+            def read(self, _size: int | None = -1) -> bytes:
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+        read, opened = indexing_run.embed_source, []
+
+        def open_failing(path: Path, *, name: str) -> io.IOBase:
+            opened.extend([name] if name == "0.mp4" else [])
+            is_away = name == "0.mp4" and len(opened) > (0 if at == "once" else 1)
+            return Failing(path) if is_away else open_regular(path, name=name)
+
+        def read_from_what_is_away(encoder: object, source: object, **more: object) -> object:
+            for batch in read(encoder, source, **more):
+                if source.name == "0.mp4" and at == "decoding":
+                    raise SourceError("0.mp4 cannot be decoded")
+                yield replace(batch, num_skipped=3) if source.name == "0.mp4" else batch
+
+        monkeypatch.setattr(source_files, "open_regular", open_failing)
+        monkeypatch.setattr(indexing_run, "embed_source", read_from_what_is_away)
+        outcome = add(library, [videos])
+        assert (outcome.added, outcome.lost, len(outcome.failures)) == (["1.mp4"], {}, 1)
+        assert outcome.failures[0].startswith("0.mp4 cannot be")
+        assert outcome.failures[0].endswith("; the next run tries it again")
+        assert [one.reason for one in library.failed_sources] == outcome.failures
+        monkeypatch.undo()
+        assert add(library, [videos]).added == ["0.mp4"]
+        assert (library.failed_sources, len(library.embeddings())) == ((), 16)
+
+    def test_a_copy_of_what_is_damaged_in_the_library_is_embedded(self, library: Store, videos: Path) -> None:
+        Image.fromarray(np.zeros((60, 80, 3), np.uint8)).save(videos / "2.png")
+        add(library, [videos / "0.mp4", videos / "2.png"])
+        library.tables.thumbnails.delete("frame = 0")
+        for name in ("0.mp4", "2.png"):
+            shutil.copy(videos / name, videos / f"twin-{name}")
+        told = []
+        outcome = add(library, [videos], progress=lambda progress: told.extend(progress.news))
+        assert (outcome.added, outcome.copied, outcome.failures) == (["1.mp4", "twin-0.mp4", "twin-2.png"], [], [])
+        assert sum("damaged" in line for line in told) == 2
+        assert library.thumbnails([("twin-0.mp4", 0), ("twin-2.png", 0)])
 
     def test_an_interrupted_one_that_fails_leaves_nothing_of_what_was_there(
         self, library: Store, videos: Path, monkeypatch: pytest.MonkeyPatch

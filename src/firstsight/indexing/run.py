@@ -1,12 +1,10 @@
 """One run of indexing: each file is embedded, copied, renamed or left, whichever is the least work."""
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from firstsight.errors import FirstsightError, LibraryError, RunError, UnreachableError
+from firstsight.errors import FirstsightError, LibraryError, RunError, SourceError, UnreachableError
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
@@ -24,108 +22,16 @@ from firstsight.indexing.writer import (
     resumed_sampling,
     stated_end,
 )
-from firstsight.library.records import SourceRecord, Stamp, Stored, latest, rate_in_words
-from firstsight.library.source_files import FootageFile, content_hash, free_name, has_moved, stamp_of, storable
+from firstsight.library.records import FrameRows, SourceRecord, Stamp, Stored, rate_in_words
+from firstsight.library.source_files import FootageFile, SourceRegistry, content_hash, stamp_of, storable
 from firstsight.library.store import Store
 from firstsight.progress import Progress, Report
 from firstsight.text import printable
 
-
-class SourceRegistry:
-    """Sources by path, by content and by name.
-
-    Attributes:
-        whole: the sources shown, by path.
-        partial: interrupted ones, by path.
-        failed: those that could not be read, by path.
-    """
-
-    def __init__(self, records: Iterable[SourceRecord]) -> None:
-        records = list(records)
-        self.whole: dict[Path, SourceRecord] = {}
-        self.partial = latest(records, "partial")
-        self.failed = latest(records, "failed")
-        self._by_content: dict[str, dict[Path, SourceRecord]] = defaultdict(dict)
-        self._may_be_gone: dict[str, list[SourceRecord]] = defaultdict(list)  # by content
-        self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
-        self._new_names: dict[Path, str] = {}  # of files that are not in the library yet
-        self._last_id = max((record.id for record in records), default=0)
-        for record in latest(records, "whole").values():
-            self.register(record)
-            self._may_be_gone[record.content].append(record)
-
-    def register(self, record: SourceRecord) -> None:
-        """Adds a complete source; it replaces another one at its path."""
-        if before := self.whole.get(record.path):
-            self.forget(before)
-        self.whole[record.path] = record
-        self._by_content[record.content][record.path] = record
-        self._names.add(record.name)
-
-    def forget(self, record: SourceRecord) -> None:
-        """Removes a source."""
-        del self.whole[record.path]
-        self._names.discard(record.name)
-        del self._by_content[record.content][record.path]
-
-    def take_attempts(self, path: Path) -> list[int]:
-        """The ids of an interrupted and of a failed attempt at that file, which are of no use any more."""
-        attempts = self.partial.pop(path, None), self.failed.pop(path, None)
-        return [one.id for one in attempts if one]
-
-    def at(self, path: Path) -> SourceRecord | None:
-        """The record of that file: whole before partial before failed."""
-        return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
-
-    def with_same_rows(self, content: str, sampling: Sampling) -> SourceRecord | None:
-        """A complete source of the same content and sampling: it has the same rows."""
-        copies = self._by_content.get(content, {}).values()
-        return next((one for one in copies if one.sampling == sampling), None)
-
-    def moved_to(self, path: Path, content: str, sampling: Sampling | None) -> SourceRecord | None:
-        """The complete source that is at that path now: of that content, and its own file is gone.
-
-        Args:
-            path: of a file that is not in the library.
-            content: of it.
-            sampling: that the source must have; None: any.
-        """
-        if path in self.whole:
-            return None
-        copies = self._may_be_gone.get(content, [])
-        copies[:] = [one for one in copies if self.whole.get(one.path) == one and stamp_of(one.path) is None]
-        alike = (one for one in copies if sampling in (None, one.sampling))
-        return next((one for one in alike if has_moved(one.path)), None)
-
-    def name_for(self, file: FootageFile) -> str:
-        """The file's name in the library; for a new file its own, made unique and reserved."""
-        if known := self.at(file.path):
-            return known.name
-        if file.path not in self._new_names:
-            self._new_names[file.path] = free_name(file, self._names)
-            self._names.add(self._new_names[file.path])
-        return self._new_names[file.path]
-
-    def new_record(self, file: FootageFile, stamp: Stamp, content: str, sampling: Sampling) -> SourceRecord:
-        """A source without rows, with an id that was never used."""
-        self._last_id = max(self._last_id + 1, time.time_ns())  # rows of a dropped one may remain
-        return SourceRecord(
-            id=self._last_id,
-            name=self.name_for(file),
-            path=file.path,
-            content=content,
-            num_bytes=stamp.num_bytes,
-            modified_ns=stamp.modified_ns,
-            frames_per_second=sampling.frames_per_second,
-            every=sampling.every,
-            keyframes=sampling.keyframes,
-            is_picture=file.is_picture,
-        )
-
-
 _PICTURES_AT_ONCE = 256
 # Of a coded frame in which nothing changes.
 _MIN_BYTES_A_FRAME = 4
+_NEVER = -1  # as a time of change: no file has it
 _MAX_REASON = 300  # characters of why a file cannot be read
 
 # Files to index, and how each is sampled; None keeps its sampling in the library, or is the library's default.
@@ -241,10 +147,8 @@ class IndexingRun:
             self._move(before, record)
         elif same:
             self._copy(same, record)
-        elif record.is_picture:
-            self._wait_for_more(record)
         else:
-            self._embed_video(record)
+            self._embed(record)
 
     def _drop_attempts(self, path: Path) -> None:
         """Drops what an interrupted and a failed attempt at that file left."""
@@ -266,12 +170,23 @@ class IndexingRun:
     def _copy(self, same: SourceRecord, record: SourceRecord) -> None:
         self._writer.write()
         self._drop_attempts(record.path)
-        for rows in self._tables.rows_of(same.id):
-            self._writer.add(record, rows)
+        try:
+            for rows in _undamaged(self._tables.rows_of(same.id)):
+                self._writer.add(record, rows)
+        except _DamagedError as error:
+            self._report_line(
+                f"{record.name} is embedded, as the rows of {same.name}, a copy of it, are damaged: {error}"
+            )
+            self._writer.abandon()
+            self._embed(record)
+            return
         counts = {name: getattr(same, name) for name in ("num_frames", "duration_seconds", "num_skipped")}
         self._finish(replace(record, **counts), among=self.outcome.copied)
 
-    def _wait_for_more(self, record: SourceRecord) -> None:
+    def _embed(self, record: SourceRecord) -> None:
+        if not record.is_picture:
+            self._embed_video(record)
+            return
         self._pictures.append(record)
         if len(self._pictures) == _PICTURES_AT_ONCE:
             self._embed_pictures()
@@ -340,6 +255,7 @@ class IndexingRun:
                 self._writer.add(record, some.rows)
                 self._show(record.name)
         if record.num_skipped:
+            content_hash(record.path, name=record.name)  # raises if the disk has lost them, and not the file
             self.outcome.lost[record.name] = record.num_skipped
             self._report_line(f"{record.name}: {record.num_skipped} frames could not be decoded")
         self._finish(replace(record, duration_seconds=plausible_end(stated, last, record.sampling)))
@@ -371,15 +287,18 @@ class IndexingRun:
         return [failed.id] if failed else []
 
     def _fail(self, record: SourceRecord, error: Exception) -> None:
-        """Records a file that cannot be read, unless for now: then it is not tried again until it changes."""
+        """Records a file that cannot be read: it is not tried again until it changes, unless the disk is at fault."""
         reason = (
             str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
         )
-        partial = self._registry.partial.pop(record.path, None)
+        superseded = self._failed_at(record.path)
+        if isinstance(error, UnreachableError) or not _can_be_read(record):
+            reason, record = f"{reason}; the next run tries it again", replace(record, modified_ns=_NEVER)
+        elif partial := self._registry.partial.pop(record.path, None):
+            superseded.append(partial.id)
         failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
-        if not isinstance(error, UnreachableError):
-            self._writer.note(failed, instead_of=self._failed_at(record.path) + ([partial.id] if partial else []))
-            self._registry.failed[record.path] = failed
+        self._writer.note(failed, instead_of=superseded)
+        self._registry.failed[record.path] = failed
         self.fail(reason)
 
     def fail(self, reason: str) -> None:
@@ -393,6 +312,27 @@ class IndexingRun:
     def _show(self, name: str, news: tuple[str, ...] = ()) -> None:
         state = f"source {self._num_done + 1} of {self._num_files} {printable(name)}".rstrip()
         self._report(Progress("embedding", self.outcome.num_frames, self._total, state, news))
+
+
+def _can_be_read(record: SourceRecord) -> bool:
+    """Whether all bytes of a file can be read: then it is the file that is at fault."""
+    try:
+        content_hash(record.path, name=record.name)
+    except SourceError as error:
+        return not isinstance(error, UnreachableError)
+    return True
+
+
+class _DamagedError(Exception):
+    """Rows of the library cannot be read."""
+
+
+def _undamaged(rows: Iterator[FrameRows]) -> Iterator[FrameRows]:
+    """The same. Raises a _DamagedError where they cannot be read, which is none of writing them."""
+    try:
+        yield from rows
+    except Exception as error:  # values that no table should hold have errors of any kind
+        raise _DamagedError(error) from error
 
 
 def _in_words(error: Exception) -> str:

@@ -4,17 +4,20 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from firstsight.errors import SettingsError, SourceError
+from firstsight.errors import SettingsError, SourceError, UnreachableError
 from firstsight.files import open_regular
 from firstsight.footage.finding import LeftOut, find_all, other_names, summary
 from firstsight.footage.live import endpoint_of
-from firstsight.library.records import SourceRecord, Stamp
+from firstsight.footage.sampling import Sampling
+from firstsight.library.records import SourceRecord, Stamp, latest
 from firstsight.object_store import ObjectPath, StoreError, to_absolute
 from firstsight.text import printable
 
@@ -164,7 +167,7 @@ def content_hash(path: Path, *, name: str) -> str:
     """The hash of a regular file, 32 hexadecimal digits, of as many bytes as it had when reading began.
 
     Raises:
-        SourceError: it cannot be read, or is no regular file.
+        SourceError: it is no regular file; an UnreachableError: it cannot be read now.
     """
     digest = hashlib.blake2b(digest_size=_HASH_BYTES)
     try:
@@ -174,7 +177,7 @@ def content_hash(path: Path, *, name: str) -> str:
                 digest.update(chunk)
                 left -= len(chunk)
     except OSError as error:
-        raise SourceError(f"{printable(name)} cannot be read: {error.strerror}") from error
+        raise UnreachableError(f"{printable(name)} cannot be read: {error.strerror}") from error
     return digest.hexdigest()
 
 
@@ -185,3 +188,95 @@ def free_name(file: FootageFile, taken: Collection[str]) -> str:
     parts = file.path.parts
     tails = (storable("/".join(parts[-length:])) for length in range(1 + file.name.count("/"), len(parts)))
     return next((tail for tail in tails if tail not in taken), storable(file.path.as_posix()))
+
+
+class SourceRegistry:
+    """Sources by path, by content and by name.
+
+    Attributes:
+        whole: the sources shown, by path.
+        partial: interrupted ones, by path.
+        failed: those that could not be read, by path.
+    """
+
+    def __init__(self, records: Iterable[SourceRecord]) -> None:
+        records = list(records)
+        self.whole: dict[Path, SourceRecord] = {}
+        self.partial = latest(records, "partial")
+        self.failed = latest(records, "failed")
+        self._by_content: dict[str, dict[Path, SourceRecord]] = defaultdict(dict)
+        self._may_be_gone: dict[str, list[SourceRecord]] = defaultdict(list)  # by content
+        self._names = {record.name for record in (*self.partial.values(), *self.failed.values())}
+        self._new_names: dict[Path, str] = {}  # of files that are not in the library yet
+        self._last_id = max((record.id for record in records), default=0)
+        for record in latest(records, "whole").values():
+            self.register(record)
+            self._may_be_gone[record.content].append(record)
+
+    def register(self, record: SourceRecord) -> None:
+        """Adds a complete source; it replaces another one at its path."""
+        if before := self.whole.get(record.path):
+            self.forget(before)
+        self.whole[record.path] = record
+        self._by_content[record.content][record.path] = record
+        self._names.add(record.name)
+
+    def forget(self, record: SourceRecord) -> None:
+        """Removes a source."""
+        del self.whole[record.path]
+        self._names.discard(record.name)
+        del self._by_content[record.content][record.path]
+
+    def take_attempts(self, path: Path) -> list[int]:
+        """The ids of an interrupted and of a failed attempt at that file, which are of no use any more."""
+        attempts = self.partial.pop(path, None), self.failed.pop(path, None)
+        return [one.id for one in attempts if one]
+
+    def at(self, path: Path) -> SourceRecord | None:
+        """The record of that file: whole before partial before failed."""
+        return self.whole.get(path) or self.partial.get(path) or self.failed.get(path)
+
+    def with_same_rows(self, content: str, sampling: Sampling) -> SourceRecord | None:
+        """A complete source of the same content and sampling: it has the same rows."""
+        copies = self._by_content.get(content, {}).values()
+        return next((one for one in copies if one.sampling == sampling), None)
+
+    def moved_to(self, path: Path, content: str, sampling: Sampling | None) -> SourceRecord | None:
+        """The complete source that is at that path now: of that content, and its own file is gone.
+
+        Args:
+            path: of a file that is not in the library.
+            content: of it.
+            sampling: that the source must have; None: any.
+        """
+        if path in self.whole:
+            return None
+        copies = self._may_be_gone.get(content, [])
+        copies[:] = [one for one in copies if self.whole.get(one.path) == one and stamp_of(one.path) is None]
+        alike = (one for one in copies if sampling in (None, one.sampling))
+        return next((one for one in alike if has_moved(one.path)), None)
+
+    def name_for(self, file: FootageFile) -> str:
+        """The file's name in the library; for a new file its own, made unique and reserved."""
+        if known := self.at(file.path):
+            return known.name
+        if file.path not in self._new_names:
+            self._new_names[file.path] = free_name(file, self._names)
+            self._names.add(self._new_names[file.path])
+        return self._new_names[file.path]
+
+    def new_record(self, file: FootageFile, stamp: Stamp, content: str, sampling: Sampling) -> SourceRecord:
+        """A source without rows, with an id that was never used."""
+        self._last_id = max(self._last_id + 1, time.time_ns())  # rows of a dropped one may remain
+        return SourceRecord(
+            id=self._last_id,
+            name=self.name_for(file),
+            path=file.path,
+            content=content,
+            num_bytes=stamp.num_bytes,
+            modified_ns=stamp.modified_ns,
+            frames_per_second=sampling.frames_per_second,
+            every=sampling.every,
+            keyframes=sampling.keyframes,
+            is_picture=file.is_picture,
+        )

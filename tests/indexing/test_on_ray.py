@@ -3,17 +3,22 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from library_made import layout_encoder
+from make import numbers, write_video
 
 from firstsight.errors import SettingsError
+from firstsight.footage.container import Landing, OpenVideo, open_video
 from firstsight.footage.encoding import VideoWriter
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.videos import VideoFile, VideoFiles
+from firstsight.indexing import on_ray
 from firstsight.indexing.index_files import add, create
 from firstsight.indexing.on_ray import Embedded, Task, check_engine, joined, shards_of
 from firstsight.indexing.writer import EmbeddedBatch, ResumePointMissingError, embed_source
@@ -68,7 +73,44 @@ def test_shards_give_the_rows_of_the_whole(
     assert (len(shards) > 1) == (seconds < 1000)
 
 
-def test_what_is_counted_or_states_no_end_is_one_shard(bikes: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_frame_that_is_lost_is_counted_once(library: Store, tmp_path: Path, is_cut: bool) -> None:
+    """Each shard reads the one before it again, and one behind the end of what is cut off reads none of its own."""
+    path = write_video(tmp_path / "a.mkv", numbers(60), codec="ffv1", options={"slicecrc": "1"})
+    content, middle = path.read_bytes(), path.stat().st_size // 2
+    path.write_bytes(content[:middle] if is_cut else content[:middle] + bytes(20_000) + content[middle + 20_000 :])
+    task, sampling = Task.of(library), Sampling(frames_per_second=25)
+    source = VideoFiles("clip", (VideoFile(path, "clip", sampling),))
+    *_, at_once = embed_source(library.encoder, source, thumbnail_size=task.thumbnail_size)
+    shards = shards_of(path, "clip", sampling, seconds=0.5)
+    assert len(shards) > 1
+    *_, by_shards = joined((task.embed(shard) for shard in shards), dim=library.dim)
+    assert by_shards.num_skipped == at_once.num_skipped > 0
+
+
+def test_an_end_that_a_header_makes_up_is_not_believed(bikes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def open_lying(path: Path, *, name: str) -> Iterator[OpenVideo]:
+        with open_video(path, name=name) as video:
+            video.end_seconds = 1e5
+            yield video
+
+    monkeypatch.setattr(on_ray, "open_video", open_lying)
+    assert len(shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2)) < 6
+    monkeypatch.setattr(OpenVideo, "landing_near", lambda _, seconds: Landing(0, seconds))
+    assert shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2) == []
+    monkeypatch.setattr(OpenVideo, "landing_near", lambda _, seconds: int(1e300).to_bytes(8))  # as PyAV of such ticks
+    assert shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2) == []
+
+
+def test_a_long_one_whose_frames_are_counted_is_not_held_in_memory(
+    bikes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_ray, "_MAX_FRAMES", 80)
+    assert [len(shards_of(bikes, "clip", Sampling(every=every))) for every in (None, 2, 3, 4)] == [0, 0, 0, 1]
+
+
+def test_what_is_counted_or_cannot_be_read_is_one_shard(bikes: Path, tmp_path: Path) -> None:
     assert len(shards_of(bikes, "clip", Sampling(every=3), seconds=1)) == 1
     (tmp_path / "empty.mp4").touch()
     assert len(shards_of(tmp_path / "empty.mp4", "empty", Sampling(frames_per_second=2), seconds=1)) == 1

@@ -14,7 +14,7 @@ import tempfile
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack, closing, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,8 +25,8 @@ from typing import Any, Self
 import numpy as np
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import FirstsightError, SettingsError, SourceError
-from firstsight.footage.container import open_video
+from firstsight.errors import FirstsightError, SettingsError, SourceError, UnreachableError
+from firstsight.footage.container import OpenVideo, SeekMissedError, open_video
 from firstsight.footage.frames import Frame
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source
@@ -50,6 +50,8 @@ _ENVIRONMENT = {
     "RAY_raylet_start_wait_time_s": "180",  # a busy machine needs more than the usual 30
     "RAY_gcs_server_port_wait_time_s": "180",
 }
+_MAX_SHARDS = 10_000  # of a video: 70 days
+_MAX_FRAMES = 20_000  # in a shard, which is held in memory: some hundred megabytes
 _AHEAD = 2  # shards sent for each processor
 _MAX_RETRIES = 20  # of a shard whose worker died
 FramePoint = tuple[int, float]  # index and seconds of a frame
@@ -87,24 +89,53 @@ class Shard:
             elif self.end_step is None or step < self.end_step:
                 yield frame
 
+    def num_lost_before(self) -> int:
+        """How many frames ahead of its own could not be decoded: they are those of the shard before."""
+        if self.first_step is None:
+            return 0
+        reading = replace(self, end_step=self.first_step).source.read()
+        with closing(reading), suppress(SourceError):  # there is none
+            for _ in reading:
+                pass
+        return reading.num_skipped
+
+    @property
+    def source(self) -> VideoFiles:
+        """What is read."""
+        return VideoFiles(self.name, (VideoFile(self.path, self.name, self.read_sampling),))
+
 
 def shards_of(path: Path, name: str, sampling: Sampling, *, seconds: float = _SHARD_SECONDS) -> list[Shard]:
-    """The parts of a video, in order; one where frames are counted rather than timed, or no end is stated."""
-    rate = sampling.frames_per_second
-    whole = Shard(path, name, sampling)
-    if rate is None:
-        return [whole]
+    """The parts of a video, in order; one of a short one whose frames are counted rather than timed.
+
+    None of a video that this process reads by itself, as its shards would be too long, or too many.
+    """
+    rate, whole = sampling.frames_per_second, Shard(path, name, sampling)
     try:
         with open_video(path, name=name) as video:
-            end = video.end_seconds
+            last, count = _last_seconds(video), video.num_frames()
     except FirstsightError:
         return [whole]  # embedding it says why
-    num = max(1, math.ceil((end or 0) / seconds))
+    except Exception:  # a decoder may raise anything
+        return []
+    if rate is None:
+        return [whole] if count and count <= _MAX_FRAMES * (sampling.every or 1) else []
+    if last is None or last > _MAX_SHARDS * seconds:
+        return []
+    num = max(1, math.ceil(last / seconds))
     steps = [math.ceil(number * seconds * rate) for number in range(1, num)]
     return [
         replace(whole, first_step=first, end_step=last)
         for first, last in zip([None, *steps], [*steps, None], strict=True)
     ]
+
+
+def _last_seconds(video: OpenVideo) -> float | None:
+    """When the last frames of a video begin, about, whatever its header states; None if that is not known."""
+    try:
+        return video.end_seconds and min(video.end_seconds, video.landing_near(video.end_seconds).seconds)
+    except SeekMissedError:
+        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,21 +166,22 @@ class Task:
 
     def embed(self, shard: Shard) -> Embedded:
         """The rows of a shard; of a file that cannot be read the reason, as another worker would fail likewise."""
-        source = VideoFiles(shard.name, (VideoFile(shard.path, shard.name, shard.read_sampling),))
         before: list[FramePoint] = []
         try:
             batches = tuple(
                 embed_source(
                     self._encoder(),
-                    source,
+                    shard.source,
                     thumbnail_size=self.thumbnail_size,
                     choose=lambda frames: shard.own(frames, before),
                     with_layouts=self.with_layouts,
                 )
             )
+            num_before = shard.num_lost_before() if batches[-1].num_skipped else 0
         except Exception as error:  # a decoder may raise anything
             return Embedded(reason=str(error) if isinstance(error, FirstsightError) else repr(error))
-        return Embedded(batches, before[0] if before else None)
+        own = tuple(EmbeddedBatch(one.rows, max(0, one.num_skipped - num_before)) for one in batches)
+        return Embedded(own, before[0] if before else None)
 
     def _encoder(self) -> Encoder:
         """Loaded once in each process."""
@@ -221,7 +253,7 @@ class OnRay:
             embedded: Embedded = self._ray.get(result)
         except self._ray.exceptions.RayError as error:
             reason = (str(error).splitlines() or [""])[0]
-            raise SourceError(f"{shard.name} cannot be embedded by Ray: {reason}") from error
+            raise UnreachableError(f"{shard.name} cannot be embedded by Ray: {reason}") from error
         return embedded
 
     def _send(self) -> None:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from firstsight.errors import SettingsError
 from firstsight.library.embeddings import Embeddings
 from firstsight.searching.moments import Moment, find_moments, nearest_moments
+from firstsight.searching.search import Match
+from firstsight.searching.verdict import interval_text, moment_text
 
 
 def footage(steps: list[list[float]]) -> Embeddings:
@@ -167,3 +169,14 @@ def test_the_nearest_that_are_no_match_are_apart_from_those_that_are() -> None:
     below = nearest_moments(scores, frames, k=3, below=0.5, gap_seconds=2.0)
     assert all(not match.start_seconds - 2 <= one.best_seconds <= match.end_seconds for one in below)
     assert [one.score for one in below] == [0.3]
+
+
+@pytest.mark.parametrize(("name", "text"), [("one.mp4", "one.mp4 at 0.00 s"), ("one.PNG", "one.PNG")])
+def test_a_video_of_one_frame_is_no_picture(name: str, text: str) -> None:
+    frames = Embeddings(np.zeros((1, 1), np.float32), np.zeros(1), np.zeros(1, int), np.zeros(1, int), (name,))
+    (moment,) = find_moments(np.ones(1), frames, threshold=0.5)
+    match = Match(moment, None, None, is_query=False)
+    assert moment.end_seconds == 0
+    assert moment_text(moment) == text
+    assert str(match) == f"{text}: 1.000"
+    assert (interval_text(moment) == "a picture") == moment.is_picture == (name == "one.PNG")

@@ -99,7 +99,7 @@ def _cells(match: "Match", result: "SearchResult") -> list[str]:
     return [
         printable(match.source),
         " (the query itself)" if match.is_query else "",
-        *(f"{time:.2f} s" if match.end_seconds else "" for time in times),
+        *("" if match.moment.is_picture else f"{time:.2f} s" for time in times),
         f"{match.similarity:.3f}",
         *([false_match_text(match, less_than="< ")] if result.background.is_measured else []),
         *([str(match.box)] if match.box else []),

@@ -78,7 +78,7 @@ def _pictures(match: Match, library: Store) -> list[dict[str, Any]]:
         moment.last_frame_index: (moment.end_seconds, f"to {moment.end_seconds:.2f} s"),
         moment.best_frame_index: (
             moment.best_seconds,
-            f"{moment.best_seconds:.2f} s" if moment.end_seconds else "picture",
+            "picture" if moment.is_picture else f"{moment.best_seconds:.2f} s",
         ),
     }
     indices, best = sorted(frames), moment.best_frame_index

@@ -1,11 +1,13 @@
 """From the similarity of each frame to a query to *moments*: runs of matching frames, each a result of its own."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from firstsight.errors import SettingsError
+from firstsight.footage.finding import is_picture
 from firstsight.library.embeddings import Embeddings
 
 # What passes in front of the camera hides the match about as long as this.
@@ -31,6 +33,11 @@ class Moment:
     def __post_init__(self) -> None:
         if not self.start_seconds <= self.best_seconds <= self.end_seconds:
             raise SettingsError(f"{self}: valid is start <= best <= end")
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is a still picture, which has no times; not a video of one frame."""
+        return is_picture(Path(self.source))
 
 
 def find_moments(

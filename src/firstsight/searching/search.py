@@ -91,7 +91,7 @@ class Match:
         return found
 
     def __str__(self) -> str:
-        when = f" at {self.seconds:.2f} s" if self.end_seconds else ""
+        when = "" if self.moment.is_picture else f" at {self.seconds:.2f} s"
         box = f", box {self.box}" if self.box else ""
         return f"{printable(self.source)}{when}{box}: {self.similarity:.3f}"
 

@@ -51,12 +51,12 @@ def threshold_doubt(background: Background, false_match_rate: float) -> str:
 def moment_text(moment: Moment) -> str:
     """Source and time of the best frame."""
     name = printable(moment.source)
-    return name if moment.end_seconds == 0 else f"{name} at {moment.best_seconds:.2f} s"
+    return name if moment.is_picture else f"{name} at {moment.best_seconds:.2f} s"
 
 
 def interval_text(moment: Moment) -> str:
     """Start, end and best time."""
-    if moment.end_seconds == 0:
+    if moment.is_picture:
         return "a picture"
     return f"{moment.start_seconds:.2f} s to {moment.end_seconds:.2f} s, best at {moment.best_seconds:.2f} s"
 

@@ -71,6 +71,14 @@ def test_a_frame_lasts_until_the_next_and_one_too_late_has_no_motion() -> None:
     assert motion.update([frame(0, 1.1, moved=9, source="b.mp4")]) == [None]
 
 
+def test_frames_of_the_same_time_have_the_same_motion() -> None:
+    times = [0.0, 0.1, 0.1, 0.2, 0.3, 0.3, 0.3, 0.4]
+    motion = Motion().update([frame(index, at, moved=round(20 * at)) for index, at in enumerate(times)])
+    once = Motion().update([frame(index, index / 10, moved=2 * index) for index in range(5)])
+    for at, boxes in zip(times[1:], motion[1:], strict=True):
+        np.testing.assert_allclose(boxes, once[round(10 * at)], atol=1e-4)
+
+
 def test_batches_do_not_change_the_result() -> None:
     frames = [frame(index, index / 12.5, moved=index) for index in range(11)]
     together, one_by_one = Motion(), Motion()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from firstsight.errors import SettingsError
-from firstsight.normality.rarity import Rarity, num_parts_of, of_either, once_in, rarity_for, rate_of
+from firstsight.normality.rarity import Rarity, Trailing, num_parts_of, of_either, once_in, rarity_for, rate_of
 
 
 def test_an_exponential_tail_is_found_and_continued() -> None:
@@ -34,6 +34,13 @@ def test_minutes_in_which_nothing_moves_promise_no_more_than_the_least_tail() ->
     assert Rarity.of(calm, least_tail=0.25)(2.0) < once_a_day < Rarity.of(calm, least_tail=0.25)(3.0)
     lively = np.random.default_rng(0).exponential(2.0, 400)
     assert Rarity.of(lively, least_tail=0.25) == Rarity.of(lively, least_tail=1e-3)
+
+
+def test_of_equal_times_the_trailing_mean_is_that_of_the_first() -> None:
+    trailing = Trailing()
+    means = [trailing.update("a.mp4", *one) for one in ((0.0, 4.0), (0.25, 0.0), (0.25, 9.0), (0.5, 0.0))]
+    assert means == pytest.approx([4, 4 / np.e, 4 / np.e, 4 / np.e**2])
+    assert trailing.update("a.mp4", 0.1, 7.0) == trailing.update("b.mp4", 0.2, 7.0) == 7
 
 
 def test_rates_in_words() -> None:

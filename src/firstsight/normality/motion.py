@@ -124,7 +124,7 @@ class Motion:
 
 def _follows(frame: Frame, last: Frame) -> bool:
     """Whether the frame comes so soon after the last one that what moved between them can be found."""
-    return frame.source == last.source and 0 < frame.seconds - last.seconds <= MAX_GAP_SECONDS
+    return frame.source == last.source and 0 <= frame.seconds - last.seconds <= MAX_GAP_SECONDS
 
 
 def in_boxes(flow: Tensor) -> Tensor:

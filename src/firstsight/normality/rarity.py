@@ -82,7 +82,7 @@ class Trailing:
     def update(self, source: str, seconds: float, value: float) -> float:
         """After one more frame."""
         last_source, last_seconds = self._last
-        if source != last_source or seconds <= last_seconds:
+        if source != last_source or seconds < last_seconds:
             self._value = value
         else:
             keep = float(np.exp(-(seconds - last_seconds) / _SCORE_SECONDS))

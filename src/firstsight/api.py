@@ -150,7 +150,7 @@ class Library(Closing):
 
         By default the encoder is learned from all of them. A rate applies to the new sources only.
         """
-        from firstsight.indexing.reindex import reindex, reopened
+        from firstsight.indexing.reindex import reindex
 
         before = self.store
         before.check_open()
@@ -167,8 +167,8 @@ class Library(Closing):
                 progress=progress,
             )
         finally:
-            if self._store is before:
-                self._store = reopened(before)
+            if self._store is before and maintenance.is_reembedded(before):  # adding more has failed
+                self._store = maintenance.refreshed(before)
         return self.indexed
 
     def remove(self, *names: Name) -> tuple[SourceRecord, ...]:
@@ -377,8 +377,8 @@ class Library(Closing):
         return maintenance.compact(self.store)
 
     def refresh(self) -> None:
-        """Shows its current state, also what other processes have written."""
-        self.store.refresh()
+        """Shows its current state, also what other processes have written, be it by another encoder."""
+        self._store = maintenance.refreshed(self.store)
 
     def close(self) -> None:
         """Releases the state that it shows, so that other processes can remove old files.

@@ -371,6 +371,16 @@ def test_an_anchor_among_pictures_is_the_same_picture_when_there_are_more(worksp
     assert before.content == workspace.snapshot.rows[0].records[2].content
 
 
+def test_what_was_embedded_by_another_encoder_meanwhile_is_asked_by_that(workspace: Workspace) -> None:
+    anchor, encoder = pin(workspace, seconds=1.0)["id"], layout_encoder(seed=5)
+    before = workspace.scores(anchor)
+    with Library.open(workspace.folder) as library:
+        library.reindex(encoder)
+    assert workspace.ask(lambda store: store.encoder.fingerprint) == encoder.fingerprint
+    after = workspace.scores(anchor)
+    assert after.state == workspace.snapshot.state != before.state
+
+
 def test_judgements_of_an_anchor_stay_with_its_file_whatever_that_is_called(
     workspace: Workspace, pictures: Path
 ) -> None:

@@ -12,7 +12,7 @@ from firstsight.indexing.index_files import FootageSpec, add, find, index, learn
 from firstsight.indexing.on_ray import check_engine
 from firstsight.indexing.writer import only_first_interrupt
 from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder, write_config
-from firstsight.library.maintenance import remove_unread
+from firstsight.library.maintenance import refreshed, remove_unread
 from firstsight.library.records import LayoutSizes
 from firstsight.library.repair import repair
 from firstsight.library.source_files import FootageFile, gone_with_their_folder, state_of
@@ -85,15 +85,6 @@ def reindex(
     return library, indexed
 
 
-def reopened(library: Store) -> Store:
-    """A library that may have been closed: if adding fails after the new encoder is there, that has closed it."""
-    try:
-        library.check_open()
-    except LibraryError:
-        return Store.open(library.path)
-    return library
-
-
 def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report) -> tuple[Store, Indexed]:
     """The library, replaced by one of that encoder."""
     path, fingerprint = library.path, encoder.fingerprint
@@ -116,9 +107,7 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
         remove_unread(tables_folder(path, library.fingerprint))
         _settle(new)
         new.close()
-    opened = Store.open(path)
-    opened.name = library.name
-    return opened, outcome
+    return refreshed(library), outcome
 
 
 def _check_none_is_missing(library: Store, new: Store) -> None:

@@ -336,6 +336,22 @@ def _unused(library: Store) -> list[Path]:
     return [path for path in library.path.iterdir() if is_of_an_encoder(path) and path not in used]
 
 
+def is_reembedded(library: Store) -> bool:
+    """Whether it has another encoder now than when it was opened."""
+    return read_config(library.path).fingerprint != library.fingerprint
+
+
+def refreshed(library: Store) -> Store:
+    """The library as it is now: the same handle, or another one if it has another encoder."""
+    if not is_reembedded(library):
+        library.refresh()
+        return library
+    opened = Store.open(library.path)
+    opened.name = library.name
+    library.close()
+    return opened
+
+
 def remove_unread(folder: Path) -> bool:
     """Removes a folder of unused tables or of a model; False if a process reads it."""
     if folder.name.startswith("tables-") and is_read(folder):

@@ -25,6 +25,7 @@ from firstsight.footage.finding import is_address, is_picture
 from firstsight.footage.frame_at import frame_at
 from firstsight.footage.frames import Frame
 from firstsight.library.folder import is_library
+from firstsight.library.maintenance import is_reembedded
 from firstsight.library.set_apart import Part, part_of_source
 from firstsight.library.source_files import FootageFile, check_unchanged, find_footage
 from firstsight.library.store import Store
@@ -269,6 +270,8 @@ class Workspace:
                 if not is_library(self.folder):
                     raise LibraryError("the library is still being made; wait until the encoder is learned")
                 self._asked = Library.open(self.folder)
+            if is_reembedded(self._asked.store):
+                self.show_latest()
             if state_of(self._asked.store) != self.snapshot.state:
                 self._asked.refresh()
                 if state_of(self._asked.store) != self.snapshot.state:

@@ -28,6 +28,10 @@ _UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.unfinished")
 _OPEN_FILE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 _STANDARD = {"/dev/stdout": 1, "/dev/stderr": 2}
 _LOCK_SECONDS = 30.0
+# Of files that are read or written here, and of others that people write.
+_FILE_SUFFIXES = {".avi", ".bmp", ".csv", ".gif", ".htm", ".html", ".jpeg", ".jpg", ".json", ".jsonl", ".m4v", ".md"}
+_FILE_SUFFIXES |= {".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".npy", ".npz", ".onnx", ".parquet", ".pdf", ".png", ".pt"}
+_FILE_SUFFIXES |= {".pth", ".safetensors", ".svg", ".tif", ".tiff", ".ts", ".txt", ".webm", ".webp", ".xml", ".zip"}
 
 
 class Closing:
@@ -118,13 +122,22 @@ def folder_size(folder: Path) -> int:
     return total
 
 
+def check_folder_name(folder: Path, *, error: type[FirstsightError] = SettingsError) -> None:
+    """Raises an error of that kind if a folder that is not there yet would be called like a file: "map.png"."""
+    if folder.suffix.lower() in _FILE_SUFFIXES and not is_folder(folder):
+        raise error(
+            f"{folder} would be a folder, and {folder.suffix} ends the name of a file; choose another name for it"
+        )
+
+
 def make_folder(folder: Path, *, purpose: str = "") -> None:
     """Makes the folder if there is none; `purpose`, such as "the clips", is for the message.
 
     Raises:
-        RunError: it cannot be made.
+        RunError: it cannot be made, or would be called like a file.
     """
     check_local(folder, purpose=purpose)
+    check_folder_name(folder, error=RunError)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -355,7 +355,7 @@ def test_an_input_that_could_not_be_opened_again_is_refused(clip: Path, tmp_path
     ("sources", "folder"),
     [
         (["walks/hall.mp4", "b.mp4"], "runs/hall"), (["clips/*.mp4"], "runs/run"), (["rtsp://camera/1"], "runs/1"),
-        (["-"], "runs/-"), (["my walk.mp4"], "runs/my_walk"),
+        (["-"], "runs/-"), (["my walk.mp4"], "runs/my_walk"), (["walk.avi.mp4"], "runs/walk_avi"),
     ],
 )  # fmt: skip
 def test_a_run_is_named_after_its_footage(sources: list[str], folder: str) -> None:

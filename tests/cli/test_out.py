@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 import typer
+from library_made import small_encoder
 
+from firstsight.api import Library
 from firstsight.cli.main import app
 from firstsight.cli.output import check_out
-from firstsight.errors import SettingsError
+from firstsight.encoder.run_folder import RunFolder
+from firstsight.errors import FirstsightError, SettingsError
+from firstsight.files import make_folder
 
 # Runs, libraries and footage are there and hold nothing: that the place is looked at first shows in the message.
 COMMANDS = [
@@ -79,6 +83,29 @@ def test_a_file_in_place_of_a_folder_is_named_as_it_was_given(
         (tmp_path / name).write_bytes(b"nothing")
     monkeypatch.chdir(tmp_path)
     assert firstsight(*command).err == "error: file is no folder; choose another for the files to be written\n"
+    ran = firstsight(*("x.PNG" if part == "file" else part for part in command))
+    assert (ran.code, ran.err) == (2, f"error: {_LIKE_A_FILE}\n")
+    assert not Path("x.PNG").exists()
+
+
+_LIKE_A_FILE = "x.PNG would be a folder, and .PNG ends the name of a file; choose another name for it"
+
+
+def test_no_folder_is_made_that_is_called_like_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Path("x.PNG")
+    makers = (
+        lambda: make_folder(made),
+        lambda: RunFolder.create(made, force=True),
+        lambda: Library.create(made, encoder=small_encoder()),
+    )
+    for make in makers:
+        with pytest.raises(FirstsightError, match=re.escape(_LIKE_A_FILE)):
+            make()
+        assert not made.exists()
+    made.mkdir()
+    make_folder(made)  # it is there, and named so on purpose
+    make_folder(Path("2026-11.5"))
 
 
 def _commands(group: object, *names: str) -> Iterator[tuple[tuple[str, ...], object]]:

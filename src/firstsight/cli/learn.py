@@ -78,7 +78,7 @@ def command(
 def default_folder(sources: list[str]) -> Path:
     """Where a run goes unless a folder is given."""
     stem = Path(os.path.abspath(sources[0])).stem  # noqa: PTH100  # of "..", the name of that folder
-    return Path("runs") / (safe_name(stem).strip("_") or "run")
+    return Path("runs") / (safe_name(stem).replace(".", "_").strip("_") or "run")  # "walk.avi" would be like a file
 
 
 # What chooses frames, by the names of the command's parameters.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import typer
 
 from firstsight.errors import SettingsError
-from firstsight.files import check_local, open_file
+from firstsight.files import check_folder_name, check_local, open_file
 from firstsight.object_store import is_object
 from firstsight.text import json_line, printable
 
@@ -52,6 +52,7 @@ def check_out_folder(folder: Path) -> None:
         raise SettingsError(f"{printable(folder)} is no folder; choose another for the files to be written")
     if reason := _why_not_writable(folder / "file"):
         raise SettingsError(f"{printable(folder)} cannot be written into: {reason}")
+    check_folder_name(folder)
 
 
 def _why_not_writable(file: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from firstsight.errors import LibraryError, RunError, SettingsError
-from firstsight.files import is_unfinished, read_regular, remove_folder, try_lock, write_atomically
+from firstsight.files import check_folder_name, is_unfinished, read_regular, remove_folder, try_lock, write_atomically
 from firstsight.footage.sampling import Sampling
 from firstsight.leases import LeaseHeldError, LeaseLostError, check_lease, leased
 from firstsight.object_store import ObjectPath, StoreError, to_path
@@ -239,6 +239,7 @@ def check_free(folder: Path) -> None:
         raise LibraryError(f"{folder} is a library already; open it, or choose another folder")
     if folder.exists() and not folder.is_dir():
         raise LibraryError(f"{folder} is a file; give the name of a folder for the library")
+    check_folder_name(folder, error=LibraryError)
     if folder.exists() and _foreign(folder):
         raise LibraryError(f"{folder} is not a library, and holds something else; choose a new folder, or an empty one")
 

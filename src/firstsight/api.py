@@ -118,7 +118,7 @@ class Library(Closing):
         """Adds videos and pictures, or updates changed ones; see `firstsight.indexing.index_files.add`.
 
         Unchanged sources are not decoded again. A rate applies to these sources from now on. Files that could not be
-        read before are skipped until they change, or with `retry`.
+        read before are skipped until they change, or with `retry`, unless the disk was at fault.
         """
         from firstsight.indexing import index_files
 

@@ -122,9 +122,14 @@ def folder_size(folder: Path) -> int:
     return total
 
 
+def is_like_a_file(folder: Path) -> bool:
+    """Whether its name is one of a file: "map.png"."""
+    return folder.suffix.lower() in _FILE_SUFFIXES
+
+
 def check_folder_name(folder: Path, *, error: type[FirstsightError] = SettingsError) -> None:
-    """Raises an error of that kind if a folder that is not there yet would be called like a file: "map.png"."""
-    if folder.suffix.lower() in _FILE_SUFFIXES and not is_folder(folder):
+    """Raises an error of that kind if a folder that is not there yet would be called like a file."""
+    if is_like_a_file(folder) and not is_folder(folder):
         raise error(
             f"{folder} would be a folder, and {folder.suffix} ends the name of a file; choose another name for it"
         )

@@ -17,7 +17,6 @@ from firstsight.encoder.encoder import Encoder
 from firstsight.errors import PixelsError, RunError, SettingsError
 from firstsight.export import network
 from firstsight.export.network import export_encoder
-from firstsight.files import write_atomically
 
 ENCODERS = {"closed form": small_encoder, "with a layout": layout_encoder, "article": untrained}
 WIDTH, HEIGHT = 96, 64
@@ -152,10 +151,13 @@ def test_an_openvino_graph_never_lies_beside_the_weights_of_another(
     graph, beside = tmp_path / "hall.xml", list[list[str]]()
     network._write_openvino(FakeOpenVino("first"), program, graph)
 
-    def write_and_look(path: Path, content: bytes) -> None:
-        write_atomically(path, content)
-        beside.append(sorted(one.read_text() for one in tmp_path.iterdir()))
+    replace_file = Path.replace
 
-    monkeypatch.setattr(network, "write_atomically", write_and_look)
+    def replace_and_look(self: Path, target: Path) -> Path:
+        replaced = replace_file(self, target)
+        beside.append(sorted(one.read_text() for one in tmp_path.iterdir() if one.is_file()))
+        return replaced
+
+    monkeypatch.setattr(Path, "replace", replace_and_look)
     network._write_openvino(FakeOpenVino("second"), program, graph)
     assert beside == [["second"], ["second", "second"]]

@@ -338,9 +338,27 @@ class TestLive:
         assert first.index % 2 == again.index % 2 == 0
         assert first.seconds <= again.seconds
 
+    def test_that_was_opened_before_is_not_connected_anew(self, no_leak, monkeypatch):
+        source = open_source(Endpoint("camera 0", "testsrc=size=96x64:rate=25:duration=1", "lavfi"))
+        assert source.size() == (96, 64)
+        monkeypatch.setattr(Endpoint, "open", None)  # as of a camera that takes one connection
+        with Stream(source, views=(Whole(),), **PATIENT) as stream:
+            until(stream, Frame)
+        with pytest.raises(SourceError, match="camera 0 was read and can be read once"):
+            list(source)
+
+    def test_a_recording_that_ends_before_its_start_says_so(self, web, tmp_path):
+        write_video(tmp_path / "a.mp4", numbers(10))
+        source = open_source(f"{web.address}/a.mp4", start_seconds=100)
+        with (
+            Stream(source, views=(Whole(),), **PATIENT) as stream,
+            pytest.raises(SourceError, match="ended before 100 s"),
+        ):
+            list(stream)
+
     def test_of_a_given_end_is_not_connected_again(self, no_leak):
         endless = Endpoint("camera 0", "testsrc=size=96x64:rate=25", "lavfi")
-        with Stream(open_source(endless, end_seconds=0.1), views=(Whole(),), **PATIENT) as stream:
+        with Stream(open_source(endless, end_seconds=1), views=(Whole(),), **PATIENT) as stream:
             assert {type(arrival) for arrival in stream} == {Frame}
 
 

@@ -2,9 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,15 +14,16 @@ from library_made import small_encoder, write_video, write_videos
 from PIL import Image
 
 from firstsight.encoder.encoder import Encoder
-from firstsight.errors import LibraryError, SourceError
+from firstsight.errors import LibraryError, SourceError, UnreachableError
 from firstsight.footage.sampling import Sampling
+from firstsight.footage.source import Source
 from firstsight.indexing import run as indexing_run
 from firstsight.indexing import writer as indexing_writer
 from firstsight.indexing.estimate import Indexed
 from firstsight.indexing.index_files import add, check_same_encoder, remove, remove_missing
 from firstsight.indexing.reindex import reindex
 from firstsight.indexing.run import IndexingRun
-from firstsight.indexing.writer import footage_to_embed
+from firstsight.indexing.writer import EmbeddedBatch, footage_to_embed
 from firstsight.library import tables as library_tables
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.maintenance import compact, info
@@ -531,6 +533,24 @@ class TestAnotherEncoder:
         assert (len(again.sources), again.fingerprint) == (4, library.fingerprint)
         new, _ = reindex(again, other)
         assert (len(new.sources), new.num_frames) == (4, 32)
+
+    def test_nothing_is_lost_because_a_disk_is_in_trouble_meanwhile(
+        self, library: Store, videos: Path, other: Encoder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add(library, [videos])
+        embed = indexing_run.embed_source
+
+        def in_trouble(encoder: Encoder, source: Source, **options: Any) -> Iterator[EmbeddedBatch]:
+            if "1.mp4" in source.name:
+                raise UnreachableError("1.mp4 cannot be read: Stale file handle")
+            return embed(encoder, source, **options)
+
+        monkeypatch.setattr(indexing_run, "embed_source", in_trouble)
+        with pytest.raises(SourceError, match=r"1 sources could not be reached.*1\.mp4"):
+            reindex(library, other)
+        monkeypatch.undo()
+        new, _ = reindex(Store.open(library.path), other)
+        assert (len(new.sources), new.num_frames, new.failed_sources) == (3, 24, ())
 
     def test_an_empty_library_is_that_of_another_encoder_afterwards(self, library: Store, other: Encoder) -> None:
         new, outcome = reindex(library, other)

@@ -96,7 +96,7 @@ def test_an_end_that_a_header_makes_up_is_not_believed(bikes: Path, monkeypatch:
             yield video
 
     monkeypatch.setattr(on_ray, "open_video", open_lying)
-    assert len(shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2)) < 6
+    assert shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2) == []
     monkeypatch.setattr(OpenVideo, "landing_near", lambda _, seconds: Landing(0, seconds))
     assert shards_of(bikes, "clip", Sampling(frames_per_second=2), seconds=2) == []
     monkeypatch.setattr(OpenVideo, "landing_near", lambda _, seconds: int(1e300).to_bytes(8))  # as PyAV of such ticks
@@ -125,6 +125,8 @@ def test_shards_that_do_not_join_are_read_again(library: Store, bikes: Path) -> 
     for wrong in (Embedded(second.batches, (index + 1, seconds)), Embedded(second.batches), Embedded(reason="damaged")):
         with pytest.raises(ResumePointMissingError):
             list(joined(iter([first, wrong]), dim=library.dim))
+    with pytest.raises(ResumePointMissingError):  # by a machine that has trouble of its own
+        list(joined(iter([Embedded(reason="damaged"), second]), dim=library.dim))
 
 
 def test_a_file_that_cannot_be_read_says_why(library: Store, tmp_path: Path) -> None:

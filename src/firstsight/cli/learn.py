@@ -12,7 +12,7 @@ from firstsight.cli.info import level_table, normal_facts, outcome_lines
 from firstsight.cli.options import check_run, check_sources
 from firstsight.cli.output import Display, notes, print_json
 from firstsight.errors import SettingsError
-from firstsight.files import safe_name
+from firstsight.files import is_like_a_file, safe_name
 from firstsight.text import printable
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def command(
 def default_folder(sources: list[str]) -> Path:
     """Where a run goes unless a folder is given."""
     stem = Path(os.path.abspath(sources[0])).stem  # noqa: PTH100  # of "..", the name of that folder
-    return Path("runs") / (safe_name(stem).replace(".", "_").strip("_") or "run")  # "walk.avi" would be like a file
+    folder = Path("runs") / (safe_name(stem).strip("_") or "run")
+    return folder.with_name(folder.name.replace(".", "_")) if is_like_a_file(folder) else folder
 
 
 # What chooses frames, by the names of the command's parameters.

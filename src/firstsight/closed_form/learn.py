@@ -19,7 +19,7 @@ from firstsight.footage.frames import Frame, View
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.queues import prefetch
 from firstsight.footage.source import Source
-from firstsight.footage.stream import Stream, first_frames
+from firstsight.footage.stream import Stream, first_frames, reading_ended
 from firstsight.footage.videos import ONE_IN, SEGMENT_FRAMES, VideoFile, VideoFiles
 from firstsight.process import Precision
 from firstsight.progress import Progress, Report
@@ -152,7 +152,7 @@ class BoundedSample:
         num_read: frames that were read.
         num_skipped: frames that could not be decoded.
         skipped_by_file: the same, of each file that lost any.
-        cut_short_by: what ended the reading of a live source before it ended by itself; empty if nothing did.
+        cut_short: how the reading of a live source ended before its time; empty if it did not.
     """
 
     def __init__(self, max_frames: int) -> None:
@@ -160,7 +160,7 @@ class BoundedSample:
         self.num_read = 0
         self.num_skipped = 0
         self.skipped_by_file: dict[str, int] = {}
-        self.cut_short_by = ""
+        self.cut_short = ""
         self._kept: list[NDArray[np.uint8]] = []
         self._every = 1
 
@@ -227,7 +227,7 @@ class BoundedSample:
             except (KeyboardInterrupt, SourceError) as error:
                 if self.num_read == before:
                     raise
-                self.cut_short_by = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else str(error)
+                self.cut_short = reading_ended(error)
         self.num_skipped += stream.num_skipped
         if stream.num_skipped:
             self.skipped_by_file[source.name] = stream.num_skipped
@@ -278,8 +278,8 @@ def learn_closed_form(
         live_seconds=live_seconds,
         beside=beside,
     )
-    if sample.cut_short_by:
-        news = f"reading ended by {sample.cut_short_by}; learning from the {sample.num_read} frames that were read"
+    if sample.cut_short:
+        news = f"{sample.cut_short}; learning from the {sample.num_read} frames that were read"
         progress(Progress("reading", sample.num_read, None, news=(news,)))
     learned = fit(
         frames,

@@ -10,7 +10,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -219,13 +219,13 @@ def _write_openvino(openvino: Any, program: "torch.export.ExportedProgram", path
     model.inputs[0].set_names({_INPUT})
     model.outputs[0].set_names({_OUTPUT})
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
             graph = Path(folder) / path.name
             openvino.save_model(model, graph, compress_to_fp16=False)
-            files = {one: graph.with_suffix(one.suffix).read_bytes() for one in (path.with_suffix(".bin"), path)}
+            path.unlink(missing_ok=True)  # no graph for a moment, rather than an earlier one beside these weights
+            for one in (graph.with_suffix(".bin"), graph):
+                one.replace(path.with_suffix(one.suffix))
     except (OSError, RuntimeError) as error:
-        raise RunError(f"{path} cannot be written: {str(error).splitlines()[0]}; free some space") from error
-    with suppress(OSError):
-        path.unlink()  # no graph for a moment, rather than an earlier one beside these weights
-    for one, content in files.items():
-        write_atomically(one, content)
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{path} cannot be written: {reason}; choose another folder, with free space") from error

@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
@@ -135,6 +135,11 @@ def _address(spec: str) -> Endpoint:
     )
 
 
+def ended_early(name: str, sampling: Sampling) -> SourceError:
+    """The error of what ended without a frame to use."""
+    return SourceError(f"{name} ended before {sampling.start_seconds or 0:g} s: give an earlier start")
+
+
 class LiveSource:
     """A source that can be read once. `size` or `read` opens it; close it if it is not read.
 
@@ -147,6 +152,7 @@ class LiveSource:
         self.name = endpoint.name
         self.endpoint = endpoint
         self.sampling = sampling
+        self._is_read = False
         self._reading: Reading | None = None
         self._opened: _Opened | None = None
 
@@ -160,11 +166,18 @@ class LiveSource:
         Raises:
             SourceError: it was read before.
         """
-        if self._reading is not None:
-            given = f"gave {self._reading.num_frames} frames"
-            raise SourceError(f"{self.name} {given} and can be read once: save it to a file first")
+        self._begin()
         self._reading = Reading(self._events(views), on_close=self.close)
         return self._reading
+
+    def video(self) -> AbstractContextManager[OpenVideo]:
+        """The open video itself, in place of `read`; closed at the end of the block.
+
+        Raises:
+            SourceError: it was read before; nothing arrives, or no frame can be decoded.
+        """
+        self._begin()
+        return _closed_after(self._open())
 
     def size(self) -> tuple[int, int]:
         """Width and height of the first frame, upright and with square pixels; the frame can still be read.
@@ -195,8 +208,13 @@ class LiveSource:
                 num_frames += isinstance(event, Frame)
                 yield event
         if not num_frames:
-            start = self.sampling.start_seconds or 0
-            raise SourceError(f"{self.name} ended before {start:g} s: give an earlier start")
+            raise ended_early(self.name, self.sampling)
+
+    def _begin(self) -> None:
+        if self._is_read:
+            given = f"gave {self._reading.num_frames} frames" if self._reading else "was read"
+            raise SourceError(f"{self.name} {given} and can be read once: save it to a file first")
+        self._is_read = True
 
     def _open(self) -> "_Opened":
         if self._opened is None:
@@ -214,6 +232,12 @@ class _Opened:
     closing: ExitStack
     video: OpenVideo
     size: tuple[int, int]  # width, height of its first frame
+
+
+@contextmanager
+def _closed_after(opened: _Opened) -> Iterator[OpenVideo]:
+    with opened.closing:
+        yield opened.video
 
 
 def _opened(endpoint: Endpoint) -> _Opened:

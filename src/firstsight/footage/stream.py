@@ -5,16 +5,25 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from typing import Self
 
 from firstsight.backoff import Backoff
 from firstsight.errors import SourceError, check_number
 from firstsight.files import Closing
+from firstsight.footage.container import OpenVideo
 from firstsight.footage.decoding import decode_on
 from firstsight.footage.frames import Frame, Reading, Skipped, View
-from firstsight.footage.live import RECORDING, TIMEOUT_SECONDS, Endpoint, LiveSource, StreamKind, endpoint_of
+from firstsight.footage.live import (
+    RECORDING,
+    TIMEOUT_SECONDS,
+    Endpoint,
+    LiveSource,
+    StreamKind,
+    ended_early,
+    endpoint_of,
+)
 from firstsight.footage.queues import EndedError, Newest
 from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Spec, open_source
@@ -46,6 +55,7 @@ def arrivals(
     views: tuple[View, ...],
     sampling: Sampling,
     *,
+    opened: AbstractContextManager[OpenVideo] | None = None,
     backoff: Backoff,
     now: Clock,
     stopped: threading.Event,
@@ -55,32 +65,39 @@ def arrivals(
     A kind that does not reconnect ends with its first connection.
 
     Raises:
-        SourceError: a kind that does not reconnect has no video, or breaks off.
+        SourceError: a kind that does not reconnect has no video, no frame to use, or breaks off.
 
     Args:
         endpoint: what to connect to.
         views: of every frame.
         sampling: which frames to use.
+        opened: the first connection, if there is one already.
         backoff: pauses between connections.
         now: the time of a frame on arrival; called once a frame, used or not, by kinds without a clock of their own.
         stopped: once set, no more connections are made.
     """
-    pauses = backoff.pauses()
+    pauses, has_frames = backoff.pauses(), False
     while not stopped.is_set():
         begun, kind = time.monotonic(), endpoint.kind
         try:
-            with endpoint.open() as video:
+            connecting, opened = opened or endpoint.open(), None
+            with connecting as video:
                 kind = endpoint.kind_of(video)
                 yield Connected(kind)
                 clock = None if kind.has_own_clock else now
-                yield from decode_on(video, name=endpoint.name, views=views, sampling=sampling, now=clock)
+                for event in decode_on(video, name=endpoint.name, views=views, sampling=sampling, now=clock):
+                    has_frames = has_frames or isinstance(event, Frame)
+                    yield event
             reason = f"{endpoint.name} ended"
         except SourceError as error:
             if not kind.reconnects:
                 raise SourceError(f"{error}; {endpoint.cure}") from error
             reason = str(error)
-        is_over = sampling.end_seconds is not None and now() >= sampling.end_seconds
-        if is_over or not kind.reconnects:
+        if not kind.reconnects:
+            if not has_frames:
+                raise ended_early(endpoint.name, sampling)
+            return
+        if has_frames and sampling.end_seconds is not None and now() >= sampling.end_seconds:
             return
         yield Broken(reason)
         if time.monotonic() - begun > backoff.max_seconds:  # it lasted: try again soon
@@ -167,8 +184,6 @@ class Stream(Closing, Iterator[Arrival]):
         self._timeout_seconds = timeout_seconds
         self._backoff = backoff or Backoff()
         self._speed = check_speed(speed)
-        self._begun = time.monotonic()
-        self._heard = self._begun  # when the last frame arrived, used or not
         self._stopped = threading.Event()
         self._has_begun = False
         self._pace = _Pace(self._speed)
@@ -176,6 +191,8 @@ class Stream(Closing, Iterator[Arrival]):
         self._last_seconds: float | None = None
         self._endpoint, self.name, read = self._reader(spec, views, Sampling(frames_per_second=frames_per_second))
         self._kind = self._endpoint.kind if self._endpoint else RECORDING
+        self._begun = time.monotonic()
+        self._heard = self._begun  # when the last frame arrived, used or not
         self._thread = threading.Thread(target=self._fill, args=(read,), name="stream", daemon=True)
         self._thread.start()
         self._arrivals = self._arrive()
@@ -241,18 +258,18 @@ class Stream(Closing, Iterator[Arrival]):
         self, spec: Spec, views: tuple[View, ...], sampling: Sampling
     ) -> tuple[Endpoint | None, str, Reading | Arrivals]:
         """The endpoint, if it is one; the name; and what is read."""
-        endpoint = endpoint_of(spec)
+        endpoint, opened = endpoint_of(spec), None
         if endpoint is None:
             source = open_source(spec, frames_per_second=sampling.frames_per_second)
             if not isinstance(source, LiveSource):
                 return None, source.name, source.read(*views)
             if not source.endpoint.kind.reconnects:
                 return source.endpoint, source.name, source.read(*views)
-            source.close()  # what has come since it was opened would arrive at once
-            endpoint, sampling = source.endpoint, source.sampling
+            endpoint, sampling, opened = source.endpoint, source.sampling, source.video()
         if endpoint.timeout_seconds is not None:
             endpoint = replace(endpoint, timeout_seconds=self._timeout_seconds)
-        read = arrivals(endpoint, views, sampling, backoff=self._backoff, now=self._note_arrival, stopped=self._stopped)
+        clock, backoff = self._note_arrival, self._backoff
+        read = arrivals(endpoint, views, sampling, opened=opened, backoff=backoff, now=clock, stopped=self._stopped)
         return endpoint, endpoint.name, read
 
     def _fill(self, read: Reading | Arrivals) -> None:
@@ -327,6 +344,11 @@ def first_frames(stream: Stream, *, seconds: float | None) -> Iterator[Frame]:
             if seconds is not None and arrival.seconds - first >= seconds:
                 return
             yield arrival
+
+
+def reading_ended(error: KeyboardInterrupt | SourceError) -> str:
+    """In words, that a reading is over before its time, and why."""
+    return "reading ended by Ctrl-C" if isinstance(error, KeyboardInterrupt) else f"reading ended: {error}"
 
 
 class _Pace:

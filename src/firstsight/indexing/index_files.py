@@ -134,7 +134,7 @@ def add(
             videos of another rate are re-embedded.
         every: or one frame in so many.
         keyframes: of the keyframes alone, which takes a small part of the time.
-        retry: also files that could not be read before and have not changed since.
+        retry: also files that could not be read before, though the disk was not at fault, and have not changed since.
         on: where videos are embedded. By default in this process; "ray" takes all processors of this machine by Ray,
             "ray:ADDRESS" those of a cluster, whose machines find the videos under the same paths. Rows are the same
             to the last digits of their vectors.

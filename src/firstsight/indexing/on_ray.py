@@ -113,16 +113,17 @@ def shards_of(path: Path, name: str, sampling: Sampling, *, seconds: float = _SH
     rate, whole = sampling.frames_per_second, Shard(path, name, sampling)
     try:
         with open_video(path, name=name) as video:
-            last, count = _last_seconds(video), video.num_frames()
+            end, count = _end_of(video), video.num_frames()
     except FirstsightError:
         return [whole]  # embedding it says why
     except Exception:  # a decoder may raise anything
         return []
     if rate is None:
         return [whole] if count and count <= _MAX_FRAMES * (sampling.every or 1) else []
-    if last is None or last > _MAX_SHARDS * seconds:
+    seconds = min(seconds, _MAX_FRAMES / rate)
+    if end is None or end > _MAX_SHARDS * seconds:
         return []
-    num = max(1, math.ceil(last / seconds))
+    num = max(1, math.ceil(end / seconds))
     steps = [math.ceil(number * seconds * rate) for number in range(1, num)]
     return [
         replace(whole, first_step=first, end_step=last)
@@ -130,10 +131,11 @@ def shards_of(path: Path, name: str, sampling: Sampling, *, seconds: float = _SH
     ]
 
 
-def _last_seconds(video: OpenVideo) -> float | None:
-    """When the last frames of a video begin, about, whatever its header states; None if that is not known."""
+def _end_of(video: OpenVideo) -> float | None:
+    """The stated end; None where no keyframe is near: it is made up, or shards could not begin on the way."""
+    end = video.end_seconds
     try:
-        return video.end_seconds and min(video.end_seconds, video.landing_near(video.end_seconds).seconds)
+        return end if end is not None and end - video.landing_near(end).seconds <= _SHARD_SECONDS else None
     except SeekMissedError:
         return None
 
@@ -165,7 +167,7 @@ class Task:
         return cls(files, library.fingerprint, library.config.thumbnail_size, library.has_layouts)
 
     def embed(self, shard: Shard) -> Embedded:
-        """The rows of a shard; of a file that cannot be read the reason, as another worker would fail likewise."""
+        """The rows of a shard, or why it cannot be read here: then the process that asks reads the video itself."""
         before: list[FramePoint] = []
         try:
             batches = tuple(
@@ -230,8 +232,8 @@ class OnRay:
         """The batches of a video, once; None of what has no shards, or had them already.
 
         Raises:
-            SourceError: it cannot be read.
-            ResumePointMissingError: its shards do not join.
+            UnreachableError: Ray is in trouble.
+            ResumePointMissingError: its shards do not join, or one could not be read.
         """
         files = source.files if isinstance(source, VideoFiles) else ()
         video = (files[0].path, files[0].sampling) if len(files) == 1 else None
@@ -269,8 +271,6 @@ def joined(results: Iterator[Embedded], *, dim: int) -> Iterator[EmbeddedBatch]:
     last: FramePoint | None = None
     num_skipped = 0
     for position, result in enumerate(results):
-        if result.reason and not position:
-            raise SourceError(result.reason)
         if result.reason or (position and result.before != last):
             raise ResumePointMissingError
         for batch in result.batches:

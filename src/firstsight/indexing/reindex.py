@@ -15,7 +15,7 @@ from firstsight.library.folder import MODEL_FOLDER, check_inside, tables_folder,
 from firstsight.library.maintenance import refreshed, remove_unread
 from firstsight.library.records import LayoutSizes
 from firstsight.library.repair import repair
-from firstsight.library.source_files import FootageFile, gone_with_their_folder, state_of
+from firstsight.library.source_files import FootageFile, gone_with_their_folder, stamp_of, state_of
 from firstsight.library.store import Store
 from firstsight.library.tables import Tables
 from firstsight.object_store import is_there
@@ -113,7 +113,8 @@ def _reembed(library: Store, encoder: Encoder, on: str | None, progress: Report)
 def _check_none_is_missing(library: Store, new: Store) -> None:
     """Raises if a source is there now, and was not while it was to be embedded."""
     new.show_latest()
-    known = {record.path for record in (*new.sources, *new.failed_sources)}
+    failed = (one for one in new.failed_sources if one.stamp == stamp_of(one.path))  # the others failed for now
+    known = {record.path for record in (*new.sources, *failed)}
     if missed := [one for one in library.sources if one.path not in known and state_of(one.path) == "there"]:
         new.close()
         raise SourceError(

@@ -291,13 +291,16 @@ class IndexingRun:
         reason = (
             str(error) if isinstance(error, FirstsightError) else f"{record.name} cannot be read: {_in_words(error)}"
         )
-        superseded = self._failed_at(record.path)
+        before, superseded = self._registry.failed.get(record.path), self._failed_at(record.path)
         if isinstance(error, UnreachableError) or not _can_be_read(record):
             reason, record = f"{reason}; the next run tries it again", replace(record, modified_ns=_NEVER)
         elif partial := self._registry.partial.pop(record.path, None):
             superseded.append(partial.id)
         failed = replace(record, status="failed", num_frames=0, reason=storable(reason)[:_MAX_REASON])
-        self._writer.note(failed, instead_of=superseded)
+        if before and superseded == [before.id] and (before.reason, before.stamp) == (failed.reason, failed.stamp):
+            failed = before  # still so: the library's state stays the same
+        else:
+            self._writer.note(failed, instead_of=superseded)
         self._registry.failed[record.path] = failed
         self.fail(reason)
 

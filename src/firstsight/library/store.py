@@ -54,7 +54,7 @@ class Store(Closing):
         config: its settings.
         sources: the complete ones, in order of their names.
         partial_sources: interrupted, or being indexed; their frames are not shown.
-        failed_sources: files that could not be read; they are tried again when they change.
+        failed_sources: files that could not be read; tried again when they change, or if the disk was at fault.
         num_frames: of all complete sources.
         num_probes: groups of the index that are searched; None if every frame is compared.
         derived: measurements of what is shown, by key; emptied by `refresh`.

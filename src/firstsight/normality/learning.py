@@ -19,7 +19,7 @@ from firstsight.encoder.run_folder import MEMORY_FILE, RunFolder
 from firstsight.errors import SourceError
 from firstsight.footage.frames import Frame, View
 from firstsight.footage.source import Source, Spec, open_source
-from firstsight.footage.stream import Stream, first_frames
+from firstsight.footage.stream import Stream, first_frames, reading_ended
 from firstsight.footage.videos import Span, VideoFiles, spans_of, spread
 from firstsight.normality.appearance import Sight, Sights, is_due, learn_appearance
 from firstsight.normality.memory import Memory, batches
@@ -288,8 +288,7 @@ def _read_live(
     except (KeyboardInterrupt, SourceError) as error:
         if first is None:
             raise
-        reason = "Ctrl-C" if isinstance(error, KeyboardInterrupt) else error
-        progress(Progress("remembering what is normal", 1, 1, news=(f"reading ended by {reason}",)))
+        progress(Progress("remembering what is normal", 1, 1, news=(reading_ended(error),)))
 
 
 def remember(

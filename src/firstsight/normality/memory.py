@@ -215,8 +215,11 @@ def _described(content: bytes) -> dict[str, str]:
 def _appearance(tensors: Mapping[str, NDArray[Any]], fingerprint: str) -> Appearance:
     usual, change, spread, moving, looking = (tensors[_PREFIX + name].astype(np.float32) for name in _LOOKS[:-1])
     largest = tensors[_PREFIX + _LOOKS[-1]].astype(np.float64)
-    num_moving, num_looking = tensors.get(_PREFIX + _NUM_CAME, np.zeros(2))  # older files have none
-    return Appearance(usual, change, spread, moving, looking, largest, fingerprint, (int(num_moving), int(num_looking)))
+    num_came = tensors.get(_PREFIX + _NUM_CAME, np.zeros(2, np.int64))  # older files have none
+    if num_came.shape != (2,) or num_came.dtype != np.int64:
+        raise SettingsError("it does not say how many appearances came")
+    num_moving, num_looking = num_came.tolist()
+    return Appearance(usual, change, spread, moving, looking, largest, fingerprint, (num_moving, num_looking))
 
 
 @dataclass(frozen=True)

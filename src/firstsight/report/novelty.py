@@ -11,6 +11,7 @@ from PIL import Image
 
 from firstsight.errors import FirstsightError
 from firstsight.footage.frame_at import frame_at
+from firstsight.footage.frames import Frame
 from firstsight.footage.image_folders import ImageFiles
 from firstsight.footage.source import Source, files_of
 from firstsight.footage.videos import VideoFiles
@@ -89,7 +90,7 @@ def _file(name: str, frames: Sequence[Scored], footage: Source, events: _Events)
     events = sorted(events, key=lambda one: one.start_seconds)
     return {
         "name": name,
-        "plot": file_uri(_plot(frames, events), "png"),
+        "plot": file_uri(_plot(frames, events, "pictures" if isinstance(footage, ImageFiles) else "seconds"), "png"),
         "events": [_event(one, footage) for one in events],
     }
 
@@ -122,15 +123,14 @@ def _what(event: NovelEpisode | ViewChange) -> str:
 
 
 def _of_new(event: NovelEpisode, footage: Source) -> list[dict[str, str]]:
-    picture = _picture(footage, event.peak_seconds)
-    if picture is None:
+    frame = _frame(footage, event.peak_seconds)
+    if frame is None:
         return []
-    pixels, size = picture
     opens = _opens(footage, event.peak_seconds)
-    shown = [{"uri": _boxed(pixels, event.box, size), "caption": f"at {event.peak_seconds:.2f} s", "opens": opens}]
+    shown = [{"uri": _boxed(frame, event.box), "caption": _named(frame, event.peak_seconds, footage), "opens": opens}]
     if event.heat is not None:
-        support = on_frame(event.heat, size)
-        hot = with_support(pixels, support, np.ones(support.shape, np.bool_))
+        support = on_frame(event.heat, frame.size)
+        hot = with_support(frame.pixels, support, np.ones(support.shape, np.bool_))
         shown.append({"uri": jpeg_uri(np.asarray(hot)), "caption": "where", "opens": opens})
     return shown
 
@@ -140,12 +140,16 @@ def _of_change(event: ViewChange, footage: Source) -> list[dict[str, str]]:
     then = end if event.end_seconds is None else (event.start_seconds + event.end_seconds) / 2
     shown = []
     for caption, seconds in (("before", max(0.0, event.start_seconds - _BEFORE_SECONDS)), ("after", then)):
-        picture = _picture(footage, seconds)
-        if picture is not None:
-            pixels, size = picture
-            uri, opens = _boxed(pixels, event.box, size), _opens(footage, seconds)
-            shown.append({"uri": uri, "caption": f"{caption}, {seconds:.2f} s", "opens": opens})
+        frame = _frame(footage, seconds)
+        if frame is not None:
+            uri, opens = _boxed(frame, event.box), _opens(footage, seconds)
+            shown.append({"uri": uri, "caption": f"{caption}, {_named(frame, seconds, footage)}", "opens": opens})
     return shown
+
+
+def _named(frame: Frame, seconds: float, footage: Source) -> str:
+    """The moment of a video; of pictures, which have no time, the name."""
+    return frame.source if isinstance(footage, ImageFiles) else f"at {seconds:.2f} s"
 
 
 def _opens(footage: Source, seconds: float) -> str:
@@ -154,19 +158,18 @@ def _opens(footage: Source, seconds: float) -> str:
     return moment_uri(files[0], seconds) if len(files) == 1 else ""
 
 
-def _picture(footage: Source, seconds: float) -> tuple[NDArray[np.uint8], tuple[int, int]] | None:
-    """The frame at that time, small, and the size of the whole; None if it cannot be read any more."""
+def _frame(footage: Source, seconds: float) -> Frame | None:
+    """The frame at that time, small; None if it cannot be read any more."""
     try:
-        frame = frame_at(footage, seconds, views=(_VIEW,))
+        return frame_at(footage, seconds, views=(_VIEW,))
     except FirstsightError:
         return None
-    return frame.pixels, frame.size
 
 
-def _boxed(pixels: NDArray[np.uint8], box: tuple[int, int, int, int] | None, size: tuple[int, int]) -> str:
-    image = Image.fromarray(pixels)
+def _boxed(frame: Frame, box: tuple[int, int, int, int] | None) -> str:
+    image = Image.fromarray(frame.pixels)
     if box is not None:
-        draw_box(image, Box(*box), size)
+        draw_box(image, Box(*box), frame.size)
     return jpeg_uri(np.asarray(image))
 
 
@@ -186,7 +189,7 @@ def _colour(event: NovelEpisode | ViewChange) -> str:
     return "#d08a2e" if isinstance(event, NovelEpisode) else "#1f5f8b"
 
 
-def _plot(frames: Sequence[Scored], events: _Events) -> bytes:
+def _plot(frames: Sequence[Scored], events: _Events, unit: str) -> bytes:
     """The score of each frame over time, and when the events were."""
     by_memory = any(one.part for one in frames)
     figure = Figure(figsize=(10, 1.8), dpi=130, layout="constrained")
@@ -197,7 +200,7 @@ def _plot(frames: Sequence[Scored], events: _Events) -> bytes:
     for event in events:
         end = event.start_seconds if event.end_seconds is None else event.end_seconds
         axes.axvspan(event.start_seconds, end, color=_colour(event), alpha=0.25, linewidth=1.5)
-    axes.set(xlim=(seconds[0], max(seconds[-1], seconds[0] + 1e-3)), xlabel="seconds", ylim=(0, None))
+    axes.set(xlim=(seconds[0], max(seconds[-1], seconds[0] + 1e-3)), xlabel=unit, ylim=(0, None))
     axes.set_ylabel("rarity" if by_memory else "deviation")
     axes.spines[["top", "right"]].set_visible(False)
     return figure_png(figure)

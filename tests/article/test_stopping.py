@@ -116,6 +116,13 @@ def test_a_pass_without_success_starts_the_level_over() -> None:
     assert checks[-2].mean == pytest.approx((19 + 21) * 0.9 / 20)
 
 
+@pytest.mark.parametrize(("name", "value"), [("frames_per_level", 119_980), ("check_every", 120_000)])
+def test_a_cap_or_a_check_that_no_level_reaches_is_refused(name: str, value: int) -> None:
+    with pytest.raises(SettingsError, match="a level starts over after 120000; give fewer"):
+        ArticleSettings(schedule="article", **{name: value})
+    ArticleSettings(schedule="article", **{name: value - 1})
+
+
 @given(
     values=st.lists(st.floats(0, 1), max_size=400),
     thresholds=st.lists(st.floats(0, 1), min_size=1, max_size=4),

@@ -101,6 +101,8 @@ def test_a_truncated_file_is_learned_from_and_the_loss_is_told(
         "learn", tmp_path / "cut.mp4", "--out", tmp_path / "run", "--held-out", 0, *small, "--frames-per-level", 130
     )
     assert ran.code == 0, ran.err
+    by_default = firstsight("learn", tmp_path / "cut.mp4", "--out", tmp_path / "2", *small, "--frames-per-level", 130)
+    assert by_default.code == 0, by_default.err  # of what would be held out there is nothing
     lost = re.search(r"(\d+) in a pass, (\d+) lost: they could not be decoded", ran.out)
     assert lost, ran.out
     assert int(lost[1]) + int(lost[2]) == 240

@@ -1,5 +1,6 @@
 """Where a command writes: known to be possible before it works, and printed before it is tried."""
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -8,13 +9,15 @@ from pathlib import Path
 import pytest
 import typer
 from library_made import small_encoder
+from rich.console import Console
 
 from firstsight.api import Library
 from firstsight.cli.main import app
-from firstsight.cli.output import check_out
+from firstsight.cli.output import Display, check_out
 from firstsight.encoder.run_folder import RunFolder
 from firstsight.errors import FirstsightError, SettingsError
 from firstsight.files import make_folder
+from firstsight.progress import Progress
 
 # Runs, libraries and footage are there and hold nothing: that the place is looked at first shows in the message.
 COMMANDS = [
@@ -137,3 +140,14 @@ def test_no_command_takes_an_empty_value(
 
 def test_an_unknown_ending_is_named_where_the_path_has_no_name(firstsight, tmp_path: Path) -> None:
     assert "error: / has an unknown ending" in firstsight("export", tmp_path, "--out", "/").err
+
+
+def test_results_are_not_printed_into_the_bar() -> None:
+    written = io.StringIO()
+    with Display(Console(file=written, force_terminal=True)) as display:
+        display.progress(Progress("comparing", 1, 2))
+        display.rest()
+        assert written.getvalue().endswith("\x1b[2K")  # the line of the bar is empty, and the cursor in it
+        num_before = len(written.getvalue())
+        display.progress(Progress("cutting", 1, 2))
+        assert "cutting" in written.getvalue()[num_before:]

@@ -218,6 +218,23 @@ def test_an_overwritten_run_is_the_old_one_or_the_new_one(
     assert not (run / saved.NEXT_CONFIG_FILE).exists()
 
 
+def test_a_run_that_is_saved_while_it_is_read_is_the_new_one(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from firstsight.encoder import saved
+
+    run, new = shutil.copytree(runs["article"], tmp_path / "run"), Encoder.load(runs["default"])
+    read = saved._read_weights
+
+    def read_after_a_save(folder: Path, config: dict[str, object]) -> dict[str, torch.Tensor]:
+        monkeypatch.undo()
+        new.save(run)
+        return read(folder, config)
+
+    monkeypatch.setattr(saved, "_read_weights", read_after_a_save)
+    assert Encoder.load(run).fingerprint == new.fingerprint
+
+
 def test_a_fingerprint_is_never_stale(runs: dict[str, Path]) -> None:
     for run in runs.values():
         encoder = Encoder.load(run)

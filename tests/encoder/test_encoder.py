@@ -182,7 +182,18 @@ def test_a_malicious_pickle_is_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [{}, {"a": torch.zeros(2)}, [torch.zeros(2)], {"main.0.conv1.conv2d.weight": torch.zeros(4, 3, 5, 5)}]
+    "content",
+    [
+        {},
+        {"a": torch.zeros(2)},
+        {0: torch.zeros(2)},
+        [torch.zeros(2)],
+        {"main.0.conv1.conv2d.weight": torch.zeros(4, 3, 5, 5)},
+        {
+            "main.0.conv1.conv2d.weight": torch.zeros(1).expand(10**9, 3, 5, 5),  # a file of a kilobyte
+            "main.0.conv2.conv2d.weight": torch.zeros(1).expand(16, 10**9, 1, 1),
+        },
+    ],
 )
 def test_other_tensors_are_not_the_articles(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "other.pth")

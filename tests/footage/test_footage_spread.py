@@ -11,7 +11,9 @@ from views import Whole
 
 from firstsight.closed_form.learn import spread
 from firstsight.footage.container import open_video
+from firstsight.footage.sampling import Sampling
 from firstsight.footage.source import Source, open_source
+from firstsight.footage.videos import VideoFile, VideoFiles
 
 WANTED = 90  # three stretches of 60 frames, every third frame of which is used
 USED = 60
@@ -51,6 +53,13 @@ def test_it_keeps_to_start_and_end(long: Path) -> None:
     found, _, _ = read(spread([source], WANTED // 3)[0])
     assert len(found) == USED // 3
     assert 250 <= found[0] <= found[-1] < 750
+
+
+def test_the_last_stretch_keeps_to_the_end_too(long: Path) -> None:
+    sampling = Sampling(start_seconds=10, end_seconds=14)
+    found, _, _ = read(VideoFiles("long", (VideoFile(long, "long", sampling, num_segments=2),)))
+    assert 264 <= found[0] <= 288
+    assert 312 < found[-1] < 350  # of the second, which begins at 336 at the latest
 
 
 def test_a_video_with_one_keyframe_is_decoded_whole(folder: Path) -> None:

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -24,6 +27,16 @@ def test_grey_stays_grey_and_colour_colour(tmp_path):
 def test_sixteen_bits_are_scaled_not_cut(tmp_path, suffix):
     pixels = saved(tmp_path / f"deep{suffix}", RAMP.astype(np.uint16) * 257)
     np.testing.assert_array_equal(pixels, RAMP[..., None])
+
+
+def test_colour_of_sixteen_bits_gives_the_upper_eight(tmp_path):
+    rows = b"".join(b"\0" + (row.astype(np.uint16) << 8 | 100).astype(">u2").tobytes() for row in COLOUR)
+    header = struct.pack(">IIBBBBB", COLOUR.shape[1], COLOUR.shape[0], 16, 2, 0, 0, 0)
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, part in ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        content += struct.pack(">I", len(part)) + kind + part + struct.pack(">I", zlib.crc32(kind + part))
+    (tmp_path / "deep.png").write_bytes(content)
+    np.testing.assert_array_equal(read_picture(tmp_path / "deep.png", name="deep.png").pixels, COLOUR)
 
 
 def test_floating_point_runs_from_nought_to_one(tmp_path):

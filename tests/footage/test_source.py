@@ -1,6 +1,7 @@
 import os
 import shutil
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from firstsight.encoder.model import CentralSquare
 from firstsight.errors import PixelsError, SettingsError, SourceError
 from firstsight.footage import videos
 from firstsight.footage.container import open_video
+from firstsight.footage.frames import Frame
 from firstsight.footage.queues import prefetch
-from firstsight.footage.source import Source, open_source
+from firstsight.footage.source import Place, Source, from_place, open_source
 
 FILE_DESCRIPTORS = Path("/proc/self/fd")
 
@@ -306,3 +308,24 @@ def test_a_file_is_opened_once_to_ask_how_long_it_is_and_again_when_it_has_chang
     os.utime(copy, ns=(1, 1))
     sources[0].num_frames()
     assert opened == [copy, copy]
+
+
+class TestPlace:
+    @pytest.mark.parametrize("num_same", [1, 2, 3])
+    def test_of_frames_of_one_time_those_that_were_read_are_left_out(self, num_same):
+        frames = [Frame((), seconds, index, "a", (4, 4)) for index, seconds in enumerate((0.5, 1, 1, 1, 2))]
+        frames.append(Frame((), 0.0, 0, "b", (4, 4)))
+        place = Place("a", 1.0, num_frames=1 + num_same, num_same=num_same)
+        assert list(place.rest_of(frames)) == frames[1 + num_same :]
+
+    def test_a_file_that_is_listed_twice_is_read_from_its_beginning(self, tmp_path):
+        path = write_video(tmp_path / "a.mp4", numbers(5))
+        place = Place("a.mp4", 0.04, num_frames=2)
+        once, twice = (replace(open_source(path), files=open_source(path).files * num) for num in (1, 2))
+        assert from_place(once, place) is not None
+        assert from_place(twice, place) is None
+
+    @pytest.mark.parametrize("wrong", [{"num_frames": 0}, {"num_skipped": -1}, {"num_same": 0}])
+    def test_what_no_reading_gives_is_refused(self, wrong):
+        with pytest.raises(SettingsError, match="valid is at least one frame"):
+            Place("a", 1.0, **{"num_frames": 1} | wrong)

@@ -1,15 +1,18 @@
 """Who may ask the server, and what it refuses."""
 
+import asyncio
 import io
 import struct
 import zlib
 
+import httpx
 import pytest
 from PIL import Image
+from starlette.responses import PlainTextResponse
 from web_server import TOKEN, Server
 
 from firstsight.errors import SettingsError
-from firstsight.web.gate import MAX_BODY_BYTES, token_of_user
+from firstsight.web.gate import MAX_BODY_BYTES, Gate, token_of_user
 
 
 @pytest.mark.parametrize("path", ["/", "/api/library", "/api/openapi.json", "/static/main.js", "/api/rows/s1/video"])
@@ -27,6 +30,24 @@ def test_the_printed_address_becomes_a_cookie_and_a_wrong_one_does_not(server: S
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
         assert {"httponly", "samesite=strict"} <= set(answer.headers["set-cookie"].lower().split("; "))
         assert client.get("/api/library").status_code == 200
+
+
+def test_a_name_that_was_given_is_its_own_also_behind_a_proxy_with_tls() -> None:
+    gate = Gate(PlainTextResponse("in"), token=TOKEN, hosts=("127.0.0.1:81", "my.example"), port=81)
+    headers = {"host": "my.example", "authorization": f"Bearer {TOKEN}"}
+
+    async def answers(*given: dict[str, str]) -> list[int]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=gate), base_url="http://127.0.0.1") as client:
+            return [(await client.post("/", headers=headers | one)).status_code for one in given]
+
+    own, foreign = {"origin": "https://my.example"}, {"origin": "https://evil.example"}
+    assert asyncio.run(answers({}, own, foreign, {"host": "evil.example"})) == [200, 200, 403, 421]
+
+
+def test_what_the_framework_refuses_is_one_line_too(server: Server) -> None:
+    with server.client(authorization=f"Bearer {TOKEN}") as client:
+        answer = client.post("/api/models", json={"name": "a", "rows": []})
+        assert (answer.status_code, answer.json()["error"][:6]) == (422, "rows: ")
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1:1", "localhost.evil.example"])

@@ -4,6 +4,7 @@ Source: Ozmermer, "Multi-Perspective Neural Networks", 2020.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from firstsight.article import objective, stopping
 from firstsight.article.network import Network
 from firstsight.article.settings import ArticleSettings
 from firstsight.article.stopping import Check, StoppingState
+from firstsight.encoder.saved import check_finite, fill
 from firstsight.errors import SettingsError
 from firstsight.quality.health import map_similarities, pairs
 
@@ -62,6 +64,30 @@ class ArticleLoop:
         self.optimiser.step()
         checks = self._observe(objective.largest_similarity(similarities.detach()).tolist())
         return Step(before.level, before.frame + len(inputs) - 1, loss.item(), checks)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The state of the network and of the optimiser, by name, on the CPU."""
+        found = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, values in self.optimiser.state_dict()["state"].items():
+            found |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes over what `tensors` gave.
+
+        Raises:
+            SettingsError, KeyError, ValueError, IndexError, RuntimeError: they are damaged, or of another network.
+        """
+        check_finite(tensors)
+        fill(self.network, tensors, prefix="network.")
+        weights, state = list(self.network.parameters()), dict[int, dict[str, Tensor]]()
+        for name, value in tensors.items():
+            if name.startswith("optimiser."):
+                _, index, key = name.split(".", 2)
+                if value.ndim and value.shape != weights[int(index)].shape:
+                    raise SettingsError(f"{name} is not of the shape of its weights")
+                state.setdefault(int(index), {})[key] = value
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": state})
 
     def _maps(self, inputs: Tensor) -> Tensor:
         """The maps of the level that learns."""

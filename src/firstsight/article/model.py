@@ -145,7 +145,7 @@ def load_article_weights(path: Path) -> ArticleModel:
         view = CentralSquare(channels=levels[0].in_channels)
         network = Network(levels, input_size=view.input_size, seed=0)
         network.load_state_dict(renamed)
-        check_finite(renamed)
+        check_finite(network.state_dict())
     except (KeyError, IndexError, TypeError, ValueError, RuntimeError, FirstsightError) as error:
         raise RunError(
             f"{path} does not hold the article's network ({first_line(error)}); "
@@ -165,9 +165,13 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise RunError(
             f"{path} is not a weights file: it is damaged, or holds more than tensors; it was not run"
         ) from error
-    if not isinstance(tensors, dict) or not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
+    pairs: list[tuple[object, object]] = list(tensors.items()) if isinstance(tensors, dict) else []
+    named = {name: value for name, value in pairs if isinstance(name, str) and isinstance(value, Tensor)}
+    if not named or len(named) < len(pairs):
         raise RunError(f"{path} does not hold named tensors; give a .pth file of the article's author")
-    return tensors
+    if sum(value.nbytes for value in named.values()) > path.stat().st_size:  # of repeated numbers
+        raise RunError(f"{path} holds fewer numbers than its tensors state; give a .pth file of the article's author")
+    return named
 
 
 def _level_name(article_name: str) -> str:

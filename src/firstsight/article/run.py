@@ -106,6 +106,13 @@ class Footage:
         return files_digest(self.source)
 
     @property
+    def skipped(self) -> tuple[int, dict[str, int]]:
+        """How many frames of a pass could not be decoded, and of which files; before its end those until now."""
+        if self.pass_length is None and self.place:
+            return self.place.num_skipped, self.place.skipped_by_file
+        return self.num_skipped, self.skipped_by_file
+
+    @property
     def passed(self) -> dict[str, Any]:
         """What a complete pass gave, for `restore` after an interruption; empty before one."""
         if self.pass_length is None:
@@ -141,14 +148,16 @@ class Footage:
         num_frames, num_skipped = (before.num_frames, before.num_skipped) if before else (0, 0)
         earlier = before.skipped_by_file if before else {}
         num_known, by_file = 0, earlier
+        place = before
         with closing(source.read(self.view)) as reading:
-            for frame in reading:
-                if before and not before.is_reached_by(frame):
-                    continue
+            for frame in before.rest_of(reading) if before else reading:
                 num_frames += 1
                 if reading.num_skipped > num_known:
                     num_known, by_file = reading.num_skipped, _added(earlier, reading.skipped_by_source)
-                yield frame, Place(frame.source, frame.seconds, num_frames, num_skipped + num_known, by_file)
+                num_same = place.num_same + 1 if place and place.is_of(frame) else 1
+                num_lost = num_skipped + num_known
+                place = Place(frame.source, frame.seconds, num_frames, num_lost, by_file, num_same)
+                yield frame, place
             self.num_skipped = num_skipped + reading.num_skipped
             self.skipped_by_file = _added(earlier, reading.skipped_by_source)
         self.num_frames = self.pass_length = num_frames
@@ -164,29 +173,33 @@ def _added(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
 
 
 def save_learning(
-    folder: RunFolder, loop: ArticleLoop, footage: Footage, *, checks: Sequence[Check], frames_drawn: int
+    folder: RunFolder,
+    loop: ArticleLoop,
+    footage: Footage,
+    *,
+    checks: Sequence[Check],
+    frames_drawn: int,
+    seconds: float = 0.0,
 ) -> None:
-    """Writes the state of learning atomically."""
-    tensors = {f"network.{name}": tensor for name, tensor in loop.network.state_dict().items()}
-    for index, values in loop.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in values.items()}
+    """Writes the state of learning, which took so many seconds until now, atomically."""
     record = {
         "state": asdict(loop.state),
         "frames_drawn": frames_drawn,
+        "seconds": seconds,
         "passed": footage.passed,
         "place": footage.place and asdict(footage.place),
         "files": footage.files,
         "checks": [asdict(check) for check in checks],
     }
-    content = safetensors.torch.save(
-        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={"learning": json.dumps(record)},
-    )
+    content = safetensors.torch.save(loop.tensors(), metadata={"learning": json.dumps(record)})
     write_atomically(folder.learning_file, content)
 
 
-def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check]]:
-    """Restores the loop that `save_learning` saved, without later checks; returns frames drawn and checks until then.
+def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tuple[int, list[Check], float]:
+    """Restores the loop that `save_learning` saved, without later checks.
+
+    Returns:
+        Frames drawn, checks and seconds until then.
 
     Raises:
         RunError: nothing to resume, it is damaged, or the footage is another one.
@@ -198,10 +211,11 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         with safetensors.safe_open(path, framework="pt") as file:
             record: dict[str, Any] = json.loads(file.metadata()["learning"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        _restore(loop, tensors)
+        loop.restore(tensors)
         loop.state = from_json(StoppingState, record["state"], name="state")
         checks = [from_json(Check, check, name="check") for check in record["checks"]]
         frames_drawn = from_json(int, record["frames_drawn"], name="frames_drawn")
+        seconds = from_json(float, record.get("seconds", 0.0), name="seconds")
         files, place = from_json(str, record.get("files", ""), name="files"), record.get("place")
         if files and files != footage.files:
             raise RunError(
@@ -215,18 +229,7 @@ def load_learning(folder: RunFolder, loop: ArticleLoop, footage: Footage) -> tup
         *(SettingsError, safetensors.SafetensorError),
     ) as error:
         raise RunError(f"{path} is damaged; learn the run again with --force") from error
-    return frames_drawn, checks
-
-
-def _restore(loop: ArticleLoop, tensors: dict[str, torch.Tensor]) -> None:
-    weights = {name.removeprefix("network."): value for name, value in tensors.items() if name.startswith("network.")}
-    loop.network.load_state_dict(weights)
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimiser."):
-            _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = value
-    loop.optimiser.load_state_dict({**loop.optimiser.state_dict(), "state": state})
+    return frames_drawn, checks, seconds
 
 
 _SAVE_EVERY_SECONDS = 10.0  # the most that a crash costs
@@ -269,11 +272,13 @@ class ArticleRun:
         self.footage = Footage(learned_from, settings.view, device=device)
         self.footage.check()
         self.is_held_out = kept is not None
-        parts = [kept] if kept else [source.split(_MEASURED_SHARE)[1], source if source.replayable else None]
+        parts = [kept or source.split(_MEASURED_SHARE)[1], source if source.replayable else None]
         self.measured = [Footage(part, settings.view, device=device) for part in parts if part]
         self.loop = ArticleLoop(self._initial_network(), settings)
         self.checks: list[Check] = []
         self.frames_drawn = 0
+        self.seconds_before = 0.0  # that learning took before it was interrupted
+        self._begin = time.monotonic()
 
     def run(self, report: Report) -> Encoder:
         """Learns until every level has ended.
@@ -281,7 +286,7 @@ class ArticleRun:
         Raises:
             KeyboardInterrupt: Ctrl-C; the folder holds what was learned so far.
         """
-        begin = time.monotonic()
+        self._begin = time.monotonic()
         report(Progress("measuring before learning", 0, None))
         before = self._health(self._initial_network())
         with deferred_interrupt() as interrupted:
@@ -290,9 +295,9 @@ class ArticleRun:
         outcome = {
             **self._outcome(),
             "frames_in_a_pass": self.footage.num_frames,
-            "frames_skipped": self.footage.num_skipped,
-            "skipped_by_file": self.footage.skipped_by_file,
-            "seconds": round(time.monotonic() - begin, 1),
+            "frames_skipped": self.footage.skipped[0],
+            "skipped_by_file": self.footage.skipped[1],
+            "seconds": round(self._seconds(), 1),
             "health_before": [asdict(level) for level in before],
             "health": [asdict(level) for level in self._health(self.loop.network)],
             "health_held_out": self.is_held_out,
@@ -306,7 +311,8 @@ class ArticleRun:
     def resume(self) -> None:
         """Restores the folder's last save. Raises a RunError if there is none, or it is damaged."""
         if self.folder:
-            self.frames_drawn, self.checks = load_learning(self.folder, self.loop, self.footage)
+            found = load_learning(self.folder, self.loop, self.footage)
+            self.frames_drawn, self.checks, self.seconds_before = found
 
     def _learn(self, report: Report, interrupted: Callable[[], bool]) -> None:
         begin, drawn_before = time.monotonic(), self.frames_drawn
@@ -335,10 +341,15 @@ class ArticleRun:
             for check in step.checks:
                 self.folder.write_line({**asdict(check), "loss": step.loss})
 
+    def _seconds(self) -> float:
+        return self.seconds_before + time.monotonic() - self._begin
+
     def _save(self) -> None:
-        if self.folder:
+        """Keeps what was learned, unless it has diverged, which the next step says."""
+        if self.folder and all(bool(torch.isfinite(one).all()) for one in self.loop.network.parameters()):
             self.folder.save(self._encoder(self._outcome()))
-            save_learning(self.folder, self.loop, self.footage, checks=self.checks, frames_drawn=self.frames_drawn)
+            drawn, seconds = self.frames_drawn, self._seconds()
+            save_learning(self.folder, self.loop, self.footage, checks=self.checks, frames_drawn=drawn, seconds=seconds)
 
     def _progress(self, step: Step, frames_per_second: float) -> Progress:
         rule = self.settings.rule
@@ -367,6 +378,7 @@ class ArticleRun:
             except SourceError:  # the end of a file that is cut off
                 if part is self.measured[-1]:
                     raise
+                self.is_held_out = False
         return ()
 
     def _initial_network(self) -> Network:

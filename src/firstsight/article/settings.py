@@ -228,7 +228,8 @@ class ArticleSettings:
                 f"batch size {self.batch_size}, learning rate {self.learning_rate}; valid are a batch of at least 1 "
                 "frame and a positive rate"
             )
-        _ = self.rule, self.view, map_sizes(self.levels, self.input_size)  # each checks its own
+        self.rule.check_reachable()
+        _ = self.view, map_sizes(self.levels, self.input_size)  # each checks its own
 
     @property
     def rule(self) -> StoppingRule:

@@ -36,6 +36,18 @@ class StoppingRule:
         if min(lengths) < 1:
             raise SettingsError(f"{min(lengths)} frames a level; valid is at least 1")
 
+    def check_reachable(self) -> None:
+        """Raises a SettingsError if a level starts over before its first check, or before its cap is reached."""
+        if self.pass_length is not None and self._last_checked(self.pass_length) < max(self.cap or 1, 1):
+            what = f"a check after {self.check_every}" if self.cap is None else f"a cap of {self.cap}"
+            raise SettingsError(f"{what} frames: a level starts over after {self.pass_length}; give fewer")
+
+    def _last_checked(self, num_frames: int) -> int:
+        """How many frames of a level, as a cap counts them, the last check among its first `num_frames` comes after."""
+        if self.plain_mean:
+            return num_frames // self.check_every * self.check_every
+        return (num_frames - 1) // self.check_every * self.check_every - 1
+
 
 @dataclass(frozen=True)
 class StoppingState:

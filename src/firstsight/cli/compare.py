@@ -1,6 +1,7 @@
 """`firstsight compare`, `align`, `similarities` and `neighbours`: frames against each other."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -108,13 +109,21 @@ def compare_command(
                 agreement=agreement,
                 progress=display.progress,
                 show=window,
-                finished=lambda summary: print_json(summary.to_json()) if as_json else _print_summary(summary),
+                finished=partial(_print_finished, display, as_json=as_json),
             )
         except KeyboardInterrupt:
             display.say(f"interrupted; timeline and film in {out} hold the frames compared until then")
             raise typer.Exit(130) from None
     if not as_json:
         typer.echo(f"open {printable(out / 'report.html')}")
+
+
+def _print_finished(display: Display, summary: "Summary", *, as_json: bool) -> None:
+    display.rest()
+    if as_json:
+        print_json(summary.to_json())
+    else:
+        _print_summary(summary)
 
 
 def _anchor(every: int | None, below: float | None, at: float | None, image: Path | None) -> "Anchor":

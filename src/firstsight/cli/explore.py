@@ -157,6 +157,7 @@ def frame_map_command(
     with Display(notes()) as display:
         found = library.map(sources=sources, between=footage.seconds_between(between), progress=display.progress)
         write_table(found.to_arrow(), out / "map.csv")
+        display.rest()
         if as_json:
             print_json({"out": str(out), **found.to_json()})
         else:

@@ -127,7 +127,7 @@ def _print(library: "Library", outcome: "Indexed", *, as_json: bool) -> None:
     for line in _remarks(library, outcome):
         typer.echo(line)
     held, sources = counted(outcome.frames_held, "frame"), counted(outcome.num_sources, "source")
-    typer.echo(f"{library.store.name} holds {held} of {sources}")
+    typer.echo(f"{printable(library.store.name)} holds {held} of {sources}")
 
 
 def _remarks(library: "Library", outcome: "Indexed") -> list[str]:

@@ -39,7 +39,7 @@ def info(folder: footage.Library, as_json: footage.Json = False) -> None:
         print_json(found.to_json())
         return
     for name, value in _facts(found).items():
-        typer.echo(f"{name:<12}{value}")
+        typer.echo(f"{name:<12}{printable(str(value))}")
 
 
 @app.command("sources", cls=footage.WithoutEmptyValues)
@@ -99,7 +99,8 @@ def remove(
         for record in removed:
             typer.echo(f"removed {printable(record.name)}, {counted(record.num_frames, 'frame')}")
         typer.echo(
-            f"{folder} holds {counted(library.num_frames, 'frame')} of {counted(len(library.store.sources), 'source')}"
+            f"{printable(folder)} holds {counted(library.num_frames, 'frame')} of "
+            f"{counted(len(library.store.sources), 'source')}"
         )
 
 
@@ -121,7 +122,7 @@ def compact(folder: footage.Library) -> None:
 
     with Library.open(folder) as library:
         done = library.compact()
-    typer.echo(f"{folder} takes {megabytes(done.bytes_after)}, {megabytes(done.bytes_before)} before")
+    typer.echo(f"{printable(folder)} takes {megabytes(done.bytes_after)}, {megabytes(done.bytes_before)} before")
     if done.is_read:
         typer.echo("another process has it open: what was removed or replaced is kept for it; compact again later")
 

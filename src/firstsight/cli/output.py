@@ -127,6 +127,7 @@ class Display:
         self._task = self._bar.add_task("", total=None, state="")
         self._last_line = time.monotonic()
         self._remarks = Remarks(console)
+        self._is_open = False
 
     def progress(self, progress: "Progress") -> None:
         """Moves the bar, and prints the news."""
@@ -134,6 +135,8 @@ class Display:
             self.say(line)
         what, done, total, state = progress.what, progress.done, progress.total, progress.state
         self._bar.update(self._task, description=what, completed=done, total=total, state=state)
+        if self._is_open:
+            self._bar.start()  # if it rested
         if not self.console.is_terminal and time.monotonic() - self._last_line > _LINE_EVERY_SECONDS:
             reached = f"{100 * done:.0f} %" if total == 1 else f"{done:g} of {total:g}" if total else f"{done:g}"
             self.say(", ".join(part for part in (f"{what}: {reached}", state) if part))
@@ -146,13 +149,19 @@ class Display:
         self.console.print(shown, markup=False)
         self._last_line = time.monotonic()
 
+    def rest(self) -> None:
+        """Takes the bar away, so that results can be printed; what is done next brings it back."""
+        self._bar.stop()
+
     def __enter__(self) -> Self:
         self._remarks.__enter__()
         self._bar.start()
+        self._is_open = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._is_open = False
         self._bar.stop()
         self._remarks.__exit__(kind, error, trace)

@@ -1,5 +1,6 @@
 """`firstsight scenes`: cuts and gradual changes of videos."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -68,10 +69,10 @@ def command(
 
 
 def _table(scenes: "Scenes") -> str:
-    lines = []
+    lines, nums = [], Counter(scene.source for scene in scenes)
     for scene in scenes:
         if scene.number == 1:
-            num = sum(other.source == scene.source for other in scenes)
+            num = nums[scene.source]
             lines += [
                 f"{printable(scene.source)}: {num} scene{'s' if num > 1 else ''}",
                 "scene     start       end  frames  begins",

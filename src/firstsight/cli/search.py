@@ -162,6 +162,7 @@ def command(
             false_match_rate=false_match_rate,
             progress=display.progress,
         )
+        display.rest()
         print_result(result, as_json=as_json)
         if csv_file:
             write_moments(result, csv_file)

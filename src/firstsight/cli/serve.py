@@ -1,6 +1,7 @@
 """`firstsight serve`: the web app."""
 
 from pathlib import Path
+from threading import Thread
 from typing import Annotated
 
 import typer
@@ -20,6 +21,10 @@ def command(
     token: Annotated[
         str | None,
         typer.Option(metavar="TOKEN", help="By default FIRSTSIGHT_TOKEN, or one made once for this user."),
+    ] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Another name by which browsers reach it, as of a proxy before it."),
     ] = None,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
@@ -42,6 +47,6 @@ def command(
         if open_browser:
             import webbrowser
 
-            webbrowser.open(address)
+            Thread(target=webbrowser.open, args=(address,), daemon=True).start()  # some wait until the page has loaded
 
-    serve(path, host=host, port=port, token=token, on_start=started)
+    serve(path, host=host, port=port, token=token, names=name or (), on_start=started)

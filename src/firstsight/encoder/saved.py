@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.files import read_regular, write_atomically
 from firstsight.from_json import from_json
 
+# Two files are read, and a process that learns may save between them.
+_ATTEMPTS = 3
 # What makes a model of a configuration. By name, so that a method is loaded only for a run of its own.
 _CLOSED_FORM, _ARTICLE = "firstsight.closed_form.model", "firstsight.article.model"
 
@@ -66,10 +69,17 @@ def load(path: Path) -> tuple[Model, Mapping[str, Any]]:
     if path.is_file():
         model: Model = import_module(_ARTICLE).load_article_weights(path)
         return model, {"method": "article", "weights_file": path.name}
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(RunError):
+            return _load(path)
+    return _load(path)
+
+
+def _load(path: Path) -> tuple[Model, Mapping[str, Any]]:
     config = read_config(path)
     try:
         tensors = _read_weights(path, config)
-        model = import_module(_CLOSED_FORM if "pooling" in config else _ARTICLE).from_saved(config, tensors)
+        model: Model = import_module(_CLOSED_FORM if "pooling" in config else _ARTICLE).from_saved(config, tensors)
         provenance: Any = from_json(Provenance, config.get("provenance", {}), name="provenance")
     except FileNotFoundError as error:
         raise RunError(f"{path} has no {WEIGHTS_FILE}; learn it again with `firstsight learn`") from error

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -134,10 +134,24 @@ class Place:
     num_frames: int  # until then, itself included
     num_skipped: int = 0  # that could not be decoded, until then
     skipped_by_file: dict[str, int] = field(default_factory=dict)
+    num_same: int = 1  # frames of that file and of that time until then, itself included
 
-    def is_reached_by(self, frame: Frame) -> bool:
-        """Whether the frame lies behind it, in footage that is read from it on."""
-        return frame.source != self.source or frame.seconds > self.seconds + _SAME_SECONDS
+    def __post_init__(self) -> None:
+        if min(self.num_frames, self.num_same) < 1 or self.num_skipped < 0:
+            raise SettingsError(f"{self}: valid is at least one frame, and none fewer skipped than 0")
+
+    def is_of(self, frame: Frame) -> bool:
+        """Whether the frame is of its file and time."""
+        return frame.source == self.source and abs(frame.seconds - self.seconds) <= _SAME_SECONDS
+
+    def rest_of(self, frames: Iterable[Frame]) -> Iterator[Frame]:
+        """Those that lie behind it, of footage that is read from it on."""
+        num_same = self.num_same
+        for frame in frames:
+            if self.is_of(frame) and num_same:
+                num_same -= 1
+            elif frame.source != self.source or frame.seconds >= self.seconds - _SAME_SECONDS:
+                yield frame
 
 
 def from_place(source: Source, place: Place) -> Source | None:
@@ -150,7 +164,8 @@ def from_place(source: Source, place: Place) -> Source | None:
             return replace(source, positions=source.positions[place.num_frames + place.num_skipped - 1 :])
         case VideoFiles():
             number = next((number for number, file in enumerate(source.files) if file.name == place.source), None)
-            if number is None or any(file.is_sampled for file in source.files):
+            is_unclear = len(files_of(source)) < len(source.files)  # a name that occurs twice
+            if number is None or is_unclear or any(file.is_sampled for file in source.files):
                 return None
             first = source.files[number]
             start = max(place.seconds - _SAME_SECONDS, first.sampling.start_seconds or 0.0)

@@ -35,7 +35,8 @@ def decode_segments(path: Path, *, name: str, views: tuple[View, ...], sampling:
     with open_video(path, name=name, multithreaded=True) as video:
         landings = _landings(video, sampling, num_segments)
         viewer = Viewer(views, video.pixel_aspect)
-        for landing, following in pairwise([*landings, Landing(seconds=math.inf)]):
+        end = math.inf if sampling.end_seconds is None else sampling.end_seconds
+        for landing, following in pairwise([*landings, Landing(seconds=end)]):
             num_frames = num_segments * SEGMENT_FRAMES // len(landings)
             for event in _segment(video, landing, num_frames=num_frames, until_seconds=following.seconds):
                 if isinstance(event, Skipped):
@@ -268,7 +269,9 @@ def spread(spans: Sequence[Span], *, every: float, piece_seconds: float | None =
     for file, start, end in spans:
         while (begin := start + at) < end:
             until = end if piece_seconds is None else min(begin + piece_seconds, end)
-            pieces.append(replace(file, sampling=replace(file.sampling, start_seconds=begin, end_seconds=until)))
+            start_seconds = begin if begin > 0 else None  # some files begin before 0 s
+            sampling = replace(file.sampling, start_seconds=start_seconds, end_seconds=until)
+            pieces.append(replace(file, sampling=sampling))
             at += every
         at -= end - start
     return tuple(pieces)

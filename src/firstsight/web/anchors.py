@@ -154,14 +154,16 @@ def _name(given: str) -> str:
 
 
 def _read(file: Path) -> list[Anchor]:
-    """Those that were saved; none of a damaged file. Raises a LibraryError if it cannot be read."""
+    """Those that were saved. Raises a LibraryError if the file cannot be read: it may hold some, so it stays."""
     try:
         content: list[dict[str, Any]] = json.loads(read_regular(file).decode())
         return [_anchor(one) for one in content]
-    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, FirstsightError):
+    except FileNotFoundError:
         return []
-    except OSError as error:  # it may hold anchors, and is not to be replaced
+    except OSError as error:
         raise LibraryError(f"{file} cannot be read: {error.strerror}; allow it, or remove it") from error
+    except (ValueError, TypeError, KeyError, AttributeError, FirstsightError) as error:
+        raise LibraryError(f"{file} is damaged, or of another version ({error}); mend or remove it") from error
 
 
 def _anchor(content: dict[str, Any]) -> Anchor:

@@ -85,13 +85,13 @@ class Gate:
     Args:
         app: what is guarded.
         token: of those who may ask.
-        hosts: names of this server with its port, as a browser states them: "127.0.0.1:8080".
+        hosts: names of this server as a browser states them, with the port: "127.0.0.1:8080".
+        port: that it listens at.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str]) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, hosts: Iterable[str], port: int) -> None:
         self._app, self._token = app, token
         self._hosts = frozenset(host.lower() for host in hosts)
-        port = next(iter(self._hosts)).rpartition(":")[2]
         self._cookie = f"firstsight-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -111,7 +111,9 @@ class Gate:
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         """The answer to a request that is not passed on; None if it may pass."""
         if headers.get("host", "").lower() not in self._hosts:
-            return _refused(421, "this server does not go by that name; open the address that it printed")
+            return _refused(
+                421, "this server does not go by that name; open the address that it printed, or start it with --name"
+            )
         if not self._is_own_page(scope, headers):
             return _refused(403, "a page of another site may not ask this server")
         if scope["type"] == "http" and scope["path"] == "/" and scope["query_string"].startswith(b"token="):

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from firstsight.errors import SettingsError
+from firstsight.errors import FirstsightError, SettingsError
 from firstsight.files import write_atomically
 from firstsight.web.worker import SAVING_SECONDS
 
@@ -220,7 +220,8 @@ class Jobs:
 
     def _save(self) -> None:
         self._saved = time.monotonic()
-        write_atomically(self._file, json.dumps([asdict(job) for job in self._jobs.values()]).encode())
+        with suppress(FirstsightError):  # on a full disk jobs go on; the next server does not know of them
+            write_atomically(self._file, json.dumps([asdict(job) for job in self._jobs.values()]).encode())
 
     def _forget_old(self) -> None:
         over = sorted(job.id for job in self._jobs.values() if job.is_over and job.id != self._running)

@@ -1,12 +1,14 @@
 """The REST API of learning: models, how far they are, and their verdicts."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
-from firstsight.errors import SettingsError
+from firstsight.errors import LibraryError, SettingsError
 from firstsight.object_store import ObjectPath
 from firstsight.text import printable
 from firstsight.web.jobs import Job
@@ -34,15 +36,14 @@ def add_models(router: APIRouter, workspace: Workspace) -> None:
     @router.get("/models")
     def show() -> list[dict[str, Any]]:
         """The models, in the order in which they were begun, each with its job."""
-        jobs = {job.task["folder"]: job for job in reversed(workspace.jobs.all()) if job.kind == "learn"}
-        return [_with_job(models.show(name), jobs.get(str(models.at(name)))) for name in models.names()]
+        return list(_shown(models, workspace.jobs.all()))
 
     @router.post("/models", status_code=202)
     def learn(given: NewModel) -> dict[str, Any]:
         """Begins to learn a model from some rows."""
         rows = _readable(workspace, given.rows)
         paths = [path for row in rows for path in ([row.path] if row.path else [one.path for one in row.records])]
-        if len({path.suffix for path in paths}) > 1 and any(row.kind == "pictures" for row in rows) and len(rows) > 1:
+        if len({row.kind for row in rows}) > 1:
             raise SettingsError("videos and pictures cannot be learned from together; choose one kind")
         about = About(tuple(row.name for row in rows), tuple(map(str, paths)), given.method, given.seed)
         models.begin(given.name, about)
@@ -80,6 +81,13 @@ def _readable(workspace: Workspace, ids: list[str]) -> list[Row]:
     for row in rows:
         row.check_readable()
     return rows
+
+
+def _shown(models: Models, jobs: list[Job]) -> Iterator[dict[str, Any]]:
+    by_folder = {job.task["folder"]: job for job in reversed(jobs) if job.kind == "learn"}
+    for name in models.names():
+        with suppress(LibraryError):  # another page has removed it just now
+            yield _with_job(models.show(name), by_folder.get(str(models.at(name))))
 
 
 def _with_job(model: dict[str, Any], job: Job | None) -> dict[str, Any]:

@@ -69,7 +69,11 @@ class Models:
     def show(self, name: str) -> dict[str, Any]:
         """How far it is, its levels, and its verdict, as plain values."""
         folder = self.at(name)
-        about, provenance = about_of(folder), _provenance(folder / _RUN)
+        provenance, damage = _provenance(folder / _RUN), []
+        try:
+            about = about_of(folder)
+        except LibraryError as error:
+            about, damage = About((), (), "default", 0), [str(error)]
         outcome, settings = provenance.get("outcome", {}), provenance.get("settings", {})
         return {
             "name": name,
@@ -84,7 +88,7 @@ class Models:
             "ended": outcome.get("levels", []),
             "health": outcome.get("health", []),
             "embedding": outcome.get("embedding"),
-            "warnings": outcome.get("warnings", []),
+            "warnings": damage + outcome.get("warnings", []),
             "thresholds": _thresholds(settings) if about.method == "article" else [],
             "checks": _checks(folder / _RUN / METRICS_FILE),
             "verdict": _read(folder / _VERDICT),

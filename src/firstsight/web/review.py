@@ -109,13 +109,15 @@ class Answers:
 
 
 def read_answers(file: Path) -> list[Answered]:
-    """Those that were given; none of a damaged file. Raises a LibraryError if it cannot be read."""
+    """Those that were given. Raises a LibraryError if the file cannot be read: it may hold some, so it stays."""
     try:
         return list(from_json(_Content, read_json(file), name=FILE).answers)
-    except (FileNotFoundError, ValueError, SettingsError):
+    except FileNotFoundError:
         return []
-    except OSError as error:  # it may hold answers, and is not to be replaced
+    except OSError as error:
         raise LibraryError(f"{file} cannot be read: {error.strerror}; allow it, or remove it") from error
+    except (ValueError, SettingsError) as error:
+        raise LibraryError(f"{file} is damaged, or of another version ({error}); mend or remove it") from error
 
 
 class Review:

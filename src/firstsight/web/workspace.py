@@ -271,11 +271,11 @@ class Workspace:
                     raise LibraryError("the library is still being made; wait until the encoder is learned")
                 self._asked = Library.open(self.folder)
             if is_reembedded(self._asked.store):
-                self.show_latest()
+                self._follow()
             if state_of(self._asked.store) != self.snapshot.state:
                 self._asked.refresh()
                 if state_of(self._asked.store) != self.snapshot.state:
-                    self.show_latest()
+                    self._follow()
             return question(self._asked.store)
 
     def scores(self, anchor_id: str) -> Scores:
@@ -339,6 +339,11 @@ class Workspace:
             self.show_latest()
         if job.kind == "index" and job.is_over:
             self._ask_for_overview()
+
+    def _follow(self) -> None:
+        """Shows what another process has written, and has it grouped."""
+        self.show_latest()
+        self._ask_for_overview()
 
     def _ask_for_overview(self) -> None:
         if self.snapshot.num_frames and self.overview is None:

@@ -22,15 +22,25 @@ export class AnchorPanel {
   async load() {
     const found = await get("/anchors"), known = new Map(state.anchors.map((one) => [one.id, one]));
     state.anchors = found.map((one) => Object.assign(known.get(one.id) ?? {}, one)); // the same, as it may be compared just now
+    for (const anchor of state.anchors) if (anchor.error) anchor.isOld = true;
     emit("anchors");
-    for (const anchor of state.anchors) if (!anchor.result) this.compare(anchor);
+    this.compareAll();
   }
 
   // The library has changed, or what counts as a match: what was compared is compared again, and stays in sight meanwhile.
   async refresh() {
     for (const anchor of state.anchors) anchor.isOld = true;
     await this.load().catch((error) => this.report(error));
-    for (const anchor of state.anchors) if (anchor.isOld) this.compare(anchor);
+    this.compareAll();
+  }
+
+  // One after the other, as the server compares, so that pictures need not wait behind them; the active one first.
+  async compareAll() {
+    if (this.isComparing) return;
+    this.isComparing = true;
+    const isWanted = (one) => one?.isOld || (one && !one.result && !one.error);
+    for (let next; (next = [activeAnchor(), ...state.anchors].find(isWanted)); ) await this.compare(next);
+    this.isComparing = false;
   }
 
   async compare(anchor) {
@@ -108,7 +118,7 @@ export class AnchorPanel {
 
   card(anchor) {
     const isActive = anchor.id === state.active;
-    const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onkeydown: (event) => event.key === "Enter" && name.blur() });
+    const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onblur: () => this.show(), onkeydown: (event) => event.key === "Enter" && name.blur() });
     const picture = h("span", { class: "anchor-picture" }, h("img", { src: `/api/anchors/${anchor.id}/picture?most=320`, alt: "", onload: (event) => placeBox(event.target, anchor) }));
     return h("li", { class: isActive ? "active" : "", style: { "--own": ANCHOR_COLOURS[anchor.colour] } },
       h("button", { class: "anchor-show", "aria-pressed": String(isActive), "aria-label": `Moments like ${anchor.name}`, onclick: () => this.activate(anchor) }, picture),

@@ -46,9 +46,6 @@ export class JobBar {
   show() {
     if (isPressed(this.element, () => this.show())) return;
     const job = state.jobs.find((one) => one.state === "running") ?? state.jobs.find((one) => one.state === "waiting") ?? state.jobs.find(isToBeSeen);
-    const shown = JSON.stringify(job ?? null);
-    if (shown === this.shown) return; // a button keeps the focus while nothing changes
-    this.shown = shown;
     this.element.hidden = !job;
     if (!job) return;
     this.element.dataset.state = job.state;
@@ -56,13 +53,24 @@ export class JobBar {
     const share = job.total ? Math.min(1, job.done / job.total) : null;
     const words = { waiting: "waits", running: job.what || "starts", done: "done", failed: "failed", cancelled: "cancelled; what was finished is kept" };
     const detail = { failed: job.error, cancelled: "" }[job.state] ?? job.detail;
-    const bar = isOn ? h("progress", share === null ? { "aria-label": job.title } : { value: share, max: 1, "aria-label": job.title }) : null;
+    const time = `${share === null || !isOn ? "" : ` ${Math.round(100 * share)} %`} · ${timeText(job.seconds)}`;
+    const shown = JSON.stringify([job.id, job.title, job.state, words[job.state], isOn || detail, share === null]);
+    if (shown === this.shown) { // a button keeps the focus, and nothing is read aloud, while only the time goes on
+      this.time.textContent = time;
+      this.detail.textContent = detail;
+      if (isOn && share !== null) this.bar.value = share;
+      return;
+    }
+    this.shown = shown;
+    this.time = h("span", { "aria-live": "off" }, time);
+    this.detail = h("span", { class: "job-detail", "aria-live": "off" }, detail);
+    this.bar = isOn ? h("progress", share === null ? { "aria-label": job.title } : { value: share, max: 1, "aria-label": job.title }) : null;
     const button = (text, what, props = {}) => h("button", { ...props, onclick: () => this.act(`/jobs/${job.id}/${what}`) }, text);
     const acts = isOn ? [button("Cancel", "cancel")]
       : [job.state !== "done" && button("Go on", "again"), button("×", "dismiss", { class: "quiet", "aria-label": `Dismiss ${job.title}`, title: "Dismiss" })];
     this.element.replaceChildren(
-      h("div", { class: "job-text" }, h("b", {}, job.title), h("span", {}, `${words[job.state]}${share === null || !isOn ? "" : ` ${Math.round(100 * share)} %`} · ${timeText(job.seconds)}`), h("span", { class: "job-detail" }, detail)),
-      ...[bar, ...acts].filter(Boolean));
+      h("div", { class: "job-text" }, h("b", {}, job.title), h("span", {}, words[job.state], this.time), this.detail),
+      ...[this.bar, ...acts].filter(Boolean));
   }
 
   async act(path) {

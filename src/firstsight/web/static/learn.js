@@ -41,15 +41,20 @@ export class Learn {
   }
 
   showForm() {
-    const rows = (state.library?.rows ?? []).filter((row) => !row.error);
-    const chosen = new Set([...this.form.querySelectorAll("[name=row]:checked")].map((one) => one.value)), isFirst = !this.form.children.length;
-    const name = this.form.querySelector("[name=name]")?.value;
+    const rows = (state.library?.rows ?? []).filter((row) => !row.error), key = JSON.stringify(rows.map((row) => [row.id, row.name]));
+    if (key === this.keys.form) return;
+    this.keys.form = key;
+    // By name: a row has another id once it is indexed.
+    const chosen = new Set([...this.form.querySelectorAll("[name=row]:checked")].map((one) => one.dataset.name)), isFirst = !this.form.children.length;
+    const [name, method] = ["name", "method"].map((one) => this.form.querySelector(`[name=${one}]`)?.value);
+    const focused = this.form.contains(document.activeElement) ? document.activeElement : null;
     this.form.replaceChildren(
       h("h2", {}, "Learn a model"),
-      h("fieldset", {}, h("legend", {}, "from"), h("div", { class: "learn-rows" }, ...rows.map((row, number) => h("label", {}, h("input", { type: "checkbox", name: "row", value: row.id, checked: isFirst ? number === 0 : chosen.has(row.id) }), row.name)))),
-      h("label", { class: "field" }, "how", h("select", { name: "method" }, ...Object.entries(METHODS).map(([value, text]) => h("option", { value }, text)))),
+      h("fieldset", {}, h("legend", {}, "from"), h("div", { class: "learn-rows" }, ...rows.map((row, number) => h("label", {}, h("input", { type: "checkbox", name: "row", value: row.id, "data-name": row.name, checked: isFirst ? number === 0 : chosen.has(row.name) }), row.name)))),
+      h("label", { class: "field" }, "how", h("select", { name: "method" }, ...Object.entries(METHODS).map(([value, text]) => h("option", { value, selected: value === method }, text)))),
       h("label", { class: "field" }, "name", h("input", { name: "name", value: name || "model-1", maxLength: 40, pattern: "[A-Za-z0-9][A-Za-z0-9_\\-]*", required: true, spellcheck: false })),
       h("button", { class: "primary", type: "submit", disabled: !rows.length }, "Learn"));
+    if (focused) [...this.form.elements].find((one) => one.name === focused.name && one.dataset.name === focused.dataset.name)?.focus();
   }
 
   async begin() {

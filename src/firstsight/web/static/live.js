@@ -32,12 +32,12 @@ export class Live {
   }
 
   showRows() {
-    const before = this.row.value, rows = (state.library?.rows ?? []).filter((row) => row.kind === "video" && !row.error);
+    const before = this.row.selectedOptions[0]?.textContent, rows = (state.library?.rows ?? []).filter((row) => row.kind === "video" && !row.error);
     this.row.replaceChildren(...(rows.length ? rows.map((row) => h("option", { value: row.id }, row.name)) : [h("option", { value: "" }, "no video here")]));
     this.row.disabled = !rows.length;
     this.allow();
     const longest = rows.reduce((one, other) => (other.end_seconds > (one?.end_seconds ?? 0) ? other : one), null);
-    this.row.value = rows.some((row) => row.id === before) ? before : longest?.id ?? "";
+    this.row.value = rows.find((row) => row.name === before)?.id ?? longest?.id ?? ""; // by name: a row has another id once it is indexed
   }
 
   // There is something to watch: footage, or a camera.
@@ -102,8 +102,10 @@ export class Live {
       this.image.hidden = false;
       this.note.hidden = true;
     }
-    this.events.replaceChildren(...found.events.slice(0, 60).map((event) => h("li", { class: event.kind.startsWith("novel") ? "new" : "" }, h("b", {}, timeText(event.seconds, true)), h("span", {}, eventText(event)))));
-    if (!found.events.length) this.events.replaceChildren(h("li", { class: "hint" }, found.number ? "no event so far" : "Events appear here."));
+    const shown = JSON.stringify([found.events, !found.number]); // what is said again is read aloud again
+    if (shown !== this.keys.events) this.events.replaceChildren(...found.events.slice(0, 60).map((event) => h("li", { class: event.kind.startsWith("novel") ? "new" : "" }, h("b", {}, timeText(event.seconds, true)), h("span", {}, eventText(event)))));
+    if (shown !== this.keys.events && !found.events.length) this.events.replaceChildren(h("li", { class: "hint" }, found.number ? "no event so far" : "Events appear here."));
+    this.keys.events = shown;
     this.parent.dataset.live = found.state;
     this.parent.dataset.seconds = String(this.points.at(-1)?.seconds ?? 0);
     this.paint();

@@ -86,11 +86,12 @@ export class FrameMap {
   }
 
   async colourPoints() {
-    const by = this.colour.value, { num } = this, colours = new Uint8Array(4 * num), anchor = activeAnchor() ?? state.anchors[0];
+    const by = this.colour.value, { num } = this, turn = (this.turn = (this.turn ?? 0) + 1), colours = new Uint8Array(4 * num), anchor = activeAnchor() ?? state.anchors[0];
     const fill = (index, [red, green, blue]) => { colours[4 * index] = red; colours[4 * index + 1] = green; colours[4 * index + 2] = blue; colours[4 * index + 3] = 255; };
     const muted = parsed(token("--muted")), shades = new Map(), shade = (number) => { if (!shades.has(number)) shades.set(number, parsed(groupColour(number))); return shades.get(number); };
     const scale = Array.from({ length: 256 }, (_, value) => warm(value / 255));
     const similar = by === "anchor" && anchor ? await getBytes(`/map/similarity/${anchor.id}`).catch(() => null) : null;
+    if (turn !== this.turn || num !== this.num) return; // another choice was made meanwhile, or it is another map
     for (let index = 0; index < num; index++) {
       if (by === "group") fill(index, this.groups[index] ? shade(this.groups[index] - 1) : muted);
       else if (by === "source") fill(index, shade(this.rows[index]));

@@ -309,7 +309,7 @@ class TestResults:
 
     def test_of_a_library_that_is_gone_are_shown_without_pictures(self, made: Library, picture: np.ndarray) -> None:
         result = made.search(picture, nearest=True)
-        page = replace(result, library=f"{made.path}-gone")._repr_html_()
+        page = replace(result, folder=f"{made.path}-gone")._repr_html_()
         assert page.count("<figcaption>") >= 2
         assert "<img" not in page
 

@@ -311,9 +311,10 @@ class NearFrame:
 class Nearest:
     """The frames of a library that are most like a vector, however low the similarity."""
 
-    library: str  # its folder, absolute: a notebook reads the thumbnails when it shows them
+    library: str  # its folder, as it was given
     frames: tuple[NearFrame, ...]  # the most similar first; of equally similar ones by source and time
     is_exact: bool  # every frame was compared; otherwise those that an index proposed
+    folder: str = ""  # that of the library, absolute: a notebook reads the thumbnails when it shows them
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -328,7 +329,7 @@ class Nearest:
         """For a notebook."""
         captions = [f"{frame_caption(one.source, one.seconds)}: {one.similarity:.3f}" for one in self.frames]
         frames = [(one.source, one.frame_index) for one in self.frames]
-        return frame_gallery(self.library, f"the {len(captions)} nearest frames", frames, captions)
+        return frame_gallery(self.folder or self.library, f"the {len(captions)} nearest frames", frames, captions)
 
 
 _NEAREST = pa.schema(
@@ -373,4 +374,4 @@ def find_nearest(library: Store, vector: Floats, *, k: int, where: Where | None 
         )
         for row in rows.tolist()
     )
-    return Nearest(str(library.path), found, is_exact)
+    return Nearest(library.name, found, is_exact, str(library.path))

@@ -100,7 +100,7 @@ class Match:
 class SearchResult:
     """The matches, and the threshold that they exceed."""
 
-    library: str  # its folder, absolute: a notebook reads the thumbnails when it shows them
+    library: str  # its folder, as it was given
     query: Query
     matches: tuple[Match, ...]  # the best first; none if nothing is similar enough
     num_matches: int  # found altogether, of which `matches` are the best
@@ -114,6 +114,7 @@ class SearchResult:
     background: Background  # of the complete library
     box: Box | None = None  # of the query's picture, if only that was searched for
     num_apart: int = 0  # frames that would match, but were judged not to be the same: see `Library.set_apart`
+    folder: str = ""  # that of the library, absolute: a notebook reads the thumbnails when it shows them
 
     @property
     def is_match(self) -> bool:
@@ -156,7 +157,9 @@ class SearchResult:
         found = matching if self.matches else "No match; the nearest:"
         shown = (*self.matches, *self.below) or (self.nearest,)
         frames = [(one.source, one.moment.best_frame_index) for one in shown]
-        return frame_gallery(self.library, f"{found} (from {self.threshold:.3f} on)", frames, list(map(str, shown)))
+        return frame_gallery(
+            self.folder or self.library, f"{found} (from {self.threshold:.3f} on)", frames, list(map(str, shown))
+        )
 
 
 def search(
@@ -239,7 +242,8 @@ def search(
     )
     found = matches_of(query, [*moments[:k], *below], compared, background, own=own)
     return SearchResult(
-        library=str(library.path),
+        library=library.name,
+        folder=str(library.path),
         query=query,
         matches=found[: len(moments)],
         num_matches=len(moments),

@@ -196,3 +196,10 @@ def test_the_estimate_counts_them(library: Store, clips: Path) -> None:
         for size in (library.tables.layout_bytes, 0)
     )
     assert with_them.num_bytes - without.num_bytes == with_them.num_frames * 960
+
+
+def test_a_frame_without_is_not_passed_over_in_silence(library: Store) -> None:
+    library.tables.thumbnails.delete("frame = 0")
+    for chosen in (np.ones(40, np.bool_), np.arange(40) == 0):
+        with pytest.raises(LibraryError, match="a frame has no layout; `firstsight library check"):
+            list(library.iterate_cells(chosen))

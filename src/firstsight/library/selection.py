@@ -207,9 +207,12 @@ class StoredLayouts:
             chosen: which frames.
             batch_size: how many at once, 18 kB each.
         """
-        if chosen.sum() >= _FEW * len(chosen):
+        if (num_left := int(chosen.sum())) >= _FEW * len(chosen):
             for positions, rows in self._rows(chosen, "cells", batch_size):
+                num_left -= len(positions)
                 yield positions, unpacked(packed_of(rows), self._shape)
+            if num_left > 0:
+                raise LibraryError(f"a frame has no layout; {CHECK}")
             return
         wanted = np.flatnonzero(chosen)
         for start in range(0, len(wanted), batch_size):

@@ -4,6 +4,7 @@ Of a frame that a library holds, what its encoder makes of it is stored, so none
 """
 
 import os
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 Picture = str | PathLike[str] | NDArray[np.uint8]
 # Times of one frame, read from the file and from the library, differ by rounding alone.
 SAME_SECONDS = 0.001
+_BY_PATH = "sources by path"  # in what is derived of a library: ten thousand paths take longer to compare than a search
 _VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
@@ -177,8 +179,19 @@ def record_of(library: "Store", path: Path) -> "SourceRecord | None":
     """The source of the library that is this file, unchanged since; None without one."""
     from firstsight.library.source_files import stamp_of  # who has no library loads none
 
-    absolute, stamp = to_absolute(path), stamp_of(path)
-    return next((one for one in library.sources if one.path == absolute and one.stamp == stamp), None)
+    stamp = stamp_of(path)
+    return next((one for one in sources_at(library, path) if one.stamp == stamp), None)
+
+
+def sources_at(library: "Store", path: Path) -> "Sequence[SourceRecord]":
+    """The sources of the library that are that file, whether it has changed or not."""
+    if _BY_PATH not in library.derived:
+        by_path: defaultdict[Path, list[SourceRecord]] = defaultdict(list)
+        for record in library.sources:
+            by_path[record.path].append(record)
+        library.derived[_BY_PATH] = by_path
+    found: Sequence[SourceRecord] = library.derived[_BY_PATH].get(to_absolute(path), ())
+    return found
 
 
 def _of_own_frame(picture: Picture, library: "Store") -> Query | None:

@@ -13,7 +13,6 @@ from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part, frames_of, others_of, part_of_source, read_pairs
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
-from firstsight.object_store import to_absolute
 from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background, check_match_rate, match_threshold
 from firstsight.searching.decoys import background_of
@@ -26,7 +25,7 @@ from firstsight.searching.nearest import (
     compare_described,
     compare_proposed,
 )
-from firstsight.searching.query import SAME_SECONDS, Query, record_of
+from firstsight.searching.query import SAME_SECONDS, Query, record_of, sources_at
 from firstsight.searching.regions import Box
 from firstsight.text import printable
 
@@ -381,8 +380,8 @@ def _own_names(library: Store, query: Query) -> frozenset[str]:
     if not query.reference.is_file:
         return frozenset()
     path = query.reference.path
-    num_bytes, absolute = path.stat().st_size, to_absolute(path)
-    own = frozenset(record.name for record in library.sources if record.path == absolute)  # also if it has changed
+    num_bytes = path.stat().st_size
+    own = frozenset(record.name for record in sources_at(library, path))
     alike = [record for record in library.sources if record.num_bytes == num_bytes]
     if not alike:
         return own

@@ -13,6 +13,7 @@ from firstsight.library.selection import Where
 from firstsight.library.set_apart import Part, frames_of, others_of, part_of_source, read_pairs
 from firstsight.library.source_files import content_hash
 from firstsight.library.store import Store, frame_gallery
+from firstsight.library.thumbnails import frame_caption
 from firstsight.progress import Report, silent
 from firstsight.searching.calibration import Background, check_match_rate, match_threshold
 from firstsight.searching.decoys import background_of
@@ -27,7 +28,6 @@ from firstsight.searching.nearest import (
 )
 from firstsight.searching.query import SAME_SECONDS, Query, record_of, sources_at
 from firstsight.searching.regions import Box
-from firstsight.text import printable
 
 FALSE_MATCH_RATE = 0.05
 
@@ -90,9 +90,8 @@ class Match:
         return found
 
     def __str__(self) -> str:
-        when = "" if self.moment.is_picture else f" at {self.seconds:.2f} s"
         box = f", box {self.box}" if self.box else ""
-        return f"{printable(self.source)}{when}{box}: {self.similarity:.3f}"
+        return f"{frame_caption(self.source, self.seconds)}{box}: {self.similarity:.3f}"
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import math
 
+from firstsight.library.thumbnails import frame_caption
 from firstsight.searching.calibration import MIN_DECOYS, Background
 from firstsight.searching.moments import Moment
 from firstsight.searching.search import Match, SearchResult
-from firstsight.text import printable
 
 # A rate of 5 % is known to about a third by 200 of them; with fewer than these it is a guess within a factor of two.
 _FEW_DECOYS = 60
@@ -50,8 +50,7 @@ def threshold_doubt(background: Background, false_match_rate: float) -> str:
 
 def moment_text(moment: Moment) -> str:
     """Source and time of the best frame."""
-    name = printable(moment.source)
-    return name if moment.is_picture else f"{name} at {moment.best_seconds:.2f} s"
+    return frame_caption(moment.source, moment.best_seconds)
 
 
 def interval_text(moment: Moment) -> str:

@@ -15,7 +15,7 @@ from firstsight.footage.source import open_source
 from firstsight.indexing.index_files import add
 from firstsight.library import vector_index as library_index
 from firstsight.library.embeddings import embed
-from firstsight.library.selection import Where
+from firstsight.library.selection import Timeline, Where
 from firstsight.library.store import Store
 from firstsight.searching.nearest import find_nearest
 
@@ -124,6 +124,22 @@ class TestNearest:
 
 
 class TestRows:
+    @pytest.mark.parametrize("is_held", [True, False])
+    def test_are_read_one_by_one_as_together(
+        self, made: Filled, is_held: bool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(made.library, "_held", made.library.embeddings().vectors if is_held else None)
+        positions = np.array([699, 3, 3, 350, 0])
+        np.testing.assert_array_equal(made.library.vectors_at(positions), made.library.embeddings().vectors[positions])
+        assert made.library.vectors_at(positions[:0]).shape == (0, 100)
+
+    def test_are_found_by_their_row_ids(self, made: Filled) -> None:
+        timeline = made.library.timeline
+        wanted = np.append(timeline.row_ids[[5, 0, 699]], [-7, timeline.row_ids.max() + 1])
+        assert timeline.find_row_ids(wanted).tolist() == [5, 0, 699, -1, -1]
+        nothing = Timeline.of(made.library.tables.frames.search().where("source = -1").with_row_id(True).to_arrow(), ())
+        assert nothing.find_row_ids(wanted).tolist() == [-1] * 5
+
     def test_come_by_source_and_time(self, made: Filled) -> None:
         found = made.library.embeddings()
         assert found.sources == tuple(sorted(SIZES))

@@ -299,11 +299,12 @@ def test_frames_that_are_not_judged_never_match(tmp_path: Path, monkeypatch: pyt
 def test_moments_found_by_an_index_have_their_true_ends(
     library: Store, query: Query, threshold: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    embeddings, ids = library.embeddings(), np.array([source.id for source in library.sources])
+    embeddings = library.embeddings()
 
     def propose(_tables: object, vector: np.ndarray, *, k: int, num_probes: int) -> Proposed:
-        best = np.argsort(-(embeddings.vectors @ vector))[:k]
-        return Proposed(ids[embeddings.source_indices[best]], embeddings.frame_indices[best], embeddings.vectors[best])
+        similarities = embeddings.vectors @ vector
+        best = np.argsort(-similarities)[:k]
+        return Proposed(library.timeline.row_ids[best], similarities[best])
 
     background = Background(np.linspace(-0.5, 0.5, 50, dtype=np.float32), np.full(9, threshold, np.float32), 4)
     monkeypatch.setitem(library.derived, "background.npz", background)

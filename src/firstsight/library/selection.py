@@ -1,4 +1,4 @@
-"""A choice of frames by source and time; the timeline of a library, 24 bytes a frame in memory; layouts along it."""
+"""A choice of frames by source and time; the timeline of a library, 40 bytes a frame in memory; layouts along it."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from firstsight.errors import LibraryError, SettingsError, brief, number_of
 from firstsight.files import listed
 from firstsight.library.damage import CHECK
 from firstsight.library.embeddings import Embeddings
-from firstsight.library.records import LayoutSizes, packed_of, unpacked, vectors_of
+from firstsight.library.records import LayoutSizes, SourceRecord, embeddings_of, packed_of, unpacked, vectors_of
 from firstsight.library.tables import Tables
 
 _NAMES_SHOWN = 3  # of sources, in the error about an unknown one
@@ -112,6 +112,16 @@ class Timeline:
 
     frames: Embeddings  # without vectors: (N, 0)
     numbers: Mapping[int, int]  # position in `frames.sources` by source id
+    row_ids: NDArray[np.int64]  # (N,), of the table of frames
+
+    @classmethod
+    def of(cls, rows: pa.Table, sources: Sequence[SourceRecord]) -> Self:
+        """Of all rows of these sources, with the columns source, frame, seconds and _rowid."""
+        frames = embeddings_of(rows, sources)
+        numbers = {record.id: number for number, record in enumerate(sources)}
+        timeline = cls(frames, numbers, np.empty(len(frames), np.int64))
+        timeline.row_ids[timeline.find_rows(rows)] = rows.column("_rowid").to_numpy()
+        return timeline
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -120,15 +130,24 @@ class Timeline:
         """The positions (M,) of those frames; -1 of one that the library does not show."""
         ids, which = np.unique(source_ids, return_inverse=True)
         numbers = np.array([self.numbers.get(one, -1) for one in ids.tolist()], np.int64)[which]
-        keys = numbers * _MAX_FRAMES + frame_indices
-        found = np.searchsorted(self._keys, keys)
-        is_there = found < len(self)
-        is_there[is_there] = self._keys[found[is_there]] == keys[is_there]
-        return np.where(is_there, found, -1)
+        return _found(self._keys, numbers * _MAX_FRAMES + frame_indices)
 
     def find_rows(self, rows: Any) -> NDArray[np.intp]:  # noqa: ANN401  # a pyarrow table or batch
         """The same, of rows with the columns source and frame."""
         return self.find(rows.column("source").to_numpy(), rows.column("frame").to_numpy())
+
+    def find_row_ids(self, row_ids: NDArray[np.int64]) -> NDArray[np.intp]:
+        """The same, of rows of the table of frames."""
+        ids, positions = self._by_row_id
+        found = _found(ids, row_ids)
+        found[found >= 0] = positions[found[found >= 0]]
+        return found
+
+    def in_order(self, rows: pa.Table, positions: NDArray[np.intp]) -> pa.Table:
+        """The row of each frame, given by its position (K,), of rows in any order."""
+        found = self.find_rows(rows)
+        order = np.argsort(found)
+        return rows.take(pa.array(order[np.searchsorted(found[order], positions)]))
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
         """(N,): which frames are chosen, without those of some sources.
@@ -150,6 +169,20 @@ class Timeline:
     @cached_property
     def _keys(self) -> NDArray[np.int64]:
         return self.frames.source_indices * _MAX_FRAMES + self.frames.frame_indices
+
+    @cached_property
+    def _by_row_id(self) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """All row ids, ascending, and the position of each."""
+        order = np.argsort(self.row_ids, kind="stable")
+        return self.row_ids[order], order
+
+
+def _found(keys: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The positions (M,) in ascending keys; -1 of what is not among them."""
+    found = np.searchsorted(keys, wanted)
+    is_there = found < len(keys)
+    is_there[is_there] = keys[found[is_there]] == wanted[is_there]
+    return np.where(is_there, found, -1)
 
 
 def saved_layout(folder: Path, *, fingerprint: str) -> tuple[LayoutConfig, LayoutSizes] | None:
@@ -190,13 +223,11 @@ class StoredLayouts:
 
     def _rows_at(self, positions: NDArray[np.intp], columns: Sequence[str]) -> pa.Table:
         """A row for each position (K,), in their order."""
-        wanted, inverse = np.unique(positions, return_inverse=True)
-        ids = self._row_ids[wanted]
+        ids = np.unique(self._row_ids[positions])
         if (ids < 0).any():
             raise LibraryError(f"a frame has no layout; {CHECK}")
-        rows = self._tables.taken(ids.tolist(), columns)
-        order = np.argsort(self._timeline.find_rows(rows))
-        return rows.take(pa.array(order[inverse]))
+        rows = self._tables.taken(self._tables.thumbnails, ids.tolist(), columns)
+        return self._timeline.in_order(rows, positions)
 
     def iterate_cells(
         self, chosen: NDArray[np.bool_], *, batch_size: int

@@ -274,13 +274,11 @@ class Store(Closing):
 
     @property
     def timeline(self) -> Timeline:
-        """Source and time of each frame, in the order of `embeddings()`. Read once: 24 bytes a frame stay in memory."""
+        """Source and time of each frame, in the order of `embeddings()`. Read once: 40 bytes a frame stay in memory."""
         if self._timeline is None:
             with translated_errors(self.tables.folder):
-                query = self._filtered(self.tables.frames.search().select(_COLUMNS[:3]), None)
-                rows = query.to_arrow()
-            numbers = {record.id: number for number, record in enumerate(self.sources)}
-            self._timeline = Timeline(embeddings_of(rows, self.sources), numbers)
+                rows = self._scan(None, _COLUMNS[:3]).with_row_id(True).to_arrow()
+            self._timeline = Timeline.of(rows, self.sources)
         return self._timeline
 
     def vectors(self, where: Where | None = None) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
@@ -296,6 +294,13 @@ class Store(Closing):
             return
         for rows in self.tables.batches(self._scan(where), BATCH_ROWS):
             yield self.timeline.find_rows(rows), vectors_of(rows)
+
+    def vectors_at(self, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The vectors (K, dim) of frames given by their positions in `timeline`."""
+        if self._held is not None:
+            return self._held[positions]
+        row_ids = np.unique(self.timeline.row_ids[positions]).tolist()
+        return vectors_of(self.timeline.in_order(self.tables.taken(self.tables.frames, row_ids, ["vector"]), positions))
 
     @property
     def stage(self) -> "CellStage | None":
@@ -356,11 +361,8 @@ class Store(Closing):
         names = [record.name for record in self.sources]
         return [self.sources[position] for position in (where or Where()).chosen(names)]
 
-    def _scan(self, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
-        return self._filtered(self.tables.frames.search().select(_COLUMNS), where)
-
-    def _filtered(self, query: Any, where: Where | None) -> Any:  # noqa: ANN401  # a LanceDB query
-        sql = self._sql(where)
+    def _scan(self, where: Where | None, columns: list[str] = _COLUMNS) -> Any:  # noqa: ANN401  # a LanceDB query
+        query, sql = self.tables.frames.search().select(columns), self._sql(where)
         return query.where(sql) if sql else query
 
     def _sql(self, where: Where | None) -> str:

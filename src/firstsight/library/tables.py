@@ -303,22 +303,22 @@ class Tables:
         """
         with translated_errors(self.folder):
             found = [self._among_thumbnails(wanted, columns) for wanted in _parts(sorted(set(frames)))]
-            return pa.concat_tables([self.taken((), columns), *found])
+            return pa.concat_tables([self.taken(self.thumbnails, (), columns), *found])
 
     def _among_thumbnails(self, wanted: Sequence[tuple[int, int]], columns: Sequence[str]) -> pa.Table:
         sources, indices = (sorted(set(column)) for column in zip(*wanted, strict=True))
         sql = f"{_among('source', sources)} AND {_among('frame', indices)}"
         rows = self.thumbnails.search().where(sql).select(["source", "frame"]).with_row_id(True).to_arrow()
         there = dict(zip(_pairs(rows), rows.column("_rowid").to_pylist(), strict=True))
-        return self.taken([there[pair] for pair in wanted if pair in there], columns)
+        return self.taken(self.thumbnails, [there[pair] for pair in wanted if pair in there], columns)
 
-    def taken(self, row_ids: Sequence[int], columns: Sequence[str]) -> pa.Table:
-        """Source, frame and those columns of single rows of `thumbnails`, in any order."""
+    def taken(self, table: Any, row_ids: Sequence[int], columns: Sequence[str]) -> pa.Table:  # noqa: ANN401
+        """Source, frame and those columns of single rows of `frames` or `thumbnails`, in any order."""
         names = ["source", "frame", *columns]
         with translated_errors(self.folder):
             if not row_ids:
-                return pa.schema([self.thumbnails.schema.field(name) for name in names]).empty_table()
-            return self.thumbnails.take_row_ids(list(row_ids)).select(names).to_arrow()
+                return pa.schema([table.schema.field(name) for name in names]).empty_table()
+            return table.take_row_ids(list(row_ids)).select(names).to_arrow()
 
     def keep_up_indices(self) -> None:
         """Builds and updates the indices by source and by frame of large tables."""

@@ -160,14 +160,16 @@ def _recall(tables: Tables, queries: NDArray[np.float32], best: NDArray[np.float
 class Proposed:
     """M frames that an index found near a vector."""
 
-    source_ids: NDArray[np.int64]  # (M,)
-    frame_indices: NDArray[np.int64]  # (M,)
-    vectors: NDArray[np.float32]  # (M, dim), of unit length
+    row_ids: NDArray[np.int64]  # (M,), of the table of frames
+    similarities: NDArray[np.float32]  # (M,), cosines as the index computes them: but for the last digits
 
 
 def propose(tables: Tables, vector: NDArray[np.float32], *, k: int, num_probes: int) -> Proposed:
-    """The k rows nearest to a unit vector (dim,) in so many groups of the index, unordered, of any source."""
-    search = search_index(tables, vector, k=k, num_probes=num_probes).select(["source", "frame", "vector", "_distance"])
+    """The k rows nearest to a unit vector (dim,) in so many groups of the index, unordered, of any source.
+
+    To read their vectors by `Tables.taken` takes half as long as to ask the search for them.
+    """
+    search = search_index(tables, vector, k=k, num_probes=num_probes).select(["_distance"]).with_row_id(True)
     with translated_errors(tables.folder):
         rows = search.to_arrow()
-    return Proposed(rows.column("source").to_numpy(), rows.column("frame").to_numpy(), vectors_of(rows))
+    return Proposed(rows.column("_rowid").to_numpy().astype(np.int64), 1 - rows.column("_distance").to_numpy())

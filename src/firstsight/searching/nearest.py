@@ -20,7 +20,7 @@ from firstsight.encoder.descriptions import CellStage, Descriptions
 from firstsight.errors import LibraryError, SettingsError, check_count
 from firstsight.library.embeddings import Embeddings
 from firstsight.library.selection import CELLS_AT_ONCE, Where
-from firstsight.library.store import Store, frame_gallery
+from firstsight.library.store import BATCH_ROWS, Store, frame_gallery
 from firstsight.library.thumbnails import frame_caption
 from firstsight.library.vector_index import propose
 from firstsight.searching.moments import GAP_SECONDS, Moment, best_of_moments, moments_of, near_frames, taken_in_turn
@@ -71,7 +71,8 @@ def compare_all(
     """
     chosen = chosen_frames(library, where=where, without=without)
     similarities = np.full(len(chosen), -np.inf, np.float32)
-    _compare(library, vector, where, similarities)
+    for positions, vectors in library.vectors(where):
+        similarities[positions] = (vectors @ vector).clip(-1, 1)
     similarities[~chosen] = -np.inf
     return Compared(similarities, library.timeline.frames, chosen, is_complete=True)
 
@@ -90,35 +91,44 @@ def compare_proposed(library: Store, vector: Floats, *, threshold: float, num_so
     """
     if not library.num_probes:
         return None
-    rows = propose(library.tables, vector, k=_NUM_PROPOSED, num_probes=library.num_probes)
-    positions = library.timeline.find(rows.source_ids, rows.frame_indices)
-    is_visible = positions >= 0
-    if 2 * is_visible.sum() < len(positions):
+    found = propose(library.tables, vector, k=_NUM_PROPOSED, num_probes=library.num_probes)
+    rows = library.timeline.find_row_ids(found.row_ids)
+    is_visible = rows >= 0
+    if 2 * is_visible.sum() < len(rows):
         return None
-    frames, found = library.timeline.frames, (rows.vectors @ vector).clip(-1, 1)
+    rows, frames = rows[is_visible], library.timeline.frames
+    is_complete = int((found.similarities >= threshold).sum()) < _NUM_PROPOSED // 2
+    if not is_complete:
+        best = _frames_of_best_sources(frames, rows, found.similarities[is_visible], num_sources)
+        rows = np.union1d(rows, best)
     similarities = np.full(len(frames), -np.inf, np.float32)
-    similarities[positions[is_visible]] = found[is_visible]
-    proposed = Compared(similarities, frames, None, is_complete=int((found >= threshold).sum()) < _NUM_PROPOSED // 2)
-    if proposed.is_complete:
-        return proposed
-    return _with_best_sources(library, vector, proposed, similarities, num_sources)
+    _compare_rows(library, vector, rows, similarities)
+    return Compared(similarities, frames, None, is_complete=is_complete)
 
 
 def _with_best_sources(
     library: Store, vector: Floats, proposed: Compared, scores: Floats, num_sources: int
 ) -> Compared:
     """What was proposed, and all frames of as many sources, those of the frames (N,) that score best."""
-    frames, order = proposed.frames, np.argsort(-scores, kind="stable")
-    best = list(dict.fromkeys(frames.source_indices[order[scores[order] > -np.inf]].tolist()))[:num_sources]
+    rows = np.flatnonzero(scores > -np.inf)
+    best = _frames_of_best_sources(proposed.frames, rows, scores[rows], num_sources)
     similarities = proposed.similarities.copy()
-    if best:
-        _compare(library, vector, Where(tuple(frames.sources[number] for number in best)), similarities)
+    _compare_rows(library, vector, best[similarities[best] == -np.inf], similarities)
     return replace(proposed, similarities=similarities)
 
 
-def _compare(library: Store, vector: Floats, where: Where | None, similarities: Floats) -> None:
-    for positions, vectors in library.vectors(where):
-        similarities[positions] = (vectors @ vector).clip(-1, 1)
+def _frames_of_best_sources(frames: Embeddings, rows: Rows, scores: Floats, num_sources: int) -> Rows:
+    """All frames of as many sources: those of the frames (K,) that score best."""
+    numbers = frames.source_indices
+    best = list(dict.fromkeys(numbers[rows[np.argsort(-scores, kind="stable")]].tolist()))[:num_sources]
+    bounds = zip(np.searchsorted(numbers, best), np.searchsorted(numbers, best, "right"), strict=True)
+    return np.concatenate([np.empty(0, np.intp), *(np.arange(first, end) for first, end in bounds)])
+
+
+def _compare_rows(library: Store, vector: Floats, rows: Rows, similarities: Floats) -> None:
+    for start in range(0, len(rows), BATCH_ROWS):
+        some = rows[start : start + BATCH_ROWS]
+        similarities[some] = (library.vectors_at(some) @ vector).clip(-1, 1)
 
 
 def chosen_frames(library: Store, *, where: Where | None, without: frozenset[str]) -> NDArray[np.bool_]:

@@ -5,7 +5,7 @@ Of a frame that a library holds, what its encoder makes of it is stored, so none
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 Picture = str | PathLike[str] | NDArray[np.uint8]
 # Times of one frame, read from the file and from the library, differ by rounding alone.
 SAME_SECONDS = 0.001
-_BY_PATH = "sources by path"  # in what is derived of a library: ten thousand paths take longer to compare than a search
 _VALID = "a picture's file, a frame of a video as walk.mp4@83.2, or pixels, uint8 (H, W, 3) or (H, W)"
 
 
@@ -185,12 +184,26 @@ def record_of(library: "Store", path: Path) -> "SourceRecord | None":
 
 def sources_at(library: "Store", path: Path) -> "Sequence[SourceRecord]":
     """The sources of the library that are that file, whether it has changed or not."""
-    if _BY_PATH not in library.derived:
-        by_path: defaultdict[Path, list[SourceRecord]] = defaultdict(list)
+    return _sources_by(library, "path").get(to_absolute(path), ())
+
+
+def sources_of_size(library: "Store", num_bytes: int) -> "Sequence[SourceRecord]":
+    """The sources of the library whose files have so many bytes."""
+    return _sources_by(library, "num_bytes").get(num_bytes, ())
+
+
+def _sources_by(library: "Store", field: str) -> "Mapping[Any, Sequence[SourceRecord]]":
+    """The sources of the library by what a field of theirs is.
+
+    They are looked through once: with ten thousand of them that takes longer than a search.
+    """
+    key = f"sources by {field}"
+    if key not in library.derived:
+        grouped: defaultdict[Any, list[SourceRecord]] = defaultdict(list)
         for record in library.sources:
-            by_path[record.path].append(record)
-        library.derived[_BY_PATH] = by_path
-    found: Sequence[SourceRecord] = library.derived[_BY_PATH].get(to_absolute(path), ())
+            grouped[getattr(record, field)].append(record)
+        library.derived[key] = grouped
+    found: Mapping[Any, Sequence[SourceRecord]] = library.derived[key]
     return found
 
 
@@ -228,11 +241,5 @@ def stored_at(library: "Store", content: str, seconds: float | None) -> Descript
 
 def _stored(library: "Store", position: int) -> Descriptions:
     """What is stored of a frame of the library's timeline."""
-    from firstsight.library.selection import Where
-
-    frames = library.timeline.frames
-    seconds = float(frames.seconds[position])
-    around = (seconds, float(np.nextafter(seconds, np.inf))) if seconds >= 0 else ()  # some files begin before 0
-    where = Where((frames.source_of(position),), *around)
-    (vector,) = (own[positions == position] for positions, own in library.vectors(where) if position in positions)
-    return Descriptions(vector, *(library.layouts.parts_of(np.array([position])) if library.has_layouts else ()))
+    where = np.array([position])
+    return Descriptions(library.vectors_at(where), *(library.layouts.parts_of(where) if library.has_layouts else ()))

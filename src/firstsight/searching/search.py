@@ -26,7 +26,7 @@ from firstsight.searching.nearest import (
     compare_described,
     compare_proposed,
 )
-from firstsight.searching.query import SAME_SECONDS, Query, record_of, sources_at
+from firstsight.searching.query import SAME_SECONDS, Query, record_of, sources_at, sources_of_size
 from firstsight.searching.regions import Box
 
 FALSE_MATCH_RATE = 0.05
@@ -381,7 +381,7 @@ def _own_names(library: Store, query: Query) -> frozenset[str]:
     path = query.reference.path
     num_bytes = path.stat().st_size
     own = frozenset(record.name for record in sources_at(library, path))
-    alike = [record for record in library.sources if record.num_bytes == num_bytes]
+    alike = sources_of_size(library, num_bytes)
     if not alike:
         return own
     known = record_of(library, path)

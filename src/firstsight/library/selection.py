@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -119,9 +119,9 @@ class Timeline:
         """Of all rows of these sources, with the columns source, frame, seconds and _rowid."""
         frames = embeddings_of(rows, sources)
         numbers = {record.id: number for number, record in enumerate(sources)}
-        timeline = cls(frames, numbers, np.empty(len(frames), np.int64))
-        timeline.row_ids[timeline.find_rows(rows)] = rows.column("_rowid").to_numpy()
-        return timeline
+        timeline = cls(frames, numbers, np.empty(0, np.int64))
+        order = np.argsort(timeline.find_rows(rows), kind="stable")
+        return replace(timeline, row_ids=rows.column("_rowid").to_numpy().astype(np.int64)[order])
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -147,7 +147,8 @@ class Timeline:
         """The row of each frame, given by its position (K,), of rows in any order."""
         found = self.find_rows(rows)
         order = np.argsort(found)
-        return rows.take(pa.array(order[np.searchsorted(found[order], positions)]))
+        first = np.searchsorted(self._keys, self._keys[positions])  # an older version wrote some rows twice
+        return rows.take(pa.array(order[np.searchsorted(found[order], first)]))
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
         """(N,): which frames are chosen, without those of some sources.

@@ -232,7 +232,7 @@ def stored_at(library: "Store", content: str, seconds: float | None) -> Descript
         seconds: None for a picture.
     """
     frames = library.timeline.frames
-    numbers = [number for number, record in enumerate(library.sources) if record.content == content]
+    numbers = [library.timeline.numbers[record.id] for record in _sources_by(library, "content").get(content, ())]
     rows = np.flatnonzero(np.isin(frames.source_indices, numbers[:1]))
     if seconds is not None:
         rows = rows[np.abs(frames.seconds[rows] - seconds) <= SAME_SECONDS]

@@ -13,7 +13,6 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from hypothesis.internal.conjecture import providers
 
@@ -89,7 +88,7 @@ def bikes() -> Path:
 
 
 @pytest.fixture(scope="session")
-def bikes_encoder(bikes: Path) -> firstsight.Encoder:
+def bikes_encoder(bikes: Path) -> "firstsight.Encoder":
     """Learned from every tenth frame of it."""
     return firstsight.learn(bikes, every=10)
 
@@ -117,6 +116,8 @@ def moving_square() -> np.ndarray:
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
+    import torch  # not above: the process that only hands tests to the others needs none of it
+
     torch.set_num_threads(1)
 
 

@@ -122,7 +122,13 @@ def fading(shots: Shots, *, seed: int) -> Joined:
 
 
 def blind(shots: Shots, *, seed: int) -> Joined:
-    """Thirty shots, each once, joined as by `joined`; next comes another place, with most shots left."""
+    """Thirty shots, each once, joined as by `joined`; next comes another place, with most shots left.
+
+    Raises:
+        SystemExit: there are fewer.
+    """
+    if (num := sum(map(len, shots.values()))) < 30:
+        raise SystemExit(f"{num} shots in the folder of clips; 30 are joined, so give one with more of them")
     drawn = np.random.default_rng([seed, 4])
     left = {place: [own[index] for index in drawn.permutation(len(own))] for place, own in sorted(shots.items())}
 

@@ -57,6 +57,13 @@ def test_names_and_progress(bikes: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "new" / "clips").iterdir()} == {path.name for path in written}
 
 
+def test_names_of_a_hundred_are_in_the_order_of_their_ranks(bikes: Path, tmp_path: Path) -> None:
+    gone = Stretch(tmp_path / "gone.mp4", 0.0, 0.1)
+    stretches = [*[gone] * 8, Stretch(bikes, 0.0, 0.1), *[gone] * 90, Stretch(bikes, 1.0, 1.1)]
+    written = [path.name for path in write_clips(stretches, tmp_path / "clips")]
+    assert written == sorted(written) == ["009-bikes-0.00s.mp4", "100-bikes-1.00s.mp4"]
+
+
 def record_of(path: Path) -> SourceRecord:
     state, content = path.stat(), content_hash(path, name=path.name)
     return SourceRecord(1, path.name, path, content, state.st_size, state.st_mtime_ns, 2.0, None, 20, 10.0)

@@ -43,29 +43,30 @@ def server(library_folder: Path, state_folder: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
+def context() -> Iterator[object]:
+    """What all pages are opened in: scripts and styles are asked for once, as by whoever comes again."""
     if not CHROMIUM.exists():
         pytest.skip("Chromium is not installed (Debian's package chromium)")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield running
+        yield running.new_context()
         running.close()
 
 
 @pytest.fixture
-def open_page(browser) -> Iterator[Callable[..., object]]:
+def open_page(context) -> Iterator[Callable[..., object]]:
     """Opens the page of a server; at the end no console error and no request to elsewhere is accepted."""
     problems: list[str] = []
-    contexts = []
+    pages = []
     servers: list[Server] = []
 
     def opened(server: Server, *, width: int = 1280, height: int = 820, expected: tuple[str, ...] = ()):
-        context = browser.new_context(viewport={"width": width, "height": height})
-        contexts.append(context)
         servers.append(server)
         page = context.new_page()
+        pages.append(page)
+        page.set_viewport_size({"width": width, "height": height})
         page.set_default_timeout(1000 * WATCHDOG_SECONDS)
 
         def on_console(message) -> None:
@@ -86,8 +87,9 @@ def open_page(browser) -> Iterator[Callable[..., object]]:
         return page
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page in pages:
+        page.close()
+    context.clear_cookies()
     for server in servers:
         if server.process.poll() is None:
             with server.client() as client:

@@ -85,8 +85,9 @@ def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Ser
     with page.expect_response("**/resume"):
         page.get_by_role("button", name="Resume").click()
     assert asked == ["POST"]
-    page.locator(".models input").first.uncheck()
+    page.locator(".models input").first.press("Space")
     page.wait_for_selector("section.model[aria-label=first]", state="detached")
+    assert page.evaluate("document.activeElement === document.querySelector('.models input')")  # though shown anew
     page.locator(".models input").last.uncheck()
     page.wait_for_selector(".learn-body:has-text('Tick a model to show it')")
     assert "No model yet" not in page.locator(".learn-body").inner_text()

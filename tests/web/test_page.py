@@ -189,6 +189,30 @@ def test_the_map_seeks_and_a_lasso_chooses(server: Server, open_page) -> None:
     page.wait_for_selector(".anchors li", state="detached")
 
 
+def test_views_and_the_map_are_reached_by_keys(server: Server, open_page) -> None:
+    page = open_page(server)
+    page.wait_for_function(GROUPED)
+    page.get_by_role("tab", name="Watch").press("ArrowRight")
+    page.wait_for_selector("#panel-map:not([hidden])")
+    assert page.evaluate("document.activeElement.id") == "tab-map"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.getAttribute('role')") != "tab"  # one stop for all views
+    page.wait_for_selector(".map-stage canvas[data-points]:not([data-points='0'])")
+    canvas, time = page.locator(".map-stage canvas[data-points]"), page.locator(".player-time").first
+    canvas.press("+")
+    shown = []
+    for key in ("ArrowLeft", "ArrowRight"):  # the frame furthest to the left, then to the right
+        for _ in range(40):
+            canvas.press(key)
+        canvas.press("Enter")
+        page.wait_for_function(
+            "text => document.querySelector('.player-time').textContent !== text", arg="".join(shown)
+        )
+        shown.append(time.inner_text())
+    page.get_by_role("tab", name="Map").press("End")
+    page.wait_for_selector("#panel-learn:not([hidden])")
+
+
 def test_what_is_like_the_frame_elsewhere_opens_and_is_laid_over_it(server: Server, open_page) -> None:
     page = open_page(server)
     page.wait_for_selector(".player-stage[data-ready^=s]")

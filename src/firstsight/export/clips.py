@@ -123,7 +123,7 @@ def write_clips(
     make_folder(folder, purpose="the clips")
     written = []
     for rank, stretch in enumerate(stretches, start=1):
-        path, news = folder / _name(rank, stretch), tuple[str, ...]()
+        path, news = folder / _name(rank, stretch, num=len(stretches)), tuple[str, ...]()
         try:
             cut(stretch, path)
         except (SourceError, PixelsError) as error:
@@ -246,5 +246,6 @@ def _write(frames: Iterator[Frame], path: Path, *, name: str) -> None:
             writer.write(frame.pixels, seconds=shown)
 
 
-def _name(rank: int, stretch: Stretch) -> str:
-    return f"{rank:02d}-{safe_name(stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"
+def _name(rank: int, stretch: Stretch, *, num: int) -> str:
+    """Sorted by name, so many are sorted by rank."""
+    return f"{rank:0{max(2, len(str(num)))}d}-{safe_name(stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"

@@ -219,11 +219,11 @@ def _gets_signals() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-# A kill loses at most this much. Fewer rows at once would fragment the tables.
-_ROWS_AT_ONCE = 1_024
+# A kill loses at most this much. More take memory, about 90 kB each while they are written; fewer fragment the tables.
+_ROWS_AT_ONCE = 512
 _SECONDS_AT_ONCE = 15.0
 # Each write leaves a version that lists all files; after so many, files are joined.
-_WRITES_BETWEEN_COMPACTIONS = 128
+_WRITES_BETWEEN_COMPACTIONS = 256
 
 
 class Writer:

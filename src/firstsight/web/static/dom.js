@@ -24,6 +24,16 @@ export function isPressed(element, again) {
   return true;
 }
 
+// Shows children in place of others; what has the focus keeps it, if a control of its name comes at its place.
+export function renew(parent, ...children) {
+  const controls = () => [...parent.querySelectorAll("button, input, summary")];
+  const name = (one) => one?.tagName + (one?.tagName === "BUTTON" ? (one.getAttribute("aria-label") ?? one.textContent) : "");
+  const focused = document.activeElement, place = controls().indexOf(focused);
+  parent.replaceChildren(...children);
+  const now = place < 0 ? null : controls()[place];
+  if (now && name(now) === name(focused)) now.focus();
+}
+
 export function timeText(seconds, precise = false) {
   const digits = precise ? 2 : 0;
   const whole = precise ? Math.round(seconds * 100) / 100 : Math.round(seconds);

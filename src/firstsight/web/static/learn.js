@@ -1,6 +1,6 @@
 // Learning: choose footage, start, watch the levels; the verdict beside what learns nothing; two models side by side.
 import { get, remove, send } from "./api.js";
-import { counted, h, isPressed, sharpContext, timeText, token } from "./dom.js";
+import { counted, h, isPressed, renew, sharpContext, timeText, token } from "./dom.js";
 import { on, state } from "./state.js";
 
 const METHODS = { default: "in closed form (seconds to minutes)", article: "the article's, level by level (long)", random: "random filters (a baseline)" };
@@ -85,11 +85,11 @@ export class Learn {
 
   show() {
     if ([this.list, this.body].some((one) => isPressed(one, () => this.show()))) return;
-    this.list.replaceChildren(...this.models.map((model) => h("li", {},
+    renew(this.list, ...this.models.map((model) => h("li", {},
       h("label", {}, h("input", { type: "checkbox", checked: this.shown.includes(model.name), onchange: () => this.toggle(model.name) }), h("span", {}, h("b", {}, model.name), h("small", {}, words(model)))),
       h("button", { class: "quiet", "aria-label": `Remove ${model.name}`, title: "Remove", onclick: () => this.act(() => remove(`/models/${model.name}`)) }, "×"))));
     const some = this.models.filter((one) => this.shown.includes(one.name));
-    this.body.replaceChildren(...(some.length ? some.map((model) => this.column(model))
+    renew(this.body, ...(some.length ? some.map((model) => this.column(model))
       : this.models.length ? [h("div", { class: "empty" }, h("p", {}, "Tick a model to show it; two are shown side by side."))]
       : [h("div", { class: "empty" }, h("h2", {}, "No model yet"), h("p", { class: "hint" }, "Choose footage and learn: its levels, its health, and a verdict beside methods that learn nothing appear here. Two can be shown side by side."))]));
     this.body.querySelectorAll("canvas").forEach((one) => one.paint());

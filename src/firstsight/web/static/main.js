@@ -65,18 +65,29 @@ function layout(root) {
   const choose = parts.choose = (name) => {
     for (const one of Object.keys(VIEWS)) {
       parts[one].hidden = one !== name;
-      root.querySelector(`#tab-${one}`).setAttribute("aria-selected", String(one === name));
+      const tab = root.querySelector(`#tab-${one}`);
+      tab.setAttribute("aria-selected", String(one === name));
+      tab.tabIndex = one === name ? 0 : -1; // Tab goes to the view that is shown, arrows to the others
     }
     parts.work.dataset.view = state.view = name;
     sessionStorage.setItem("firstsight-view", name);
     emit("selection");
     emit("view", name);
   };
+  const chooseBeside = (event) => {
+    const names = Object.keys(VIEWS), now = names.indexOf(state.view), last = names.length - 1;
+    const next = { ArrowLeft: now ? now - 1 : last, ArrowRight: now < last ? now + 1 : 0, Home: 0, End: last }[event.key];
+    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    choose(names[next]);
+    root.querySelector(`#tab-${names[next]}`).focus();
+  };
   parts.name = h("h1", {}, "…");
   parts.counts = h("span", { class: "counts" });
   parts.theme = h("button", { class: "quiet", onclick: () => setTheme(nextTheme()) });
   parts.head = h("header", { class: "head" }, h("div", { class: "head-name" }, h("b", {}, "firstsight"), parts.name, parts.counts),
-    h("div", { class: "tabs", role: "tablist", "aria-label": "Views" }, ...Object.keys(VIEWS).map(tab)), parts.theme);
+    h("div", { class: "tabs", role: "tablist", "aria-label": "Views", onkeydown: chooseBeside }, ...Object.keys(VIEWS).map(tab)), parts.theme);
   for (const name of Object.keys(VIEWS)) parts[name] = h("div", { class: "panel", role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
   parts.side = h("aside", { class: "side", "aria-label": "Anchors and search" });
   parts.axis = h("section", { class: "axis", "aria-label": "Time" });

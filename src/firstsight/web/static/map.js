@@ -16,7 +16,7 @@ export class FrameMap {
   constructor(parent, { pin, report }) {
     Object.assign(this, { pin, report });
     this.dots = h("canvas", { class: "map-dots", "aria-hidden": "true" });
-    this.canvas = h("canvas", { tabIndex: 0, role: "img", "aria-label": "Map of the footage: similar frames lie near each other" });
+    this.canvas = h("canvas", { tabIndex: 0, role: "img", "aria-label": "Map of the footage: similar frames lie near each other. Arrows move, plus and minus zoom, 0 shows all, Enter opens the frame in the middle." });
     this.note = h("div", { class: "player-note", role: "status" });
     this.lasso = h("button", { "aria-pressed": "false", onclick: () => this.setLasso(!this.isLasso) }, "Lasso");
     this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.colourPoints() }, ...Object.entries(COLOURS).map(([value, text]) => h("option", { value }, `by ${text}`)));
@@ -109,6 +109,27 @@ export class FrameMap {
     this.paint();
   }
 
+  // By pixels.
+  pan(x, y) {
+    this.view.x += x / this.scale;
+    this.view.y += y / this.scale;
+    this.move();
+  }
+
+  // What is at a pixel stays there.
+  zoom(factor, x, y) {
+    const before = this.scale, most = Math.max(60, Math.sqrt(this.num) / 4); // until neighbours are pictures
+    const zoom = Math.max(0.5, Math.min(most, this.view.zoom * factor)), after = (before / this.view.zoom) * zoom;
+    this.view.x += (x - this.canvas.clientWidth / 2) * (1 / before - 1 / after);
+    this.view.y += (y - this.canvas.clientHeight / 2) * (1 / before - 1 / after);
+    this.view.zoom = zoom;
+    this.move();
+  }
+
+  open(index) {
+    if (index >= 0) seek(this.row(index).id, this.time(index));
+  }
+
   get scale() { return Math.min(this.canvas.clientWidth, this.canvas.clientHeight) * this.view.zoom; }
   place(index) {
     return [(this.at[2 * index] / FULL - this.view.x) * this.scale + this.canvas.clientWidth / 2, (this.at[2 * index + 1] / FULL - this.view.y) * this.scale + this.canvas.clientHeight / 2];
@@ -198,9 +219,10 @@ export class FrameMap {
     return high < low ? -1 : first;
   }
 
-  pick(x, y) {
-    let best = -1, least = 24 ** 2;
-    this.grid.inBox(...this.unplace(x - 24, y - 24), ...this.unplace(x + 24, y + 24), (index) => {
+  // The nearest point, if it is within so many pixels; -1 if there is none.
+  pick(x, y, within = 24) {
+    let best = -1, least = within ** 2;
+    this.grid.inBox(...this.unplace(x - within, y - within), ...this.unplace(x + within, y + within), (index) => {
       const [px, py] = this.place(index), far = (px - x) ** 2 + (py - y) ** 2;
       if (far < least) [best, least] = [index, far];
     });
@@ -267,14 +289,17 @@ export class FrameMap {
     let begin = null, moved = 0;
     canvas.addEventListener("wheel", (event) => {
       event.preventDefault();
-      const [x, y] = at(event), before = this.scale, factor = 2 ** (-Math.max(-200, Math.min(200, event.deltaY)) / 200);
-      const most = Math.max(60, Math.sqrt(this.num) / 4); // until neighbours are pictures
-      const zoom = Math.max(0.5, Math.min(most, this.view.zoom * factor)), after = (before / this.view.zoom) * zoom;
-      this.view.x += (x - canvas.clientWidth / 2) * (1 / before - 1 / after);
-      this.view.y += (y - canvas.clientHeight / 2) * (1 / before - 1 / after);
-      this.view.zoom = zoom;
-      this.move();
+      this.zoom(2 ** (-Math.max(-200, Math.min(200, event.deltaY)) / 200), ...at(event));
     }, { passive: false });
+    const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
+    canvas.addEventListener("keydown", (event) => {
+      const keys = { ArrowLeft: () => this.pan(-80, 0), ArrowRight: () => this.pan(80, 0), ArrowUp: () => this.pan(0, -80), ArrowDown: () => this.pan(0, 80),
+        "+": () => this.zoom(1.5, ...middle()), "=": () => this.zoom(1.5, ...middle()), "-": () => this.zoom(1 / 1.5, ...middle()), 0: () => this.fit(), Enter: () => this.open(this.pick(...middle(), Infinity)) };
+      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      event.stopPropagation();
+      keys[event.key]();
+    });
     canvas.addEventListener("pointerdown", (event) => {
       begin = at(event);
       moved = 0;
@@ -290,10 +315,8 @@ export class FrameMap {
         return;
       }
       moved += Math.abs(x - begin[0]) + Math.abs(y - begin[1]);
-      if (this.path) this.path.push([x, y]);
-      else { this.view.x -= (x - begin[0]) / this.scale; this.view.y -= (y - begin[1]) / this.scale; }
+      if (this.path) { this.path.push([x, y]); this.move(); } else this.pan(begin[0] - x, begin[1] - y);
       begin = [x, y];
-      this.move();
     });
     canvas.addEventListener("pointerup", (event) => {
       const [x, y] = at(event), path = this.path;
@@ -303,7 +326,7 @@ export class FrameMap {
         this.setLasso(false);
       } else if (moved < 5) {
         const near = this.pick(x, y);
-        if (near >= 0) seek(this.row(near).id, this.time(near));
+        if (near >= 0) this.open(near);
         else this.choose([]);
       }
       this.paint();

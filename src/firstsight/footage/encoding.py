@@ -21,9 +21,9 @@ _OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0"}
 def x264_parameters() -> str:
     """With these, as FFmpeg's option `x264-params`, x264 gives the same file each time; "" if it does so anyway.
 
-    For macroblock trees its AVX-512 code reads memory that it has not set: in a process that has used memory before, one
-    file in thirty was another. By AVX2 it is the same one, as fast. That would end the process where there is none, so
-    it is asked for only where there is AVX-512; outside Linux that is not known.
+    For macroblock trees its AVX-512 code reads memory that it has not set: in a process that has used memory before,
+    one file in thirty was another. By AVX2 it is the same one, as fast. That would end the process where there is none,
+    so it is asked for only where there is AVX-512; outside Linux that is not known.
     """
     try:
         return "asm=avx2" if "avx512" in Path("/proc/cpuinfo").read_text() else ""

@@ -1,7 +1,7 @@
 """How well are cuts and gradual changes found, beside PySceneDetect's detectors with their defaults?
 
     python benchmarks/scenes.py              # about 10 minutes on two cores; prints the tables of docs/housekeeping.md
-    python benchmarks/scenes.py --seeds 0 1 --clips ../shared/data/clips
+    python benchmarks/scenes.py --seeds 0 1 --clips ../shared/data    # which has clips/ and copies/
 
 On six videos of eight shots, joined at known places with hard cuts and dissolves of 5 to 30 frames, a quarter of the
 shots with a flash; on as many with flashes in every shot, with fast pans, with fades through black, and of thirty shots

@@ -1,7 +1,7 @@
 """Peak memory of what is done with a video of an hour, beside one of a minute.
 
-python benchmarks/memory.py                          # generates both videos; about ten minutes on two cores
-python benchmarks/memory.py --task index --task watch
+python benchmarks/memory.py                          # 1280x720; generates both videos; about half an hour on two cores
+python benchmarks/memory.py --size 320x240 --task index --task watch
 """
 
 import argparse
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import firstsight
 
 TASKS = ("article", "default", "compare", "index", "scenes", "watch")
-_SIZE, _RATE = (320, 240), 5
+_RATE = 5
 # A small network, so that an hour's frames are learned from in minutes; what could grow is not the network.
 _SMALL = {"input_size": 48, "crop_size": 240, "num_levels": 3, "maps": 4, "hidden_maps": 8}
 _ARTICLE = {"method": "article", "frames_per_level": 6_000, **_SMALL}
@@ -30,6 +30,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=int, default=60)
+    parser.add_argument("--size", default="1280x720", help="width x height of both videos (default: %(default)s)")
     parser.add_argument("--task", choices=TASKS, action="append", help="all by default")
     commands = parser.add_subparsers(dest="command")
     one = commands.add_parser("measure", help="one task, in this process; prints its peak memory in MB")
@@ -40,24 +41,30 @@ def main() -> None:
         print(json.dumps(measure(arguments.task, arguments.video)))
         return
     with tempfile.TemporaryDirectory() as folder:
-        videos = {minutes: generate(Path(folder, f"{minutes}.mp4"), minutes) for minutes in (1, arguments.minutes)}
+        width, height = (int(side) for side in arguments.size.split("x"))
+        videos = {
+            minutes: generate(Path(folder, f"{minutes}.mp4"), minutes, size=(width, height))
+            for minutes in (1, arguments.minutes)
+        }
         print(f"| peak memory in MB | 1 minute | {arguments.minutes} minutes | more |\n|---|---|---|---|")
         for task in arguments.task or TASKS:
             short, long = (in_own_process(task, video) for video in videos.values())
             print(f"| {task} | {short:.0f} | {long:.0f} | {long - short:+.0f} |", flush=True)
 
 
-def generate(path: Path, minutes: int) -> Path:
-    """A bright square that wanders over a textured ground, 320x240 at 5 frames a second."""
+def generate(path: Path, minutes: int, *, size: tuple[int, int]) -> Path:
+    """A bright square that wanders over a textured ground, 5 frames a second; each side an even number."""
     from firstsight.footage.encoding import VideoWriter
 
-    width, height = _SIZE
+    width, height = size
+    side = height // 6
     ground = np.random.default_rng(0).integers(60, 120, (height, width, 3), dtype=np.uint8)
-    with VideoWriter(path, size=_SIZE) as writer:
+    with VideoWriter(path, size=size) as writer:
         for index in range(minutes * 60 * _RATE):
             frame = ground.copy()
-            x, y = int(140 + 120 * np.sin(index / 90)), int(100 + 90 * np.cos(index / 70))
-            frame[y : y + 40, x : x + 40] = (250, 200, index % 256)
+            x = int((width - side) * (1 + np.sin(index / 90)) / 2)
+            y = int((height - side) * (1 + np.cos(index / 70)) / 2)
+            frame[y : y + side, x : x + side] = (250, 200, index % 256)
             writer.write(frame, seconds=index / _RATE)
     return path
 

@@ -85,7 +85,11 @@ def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Ser
     with page.expect_response("**/resume"):
         page.get_by_role("button", name="Resume").click()
     assert asked == ["POST"]
-    page.locator(".models input").first.press("Space")
+    page.locator(".models input").first.focus()
+    page.keyboard.down("Space")
+    for _ in ("light", "dark", "auto"):  # everything is drawn anew while the key is down
+        page.evaluate("document.querySelector('.head > button').click()")
+    page.keyboard.up("Space")
     page.wait_for_selector("section.model[aria-label=first]", state="detached")
     assert page.evaluate("document.activeElement === document.querySelector('.models input')")  # though shown anew
     page.locator(".models input").last.uncheck()

@@ -29,6 +29,7 @@ _MAP_NOISE = 1.0
 _BAR = 4.0
 # A change of scene changes more than this share of the cells; passing objects do not.
 _UNCHANGED_SHARE = 0.4
+_BLOCK = 256  # frames whose pixels are held as numbers at once
 
 
 @dataclass(frozen=True)
@@ -75,21 +76,37 @@ class Bands:
 
 def measure(descriptors: Descriptors, *, span: int) -> Bands:
     """The distances of all pairs of frames at most `span` apart."""
+    shown = _is_shown(descriptors.pictures)
+    blocks = [
+        _of_block(descriptors[start : start + _BLOCK + span], shown, span=span, num=min(_BLOCK, len(descriptors) - start))
+        for start in range(0, len(descriptors), _BLOCK)
+    ]
+    structure, light, detail, contrast = zip(*blocks, strict=True)
+    return Bands(
+        *(np.concatenate(one, axis=1) for one in (structure, light, detail)), contrast=np.concatenate(contrast)
+    )
+
+
+def _of_block(
+    descriptors: Descriptors, shown: NDArray[np.bool_], *, span: int, num: int
+) -> tuple[NDArray[np.float32], ...]:
+    """The fields of `Bands` for the first `num` of the frames, given also the `span` that follow."""
     pixels = _cells(descriptors.pictures)
     centred = pixels - pixels.mean(axis=-1, keepdims=True)
-    energy = np.square(centred).mean(axis=-1)
-    detail = _squared(centred, span) / pixels.shape[-1]
-    shown = _is_shown(pixels)
-    of_picture = _dissimilarity(centred[:, shown] / pixels.shape[-1] ** 0.5, span, noise=_PICTURE_NOISE**2)
-    of_maps = _dissimilarity(descriptors.maps[:, shown].astype(np.float32), span, noise=_MAP_NOISE)
-    light = _squared(pixels, span) / pixels.shape[-1]
-    return Bands(np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1))
+    energy = np.square(centred[:num]).mean(axis=-1)
+    detail = _squared(centred, span, num) / pixels.shape[-1]
+    of_picture = _dissimilarity(centred[:, shown] / pixels.shape[-1] ** 0.5, span, num, noise=_PICTURE_NOISE**2)
+    of_maps = _dissimilarity(descriptors.maps[:, shown].astype(np.float32), span, num, noise=_MAP_NOISE)
+    light = _squared(pixels, span, num) / pixels.shape[-1]
+    return np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1)
 
 
 def is_blank(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether each picture (N, 18, 32, 3) shows nothing, as in the black between two fades: (N,)."""
-    contrast: NDArray[np.float32] = _cells(pictures).std(axis=-1).max(axis=-1)
-    return contrast < _PICTURE_NOISE
+    blocks = (pictures[start : start + _BLOCK] for start in range(0, len(pictures), _BLOCK))
+    contrast = np.concatenate([_cells(block).std(axis=-1).max(axis=-1) for block in blocks])
+    blank: NDArray[np.bool_] = contrast < _PICTURE_NOISE
+    return blank
 
 
 def _cells(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -99,30 +116,33 @@ def _cells(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(num, NUM_ROWS * NUM_COLUMNS, -1)
 
 
-def _is_shown(pixels: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which cells (12,) of pixels (N, 12, 144) lie in no bar; what merely stands still is no bar."""
-    coloured = pixels.reshape(*pixels.shape[:2], -1, 3)
-    of_bar = np.median(coloured[0], axis=1)[:, None]
-    shown: NDArray[np.bool_] = (np.abs(coloured - of_bar).max(axis=0) > _BAR).mean(axis=(1, 2)) > 1 / 3
+def _is_shown(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which cells (12,) of pictures (N, 18, 32, 3) lie in no bar; what merely stands still is no bar."""
+    first, lowest, highest = (
+        _cells(one[None]).reshape(NUM_ROWS * NUM_COLUMNS, -1, 3)
+        for one in (pictures[0], pictures.min(axis=0), pictures.max(axis=0))
+    )
+    of_bar = np.median(first, axis=1)[:, None]
+    shown: NDArray[np.bool_] = (np.maximum(of_bar - lowest, highest - of_bar) > _BAR).mean(axis=(1, 2)) > 1 / 3
     return shown
 
 
-def _dissimilarity(cells: NDArray[np.float32], span: int, *, noise: float) -> NDArray[np.float32]:
-    """1 minus the cosine, its 0.4 quantile over the cells (N, cells, numbers): (span + 1, N). Brightness cancels."""
+def _dissimilarity(cells: NDArray[np.float32], span: int, num: int, *, noise: float) -> NDArray[np.float32]:
+    """1 minus the cosine, its 0.4 quantile over the cells (N, cells, numbers): (span + 1, num). Brightness cancels."""
     if not cells.shape[1]:
-        return np.zeros((span + 1, len(cells)), np.float32)
+        return np.zeros((span + 1, num), np.float32)
     unit = cells / np.sqrt(np.square(cells).sum(axis=-1, keepdims=True) + noise)
-    return np.quantile(_squared(unit, span) / 2, _UNCHANGED_SHARE, axis=-1).astype(np.float32)
+    return np.quantile(_squared(unit, span, num) / 2, _UNCHANGED_SHARE, axis=-1).astype(np.float32)
 
 
-def _squared(rows: NDArray[np.float32], span: int) -> NDArray[np.float32]:
-    """Squared Euclidean distances (span + 1, N, cells) of rows (N, cells, numbers)."""
-    num, num_cells, _ = rows.shape
+def _squared(rows: NDArray[np.float32], span: int, num: int) -> NDArray[np.float32]:
+    """Squared Euclidean distances (span + 1, num, cells) of the first of rows (N, cells, numbers) to those after."""
     squares = np.square(rows).sum(axis=-1)
-    band = np.full((span + 1, num, num_cells), np.nan, np.float32)
-    for apart in range(min(span + 1, num)):
-        products = np.einsum("ncd,ncd->nc", rows[: num - apart], rows[apart:])
-        band[apart, : num - apart] = np.maximum(squares[: num - apart] + squares[apart:] - 2 * products, 0)
+    band = np.full((span + 1, num, rows.shape[1]), np.nan, np.float32)
+    for apart in range(min(span + 1, len(rows))):
+        here, there = slice(min(num, len(rows) - apart)), slice(apart, apart + num)
+        products = np.einsum("ncd,ncd->nc", rows[here], rows[there])
+        band[apart, here] = np.maximum(squares[here] + squares[there] - 2 * products, 0)
     return band
 
 

@@ -1,5 +1,5 @@
 // One axis of time for everything: a row a source, with strip, groups, and a curve an anchor.
-import { ANCHOR_COLOURS, groupColour, h, timeText, token } from "./dom.js";
+import { ANCHOR_COLOURS, groupColour, h, press, timeText, token } from "./dom.js";
 import { on, seek, state } from "./state.js";
 import { BLOCK, loadImage, loadTrack, NUM_BINS, NUM_SLOTS, Tiles } from "./tiles.js";
 import { Hover } from "./hover.js";
@@ -378,13 +378,7 @@ export class Axis {
     };
     for (const type of ["pointerup", "pointercancel", "pointerleave"]) scroller.addEventListener(type, up);
     scroller.addEventListener("pointerleave", () => this.hover.hide());
-    scroller.addEventListener("keydown", (event) => {
-      const moves = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), 0: () => this.fit(),
-        ArrowLeft: () => this.pan(-80), ArrowRight: () => this.pan(80) };
-      if (!moves[event.key] || event.ctrlKey || event.metaKey || event.target !== scroller) return;
-      event.preventDefault();
-      event.stopPropagation();
-      moves[event.key]();
-    });
+    const keys = { "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), 0: () => this.fit(), ArrowLeft: () => this.pan(-80), ArrowRight: () => this.pan(80) };
+    scroller.addEventListener("keydown", (event) => event.target === scroller && press(event, keys));
   }
 }

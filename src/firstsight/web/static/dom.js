@@ -16,7 +16,7 @@ export function h(tag, props = {}, ...children) {
 // A press and its release must meet the same button, or there is no click: what is pressed is shown anew afterwards.
 const pressed = new WeakSet();
 export function isPressed(element, again) {
-  if (!element.matches(":active")) return false;
+  if (!element.querySelector(":active")) return false; // a key makes a button active, and not what it stands in
   if (!pressed.has(element)) {
     pressed.add(element);
     setTimeout(() => { pressed.delete(element); again(); }, 50);
@@ -32,6 +32,14 @@ export function renew(parent, ...children) {
   parent.replaceChildren(...children);
   const now = place < 0 ? null : controls()[place];
   if (now && name(now) === name(focused)) now.focus();
+}
+
+// Does what `keys` names for the key that was pressed; with Ctrl, Alt or Meta a key is the browser's.
+export function press(event, keys) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+  event.preventDefault();
+  event.stopPropagation();
+  keys[event.key](event);
 }
 
 export function timeText(seconds, precise = false) {

@@ -2,7 +2,7 @@
 import { AnchorPanel } from "./anchors.js";
 import { get } from "./api.js";
 import { Axis } from "./axis.js";
-import { counted, h } from "./dom.js";
+import { counted, h, press } from "./dom.js";
 import { JobBar } from "./jobs.js";
 import { Learn } from "./learn.js";
 import { Live } from "./live.js";
@@ -60,10 +60,10 @@ function countsText({ rows, num_sources: num, num_frames: frames }) {
 }
 
 function layout(root) {
-  const parts = {};
+  const parts = {}, names = Object.keys(VIEWS);
   const tab = (name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", onclick: () => choose(name) }, VIEWS[name]);
   const choose = parts.choose = (name) => {
-    for (const one of Object.keys(VIEWS)) {
+    for (const one of names) {
       parts[one].hidden = one !== name;
       const tab = root.querySelector(`#tab-${one}`);
       tab.setAttribute("aria-selected", String(one === name));
@@ -74,27 +74,25 @@ function layout(root) {
     emit("selection");
     emit("view", name);
   };
-  const chooseBeside = (event) => {
-    const names = Object.keys(VIEWS), now = names.indexOf(state.view), last = names.length - 1;
-    const next = { ArrowLeft: now ? now - 1 : last, ArrowRight: now < last ? now + 1 : 0, Home: 0, End: last }[event.key];
-    if (next === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-    event.preventDefault();
-    event.stopPropagation();
-    choose(names[next]);
-    root.querySelector(`#tab-${names[next]}`).focus();
+  const now = () => names.indexOf(state.view);
+  const chooseAt = (index) => {
+    const name = names.at(index % names.length);
+    choose(name);
+    root.querySelector(`#tab-${name}`).focus();
   };
+  const tabKeys = { ArrowLeft: () => chooseAt(now() - 1), ArrowRight: () => chooseAt(now() + 1), Home: () => chooseAt(0), End: () => chooseAt(-1) };
   parts.name = h("h1", {}, "…");
   parts.counts = h("span", { class: "counts" });
   parts.theme = h("button", { class: "quiet", onclick: () => setTheme(nextTheme()) });
   parts.head = h("header", { class: "head" }, h("div", { class: "head-name" }, h("b", {}, "firstsight"), parts.name, parts.counts),
-    h("div", { class: "tabs", role: "tablist", "aria-label": "Views", onkeydown: chooseBeside }, ...Object.keys(VIEWS).map(tab)), parts.theme);
-  for (const name of Object.keys(VIEWS)) parts[name] = h("div", { class: "panel", role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
+    h("div", { class: "tabs", role: "tablist", "aria-label": "Views", onkeydown: (event) => press(event, tabKeys) }, ...names.map(tab)), parts.theme);
+  for (const name of names) parts[name] = h("div", { class: "panel", role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `tab-${name}`, hidden: true });
   parts.side = h("aside", { class: "side", "aria-label": "Anchors and search" });
   parts.axis = h("section", { class: "axis", "aria-label": "Time" });
   parts.errorText = h("span");
   parts.errorClose = h("button", { class: "quiet", "aria-label": "Close" }, "×");
   parts.error = h("div", { class: "alert", role: "alert", hidden: true }, parts.errorText, parts.errorClose);
-  parts.work = h("main", { class: "work" }, h("div", { class: "stage" }, ...Object.keys(VIEWS).map((name) => parts[name])), parts.side, parts.axis);
+  parts.work = h("main", { class: "work" }, h("div", { class: "stage" }, ...names.map((name) => parts[name])), parts.side, parts.axis);
   root.replaceChildren(h("div", { class: "fs" }, parts.head, parts.error, parts.work));
   const order = Object.keys(THEMES);
   const stored = () => { const one = localStorage.getItem("firstsight-theme"); return order.includes(one) ? one : "auto"; };
@@ -122,10 +120,7 @@ function listen(root, { player, panel, report, views }) {
   const jump = (by) => seek(state.position.row, state.position.seconds + by);
   document.addEventListener("keydown", (event) => {
     const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || ([" ", "Enter"].includes(event.key) && event.target.matches?.("button, input, a, summary"));
-    const own = views[state.view]?.keys ?? keys;
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || !own[event.key]) return;
-    event.preventDefault();
-    own[event.key](event);
+    if (!isTyping) press(event, views[state.view]?.keys ?? keys);
   }, options);
   const take = (files) => {
     const file = [...(files ?? [])].find((one) => one.type.startsWith("image/")) ?? files?.[0];

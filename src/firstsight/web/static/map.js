@@ -1,6 +1,6 @@
 // The map: each point a frame, similar ones near each other; dots far, pictures near; a lasso chooses some.
 import { get, getBytes } from "./api.js";
-import { counted, groupColour, h, sharpContext, timeText, token } from "./dom.js";
+import { counted, groupColour, h, press, sharpContext, timeText, token } from "./dom.js";
 import { makePoints, PointGrid } from "./points.js";
 import { activeAnchor, emit, isPicture, on, seek, state } from "./state.js";
 import { loadImage } from "./tiles.js";
@@ -292,14 +292,11 @@ export class FrameMap {
       this.zoom(2 ** (-Math.max(-200, Math.min(200, event.deltaY)) / 200), ...at(event));
     }, { passive: false });
     const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
-    canvas.addEventListener("keydown", (event) => {
-      const keys = { ArrowLeft: () => this.pan(-80, 0), ArrowRight: () => this.pan(80, 0), ArrowUp: () => this.pan(0, -80), ArrowDown: () => this.pan(0, 80),
-        "+": () => this.zoom(1.5, ...middle()), "=": () => this.zoom(1.5, ...middle()), "-": () => this.zoom(1 / 1.5, ...middle()), 0: () => this.fit(), Enter: () => this.open(this.pick(...middle(), Infinity)) };
-      if (!keys[event.key] || event.ctrlKey || event.metaKey || event.altKey) return;
-      event.preventDefault();
-      event.stopPropagation();
-      keys[event.key]();
-    });
+    const keys = {
+      ArrowLeft: () => this.pan(-80, 0), ArrowRight: () => this.pan(80, 0), ArrowUp: () => this.pan(0, -80), ArrowDown: () => this.pan(0, 80),
+      "+": () => this.zoom(1.5, ...middle()), "=": () => this.zoom(1.5, ...middle()), "-": () => this.zoom(1 / 1.5, ...middle()), 0: () => this.fit(), Enter: () => this.open(this.pick(...middle(), Infinity)),
+    };
+    canvas.addEventListener("keydown", (event) => press(event, keys));
     canvas.addEventListener("pointerdown", (event) => {
       begin = at(event);
       moved = 0;

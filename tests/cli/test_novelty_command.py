@@ -80,7 +80,7 @@ def test_events_are_shown_on_a_page_and_cut_out(firstsight, run_folder: Path, ha
     ran = firstsight("novelty", run_folder, hall, "--html", tmp_path / "new.html", "--clips", tmp_path / "clips")
     assert ran.code == 0, ran.err
     (clip,) = (tmp_path / "clips").iterdir()
-    assert clip.name == "01-hall-7.00s.mp4"
+    assert clip.name == "001-hall-7.00s.mp4"
     assert f"wrote {clip}" in ran.out
     with open_source(clip).read() as reading:
         assert [frame.seconds for frame in reading][-1] == pytest.approx(5.4)  # with a second before and after

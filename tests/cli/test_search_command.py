@@ -141,7 +141,7 @@ def test_csv_page_and_clips(ask, tmp_path: Path) -> None:
     assert re.search(r"something absent gets this close in <b>less than 0\.01 %</b> of searches", page)
     assert re.search(r"higher than of more than 99\.\d+ % of unrelated pairs", page)
     clips = sorted((tmp_path / "clips").iterdir())
-    assert clips[0].name == f"01-day-{float(rows[0]['start_seconds']):.2f}s.mp4"
+    assert clips[0].name == f"001-day-{float(rows[0]['start_seconds']):.2f}s.mp4"
     length = float(rows[0]["end_seconds"]) - float(rows[0]["start_seconds"])
     assert open_source(clips[0]).num_frames() == pytest.approx(25 * length, abs=1)
     assert str(clips[0]) in ran.out

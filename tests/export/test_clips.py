@@ -52,7 +52,7 @@ def test_names_and_progress(bikes: Path, tmp_path: Path) -> None:
     told: list[int] = []
     stretches = [Stretch(tmp_path / "a b's: *.mp4", 3.04, 3.2), Stretch(bikes, 0.0, 0.1)]
     written = write_clips(stretches, tmp_path / "new" / "clips", progress=lambda one: told.append(one.done))
-    assert [path.name for path in written] == ["01-a_b_s_-3.04s.mp4", "02-bikes-0.00s.mp4"]
+    assert [path.name for path in written] == ["001-a_b_s_-3.04s.mp4", "002-bikes-0.00s.mp4"]
     assert told == [1, 2]
     assert {path.name for path in (tmp_path / "new" / "clips").iterdir()} == {path.name for path in written}
 
@@ -82,7 +82,7 @@ def test_one_that_cannot_be_cut_is_told_and_the_others_are_cut(bikes: Path, tmp_
     left_out: list[str] = []
     stretches = [Stretch(path, 0.0, 0.1, records[name]) for name, path in paths.items()]
     written = write_clips(stretches, tmp_path / "clips", progress=lambda one: left_out.extend(one.news))
-    assert [path.name for path in written] == ["01-same-0.00s.mp4", "02-touched-0.00s.mp4"]
+    assert [path.name for path in written] == ["001-same-0.00s.mp4", "002-touched-0.00s.mp4"]
     assert {path.name for path in (tmp_path / "clips").iterdir()} == {path.name for path in written}
     assert [line.split(" ")[0] for line in left_out] == ["replaced.mp4", "gone.mp4", "broken.mp4"]
     assert "has changed since it was indexed" in left_out[0]

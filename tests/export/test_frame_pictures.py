@@ -32,7 +32,7 @@ def test_a_file_that_is_not_the_same_gives_its_thumbnail_and_a_word(tmp_path: Pa
     noted: list[str] = []
     frames = [("b.mp4", 0, 0.0), ("a.mp4", 50, 2.0), ("b.mp4", 50, 2.0)]
     written = write_pictures(indexed, frames, tmp_path / "after", progress=lambda one: noted.extend(one.news))
-    assert [path.name for path in written] == ["1-b-0.00s.jpg", "2-a-2.00s.jpg", "3-b-2.00s.jpg"]
+    assert [path.name for path in written] == ["001-b-0.00s.jpg", "002-a-2.00s.jpg", "003-b-2.00s.jpg"]
     assert [line.split(" ")[0] for line in noted] == ["b.mp4"]
     found = np.asarray(Image.open(written[2]).resize((64, 48))).astype(int)
     assert np.abs(found - expected).mean() < 12  # grey levels: the ground of another video differs by 20

@@ -203,3 +203,21 @@ def test_a_frame_without_is_not_passed_over_in_silence(library: Store) -> None:
     for chosen in (np.ones(40, np.bool_), np.arange(40) == 0):
         with pytest.raises(LibraryError, match="a frame has no layout; `firstsight library check"):
             list(library.iterate_cells(chosen))
+
+
+def test_of_frames_that_were_written_twice_each_is_there_once(library: Store) -> None:
+    before, vectors = all_cells(library), library.embeddings().vectors
+    ((_, in_place),) = library.in_place()
+    library.tables.frames.add(library.tables.frames.search().where("frame % 10 = 0").to_arrow())
+    library.tables.thumbnails.add(library.tables.thumbnails.search().where("frame % 20 = 0").to_arrow())
+    library.refresh()
+    assert (all_cells(library) == before).all()
+    ((_, again),) = library.in_place()
+    assert (again == in_place).all()
+    batches = [positions for positions, _ in library.iterate_cells(np.ones(40, np.bool_), batch_size=7)]
+    assert sorted(np.concatenate(batches).tolist()) == list(range(40))
+    assert (library.vectors_at(np.arange(40)) == vectors).all()
+    library.tables.thumbnails.delete("frame = 5")  # which rows that came twice must not make up for
+    library.refresh()
+    with pytest.raises(LibraryError, match="a frame has no layout"):
+        list(library.iterate_cells(np.ones(40, np.bool_)))

@@ -65,8 +65,13 @@ MODEL = {
     "job": None,
 }  # fmt: skip
 STOPPED = {
-    **MODEL, "name": "second", "is_learned": False, "verdict": None, "checks": [], "health": [], "can_be_resumed": True
+    **MODEL, "name": "second", "is_learned": False, "verdict": None, "checks": [], "health": [], "can_be_resumed": True,
+    "has_levels": True,
 }  # fmt: skip
+PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
+LEVELS = [{"level": level, "shape": "4 maps", "filters": PIXEL, "maps": PIXEL} for level in (1, 2)]
+DRAWN_ANEW = "for (const _ of '123') document.querySelector('.head > button').click()"  # through the three colours
+FOCUS = "const one = document.activeElement; `${one.tagName} ${one.textContent}`"
 
 
 def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Server, open_page) -> None:
@@ -76,19 +81,24 @@ def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Ser
     page.route(
         "**/api/models/second/resume", lambda route: (asked.append(route.request.method), route.fulfill(json={}))[1]
     )
+    page.route("**/api/models/second/levels", lambda route: route.fulfill(json=LEVELS))
     page.get_by_role("tab", name="Learn").click()
-    page.wait_for_selector("section.model[aria-label=second]")
+    page.wait_for_selector("section.model[aria-label=second] summary")
     assert page.locator("section.model").count() == 2
     assert page.locator("tr.best th").inner_text() == "this encoder"
     assert page.locator(".model-curve").count() == 1
     assert "<b>a.mp4</b>" in page.locator("section.model").first.inner_text()
+    summary = page.locator("section.model[aria-label=second] summary").nth(1)
+    summary.press("Enter")
+    page.evaluate(DRAWN_ANEW)
+    assert page.locator("section.model details[open]").count() == 2
+    assert page.evaluate(FOCUS) == "SUMMARY Level 2: 4 maps"
     with page.expect_response("**/resume"):
         page.get_by_role("button", name="Resume").click()
     assert asked == ["POST"]
     page.locator(".models input").first.focus()
     page.keyboard.down("Space")
-    for _ in ("light", "dark", "auto"):  # everything is drawn anew while the key is down
-        page.evaluate("document.querySelector('.head > button').click()")
+    page.evaluate(DRAWN_ANEW)
     page.keyboard.up("Space")
     page.wait_for_selector("section.model[aria-label=first]", state="detached")
     assert page.evaluate("document.activeElement === document.querySelector('.models input')")  # though shown anew
@@ -102,6 +112,10 @@ def test_two_models_are_shown_side_by_side_and_a_stopped_one_resumes(server: Ser
     page.get_by_role("tab", name="Learn").click()
     page.wait_for_selector("section.model[aria-label=model-3], .models b:text-is('model-3')")
     assert page.locator("[name=name]").input_value() == "model-2"
+    page.route("**/api/models/model-1", lambda route: (left.pop(0), route.fulfill(json={}))[1])
+    page.get_by_role("button", name="Remove model-1").press("Enter")
+    page.wait_for_selector(".models b:text-is('model-1')", state="detached")
+    assert page.evaluate(FOCUS).startswith("UL")  # another press removes nothing
 
 
 def test_what_cannot_be_learned_is_refused_in_a_line(server: Server) -> None:

@@ -41,6 +41,11 @@ def test_a_frame_is_found_again_and_its_moments_seek(server: Server, open_page) 
     page.reload()
     page.wait_for_selector(".anchors li")
     assert page.locator(".anchors input").first.input_value() == "the <b>gate</b>"
+    show = page.locator(".anchor-show")
+    chosen = show.get_attribute("aria-pressed")
+    show.press("Enter")
+    page.wait_for_selector(f".anchor-show:not([aria-pressed={chosen}])")
+    assert page.evaluate("document.activeElement.className") == "anchor-show"  # though shown anew
     page.locator(".anchors .quiet").first.click()
     page.wait_for_selector(".anchors li", state="detached")
 
@@ -50,7 +55,8 @@ def test_the_keyboard_steps_and_plays(server: Server, open_page) -> None:
     page.wait_for_selector(".player-stage[data-ready^=s]")
     page.locator(".axis-label").first.click()
     page.wait_for_function("document.querySelector('.player-time').textContent === '0:00.00'")
-    page.locator(".player-title").click()
+    page.get_by_role("tab", name="Map").click()
+    page.get_by_role("tab", name="Watch").click()  # by the mouse, which leaves the keys to the player
     page.keyboard.press("ArrowRight")
     page.wait_for_function("document.querySelector('.player-time').textContent !== '0:00.00'")
     page.evaluate("document.querySelector('video').loop = true")  # so that it does not end by itself

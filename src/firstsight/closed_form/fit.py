@@ -34,6 +34,7 @@ _CHUNK = 512  # frames between two reports
 _PROBE_FRAMES = 80  # that are perturbed and searched for, to measure what a level adds
 _CONTRIBUTION_FRAMES = 1_000  # that the projections for this are fitted to
 _CELL_FRAMES = 400  # that cells are fitted to
+_CELLS_AT_ONCE = 64  # frames whose cells are described, 0.6 MB each
 _NUM_GREY_PATCHES = 30_000  # that grey filters are taken from: they have a third of the numbers
 _POSITIONAL = ("means 2x2", "means 4x4")
 
@@ -165,7 +166,8 @@ def _fit_layout(
     layout = Layout(LayoutConfig.for_network(colour), [replace(one, in_channels=1, maps=2) for one in colour.configs])
     chosen = np.sort(torch.randperm(len(frames), generator=generator)[:_FIT_FRAMES].numpy())
     with device.arithmetic(torch.device("cpu"), read.precision):
-        inputs = to_grey(to_inputs(frames[chosen], colour.device))
+        batches = in_batches(frames[chosen], _BATCH)
+        inputs = torch.cat([to_grey(to_inputs(batch, colour.device)) for batch in batches])
         for level in layout.grey.levels:
             scaled = layout.grey.scaled(inputs, level)
             fit_filters(
@@ -176,7 +178,7 @@ def _fit_layout(
     means = read.cell_means(layout, frames[sample.numbers[fitted]])
     layout.fit(means)
     rest = np.setdiff1d(np.arange(len(sample.numbers)), fitted)
-    chunks = [rest[start : start + _CHUNK] for start in range(0, len(rest), _CHUNK)]
+    chunks = [rest[start : start + _CELLS_AT_ONCE] for start in range(0, len(rest), _CELLS_AT_ONCE)]
     described = [
         layout.read_cells(means),
         *(layout.read_cells(read.cell_means(layout, frames[sample.numbers[chunk]])) for chunk in chunks),

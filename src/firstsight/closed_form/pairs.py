@@ -20,6 +20,7 @@ _MIN_SIDE = 0.75  # of the picture that a crop keeps
 _ASPECT = 0.1  # change of the aspect ratio, natural logarithm
 _TURN = 0.2  # of the camera, radians: 11 degrees
 _LIGHT = 0.2  # change of brightness and contrast, natural logarithm
+_AT_ONCE = 100  # frames that are changed, a megabyte each
 # Pairs that augmented views count for beside the pairs found in the footage, of which there may be few or none.
 _PRIOR_PAIRS = 20
 
@@ -105,13 +106,19 @@ def _of_views(
 
 def augmented(frames: NDArray[np.uint8], *, generator: torch.Generator) -> NDArray[np.uint8]:
     """Each frame (N, H, W, C) in a random crop, turned, at full size, with random brightness and contrast."""
-    pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float() / 255
-    lit = _in_another_light(_cropped(pictures, generator), generator)
-    return (lit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    num, rows, columns, channels = frames.shape
+    crops, lights = _draw_crops(num, rows, columns, generator), _draw_lights(num, channels, generator)
+    changed = np.empty_like(frames)
+    for start in range(0, num, _AT_ONCE):
+        some = slice(start, start + _AT_ONCE)
+        pictures = torch.from_numpy(frames[some]).permute(0, 3, 1, 2).float() / 255
+        lit = _in_light(_cropped(pictures, crops[some]), *(one[some] for one in lights))
+        changed[some] = (lit.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return changed
 
 
-def _cropped(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    num, _, rows, columns = pictures.shape
+def _draw_crops(num: int, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Affine maps (num, 2, 3) of places in a crop to those in a picture of so many rows and columns."""
     side, aspect = _draw(_MIN_SIDE, 1, (num,), generator), _draw(-_ASPECT, _ASPECT, (num,), generator).exp()
     width, height = (side * aspect).clamp(max=1), (side / aspect).clamp(max=1)
     turn = _draw(-_TURN, _TURN, (num,), generator)
@@ -120,18 +127,26 @@ def _cropped(pictures: Tensor, generator: torch.Generator) -> Tensor:
     transform[:, 1, 0], transform[:, 1, 1] = width * turn.sin() * columns / rows, height * turn.cos()
     transform[:, 0, 2] = _draw(-1, 1, (num,), generator) * (1 - width)
     transform[:, 1, 2] = _draw(-1, 1, (num,), generator) * (1 - height)
-    grid = nn.functional.affine_grid(transform, list(pictures.shape), align_corners=False)
+    return transform
+
+
+def _cropped(pictures: Tensor, crops: Tensor) -> Tensor:
+    grid = nn.functional.affine_grid(crops, list(pictures.shape), align_corners=False)
     return nn.functional.grid_sample(pictures, grid, padding_mode="reflection", align_corners=False)
 
 
-def _in_another_light(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    num, channels = pictures.shape[:2]
-    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+def _draw_lights(num: int, channels: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors of contrast (num, 1, 1, 1) and of brightness (num, channels, 1, 1), and what is added."""
     contrast = _draw(-_LIGHT, _LIGHT, (num, 1, 1, 1), generator).exp()
     gain = _draw(-_LIGHT, _LIGHT, (num, 1, 1, 1), generator)
     balance = _draw(-_LIGHT / 3, _LIGHT / 3, (num, channels, 1, 1), generator)
     offset = _draw(-_LIGHT / 3, _LIGHT / 3, (num, 1, 1, 1), generator)
-    return ((pictures - mean) * contrast + mean) * (gain + balance).exp() + offset
+    return contrast, (gain + balance).exp(), offset
+
+
+def _in_light(pictures: Tensor, contrast: Tensor, brightness: Tensor, offset: Tensor) -> Tensor:
+    mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
+    return ((pictures - mean) * contrast + mean) * brightness + offset
 
 
 def _draw(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -61,7 +61,7 @@ def write_pictures(
     without: set[str] = set()  # sources whose files cannot be used
     for rank, (source, index, seconds) in enumerate(frames, start=1):
         news: tuple[str, ...] = ()
-        path = folder / f"{rank:0{len(str(len(frames)))}}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
+        path = folder / f"{_ranked(rank, num=len(frames))}-{safe_name(Path(source).stem)}-{seconds:.2f}s.jpg"
         try:
             jpeg = _full_size(records[source], seconds)
         except (SourceError, PixelsError) as error:
@@ -247,5 +247,9 @@ def _write(frames: Iterator[Frame], path: Path, *, name: str) -> None:
 
 
 def _name(rank: int, stretch: Stretch, *, num: int) -> str:
-    """Sorted by name, so many are sorted by rank."""
-    return f"{rank:0{max(2, len(str(num)))}d}-{safe_name(stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"
+    return f"{_ranked(rank, num=num)}-{safe_name(stretch.path.stem)}-{stretch.start_seconds:.2f}s.mp4"
+
+
+def _ranked(rank: int, *, num: int) -> str:
+    """The rank as a name begins with it: sorted by name files are sorted by rank, those of other runs among them."""
+    return f"{rank:0{max(3, len(str(num)))}d}"

@@ -335,7 +335,7 @@ def thumbnail_rows(source: int, rows: Any) -> ThumbnailRows:  # noqa: ANN401  # 
 
 
 def embeddings_of(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # noqa: ANN401  # a pyarrow table or batch
-    """Rows of frames of some sources, by source and in order of time."""
+    """Rows of frames of some sources, by source and in order of time; once each, though some were written twice."""
     numbers = {record.id: number for number, record in enumerate(chosen)}
     found = rows.column("source").to_numpy()
     ids, positions = np.unique(found, return_inverse=True)
@@ -344,6 +344,8 @@ def embeddings_of(rows: Any, chosen: Sequence[SourceRecord]) -> Embeddings:  # n
     source_indices = np.array([numbers[one] for one in ids.tolist()], np.int64)[positions]
     frame_indices = rows.column("frame").to_numpy()
     order = np.lexsort((frame_indices, source_indices))
+    is_next = (np.diff(source_indices[order]) > 0) | (np.diff(frame_indices[order]) > 0)
+    order = order[np.append(is_next, True)[: len(order)]]
     vectors = vectors_of(rows) if "vector" in rows.schema.names else np.empty((len(rows), 0), np.float32)
     return Embeddings(
         vectors[order],

@@ -120,8 +120,9 @@ class Timeline:
         frames = embeddings_of(rows, sources)
         numbers = {record.id: number for number, record in enumerate(sources)}
         timeline = cls(frames, numbers, np.empty(0, np.int64))
-        order = np.argsort(timeline.find_rows(rows), kind="stable")
-        return replace(timeline, row_ids=rows.column("_rowid").to_numpy().astype(np.int64)[order])
+        row_ids = np.empty(len(frames), np.int64)
+        row_ids[timeline.find_rows(rows)] = rows.column("_rowid").to_numpy()
+        return replace(timeline, row_ids=row_ids)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -147,8 +148,7 @@ class Timeline:
         """The row of each frame, given by its position (K,), of rows in any order."""
         found = self.find_rows(rows)
         order = np.argsort(found)
-        first = np.searchsorted(self._keys, self._keys[positions])  # an older version wrote some rows twice
-        return rows.take(pa.array(order[np.searchsorted(found[order], first)]))
+        return rows.take(pa.array(order[np.searchsorted(found[order], positions)]))
 
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
         """(N,): which frames are chosen, without those of some sources.
@@ -269,13 +269,16 @@ class StoredLayouts:
             yield positions, vectors_of(rows, "in_place")
 
     def _rows(self, chosen: NDArray[np.bool_], column: str, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Any]]:
-        """A column of the chosen frames (N,): positions, and rows of pyarrow."""
+        """A column of the chosen frames (N,), each once: positions, and rows of pyarrow."""
+        wanted = chosen.copy()
         query = self._tables.thumbnails.search().select(["source", "frame", column])
         for rows in self._tables.batches(query, batch_size):
             for start in range(0, len(rows), batch_size):
                 some = rows.slice(start, batch_size)
                 positions = self._timeline.find_rows(some)
-                kept = np.flatnonzero((positions >= 0) & chosen[positions])
+                kept = np.flatnonzero((positions >= 0) & wanted[positions])
+                kept = kept[np.sort(np.unique(positions[kept], return_index=True)[1])]  # some were written twice
+                wanted[positions[kept]] = False
                 if len(kept):
                     yield positions[kept], some if len(kept) == len(some) else some.take(pa.array(kept))
 

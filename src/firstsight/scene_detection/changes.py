@@ -78,7 +78,9 @@ def measure(descriptors: Descriptors, *, span: int) -> Bands:
     """The distances of all pairs of frames at most `span` apart."""
     shown = _is_shown(descriptors.pictures)
     blocks = [
-        _of_block(descriptors[start : start + _BLOCK + span], shown, span=span, num=min(_BLOCK, len(descriptors) - start))
+        _of_block(
+            descriptors[start : start + _BLOCK + span], shown, span=span, num=min(_BLOCK, len(descriptors) - start)
+        )
         for start in range(0, len(descriptors), _BLOCK)
     ]
     structure, light, detail, contrast = zip(*blocks, strict=True)

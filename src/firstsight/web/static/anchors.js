@@ -1,6 +1,6 @@
 // Anchors at the side: pinned pictures, what matches each, and their moments by source.
 import { get, remove, send } from "./api.js";
-import { ANCHOR_COLOURS, counted, h, isPressed, timeText } from "./dom.js";
+import { ANCHOR_COLOURS, counted, h, isPressed, renew, timeText } from "./dom.js";
 import { activeAnchor, emit, fileName, isPicture, on, placeText, seek, state } from "./state.js";
 
 const MAX_LISTED = 60;
@@ -110,9 +110,9 @@ export class AnchorPanel {
   show() {
     if (this.list.contains(document.activeElement) && document.activeElement.matches("input")) return;
     if ([this.list, this.results].some((one) => isPressed(one, () => this.show()))) return;
-    this.list.replaceChildren(...state.anchors.map((anchor) => this.card(anchor)));
+    renew(this.list, ...state.anchors.map((anchor) => this.card(anchor)));
     this.list.hidden = !state.anchors.length;
-    this.results.replaceChildren(...this.moments(activeAnchor()));
+    renew(this.results, ...this.moments(activeAnchor()));
     this.mark();
   }
 
@@ -121,9 +121,9 @@ export class AnchorPanel {
     const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onblur: () => this.show(), onkeydown: (event) => event.key === "Enter" && name.blur() });
     const picture = h("span", { class: "anchor-picture" }, h("img", { src: `/api/anchors/${anchor.id}/picture?most=320`, alt: "", onload: (event) => placeBox(event.target, anchor) }));
     return h("li", { class: isActive ? "active" : "", style: { "--own": ANCHOR_COLOURS[anchor.colour] } },
-      h("button", { class: "anchor-show", "aria-pressed": String(isActive), "aria-label": `Moments like ${anchor.name}`, onclick: () => this.activate(anchor) }, picture),
+      h("button", { class: "anchor-show", "data-key": `show ${anchor.id}`, "aria-pressed": String(isActive), "aria-label": `Moments like ${anchor.name}`, onclick: () => this.activate(anchor) }, picture),
       h("div", { class: "anchor-text" }, name, h("span", { class: anchor.result?.is_match === false ? "verdict none" : "verdict" }, summary(anchor))),
-      h("button", { class: "quiet", "aria-label": `Remove ${anchor.name}`, title: "Remove", onclick: () => this.unpin(anchor) }, "×"));
+      h("button", { class: "quiet", "data-key": `remove ${anchor.id}`, "aria-label": `Remove ${anchor.name}`, title: "Remove", onclick: () => this.unpin(anchor) }, "×"));
   }
 
   moments(anchor) {

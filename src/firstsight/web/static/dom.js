@@ -24,14 +24,16 @@ export function isPressed(element, again) {
   return true;
 }
 
-// Shows children in place of others; what has the focus keeps it, if a control of its name comes at its place.
+// Shows children in place of others. The control of the same key as the one that has the focus gets it; if there is none
+// any more it goes to what they stand in, so that a key pressed at this moment does nothing.
 export function renew(parent, ...children) {
-  const controls = () => [...parent.querySelectorAll("button, input, summary")];
-  const name = (one) => one?.tagName + (one?.tagName === "BUTTON" ? (one.getAttribute("aria-label") ?? one.textContent) : "");
-  const focused = document.activeElement, place = controls().indexOf(focused);
+  const key = (one) => one.dataset.key ?? one.getAttribute("aria-label") ?? one.textContent;
+  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
   parent.replaceChildren(...children);
-  const now = place < 0 ? null : controls()[place];
-  if (now && name(now) === name(focused)) now.focus();
+  if (!focused) return;
+  const now = [...parent.querySelectorAll(focused.tagName)].find((one) => key(one) === key(focused)) ?? parent;
+  if (now === parent) parent.tabIndex = -1;
+  now.focus({ preventScroll: true });
 }
 
 // Does what `keys` names for the key that was pressed; with Ctrl, Alt or Meta a key is the browser's.

@@ -1,6 +1,6 @@
 // The moments elsewhere that are most like the current frame; each can be opened, or laid over the current one.
 import { get } from "./api.js";
-import { h, isPressed, timeText } from "./dom.js";
+import { h, isPressed, renew, timeText } from "./dom.js";
 import { fileName, isPicture, placeText, seek, state } from "./state.js";
 
 export class Elsewhere {
@@ -23,8 +23,8 @@ export class Elsewhere {
   fill({ row, seconds }, found) {
     if (isPressed(this.list, () => this.fill({ row, seconds }, found))) return;
     if (state.position.row !== row || state.position.seconds !== seconds) return;
-    if (!found.length) return this.list.replaceChildren(h("li", { class: "hint" }, "nothing elsewhere yet"));
-    this.list.replaceChildren(...found.map((one) => this.moment(one, { row, seconds })));
+    if (!found.length) return renew(this.list, h("li", { class: "hint" }, "nothing elsewhere yet"));
+    renew(this.list, ...found.map((one) => this.moment(one, { row, seconds })));
   }
 
   moment(one, now) {

@@ -1,6 +1,6 @@
 // Long work: what runs, how far it is, and ways to stop it and to go on. Asked of the server, so a closed tab loses nothing.
 import { get, send } from "./api.js";
-import { h, isPressed, timeText } from "./dom.js";
+import { h, isPressed, renew, timeText } from "./dom.js";
 import { emit, state } from "./state.js";
 
 const BUSY_MS = 700, IDLE_MS = 4000;
@@ -68,7 +68,7 @@ export class JobBar {
     const button = (text, what, props = {}) => h("button", { ...props, onclick: () => this.act(`/jobs/${job.id}/${what}`) }, text);
     const acts = isOn ? [button("Cancel", "cancel")]
       : [job.state !== "done" && button("Go on", "again"), button("×", "dismiss", { class: "quiet", "aria-label": `Dismiss ${job.title}`, title: "Dismiss" })];
-    this.element.replaceChildren(
+    renew(this.element,
       h("div", { class: "job-text" }, h("b", {}, job.title), h("span", {}, words[job.state], this.time), this.detail),
       ...[this.bar, ...acts].filter(Boolean));
   }

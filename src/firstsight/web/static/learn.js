@@ -7,7 +7,7 @@ const METHODS = { default: "in closed form (seconds to minutes)", article: "the 
 
 export class Learn {
   constructor(parent, { report }) {
-    Object.assign(this, { report, models: [], levels: new Map(), shown: null });
+    Object.assign(this, { report, models: [], levels: new Map(), opened: new Map(), shown: null });
     this.keys = {};
     this.form = h("form", { class: "learn-form", "aria-label": "A new model", onsubmit: (event) => { event.preventDefault(); this.begin(); } });
     this.list = h("ul", { class: "models", "aria-label": "Models" });
@@ -86,7 +86,7 @@ export class Learn {
   show() {
     if ([this.list, this.body].some((one) => isPressed(one, () => this.show()))) return;
     renew(this.list, ...this.models.map((model) => h("li", {},
-      h("label", {}, h("input", { type: "checkbox", checked: this.shown.includes(model.name), onchange: () => this.toggle(model.name) }), h("span", {}, h("b", {}, model.name), h("small", {}, words(model)))),
+      h("label", {}, h("input", { type: "checkbox", "data-key": model.name, checked: this.shown.includes(model.name), onchange: () => this.toggle(model.name) }), h("span", {}, h("b", {}, model.name), h("small", {}, words(model)))),
       h("button", { class: "quiet", "aria-label": `Remove ${model.name}`, title: "Remove", onclick: () => this.act(() => remove(`/models/${model.name}`)) }, "×"))));
     const some = this.models.filter((one) => this.shown.includes(one.name));
     renew(this.body, ...(some.length ? some.map((model) => this.column(model))
@@ -98,8 +98,8 @@ export class Learn {
   column(model) {
     const job = model.job, isOn = job && ["waiting", "running"].includes(job.state);
     const share = job?.total ? Math.min(1, job.done / job.total) : null;
-    const act = isOn ? h("button", { onclick: () => this.act(() => send(`/jobs/${job.id}/cancel`)) }, "Stop")
-      : !model.verdict && h("button", { onclick: () => this.act(() => send(`/models/${model.name}/resume`)) }, model.can_be_resumed || model.is_learned ? "Resume" : "Start again");
+    const act = isOn ? h("button", { "data-key": model.name, onclick: () => this.act(() => send(`/jobs/${job.id}/cancel`)) }, "Stop")
+      : !model.verdict && h("button", { "data-key": model.name, onclick: () => this.act(() => send(`/models/${model.name}/resume`)) }, model.can_be_resumed || model.is_learned ? "Resume" : "Start again");
     return h("section", { class: "model", "aria-label": model.name },
       h("div", { class: "model-head" }, h("h2", {}, model.name), h("span", { class: "hint" }, words(model)), act || null),
       isOn ? h("div", { class: "model-progress" }, h("progress", share === null ? { "aria-label": "Progress" } : { value: share, max: 1, "aria-label": "Progress" }), h("span", {}, [job.what, job.detail].filter(Boolean).join(" · ") || "waits")) : null,
@@ -115,7 +115,7 @@ export class Learn {
     const first = columns[0], best = Math.max(...Object.values(verdict.scores).map((one) => one[first] ?? 0));
     return [h("h3", {}, "What it is good for"),
       h("ul", { class: "verdicts" }, ...verdict.verdicts.map((line) => { const [use, ...rest] = line.split(": "); return h("li", {}, h("b", {}, use), " ", rest.join(": ")); })),
-      h("table", {}, h("caption", {}, verdict.asks), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "method"), ...columns.map((one) => h("th", { scope: "col" }, one)))),
+      table(h("caption", {}, verdict.asks), h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "method"), ...columns.map((one) => h("th", { scope: "col" }, one)))),
         h("tbody", {}, ...Object.entries(verdict.scores).map(([name, figures]) => h("tr", { class: figures[first] === best ? "best" : "" }, h("th", { scope: "row" }, name), ...columns.map((one) => h("td", {}, percent(figures[one])))))))];
   }
 
@@ -132,15 +132,17 @@ export class Learn {
     const lines = warnings.map((one) => h("p", { class: "error" }, one));
     if (embedding) lines.push(h("p", { class: "hint" }, `embedding: ${embedding.effective_rank.toFixed(0)} directions in use, spread ${embedding.spread.toFixed(2)}`));
     if (!rows.length) return lines;
-    return [h("h3", {}, "Health"), ...lines, h("table", {}, h("thead", {}, h("tr", {}, ...["level", "most similar maps", "maps on average", "dead maps"].map((one) => h("th", { scope: "col" }, one)))), h("tbody", {}, ...rows))];
+    return [h("h3", {}, "Health"), ...lines, table(h("thead", {}, h("tr", {}, ...["level", "most similar maps", "maps on average", "dead maps"].map((one) => h("th", { scope: "col" }, one)))), h("tbody", {}, ...rows))];
   }
 
   pictures(model) {
     const levels = this.levels.get(model.name) ?? [];
-    return levels.map((one) => h("details", { open: one.level === 1 }, h("summary", {}, `Level ${one.level}: ${one.shape}`),
+    return levels.map((one) => h("details", { open: this.opened.get(`${model.name} ${one.level}`) ?? one.level === 1 }, h("summary", { "data-key": `${model.name} ${one.level}`, onclick: (event) => this.opened.set(event.currentTarget.dataset.key, !event.currentTarget.parentElement.open) }, `Level ${one.level}: ${one.shape}`),
       h("div", { class: "model-pictures" }, h("figure", {}, h("img", { src: one.filters, alt: `Filters of level ${one.level}` }), h("figcaption", {}, "filters")), h("figure", {}, h("img", { src: one.maps, alt: `Maps of level ${one.level} on a frame` }), h("figcaption", {}, "maps of a frame")))));
   }
 }
+
+const table = (...parts) => h("div", { class: "scrolled" }, h("table", {}, ...parts)); // sideways, where it is too wide
 
 function freeName(names) {
   let number = 1;

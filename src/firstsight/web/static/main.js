@@ -61,7 +61,7 @@ function countsText({ rows, num_sources: num, num_frames: frames }) {
 
 function layout(root) {
   const parts = {}, names = Object.keys(VIEWS);
-  const tab = (name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", onclick: () => choose(name) }, VIEWS[name]);
+  const tab = (name) => h("button", { role: "tab", id: `tab-${name}`, "aria-controls": `panel-${name}`, "aria-selected": "false", onclick: (event) => { choose(name); if (event.detail) event.currentTarget.blur(); } }, VIEWS[name]);
   const choose = parts.choose = (name) => {
     for (const one of names) {
       parts[one].hidden = one !== name;

@@ -16,7 +16,7 @@ export class FrameMap {
   constructor(parent, { pin, report }) {
     Object.assign(this, { pin, report });
     this.dots = h("canvas", { class: "map-dots", "aria-hidden": "true" });
-    this.canvas = h("canvas", { tabIndex: 0, role: "img", "aria-label": "Map of the footage: similar frames lie near each other. Arrows move, plus and minus zoom, 0 shows all, Enter opens the frame in the middle." });
+    this.canvas = h("canvas", { tabIndex: 0, role: "application", "aria-label": "Map of the footage: similar frames lie near each other. Arrows move, plus and minus zoom, 0 shows all, Enter opens the frame in the middle." });
     this.note = h("div", { class: "player-note", role: "status" });
     this.lasso = h("button", { "aria-pressed": "false", onclick: () => this.setLasso(!this.isLasso) }, "Lasso");
     this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.colourPoints() }, ...Object.entries(COLOURS).map(([value, text]) => h("option", { value }, `by ${text}`)));
@@ -111,8 +111,9 @@ export class FrameMap {
 
   // By pixels.
   pan(x, y) {
-    this.view.x += x / this.scale;
-    this.view.y += y / this.scale;
+    const inside = (value) => Math.max(0, Math.min(1, value));
+    this.view.x = inside(this.view.x + x / this.scale);
+    this.view.y = inside(this.view.y + y / this.scale);
     this.move();
   }
 
@@ -170,6 +171,7 @@ export class FrameMap {
       context.lineWidth = 3;
       context.beginPath(); context.arc(x, y, Math.max(9, side / 2 + 4), 0, 7); context.stroke();
     }
+    if (canvas.matches(":focus-visible")) this.paintMiddle(context, side);
     if (this.path?.length) {
       context.strokeStyle = token("--text");
       context.setLineDash([5, 4]);
@@ -178,6 +180,17 @@ export class FrameMap {
     }
     canvas.dataset.points = String(this.num);
     canvas.dataset.painted = `${1 + Number.parseInt(canvas.dataset.painted ?? "0", 10)} in ${(performance.now() - begin).toFixed(1)} ms`;
+  }
+
+  // Where Enter opens a frame, for whoever has come by keys: a cross, and a ring around that frame.
+  paintMiddle(context, side) {
+    const { middle } = this, near = this.atMiddle();
+    context.strokeStyle = token("--text");
+    context.lineWidth = 1.5;
+    context.beginPath();
+    for (const [x, y] of [[7, 0], [0, 7]]) { context.moveTo(middle[0] - x, middle[1] - y); context.lineTo(middle[0] + x, middle[1] + y); }
+    if (near >= 0) { const [x, y] = this.place(near), radius = Math.max(7, side / 2 + 2); context.moveTo(x + radius, y); context.arc(x, y, radius, 0, 7); }
+    context.stroke();
   }
 
   // Paints at once, a sample of many points; and all of them once the map stays.
@@ -228,6 +241,10 @@ export class FrameMap {
     });
     return best;
   }
+
+  get middle() { return [this.canvas.clientWidth / 2, this.canvas.clientHeight / 2]; }
+  // The point nearest to the middle; -1 if there are none.
+  atMiddle() { return [24, 96, 384, Infinity].reduce((found, within) => (found < 0 ? this.pick(...this.middle, within) : found), -1); }
 
   setLasso(is) {
     this.isLasso = is;
@@ -291,12 +308,13 @@ export class FrameMap {
       event.preventDefault();
       this.zoom(2 ** (-Math.max(-200, Math.min(200, event.deltaY)) / 200), ...at(event));
     }, { passive: false });
-    const middle = () => [canvas.clientWidth / 2, canvas.clientHeight / 2];
+    const zoom = (factor) => { const near = this.atMiddle(); this.zoom(factor, ...(near < 0 ? this.middle : this.place(near))); };
     const keys = {
       ArrowLeft: () => this.pan(-80, 0), ArrowRight: () => this.pan(80, 0), ArrowUp: () => this.pan(0, -80), ArrowDown: () => this.pan(0, 80),
-      "+": () => this.zoom(1.5, ...middle()), "=": () => this.zoom(1.5, ...middle()), "-": () => this.zoom(1 / 1.5, ...middle()), 0: () => this.fit(), Enter: () => this.open(this.pick(...middle(), Infinity)),
+      "+": () => zoom(1.5), "=": () => zoom(1.5), "-": () => zoom(1 / 1.5), 0: () => this.fit(), Enter: () => this.open(this.atMiddle()),
     };
     canvas.addEventListener("keydown", (event) => press(event, keys));
+    for (const type of ["focus", "blur"]) canvas.addEventListener(type, () => this.paint());
     canvas.addEventListener("pointerdown", (event) => {
       begin = at(event);
       moved = 0;

@@ -1,6 +1,6 @@
 // The review queue: one thing after the other, large, answered by y, n or u; the server keeps every answer.
 import { get, send } from "./api.js";
-import { h, isPressed, timeText } from "./dom.js";
+import { h, isPressed, renew, timeText } from "./dom.js";
 import { emit, isPicture, on, placeText, seek, state } from "./state.js";
 
 const KINDS = {
@@ -117,12 +117,12 @@ export class Review {
   show() {
     if ([this.chips, this.body].some((one) => isPressed(one, () => this.show()))) return;
     const { queue, num_answered: done, last } = this.found, one = this.shown, left = queue.length;
-    const chip = (kind, name, num) => h("button", { class: "chip", "aria-pressed": String(this.only === kind), disabled: Boolean(kind) && !num, onclick: () => { this.only = kind; this.show(); } }, name, h("small", {}, String(num)));
-    this.chips.replaceChildren(chip(null, "All", left), ...Object.entries(KINDS).map(([kind, { name }]) => chip(kind, name, this.found.num_left[kind] ?? 0)),
+    const chip = (kind, name, num) => h("button", { class: "chip", "data-key": name, "aria-pressed": String(this.only === kind), disabled: Boolean(kind) && !num, onclick: () => { this.only = kind; this.show(); } }, name, h("small", {}, String(num)));
+    renew(this.chips, chip(null, "All", left), ...Object.entries(KINDS).map(([kind, { name }]) => chip(kind, name, this.found.num_left[kind] ?? 0)),
       h("span", { class: "review-done" }, done ? `${done.toLocaleString("en")} answered` : ""),
       h("button", { disabled: !last, onclick: () => this.undo(), title: "Take back the latest answer (z)" }, "Undo", h("kbd", {}, "z")),
       ...(done ? [h("a", { class: "button", href: "/api/review/labels.csv", download: "labels.csv" }, "CSV")] : []));
-    this.body.replaceChildren(...(one ? this.question(one) : this.nothing(done)));
+    renew(this.body, ...(one ? this.question(one) : this.nothing(done)));
     this.body.dataset.shown = one?.id ?? "";
     for (const next of queue.filter((other) => other !== one).slice(0, 2)) for (const side of next.sides) new Image().src = address(side); // soon wanted
   }

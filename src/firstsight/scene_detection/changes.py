@@ -84,9 +84,8 @@ def measure(descriptors: Descriptors, *, span: int) -> Bands:
         for start in range(0, len(descriptors), _BLOCK)
     ]
     structure, light, detail, contrast = zip(*blocks, strict=True)
-    return Bands(
-        *(np.concatenate(one, axis=1) for one in (structure, light, detail)), contrast=np.concatenate(contrast)
-    )
+    along = (np.concatenate(one, axis=1) for one in (structure, light, detail))
+    return Bands(*along, np.concatenate(contrast))
 
 
 def _of_block(

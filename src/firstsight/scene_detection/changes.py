@@ -83,15 +83,16 @@ def measure(descriptors: Descriptors, *, span: int) -> Bands:
         )
         for start in range(0, len(descriptors), _BLOCK)
     ]
-    structure, light, detail, contrast = zip(*blocks, strict=True)
-    along = (np.concatenate(one, axis=1) for one in (structure, light, detail))
-    return Bands(*along, np.concatenate(contrast))
+    return Bands(
+        np.concatenate([one.structure for one in blocks], axis=1),
+        np.concatenate([one.light for one in blocks], axis=1),
+        np.concatenate([one.detail for one in blocks], axis=1),
+        np.concatenate([one.contrast for one in blocks]),
+    )
 
 
-def _of_block(
-    descriptors: Descriptors, shown: NDArray[np.bool_], *, span: int, num: int
-) -> tuple[NDArray[np.float32], ...]:
-    """The fields of `Bands` for the first `num` of the frames, given also the `span` that follow."""
+def _of_block(descriptors: Descriptors, shown: NDArray[np.bool_], *, span: int, num: int) -> Bands:
+    """Those of the first `num` of the frames, given also the `span` that follow."""
     pixels = _cells(descriptors.pictures)
     centred = pixels - pixels.mean(axis=-1, keepdims=True)
     energy = np.square(centred[:num]).mean(axis=-1)
@@ -99,7 +100,7 @@ def _of_block(
     of_picture = _dissimilarity(centred[:, shown] / pixels.shape[-1] ** 0.5, span, num, noise=_PICTURE_NOISE**2)
     of_maps = _dissimilarity(descriptors.maps[:, shown].astype(np.float32), span, num, noise=_MAP_NOISE)
     light = _squared(pixels, span, num) / pixels.shape[-1]
-    return np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1)
+    return Bands(np.sqrt(of_picture * of_maps), light, detail.mean(axis=-1), energy.mean(axis=-1))
 
 
 def is_blank(pictures: NDArray[np.uint8]) -> NDArray[np.bool_]:

@@ -67,7 +67,7 @@ def test_keyframes_are_told_and_written(firstsight, library: Path, tmp_path: Pat
     assert ran.code == 0, ran.err
     assert len(ran.out.splitlines()) == 5
     pictures = sorted((tmp_path / "chosen").iterdir())
-    assert [path.name[:2] for path in pictures] == ["1-", "2-", "3-"]
+    assert [path.name[:4] for path in pictures] == ["001-", "002-", "003-"]
     assert {size_of(path) for path in pictures} == {(64, 48)}
     assert "not of these" not in ran.out
     assert (

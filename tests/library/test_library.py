@@ -133,7 +133,9 @@ class TestRows:
         np.testing.assert_array_equal(made.library.vectors_at(positions), made.library.embeddings().vectors[positions])
         assert made.library.vectors_at(positions[:0]).shape == (0, 100)
 
-    def test_that_an_older_version_wrote_twice_count_once(self, tmp_path: Path) -> None:
+    def test_that_an_older_version_wrote_twice_count_once(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         library = filled(tmp_path / "library", {"a.mp4": 40, "b.mp4": 30}).library
         before = library.embeddings()
         library.tables.frames.add(library.tables.frames.search().where("frame % 3 = 0").to_arrow())
@@ -144,6 +146,11 @@ class TestRows:
         np.testing.assert_array_equal(library.vectors_at(np.arange(70)), before.vectors)
         assert library.timeline.find_row_ids(library.timeline.row_ids).tolist() == list(range(70))
         assert find_nearest(library, before.vectors[-1], k=3).frames[0].source == "b.mp4"
+        assert sum(len(batch) for batch in library.iterate(batch_size=7)) == 70
+        monkeypatch.setattr("firstsight.library.store.MAX_HELD_BYTES", 0)
+        library.refresh()
+        positions = np.concatenate([positions for positions, _ in library.vectors()])
+        assert sorted(positions.tolist()) == list(range(70))
 
     def test_are_found_by_their_row_ids(self, made: Filled) -> None:
         timeline = made.library.timeline

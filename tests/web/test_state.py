@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from library_made import layout_encoder, write_video
+from library_made import filled, layout_encoder, write_video
 from PIL import Image
 from waiting import WATCHDOG_SECONDS, wait_for
 
@@ -26,7 +26,7 @@ from firstsight.web.model_routes import NewModel
 from firstsight.web.models import About, Models
 from firstsight.web.overview import read_overview, write_overview
 from firstsight.web.routes import FrameAnchor, LiveSource, routes_of
-from firstsight.web.rows import state_of
+from firstsight.web.rows import snapshot_of, state_of
 from firstsight.web.workspace import Workspace
 
 PICTURE = np.zeros((20, 30, 3), np.uint8)
@@ -453,3 +453,17 @@ def test_what_was_compared_is_drawn_where_it_was(
     assert tiles(pinned, 0, 0, row.id).body == before
     monkeypatch.undo()
     assert np.count_nonzero(np.frombuffer(tiles(pinned, 0, 0, row.id).body, np.uint8)) == 4
+
+
+def test_frames_that_an_older_version_wrote_and_counted_twice_are_on_the_map_once(tmp_path: Path) -> None:
+    store = filled(tmp_path / "library", {"a.mp4": 40, "b.mp4": 30}).library
+    first = store.source("a.mp4")
+    store.tables.frames.add(store.tables.frames.search().where(f"source = {first.id}").to_arrow())
+    store.tables.put([replace(first, num_frames=80)])
+    with Library.open(tmp_path / "library") as library:
+        write_overview(library, tmp_path / "overview.npz")
+        found = read_overview(tmp_path / "overview.npz", state_of(library.store))
+        shown = snapshot_of(library.store, ())
+    assert found is not None
+    assert len(found.labels) == len(found.points) == shown.num_frames == 70
+    assert sorted(found.positions.tolist()) == list(range(70))

@@ -1,7 +1,7 @@
 """A choice of frames by source and time; the timeline of a library, 40 bytes a frame in memory; layouts along it."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -150,6 +150,24 @@ class Timeline:
         order = np.argsort(found)
         return rows.take(pa.array(order[np.searchsorted(found[order], positions)]))
 
+    def each_once(
+        self, batches: Iterable[Any], batch_size: int, *, chosen: NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[NDArray[np.intp], Any]]:
+        """Of batches of pyarrow rows those of the chosen frames (N,), or of all, with their positions; some at a time.
+
+        Each comes once, though an older version wrote some rows twice.
+        """
+        wanted = np.ones(len(self), np.bool_) if chosen is None else chosen.copy()
+        for rows in batches:
+            for start in range(0, len(rows), batch_size):
+                some = rows.slice(start, batch_size)
+                positions = self.find_rows(some)
+                kept = np.flatnonzero((positions >= 0) & wanted[positions])
+                kept = kept[np.sort(np.unique(positions[kept], return_index=True)[1])]
+                wanted[positions[kept]] = False
+                if len(kept):
+                    yield positions[kept], some if len(kept) == len(some) else some.take(pa.array(kept))
+
     def chosen(self, where: Where | None, *, without: frozenset[str]) -> NDArray[np.bool_]:
         """(N,): which frames are chosen, without those of some sources.
 
@@ -270,17 +288,8 @@ class StoredLayouts:
 
     def _rows(self, chosen: NDArray[np.bool_], column: str, batch_size: int) -> Iterator[tuple[NDArray[np.intp], Any]]:
         """A column of the chosen frames (N,), each once: positions, and rows of pyarrow."""
-        wanted = chosen.copy()
         query = self._tables.thumbnails.search().select(["source", "frame", column])
-        for rows in self._tables.batches(query, batch_size):
-            for start in range(0, len(rows), batch_size):
-                some = rows.slice(start, batch_size)
-                positions = self._timeline.find_rows(some)
-                kept = np.flatnonzero((positions >= 0) & wanted[positions])
-                kept = kept[np.sort(np.unique(positions[kept], return_index=True)[1])]  # some were written twice
-                wanted[positions[kept]] = False
-                if len(kept):
-                    yield positions[kept], some if len(kept) == len(some) else some.take(pa.array(kept))
+        return self._timeline.each_once(self._tables.batches(query, batch_size), batch_size, chosen=chosen)
 
     @cached_property
     def _row_ids(self) -> NDArray[np.int64]:

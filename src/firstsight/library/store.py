@@ -268,9 +268,8 @@ class Store(Closing):
         if batch_size < 1:
             raise SettingsError(f"batches of {batch_size}; valid is at least 1")
         chosen = self._chosen(where)
-        for rows in self.tables.batches(self._scan(where), batch_size):
-            for start in range(0, len(rows), batch_size):
-                yield embeddings_of(rows.slice(start, batch_size), chosen)
+        for _, rows in self.timeline.each_once(self.tables.batches(self._scan(where), batch_size), batch_size):
+            yield embeddings_of(rows, chosen)
 
     @property
     def timeline(self) -> Timeline:
@@ -292,8 +291,8 @@ class Store(Closing):
             positions = np.flatnonzero(self.timeline.chosen(where, without=frozenset()))
             yield positions, self._held if len(positions) == len(self._held) else self._held[positions]
             return
-        for rows in self.tables.batches(self._scan(where), BATCH_ROWS):
-            yield self.timeline.find_rows(rows), vectors_of(rows)
+        for positions, rows in self.timeline.each_once(self.tables.batches(self._scan(where), BATCH_ROWS), BATCH_ROWS):
+            yield positions, vectors_of(rows)
 
     def vectors_at(self, positions: NDArray[np.intp]) -> NDArray[np.float32]:
         """The vectors (K, dim) of frames given by their positions in `timeline`."""

@@ -37,7 +37,7 @@ def write_overview(library: Library, out: Path, *, progress: Report = silent) ->
     """Computes it and writes it to a file; what it found, in a line. Too few frames make no group, and no map."""
     state = state_of(library.store)
     groups: list[dict[str, Any]] = []
-    labels = np.zeros(library.num_frames, np.uint8)
+    labels = np.zeros(len(library.store.timeline), np.uint8)
     points, chosen = np.empty((0, 2), np.float32), np.empty(0, np.int64)
     if _can_be_grouped(library):
         found = library.clusters(progress=progress)
@@ -88,7 +88,7 @@ def _all_placed(library: Library, layout: FrameMap, progress: Report) -> tuple[N
     Of many frames some are laid out; the others are put near what they are like, and a little apart from each other.
     """
     chosen = _positions(library, layout.frames.source_indices, layout.frames.frame_indices)
-    num = library.num_frames
+    num = len(library.store.timeline)
     if len(chosen) == num:
         return layout.points, chosen
     points = np.empty((num, 2), np.float32)

@@ -170,7 +170,7 @@ def snapshot_of(store: Store | None, files: Sequence[FootageFile]) -> Snapshot:
         for number, file in enumerate(files)
         if not file.is_picture and file.path not in known
     ]
-    return Snapshot(state_of(store), tuple(rows), 0 if store is None else store.num_frames)
+    return Snapshot(state_of(store), tuple(rows), 0 if store is None else len(store.timeline))
 
 
 _NO_FRAMES = np.empty(0, np.intp), np.empty(0)

@@ -110,15 +110,15 @@ export class AnchorPanel {
   show() {
     if (this.list.contains(document.activeElement) && document.activeElement.matches("input")) return;
     if ([this.list, this.results].some((one) => isPressed(one, () => this.show()))) return;
-    renew(this.list, ...state.anchors.map((anchor) => this.card(anchor)));
     this.list.hidden = !state.anchors.length;
+    renew(this.list, ...state.anchors.map((anchor) => this.card(anchor)));
     renew(this.results, ...this.moments(activeAnchor()));
     this.mark();
   }
 
   card(anchor) {
     const isActive = anchor.id === state.active;
-    const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onblur: () => this.show(), onkeydown: (event) => event.key === "Enter" && name.blur() });
+    const name = h("input", { value: anchor.name, "aria-label": "Name of the anchor", maxLength: 80, spellcheck: false, onchange: () => this.rename(anchor, name), onblur: () => setTimeout(() => this.show()), onkeydown: (event) => event.key === "Enter" && name.blur() });
     const picture = h("span", { class: "anchor-picture" }, h("img", { src: `/api/anchors/${anchor.id}/picture?most=320`, alt: "", onload: (event) => placeBox(event.target, anchor) }));
     return h("li", { class: isActive ? "active" : "", style: { "--own": ANCHOR_COLOURS[anchor.colour] } },
       h("button", { class: "anchor-show", "data-key": `show ${anchor.id}`, "aria-pressed": String(isActive), "aria-label": `Moments like ${anchor.name}`, onclick: () => this.activate(anchor) }, picture),

@@ -14,24 +14,24 @@ export function h(tag, props = {}, ...children) {
 }
 
 // A press and its release must meet the same button, or there is no click: what is pressed is shown anew afterwards.
-const pressed = new WeakSet();
+const pressed = new WeakMap(); // by what shows it anew, as it was wanted last
 export function isPressed(element, again) {
   if (!element.querySelector(":active")) return false; // a key makes a button active, and not what it stands in
-  if (!pressed.has(element)) {
-    pressed.add(element);
-    setTimeout(() => { pressed.delete(element); again(); }, 50);
-  }
+  const waits = pressed.has(element);
+  pressed.set(element, again);
+  if (!waits) setTimeout(() => { const last = pressed.get(element); pressed.delete(element); last(); }, 50);
   return true;
 }
 
-// Shows children in place of others. The control of the same key as the one that has the focus gets it; if there is none
-// any more it goes to what they stand in, so that a key pressed at this moment does nothing.
+// Shows children in place of others. To whoever uses keys, the control of the same key as the one that had the focus gets
+// it; if there is none any more, what they stand in, so that a key pressed at this moment does nothing.
 export function renew(parent, ...children) {
   const key = (one) => one.dataset.key ?? one.getAttribute("aria-label") ?? one.textContent;
-  const focused = parent.contains(document.activeElement) ? document.activeElement : null;
+  const focused = parent.querySelector(":focus-visible"), scrolled = [...parent.querySelectorAll(".scrolled")].map((one) => one.scrollLeft);
   parent.replaceChildren(...children);
+  parent.querySelectorAll(".scrolled").forEach((one, index) => { one.scrollLeft = scrolled[index] ?? 0; });
   if (!focused) return;
-  const now = [...parent.querySelectorAll(focused.tagName)].find((one) => key(one) === key(focused)) ?? parent;
+  const now = [...parent.querySelectorAll(focused.tagName)].find((one) => key(one) === key(focused) && !one.disabled) ?? parent;
   if (now === parent) parent.tabIndex = -1;
   now.focus({ preventScroll: true });
 }

@@ -65,7 +65,7 @@ export class JobBar {
     this.time = h("span", { "aria-live": "off" }, time);
     this.detail = h("span", { class: "job-detail", "aria-live": "off" }, detail);
     this.bar = isOn ? h("progress", share === null ? { "aria-label": job.title } : { value: share, max: 1, "aria-label": job.title }) : null;
-    const button = (text, what, props = {}) => h("button", { ...props, onclick: () => this.act(`/jobs/${job.id}/${what}`) }, text);
+    const button = (text, what, props = {}) => h("button", { "data-key": `${what} ${job.id}`, ...props, onclick: () => this.act(`/jobs/${job.id}/${what}`) }, text);
     const acts = isOn ? [button("Cancel", "cancel")]
       : [job.state !== "done" && button("Go on", "again"), button("×", "dismiss", { class: "quiet", "aria-label": `Dismiss ${job.title}`, title: "Dismiss" })];
     renew(this.element,

@@ -98,8 +98,8 @@ export class Learn {
   column(model) {
     const job = model.job, isOn = job && ["waiting", "running"].includes(job.state);
     const share = job?.total ? Math.min(1, job.done / job.total) : null;
-    const act = isOn ? h("button", { "data-key": model.name, onclick: () => this.act(() => send(`/jobs/${job.id}/cancel`)) }, "Stop")
-      : !model.verdict && h("button", { "data-key": model.name, onclick: () => this.act(() => send(`/models/${model.name}/resume`)) }, model.can_be_resumed || model.is_learned ? "Resume" : "Start again");
+    const act = isOn ? h("button", { "data-key": `stop ${model.name}`, onclick: () => this.act(() => send(`/jobs/${job.id}/cancel`)) }, "Stop")
+      : !model.verdict && h("button", { "data-key": `resume ${model.name}`, onclick: () => this.act(() => send(`/models/${model.name}/resume`)) }, model.can_be_resumed || model.is_learned ? "Resume" : "Start again");
     return h("section", { class: "model", "aria-label": model.name },
       h("div", { class: "model-head" }, h("h2", {}, model.name), h("span", { class: "hint" }, words(model)), act || null),
       isOn ? h("div", { class: "model-progress" }, h("progress", share === null ? { "aria-label": "Progress" } : { value: share, max: 1, "aria-label": "Progress" }), h("span", {}, [job.what, job.detail].filter(Boolean).join(" · ") || "waits")) : null,

@@ -119,7 +119,7 @@ function listen(root, { player, panel, report, views }) {
   };
   const jump = (by) => seek(state.position.row, state.position.seconds + by);
   document.addEventListener("keydown", (event) => {
-    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || ([" ", "Enter"].includes(event.key) && event.target.matches?.("button, input, a, summary"));
+    const isTyping = event.target.matches?.("input:not([type=checkbox], [type=range]), select, textarea") || (event.target.type === "range" && event.key.startsWith("Arrow")) || ([" ", "Enter"].includes(event.key) && event.target.matches?.("button, input, a, summary, [tabindex='-1']"));
     if (!isTyping) press(event, views[state.view]?.keys ?? keys);
   }, options);
   const take = (files) => {

@@ -16,7 +16,7 @@ export class FrameMap {
   constructor(parent, { pin, report }) {
     Object.assign(this, { pin, report });
     this.dots = h("canvas", { class: "map-dots", "aria-hidden": "true" });
-    this.canvas = h("canvas", { tabIndex: 0, role: "application", "aria-label": "Map of the footage: similar frames lie near each other. Arrows move, plus and minus zoom, 0 shows all, Enter opens the frame in the middle." });
+    this.canvas = h("canvas", { tabIndex: 0, role: "application", "aria-label": "Map of the footage: similar frames lie near each other. Arrows move, plus and minus zoom, 0 shows all, Enter opens the frame nearest to the middle." });
     this.note = h("div", { class: "player-note", role: "status" });
     this.lasso = h("button", { "aria-pressed": "false", onclick: () => this.setLasso(!this.isLasso) }, "Lasso");
     this.colour = h("select", { "aria-label": "Colour by", onchange: () => this.colourPoints() }, ...Object.entries(COLOURS).map(([value, text]) => h("option", { value }, `by ${text}`)));
@@ -111,9 +111,9 @@ export class FrameMap {
 
   // By pixels.
   pan(x, y) {
-    const inside = (value) => Math.max(0, Math.min(1, value));
-    this.view.x = inside(this.view.x + x / this.scale);
-    this.view.y = inside(this.view.y + y / this.scale);
+    const moved = (from, by) => Math.max(Math.min(0, from), Math.min(Math.max(1, from), from + by)); // no further away
+    this.view.x = moved(this.view.x, x / this.scale);
+    this.view.y = moved(this.view.y, y / this.scale);
     this.move();
   }
 

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from firstsight.footage.encoding import x264_options
+
 Pixels = NDArray[np.uint8]
 RATE = 12
 # name, encoder, pixel format, options of the encoder
@@ -62,7 +64,8 @@ def write_video(
 ) -> Path:
     """A video; `seconds` gives the time of each frame, 12 a second by default."""
     with av.open(f"file:{path}", "w", options=muxing or {}) as container:
-        stream = container.add_stream(codec, rate=RATE, options=options or {})
+        given = options or {}
+        stream = container.add_stream(codec, rate=RATE, options=x264_options(given) if codec == "libx264" else given)
         for index, picture in enumerate(pictures):
             if not index:
                 stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], pix_fmt

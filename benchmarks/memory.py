@@ -1,6 +1,6 @@
 """Peak memory of what is done with a video of an hour, beside one of a minute.
 
-python benchmarks/memory.py                          # 1280x720; generates both videos; about half an hour on two cores
+python benchmarks/memory.py                          # 1280x720; generates both videos; about ten minutes on two cores
 python benchmarks/memory.py --size 320x240 --task index --task watch
 """
 

@@ -8,7 +8,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from firstsight.footage.encoding import x264_parameters
+from firstsight.footage.encoding import x264_options
 
 BITS = 10  # patches a frame number is written in: up to 1024 frames
 CLOCK = Fraction(1, 90_000)  # the clock of MPEG, fine enough for every rate
@@ -35,14 +35,6 @@ def number_in(pixels: NDArray[np.uint8]) -> int:
 def numbers(count: int, *, width: int = 96, height: int = 64) -> Iterator[NDArray[np.uint8]]:
     """The frames 0 to count - 1."""
     return (numbered(number, width=width, height=height) for number in range(count))
-
-
-def _same_each_time(codec: str, options: dict[str, str]) -> dict[str, str]:
-    """The options, with which the same frames give the same file."""
-    if codec != "libx264":
-        return options
-    parameters = ":".join(filter(None, (options.get("x264-params"), x264_parameters())))
-    return {**options, "x264-params": parameters}
 
 
 def write_video(
@@ -91,7 +83,8 @@ def write_video(
         options=container_options or {},
     ) as container:
         sound = container.add_stream(audio, rate=48_000) if audio else None
-        stream = container.add_stream(codec, rate=rate, options=_same_each_time(codec, options or {}))
+        given = options or {}
+        stream = container.add_stream(codec, rate=rate, options=x264_options(given) if codec == "libx264" else given)
         stream.height, stream.width = first.shape[:2]
         stream.pix_fmt = pix_fmt
         stream.codec_context.time_base = CLOCK if seconds else Fraction(1, rate)

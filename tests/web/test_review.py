@@ -108,6 +108,9 @@ def test_a_no_is_remembered_survives_a_reload_and_is_taken_back(
     assert pair.first.is_whole
     page.keyboard.press("y")
     page.wait_for_selector("h2:has-text('All is answered')")
+    page.locator(".checks input").nth(1).focus()
+    page.evaluate("document.querySelector('.chip').click()")  # shows all anew
+    assert page.evaluate("document.activeElement.value") == "new"
     with server.client() as client:
         rows = list(csv.DictReader(io.StringIO(client.get("/api/review/labels.csv").text)))
     assert [(row["kind"], row["answer"]) for row in rows] == [("copy", "no"), ("scene", "yes")]

@@ -1,5 +1,6 @@
 """Pictures written as H.264 video that every player and browser opens."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -18,18 +19,23 @@ _OPTIONS = {"preset": "veryfast", "crf": "23", "bf": "0"}
 _NUM_THREADS = 2  # on every machine: each writes a slice of its own, so that their number changes the file
 
 
-@cache
-def x264_parameters() -> str:
-    """With these, as FFmpeg's option `x264-params`, x264 gives the same file each time; "" if it does so anyway.
+def x264_options(options: Mapping[str, str]) -> dict[str, str]:
+    """Options of FFmpeg's libx264, with which the same pictures give the same file each time by as many threads.
 
     For macroblock trees its AVX-512 code reads memory that it has not set: in a process that has used memory before,
     one file in thirty was another. By AVX2 it is the same one, and takes 6 % longer. That would end the process where
     there is none, so it is asked for only where there is AVX-512; outside Linux that is not known.
     """
+    parameters = [options.get("x264-params"), "asm=avx2" if _has_avx512() else None]
+    return {**options, "x264-params": ":".join(filter(None, parameters))}
+
+
+@cache
+def _has_avx512() -> bool:
     try:
-        return "asm=avx2" if "avx512" in Path("/proc/cpuinfo").read_text() else ""
+        return "avx512" in Path("/proc/cpuinfo").read_text()
     except OSError:
-        return ""
+        return False
 
 
 class VideoWriter(Closing):
@@ -50,8 +56,7 @@ class VideoWriter(Closing):
             self._container = av.open(f"file:{path}", "w", format="mp4")
         except (OSError, av.FFmpegError) as error:
             raise self._failed(error) from error
-        options = {**_OPTIONS, "x264-params": x264_parameters()}
-        self._stream = self._container.add_stream("libx264", rate=25, options=options)
+        self._stream = self._container.add_stream("libx264", rate=25, options=x264_options(_OPTIONS))
         self._stream.width, self._stream.height = size
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = _TIME_BASE

@@ -26,7 +26,7 @@ export function isPressed(element, again) {
 // Shows children in place of others. To whoever uses keys, the control of the same key as the one that had the focus gets
 // it; if there is none any more, what they stand in, so that a key pressed at this moment does nothing.
 export function renew(parent, ...children) {
-  const key = (one) => one.dataset.key ?? one.getAttribute("aria-label") ?? one.textContent;
+  const key = (one) => one.dataset.key ?? one.getAttribute("aria-label") ?? (one.textContent || one.value); // a box has a value alone
   const focused = parent.querySelector(":focus-visible"), scrolled = [...parent.querySelectorAll(".scrolled")].map((one) => one.scrollLeft);
   parent.replaceChildren(...children);
   parent.querySelectorAll(".scrolled").forEach((one, index) => { one.scrollLeft = scrolled[index] ?? 0; });

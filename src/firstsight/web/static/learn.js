@@ -137,8 +137,11 @@ export class Learn {
 
   pictures(model) {
     const levels = this.levels.get(model.name) ?? [];
-    return levels.map((one) => h("details", { open: this.opened.get(`${model.name} ${one.level}`) ?? one.level === 1 }, h("summary", { "data-key": `${model.name} ${one.level}`, onclick: (event) => this.opened.set(event.currentTarget.dataset.key, !event.currentTarget.parentElement.open) }, `Level ${one.level}: ${one.shape}`),
-      h("div", { class: "model-pictures" }, h("figure", {}, h("img", { src: one.filters, alt: `Filters of level ${one.level}` }), h("figcaption", {}, "filters")), h("figure", {}, h("img", { src: one.maps, alt: `Maps of level ${one.level} on a frame` }), h("figcaption", {}, "maps of a frame")))));
+    return levels.map((one) => {
+      const key = `${model.name} ${one.level}`, toggle = ({ currentTarget: { parentElement: details } }) => this.opened.set(key, !details.open);
+      return h("details", { open: this.opened.get(key) ?? one.level === 1 }, h("summary", { "data-key": key, onclick: toggle }, `Level ${one.level}: ${one.shape}`),
+        h("div", { class: "model-pictures" }, h("figure", {}, h("img", { src: one.filters, alt: `Filters of level ${one.level}` }), h("figcaption", {}, "filters")), h("figure", {}, h("img", { src: one.maps, alt: `Maps of level ${one.level} on a frame` }), h("figcaption", {}, "maps of a frame"))));
+    });
   }
 }
 

@@ -1,12 +1,14 @@
 """The default method: identities of what it promises, and footage that has nothing to teach."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 import firstsight
+from firstsight.cli.info import outcome_lines
 from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.filters import spherical_kmeans
 from firstsight.closed_form.fit import DEFAULT, fit
@@ -83,6 +85,25 @@ def test_order_is_seen(learned: firstsight.Encoder, small_square: np.ndarray) ->
     assert shuffled["rank_by_cells"] == pytest.approx(0.5, abs=0.1)
 
 
+def test_colours_count_as_far_as_pairs_in_time_are_known(tmp_path: Path) -> None:
+    noise = torch.rand(1, 3, 24, 140, generator=generator(3))
+    ground = torch.nn.functional.interpolate(noise, (48, 500), mode="bicubic").clamp(0, 1)[0]
+    wide = (ground * 255).byte().permute(1, 2, 0).numpy()
+    walk = np.stack([wide[:, 4 * step : 4 * step + 64] for step in range(100)])
+    encoder = firstsight.learn(walk, out=tmp_path / "walk")
+    footage = encoder.provenance["outcome"]["footage"]
+    num_pairs = footage["evidence"]["order"] * (1 - footage["evidence"]["next_in_place"]) * 99
+    assert footage["colours"] == pytest.approx(num_pairs / (num_pairs + 256), abs=1e-6)
+    assert footage["colours"] > 0.25
+    assert f"colours count {100 * footage['colours']:.0f} %" in outcome_lines(encoder.provenance["outcome"])[0]
+    loaded = firstsight.Encoder.load(tmp_path / "walk")
+    assert loaded.fingerprint == encoder.fingerprint
+    np.testing.assert_array_equal(loaded.encode(walk[:9]), encoder.encode(walk[:9]))
+    mixed = firstsight.learn(walk[np.random.default_rng(0).permutation(100)])
+    assert mixed.provenance["outcome"]["footage"]["colours"] == 0
+    assert (mixed.model.pooling.num_colours, mixed.model.network.colours) == (0, None)
+
+
 @pytest.mark.parametrize(
     ("frames", "warning"),
     [
@@ -139,8 +160,9 @@ def test_save_and_load(tmp_path, moving_square: np.ndarray) -> None:
 
 
 def test_the_largest_model_is_under_five_megabytes() -> None:
-    network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)])
-    parts = pooled(network, torch.rand(1, 3, 56, 56), DEFAULT.pooling(FootageKind(0.5, 0.5, 0.0)))
+    network = Pyramid([PatchLevelConfig(56, 56, 5), PatchLevelConfig(28, 28, 5)], 512)
+    pooling = replace(DEFAULT.pooling(FootageKind(0.5, 0.5, 0.0)), num_colours=512)
+    parts = pooled(network, torch.rand(1, 3, 56, 56), pooling)
     in_dim = sum(part.shape[1] for part in parts)
     projection = Projection(in_dim, most_dims(in_dim))
     grey = [replace(config, in_channels=1, maps=2) for config in network.configs]

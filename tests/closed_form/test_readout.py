@@ -4,8 +4,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from firstsight.closed_form.filters import fit_level
-from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
+from firstsight.closed_form.filters import fit_colours, fit_level
+from firstsight.closed_form.pyramid import (
+    Colours,
+    PatchLevelConfig,
+    PoolingConfig,
+    Pyramid,
+    of_mirror_image,
+    part_dims,
+    pooled,
+)
 from firstsight.device import generator
 from firstsight.errors import SettingsError
 
@@ -75,3 +83,61 @@ def test_a_weight_of_one_is_no_weight(network: Pyramid, pictures: Tensor) -> Non
         torch.testing.assert_close(part, plain, atol=0, rtol=0)
     with pytest.raises(SettingsError, match="valid is above 0 to 1"):
         PoolingConfig((1,), (1,), odd_weight=0.0)
+
+
+def _of_pixels(*colours: tuple[int, ...]) -> Tensor:
+    """One picture of a row of pixels, in [0, 1]."""
+    return torch.tensor(colours, dtype=torch.float32).T[None, :, None] / 255
+
+
+def test_every_pixel_counts_for_the_nearest_colour(pictures: Tensor) -> None:
+    eight_bits = (pictures * 255).round() / 255
+    colours = Colours(16, 3)
+    fit_colours(colours, eight_bits, generator=generator(0), learned=False)
+    centres = torch.rand(16, 3, generator=_after_the_pixels(eight_bits))
+    for picture, shares in zip(eight_bits, colours(eight_bits), strict=True):
+        pixels = picture.permute(1, 2, 0).reshape(-1, 3)
+        in_the_middle = (torch.floor((pixels * 255).round() / 8) + 0.5) / 32  # of its step
+        counted = torch.bincount(torch.cdist(in_the_middle, centres).argmin(dim=1), minlength=16)
+        torch.testing.assert_close(shares, (counted / len(pixels)).sqrt())
+
+
+def _after_the_pixels(pictures: Tensor) -> torch.Generator:
+    """As the generator is where random colours are drawn: rows and columns of pixels were drawn before."""
+    drawn = generator(0)
+    num, _, height, width = pictures.shape
+    for side in (height, width):
+        torch.randint(side, (num, height * width), generator=drawn)
+    return drawn
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_kmeans_finds_the_colours_that_there_are(channels: int) -> None:
+    there = torch.tensor([[20, 40, 60], [200, 40, 90], [90, 250, 4]])[:, :channels]
+    pictures = there[torch.arange(3 * 24 * 24) % 3].view(3, 24, 24, channels).permute(0, 3, 1, 2) / 255
+    colours = Colours(64, channels)  # more than there are: some stand for nothing
+    fit_colours(colours, pictures, generator=generator(0))
+    alone = [colours(colour.view(1, channels, 1, 1).expand(1, channels, 4, 4) / 255)[0] for colour in there]
+    assert [float(shares.max()) for shares in alone] == [1, 1, 1]
+    assert len({int(shares.argmax()) for shares in alone}) == 3
+    torch.testing.assert_close(colours(pictures).square().sum(dim=0), sum(alone))
+
+
+def test_colours_tell_what_patches_have_lost(network: Pyramid, pictures: Tensor) -> None:
+    """Flat pictures: no filter responds, whatever the colour."""
+    read = PoolingConfig((1,), (), num_colours=8)
+    network.colours = Colours(8, 3)
+    fit_colours(network.colours, pictures, generator=generator(0))
+    dark, light = (torch.full((1, 3, 22, 31), value) for value in (0.1, 0.9))
+    (means, shares), (other_means, other_shares) = (pooled(network, flat, read) for flat in (dark, light))
+    torch.testing.assert_close(means, other_means, atol=1e-3, rtol=0)
+    assert float((shares * other_shares).sum()) == 0
+    assert [part.shape[1] for part in pooled(network, dark, read)] == part_dims(network, read)
+    torch.testing.assert_close(network.colours(pictures.flip(-1)), network.colours(pictures))
+    network.colours = None
+
+
+@pytest.mark.parametrize("num", [-1, 2**14 + 1])
+def test_a_number_of_colours_out_of_range_is_refused(num: int) -> None:
+    with pytest.raises(SettingsError, match="colours; valid is 0 to 16384"):
+        PoolingConfig(num_colours=num)

@@ -17,8 +17,11 @@ import torch
 
 import firstsight
 from firstsight.cli.info import level_table, outcome_lines
-from firstsight.closed_form.pyramid import PoolingConfig, part_dims, pooled
+from firstsight.closed_form.model import ClosedFormModel
+from firstsight.closed_form.projection import Projection
+from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, part_dims, pooled
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import WholeFrame
 from firstsight.encoder.saved import WEIGHTS_FILE, quick_digest
 from firstsight.errors import FirstsightError, RunError, SettingsError
 from firstsight.from_json import from_json
@@ -152,6 +155,19 @@ def test_damaged_weights(runs: dict[str, Path], tmp_path: Path, damage: Any, as_
         (run / CONFIG_FILE).write_text(json.dumps(content))
     with pytest.raises(RunError, match="is damaged"):
         Encoder.load(run)
+
+
+@pytest.mark.parametrize("number", [-1, 16])
+def test_a_pixel_of_a_colour_that_there_is_not(tmp_path: Path, number: int) -> None:
+    network, pooling = Pyramid([PatchLevelConfig(24, 24, 5, filters=8, maps=4)], 16), PoolingConfig(num_colours=16)
+    network.colours.nearest[:] = torch.arange(len(network.colours.nearest)) % 16
+    projection = Projection(sum(part_dims(network, pooling)), 4)
+    Encoder(ClosedFormModel(WholeFrame(24, 24), network, pooling, projection)).save(tmp_path / "run")
+    assert Encoder.load(tmp_path / "run").encode(np.zeros((1, 24, 24, 3), np.uint8)).shape == (1, 4)
+    network.colours.nearest[7] = number
+    Encoder(ClosedFormModel(WholeFrame(24, 24), network, pooling, projection)).save(tmp_path / "run")
+    with pytest.raises(RunError, match="number of a colour that is none of 16"):
+        Encoder.load(tmp_path / "run")
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])

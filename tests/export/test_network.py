@@ -1,5 +1,6 @@
 """An exported encoder gives the vectors of the encoder, by PyTorch and by the runtimes that are installed."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +12,9 @@ import torch
 from library_made import layout_encoder, small_encoder
 
 from firstsight.article.model import untrained
+from firstsight.closed_form.filters import fit_colours
 from firstsight.closed_form.projection import Projection
-from firstsight.closed_form.pyramid import PoolingConfig, part_dims
+from firstsight.closed_form.pyramid import Colours, PoolingConfig, part_dims
 from firstsight.encoder.encoder import Encoder
 from firstsight.errors import PixelsError, RunError, SettingsError
 from firstsight.export import network
@@ -54,11 +56,25 @@ def mirrored_encoder() -> Encoder:
     return Encoder(replace(model, pooling=pooling, projection=projection))
 
 
-@pytest.mark.parametrize("name", ["closed form", "mirrored", "article"])
+def colours_encoder() -> Encoder:
+    """What is read of a frame of a walk."""
+    encoder = mirrored_encoder()
+    model: Any = encoder.model
+    colours = Colours(32, 3)
+    fit_colours(colours, torch.rand(2, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    model.network.colours = colours
+    pooling = replace(model.pooling, num_colours=32)
+    num = sum(part_dims(model.network, pooling))
+    random = torch.randn((num, 16), generator=torch.Generator().manual_seed(0))
+    projection = Projection.of(random, mean=torch.zeros(num), deviation=torch.ones(num))
+    return Encoder(replace(model, pooling=pooling, projection=projection))
+
+
+@pytest.mark.parametrize("name", ["closed form", "mirrored", "with colours", "article"])
 def test_the_traced_program_takes_any_number_of_frames(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder: Encoder = {**ENCODERS, "mirrored": mirrored_encoder}[name]()
+    encoder: Encoder = {**ENCODERS, "mirrored": mirrored_encoder, "with colours": colours_encoder}[name]()
     programs: list[Any] = []
     monkeypatch.setattr(network, "_writer", lambda _: lambda program, __: programs.append(program))
     export_encoder(encoder, tmp_path / "encoder.onnx", to="onnx", size=(WIDTH, HEIGHT))
@@ -78,11 +94,12 @@ def run_openvino(path: Path, shown: np.ndarray) -> np.ndarray:
     return compiled({"frames": shown})["vectors"]
 
 
+@pytest.mark.parametrize("make", [layout_encoder, colours_encoder])
 @pytest.mark.parametrize(("to", "suffix", "run"), [("onnx", "onnx", run_onnx), ("openvino", "xml", run_openvino)])
-def test_a_runtime_gives_them_too(tmp_path: Path, to: str, suffix: str, run: Any) -> None:
+def test_a_runtime_gives_them_too(tmp_path: Path, to: str, suffix: str, run: Any, make: Callable[[], Encoder]) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime") if to == "onnx" else ("openvino",):
         pytest.importorskip(package)
-    encoder = layout_encoder()
+    encoder = make()
     written = export_encoder(encoder, tmp_path / f"encoder.{suffix}", to=to, size=(WIDTH, HEIGHT))
     assert (written.width, written.height, written.dim) == (WIDTH, HEIGHT, encoder.dim)
     for num in (1, 3):

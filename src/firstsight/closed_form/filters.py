@@ -1,5 +1,7 @@
 """The filters of one level, taken from the footage, and the 1x1 layer that makes its maps uncorrelated. Closed form.
 
+And the colours of the footage.
+
 Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from firstsight.closed_form.pyramid import PatchLevel
+from firstsight.closed_form.pyramid import Colours, PatchLevel
 
 _NUM_PATCHES = 60_000
 _NUM_RESPONSES = 40_000
@@ -17,6 +19,8 @@ _WHITENING_SHARE = 0.1
 _ITERATIONS = 10
 # A patch counts for a filter as far as its response exceeds this.
 _THRESHOLD = 0.25
+_NUM_PIXELS = 40_000  # that colours are taken from
+_AT_ONCE = 8192  # points that are compared with all centres
 
 
 @torch.inference_mode()
@@ -58,6 +62,33 @@ def fit_filters(
     level.weight[:] = torch.cat([weight, level.mirrored(weight.T).T], dim=1)
     level.bias[:] = bias.repeat(2)
     return patches
+
+
+@torch.inference_mode()
+def fit_colours(colours: Colours, pictures: Tensor, *, generator: torch.Generator, learned: bool = True) -> None:
+    """Sets the colours to the means that k-means finds among pixels of pictures (N, channels, height, width) in [0, 1].
+
+    Source: Lloyd, "Least squares quantization in PCM", 1982.
+    """
+    pixels = _sampled(pictures, 1, _NUM_PIXELS, generator)
+    if learned:
+        centres = pixels[torch.randint(len(pixels), (colours.num,), generator=generator)]
+        for _ in range(_ITERATIONS):
+            nearest = _nearest_colour(pixels, centres)
+            counts = torch.bincount(nearest, minlength=colours.num)[:, None]
+            total = torch.zeros_like(centres).index_add_(0, nearest, pixels)
+            centres = torch.where(counts > 0, total / counts.clamp_min(1), centres)
+    else:
+        centres = torch.rand(colours.num, colours.channels, generator=generator)
+    steps = (torch.arange(Colours.STEPS) + 0.5) / Colours.STEPS
+    axes = torch.meshgrid(*[steps] * colours.channels, indexing="ij")
+    cells = torch.stack(axes[::-1], dim=-1).reshape(-1, colours.channels)  # the first channel changes first
+    colours.nearest[:] = _nearest_colour(cells, centres).short()
+
+
+def _nearest_colour(points: Tensor, centres: Tensor) -> Tensor:
+    """The number of the centre nearest to each point (P,)."""
+    return torch.cat([torch.cdist(batch, centres).argmin(dim=1) for batch in torch.split(points, _AT_ONCE)])
 
 
 def _sampled(pictures: Tensor, size: int, num_patches: int, generator: torch.Generator) -> Tensor:
@@ -123,7 +154,7 @@ def spherical_kmeans(
     centres = nn.functional.normalize(points[first], dim=1)
     for _ in range(_ITERATIONS):
         total = torch.zeros_like(centres)
-        for batch in torch.split(points, 8192):
+        for batch in torch.split(points, _AT_ONCE):
             facing, along, nearest = _nearest(batch, centres, mirrored)
             total.index_add_(0, nearest, facing * along[:, None])
         empty = total.norm(dim=1) < 1e-6

@@ -14,13 +14,13 @@ from torch import Tensor
 from firstsight import device
 from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.evidence import Evidence, Judge, Sample, cross_fitted, gather, spread
-from firstsight.closed_form.filters import fit_filters, fit_level
+from firstsight.closed_form.filters import fit_colours, fit_filters, fit_level
 from firstsight.closed_form.footage_kind import NEGLIGIBLE, FootageKind, classify_footage, probe_indices
 from firstsight.closed_form.layout import Layout, Layouts, to_grey
 from firstsight.closed_form.model import ClosedFormModel
 from firstsight.closed_form.pairs import KnownPairs, deviations_of, only_of
 from firstsight.closed_form.projection import Space, projection_without_pairs, unit
-from firstsight.closed_form.pyramid import PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
+from firstsight.closed_form.pyramid import Colours, PatchLevelConfig, PoolingConfig, Pyramid, of_mirror_image, pooled
 from firstsight.encoder.model import WholeFrame, in_batches, to_inputs
 from firstsight.errors import SourceError
 from firstsight.process import Precision
@@ -37,6 +37,10 @@ _CELL_FRAMES = 400  # that cells are fitted to
 _CELLS_AT_ONCE = 64  # frames whose cells are described, 0.6 MB each
 _NUM_GREY_PATCHES = 30_000  # that grey filters are taken from: they have a third of the numbers
 _POSITIONAL = ("means 2x2", "means 4x4")
+_NUM_COLOURS = 512
+# Colours are as much of the light as of things. Pairs in time tell the one from the other: with so many of them colours
+# weigh half as much as any other part, with many more as much, without them nothing.
+_PAIRS_FOR_COLOURS = 256
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Recipe:
     drop: bool = True  # a level that adds nothing, and those after it
     layout: bool = True  # a second stage that compares what is where
     position: float | None = None  # weight of positions in the frame, 0 to 1; None: derived from the footage
+    colours: float | None = None  # weight of the colours, 0 to 1; None: derived from the footage
     weight: float | None = None  # of the layout, 0 to 1; None: derived from the footage
 
     def pooling(self, kind: FootageKind) -> PoolingConfig:
@@ -84,6 +89,7 @@ class ClosedForm:
     model: ClosedFormModel
     kind: FootageKind
     evidence: Evidence | None  # None if the recipe has no layout
+    colours: float  # weight of the colours in the embedding, 0 to 1
     contributions: tuple[Contribution, ...]  # of each level; empty if the recipe drops none
 
     def facts(self) -> dict[str, object]:
@@ -93,7 +99,8 @@ class ClosedForm:
         evidence = asdict(self.evidence) if self.evidence else {}
         evidence["pairs"] = len(evidence.get("pairs", ()))
         levels = [asdict(contribution) for contribution in self.contributions]
-        return {**asdict(kind), **derived, "evidence": evidence, "dim": self.model.dim, "contributions": levels}
+        found = {"evidence": evidence, "colours": self.colours, "dim": self.model.dim, "contributions": levels}
+        return {**asdict(kind), **derived, **found}
 
 
 def fit(
@@ -140,8 +147,14 @@ def fit(
         evidence = gather(_first_vectors(features, pooling, judge.sample), judge)
     report("projection", 0)
     pooling, features, weights = _weighed(pooling, features, recipe, evidence)
+    known = _known_pairs(evidence, len(frames)) if recipe.pairs else KnownPairs()
+    colours = _colours_weight(recipe, known)
+    if colours:
+        read.network.colours = _fit_colours(frames, seed=seed, learned=recipe.learned_filters)
+        pooling = replace(pooling, num_colours=_NUM_COLOURS)
+        features = features.and_then(read.colours(frames))
+        weights.append(colours)
     if recipe.pairs:
-        known = _known_pairs(evidence, len(frames))
         space = Space.of(features.values, features.part_dims, weights)
         kinds = deviations_of(known, space, frames, lambda views: torch.cat(read(views, pooling), dim=1), generator)
         projection = space.projection(kinds)
@@ -155,7 +168,7 @@ def fit(
         layout.config = replace(layout.config, weight=weight, unrelated=evidence.unrelated)
     height, width, channels = frames.shape[1:]
     model = ClosedFormModel(WholeFrame(width, height, channels), read.network, pooling, projection, layout)
-    return ClosedForm(model, kind, evidence, tuple(contributions))
+    return ClosedForm(model, kind, evidence, colours, tuple(contributions))
 
 
 def _fit_layout(
@@ -209,6 +222,20 @@ def _weighed(
     return pooling, features, [position if name in _POSITIONAL else 1.0 for name in pooling.names] * num_levels
 
 
+def _colours_weight(recipe: Recipe, known: KnownPairs) -> float:
+    """How much the colours count, 0 to 1; what would hardly count is 0."""
+    derived = known.in_time / (known.in_time + _PAIRS_FOR_COLOURS)
+    weight = derived if recipe.colours is None else recipe.colours
+    return weight if weight >= NEGLIGIBLE else 0.0
+
+
+def _fit_colours(frames: NDArray[np.uint8], *, seed: int, learned: bool) -> Colours:
+    colours = Colours(_NUM_COLOURS, frames.shape[3])
+    pictures = to_inputs(frames[spread(len(frames), _FIT_FRAMES)], torch.device("cpu"))
+    fit_colours(colours, pictures, generator=device.generator(seed), learned=learned)
+    return colours
+
+
 def _known_pairs(evidence: Evidence | None, num_frames: int) -> KnownPairs:
     if evidence is None:
         return KnownPairs()
@@ -249,6 +276,10 @@ class Features:
         values = self.values if rows is None else self.values[rows]
         return Features(values[:, columns], [size for size, is_in in zip(self.part_dims, kept, strict=True) if is_in])
 
+    def and_then(self, part: Tensor) -> "Features":
+        """With one part more."""
+        return Features(torch.cat([self.values, part], dim=1), [*self.part_dims, part.shape[1]])
+
     def first(self, num_parts: int) -> "Features":
         """The first parts alone, copied, so that the rest can be freed."""
         dims = self.part_dims[:num_parts]
@@ -268,6 +299,13 @@ class Reader:
         with torch.inference_mode(), device.arithmetic(where, self.precision):
             parts = [pooled(self.network, to_inputs(batch, where), pooling) for batch in in_batches(frames, _BATCH)]
         return [torch.cat(part).float() for part in zip(*parts, strict=True)]
+
+    def colours(self, frames: NDArray[np.uint8]) -> Tensor:
+        """The shares of the network's colours, float32 (N, colours)."""
+        colours, where = self.network.colours, self.network.device
+        assert colours is not None
+        with torch.inference_mode():
+            return torch.cat([colours(to_inputs(batch, where)) for batch in in_batches(frames, _CHUNK)])
 
     def cell_means(self, layout: Layout, frames: NDArray[np.uint8]) -> list[list[Tensor]]:
         """`Layout.cell_means` of frames uint8 (N, H, W, C): by both networks, of each level."""

@@ -32,7 +32,7 @@ _LAYOUT = "layout."
 
 @dataclass(frozen=True, eq=False)
 class ClosedFormModel:
-    """A `Model` of the default method: means and covariances over cells of every level, projected."""
+    """A `Model` of the default method: means and covariances over cells of every level, and colours, projected."""
 
     view: WholeFrame
     network: Pyramid
@@ -74,7 +74,7 @@ class ClosedFormModel:
     def describe(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Embeddings as by `embed`, cells and vectors in place of the same inputs, in one pass."""
         responses = self.network.responses(inputs)
-        embeddings: Tensor = self.projection(pooled_from(self.network, responses, self.pooling))
+        embeddings: Tensor = self.projection(pooled_from(self.network, inputs, responses, self.pooling))
         if self.layout is None:
             return (embeddings,)
         layouts = self.layout.read(responses, inputs)
@@ -193,11 +193,9 @@ class LayoutStage:
 
 
 def _without_defaults(pooling: PoolingConfig) -> dict[str, Any]:
-    """As plain JSON values; a weight of 1 is left out, as by earlier versions, so that their fingerprints stay."""
-    config = asdict(pooling)
-    if pooling.odd_weight == 1:
-        del config["odd_weight"]
-    return config
+    """As plain JSON values; what earlier versions did not know is left out at its default: their fingerprints stay."""
+    later = {"odd_weight": 1.0, "num_colours": 0}
+    return {name: value for name, value in asdict(pooling).items() if later.get(name) != value}
 
 
 def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> ClosedFormModel:
@@ -216,9 +214,11 @@ def from_saved(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Clos
         if min(level.map_shape) < max((*pooling.mean_grids, *pooling.covariance_grids)):
             raise SettingsError(f"maps of {level.map_shape} cells are too small for {pooling}")
     check_num_weights(sum(level.filters * level.patch_dim for level in levels), tensors)
-    network = Pyramid(levels)
+    network = Pyramid(levels, pooling.num_colours)
     own = {name: tensor for name, tensor in tensors.items() if not name.startswith((_PROJECTION, _LAYOUT))}
     fill(network, own)
+    if network.colours and not ((network.colours.nearest >= 0) & (network.colours.nearest < pooling.num_colours)).all():
+        raise SettingsError(f"a number of a colour that is none of {pooling.num_colours}")
     projection = Projection(*tensors[f"{_PROJECTION}quantised"].shape)
     fill(projection, tensors, prefix=_PROJECTION)
     if sum(part_dims(network, pooling)) != len(projection.mean):

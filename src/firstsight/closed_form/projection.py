@@ -20,7 +20,7 @@ _SHRINKAGE, _FEW_PAIRS = 0.05, 1_000
 _POWER_WITH_PAIRS = 0.5
 _POWER_WITHOUT = 0.75
 _MIN_DIM, _MAX_DIM = 64, 496
-_MAX_NUMBERS = 4_500_000  # of the projection, a byte each: a saved model stays under 5 MB
+_MAX_NUMBERS = 4_440_000  # of the projection, a byte each: a saved model stays under 5 MB
 # An embedding gets a dimension for every so many frames: directions are estimated, and estimates need data.
 _FRAMES_PER_DIM = 8
 _MAX_INNER_DIM = 1024

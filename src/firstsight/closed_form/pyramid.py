@@ -135,14 +135,42 @@ def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
+class Colours(nn.Module):
+    """How much of a picture has each of some colours: every pixel counts for the one that is nearest.
+
+    Patches are without their mean, so that light changes them less. Where colours stay, this is what they lost.
+
+    Source: Swain, Ballard, "Color indexing", 1991.
+    """
+
+    STEPS = 32  # of a channel, eight grey levels each: the colours of a step are not told apart
+
+    nearest: Tensor  # int16 (STEPS ** channels,): number of the colour that is nearest to each cell of colour space
+
+    def __init__(self, num: int, channels: int) -> None:
+        super().__init__()
+        self.num, self.channels = num, channels
+        self.register_buffer("nearest", torch.zeros(self.STEPS**channels, dtype=torch.int16))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Square roots of the shares (N, num) of pictures (N, channels, height, width) in [0, 1]."""
+        steps = (pictures.float() * 255).round().long().clamp(0, 255).flatten(2) * self.STEPS // 256
+        cells = sum(steps[:, channel] * self.STEPS**channel for channel in range(self.channels))
+        which = self.nearest.long()[cells]
+        ones = torch.ones(which.shape, device=which.device)
+        counts = torch.zeros(which.shape[0], self.num, device=which.device).scatter_add(1, which, ones)
+        return (counts / which.shape[1]).sqrt()
+
+
 class Pyramid(nn.Module):
     """All levels. Level numbers count from 1; level 1 has the picture at the input's size."""
 
-    def __init__(self, levels: Sequence[PatchLevelConfig]) -> None:
+    def __init__(self, levels: Sequence[PatchLevelConfig], num_colours: int = 0) -> None:
         super().__init__()
         if not levels:
             raise SettingsError("0 levels; a network has at least 1")
         self.levels: list[PatchLevel] = nn.ModuleList(map(PatchLevel, levels))  # type: ignore[assignment]
+        self.colours = Colours(num_colours, levels[0].in_channels) if num_colours else None
 
     def first(self, num_levels: int) -> "Pyramid":
         """A network of the first levels alone, with the same weights."""
@@ -189,6 +217,7 @@ class Pyramid(nn.Module):
         return [self(inputs, level=number) for number in range(1, len(self.levels) + 1)]
 
 
+_MAX_COLOURS = 2**14
 # Means are taken over this grid first, and coarser ones from it.
 _FINEST = 4
 
@@ -201,10 +230,13 @@ class PoolingConfig:
     covariance_grids: tuple[int, ...] = (1,)  # cells per side: covariances of the maps in each cell
     mirror: bool = False  # average with the mirror image, without the values that this makes equal or zero
     odd_weight: float = 1.0  # of what changes its sign in the mirror image, above 0 to 1; not read with `mirror`
+    num_colours: int = 0  # shares of so many colours are read of the picture, after the levels' parts
 
     def __post_init__(self) -> None:
         if not 0 < self.odd_weight <= 1:
             raise SettingsError(f"an odd weight of {self.odd_weight}; valid is above 0 to 1")
+        if not 0 <= self.num_colours <= _MAX_COLOURS:
+            raise SettingsError(f"{self.num_colours} colours; valid is 0 to {_MAX_COLOURS}")
         grids = (*self.mean_grids, *self.covariance_grids)
         if not grids or not set(grids) <= {1, 2, _FINEST}:
             raise SettingsError(f"{self}; valid is at least one grid, each of 1, 2 or {_FINEST} cells a side")
@@ -217,14 +249,17 @@ class PoolingConfig:
 
 
 def pooled(network: Pyramid, inputs: Tensor, config: PoolingConfig) -> list[Tensor]:
-    """For each level of inputs (N, channels, H, W), the parts of `config.names`, (N, dim) each."""
-    return pooled_from(network, network.responses(inputs), config)
+    """For each level of inputs (N, channels, H, W), the parts of `config.names`, then colours; (N, dim) each."""
+    return pooled_from(network, inputs, network.responses(inputs), config)
 
 
-def pooled_from(network: Pyramid, responses: Sequence[Tensor], config: PoolingConfig) -> list[Tensor]:
+def pooled_from(network: Pyramid, inputs: Tensor, responses: Sequence[Tensor], config: PoolingConfig) -> list[Tensor]:
     """`pooled` from the responses of each level."""
     levels = zip(network.levels, responses, strict=True)
-    return [part for level, own in levels for part in _level_parts(level, own, config)]
+    parts = [part for level, own in levels for part in _level_parts(level, own, config)]
+    if config.num_colours and network.colours is not None:
+        parts.append(network.colours(network.scaled(inputs, network.levels[0])))
+    return parts
 
 
 def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
@@ -236,7 +271,7 @@ def part_dims(network: Pyramid, config: PoolingConfig) -> list[int]:
         num_pairs = even * (even + 1) + (0 if config.mirror else even * even)
         dims += [grid * grid * num_means for grid in config.mean_grids]
         dims += [grid * grid * num_pairs for grid in config.covariance_grids]
-    return dims
+    return [*dims, config.num_colours] if config.num_colours else dims
 
 
 def of_mirror_image(means: Tensor, grid: int) -> Tensor:

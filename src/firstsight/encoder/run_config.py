@@ -52,6 +52,7 @@ class FootageFacts(TypedDict):
     ordered: bool
     mirror: bool
     handedness: NotRequired[float]  # 0 to 1; earlier versions know only whether it is 0
+    colours: NotRequired[float]  # weight in the embedding, 0 to 1; earlier versions read none
     dim: int
     contributions: list[Contribution]
     evidence: NotRequired[Evidence]

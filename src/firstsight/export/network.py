@@ -144,7 +144,7 @@ class _ClosedForm(nn.Module):
         responses = [
             level.responses(scale(inputs)) for level, scale in zip(self.network.levels, self.scale, strict=True)
         ]
-        projected: Tensor = self.projection(pooled_from(self.network, responses, self._pooling))
+        projected: Tensor = self.projection(pooled_from(self.network, inputs, responses, self._pooling))
         return projected
 
 

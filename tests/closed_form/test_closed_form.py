@@ -11,7 +11,7 @@ import firstsight
 from firstsight.cli.info import outcome_lines
 from firstsight.closed_form.agreement import LayoutConfig
 from firstsight.closed_form.filters import spherical_kmeans
-from firstsight.closed_form.fit import DEFAULT, fit
+from firstsight.closed_form.fit import DEFAULT, Reader, fit
 from firstsight.closed_form.footage_kind import FootageKind, probe_indices
 from firstsight.closed_form.layout import Layout
 from firstsight.closed_form.learn import BoundedSample
@@ -85,11 +85,16 @@ def test_order_is_seen(learned: firstsight.Encoder, small_square: np.ndarray) ->
     assert shuffled["rank_by_cells"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_colours_count_as_far_as_pairs_in_time_are_known(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def walk() -> np.ndarray:
+    """A hundred frames in order, whose view moves."""
     noise = torch.rand(1, 3, 24, 140, generator=generator(3))
     ground = torch.nn.functional.interpolate(noise, (48, 500), mode="bicubic").clamp(0, 1)[0]
     wide = (ground * 255).byte().permute(1, 2, 0).numpy()
-    walk = np.stack([wide[:, 4 * step : 4 * step + 64] for step in range(100)])
+    return np.stack([wide[:, 4 * step : 4 * step + 64] for step in range(100)])
+
+
+def test_colours_count_as_far_as_pairs_in_time_are_known(walk: np.ndarray, tmp_path: Path) -> None:
     encoder = firstsight.learn(walk, out=tmp_path / "walk")
     footage = encoder.provenance["outcome"]["footage"]
     num_pairs = footage["evidence"]["order"] * (1 - footage["evidence"]["next_in_place"]) * 99
@@ -102,6 +107,24 @@ def test_colours_count_as_far_as_pairs_in_time_are_known(tmp_path: Path) -> None
     mixed = firstsight.learn(walk[np.random.default_rng(0).permutation(100)])
     assert mixed.provenance["outcome"]["footage"]["colours"] == 0
     assert (mixed.model.pooling.num_colours, mixed.model.network.colours) == (0, None)
+    assert fit(walk, seed=0, precision="float32", recipe=replace(DEFAULT, pairs=False)).colours_weight == 0
+
+
+def test_the_weight_of_colours_is_that_of_their_part_in_the_embedding(walk: np.ndarray) -> None:
+    recipe = replace(DEFAULT, scales=(0.5,), pairs=False, layout=False, drop=False)
+
+    def share(weight: float) -> float:
+        """Of the variance of embeddings that varies with the colours."""
+        model = fit(walk[::5], seed=0, precision="float32", recipe=replace(recipe, colours=weight)).model
+        read = Reader(model.network, "float32")
+        parts = read(walk[::5], model.pooling)
+        torch.testing.assert_close(parts[-1], read.colours(walk[::5]), atol=0, rtol=0)
+        flat = [part.mean(dim=0, keepdim=True).expand_as(part) for part in parts[:-1]]
+        return float(model.projection([*flat, parts[-1]]).var(dim=0).sum() / model.projection(parts).var(dim=0).sum())
+
+    little, half, whole = (share(weight) for weight in (0.2, 0.5, 1.0))
+    assert little < 0.1
+    assert 2 * little < half < 0.7 * whole
 
 
 @pytest.mark.parametrize(
@@ -135,6 +158,7 @@ def test_footage_with_nothing_to_teach_is_said_to_be_so(frames: np.ndarray, warn
         np.random.default_rng(0).integers(0, 256, (20, 30, 50, 3), dtype=np.uint8),
         textures(15, size=28),
         np.repeat(textures(10), 6, axis=2),  # six times as wide as high
+        np.repeat(np.arange(0, 240, 4, dtype=np.uint8), 30 * 40 * 3).reshape(60, 30, 40, 3),  # a fade of nothing
     ],
 )
 def test_any_amount_size_and_shape_gives_unit_vectors(frames: np.ndarray) -> None:

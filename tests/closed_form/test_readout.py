@@ -85,11 +85,6 @@ def test_a_weight_of_one_is_no_weight(network: Pyramid, pictures: Tensor) -> Non
         PoolingConfig((1,), (1,), odd_weight=0.0)
 
 
-def _of_pixels(*colours: tuple[int, ...]) -> Tensor:
-    """One picture of a row of pixels, in [0, 1]."""
-    return torch.tensor(colours, dtype=torch.float32).T[None, :, None] / 255
-
-
 def test_every_pixel_counts_for_the_nearest_colour(pictures: Tensor) -> None:
     eight_bits = (pictures * 255).round() / 255
     colours = Colours(16, 3)
@@ -123,10 +118,20 @@ def test_kmeans_finds_the_colours_that_there_are(channels: int) -> None:
     torch.testing.assert_close(colours(pictures).square().sum(dim=0), sum(alone))
 
 
-def test_colours_tell_what_patches_have_lost(network: Pyramid, pictures: Tensor) -> None:
+def test_kmeans_spreads_colours_over_what_there_is() -> None:
+    """Pixels of all greys alike: no colour stands for many more than another."""
+    pictures = torch.rand((4, 1, 64, 64), generator=generator(2))
+    colours = Colours(8, 1)
+    fit_colours(colours, pictures, generator=generator(0))
+    shares = colours(pictures).square().mean(dim=0)
+    assert shares.max() < 0.2 < 1.5 * 8 * shares.min()
+
+
+def test_colours_tell_what_patches_have_lost(pictures: Tensor) -> None:
     """Flat pictures: no filter responds, whatever the colour."""
     read = PoolingConfig((1,), (), num_colours=8)
-    network.colours = Colours(8, 3)
+    network = Pyramid([PatchLevelConfig(22, 31, 5, filters=_FILTERS, maps=_MAPS)], 8)
+    fit_level(network.levels[0], pictures, generator=generator(0))
     fit_colours(network.colours, pictures, generator=generator(0))
     dark, light = (torch.full((1, 3, 22, 31), value) for value in (0.1, 0.9))
     (means, shares), (other_means, other_shares) = (pooled(network, flat, read) for flat in (dark, light))
@@ -134,7 +139,6 @@ def test_colours_tell_what_patches_have_lost(network: Pyramid, pictures: Tensor)
     assert float((shares * other_shares).sum()) == 0
     assert [part.shape[1] for part in pooled(network, dark, read)] == part_dims(network, read)
     torch.testing.assert_close(network.colours(pictures.flip(-1)), network.colours(pictures))
-    network.colours = None
 
 
 @pytest.mark.parametrize("num", [-1, 2**14 + 1])

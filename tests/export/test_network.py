@@ -16,6 +16,7 @@ from firstsight.closed_form.filters import fit_colours
 from firstsight.closed_form.projection import Projection
 from firstsight.closed_form.pyramid import Colours, PoolingConfig, part_dims
 from firstsight.encoder.encoder import Encoder
+from firstsight.encoder.model import to_inputs
 from firstsight.errors import PixelsError, RunError, SettingsError
 from firstsight.export import network
 from firstsight.export.network import export_encoder
@@ -25,9 +26,10 @@ WIDTH, HEIGHT = 96, 64
 
 
 def frames(num: int) -> np.ndarray:
-    """Smooth colours, upright."""
-    coarse = np.random.default_rng(0).integers(0, 256, (num, 4, 6, 3), dtype=np.uint8)
-    return coarse.repeat(16, axis=1).repeat(16, axis=2)
+    """Smooth colours with some grain, upright."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 256, (num, 4, 6, 3), dtype=np.int16).repeat(16, axis=1).repeat(16, axis=2)
+    return (coarse + random.integers(-20, 20, coarse.shape)).clip(0, 255).astype(np.uint8)
 
 
 def assert_agree(found: np.ndarray, expected: np.ndarray) -> None:
@@ -57,13 +59,14 @@ def mirrored_encoder() -> Encoder:
 
 
 def colours_encoder() -> Encoder:
-    """What is read of a frame of a walk."""
+    """What is read of frames of a walk: of their grain, hardly a pixel lies in the middle of a colour."""
     encoder = mirrored_encoder()
     model: Any = encoder.model
-    colours = Colours(32, 3)
-    fit_colours(colours, torch.rand(2, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    colours = Colours(512, 3)
+    shown = to_inputs(encoder.view.apply(frames(20)), torch.device("cpu"))
+    fit_colours(colours, shown, generator=torch.Generator().manual_seed(0))
     model.network.colours = colours
-    pooling = replace(model.pooling, num_colours=32)
+    pooling = replace(model.pooling, num_colours=512)
     num = sum(part_dims(model.network, pooling))
     random = torch.randn((num, 16), generator=torch.Generator().manual_seed(0))
     projection = Projection.of(random, mean=torch.zeros(num), deviation=torch.ones(num))

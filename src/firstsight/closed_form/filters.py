@@ -1,6 +1,4 @@
-"""The filters of one level, taken from the footage, and the 1x1 layer that makes its maps uncorrelated. Closed form.
-
-And the colours of the footage.
+"""Taken from the footage in closed form: filters, the 1x1 layer that makes the maps of a level uncorrelated, colours.
 
 Source: Coates, Ng, "Learning feature representations with k-means", 2012: whitened patches, spherical k-means.
 """
@@ -10,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from firstsight.closed_form.projection import eigh
 from firstsight.closed_form.pyramid import Colours, PatchLevel
 
 _NUM_PATCHES = 60_000
@@ -73,7 +72,7 @@ def fit_colours(colours: Colours, pictures: Tensor, *, generator: torch.Generato
     pixels = _sampled(pictures, 1, _NUM_PIXELS, generator)
     if learned:
         centres = pixels[torch.randint(len(pixels), (colours.num,), generator=generator)]
-        for _ in range(_ITERATIONS):
+        for _ in range(_ITERATIONS):  # a colour that is drawn twice, or that no pixel is nearest to, stands for nothing
             nearest = _nearest_colour(pixels, centres)
             counts = torch.bincount(nearest, minlength=colours.num)[:, None]
             total = torch.zeros_like(centres).index_add_(0, nearest, pixels)
@@ -114,7 +113,7 @@ def _learned_filters(level: PatchLevel, patches: Tensor, generator: torch.Genera
     mirrored = level.mirrored(patches)
     mean = (patches.mean(dim=0) + mirrored.mean(dim=0)) / 2
     both = torch.cat([patches, mirrored]) - mean
-    variances, directions = torch.linalg.eigh(both.T @ both / len(both))
+    variances, directions = eigh(both.T @ both / len(both))
     ridge = _WHITENING_SHARE * variances.mean() + 1e-9
     whitening = directions / (variances.clamp_min(0) + ridge).sqrt() @ directions.T
     points = (patches - mean) @ whitening
@@ -183,7 +182,7 @@ def _nearest(
 
 def _decorrelating_mix(responses: Tensor, num: int, _: torch.Generator) -> Tensor:
     """The leading principal components of the responses (P, dim) at unit variance, (dim, num)."""
-    variances, directions = torch.linalg.eigh(torch.cov(responses.T))
+    variances, directions = eigh(torch.cov(responses.T))
     variances, directions = variances.flip(0)[:num], directions.flip(1)[:, :num]
     mix: Tensor = directions / variances.clamp_min(max(1e-6, 1e-5 * float(variances[0]))).sqrt()
     return mix

@@ -38,8 +38,8 @@ _CELLS_AT_ONCE = 64  # frames whose cells are described, 0.6 MB each
 _NUM_GREY_PATCHES = 30_000  # that grey filters are taken from: they have a third of the numbers
 _POSITIONAL = ("means 2x2", "means 4x4")
 _NUM_COLOURS = 512
-# Colours are as much of the light as of things. Pairs in time tell the one from the other: with so many of them colours
-# weigh half as much as any other part, with many more as much, without them nothing.
+# Colours are as much of the light as of things. Pairs in time tell the one from the other: with so many pairs colours
+# weigh half as much as another part, with many more the same; with a quarter of that or less they are not read.
 _PAIRS_FOR_COLOURS = 256
 
 
@@ -89,7 +89,7 @@ class ClosedForm:
     model: ClosedFormModel
     kind: FootageKind
     evidence: Evidence | None  # None if the recipe has no layout
-    colours: float  # weight of the colours in the embedding, 0 to 1
+    colours_weight: float  # in the embedding, 0 to 1
     contributions: tuple[Contribution, ...]  # of each level; empty if the recipe drops none
 
     def facts(self) -> dict[str, object]:
@@ -99,7 +99,7 @@ class ClosedForm:
         evidence = asdict(self.evidence) if self.evidence else {}
         evidence["pairs"] = len(evidence.get("pairs", ()))
         levels = [asdict(contribution) for contribution in self.contributions]
-        found = {"evidence": evidence, "colours": self.colours, "dim": self.model.dim, "contributions": levels}
+        found = {"evidence": evidence, "colours": self.colours_weight, "dim": self.model.dim, "contributions": levels}
         return {**asdict(kind), **derived, **found}
 
 
@@ -148,12 +148,12 @@ def fit(
     report("projection", 0)
     pooling, features, weights = _weighed(pooling, features, recipe, evidence)
     known = _known_pairs(evidence, len(frames)) if recipe.pairs else KnownPairs()
-    colours = _colours_weight(recipe, known)
-    if colours:
+    colours_weight = _colours_weight(recipe, known)
+    if colours_weight:
         read.network.colours = _fit_colours(frames, seed=seed, learned=recipe.learned_filters)
         pooling = replace(pooling, num_colours=_NUM_COLOURS)
-        features = features.and_then(read.colours(frames))
-        weights.append(colours)
+        features = features.with_part(read.colours(frames))
+        weights.append(colours_weight)
     if recipe.pairs:
         space = Space.of(features.values, features.part_dims, weights)
         kinds = deviations_of(known, space, frames, lambda views: torch.cat(read(views, pooling), dim=1), generator)
@@ -168,7 +168,7 @@ def fit(
         layout.config = replace(layout.config, weight=weight, unrelated=evidence.unrelated)
     height, width, channels = frames.shape[1:]
     model = ClosedFormModel(WholeFrame(width, height, channels), read.network, pooling, projection, layout)
-    return ClosedForm(model, kind, evidence, colours, tuple(contributions))
+    return ClosedForm(model, kind, evidence, colours_weight, tuple(contributions))
 
 
 def _fit_layout(
@@ -276,7 +276,7 @@ class Features:
         values = self.values if rows is None else self.values[rows]
         return Features(values[:, columns], [size for size, is_in in zip(self.part_dims, kept, strict=True) if is_in])
 
-    def and_then(self, part: Tensor) -> "Features":
+    def with_part(self, part: Tensor) -> "Features":
         """With one part more."""
         return Features(torch.cat([self.values, part], dim=1), [*self.part_dims, part.shape[1]])
 
@@ -305,7 +305,7 @@ class Reader:
         colours, where = self.network.colours, self.network.device
         assert colours is not None
         with torch.inference_mode():
-            return torch.cat([colours(to_inputs(batch, where)) for batch in in_batches(frames, _CHUNK)])
+            return torch.cat([colours(to_inputs(batch, where)) for batch in in_batches(frames, _BATCH)])
 
     def cell_means(self, layout: Layout, frames: NDArray[np.uint8]) -> list[list[Tensor]]:
         """`Layout.cell_means` of frames uint8 (N, H, W, C): by both networks, of each level."""
@@ -322,7 +322,7 @@ class Reader:
     ) -> Features:
         """The parts side by side; calls `report` with the share that is done."""
         dims = [part.shape[1] for part in self(frames[:1], pooling)]
-        values = torch.empty(len(frames), sum(dims))  # the largest thing in memory: filled in place, never copied
+        values = torch.empty(len(frames), sum(dims))  # the largest thing in memory: filled in place
         for start in range(0, len(frames), _CHUNK):
             report(start / len(frames))
             parts = self(frames[start : start + _CHUNK], pooling)

@@ -161,16 +161,28 @@ def principal(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     dim = max(1, min(dim, num - 1, in_dim))
     exact = _EXACT if dim < num // 3 else _EXACT_OF_MANY
     if in_dim <= min(num, exact):
-        variances, directions = torch.linalg.eigh(rows.T @ rows / num)
+        variances, directions = eigh(rows.T @ rows / num)
         variances, directions = variances.flip(0), directions.flip(1)
     elif num <= exact:
-        variances, left = torch.linalg.eigh(rows @ rows.T / num)
+        variances, left = eigh(rows @ rows.T / num)
         variances, left = variances.flip(0)[:dim], left.flip(1)[:, :dim]
         directions = rows.T @ left / (variances.clamp_min(1e-12) * num).sqrt()
     else:
         variances, directions = _subspace_iteration(rows, dim)
     least = max(1e-12, 1e-7 * float(variances[0]))
     return variances[:dim].clamp_min(least), directions[:, :dim]
+
+
+def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, ascending, and eigenvectors, float32, of a symmetric matrix.
+
+    In double precision where LAPACK gives up in single, as on numbers that are all rounding: of flat pictures.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:
+        values, vectors = torch.linalg.eigh(matrix.double())
+    return values.float(), vectors.float()  # whatever the matrix was: a product may be in 16 bits
 
 
 def of_rank(variances: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
@@ -194,7 +206,7 @@ def _subspace_iteration(rows: Tensor, dim: int) -> tuple[Tensor, Tensor]:
     basis = torch.linalg.qr(rows.T @ start)[0]
     basis = torch.linalg.qr(rows.T @ (rows @ basis))[0]  # once: more takes longer and does not change a score
     inside = rows @ basis
-    variances, directions = torch.linalg.eigh(inside.T @ inside / num)
+    variances, directions = eigh(inside.T @ inside / num)
     return variances.flip(0), basis @ directions.flip(1)
 
 
@@ -217,7 +229,7 @@ def _equal_variance(centred: Tensor, mean: Tensor, part_dims: list[int]) -> Tens
 def _whitening(kinds: list[Deviations]) -> Tensor:
     total, num = sum(kind.weight for kind in kinds), sum(len(kind.things) for kind in kinds)
     scatter = sum(kind.weight / total * _second_moment(kind.things.flatten(0, 1)) for kind in kinds)
-    variances, directions = torch.linalg.eigh(scatter)
+    variances, directions = eigh(scatter)
     shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / num) ** 2)
     whitening: Tensor = directions / (variances.clamp_min(0) + shrinkage * variances.mean() + 1e-12).sqrt()
     return whitening

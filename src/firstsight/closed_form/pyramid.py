@@ -136,7 +136,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
 
 
 class Colours(nn.Module):
-    """How much of a picture has each of some colours: every pixel counts for the one that is nearest.
+    """How much of a picture has each of at most so many colours: every pixel counts for the one that is nearest.
 
     Patches are without their mean, so that light changes them less. Where colours stay, this is what they lost.
 
@@ -257,8 +257,9 @@ def pooled_from(network: Pyramid, inputs: Tensor, responses: Sequence[Tensor], c
     """`pooled` from the responses of each level."""
     levels = zip(network.levels, responses, strict=True)
     parts = [part for level, own in levels for part in _level_parts(level, own, config)]
-    if config.num_colours and network.colours is not None:
-        parts.append(network.colours(network.scaled(inputs, network.levels[0])))
+    if config.num_colours:
+        assert network.colours is not None
+        parts.append(network.colours(inputs))
     return parts
 
 

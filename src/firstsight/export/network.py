@@ -126,7 +126,7 @@ class _Exported(nn.Module):
     def forward(self, frames: Tensor) -> Tensor:
         crop = self._crop
         cut = frames[:, crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-        pictures = self.resize(cut.permute(0, 3, 1, 2).float()).round().clamp(0, 255)
+        pictures = self.resize(cut.permute(0, 3, 1, 2).float(), in_eight_bits=True)
         return nn.functional.normalize(self._embed(pictures / 255).float(), dim=1, eps=_LEAST)
 
 
@@ -160,8 +160,14 @@ class _Resize(nn.Module):
         self.register_buffer("rows", _filter(height, out_height))
         self.register_buffer("columns", _filter(width, out_width).T.contiguous())
 
-    def forward(self, planes: Tensor) -> Tensor:
-        return planes if self._is_same else self.rows @ planes @ self.columns
+    def forward(self, planes: Tensor, *, in_eight_bits: bool = False) -> Tensor:
+        """Resized planes (N, channels, height, width); in eight bits they are rounded after each step."""
+        if self._is_same:
+            return planes
+        wide = planes @ self.columns
+        if not in_eight_bits:
+            return self.rows @ wide
+        return (self.rows @ wide.round().clamp(0, 255)).round().clamp(0, 255)
 
 
 def _filter(size: int, out_size: int) -> Tensor:

@@ -160,7 +160,7 @@ def findings(outcome: Mapping[str, Any]) -> list[str]:
     handedness = kind.get("handedness", 1.0)  # runs of earlier versions know only all or nothing
     differ = f", what tells left from right counts {100 * handedness:.0f} %" if handedness < 1 else ""
     mirror = ", left and right alike" if kind["mirror"] else differ
-    colours = f", colours count {100 * kind['colours']:.0f} %" if "colours" in kind else ""
+    colours = f", colours count {100 * kind['colours']:.0f} %" if kind.get("colours") else ""
     lines = [
         f"footage: {order}{mirror}{colours}",
         *_evidence_lines(kind.get("evidence", {})),

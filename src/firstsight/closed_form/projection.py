@@ -180,7 +180,7 @@ def eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """
     try:
         values, vectors = torch.linalg.eigh(matrix)
-    except torch.linalg.LinAlgError:
+    except RuntimeError:  # LinAlgError, which PyTorch's types do not know
         values, vectors = torch.linalg.eigh(matrix.double())
     return values.float(), vectors.float()  # whatever the matrix was: a product may be in 16 bits
 
@@ -228,7 +228,8 @@ def _equal_variance(centred: Tensor, mean: Tensor, part_dims: list[int]) -> Tens
 
 def _whitening(kinds: list[Deviations]) -> Tensor:
     total, num = sum(kind.weight for kind in kinds), sum(len(kind.things) for kind in kinds)
-    scatter = sum(kind.weight / total * _second_moment(kind.things.flatten(0, 1)) for kind in kinds)
+    each = (kind.weight / total * _second_moment(kind.things.flatten(0, 1)) for kind in kinds)
+    scatter = sum(each, torch.zeros(()))
     variances, directions = eigh(scatter)
     shrinkage = _SHRINKAGE * (1 + (_FEW_PAIRS / num) ** 2)
     whitening: Tensor = directions / (variances.clamp_min(0) + shrinkage * variances.mean() + 1e-12).sqrt()

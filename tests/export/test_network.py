@@ -47,15 +47,18 @@ def test_what_is_traced_gives_the_encoders_vectors(name: str) -> None:
     assert_agree(found, encoder.encode(shown, precision="float32"))
 
 
-def mirrored_encoder() -> Encoder:
-    """What is read of a frame as `learn` chooses it: means over three grids, averaged with the mirror image."""
-    encoder = layout_encoder()
+def reading(encoder: Encoder, pooling: PoolingConfig) -> Encoder:
+    """The encoder with another read-out, projected at random."""
     model: Any = encoder.model
-    pooling = PoolingConfig(mean_grids=(1, 2, 4), mirror=True)
     num = sum(part_dims(model.network, pooling))
     random = torch.randn((num, 16), generator=torch.Generator().manual_seed(0))
     projection = Projection.of(random, mean=torch.zeros(num), deviation=torch.ones(num))
     return Encoder(replace(model, pooling=pooling, projection=projection))
+
+
+def mirrored_encoder() -> Encoder:
+    """What is read of a frame as `learn` chooses it: means over three grids, averaged with the mirror image."""
+    return reading(layout_encoder(), PoolingConfig(mean_grids=(1, 2, 4), mirror=True))
 
 
 def colours_encoder() -> Encoder:
@@ -66,11 +69,7 @@ def colours_encoder() -> Encoder:
     shown = to_inputs(encoder.view.apply(frames(20)), torch.device("cpu"))
     fit_colours(colours, shown, generator=torch.Generator().manual_seed(0))
     model.network.colours = colours
-    pooling = replace(model.pooling, num_colours=512)
-    num = sum(part_dims(model.network, pooling))
-    random = torch.randn((num, 16), generator=torch.Generator().manual_seed(0))
-    projection = Projection.of(random, mean=torch.zeros(num), deviation=torch.ones(num))
-    return Encoder(replace(model, pooling=pooling, projection=projection))
+    return reading(encoder, replace(model.pooling, num_colours=512))
 
 
 @pytest.mark.parametrize("name", ["closed form", "mirrored", "with colours", "article"])
